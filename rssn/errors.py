@@ -1,0 +1,36 @@
+"""The error family: every message names the file, the field and the remedy.
+
+An `InputError` ends a command with one line. A `Rejected` ends one photograph or sample only: the caller turns it
+into a row in `rejects/`, and the run goes on.
+"""
+
+
+class RssnError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class InputError(RssnError):
+    """Something that the user gave (a path, an option, a recipe) cannot be used."""
+
+
+class DependencyError(RssnError):
+    """An optional package is missing; the message says which extra installs it."""
+
+
+class Rejected(RssnError):
+    """One photograph or sample is refused; becomes a row in `rejects/`.
+
+    Args:
+        stage: Where it happened, one word: `read`, `foreground`, `denoise`, `compose`, ...
+        reason: A stable snake_case name that people filter by, for instance `truncated`.
+        message: What was found and what was expected, in one sentence.
+    """
+
+    def __init__(self, stage: str, reason: str, message: str) -> None:
+        super().__init__(stage, reason, message)
+        self.stage = stage
+        self.reason = reason
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.reason}: {self.message}"

@@ -1,0 +1,200 @@
+"""The one border between bytes and arrays.
+
+Inside, a picture is RGB, H x W x 3, float32 in [0, 1] (`Image`), and alpha is H x W, float32 in [0, 1] (`Alpha`);
+8-bit pictures (`Pixels`) live only here, in thumbnails and in front of the codecs. Decoding is Pillow's, because it
+knows EXIF orientation, ICC profiles, CMYK, palettes and 16 bits; resizing and encoding are OpenCV's, for speed.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageCms, ImageOps
+
+from rssn.errors import InputError, Rejected
+
+Image: TypeAlias = npt.NDArray[np.float32]
+Alpha: TypeAlias = npt.NDArray[np.float32]
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+
+MAX_PIXELS = 120_000_000
+"""Pictures with more pixels than this are refused before they are decoded."""
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+"""Names that a folder scan takes for pictures, in lower case."""
+
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+_SRGB = ImageCms.createProfile("sRGB")
+
+
+def to_uint8(image: npt.NDArray[np.floating]) -> Pixels:
+    """Clip to [0, 1], scale to 255 and round to nearest: the only way from floats to bytes."""
+    return np.rint(np.clip(image, 0.0, 1.0) * np.float32(255.0)).astype(np.uint8)
+
+
+def to_float(pixels: Pixels) -> Image:
+    """Scale 8-bit values to float32 in [0, 1]; `to_uint8(to_float(p)) == p`."""
+    return pixels.astype(np.float32) / np.float32(255.0)
+
+
+def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Decode a photograph to 8-bit sRGB.
+
+    EXIF orientation is applied, ICC profiles are converted to sRGB, CMYK, palette, grey and 16-bit pictures become
+    8-bit RGB, and an alpha channel is dropped.
+
+    Args:
+        data: The bytes of a JPEG, PNG, WebP, TIFF, BMP or GIF file.
+        max_pixels: Pictures with more pixels are refused before decoding.
+
+    Returns:
+        H x W x 3 uint8, RGB.
+
+    Raises:
+        Rejected: stage `read`, with the reason `empty`, `not_an_image`, `animated`, `too_many_pixels` or `truncated`.
+    """
+    picture = ImageOps.exif_transpose(_open(data, max_pixels))
+    return np.asarray(_srgb(_eight_bit(picture)).convert("RGB"))
+
+
+def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
+    """Decode a photograph to float32 RGB in [0, 1]; see `decode_pixels`."""
+    return to_float(decode_pixels(data, max_pixels))
+
+
+def decode_alpha(data: bytes, max_pixels: int = MAX_PIXELS) -> Alpha:
+    """Decode an alpha matte to H x W float32 in [0, 1].
+
+    Grey pictures of 1, 8 and 16 bits keep their precision; colour pictures are read by their luminance.
+
+    Raises:
+        Rejected: as `decode_pixels` does.
+    """
+    picture = ImageOps.exif_transpose(_open(data, max_pixels))
+    if picture.mode.startswith("I"):
+        return np.clip(np.asarray(picture, dtype=np.float32) / np.float32(65535.0), 0.0, 1.0)
+    return to_float(np.asarray(picture.convert("L")))
+
+
+def picture_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Width and height as a viewer shows them (after EXIF orientation), read from the header alone."""
+    picture = _header(data, max_pixels)
+    width, height = picture.size
+    sideways = picture.getexif().get(0x0112, 1) >= 5
+    return (height, width) if sideways else (width, height)
+
+
+def resize_area(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Resize 8-bit RGB or grey by area averaging (bilinear where it has to enlarge)."""
+    enlarge = width > pixels.shape[1] or height > pixels.shape[0]
+    return np.asarray(
+        cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR if enlarge else cv2.INTER_AREA),
+        dtype=np.uint8,
+    )
+
+
+def fit_inside(pixels: Pixels, side: int) -> Pixels:
+    """Shrink so that the longer side is at most `side` px, aspect kept; smaller pictures stay as they are."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    return resize_area(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
+
+
+def encode_jpeg(pixels: Pixels, quality: int = 95) -> bytes:
+    """Encode 8-bit RGB as JPEG with full colour resolution (4:4:4)."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return _encode(".jpg", pixels, options)
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """Encode 8-bit grey (H x W), RGB or RGBA as PNG, without loss."""
+    return _encode(".png", pixels, [])
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a source file; a missing or unreadable one is the sample's fault, not the run's.
+
+    Raises:
+        Rejected: stage `read`, reason `unreadable`.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Rejected("read", "unreadable", f"{path}: {error.strerror or error}") from error
+
+
+def list_images(folder: Path) -> list[Path]:
+    """All pictures below a folder, by suffix, in order of their path.
+
+    Raises:
+        InputError: If the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+
+
+def _header(data: bytes, max_pixels: int) -> PillowImage.Image:
+    if not data:
+        raise Rejected("read", "empty", "the file has no bytes")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
+            picture = PillowImage.open(io.BytesIO(data), formats=_FORMATS)
+    except PillowImage.DecompressionBombError as error:
+        raise Rejected("read", "too_many_pixels", f"{error}; the limit is {max_pixels}") from error
+    except Exception as error:  # Pillow's plugins raise whatever a broken header makes them raise
+        raise Rejected("read", "not_an_image", f"no {', '.join(_FORMATS)} picture: {_first_line(error)}") from error
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise Rejected("read", "too_many_pixels", f"{width} x {height} px; the limit is {max_pixels}")
+    if getattr(picture, "is_animated", False) and picture.format != "MPO":
+        raise Rejected("read", "animated", f"a moving picture of {getattr(picture, 'n_frames', '?')} frames")
+    return picture
+
+
+def _open(data: bytes, max_pixels: int) -> PillowImage.Image:
+    picture = _header(data, max_pixels)
+    try:
+        picture.load()
+    except Exception as error:  # as above: a broken body raises OSError, SyntaxError, struct.error, ...
+        raise Rejected("read", "truncated", f"the picture data is damaged: {_first_line(error)}") from error
+    return picture
+
+
+def _eight_bit(picture: PillowImage.Image) -> PillowImage.Image:
+    if not picture.mode.startswith("I"):
+        return picture
+    values = np.clip(np.asarray(picture, dtype=np.float32) / np.float32(65535.0), 0.0, 1.0)
+    return PillowImage.fromarray(to_uint8(values))
+
+
+def _srgb(picture: PillowImage.Image) -> PillowImage.Image:
+    profile = picture.info.get("icc_profile")
+    if not profile or picture.mode not in ("RGB", "CMYK", "L"):
+        return picture
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB") or picture
+    except (ImageCms.PyCMSError, OSError):
+        return picture  # a profile that does not fit its picture: viewers ignore it, and so do we
+
+
+def _encode(suffix: str, pixels: Pixels, options: list[int]) -> bytes:
+    order = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+    swapped = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, order[pixels.shape[2]])
+    done, encoded = cv2.imencode(suffix, swapped, options)
+    if not done:
+        raise Rejected("encode", "codec", f"OpenCV could not write {pixels.shape} as {suffix}")
+    return encoded.tobytes()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,84 @@
+"""The columns of the Parquet contract, version 1.
+
+Picture columns are `struct<bytes, path>` and carry the Hugging Face `Image` feature in the schema's metadata, so
+that `datasets.load_dataset("parquet", ...)` gives PIL images; pyarrow, DuckDB, Polars and Ray read them as structs.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""An encoded picture (PNG or JPEG bytes) and a file name for it."""
+
+_CROP = pa.struct([("x", pa.int32()), ("y", pa.int32()), ("width", pa.int32()), ("height", pa.int32())])
+
+
+def _schema(*fields: tuple[str, pa.DataType]) -> pa.Schema:
+    pictures = {name: {"_type": "Image"} for name, kind in fields if kind == IMAGE}
+    metadata = {"huggingface": json.dumps({"info": {"features": pictures}})}
+    return pa.schema([pa.field(name, kind) for name, kind in fields], metadata=metadata)
+
+
+COMPOSITES = _schema(
+    ("sample_id", pa.string()),  # <foreground_id>/<k>
+    ("image", IMAGE),  # the composite
+    ("alpha", IMAGE),  # 8-bit grey PNG
+    ("foreground", IMAGE),  # F as blended, before noise
+    ("background", IMAGE),  # B as blended, before noise
+    ("foreground_id", pa.string()),
+    ("background_id", pa.string()),
+    ("foreground_source", pa.string()),
+    ("background_source", pa.string()),
+    ("foreground_licence", pa.string()),
+    ("background_licence", pa.string()),
+    ("k", pa.int32()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("recipe", pa.string()),  # <name>@<digest>
+    ("denoised", pa.bool_()),
+    ("denoiser", pa.string()),
+    ("denoise_sigma", pa.float32()),  # 8-bit units
+    ("blur_size", pa.int32()),  # px
+    ("noise_sigma", pa.float32()),  # 8-bit units, 0 where no noise was added
+    ("noise_seed", pa.uint64()),
+    ("background_crop", _CROP),  # in the background after resizing
+    ("foreground_method", pa.string()),
+    ("draw_seed", pa.uint64()),
+)
+"""One row per composite: the training set."""
+
+BACKGROUNDS = _schema(
+    ("background_id", pa.string()),  # content id of the source file
+    ("image", IMAGE),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("source", pa.string()),
+    ("licence", pa.string()),
+    ("source_width", pa.int32()),
+    ("source_height", pa.int32()),
+    ("split", pa.string()),  # train or validation
+    ("phash", pa.uint64()),
+    ("screened_by", pa.string()),  # the detector's name, null where nothing screened
+    ("salience", pa.float32()),  # 0 nothing found .. 1; null where nothing screened
+)
+"""One row per curated background: BG-20k."""
+
+REJECTS = _schema(
+    ("item_id", pa.string()),  # content id or sample id; the source where there is none yet
+    ("source", pa.string()),
+    ("stage", pa.string()),
+    ("reason", pa.string()),
+    ("message", pa.string()),
+    ("thumbnail", IMAGE),
+)
+"""One row per photograph or sample that was refused or failed."""
+
+
+def picture(data: bytes, name: str) -> dict[str, bytes | str]:
+    """The value of an `IMAGE` column."""
+    return {"bytes": data, "path": name}

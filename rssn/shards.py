@@ -1,0 +1,229 @@
+"""A shard is the unit of work, and its mark is the proof.
+
+A data set is a folder: `manifest.json`, `data/*.parquet`, `marks/*.json`, `rejects/*.parquet`, `report/`. A shard is
+written to a temporary name, flushed, renamed, and then its mark is written: row count, size and sha256. Done means a
+valid mark and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rssn.errors import InputError
+from rssn.schema import REJECTS
+
+Row: TypeAlias = Mapping[str, Any]
+
+ROW_GROUP_BYTES = 8 << 20
+"""A row group closes at about this size, so that a reader can fetch one row without reading a whole shard."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The proof that a shard is complete; `marks/<name>.json` holds exactly these fields."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+    rejected: int = 0
+    rejects_sha256: str = ""
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DatasetFolder:
+    """Where each part of a data set lies below its root."""
+
+    root: Path
+
+    @property
+    def manifest(self) -> Path:
+        """Schema version, recipe, inputs, versions and totals."""
+        return self.root / "manifest.json"
+
+    @property
+    def report(self) -> Path:
+        """The folder of `index.html` and the contact sheets."""
+        return self.root / "report"
+
+    def data(self, name: str) -> Path:
+        """The Parquet file of a shard."""
+        return self._inside("data", name, ".parquet")
+
+    def mark(self, name: str) -> Path:
+        """The mark of a shard."""
+        return self._inside("marks", name, ".json")
+
+    def rejects(self, name: str) -> Path:
+        """The rejects of a shard; absent where it has none."""
+        return self._inside("rejects", name, ".parquet")
+
+    def marks(self) -> list[Mark]:
+        """Every mark in the folder, trusted or not, in order of name."""
+        found = (read_mark(path) for path in sorted((self.root / "marks").glob("*.json")))
+        return [mark for mark in found if mark]
+
+    def _inside(self, folder: str, name: str, suffix: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise InputError(f"{name!r} is no shard name: use lower-case letters, digits and dashes")
+        return self.root / folder / f"{name}{suffix}"
+
+
+def shard_name(prefix: str, index: int, total: int) -> str:
+    """`composites-00042-of-00128`."""
+    return f"{prefix}-{index:05d}-of-{total:05d}"
+
+
+def write_shard(
+    folder: DatasetFolder, name: str, schema: pa.Schema, rows: Iterable[Row], rejects: list[dict[str, Any]]
+) -> Mark:
+    """Write one shard, its rejects and, last of all, its mark.
+
+    Args:
+        folder: The data set.
+        name: The shard's name, see `shard_name`.
+        schema: Columns of the data file.
+        rows: The rows, consumed once and never held together in memory.
+        rejects: Filled by the producer of `rows` while they are consumed; rows of the `REJECTS` schema.
+
+    Returns:
+        The mark. A shard without rows has no data file and an empty digest.
+    """
+    count = write_parquet(folder.data(name), schema, rows)
+    refused = write_parquet(folder.rejects(name), REJECTS, rejects)
+    mark = Mark(
+        name=name,
+        rows=count,
+        bytes=folder.data(name).stat().st_size if count else 0,
+        sha256=sha256(folder.data(name)) if count else "",
+        rejected=refused,
+        rejects_sha256=sha256(folder.rejects(name)) if refused else "",
+    )
+    write_json(folder.mark(name), asdict(mark))
+    return mark
+
+
+def write_parquet(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
+    """Stream rows to a temporary file beside `path`, flush, rename; returns their count.
+
+    Without rows no file is left. Picture columns are stored as they are: they are compressed already.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        count = 0
+        with pq.ParquetWriter(temporary, schema, compression=_compression(schema)) as writer:
+            for group in _row_groups(rows):
+                writer.write_table(pa.Table.from_pylist([dict(row) for row in group], schema=schema))
+                count += len(group)
+        if count:
+            _publish(temporary, path)
+        else:
+            path.unlink(missing_ok=True)
+        return count
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write JSON so that a reader sees the old file or the whole new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8")
+        _publish(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_mark(path: Path) -> Mark | None:
+    """The mark in a file, or None where there is none or it is not a whole one."""
+    try:
+        return Mark(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def check_shard(folder: DatasetFolder, mark: Mark) -> str | None:
+    """What is wrong with a marked shard, in words, or None: size, rows, footer and digest agree."""
+    if not mark.rows:
+        return None
+    path = folder.data(mark.name)
+    if not path.is_file():
+        return f"{path.name}: the file is missing"
+    if path.stat().st_size != mark.bytes:
+        return f"{path.name}: {path.stat().st_size} bytes, its mark says {mark.bytes}"
+    if sha256(path) != mark.sha256:
+        return f"{path.name}: the content was altered after it was marked"
+    rows = pq.read_metadata(path).num_rows
+    return None if rows == mark.rows else f"{path.name}: {rows} rows, its mark says {mark.rows}"
+
+
+def trusted_mark(folder: DatasetFolder, name: str) -> Mark | None:
+    """The mark of a shard that is done, or None where the work has to be done (again)."""
+    mark = read_mark(folder.mark(name))
+    return mark if mark and mark.name == name and check_shard(folder, mark) is None else None
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def content_id(*parts: bytes) -> str:
+    """A name for bytes that depends on nothing but the bytes: 20 hex digits of sha256."""
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:20]
+
+
+def _row_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    group: list[Row] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += sum(len(v["bytes"]) for v in row.values() if isinstance(v, Mapping) and "bytes" in v)
+        if size >= ROW_GROUP_BYTES or len(group) >= 65_536:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _compression(schema: pa.Schema) -> dict[str, str]:
+    def codec(column: str) -> str:
+        return "NONE" if column.endswith(".bytes") else "ZSTD"
+
+    return {column: codec(column) for column in _leaf_columns(schema)}
+
+
+def _leaf_columns(schema: pa.Schema) -> Iterator[str]:
+    for item in schema:
+        if pa.types.is_struct(item.type):
+            yield from (f"{item.name}.{child.name}" for child in item.type)
+        else:
+            yield item.name
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Flush a finished temporary file and give it its name, durably."""
+    with temporary.open("rb") as stream:
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

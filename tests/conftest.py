@@ -1,0 +1,17 @@
+"""Fixtures that every test package shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real photographs, `../shared` or `RSSN_TEST_DATA`; skips where it is absent."""
+    folder = Path(os.environ.get("RSSN_TEST_DATA") or Path(__file__).parents[2] / "shared").resolve()
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no real data: {folder}/data is absent (set RSSN_TEST_DATA)")
+    return folder

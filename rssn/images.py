@@ -30,13 +30,14 @@ MAX_PIXELS = 120_000_000
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
 """Names that a folder scan takes for pictures, in lower case."""
 
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 _SRGB = ImageCms.createProfile("sRGB")
 
 
 def to_uint8(image: npt.NDArray[np.floating]) -> Pixels:
     """Clip to [0, 1], scale to 255 and round to nearest: the only way from floats to bytes."""
-    return np.rint(np.clip(image, 0.0, 1.0) * np.float32(255.0)).astype(np.uint8)
+    scaled = np.clip(image, 0.0, 1.0) * np.float32(255.0)
+    return np.asarray(np.rint(scaled), dtype=np.uint8)
 
 
 def to_float(pixels: Pixels) -> Image:
@@ -79,7 +80,7 @@ def decode_alpha(data: bytes, max_pixels: int = MAX_PIXELS) -> Alpha:
     """
     picture = ImageOps.exif_transpose(_open(data, max_pixels))
     if picture.mode.startswith("I"):
-        return np.clip(np.asarray(picture, dtype=np.float32) / np.float32(65535.0), 0.0, 1.0)
+        return _unit_range(picture)
     return to_float(np.asarray(picture.convert("L")))
 
 
@@ -109,7 +110,12 @@ def fit_inside(pixels: Pixels, side: int) -> Pixels:
 
 def encode_jpeg(pixels: Pixels, quality: int = 95) -> bytes:
     """Encode 8-bit RGB as JPEG with full colour resolution (4:4:4)."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    options = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        quality,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
     return _encode(".jpg", pixels, options)
 
 
@@ -172,8 +178,12 @@ def _open(data: bytes, max_pixels: int) -> PillowImage.Image:
 def _eight_bit(picture: PillowImage.Image) -> PillowImage.Image:
     if not picture.mode.startswith("I"):
         return picture
-    values = np.clip(np.asarray(picture, dtype=np.float32) / np.float32(65535.0), 0.0, 1.0)
-    return PillowImage.fromarray(to_uint8(values))
+    return PillowImage.fromarray(to_uint8(_unit_range(picture)))
+
+
+def _unit_range(picture: PillowImage.Image) -> npt.NDArray[np.float32]:
+    values = np.asarray(picture, dtype=np.float32) / np.float32(65535.0)
+    return np.asarray(np.clip(values, 0.0, 1.0), dtype=np.float32)
 
 
 def _srgb(picture: PillowImage.Image) -> PillowImage.Image:

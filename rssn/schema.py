@@ -78,6 +78,28 @@ REJECTS = _schema(
 )
 """One row per photograph or sample that was refused or failed."""
 
+PLANNED_FOREGROUNDS = _schema(
+    ("foreground_id", pa.string()),
+    ("name", pa.string()),
+    ("image", pa.string()),  # paths; null where the data set ships F
+    ("alpha", pa.string()),
+    ("foreground", pa.string()),  # null where F is estimated
+    ("source", pa.string()),  # the colour file, below the data set's root
+)
+"""One row per foreground of a plan, in the order of its shards."""
+
+PLANNED_BACKGROUNDS = _schema(
+    ("background_id", pa.string()),
+    ("source", pa.string()),
+    ("licence", pa.string()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("path", pa.string()),
+    ("row_group", pa.int32()),
+    ("row", pa.int32()),
+)
+"""One row per background that a plan may draw."""
+
 
 def picture(data: bytes, name: str) -> dict[str, bytes | str]:
     """The value of an `IMAGE` column."""

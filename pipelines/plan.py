@@ -1,0 +1,119 @@
+"""The plan of a composition: which foregrounds and backgrounds take part, by content, in files that workers read.
+
+A task carries a range of this plan, never pictures or lists; the plan in the output folder is also the record of what
+went in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.work import refusal
+from rssn.backgrounds import Background
+from rssn.draw import background_key
+from rssn.errors import Rejected
+from rssn.matting import MattingSample, Pair, Problem, load_pair, pair_id
+from rssn.rows import iter_rows
+from rssn.schema import PLANNED_BACKGROUNDS, PLANNED_FOREGROUNDS, REJECTS
+from rssn.shards import DatasetFolder, write_parquet
+
+
+@dataclass(frozen=True)
+class PlannedForeground:
+    """One row of `plan/foregrounds.parquet`."""
+
+    foreground_id: str
+    pair: Pair
+    source: str  # the colour file, below the data set's root
+
+    def load(self) -> MattingSample:
+        """Decode the pair.
+
+        Raises:
+            Rejected: As `load_pair` does, or with the reason `changed` if the files are not those of the plan.
+        """
+        sample = load_pair(self.pair)
+        if sample.foreground_id != self.foreground_id:
+            raise Rejected("read", "changed", f"{self.source}: the file changed after the run was planned")
+        return sample
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a task needs to know about the inputs."""
+
+    foregrounds: list[PlannedForeground]
+    backgrounds: list[Background]
+    background_keys: npt.NDArray[np.uint64]  # one per background, see `rssn.draw.background_key`
+
+
+def name_foregrounds(root: Path, pairs: Iterable[Pair]) -> tuple[list[PlannedForeground], list[dict[str, Any]]]:
+    """Name each pair by its content; equal pairs count once, the others become rejects."""
+    planned: dict[str, PlannedForeground] = {}
+    refused: list[dict[str, Any]] = []
+    for pair in pairs:
+        source = pair.picture.relative_to(root).as_posix()
+        try:
+            name = pair_id(pair)
+            if name in planned:
+                raise Rejected("read", "duplicate", f"the same picture and alpha as {planned[name].source}")
+        except Rejected as error:
+            refused.append(refusal(error, source, source))
+            continue
+        planned[name] = PlannedForeground(name, pair, source)
+    return list(planned.values()), refused
+
+
+def refuse_problems(root: Path, problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    """Reject rows for files that take part in nothing."""
+    named = ((problem.source.relative_to(root).as_posix(), problem) for problem in problems)
+    return [refusal(Rejected("pair", p.reason, p.message), source, source) for source, p in named]
+
+
+def digest(ids: Iterable[str]) -> str:
+    """One digest for a list of content ids."""
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+
+def write_plan(
+    folder: DatasetFolder,
+    foregrounds: Iterable[PlannedForeground],
+    backgrounds: Iterable[Background],
+    refused: Iterable[dict[str, Any]],
+) -> None:
+    """Write the plan and what was refused while planning."""
+    rows = [
+        {"foreground_id": f.foreground_id, "source": f.source, **{k: v and str(v) for k, v in asdict(f.pair).items()}}
+        for f in foregrounds
+    ]
+    write_parquet(_path(folder.root, "foregrounds"), PLANNED_FOREGROUNDS, rows)
+    write_parquet(_path(folder.root, "backgrounds"), PLANNED_BACKGROUNDS, map(asdict, backgrounds))
+    write_parquet(folder.rejects("plan"), REJECTS, refused)
+
+
+def load_plan(root: Path) -> Plan:
+    """The plan in an output folder, read once per process."""
+    return _read(root, _path(root, "foregrounds").stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read(root: Path, _written_ns: int) -> Plan:
+    foregrounds = []
+    for row in iter_rows(_path(root, "foregrounds")):
+        paths = {key: row[key] and Path(row[key]) for key in ("image", "alpha", "foreground")}
+        foregrounds.append(PlannedForeground(row["foreground_id"], Pair(name=row["name"], **paths), row["source"]))
+    backgrounds = [Background(**row) for row in iter_rows(_path(root, "backgrounds"))]
+    keys = np.array([background_key(b.background_id) for b in backgrounds], dtype=np.uint64)
+    return Plan(foregrounds, backgrounds, keys)
+
+
+def _path(root: Path, what: str) -> Path:
+    return root / "plan" / f"{what}.parquet"

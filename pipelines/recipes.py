@@ -1,0 +1,32 @@
+"""Finding recipes: one YAML file for each row of the paper's tables, or the user's own file."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from rssn.errors import InputError
+from rssn.recipe import Recipe, parse_recipe
+
+DEFAULT = "comp-rssn"
+
+
+def load_recipe(name: str) -> Recipe:
+    """Load a recipe that ships by its name, or any YAML file by its path.
+
+    Raises:
+        InputError: If there is no such recipe, or it is not valid.
+    """
+    if name in shipped():
+        text = (files("pipelines") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+        return parse_recipe(text, f"recipe {name}")
+    path = Path(name)
+    if not path.is_file():
+        raise InputError(f"{name}: no such recipe file; recipes that ship: {', '.join(shipped())}")
+    return parse_recipe(path.read_text(encoding="utf-8"), str(path))
+
+
+def shipped() -> list[str]:
+    """Names of the recipes that ship."""
+    folder = files("pipelines") / "recipes"
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))

@@ -1,0 +1,126 @@
+"""Runs tasks on this process or on Ray, through one interface; a task's result is its shard's mark.
+
+A task is a small frozen dataclass; pictures never travel between processes. A task that raises, or whose worker dies
+more often than Ray retries it, becomes an outcome with an error, and the others go on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import cv2
+
+from rssn.errors import InputError, RssnError
+from rssn.shards import Mark
+
+T = TypeVar("T")
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+_RETRIES = 3
+_OBJECT_STORE_BYTES = 100 << 20  # marks are all that passes through it
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What became of a task: a mark, or an error in words."""
+
+    task: T
+    mark: Mark | None
+    error: str = ""
+
+
+class Runner(Protocol):
+    """Runs a function over tasks, in any order, and yields each outcome as it comes."""
+
+    def run(self, function: Callable[[T], Mark], tasks: Sequence[T]) -> Iterator[Outcome[T]]:
+        """Run `function` once for every task."""
+        ...
+
+    def close(self) -> None:
+        """Stop what was started."""
+        ...
+
+
+class LocalRunner:
+    """One task after the other in this process: for debugging and for tests."""
+
+    def run(self, function: Callable[[T], Mark], tasks: Sequence[T]) -> Iterator[Outcome[T]]:
+        """Run the tasks in order."""
+        for task in tasks:
+            yield _attempt(function, task)
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+class RayRunner:
+    """A local Ray with one single-threaded process per worker, started and stopped with the command."""
+
+    def __init__(self, workers: int) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        import ray  # noqa: PLC0415  (seconds; commands that need no workers do not pay for it)
+
+        self._ray = ray
+        self._workers = workers
+        ray.init(
+            num_cpus=workers,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env={"env_vars": _ONE_THREAD},
+        )
+
+    def run(self, function: Callable[[T], Mark], tasks: Sequence[T]) -> Iterator[Outcome[T]]:
+        """Keep two tasks per worker in flight until all are done."""
+        remote = self._ray.remote(num_cpus=1, max_retries=_RETRIES)(_attempt)
+        waiting = iter(tasks)
+        flying: dict[Any, T] = {}
+        while True:
+            while len(flying) < 2 * self._workers and (task := next(waiting, None)) is not None:
+                flying[remote.remote(function, task)] = task
+            if not flying:
+                return
+            done, _ = self._ray.wait(list(flying), num_returns=1)
+            yield self._collect(done[0], flying.pop(done[0]))
+
+    def close(self) -> None:
+        """Stop the local Ray."""
+        self._ray.shutdown()
+
+    def _collect(self, reference: Any, task: T) -> Outcome[T]:
+        try:
+            outcome: Outcome[T] = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            return Outcome(task, None, f"the worker died: {type(error).__name__}")
+        return outcome
+
+
+def make_runner(workers: int) -> LocalRunner | RayRunner:
+    """`workers` processes on Ray; 0 runs in this process without Ray."""
+    if workers < 0:
+        raise InputError(f"--workers is {workers}; give 0 to run in this process, or the number of processes")
+    return RayRunner(workers) if workers else LocalRunner()
+
+
+def shard_ranges(count: int, most: int) -> list[tuple[int, int]]:
+    """Cut `count` items into ranges: at least 16 where there are so many, none longer than `most`.
+
+    The cut depends on the input alone, never on the number of workers: the same input gives the same shards.
+    """
+    size = max(1, min(most, -(-count // 16)))
+    return [(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _attempt(function: Callable[[T], Mark], task: T) -> Outcome[T]:
+    cv2.setNumThreads(1)
+    try:
+        return Outcome(task, function(task))
+    except RssnError as error:
+        return Outcome(task, None, str(error))
+    except Exception as error:  # a bug or the machine: the other tasks go on, and the command fails at the end
+        return Outcome(task, None, f"{type(error).__name__}: {error}")

@@ -1,0 +1,138 @@
+"""From tasks to marks: skips what is proven, runs the rest, counts what was refused, stops at the error budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from tqdm import tqdm
+
+from pipelines.runner import Outcome, Runner
+from rssn.errors import InputError, Rejected
+from rssn.shards import DatasetFolder, Mark, read_mark, trusted_mark
+
+
+class ShardTask(Protocol):
+    """What every task tells of itself."""
+
+    @property
+    def name(self) -> str:
+        """The shard that the task writes."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many items the task handles: rows written plus rows refused."""
+        ...
+
+
+T = TypeVar("T", bound=ShardTask)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many items may be refused before a run stops: a count, a share, or (both None) any number."""
+
+    count: int | None = None
+    share: float | None = None
+
+    def spent(self, rejected: int, planned: int) -> bool:
+        """Whether more was refused than allowed."""
+        over_count = self.count is not None and rejected > self.count
+        return over_count or (self.share is not None and rejected > self.share * planned)
+
+
+def parse_budget(text: str | None) -> Budget:
+    """`--max-errors`: a count (`20`) or a share (`1%`); nothing means no limit."""
+    if text is None:
+        return Budget()
+    try:
+        if text.endswith("%"):
+            return Budget(share=float(text[:-1]) / 100.0)
+        return Budget(count=int(text))
+    except ValueError as error:
+        raise InputError(f"--max-errors is {text!r}; give a count such as 20 or a share such as 1%") from error
+
+
+@dataclass
+class Tally:
+    """What a run wrote, found done already, refused, and could not do."""
+
+    written: int = 0
+    reused: int = 0
+    rejected: int = 0
+    failed: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+    def add(self, mark: Mark, *, reused: bool) -> None:
+        """Count a shard."""
+        self.rejected += mark.rejected
+        if reused:
+            self.reused += mark.rows
+        else:
+            self.written += mark.rows
+
+
+@dataclass(frozen=True)
+class Work(Generic[T]):
+    """A set of tasks that write shards of one data set."""
+
+    folder: DatasetFolder
+    tasks: Sequence[T]
+    function: Callable[[T], Mark]
+    unit: str  # what the tasks handle, in the plural, for the progress bar
+    budget: Budget
+    refused: int  # items refused before any task ran
+
+
+def run_tasks(work: Work[T], runner: Runner) -> Tally:
+    """Run every task whose shard has no trusted mark.
+
+    Raises:
+        InputError: If the error budget is spent; what was done stays done.
+    """
+    tally = Tally(rejected=work.refused)
+    planned = sum(task.size for task in work.tasks)
+    with tqdm(total=planned, unit=f" {work.unit}", smoothing=0.1, mininterval=0.5, dynamic_ncols=True) as bar:
+        todo = [task for task in work.tasks if not _reuse(work.folder, task, tally, bar)]
+        for outcome in runner.run(work.function, todo):
+            _settle(outcome, tally, bar)
+            if work.budget.spent(tally.rejected, planned):
+                words = f"{tally.rejected} refused of {planned} {work.unit}"
+                raise InputError(f"stopped: {words}, more than --max-errors allows")
+    return tally
+
+
+def refusal(error: Exception, item_id: str, source: str) -> dict[str, Any]:
+    """The row in `rejects/` for one item: a verdict, or an error that nobody foresaw."""
+    known = error if isinstance(error, Rejected) else Rejected("run", "error", f"{type(error).__name__}: {error}")
+    return {
+        "item_id": item_id,
+        "source": source,
+        "stage": known.stage,
+        "reason": known.reason,
+        "message": known.message,
+        "thumbnail": None,
+    }
+
+
+def _reuse(folder: DatasetFolder, task: ShardTask, tally: Tally, bar: Any) -> bool:
+    mark = trusted_mark(folder, task.name)
+    if mark is None:
+        if read_mark(folder.mark(task.name)) is not None:
+            tally.damaged.append(task.name)
+        return False
+    tally.add(mark, reused=True)
+    bar.update(task.size)
+    return True
+
+
+def _settle(outcome: Outcome[T], tally: Tally, bar: Any) -> None:
+    bar.update(outcome.task.size)
+    if outcome.mark is None:
+        tally.failed.append(f"{outcome.task.name}: {outcome.error}")
+    else:
+        tally.add(outcome.mark, reused=False)
+    if tally.rejected:
+        bar.set_postfix(rejected=tally.rejected, refresh=False)

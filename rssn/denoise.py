@@ -1,0 +1,114 @@
+"""Denoising behind one door: what the route calls BM3D (section 4.3), and who does it.
+
+`bm3d` is the reference package, licensed for non-commercial use and optional; `nlmeans` is OpenCV's non-local means,
+free to ship and not as good. Which one ran is written into every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Literal, TypeAlias
+
+import cv2
+import numpy as np
+
+from rssn.errors import DependencyError, InputError
+from rssn.images import Image, to_float, to_uint8
+
+DenoiseBackend: TypeAlias = Literal["bm3d", "nlmeans"]
+
+SMALLEST_SIDE = 8
+"""BM3D's block size; smaller pictures are continued by reflection up to it."""
+
+
+def denoise(image: Image, sigma: float, backend: DenoiseBackend = "bm3d") -> Image:
+    """Remove Gaussian noise of a known standard deviation.
+
+    Args:
+        image: H x W x 3 RGB or H x W grey, float32 in [0, 1].
+        sigma: Standard deviation of the noise in the same units; 10 in 8-bit units is `10 / 255`.
+        backend: `bm3d` (Dabov et al. 2007, both stages, one thread) or `nlmeans`.
+
+    Returns:
+        The same shape, float32 in [0, 1], every value finite. A sigma of 0 gives a copy.
+
+    Raises:
+        InputError: If the image is not float in [0, 1], or sigma is negative or not finite.
+        DependencyError: If the backend's package is not installed.
+    """
+    _check(image, sigma)
+    if sigma == 0:
+        return image.copy()
+    height, width = image.shape[:2]
+    bottom, right = max(0, SMALLEST_SIDE - height), max(0, SMALLEST_SIDE - width)
+    padded = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT)
+    cleaned = _BACKENDS[backend](np.asarray(padded, dtype=np.float32), sigma)[:height, :width]
+    return np.clip(cleaned, 0.0, 1.0).astype(np.float32)
+
+
+def require_backend(backend: DenoiseBackend) -> None:
+    """Say before the work starts that a backend's package is missing.
+
+    Raises:
+        DependencyError: With the command that installs it and the way around it.
+    """
+    if backend == "bm3d" and find_spec("bm3d") is None:
+        raise DependencyError(
+            "the denoiser 'bm3d' is not installed: pip install 'rssn[bm3d]' (non-commercial licence), "
+            "or choose --denoiser nlmeans"
+        )
+
+
+def _bm3d(image: Image, sigma: float) -> Image:
+    require_backend("bm3d")
+    import bm3d  # noqa: PLC0415  (optional extra)
+
+    profile = bm3d.BM3DProfile()
+    profile.num_threads = 1  # workers are the parallelism; more threads may also change the result
+    pixels = image.astype(np.float64)
+
+    def channel(values: np.ndarray) -> np.ndarray:
+        return values if np.ptp(values) == 0 else np.asarray(bm3d.bm3d(values, sigma, profile)).reshape(values.shape)
+
+    if image.ndim == 2:
+        return channel(pixels).astype(np.float32)
+    if _is_grey(pixels):
+        return np.repeat(channel(pixels[:, :, 0])[:, :, None], 3, axis=2).astype(np.float32)
+    if _has_flat_chroma(pixels):
+        return np.stack([channel(pixels[:, :, c]) for c in range(3)], axis=2).astype(np.float32)
+    return np.asarray(bm3d.bm3d_rgb(pixels, sigma, profile), dtype=np.float32)
+
+
+def _nlmeans(image: Image, sigma: float) -> Image:
+    strength = sigma * 255.0
+    if image.ndim == 2:
+        return to_float(np.asarray(cv2.fastNlMeansDenoising(to_uint8(image), None, strength, 7, 21), dtype=np.uint8))
+    cleaned = cv2.fastNlMeansDenoisingColored(to_uint8(image), None, strength, strength, 7, 21)
+    return to_float(np.asarray(cleaned, dtype=np.uint8))
+
+
+_BACKENDS: dict[str, Callable[[Image, float], Image]] = {"bm3d": _bm3d, "nlmeans": _nlmeans}
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    return bool(np.all(pixels[:, :, :1] == pixels))
+
+
+def _has_flat_chroma(pixels: np.ndarray) -> bool:
+    """Whether `bm3d_rgb` would divide by a channel's zero range in its opponent space and return NaN."""
+    red, green, blue = pixels[:, :, 0], pixels[:, :, 1], pixels[:, :, 2]
+    opponent = (red + green + blue, red - blue, red - 2.0 * green + blue)
+    return any(np.ptp(values) < 1e-9 for values in opponent)
+
+
+def _check(image: Image, sigma: float) -> None:
+    if not np.isfinite(sigma) or sigma < 0:
+        raise InputError(f"sigma is {sigma}; expected a finite value of 0 or more")
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+        raise InputError(f"image has the shape {image.shape}; expected H x W or H x W x 3")
+    if not np.issubdtype(image.dtype, np.floating):
+        raise InputError(f"image is {image.dtype}; expected float32 in [0, 1]")
+    low, high = float(np.min(image, initial=0.0)), float(np.max(image, initial=0.0))
+    if not (low >= -1e-6 and high <= 1.0 + 1e-6):
+        raise InputError(f"image has values in [{low:g}, {high:g}]; expected [0, 1] without NaN")

@@ -1,0 +1,152 @@
+"""A recipe: which steps of Pipeline 1 run, how often, and with which parameters (section 4.4).
+
+A recipe is data. It is read from YAML, every key is checked, and its digest is written into each row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+import yaml
+
+from rssn.denoise import DenoiseBackend
+from rssn.errors import InputError
+from rssn.foreground import ForegroundMethod
+
+
+@dataclass(frozen=True)
+class DenoiseStep:
+    """BM3D on both layers, one coin for the two (lines 12 to 15)."""
+
+    probability: float = 0.5
+    sigma: float = 10.0  # 8-bit units; the paper names none
+    backend: DenoiseBackend = "bm3d"
+
+    def __post_init__(self) -> None:
+        _probability("denoise.probability", self.probability)
+        _at_least("denoise.sigma", self.sigma, 0)
+        _one_of("denoise.backend", self.backend, get_args(DenoiseBackend))
+
+
+@dataclass(frozen=True)
+class BlurStep:
+    """Averaging filter on the background: a large aperture (lines 16 to 19)."""
+
+    probability: float = 0.5
+    sizes: tuple[int, ...] = (20, 30, 40, 50, 60)  # px
+
+    def __post_init__(self) -> None:
+        _probability("blur.probability", self.probability)
+        if not self.sizes:
+            raise InputError("blur.sizes is empty: name at least one kernel size in px")
+        for size in self.sizes:
+            if not isinstance(size, int) or size < 1:
+                raise InputError(f"blur.sizes holds {size!r}: a kernel size is a whole number of px, 1 or more")
+
+
+@dataclass(frozen=True)
+class NoiseStep:
+    """Gaussian noise on the composite (lines 21 to 23)."""
+
+    probability: float = 0.5
+    sigma: float = 10.0  # 8-bit units
+
+    def __post_init__(self) -> None:
+        _probability("noise.probability", self.probability)
+        _at_least("noise.sigma", self.sigma, 0)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how composites look, apart from the pictures and the seed."""
+
+    name: str
+    k: int = 5
+    foreground: ForegroundMethod = "levin"
+    fit: Literal["cover", "stretch"] = "cover"
+    denoise: DenoiseStep = field(default_factory=DenoiseStep)
+    blur: BlurStep = field(default_factory=BlurStep)
+    noise: NoiseStep = field(default_factory=NoiseStep)
+
+    def __post_init__(self) -> None:
+        _at_least("k", self.k, 1)
+        _one_of("foreground", self.foreground, get_args(ForegroundMethod))
+        _one_of("fit", self.fit, ("cover", "stretch"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain values, for manifests and digests."""
+        return asdict(self)
+
+    @property
+    def label(self) -> str:
+        """`<name>@<digest>`; the digest covers what shapes one composite, so neither the name nor K."""
+        shaping = {key: value for key, value in self.to_dict().items() if key not in ("name", "k")}
+        digest = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+        return f"{self.name}@{digest[:12]}"
+
+
+def parse_recipe(text: str, source: str) -> Recipe:
+    """Read a recipe from YAML.
+
+    Args:
+        text: The YAML document.
+        source: Its file name, for messages.
+
+    Raises:
+        InputError: Naming file, key and remedy, for anything that is not a valid recipe.
+    """
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        raise InputError(f"{source}: a recipe is a mapping with at least the key 'name'")
+    try:
+        recipe: Recipe = _build(Recipe, document, "")
+        return recipe
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+
+
+_STEPS: dict[str, type] = {"denoise": DenoiseStep, "blur": BlurStep, "noise": NoiseStep}
+
+
+def _build(kind: type[Any], values: Mapping[str, Any], prefix: str) -> Any:
+    known = {item.name for item in fields(kind)}
+    for key in values:
+        if key not in known:
+            raise InputError(f"unknown key '{prefix}{key}'; known here: {', '.join(sorted(known))}")
+    if kind is Recipe and not isinstance(values.get("name"), str):
+        raise InputError("the key 'name' is missing; give the recipe a name")
+    arguments = {key: _value(key, value) for key, value in values.items()}
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise InputError(f"'{prefix.rstrip('.') or 'recipe'}': {error}") from error
+
+
+def _value(key: str, value: Any) -> Any:
+    if key in _STEPS:
+        if not isinstance(value, dict):
+            raise InputError(f"'{key}' is {value!r}; expected a mapping such as {{probability: 0.5}}")
+        return _build(_STEPS[key], value, f"{key}.")
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _probability(name: str, value: object) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise InputError(f"{name} is {value!r}; a probability lies in [0, 1]")
+
+
+def _at_least(name: str, value: object, least: float) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= least:
+        raise InputError(f"{name} is {value!r}; expected a number of {least} or more")
+
+
+def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}; expected one of {', '.join(choices)}")

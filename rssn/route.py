@@ -1,0 +1,122 @@
+"""Pipeline 1, lines 16 to 23: fit, blur, blend, noise. Arrays in, arrays out, float32 to the end.
+
+The layers come in already denoised or not, as the draw says; nothing here rolls dice.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from rssn.draw import Draw
+from rssn.errors import InputError
+from rssn.images import Alpha, Image
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Where a frame lies in the resized background, px."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Composite:
+    """A composite and the layers exactly as they were blended, before noise."""
+
+    image: Image  # H x W x 3, may leave [0, 1] where noise was added; `to_uint8` clips
+    alpha: Alpha  # H x W
+    foreground: Image  # H x W x 3
+    background: Image  # H x W x 3
+
+
+def compose(foreground: Image, background: Image, alpha: Alpha, draw: Draw) -> Composite:
+    """Blur the background, blend, add noise, as the draw says.
+
+    Args:
+        foreground: F, H x W x 3 float32 in [0, 1].
+        background: B, already fitted to H x W.
+        alpha: H x W float32 in [0, 1].
+        draw: What the dice said.
+    """
+    blurred = blur(background, draw.blur_size) if draw.blur_size else background
+    blended = blend(foreground, blurred, alpha)
+    image = add_noise(blended, draw.noise_sigma / 255.0, draw.noise_seed) if draw.noise_sigma else blended
+    return Composite(image=image, alpha=alpha, foreground=foreground, background=blurred)
+
+
+def blend(foreground: Image, background: Image, alpha: Alpha) -> Image:
+    """Equation 1: `alpha F + (1 - alpha) B`, exactly F where alpha is 1 and exactly B where it is 0."""
+    if foreground.shape != background.shape or foreground.shape[:2] != alpha.shape:
+        raise InputError(f"shapes differ: F {foreground.shape}, B {background.shape}, alpha {alpha.shape}")
+    weight = alpha[:, :, None]
+    return weight * foreground + (np.float32(1.0) - weight) * background
+
+
+def blur(image: Image, size: int) -> Image:
+    """OpenCV's averaging filter with a `size` x `size` kernel and its default (mirrored) border (section 4.2)."""
+    return np.asarray(cv2.blur(image, (size, size)), dtype=np.float32)
+
+
+def add_noise(image: Image, sigma: float, seed: int) -> Image:
+    """Add independent Gaussian noise to every value (section 4.3); not clipped here.
+
+    Args:
+        image: H x W x 3 float32.
+        sigma: Standard deviation in the image's units; 10 in 8-bit units is `10 / 255`.
+        seed: Makes the same noise again for the same shape.
+    """
+    dice = np.random.Generator(np.random.Philox(seed))
+    return image + dice.standard_normal(image.shape, dtype=np.float32) * np.float32(sigma)
+
+
+def cover_crop(size: tuple[int, int], frame: tuple[int, int], position: tuple[float, float]) -> tuple[int, int, Crop]:
+    """Plan how a background covers a frame: the size it is resized to, aspect kept, and the crop in it.
+
+    Args:
+        size: Width and height of the background.
+        frame: Width and height of the foreground.
+        position: Where the crop lies, each in [0, 1).
+
+    Returns:
+        Width and height after resizing, and the crop.
+    """
+    scale = max(frame[0] / size[0], frame[1] / size[1])
+    width = max(frame[0], math.floor(size[0] * scale + 0.5))
+    height = max(frame[1], math.floor(size[1] * scale + 0.5))
+    x = int(position[0] * (width - frame[0] + 1))
+    y = int(position[1] * (height - frame[1] + 1))
+    return width, height, Crop(x, y, frame[0], frame[1])
+
+
+def fit_background(background: Image, frame: tuple[int, int], draw: Draw, fit: str = "cover") -> tuple[Image, Crop]:
+    """Bring a background to the foreground's frame: cover and crop, or stretch (what the authors' code does).
+
+    Args:
+        background: H x W x 3 float32, any size.
+        frame: Width and height of the foreground.
+        draw: Says where the crop lies.
+        fit: `cover` keeps the aspect ratio, `stretch` does not.
+    """
+    if fit == "stretch":
+        return _resize(background, *frame), Crop(0, 0, *frame)
+    size = (background.shape[1], background.shape[0])
+    width, height, crop = cover_crop(size, frame, (draw.crop_x, draw.crop_y))
+    resized = _resize(background, width, height)
+    cropped = resized[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+    return np.ascontiguousarray(cropped), crop
+
+
+def _resize(image: Image, width: int, height: int) -> Image:
+    if (width, height) == (image.shape[1], image.shape[0]):
+        return image
+    enlarge = width > image.shape[1] or height > image.shape[0]
+    interpolation = cv2.INTER_CUBIC if enlarge else cv2.INTER_AREA
+    resized = np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), dtype=np.float32)
+    return np.clip(resized, 0.0, 1.0)

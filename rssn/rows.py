@@ -1,0 +1,47 @@
+"""Reading rows back: in order, or one at a time by its place in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+
+def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file, one row group in memory at a time.
+
+    Args:
+        path: The file.
+        columns: Names to read; None reads all.
+    """
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            yield from file.read_row_group(group, columns=columns).to_pylist()
+
+
+def read_row(path: Path, place: tuple[int, int], columns: Sequence[str] | None = None) -> dict[str, Any]:
+    """One row by its place: the row group and the row's number inside it."""
+    group, number = place
+    with pq.ParquetFile(path) as file:
+        row: dict[str, Any] = file.read_row_group(group, columns=columns).slice(number, 1).to_pylist()[0]
+    return row
+
+
+def places(path: Path) -> Iterator[tuple[int, int]]:
+    """The place of each row of a file, in order; reads the footer only."""
+    metadata = pq.read_metadata(path)
+    for group in range(metadata.num_row_groups):
+        yield from ((group, number) for number in range(metadata.row_group(group).num_rows))
+
+
+def place_of(path: Path, number: int) -> tuple[int, int]:
+    """The place of the `number`-th row of a file, counted from 0; reads the footer only."""
+    metadata = pq.read_metadata(path)
+    for group in range(metadata.num_row_groups):
+        rows = metadata.row_group(group).num_rows
+        if number < rows:
+            return group, number
+        number -= rows
+    raise IndexError(f"{path} has only {metadata.num_rows} rows")

@@ -11,6 +11,9 @@ from typing import Any
 
 import click
 
+from bg20k.rules import CurationRules
+from bg20k.verdict import REASONS
+from pipelines.build_bg20k import Curated, CurationJob, run_curation
 from pipelines.compose import ComposeJob, run_compose
 from pipelines.inspection import run_inspect
 from pipelines.recipes import DEFAULT, load_recipe, shipped
@@ -19,6 +22,9 @@ from pipelines.work import Tally, parse_budget
 from rssn.errors import RssnError
 
 FOLDER = click.Path(path_type=Path)
+NOT_SCREENED = """\
+NOT SCREENED for salient objects: no detector was given, so people and animals may stay in the backgrounds.
+Give one with --detector MODEL (a YOLO model trained on COCO, .pt or .onnx; pip install 'rssn[curate]')."""
 
 
 class _Group(click.Group):
@@ -50,6 +56,36 @@ def main() -> None:
 _workers = click.option(
     "--workers", type=int, default=os.cpu_count() or 1, help="Processes; 0 works in this one, without Ray."
 )
+
+
+@main.command("build-bg20k")
+@click.argument("photos", type=FOLDER)
+@click.option("--out", required=True, type=FOLDER, help="Where the set goes; run again to go on.")
+@click.option("--detector", type=FOLDER, help="A YOLO model of COCO classes, .pt or .onnx; nothing is downloaded.")
+@click.option("--min-side", type=int, default=1080, help="Shorter side in px that a photo must have and is resized to.")
+@click.option("--max-errors", metavar="N|N%", help="Stop when more photos than this cannot be used.  [default: never]")
+@_workers
+def build_bg20k(photos: Path, out: Path, detector: Path | None, min_side: int, workers: int, **options: Any) -> None:
+    """Curate a folder of photographs into a background set (section 4.1 of the paper).
+
+    Keeps photographs with enough pixels, without duplicates and without salient objects, resizes them, splits them into
+    train and validation, and writes every verdict with its reason to verdicts.parquet.
+    """
+    job = CurationJob(photos, out, CurationRules(min_side=min_side), detector, parse_budget(options["max_errors"]))
+    if detector is None:
+        click.secho(NOT_SCREENED, fg="yellow", bold=True, err=True)
+    curated: list[Curated] = []
+
+    def work(runner: Any) -> Tally:
+        curated.append(run_curation(job, runner))
+        return curated[0].tally
+
+    tally = _with_runner(workers, work)
+    for reason, count in sorted(curated[0].reasons.items()):
+        click.echo(f"{count:>8}  {reason}: {REASONS.get(reason, 'an error that nobody foresaw')}")
+    if not tally.failed:
+        click.echo(f"report: {run_inspect(out).page}")
+    _finish(tally, out, "backgrounds", complete=True)
 
 
 @main.command()

@@ -61,7 +61,7 @@ def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     Raises:
         Rejected: stage `read`, with the reason `empty`, `not_an_image`, `animated`, `too_many_pixels` or `truncated`.
     """
-    picture = ImageOps.exif_transpose(_open(data, max_pixels))
+    picture = _upright(_open(data, max_pixels))
     return np.asarray(_srgb(_eight_bit(picture)).convert("RGB"))
 
 
@@ -78,7 +78,7 @@ def decode_alpha(data: bytes, max_pixels: int = MAX_PIXELS) -> Alpha:
     Raises:
         Rejected: as `decode_pixels` does.
     """
-    picture = ImageOps.exif_transpose(_open(data, max_pixels))
+    picture = _upright(_open(data, max_pixels))
     if picture.mode.startswith("I"):
         return _unit_range(picture)
     return to_float(np.asarray(picture.convert("L")))
@@ -88,8 +88,7 @@ def picture_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Width and height as a viewer shows them (after EXIF orientation), read from the header alone."""
     picture = _header(data, max_pixels)
     width, height = picture.size
-    sideways = picture.getexif().get(0x0112, 1) >= 5
-    return (height, width) if sideways else (width, height)
+    return (height, width) if _is_sideways(picture) else (width, height)
 
 
 def resize_area(pixels: Pixels, width: int, height: int) -> Pixels:
@@ -154,6 +153,7 @@ def _header(data: bytes, max_pixels: int) -> PillowImage.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
             picture = PillowImage.open(io.BytesIO(data), formats=_FORMATS)
+            moving = getattr(picture, "is_animated", False) and picture.format != "MPO"
     except PillowImage.DecompressionBombError as error:
         raise Rejected("read", "too_many_pixels", f"{error}; the limit is {max_pixels}") from error
     except Exception as error:  # Pillow's plugins raise whatever a broken header makes them raise
@@ -161,8 +161,8 @@ def _header(data: bytes, max_pixels: int) -> PillowImage.Image:
     width, height = picture.size
     if width * height > max_pixels:
         raise Rejected("read", "too_many_pixels", f"{width} x {height} px; the limit is {max_pixels}")
-    if getattr(picture, "is_animated", False) and picture.format != "MPO":
-        raise Rejected("read", "animated", f"a moving picture of {getattr(picture, 'n_frames', '?')} frames")
+    if moving:
+        raise Rejected("read", "animated", "a moving picture, or several pages in one file")
     return picture
 
 
@@ -173,6 +173,21 @@ def _open(data: bytes, max_pixels: int) -> PillowImage.Image:
     except Exception as error:  # as above: a broken body raises OSError, SyntaxError, struct.error, ...
         raise Rejected("read", "truncated", f"the picture data is damaged: {_first_line(error)}") from error
     return picture
+
+
+def _upright(picture: PillowImage.Image) -> PillowImage.Image:
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # broken EXIF raises as broken headers do; viewers ignore it, and so do we
+        return picture
+
+
+def _is_sideways(picture: PillowImage.Image) -> bool:
+    try:
+        # The plain method: that of PNG decodes the whole picture in search of a tag behind it.
+        return PillowImage.Image.getexif(picture).get(0x0112) in (5, 6, 7, 8)
+    except Exception:  # as above
+        return False
 
 
 def _eight_bit(picture: PillowImage.Image) -> PillowImage.Image:

@@ -68,6 +68,45 @@ BACKGROUNDS = _schema(
 )
 """One row per curated background: BG-20k."""
 
+# box: left, top, right, bottom as shares of the frame
+_DETECTION = pa.struct([("label", pa.string()), ("confidence", pa.float64()), ("box", pa.list_(pa.float64()))])
+
+CANDIDATES = _schema(
+    ("background_id", pa.string()),
+    ("source", pa.string()),
+    ("image", IMAGE),  # resized
+    ("thumbnail", IMAGE),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("source_width", pa.int32()),
+    ("source_height", pa.int32()),
+    ("phash", pa.uint64()),
+    ("sharpness", pa.float64()),
+    ("flat", pa.bool_()),
+    (
+        "detections",
+        pa.list_(_DETECTION),
+    ),  # null where no detector looked
+)
+"""One row per photograph that can be read and is large enough: the working set of the curation."""
+
+VERDICTS = _schema(
+    ("source", pa.string()),
+    ("background_id", pa.string()),  # null where the file could not be read
+    ("candidate_shard", pa.string()),
+    ("keep", pa.bool_()),
+    ("stage", pa.string()),
+    ("reason", pa.string()),
+    ("message", pa.string()),
+    ("score", pa.float64()),
+    ("duplicate_of", pa.string()),
+    ("split", pa.string()),
+)
+"""One row per photograph that came in: what the curation said of it, and why."""
+
+PLANNED_PHOTOS = _schema(("source", pa.string()), ("path", pa.string()))
+"""One row per photograph of a plan, in the order of its shards."""
+
 REJECTS = _schema(
     ("item_id", pa.string()),  # content id or sample id; the source where there is none yet
     ("source", pa.string()),

@@ -125,7 +125,7 @@ def write_parquet(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         count = 0
-        with pq.ParquetWriter(temporary, schema, compression=_compression(schema)) as writer:
+        with pq.ParquetWriter(temporary, schema, compression="none") as writer:
             for group in _row_groups(rows):
                 writer.write_table(pa.Table.from_pylist([dict(row) for row in group], schema=schema))
                 count += len(group)
@@ -200,21 +200,6 @@ def _row_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
             group, size = [], 0
     if group:
         yield group
-
-
-def _compression(schema: pa.Schema) -> dict[str, str]:
-    def codec(column: str) -> str:
-        return "NONE" if column.endswith(".bytes") else "ZSTD"
-
-    return {column: codec(column) for column in _leaf_columns(schema)}
-
-
-def _leaf_columns(schema: pa.Schema) -> Iterator[str]:
-    for item in schema:
-        if pa.types.is_struct(item.type):
-            yield from (f"{item.name}.{child.name}" for child in item.type)
-        else:
-            yield item.name
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -1,0 +1,113 @@
+"""One photograph at a time: read it, check its resolution, resize it and take its fingerprint.
+
+The fingerprint is light (ids and numbers) and is all that the global stages need; the pixels go to the detector and
+to the encoder and are then forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import imagehash
+import numpy as np
+from PIL import Image as PillowImage
+
+from bg20k.rules import CurationRules
+from bg20k.verdict import TOO_SMALL
+from rssn.errors import Rejected
+from rssn.images import Pixels, decode_pixels, picture_size, resize_area
+from rssn.shards import content_id
+
+_HASH_SIDE = 256
+"""Side in px of the square grey picture that is hashed: small enough to be fast, large enough to change no bit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What is known about a photograph without its pixels.
+
+    Attributes:
+        background_id: Content id of the source file.
+        source_width: Width in px of the source, after EXIF orientation.
+        source_height: Height in px.
+        phash: 64-bit perceptual hash (`imagehash.phash`, hash size 8); the first bit is the most significant one.
+        sharpness: Variance of the Laplacian of the resized grey picture, in squared 8-bit units. Comparable between
+            photographs, because all are resized to the same shorter side.
+        flat: Nearly constant: the perceptual hash is noise and must not be compared.
+    """
+
+    background_id: str
+    source_width: int
+    source_height: int
+    phash: int
+    sharpness: float
+    flat: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidate(Fingerprint):
+    """A photograph that can be read and is large enough.
+
+    Attributes:
+        pixels: H x W x 3 uint8 RGB; the shorter side has exactly `min_side` px.
+    """
+
+    pixels: Pixels
+
+
+def examine(data: bytes, rules: CurationRules) -> Candidate:
+    """Read, measure and resize one photograph.
+
+    Args:
+        data: The bytes of the source file.
+        rules: `min_side`, `max_pixels` and `flat_std` apply.
+
+    Returns:
+        The resized photograph and its fingerprint.
+
+    Raises:
+        Rejected: stage `read` as `rssn.images.decode_pixels` does; stage `resolution`, reason `too_small`, judged from
+            the header before the picture is decoded.
+    """
+    shown = picture_size(data, rules.max_pixels)
+    if min(shown) < rules.min_side:
+        found = f"{shown[0]} x {shown[1]} px"
+        raise Rejected("resolution", TOO_SMALL, f"{found}; the shorter side must have {rules.min_side} px or more")
+    source = decode_pixels(data, rules.max_pixels)
+    pixels = resize_shorter_side(source, rules.min_side)
+    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    square = resize_area(grey, _HASH_SIDE, _HASH_SIDE)
+    return Candidate(
+        background_id=content_id(data),
+        source_width=source.shape[1],
+        source_height=source.shape[0],
+        phash=perceptual_hash(square),
+        sharpness=_sharpness(grey),
+        flat=float(resize_area(square, 32, 32).std()) < rules.flat_std,
+        pixels=pixels,
+    )
+
+
+def resize_shorter_side(pixels: Pixels, side: int) -> Pixels:
+    """Resize by area averaging so that the shorter side has exactly `side` px.
+
+    The longer side keeps the aspect ratio, rounded to the nearest px, halves up.
+    """
+    height, width = pixels.shape[:2]
+    shorter, longer = sorted((height, width))
+    if shorter == side:
+        return pixels
+    other = (2 * longer * side + shorter) // (2 * shorter)
+    return resize_area(pixels, *((side, other) if width == shorter else (other, side)))
+
+
+def perceptual_hash(grey: Pixels) -> int:
+    """The 64-bit pHash of a grey H x W picture: signs of its low DCT coefficients against their median."""
+    bits = imagehash.phash(PillowImage.fromarray(grey), hash_size=8).hash
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def _sharpness(grey: Pixels) -> float:
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
+    return float(deviation[0, 0]) ** 2

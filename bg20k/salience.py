@@ -1,0 +1,94 @@
+"""Salient objects: what a detector must offer, and which of its findings spoil a background.
+
+A background may show a city with far-away people or a furnished room, but no subject: an unlabelled person or animal
+would teach a matting network that foregrounds are background (section 4.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from bg20k.rules import CurationRules
+from rssn.images import Pixels
+
+CREATURES: Final = frozenset(
+    {"person", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe"}
+)
+"""People and animals, the foregrounds of matting; they count from `creature_area` on."""
+
+OBJECTS: Final = frozenset(
+    {"bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat"}  # vehicles
+    | {"backpack", "umbrella", "handbag", "tie", "suitcase"}  # carried
+    | {"frisbee", "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove"}  # sport
+    | {"skateboard", "surfboard", "tennis racket"}
+    | {"bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl"}  # on a table
+    | {"banana", "apple", "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake"}
+    | {"laptop", "mouse", "remote", "keyboard", "cell phone"}  # held
+    | {"scissors", "teddy bear", "hair drier", "toothbrush", "vase"}
+)
+"""Things that are a subject when they are large in the frame; they count from `object_area` on.
+
+The other COCO classes are scenery of streets and rooms (traffic light, bench, chair, couch, bed, potted plant,
+refrigerator, book, clock, ...) and never count: the paper's set includes interiors and streets.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One finding of a detector.
+
+    Attributes:
+        label: Name of the COCO class.
+        confidence: 0 to 1.
+        box: Left, top, right, bottom as shares of the frame's width and height, 0 to 1.
+    """
+
+    label: str
+    confidence: float
+    box: tuple[float, float, float, float]
+
+    @property
+    def area(self) -> float:
+        """Share of the frame that the box covers, 0 to 1."""
+        left, top, right, bottom = self.box
+        return max(right - left, 0.0) * max(bottom - top, 0.0)
+
+
+class Detector(Protocol):
+    """Finds objects of the COCO classes in photographs; the curation works with any implementation."""
+
+    @property
+    def name(self) -> str:
+        """What goes into the column `screened_by`."""
+
+    def detect(self, images: Sequence[Pixels]) -> list[list[Detection]]:
+        """Find objects.
+
+        Args:
+            images: H x W x 3 uint8 RGB each, of any sizes.
+
+        Returns:
+            The findings in each image, unsure ones included: the rules choose.
+        """
+
+
+def salience(detections: Sequence[Detection], rules: CurationRules) -> tuple[float, Detection | None]:
+    """How surely a photograph shows a salient object.
+
+    The score is the highest confidence among the people and animals that cover `creature_area` of the frame or more
+    and the things that cover `object_area` or more. The photograph is rejected when it reaches `confidence`.
+
+    Returns:
+        The score, 0 where nothing counts to 1, and the detection that gives it.
+    """
+    counted = [d for d in detections if d.area >= _least_area(d.label, rules)]
+    strongest = max(counted, key=lambda d: (d.confidence, d.area, d.label), default=None)
+    return (strongest.confidence, strongest) if strongest else (0.0, None)
+
+
+def _least_area(label: str, rules: CurationRules) -> float:
+    if label in CREATURES:
+        return rules.creature_area
+    return rules.object_area if label in OBJECTS else float("inf")

@@ -1,0 +1,65 @@
+"""What the curation says about a photograph: kept or not, by which stage, for which reason, in words.
+
+The reasons are stable names that people filter by in `rejects/`; `REASONS` explains each in one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+from rssn.errors import Rejected
+
+STAGES: Final = ("read", "resolution", "duplicates", "salience", "split")
+"""The stages in the order in which they judge. A kept photograph has passed them all: its stage is `split`."""
+
+TOO_SMALL: Final = "too_small"
+DUPLICATE: Final = "duplicate"
+SALIENT_OBJECT: Final = "salient_object"
+KEPT: Final = "kept"
+KEPT_UNSCREENED: Final = "kept_unscreened"
+
+REASONS: Final[Mapping[str, str]] = {
+    "unreadable": "the file is missing or may not be read",
+    "empty": "the file has no bytes",
+    "not_an_image": "the bytes are no picture of a supported format",
+    "animated": "a moving picture",
+    "too_many_pixels": "more pixels than the limit",
+    "truncated": "the picture data is damaged or ends early",
+    TOO_SMALL: "the shorter side is below the limit",
+    DUPLICATE: "the same picture as another one that is kept or judged in its place",
+    SALIENT_OBJECT: "a person, an animal or a large thing stands out",
+    KEPT: "passed every stage",
+    KEPT_UNSCREENED: "passed every stage, but no detector looked for salient objects",
+}
+"""Every reason of a verdict, explained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The verdict on one photograph.
+
+    Attributes:
+        keep: Whether it belongs to the background set.
+        stage: The stage that decided, one of `STAGES`.
+        reason: A stable name, one of `REASONS`.
+        message: What was found, in one sentence.
+        score: Stage `duplicates`: bits by which the perceptual hashes differ, None for equal bytes. Stages `salience`
+            and `split`: the salience, 0 nothing found to 1; None where nothing screened.
+        duplicate_of: Content id of the keeper, for duplicates only.
+        split: `train` or `validation`, for kept photographs only.
+    """
+
+    keep: bool
+    stage: str
+    reason: str
+    message: str
+    score: float | None = None
+    duplicate_of: str | None = None
+    split: str | None = None
+
+    @classmethod
+    def refused(cls, error: Rejected) -> Self:
+        """The verdict on a photograph that could not be examined."""
+        return cls(keep=False, stage=error.stage, reason=error.reason, message=error.message)

@@ -1,0 +1,134 @@
+"""The detector on ultralytics YOLO: a `.pt` or `.onnx` file by path, on the machine alone.
+
+ultralytics is AGPL-3.0 and an optional extra. It is imported on first use, after it was told to stay offline, install
+nothing, send nothing, keep its settings in a private folder and load weights without running code from them.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bg20k.salience import CREATURES, OBJECTS, Detection
+from rssn.errors import DependencyError, InputError
+from rssn.images import Pixels
+
+_BATCH = 8
+"""Images per call of a model that takes any number; ONNX files take one unless exported as dynamic."""
+
+_FLOOR = 0.05
+"""Findings below this confidence are not reported; far below any sensible threshold, so that scores stay graded."""
+
+
+class YoloDetector:
+    """A YOLO detection model trained on COCO.
+
+    Every image is letterboxed to the model's square, so a finding does not depend on the other images of a batch.
+    ONNX models run on one thread on the CPU (workers run side by side); for `.pt` set `OMP_NUM_THREADS`, as Ray does.
+
+    Args:
+        path: A `.pt` file of ultralytics or an ONNX export of one.
+
+    Raises:
+        InputError: If the file is missing, cannot be loaded, or is no detection model of COCO classes.
+        DependencyError: If ultralytics, or onnxruntime for an ONNX file, is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        _check_path(path)
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        self.name = f"{path.name}@{digest[:8]}"
+        self._predictor = _load(path)
+        self._batch = _BATCH if path.suffix == ".pt" or self._predictor.model.dynamic else 1
+
+    def detect(self, images: Sequence[Pixels]) -> list[list[Detection]]:
+        """Find objects; see `Detector.detect`."""
+        bgr = [np.ascontiguousarray(image[..., ::-1]) for image in images]  # ultralytics takes arrays as BGR
+        chunks = (bgr[start : start + self._batch] for start in range(0, len(bgr), self._batch))
+        return [list(_detections(result)) for chunk in chunks for result in self._predictor(source=chunk)]
+
+
+def _check_path(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such detector; give the path of a YOLO model (.pt or .onnx), nothing is downloaded"
+        )
+    if path.suffix not in (".pt", ".onnx"):
+        raise InputError(f"{path}: a detector is a .pt or .onnx file; export the model to ONNX")
+    if path.suffix == ".onnx" and find_spec("onnxruntime") is None:
+        raise DependencyError(f"{path}: needs onnxruntime; run: pip install 'rssn[curate]'")
+
+
+def _load(path: Path) -> Any:
+    """A predictor of ultralytics with the model of a file, checked."""
+    settings = {"mode": "predict", "conf": _FLOOR, "rect": False, "save": False, "verbose": False}
+    predictor = _predictor_class()(overrides=settings)
+    try:
+        predictor.setup_model(str(path), verbose=False)
+    except Exception as error:  # ultralytics, torch and onnxruntime raise whatever a broken file makes them raise
+        found = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}: no YOLO model that can be loaded safely: {found}") from error
+    model = predictor.model
+    task = model.task or getattr(model.model, "task", None)
+    if task != "detect" or not (CREATURES | OBJECTS) & set(model.names.values()):
+        raise InputError(
+            f"{path}: a {task} model of {len(model.names)} classes; give a detection model trained on COCO"
+        )
+    if model.device.type == "cpu":
+        # On the CPU the warm-up does nothing but import torchvision, whose CUDA build does not import beside a
+        # CPU-only torch. Without it ultralytics suppresses overlapping boxes in torch.
+        predictor.done_warmup = True
+        if path.suffix == ".onnx":
+            model.backend.session = _single_threaded(path)
+    return predictor
+
+
+def _single_threaded(path: Path) -> Any:
+    """An ONNX session on one thread; by default each session takes all cores and lets them spin."""
+    import onnxruntime  # noqa: PLC0415  (optional extra)
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _predictor_class() -> Any:
+    os.environ.update(
+        YOLO_OFFLINE="1",
+        YOLO_AUTOINSTALL="0",
+        YOLO_VERBOSE="0",
+        ULTRALYTICS_SAFE_LOAD="1",
+        YOLO_CONFIG_DIR=_settings_folder().name,
+    )
+    try:
+        from ultralytics import settings  # noqa: PLC0415  (optional extra; reads the variables above)
+        from ultralytics.models.yolo.detect import DetectionPredictor  # noqa: PLC0415
+    except ImportError as error:
+        raise DependencyError(
+            f"the YOLO detector needs ultralytics ({error}); run: pip install 'rssn[curate]'"
+        ) from error
+    settings.update({"sync": False})
+    return DetectionPredictor
+
+
+@functools.cache
+def _settings_folder() -> tempfile.TemporaryDirectory[str]:
+    """One folder per process, removed at its end."""
+    return tempfile.TemporaryDirectory(prefix="rssn-ultralytics-")
+
+
+def _detections(result: Any) -> Iterator[Detection]:
+    boxes = result.boxes
+    for label, confidence, corners in zip(boxes.cls.tolist(), boxes.conf.tolist(), boxes.xyxyn.tolist(), strict=True):
+        left, top, right, bottom = (min(max(corner, 0.0), 1.0) for corner in corners)
+        yield Detection(result.names[int(label)], confidence, (left, top, right, bottom))

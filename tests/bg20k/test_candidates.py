@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import io
+
+import cv2
+import imagehash
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as PillowImage
+
+from bg20k.candidates import examine, perceptual_hash, resize_shorter_side
+from bg20k.rules import CurationRules
+from rssn.errors import Rejected
+from rssn.images import encode_jpeg, encode_png
+from rssn.shards import content_id
+
+RULES = CurationRules(min_side=240)
+
+
+def test_a_large_photograph_is_resized_and_measured(render) -> None:
+    data = encode_png(render(1, 640, 480))
+    found = examine(data, RULES)
+    assert found.pixels.shape == (240, 320, 3)
+    assert (found.source_width, found.source_height) == (640, 480)
+    assert found.background_id == content_id(data)
+    assert not found.flat
+    means = render(1, 640, 480).reshape(240, 2, 320, 2, 3).mean(axis=(1, 3))
+    assert np.abs(found.pixels - means).max() <= 0.5 + 1e-6
+
+
+def test_a_photograph_at_the_limit_keeps_its_pixels(render) -> None:
+    pixels = render(2, 240, 300)
+    np.testing.assert_array_equal(examine(encode_png(pixels), RULES).pixels, pixels)
+
+
+def test_the_shorter_side_counts_after_rotation_by_exif(render) -> None:
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    PillowImage.fromarray(render(3, 480, 360)).save(stream, "JPEG", exif=exif)
+    found = examine(stream.getvalue(), RULES)
+    assert (found.source_width, found.source_height) == (360, 480)
+    assert found.pixels.shape == (320, 240, 3)
+
+
+@pytest.mark.parametrize("size", [(239, 900), (900, 239)])
+def test_a_small_photograph_is_refused_from_its_header(render, size: tuple[int, int]) -> None:
+    header_only = encode_png(render(4, *size))[:100]
+    with pytest.raises(Rejected) as caught:
+        examine(header_only, RULES)
+    assert (caught.value.stage, caught.value.reason) == ("resolution", "too_small")
+    assert caught.value.message == f"{size[0]} x {size[1]} px; the shorter side must have 240 px or more"
+
+
+def test_a_damaged_photograph_is_refused_by_the_reader(render) -> None:
+    with pytest.raises(Rejected) as caught:
+        examine(encode_png(render(5, 400, 300))[:-5000], RULES)
+    assert (caught.value.stage, caught.value.reason) == ("read", "truncated")
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 64))
+@settings(max_examples=60, deadline=None)
+def test_the_shorter_side_is_exact_and_the_longer_rounds_to_nearest(width: int, height: int, side: int) -> None:
+    result = resize_shorter_side(np.zeros((height, width, 3), np.uint8), side)
+    shorter, longer = sorted((width, height))
+    assert min(result.shape[:2]) == side
+    assert abs(max(result.shape[:2]) - longer * side / shorter) <= 0.5
+    assert (result.shape[1] >= result.shape[0]) == (width >= height) or result.shape[0] == result.shape[1]
+
+
+def test_the_hash_is_that_of_imagehash(render) -> None:
+    grey = cv2.cvtColor(render(6, 256, 256), cv2.COLOR_RGB2GRAY)
+    assert f"{perceptual_hash(grey):016x}" == str(imagehash.phash(PillowImage.fromarray(grey)))
+
+
+def test_copies_hash_alike_and_strangers_do_not(render) -> None:
+    original = examine(encode_png(render(7, 960, 720)), RULES)
+    smaller = examine(encode_jpeg(render(7, 400, 300), quality=60), RULES)
+    brighter = examine(encode_png(np.clip(render(7, 960, 720) * 1.1, 0, 255).astype(np.uint8)), RULES)
+    stranger = examine(encode_png(render(8, 960, 720)), RULES)
+    assert (original.phash ^ smaller.phash).bit_count() <= 6
+    assert (original.phash ^ brighter.phash).bit_count() <= 6
+    assert (original.phash ^ stranger.phash).bit_count() > 12
+
+
+def test_sharpness_is_the_variance_of_the_laplacian(render) -> None:
+    pixels = render(9, 240, 240)
+    grey = np.pad(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float64), 1, mode="reflect")
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
+    assert examine(encode_png(pixels), RULES).sharpness == pytest.approx(laplacian.var(), rel=1e-9)
+
+
+def test_a_nearly_constant_photograph_is_flat(render) -> None:
+    noise = np.random.default_rng(10).normal(128, 3, (300, 400, 3))
+    sky = np.linspace(100, 110, 300)[:, None, None] + np.zeros((1, 400, 3))
+    assert examine(encode_jpeg(noise.astype(np.uint8)), RULES).flat
+    assert not examine(encode_png(sky.astype(np.uint8)), RULES).flat
+
+
+def _mutations(picture: bytes, rng: np.random.Generator) -> bytes:
+    data = bytearray(picture)
+    for position in rng.integers(0, len(data) if rng.random() < 0.5 else 200, rng.integers(1, 12)):
+        data[position] = rng.integers(0, 256)
+    return bytes(data[: rng.integers(1, len(data))] if rng.random() < 0.3 else data)
+
+
+def _outcome(data: bytes) -> str:
+    try:
+        return type(examine(data, CurationRules(min_side=32))).__name__
+    except Rejected as refused:
+        return refused.stage
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("suffix", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
+def test_mutated_bytes_give_a_candidate_or_a_reason(render, suffix: str) -> None:
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    PillowImage.fromarray(render(11, 64, 48)).save(
+        stream, suffix, **({} if suffix in ("BMP", "GIF") else {"exif": exif})
+    )
+    rng = np.random.default_rng(12)
+    outcomes = {_outcome(_mutations(stream.getvalue(), rng)) for _ in range(80)}
+    assert "read" in outcomes
+    assert outcomes <= {"Candidate", "read", "resolution"}

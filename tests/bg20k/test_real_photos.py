@@ -1,0 +1,55 @@
+"""The stages before screening on the 47 labelled photographs."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from bg20k.candidates import Fingerprint, examine
+from bg20k.decide import Record, decide
+from bg20k.rules import CurationRules
+
+RULES = CurationRules()
+FIELDS = tuple(Fingerprint.__dataclass_fields__)
+
+
+@pytest.fixture(scope="module")
+def labels(shared: Path) -> dict[str, dict[str, str]]:
+    with (shared / "data/photos/labels.tsv").open(encoding="utf-8") as stream:
+        return {row["file"]: row for row in csv.DictReader(stream, delimiter="\t")}
+
+
+@pytest.fixture(scope="module")
+def records(shared: Path, labels: dict[str, dict[str, str]]) -> list[Record]:
+    found = []
+    for name, label in labels.items():
+        candidate = examine((shared / "data/photos" / name).read_bytes(), RULES)
+        assert (candidate.source_width, candidate.source_height) == (int(label["width"]), int(label["height"]))
+        assert min(candidate.pixels.shape[:2]) == 1080
+        found.append(Record(**{field: getattr(candidate, field) for field in FIELDS}, source=name))
+    return found
+
+
+def test_every_duplicate_group_keeps_exactly_one(records: list[Record], labels: dict[str, dict[str, str]]) -> None:
+    verdicts = decide(records, RULES)
+    kept = defaultdict(list)
+    for record, verdict in zip(records, verdicts, strict=True):
+        kept[labels[record.source]["duplicate_group"] or record.source].append(verdict.keep)
+    assert len(kept) == 34
+    assert {name: sum(keeps) for name, keeps in kept.items()} == dict.fromkeys(kept, 1)
+
+
+def test_the_hash_threshold_has_a_margin_on_both_sides(
+    records: list[Record], labels: dict[str, dict[str, str]]
+) -> None:
+    copies, strangers = [], []
+    for row, one in enumerate(records):
+        for other in records[:row]:
+            group = labels[one.source]["duplicate_group"]
+            same = group and group == labels[other.source]["duplicate_group"]
+            (copies if same else strangers).append((one.phash ^ other.phash).bit_count())
+    assert max(copies) <= RULES.phash_distance - 2
+    assert min(strangers) >= RULES.phash_distance + 8

@@ -15,6 +15,7 @@ from bg20k.rules import CurationRules
 from bg20k.verdict import REASONS
 from pipelines.build_bg20k import Curated, CurationJob, run_curation
 from pipelines.compose import ComposeJob, run_compose
+from pipelines.demo import run_demo
 from pipelines.inspection import run_inspect
 from pipelines.recipes import DEFAULT, load_recipe, shipped
 from pipelines.runner import make_runner
@@ -154,3 +155,15 @@ def inspect(dataset: Path, samples: int) -> None:
     if found.problems:
         sys.exit(1)
     click.echo("every shard agrees with its mark: size, rows, footer and sha256")
+
+
+@main.command()
+@click.option("--out", type=FOLDER, default=Path("demo"), help="Where everything goes; run again to go on.")
+@_workers
+def demo(out: Path, workers: int) -> None:
+    """Run the whole job on pictures that the project renders itself: nothing is downloaded."""
+    run_demo(out, workers, click.echo)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""`rssn demo`: the whole job on pictures that the project renders itself, command by command.
+
+Each step is the command that a user would type, run as a process of its own; the demo only chooses small sizes.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rssn.errors import RssnError
+from rssn.studio import StudioPlan, write_studio
+
+MIN_SIDE = 384  # px; the studio's photographs are small, so that BM3D takes seconds
+STEPS = 300
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the demo."""
+
+    title: str
+    module: str  # the module of the command: pipelines.cli or train.cli
+    arguments: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """What a user would type."""
+        program = "rssn" if self.module == "pipelines.cli" else "train"
+        return shlex.join([program, *self.arguments])
+
+
+def steps(out: Path, workers: int) -> list[Step]:
+    """The commands of the demo, in order; all they write lies below `out`."""
+    studio, bg20k, shards, run = (str(out / name) for name in ("studio", "bg20k", "shards", "run"))
+    evaluation, checkpoint = f"{studio}/evaluation", f"{run}/last.pt"
+    photo = str(sorted((out / "studio" / "evaluation" / "original").iterdir())[0])
+    processes = ("--workers", str(workers))
+    curate = ("build-bg20k", f"{studio}/photos", "--min-side", str(MIN_SIDE), "--out", bg20k)
+    compose = ("compose", "--matting", f"{studio}/matting", "--backgrounds", bg20k, "--k", "5", "--out", shards)
+    train = ("run", "--data", shards, "--backbone", "tiny", "--rosta", "TT", "--max-steps", str(STEPS))
+    settings = ("--batch-size", "4", "--learning-rate", "2e-3", "--out", run)
+    return [
+        Step("Curate backgrounds", "pipelines.cli", (*curate, *processes)),
+        Step("Compose by the RSSN route", "pipelines.cli", (*compose, *processes)),
+        Step("Inspect the shards", "pipelines.cli", ("inspect", shards)),
+        Step("Train GFM, a few steps of a tiny one", "train.cli", (*train, *settings)),
+        Step(
+            "Evaluate on held-out pictures",
+            "train.cli",
+            ("eval", "--checkpoint", checkpoint, "--data", evaluation, "--out", str(out / "eval")),
+        ),
+        Step(
+            "Predict a matte and a cut-out",
+            "train.cli",
+            ("predict", "--checkpoint", checkpoint, photo, "--out", str(out / "predictions")),
+        ),
+    ]
+
+
+def run_demo(out: Path, workers: int, say: Callable[[str], None]) -> None:
+    """Render the studio, run every step, and say where to look.
+
+    Raises:
+        RssnError: If a step fails.
+    """
+    took: list[tuple[str, float]] = []
+    started = time.monotonic()
+    say(f"\n== Render the studio\n$ # 9 shots with exact mattes, 30 photographs: {out / 'studio'}")
+    write_studio(out / "studio", StudioPlan())
+    took.append(("Render the studio", time.monotonic() - started))
+    for step in steps(out, workers):
+        say(f"\n== {step.title}\n$ {step.command}")
+        started = time.monotonic()
+        code = subprocess.call([sys.executable, "-m", step.module, *step.arguments])  # noqa: S603  (our own commands)
+        if code:
+            raise RssnError(f"the step '{step.title}' ended with exit code {code}; its messages stand above")
+        took.append((step.title, time.monotonic() - started))
+    say("\n== What each step took")
+    for title, seconds in took:
+        say(f"{seconds:8.1f} s  {title}")
+    say("\n== Open these")
+    for words, path in _pictures(out):
+        say(f"{words:>26}  {path}")
+
+
+def _pictures(out: Path) -> list[tuple[str, Path]]:
+    found = [("curation report", out / "bg20k" / "report" / "index.html")]
+    found.append(("composition report", out / "shards" / "report" / "index.html"))
+    found += [("contact sheet", path) for path in sorted((out / "shards" / "report").glob("*.png"))]
+    found.append(("training curve", out / "run" / "curve.png"))
+    found += [("evaluation", path) for path in sorted((out / "eval").glob("*.png"))]
+    return found + [("prediction", path) for path in sorted((out / "predictions").glob("*.png"))]

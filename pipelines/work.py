@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -92,16 +93,24 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
     Raises:
         InputError: If the error budget is spent; what was done stays done.
     """
+    work.folder.sweep()
     tally = Tally(rejected=work.refused)
     planned = sum(task.size for task in work.tasks)
-    with tqdm(total=planned, unit=f" {work.unit}", smoothing=0.1, mininterval=0.5, dynamic_ncols=True) as bar:
+    with _progress(planned, work.unit) as bar:
         todo = [task for task in work.tasks if not _reuse(work.folder, task, tally, bar)]
         for outcome in runner.run(work.function, todo):
             _settle(outcome, tally, bar)
             if work.budget.spent(tally.rejected, planned):
                 words = f"{tally.rejected} refused of {planned} {work.unit}"
                 raise InputError(f"stopped: {words}, more than --max-errors allows")
+    work.folder.sweep()  # a worker that was killed and replaced leaves its half-written file
     return tally
+
+
+def _progress(total: int, unit: str) -> tqdm[None]:
+    """A bar with rate and time left; into a log file only a line now and then."""
+    interval = 0.5 if sys.stderr.isatty() else 30.0
+    return tqdm(total=total, unit=f" {unit}", smoothing=0.1, mininterval=interval, dynamic_ncols=True)
 
 
 def refusal(error: Exception, item_id: str, source: str) -> dict[str, Any]:

@@ -76,6 +76,13 @@ class DatasetFolder:
         found = (read_mark(path) for path in sorted((self.root / "marks").glob("*.json")))
         return [mark for mark in found if mark]
 
+    def sweep(self) -> None:
+        """Remove what killed writers left behind; call it only while nobody writes here."""
+        for path in self.root.glob("*/.*.tmp"):
+            path.unlink(missing_ok=True)
+        for path in self.root.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+
     def _inside(self, folder: str, name: str, suffix: str) -> Path:
         if not _NAME.fullmatch(name):
             raise InputError(f"{name!r} is no shard name: use lower-case letters, digits and dashes")

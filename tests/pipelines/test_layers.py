@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pipelines.layers as layers_module
+from pipelines.layers import ForegroundLayers, background_layer
+from pipelines.plan import PlannedForeground, name_foregrounds
+from rssn.backgrounds import find_backgrounds, load_background
+from rssn.denoise import denoise
+from rssn.errors import Rejected
+from rssn.foreground import estimate_foreground
+from rssn.matting import find_pairs, load_pair
+from rssn.recipe import DenoiseStep, Recipe
+
+RECIPE = Recipe("test", denoise=DenoiseStep(sigma=12, backend="nlmeans"))
+
+
+@pytest.fixture
+def planned(studio: Path) -> PlannedForeground:
+    return name_foregrounds(studio / "matting", find_pairs(studio / "matting")[0])[0][0]
+
+
+def test_layers_are_what_the_kernels_give(planned: PlannedForeground) -> None:
+    sample = load_pair(planned.pair)
+    expected = estimate_foreground(sample.picture, sample.alpha)[0]
+    layers = ForegroundLayers(planned, RECIPE)
+    assert np.array_equal(layers.layer(denoised=False), expected)
+    assert np.array_equal(layers.layer(denoised=True), denoise(expected, 12 / 255, "nlmeans"))
+
+
+def test_each_layer_is_made_once_and_only_when_asked_for(
+    planned: PlannedForeground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def count(name: str) -> None:
+        real = getattr(layers_module, name)
+        monkeypatch.setattr(layers_module, name, lambda *arguments: (calls.append(name), real(*arguments))[1])
+
+    for name in ("estimate_foreground", "denoise"):
+        count(name)
+    layers = ForegroundLayers(planned, RECIPE)
+    assert calls == []
+    for _ in range(3):
+        layers.layer(denoised=False)
+    assert calls == ["estimate_foreground"]
+    for _ in range(3):
+        layers.layer(denoised=True)
+        layers.encoded(denoised=True)
+    assert calls == ["estimate_foreground", "denoise"]
+
+
+def test_a_failure_is_remembered(planned: PlannedForeground) -> None:
+    layers = ForegroundLayers(replace(planned, foreground_id="another"), RECIPE)
+    with pytest.raises(Rejected, match="changed") as first:
+        layers.layer(denoised=False)
+    with pytest.raises(Rejected) as second:
+        layers.layer(denoised=True)
+    assert second.value is first.value
+
+
+def test_backgrounds_are_denoised_at_their_own_size(bg20k: Path) -> None:
+    background = find_backgrounds(bg20k)[0][0]
+    raw = load_background(background)
+    assert np.array_equal(background_layer(background, RECIPE, denoised=False), raw)
+    assert np.array_equal(background_layer(background, RECIPE, denoised=True), denoise(raw, 12 / 255, "nlmeans"))

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.runner import LocalRunner, RayRunner, Runner, make_runner, shard_ranges
+from rssn.errors import InputError
+from rssn.shards import Mark
+
+
+@dataclass(frozen=True)
+class Task:
+    number: int
+    folder: Path
+
+
+def mark_of(task: Task) -> Mark:
+    if task.number == 2:
+        raise InputError("number 2 is refused")
+    if task.number == 3:
+        raise ZeroDivisionError("nobody foresaw this")
+    return Mark(name=f"shard-{task.number}", rows=task.number, bytes=os.getpid(), sha256="")
+
+
+def die_twice(task: Task) -> Mark:
+    """Kill the worker on the first two attempts, as the kernel does when memory runs out."""
+    attempts = len(list(task.folder.glob(f"{task.number}-*")))
+    (task.folder / f"{task.number}-{attempts}").touch()
+    if attempts < 2:
+        os.kill(os.getpid(), 9)
+    return Mark(name="survived", rows=attempts, bytes=0, sha256="")
+
+
+def die(task: Task) -> Mark:
+    os.kill(os.getpid(), 9)
+    raise AssertionError(task)
+
+
+@pytest.fixture(params=["local", "ray"])
+def runner(request: pytest.FixtureRequest) -> Runner:
+    return LocalRunner() if request.param == "local" else request.getfixturevalue("ray_runner")
+
+
+def test_every_task_has_one_outcome_and_errors_stop_no_other(runner: Runner, tmp_path: Path) -> None:
+    outcomes = {o.task.number: o for o in runner.run(mark_of, [Task(n, tmp_path) for n in range(9)])}
+    assert sorted(outcomes) == list(range(9))
+    assert outcomes[2].mark is None
+    assert outcomes[2].error == "number 2 is refused"
+    assert outcomes[3].error == "ZeroDivisionError: nobody foresaw this"
+    assert {n: o.mark.rows for n, o in outcomes.items() if o.mark} == {n: n for n in (0, 1, 4, 5, 6, 7, 8)}
+
+
+def test_ray_works_in_other_processes(ray_runner: RayRunner, tmp_path: Path) -> None:
+    (outcome,) = ray_runner.run(mark_of, [Task(1, tmp_path)])
+    assert outcome.mark is not None
+    assert outcome.mark.bytes != os.getpid()
+
+
+def test_a_killed_worker_is_tried_again(ray_runner: RayRunner, tmp_path: Path) -> None:
+    (outcome,) = ray_runner.run(die_twice, [Task(7, tmp_path)])
+    assert outcome.mark is not None
+    assert outcome.mark.rows == 2
+
+
+def test_a_task_that_always_kills_its_worker_fails_alone(ray_runner: RayRunner, tmp_path: Path) -> None:
+    (outcome,) = ray_runner.run(die, [Task(1, tmp_path)])
+    assert outcome.mark is None
+    assert outcome.error.startswith("the worker died")
+    (after,) = ray_runner.run(mark_of, [Task(1, tmp_path)])
+    assert after.mark is not None
+
+
+def test_zero_workers_start_no_ray() -> None:
+    code = "import sys; from pipelines.runner import make_runner; make_runner(0); print('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_negative_number_of_workers_is_refused() -> None:
+    with pytest.raises(InputError, match="--workers is -1"):
+        make_runner(-1)
+
+
+@given(count=st.integers(0, 5000), most=st.integers(1, 200))
+def test_shard_ranges_cover_everything_once(count: int, most: int) -> None:
+    ranges = shard_ranges(count, most)
+    assert [number for start, stop in ranges for number in range(start, stop)] == list(range(count))
+    assert all(stop - start <= most for start, stop in ranges)
+    assert len(ranges) >= min(count, 9)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipelines.runner import LocalRunner, Outcome
+from pipelines.work import Budget, Work, parse_budget, refusal, run_tasks
+from rssn.errors import InputError, Rejected
+from rssn.schema import PLANNED_PHOTOS
+from rssn.shards import DatasetFolder, Mark, shard_name, write_shard
+
+
+@dataclass(frozen=True)
+class Task:
+    """Writes `size - refused` rows and refuses `refused`."""
+
+    root: Path
+    name: str
+    size: int = 4
+    refused: int = 0
+    broken: bool = False
+
+
+def write(task: Task) -> Mark:
+    if task.broken:
+        raise OSError("the disk is full")
+    rows = [{"source": f"{task.name}-{n}", "path": ""} for n in range(task.size - task.refused)]
+    rejects = [refusal(Rejected("read", "empty", "no bytes"), str(n), str(n)) for n in range(task.refused)]
+    return write_shard(DatasetFolder(task.root), task.name, PLANNED_PHOTOS, rows, rejects)
+
+
+def tasks(root: Path, count: int, **kind: int | bool) -> list[Task]:
+    return [Task(root, shard_name("photos", index, count), **kind) for index in range(count)]
+
+
+def work(root: Path, what: Sequence[Task], budget: Budget | None = None) -> Work[Task]:
+    return Work(DatasetFolder(root), what, write, "photos", budget or Budget(), 0)
+
+
+class Recorder(LocalRunner):
+    """The local runner, noting which tasks it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[str] = []
+
+    def run(self, function, given) -> Iterator[Outcome[Task]]:  # type: ignore[no-untyped-def]
+        self.given += [task.name for task in given]
+        return super().run(function, given)
+
+
+def test_a_second_run_does_nothing(tmp_path: Path) -> None:
+    first = run_tasks(work(tmp_path, tasks(tmp_path, 3)), LocalRunner())
+    assert (first.written, first.reused) == (12, 0)
+    again = Recorder()
+    second = run_tasks(work(tmp_path, tasks(tmp_path, 3)), again)
+    assert (second.written, second.reused, again.given) == (0, 12, [])
+
+
+@pytest.mark.parametrize("damage", ["truncate", "alter", "delete"])
+def test_a_damaged_shard_is_made_again_and_named(tmp_path: Path, damage: str) -> None:
+    run_tasks(work(tmp_path, tasks(tmp_path, 3)), LocalRunner())
+    path = DatasetFolder(tmp_path).data("photos-00001-of-00003")
+    whole = path.read_bytes()
+    if damage == "delete":
+        path.unlink()
+    else:
+        path.write_bytes(whole[:-1] if damage == "truncate" else whole[:20] + b"\0" + whole[21:])
+    again = Recorder()
+    tally = run_tasks(work(tmp_path, tasks(tmp_path, 3)), again)
+    assert again.given == tally.damaged == ["photos-00001-of-00003"]
+    assert path.read_bytes() == whole
+
+
+def test_rejects_are_counted_when_they_are_reused_too(tmp_path: Path) -> None:
+    run_tasks(work(tmp_path, tasks(tmp_path, 2, refused=1)), LocalRunner())
+    tally = run_tasks(work(tmp_path, tasks(tmp_path, 2, refused=1)), LocalRunner())
+    assert (tally.reused, tally.rejected) == (6, 2)
+
+
+def test_a_failed_task_is_named_and_the_others_are_done(tmp_path: Path) -> None:
+    mixed = [*tasks(tmp_path, 2), Task(tmp_path, "broken", broken=True)]
+    tally = run_tasks(work(tmp_path, mixed), LocalRunner())
+    assert tally.failed == ["broken: OSError: the disk is full"]
+    assert tally.written == 8
+
+
+def test_the_budget_stops_the_run_and_keeps_what_is_done(tmp_path: Path) -> None:
+    given = Recorder()
+    with pytest.raises(InputError, match="3 refused of 40 photos, more than --max-errors allows"):
+        run_tasks(work(tmp_path, tasks(tmp_path, 10, refused=1), Budget(count=2)), given)
+    assert len(DatasetFolder(tmp_path).marks()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "rejected", "spent"),
+    [("2", 2, False), ("2", 3, True), ("5%", 5, False), ("5%", 6, True), (None, 99, False)],
+)
+def test_budgets(text: str | None, rejected: int, spent: bool) -> None:
+    assert parse_budget(text).spent(rejected, 100) is spent
+
+
+def test_a_budget_that_is_no_number_is_refused() -> None:
+    with pytest.raises(InputError, match=r"--max-errors is 'few'; give a count such as 20 or a share such as 1%"):
+        parse_budget("few")
+
+
+def test_an_error_that_nobody_foresaw_becomes_a_row() -> None:
+    row = refusal(ValueError("strange"), "abc/0", "a.jpg")
+    assert (row["stage"], row["reason"], row["message"]) == ("run", "error", "ValueError: strange")

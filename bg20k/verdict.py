@@ -24,7 +24,7 @@ REASONS: Final[Mapping[str, str]] = {
     "unreadable": "the file is missing or may not be read",
     "empty": "the file has no bytes",
     "not_an_image": "the bytes are no picture of a supported format",
-    "animated": "a moving picture",
+    "animated": "a moving picture, or several pages in one file",
     "too_many_pixels": "more pixels than the limit",
     "truncated": "the picture data is damaged or ends early",
     TOO_SMALL: "the shorter side is below the limit",

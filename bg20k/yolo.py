@@ -15,14 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from bg20k.salience import CREATURES, OBJECTS, Detection
 from rssn.errors import DependencyError, InputError
 from rssn.images import Pixels
-
-_BATCH = 8
-"""Images per call of a model that takes any number; ONNX files take one unless exported as dynamic."""
 
 _FLOOR = 0.05
 """Findings below this confidence are not reported; far below any sensible threshold, so that scores stay graded."""
@@ -31,7 +29,10 @@ _FLOOR = 0.05
 class YoloDetector:
     """A YOLO detection model trained on COCO.
 
-    Every image is letterboxed to the model's square, so a finding does not depend on the other images of a batch.
+    Images go through the network one by one, each letterboxed to the model's square, so a finding depends on nothing
+    else. In batches ultralytics pads by the company an image is in, and after two seconds of suppressing boxes it
+    leaves the rest of the batch without findings, without an error.
+
     ONNX models run on one thread on the CPU (workers run side by side); for `.pt` set `OMP_NUM_THREADS`, as Ray does.
 
     Args:
@@ -48,13 +49,15 @@ class YoloDetector:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         self.name = f"{path.name}@{digest[:8]}"
         self._predictor = _load(path)
-        self._batch = _BATCH if path.suffix == ".pt" or self._predictor.model.dynamic else 1
 
     def detect(self, images: Sequence[Pixels]) -> list[list[Detection]]:
         """Find objects; see `Detector.detect`."""
-        bgr = [np.ascontiguousarray(image[..., ::-1]) for image in images]  # ultralytics takes arrays as BGR
-        chunks = (bgr[start : start + self._batch] for start in range(0, len(bgr), self._batch))
-        return [list(_detections(result)) for chunk in chunks for result in self._predictor(source=chunk)]
+        return [self._detect(image) for image in images]
+
+    def _detect(self, image: Pixels) -> list[Detection]:
+        bgr = np.ascontiguousarray(image[..., ::-1])  # ultralytics takes arrays as BGR
+        [result] = self._predictor(source=[bgr])
+        return list(_detections(result))
 
 
 def _check_path(path: Path) -> None:
@@ -110,6 +113,7 @@ def _predictor_class() -> Any:
         ULTRALYTICS_SAFE_LOAD="1",
         YOLO_CONFIG_DIR=_settings_folder().name,
     )
+    threads = cv2.getNumThreads()
     try:
         from ultralytics import settings  # noqa: PLC0415  (optional extra; reads the variables above)
         from ultralytics.models.yolo.detect import DetectionPredictor  # noqa: PLC0415
@@ -117,6 +121,7 @@ def _predictor_class() -> Any:
         raise DependencyError(
             f"the YOLO detector needs ultralytics ({error}); run: pip install 'rssn[curate]'"
         ) from error
+    cv2.setNumThreads(threads)  # the import sets it to 0 for the whole process
     settings.update({"sync": False})
     return DetectionPredictor
 

@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from bg20k.decide import Record, decide
 from bg20k.rules import CurationRules
 from bg20k.salience import salience
@@ -118,7 +116,7 @@ def _verdicts(job: CurationJob) -> Iterator[dict[str, Any]]:
     folder = candidates_folder(job.out)
     shards = [mark.name for mark in folder.marks()]
     for name in shards:
-        for row in iter_rows(folder.rejects(name)) if folder.rejects(name).is_file() else ():
+        for row in iter_rows(folder.rejects(name)):
             refused = Verdict.refused(Rejected(row["stage"], row["reason"], row["message"]))
             yield {"source": row["source"], "background_id": None, "candidate_shard": name, **asdict(refused)}
     records = [(name, record) for name in shards for record in _records(folder, name, job.rules)]
@@ -128,10 +126,8 @@ def _verdicts(job: CurationJob) -> Iterator[dict[str, Any]]:
 
 
 def _records(folder: DatasetFolder, name: str, rules: CurationRules) -> Iterator[Record]:
-    if not folder.data(name).is_file():
-        return
     columns = [column for column in CANDIDATES.names if column not in ("image", "thumbnail", "width", "height")]
-    for row in pq.read_table(folder.data(name), columns=columns).to_pylist():
+    for row in iter_rows(folder.data(name), columns):
         detections = read_detections(row)
         score, salient = (None, None) if detections is None else salience(detections, rules)
         del row["detections"]

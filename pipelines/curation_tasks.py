@@ -142,9 +142,8 @@ def _background_rows(task: PublishTask, candidates: DatasetFolder, verdicts: dic
 
 
 def _rejects(candidates: DatasetFolder, name: str, verdicts: dict[str, Any]) -> list[dict[str, Any]]:
-    early, late = candidates.rejects(name), candidates.data(name)
-    rejects = list(iter_rows(early)) if early.is_file() else []
-    for row in iter_rows(late, ["background_id", "source", "thumbnail"]) if late.is_file() else ():
+    rejects = list(iter_rows(candidates.rejects(name)))
+    for row in iter_rows(candidates.data(name), ["background_id", "source", "thumbnail"]):
         verdict = verdicts[row["source"]]
         if not verdict["keep"]:
             reason = {key: verdict[key] for key in ("stage", "reason", "message")}

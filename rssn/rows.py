@@ -13,9 +13,11 @@ def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict
     """The rows of a Parquet file, one row group in memory at a time.
 
     Args:
-        path: The file.
+        path: The file. One that does not exist has no rows: a shard without rows or rejects leaves no file.
         columns: Names to read; None reads all.
     """
+    if not path.is_file():
+        return
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             yield from file.read_row_group(group, columns=columns).to_pylist()

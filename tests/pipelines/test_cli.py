@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipelines.cli import main
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize("command", ["build-bg20k", "compose", "inspect", "demo"])
+def test_help_explains_every_option(command: str) -> None:
+    code, text = run(command, "--help")
+    assert code == 0
+    options = [line for line in text.splitlines() if line.strip().startswith("-")]
+    assert options
+    joined = " ".join(text.split())
+    assert all(len(joined.split(line.split()[0])[1].strip()) > 3 for line in options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["inspect", "nowhere"], "Error: nowhere: no data set here"),
+        (["build-bg20k", "nowhere", "--out", "out"], "Error: nowhere: no such folder"),
+        (["build-bg20k", ".", "--out", "out"], "Error: .: no pictures found in it"),
+        (["build-bg20k", ".", "--out", "out", "--min-side", "0"], "Error: min_side = 0"),
+        (["compose", "--matting", ".", "--backgrounds", ".", "--out", "out"], "Error: .: no matting data set found"),
+        (
+            ["compose", "--matting", ".", "--backgrounds", ".", "--out", "out", "--recipe", "x"],
+            "Error: x: no such recipe",
+        ),
+        (["compose", "--matting", ".", "--backgrounds", ".", "--out", "out", "--k", "0"], "Error: k is 0"),
+        (
+            ["compose", "--matting", ".", "--backgrounds", ".", "--out", "out", "--workers", "-1"],
+            "Error: --workers is -1",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    workers = [] if "--workers" in arguments or arguments[0] == "inspect" else ["--workers", "0"]
+    code, text = run(*arguments, *workers)
+    assert code == 1
+    assert words in text
+    assert "Traceback" not in text
+    assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Never, Protocol, TypeVar
 
 from tqdm import tqdm
 
@@ -107,7 +107,7 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
     return tally
 
 
-def _progress(total: int, unit: str) -> tqdm[None]:
+def _progress(total: int, unit: str) -> tqdm[Never]:
     """A bar with rate and time left; into a log file only a line now and then."""
     interval = 0.5 if sys.stderr.isatty() else 30.0
     return tqdm(total=total, unit=f" {unit}", smoothing=0.1, mininterval=interval, dynamic_ncols=True)

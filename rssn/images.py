@@ -157,7 +157,7 @@ def _header(data: bytes, max_pixels: int) -> PillowImage.Image:
     except PillowImage.DecompressionBombError as error:
         raise Rejected("read", "too_many_pixels", f"{error}; the limit is {max_pixels}") from error
     except Exception as error:  # Pillow's plugins raise whatever a broken header makes them raise
-        raise Rejected("read", "not_an_image", f"no {', '.join(_FORMATS)} picture: {_first_line(error)}") from error
+        raise Rejected("read", "not_an_image", f"no {', '.join(_FORMATS)} picture ({type(error).__name__})") from error
     width, height = picture.size
     if width * height > max_pixels:
         raise Rejected("read", "too_many_pixels", f"{width} x {height} px; the limit is {max_pixels}")

@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 _RETRIES = 3
+_TICK_SECONDS = 1.0
 _OBJECT_STORE_BYTES = 100 << 20  # marks are all that passes through it
 
 
@@ -35,8 +36,10 @@ class Outcome(Generic[T]):
 class Runner(Protocol):
     """Runs a function over tasks, in any order, and yields each outcome as it comes."""
 
-    def run(self, function: Callable[[T], Mark], tasks: Sequence[T]) -> Iterator[Outcome[T]]:
-        """Run `function` once for every task."""
+    def run(
+        self, function: Callable[[T], Mark], tasks: Sequence[T], on_wait: Callable[[], None]
+    ) -> Iterator[Outcome[T]]:
+        """Run `function` once for every task; `on_wait` is called about every second while others work."""
         ...
 
     def close(self) -> None:
@@ -47,9 +50,12 @@ class Runner(Protocol):
 class LocalRunner:
     """One task after the other in this process: for debugging and for tests."""
 
-    def run(self, function: Callable[[T], Mark], tasks: Sequence[T]) -> Iterator[Outcome[T]]:
-        """Run the tasks in order."""
+    def run(
+        self, function: Callable[[T], Mark], tasks: Sequence[T], on_wait: Callable[[], None]
+    ) -> Iterator[Outcome[T]]:
+        """Run the tasks in order; `on_wait` is called before each."""
         for task in tasks:
+            on_wait()
             yield _attempt(function, task)
 
     def close(self) -> None:
@@ -75,7 +81,9 @@ class RayRunner:
             runtime_env={"env_vars": _ONE_THREAD},
         )
 
-    def run(self, function: Callable[[T], Mark], tasks: Sequence[T]) -> Iterator[Outcome[T]]:
+    def run(
+        self, function: Callable[[T], Mark], tasks: Sequence[T], on_wait: Callable[[], None]
+    ) -> Iterator[Outcome[T]]:
         """Keep two tasks per worker in flight until all are done."""
         remote = self._ray.remote(num_cpus=1, max_retries=_RETRIES)(_attempt)
         waiting = iter(tasks)
@@ -85,8 +93,10 @@ class RayRunner:
                 flying[remote.remote(function, task)] = task
             if not flying:
                 return
-            done, _ = self._ray.wait(list(flying), num_returns=1)
-            yield self._collect(done[0], flying.pop(done[0]))
+            done, _ = self._ray.wait(list(flying), num_returns=1, timeout=_TICK_SECONDS)
+            on_wait()
+            for reference in done:
+                yield self._collect(reference, flying.pop(reference))
 
     def close(self) -> None:
         """Stop the local Ray."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Never, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from tqdm import tqdm
 
@@ -96,10 +96,11 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
     work.folder.sweep()
     tally = Tally(rejected=work.refused)
     planned = sum(task.size for task in work.tasks)
-    with _progress(planned, work.unit) as bar:
-        todo = [task for task in work.tasks if not _reuse(work.folder, task, tally, bar)]
-        for outcome in runner.run(work.function, todo):
-            _settle(outcome, tally, bar)
+    with _Progress(work.folder, planned, work.unit) as progress:
+        todo = [task for task in work.tasks if not _reuse(work.folder, task, tally, progress)]
+        for outcome in runner.run(work.function, todo, progress.update):
+            progress.finish(outcome.task.size)
+            _count(outcome, tally)
             if work.budget.spent(tally.rejected, planned):
                 words = f"{tally.rejected} refused of {planned} {work.unit}"
                 raise InputError(f"stopped: {words}, more than --max-errors allows")
@@ -107,10 +108,30 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
     return tally
 
 
-def _progress(total: int, unit: str) -> tqdm[Never]:
-    """A bar with rate and time left; into a log file only a line now and then."""
-    interval = 0.5 if sys.stderr.isatty() else 30.0
-    return tqdm(total=total, unit=f" {unit}", smoothing=0.1, mininterval=interval, dynamic_ncols=True)
+class _Progress:
+    """A bar with rate and time left, over the tasks that are done and the items of those at hand."""
+
+    def __init__(self, folder: DatasetFolder, total: int, unit: str) -> None:
+        self._folder = folder
+        self._finished = 0
+        interval = 0.5 if sys.stderr.isatty() else 30.0  # into a log file only a line now and then
+        self._bar = tqdm(total=total, unit=f" {unit}", smoothing=0.1, mininterval=interval, dynamic_ncols=True)
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def finish(self, items: int) -> None:
+        """Count a task that is done."""
+        self._finished += items
+        self.update()
+
+    def update(self) -> None:
+        """Look at the tasks at hand."""
+        handled = self._finished + sum(self._folder.in_progress().values())
+        self._bar.update(handled - self._bar.n)
 
 
 def refusal(error: Exception, item_id: str, source: str) -> dict[str, Any]:
@@ -126,22 +147,19 @@ def refusal(error: Exception, item_id: str, source: str) -> dict[str, Any]:
     }
 
 
-def _reuse(folder: DatasetFolder, task: ShardTask, tally: Tally, bar: Any) -> bool:
+def _reuse(folder: DatasetFolder, task: ShardTask, tally: Tally, progress: _Progress) -> bool:
     mark = trusted_mark(folder, task.name)
     if mark is None:
         if read_mark(folder.mark(task.name)) is not None:
             tally.damaged.append(task.name)
         return False
     tally.add(mark, reused=True)
-    bar.update(task.size)
+    progress.finish(task.size)
     return True
 
 
-def _settle(outcome: Outcome[T], tally: Tally, bar: Any) -> None:
-    bar.update(outcome.task.size)
+def _count(outcome: Outcome[T], tally: Tally) -> None:
     if outcome.mark is None:
         tally.failed.append(f"{outcome.task.name}: {outcome.error}")
     else:
         tally.add(outcome.mark, reused=False)
-    if tally.rejected:
-        bar.set_postfix(rejected=tally.rejected, refresh=False)

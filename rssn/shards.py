@@ -71,10 +71,14 @@ class DatasetFolder:
         """The rejects of a shard; absent where it has none."""
         return self._inside("rejects", name, ".parquet")
 
+    def progress(self, name: str) -> Path:
+        """A count of items, there only while the shard is being written; a help for bars, never a proof."""
+        return self._inside("progress", name, "")
+
     def marks(self) -> list[Mark]:
-        """Every mark in the folder, trusted or not, in order of name."""
-        found = (read_mark(path) for path in sorted((self.root / "marks").glob("*.json")))
-        return [mark for mark in found if mark]
+        """Every mark in the folder that bears its file's name, trusted or not, in order of name."""
+        found = ((path, read_mark(path)) for path in sorted((self.root / "marks").glob("*.json")))
+        return [mark for path, mark in found if mark and mark.name == path.stem]
 
     def sweep(self) -> None:
         """Remove what killed writers left behind; call it only while nobody writes here."""
@@ -82,6 +86,12 @@ class DatasetFolder:
             path.unlink(missing_ok=True)
         for path in self.root.glob(".*.tmp"):
             path.unlink(missing_ok=True)
+        for path in self.root.glob("progress/*"):
+            path.unlink(missing_ok=True)
+
+    def in_progress(self) -> dict[str, int]:
+        """Shards at hand, and how many of their items are handled so far."""
+        return {path.name: _read_count(path) for path in self.root.glob("progress/*")}
 
     def _inside(self, folder: str, name: str, suffix: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -109,7 +119,9 @@ def write_shard(
     Returns:
         The mark. A shard without rows has no data file and an empty digest.
     """
-    count = write_parquet(folder.data(name), schema, rows)
+    progress = folder.progress(name)
+    progress.parent.mkdir(parents=True, exist_ok=True)
+    count = write_parquet(folder.data(name), schema, _reported(progress, rows, rejects))
     refused = write_parquet(folder.rejects(name), REJECTS, rejects)
     mark = Mark(
         name=name,
@@ -120,6 +132,7 @@ def write_shard(
         rejects_sha256=sha256(folder.rejects(name)) if refused else "",
     )
     write_json(folder.mark(name), asdict(mark))
+    progress.unlink(missing_ok=True)
     return mark
 
 
@@ -165,7 +178,10 @@ def read_mark(path: Path) -> Mark | None:
 
 
 def check_shard(folder: DatasetFolder, mark: Mark) -> str | None:
-    """What is wrong with a marked shard, in words, or None: size, rows, footer and digest agree."""
+    """What is wrong with a marked shard, in words, or None: size, rows, footer and the digests of both files agree."""
+    rejects = folder.rejects(mark.name)
+    if mark.rejected and not (rejects.is_file() and sha256(rejects) == mark.rejects_sha256):
+        return f"rejects/{rejects.name}: missing, or altered after it was marked"
     if not mark.rows:
         return None
     path = folder.data(mark.name)
@@ -194,6 +210,19 @@ def sha256(path: Path) -> str:
 def content_id(*parts: bytes) -> str:
     """A name for bytes that depends on nothing but the bytes: 20 hex digits of sha256."""
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:20]
+
+
+def _reported(path: Path, rows: Iterable[Row], rejects: list[dict[str, Any]]) -> Iterator[Row]:
+    for count, row in enumerate(rows, 1):
+        yield row
+        path.write_text(str(count + len(rejects)), encoding="ascii")
+
+
+def _read_count(path: Path) -> int:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # being written, or just removed
+        return 0
 
 
 def _row_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:

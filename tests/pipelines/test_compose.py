@@ -34,8 +34,8 @@ CODEC = 3.0  # mean error of a JPEG of quality 95, 8-bit units
 class BackwardsRunner(LocalRunner):
     """The local runner, last task first."""
 
-    def run(self, function, tasks):  # type: ignore[no-untyped-def]
-        return super().run(function, list(reversed(tasks)))
+    def run(self, function, tasks, on_wait):  # type: ignore[no-untyped-def]
+        return super().run(function, list(reversed(tasks)), on_wait)
 
 
 def compose(studio: Path, bg20k: Path, out: Path, runner: Runner | None = None, recipe: Recipe = RECIPE) -> Tally:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from hypothesis import strategies as st
 from pipelines.runner import LocalRunner, RayRunner, Runner, make_runner, shard_ranges
 from rssn.errors import InputError
 from rssn.shards import Mark
+
+
+def idle() -> None:
+    """Nothing to do while others work."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def runner(request: pytest.FixtureRequest) -> Runner:
 
 
 def test_every_task_has_one_outcome_and_errors_stop_no_other(runner: Runner, tmp_path: Path) -> None:
-    outcomes = {o.task.number: o for o in runner.run(mark_of, [Task(n, tmp_path) for n in range(9)])}
+    outcomes = {o.task.number: o for o in runner.run(mark_of, [Task(n, tmp_path) for n in range(9)], idle)}
     assert sorted(outcomes) == list(range(9))
     assert outcomes[2].mark is None
     assert outcomes[2].error == "number 2 is refused"
@@ -58,23 +63,34 @@ def test_every_task_has_one_outcome_and_errors_stop_no_other(runner: Runner, tmp
 
 
 def test_ray_works_in_other_processes(ray_runner: RayRunner, tmp_path: Path) -> None:
-    (outcome,) = ray_runner.run(mark_of, [Task(1, tmp_path)])
+    (outcome,) = ray_runner.run(mark_of, [Task(1, tmp_path)], idle)
     assert outcome.mark is not None
     assert outcome.mark.bytes != os.getpid()
 
 
 def test_a_killed_worker_is_tried_again(ray_runner: RayRunner, tmp_path: Path) -> None:
-    (outcome,) = ray_runner.run(die_twice, [Task(7, tmp_path)])
+    (outcome,) = ray_runner.run(die_twice, [Task(7, tmp_path)], idle)
     assert outcome.mark is not None
     assert outcome.mark.rows == 2
 
 
 def test_a_task_that_always_kills_its_worker_fails_alone(ray_runner: RayRunner, tmp_path: Path) -> None:
-    (outcome,) = ray_runner.run(die, [Task(1, tmp_path)])
+    (outcome,) = ray_runner.run(die, [Task(1, tmp_path)], idle)
     assert outcome.mark is None
     assert outcome.error.startswith("the worker died")
-    (after,) = ray_runner.run(mark_of, [Task(1, tmp_path)])
+    (after,) = ray_runner.run(mark_of, [Task(1, tmp_path)], idle)
     assert after.mark is not None
+
+
+def slow(task: Task) -> Mark:
+    time.sleep(2.5)
+    return Mark(name="slow", rows=task.number, bytes=0, sha256="")
+
+
+def test_the_driver_hears_something_while_others_work(ray_runner: RayRunner, tmp_path: Path) -> None:
+    heard: list[None] = []
+    list(ray_runner.run(slow, [Task(1, tmp_path)], lambda: heard.append(None)))
+    assert len(heard) >= 3
 
 
 def test_zero_workers_start_no_ray() -> None:

@@ -46,9 +46,9 @@ class Recorder(LocalRunner):
     def __init__(self) -> None:
         self.given: list[str] = []
 
-    def run(self, function, given) -> Iterator[Outcome[Task]]:  # type: ignore[no-untyped-def]
+    def run(self, function, given, on_wait) -> Iterator[Outcome[Task]]:  # type: ignore[no-untyped-def]
         self.given += [task.name for task in given]
-        return super().run(function, given)
+        return super().run(function, given, on_wait)
 
 
 def test_a_second_run_does_nothing(tmp_path: Path) -> None:
@@ -110,3 +110,28 @@ def test_a_budget_that_is_no_number_is_refused() -> None:
 def test_an_error_that_nobody_foresaw_becomes_a_row() -> None:
     row = refusal(ValueError("strange"), "abc/0", "a.jpg")
     assert (row["stage"], row["reason"], row["message"]) == ("run", "error", "ValueError: strange")
+
+
+def test_the_bar_counts_items_of_tasks_at_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = DatasetFolder(tmp_path)
+    task = Task(tmp_path, "photos-00000-of-00001", size=10)
+
+    class Halfway(LocalRunner):
+        def run(self, function, given, on_wait) -> Iterator[Outcome[Task]]:  # type: ignore[no-untyped-def]
+            folder.progress(task.name).parent.mkdir(parents=True)
+            folder.progress(task.name).write_text("7")
+            assert folder.in_progress() == {task.name: 7}
+            on_wait()
+            capsys.readouterr()
+            yield from super().run(function, given, on_wait)
+
+    seen: list[int] = []
+
+    def look(task: Task) -> Mark:
+        rows = ({"source": seen.append(sum(folder.in_progress().values())) or "", "path": ""} for _ in range(task.size))
+        return write_shard(folder, task.name, PLANNED_PHOTOS, rows, [])
+
+    run_tasks(Work(folder, [task], look, "photos", Budget(), 0), Halfway())
+    assert seen == [7, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert folder.in_progress() == {}
+    assert "10/10" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import cv2
 import numpy as np
@@ -18,8 +18,9 @@ from rssn.images import Image, to_float, to_uint8
 
 DenoiseBackend: TypeAlias = Literal["bm3d", "nlmeans"]
 
-SMALLEST_SIDE = 8
-"""BM3D's block size; smaller pictures are continued by reflection up to it."""
+SMALLEST_SIDE = 9
+"""Smaller pictures are continued by reflection up to it: bm4d refuses sides below its block size of 8 px, and 8 x 8 px
+end the process (bm4d 4.2.5)."""
 
 
 def denoise(image: Image, sigma: float, backend: DenoiseBackend = "bm3d") -> Image:
@@ -34,12 +35,15 @@ def denoise(image: Image, sigma: float, backend: DenoiseBackend = "bm3d") -> Ima
         The same shape, float32 in [0, 1], every value finite. A sigma of 0 gives a copy.
 
     Raises:
-        InputError: If the image is not float in [0, 1], or sigma is negative or not finite.
+        InputError: If the image is not float in [0, 1], sigma is negative or not finite, or the backend is unknown.
         DependencyError: If the backend's package is not installed.
     """
+    if backend not in _BACKENDS:
+        raise InputError(f"denoiser {backend!r} is unknown; choose {' or '.join(get_args(DenoiseBackend))}")
     _check(image, sigma)
+    image = np.clip(image, 0.0, 1.0).astype(np.float32)
     if sigma == 0:
-        return image.copy()
+        return image
     height, width = image.shape[:2]
     bottom, right = max(0, SMALLEST_SIDE - height), max(0, SMALLEST_SIDE - width)
     padded = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT)
@@ -84,8 +88,9 @@ def _nlmeans(image: Image, sigma: float) -> Image:
     strength = sigma * 255.0
     if image.ndim == 2:
         return to_float(np.asarray(cv2.fastNlMeansDenoising(to_uint8(image), None, strength, 7, 21), dtype=np.uint8))
-    cleaned = cv2.fastNlMeansDenoisingColored(to_uint8(image), None, strength, strength, 7, 21)
-    return to_float(np.asarray(cleaned, dtype=np.uint8))
+    pixels = cv2.cvtColor(to_uint8(image), cv2.COLOR_RGB2BGR)  # its inner CIELAB takes BGR for granted
+    cleaned = cv2.fastNlMeansDenoisingColored(pixels, None, strength, strength, 7, 21)
+    return to_float(np.asarray(cv2.cvtColor(cleaned, cv2.COLOR_BGR2RGB), dtype=np.uint8))
 
 
 _BACKENDS: dict[str, Callable[[Image, float], Image]] = {"bm3d": _bm3d, "nlmeans": _nlmeans}
@@ -107,6 +112,8 @@ def _check(image: Image, sigma: float) -> None:
         raise InputError(f"sigma is {sigma}; expected a finite value of 0 or more")
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
         raise InputError(f"image has the shape {image.shape}; expected H x W or H x W x 3")
+    if image.size == 0:
+        raise InputError(f"image has the shape {image.shape}: it has no pixels")
     if not np.issubdtype(image.dtype, np.floating):
         raise InputError(f"image is {image.dtype}; expected float32 in [0, 1]")
     low, high = float(np.min(image, initial=0.0)), float(np.max(image, initial=0.0))

@@ -6,7 +6,7 @@ picture along every hair (the paper's Figure 3c). Levin et al. 2007 solve for F 
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -33,12 +33,15 @@ def estimate_foreground(image: Image, alpha: Alpha, method: ForegroundMethod = "
         the background where alpha is 0; elsewhere both are continued smoothly.
 
     Raises:
-        InputError: If shapes do not fit or the method is unknown.
+        InputError: If shapes do not fit, values leave [0, 1] or the method is unknown.
         Rejected: stage `foreground`, reason `solver`, if the linear solver does not converge.
     """
+    if method not in get_args(ForegroundMethod):
+        raise InputError(f"foreground method {method!r} is unknown; choose {' or '.join(get_args(ForegroundMethod))}")
     _check(image, alpha)
     if float(np.ptp(alpha)) == 0.0:
-        return image.copy(), image.copy()  # all 0 or all 1: one layer is known, nothing is known of the other
+        known = image.astype(np.float32)  # nothing tells the layers apart; one photograph as both fits equation 1
+        return known, known.copy()
     foreground, background = _solve(image.astype(np.float64), alpha.astype(np.float64), method)
     foreground = np.clip(foreground, 0.0, 1.0).astype(np.float32)
     background = np.clip(background, 0.0, 1.0).astype(np.float32)
@@ -74,3 +77,9 @@ def _check(image: Image, alpha: Alpha) -> None:
         raise InputError(f"image has the shape {image.shape}; expected H x W x 3")
     if alpha.shape != image.shape[:2]:
         raise InputError(f"alpha has the shape {alpha.shape}; the image is {image.shape[:2]}")
+    if image.size == 0:
+        raise InputError(f"image has the shape {image.shape}: it has no pixels")
+    for name, values in (("image", image), ("alpha", alpha)):
+        low, high = float(values.min()), float(values.max())
+        if not (low >= -1e-6 and high <= 1.0 + 1e-6):
+            raise InputError(f"{name} has values in [{low:g}, {high:g}]; expected [0, 1] without NaN")

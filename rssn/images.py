@@ -62,7 +62,7 @@ def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         Rejected: stage `read`, with the reason `empty`, `not_an_image`, `animated`, `too_many_pixels` or `truncated`.
     """
     picture = _upright(_open(data, max_pixels))
-    return np.asarray(_srgb(_eight_bit(picture)).convert("RGB"))
+    return np.asarray(_convert(_srgb(_eight_bit(picture)), "RGB"))
 
 
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
@@ -73,21 +73,23 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
 def decode_alpha(data: bytes, max_pixels: int = MAX_PIXELS) -> Alpha:
     """Decode an alpha matte to H x W float32 in [0, 1].
 
-    Grey pictures of 1, 8 and 16 bits keep their precision; colour pictures are read by their luminance.
+    Grey pictures of 1, 8 and 16 bits and of floats in [0, 1] keep their precision; colour pictures are read by their
+    luminance.
 
     Raises:
         Rejected: as `decode_pixels` does.
     """
     picture = _upright(_open(data, max_pixels))
-    if picture.mode.startswith("I"):
+    if _is_deep(picture):
         return _unit_range(picture)
-    return to_float(np.asarray(picture.convert("L")))
+    return to_float(np.asarray(_convert(picture, "L")))
 
 
 def picture_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Width and height as a viewer shows them (after EXIF orientation), read from the header alone."""
     picture = _header(data, max_pixels)
-    width, height = picture.size
+    tags = getattr(picture, "tag_v2", None)  # newer Pillows turn the size of a TIFF, older ones do not
+    width, height = (tags[256], tags[257]) if tags else picture.size
     return (height, width) if _is_sideways(picture) else (width, height)
 
 
@@ -191,20 +193,30 @@ def _is_sideways(picture: PillowImage.Image) -> bool:
 
 
 def _eight_bit(picture: PillowImage.Image) -> PillowImage.Image:
-    if not picture.mode.startswith("I"):
+    if not _is_deep(picture):
         return picture
-    return PillowImage.fromarray(to_uint8(_unit_range(picture)))
+    shallow = PillowImage.fromarray(to_uint8(_unit_range(picture)))
+    shallow.info = picture.info
+    return shallow
+
+
+def _is_deep(picture: PillowImage.Image) -> bool:
+    """Whether a grey picture has more than 8 bits: integers (`I`, `I;16`, ...) or floats (`F`)."""
+    return picture.mode.startswith("I") or picture.mode == "F"
 
 
 def _unit_range(picture: PillowImage.Image) -> npt.NDArray[np.float32]:
-    values = np.asarray(picture, dtype=np.float32) / np.float32(65535.0)
+    white = np.float32(1.0 if picture.mode == "F" else 65535.0)
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float32) / white, nan=0.0)
     return np.asarray(np.clip(values, 0.0, 1.0), dtype=np.float32)
 
 
 def _srgb(picture: PillowImage.Image) -> PillowImage.Image:
     profile = picture.info.get("icc_profile")
-    if not profile or picture.mode not in ("RGB", "CMYK", "L"):
+    if not profile:
         return picture
+    if picture.mode not in ("RGB", "CMYK", "L"):
+        picture = _convert(picture, "L" if picture.mode in ("1", "LA") else "RGB")
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         return ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB") or picture
@@ -212,10 +224,20 @@ def _srgb(picture: PillowImage.Image) -> PillowImage.Image:
         return picture  # a profile that does not fit its picture: viewers ignore it, and so do we
 
 
+def _convert(picture: PillowImage.Image, mode: str) -> PillowImage.Image:
+    try:
+        return picture.convert(mode)
+    except ValueError as error:
+        raise Rejected("read", "not_an_image", f"the colour mode {picture.mode} cannot be read") from error
+
+
 def _encode(suffix: str, pixels: Pixels, options: list[int]) -> bytes:
     order = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
-    swapped = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, order[pixels.shape[2]])
-    done, encoded = cv2.imencode(suffix, swapped, options)
+    try:
+        swapped = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, order[pixels.shape[2]])
+        done, encoded = cv2.imencode(suffix, swapped, options)
+    except cv2.error as error:
+        raise Rejected("encode", "codec", f"OpenCV could not write {pixels.shape} as {suffix}") from error
     if not done:
         raise Rejected("encode", "codec", f"OpenCV could not write {pixels.shape} as {suffix}")
     return encoded.tobytes()

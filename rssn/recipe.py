@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
@@ -41,10 +42,10 @@ class BlurStep:
 
     def __post_init__(self) -> None:
         _probability("blur.probability", self.probability)
-        if not self.sizes:
-            raise InputError("blur.sizes is empty: name at least one kernel size in px")
+        if not isinstance(self.sizes, tuple) or not self.sizes:
+            raise InputError(f"blur.sizes is {self.sizes!r}: list at least one kernel size in px, such as [20, 30]")
         for size in self.sizes:
-            if not isinstance(size, int) or size < 1:
+            if not _is_whole(size) or size < 1:
                 raise InputError(f"blur.sizes holds {size!r}: a kernel size is a whole number of px, 1 or more")
 
 
@@ -73,7 +74,10 @@ class Recipe:
     noise: NoiseStep = field(default_factory=NoiseStep)
 
     def __post_init__(self) -> None:
-        _at_least("k", self.k, 1)
+        if not self.name or not isinstance(self.name, str):
+            raise InputError("the key 'name' is missing; give the recipe a name in letters")
+        if not _is_whole(self.k) or self.k < 1:
+            raise InputError(f"k is {self.k!r}; expected a whole number of 1 or more")
         _one_of("foreground", self.foreground, get_args(ForegroundMethod))
         _one_of("fit", self.fit, ("cover", "stretch"))
 
@@ -85,7 +89,7 @@ class Recipe:
     def label(self) -> str:
         """`<name>@<digest>`; the digest covers what shapes one composite, so neither the name nor K."""
         shaping = {key: value for key, value in self.to_dict().items() if key not in ("name", "k")}
-        digest = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(_canonical(shaping), sort_keys=True).encode()).hexdigest()
         return f"{self.name}@{digest[:12]}"
 
 
@@ -106,7 +110,7 @@ def parse_recipe(text: str, source: str) -> Recipe:
     if not isinstance(document, dict):
         raise InputError(f"{source}: a recipe is a mapping with at least the key 'name'")
     try:
-        recipe: Recipe = _build(Recipe, document, "")
+        recipe: Recipe = _build(Recipe, {"name": ""} | document, "")
         return recipe
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
@@ -120,13 +124,8 @@ def _build(kind: type[Any], values: Mapping[str, Any], prefix: str) -> Any:
     for key in values:
         if key not in known:
             raise InputError(f"unknown key '{prefix}{key}'; known here: {', '.join(sorted(known))}")
-    if kind is Recipe and not isinstance(values.get("name"), str):
-        raise InputError("the key 'name' is missing; give the recipe a name")
     arguments = {key: _value(key, value) for key, value in values.items()}
-    try:
-        return kind(**arguments)
-    except TypeError as error:
-        raise InputError(f"'{prefix.rstrip('.') or 'recipe'}': {error}") from error
+    return kind(**arguments)
 
 
 def _value(key: str, value: Any) -> Any:
@@ -143,8 +142,21 @@ def _probability(name: str, value: object) -> None:
 
 
 def _at_least(name: str, value: object, least: float) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= least:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < math.inf:
         raise InputError(f"{name} is {value!r}; expected a number of {least} or more")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _canonical(value: Any) -> Any:
+    """Plain values in which 10 and 10.0 are the same number."""
+    if isinstance(value, dict):
+        return {key: _canonical(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_canonical(item) for item in value]
+    return float(value) if isinstance(value, int) else value
 
 
 def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -121,7 +121,10 @@ def write_shard(
     """
     progress = folder.progress(name)
     progress.parent.mkdir(parents=True, exist_ok=True)
-    count = write_parquet(folder.data(name), schema, _reported(progress, rows, rejects))
+    try:
+        count = write_parquet(folder.data(name), schema, _reported(progress, rows, rejects))
+    finally:
+        progress.unlink(missing_ok=True)
     refused = write_parquet(folder.rejects(name), REJECTS, rejects)
     mark = Mark(
         name=name,
@@ -132,7 +135,6 @@ def write_shard(
         rejects_sha256=sha256(folder.rejects(name)) if refused else "",
     )
     write_json(folder.mark(name), asdict(mark))
-    progress.unlink(missing_ok=True)
     return mark
 
 

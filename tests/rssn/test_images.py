@@ -1,0 +1,361 @@
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image as PillowImage
+from PIL import ImageCms
+from PIL.JpegImagePlugin import JpegImageFile
+
+from rssn.errors import InputError, Rejected
+from rssn.images import (
+    decode_alpha,
+    decode_image,
+    decode_pixels,
+    encode_jpeg,
+    encode_png,
+    fit_inside,
+    list_images,
+    picture_size,
+    read_bytes,
+    resize_area,
+    to_float,
+    to_uint8,
+)
+
+_TURNS = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: np.rot90(p, 2).swapaxes(0, 1),
+    8: lambda p: np.rot90(p, 1),
+}
+
+
+def _noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(7).integers(0, 256, shape, dtype=np.uint8)
+
+
+def _smooth(height: int, width: int) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([3 * x + 20, 2 * y + 40, x + y + 60], axis=2).astype(np.uint8)
+
+
+def _save(picture: PillowImage.Image, kind: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def _png_header(width: int, height: int) -> bytes:
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+
+
+def _reason(data: bytes, **options: Any) -> str:
+    with pytest.raises(Rejected) as caught:
+        decode_pixels(data, **options)
+    assert caught.value.stage == "read"
+    return caught.value.reason
+
+
+def test_bytes_survive_the_way_through_floats() -> None:
+    every = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(to_uint8(to_float(every)), every)
+    assert to_float(every).dtype == np.float32
+    assert (to_float(every)[0], to_float(every)[255]) == (0.0, 1.0)
+
+
+@given(arrays(np.float32, 20, elements=st.floats(-(2.0**90), 2.0**90, width=32)))
+def test_to_uint8_rounds_to_nearest_and_never_wraps(values: np.ndarray) -> None:
+    exact = np.clip(values.astype(np.float64), 0, 1) * 255
+    assert np.all(np.abs(to_uint8(values) - exact) <= 0.5 + 1e-4)
+    assert np.all(to_uint8(values)[values >= 1] == 255)
+    assert np.all(to_uint8(values)[values <= 0] == 0)
+
+
+def test_to_uint8_takes_infinity_for_the_end_of_the_range() -> None:
+    assert to_uint8(np.array([np.inf, -np.inf], np.float32)).tolist() == [255, 0]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("orientation", _TURNS)
+def test_orientation_is_applied_and_the_header_agrees(kind: str, orientation: int) -> None:
+    stored = _smooth(24, 40)
+    exif = PillowImage.Exif()
+    exif[0x0112] = orientation
+    extras: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}
+    data = _save(PillowImage.fromarray(stored), kind, exif=exif, **extras.get(kind, {}))
+    upright = _TURNS[orientation](stored)
+    decoded = decode_pixels(data)
+    assert decoded.shape == upright.shape
+    assert np.abs(decoded.astype(int) - upright).max() <= (4 if kind == "JPEG" else 0)
+    assert picture_size(data) == (upright.shape[1], upright.shape[0])
+
+
+@pytest.mark.parametrize("orientation", _TURNS)
+def test_a_deep_matte_is_turned_too(orientation: int) -> None:
+    stored = np.random.default_rng(1).integers(0, 65536, (5, 9)).astype(np.uint16)
+    exif = PillowImage.Exif()
+    exif[0x0112] = orientation
+    alpha = decode_alpha(_save(PillowImage.fromarray(stored), "PNG", exif=exif))
+    assert np.allclose(alpha, _TURNS[orientation](stored) / 65535, atol=1e-7)
+
+
+def test_cmyk_becomes_rgb() -> None:
+    picture = PillowImage.fromarray(_smooth(16, 16)).convert("CMYK")
+    decoded = decode_pixels(_save(picture, "TIFF"))
+    assert np.array_equal(decoded, _smooth(16, 16))
+    lossy = decode_pixels(_save(picture, "JPEG", quality=100, subsampling=0))
+    assert np.abs(lossy.astype(int) - _smooth(16, 16)).max() <= 6
+
+
+def test_palettes_grey_one_bit_and_alpha_channels_become_rgb() -> None:
+    colours = _noise(8, 9, 3) // 128 * 255
+    palette = PillowImage.fromarray(colours).quantize(8)
+    assert np.array_equal(decode_pixels(_save(palette, "PNG")), colours)
+    assert np.array_equal(decode_pixels(_save(palette, "GIF")), colours)
+    grey = _noise(8, 9)
+    tripled = np.repeat(grey[:, :, None], 3, axis=2)
+    assert np.array_equal(decode_pixels(encode_png(grey)), tripled)
+    with_alpha = PillowImage.merge("LA", [PillowImage.fromarray(grey), PillowImage.fromarray(_noise(8, 9))])
+    assert np.array_equal(decode_pixels(_save(with_alpha, "PNG")), tripled)
+    rgba = _noise(8, 9, 4)
+    assert np.array_equal(decode_pixels(encode_png(rgba)), rgba[:, :, :3])
+    bits = PillowImage.fromarray(grey > 127)
+    assert bits.mode == "1"
+    assert np.array_equal(decode_pixels(_save(bits, "PNG"))[:, :, 0], (grey > 127) * np.uint8(255))
+
+
+def test_a_palette_with_transparent_entries() -> None:
+    palette = PillowImage.fromarray(_noise(8, 9, 3) // 128 * 255).quantize(8)
+    data = _save(palette, "PNG", transparency=bytes([0, 128, 255, 255, 255, 255, 255, 255]))
+    assert np.array_equal(decode_pixels(data), np.asarray(palette.convert("RGB")))
+    assert np.array_equal(to_uint8(decode_alpha(data)), np.asarray(palette.convert("L")))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_of_grey(kind: str) -> None:
+    deep = np.array([[0, 1, 128, 257, 32768, 65534, 65535]], np.uint16)
+    data = _save(PillowImage.fromarray(deep), kind)
+    assert np.allclose(decode_alpha(data), deep / 65535, atol=1e-7)
+    assert decode_alpha(data)[0, 1] > 0
+    assert decode_alpha(data)[0, 6] == 1
+    assert decode_pixels(data)[0, :, 1].tolist() == [0, 0, 0, 1, 128, 255, 255]
+
+
+def test_sixteen_bits_of_big_endian_grey() -> None:
+    picture = PillowImage.new("I;16B", (3, 2), 4096)
+    assert np.allclose(decode_alpha(_save(picture, "TIFF")), 4096 / 65535, atol=1e-7)
+
+
+def test_sixteen_bits_of_colour() -> None:
+    deep = np.random.default_rng(3).integers(0, 65536, (6, 5, 3))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep)
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, body in ((b"IHDR", struct.pack(">IIBBBBB", 5, 6, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows))):
+        data += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    data += struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
+    assert np.abs(decode_pixels(data) - deep / 257).max() <= 1
+
+
+def test_floats_are_read_as_shares_of_white() -> None:
+    values = np.array([[0.0, 0.25, 0.5, 1.0, 7.0, -1.0, np.nan]], np.float32)
+    data = _save(PillowImage.fromarray(values), "TIFF")
+    assert decode_alpha(data).tolist() == [[0.0, 0.25, 0.5, 1.0, 1.0, 0.0, 0.0]]
+    assert decode_pixels(data)[0, :, 0].tolist() == [0, 64, 128, 255, 255, 0, 0]
+
+
+def test_a_matte_of_equal_channels_is_exact() -> None:
+    matte = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for channels in (3, 4):
+        coloured = np.repeat(matte[:, :, None], channels, axis=2)
+        assert np.array_equal(to_uint8(decode_alpha(encode_png(coloured))), matte)
+    assert np.array_equal(to_uint8(decode_alpha(encode_png(matte))), matte)
+
+
+def test_a_colour_mode_that_pillow_cannot_convert_is_refused() -> None:
+    data = _save(PillowImage.new("LAB", (4, 4)), "TIFF")
+    with pytest.raises(Rejected, match="not_an_image: the colour mode LAB"):
+        decode_alpha(data)
+
+
+def _wide_profile() -> bytes:
+    """sRGB's own profile with its red and green primaries exchanged, so that colours must move."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    assert b"rXYZ" in profile
+    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
+    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_an_icc_profile_moves_colours_as_pillow_moves_them(mode: str) -> None:
+    picture = PillowImage.fromarray(_noise(12, 12, 3) // 128 * 255)
+    profile = _wide_profile()
+    decoded = decode_pixels(_save(picture.convert(mode), "PNG", icc_profile=profile))
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    plain = picture.convert(mode).convert("RGB")
+    expected = ImageCms.profileToProfile(plain, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    assert np.array_equal(decoded, np.asarray(expected))
+    assert np.abs(decoded.astype(int) - np.asarray(plain)).max() > 50
+
+
+def test_a_profile_of_srgb_changes_nothing_and_a_broken_one_is_ignored() -> None:
+    picture = PillowImage.fromarray(_smooth(12, 12))
+    same = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    decoded = decode_pixels(_save(picture, "PNG", icc_profile=same))
+    assert np.abs(decoded.astype(int) - _smooth(12, 12)).max() <= 1
+    for wrong in (b"no profile", same[:200]):
+        assert np.array_equal(decode_pixels(_save(picture, "PNG", icc_profile=wrong)), _smooth(12, 12))
+    grey = PillowImage.fromarray(_noise(6, 6))
+    assert np.array_equal(decode_pixels(_save(grey, "PNG", icc_profile=same))[:, :, 2], _noise(6, 6))
+
+
+@pytest.mark.parametrize("data", [b"hello", b"\x89PNG\r\n", b"BM", b"\xff\xd8\xff", b"GIF89a", b"\0" * 100])
+def test_what_is_no_picture_is_refused_in_words_that_repeat(data: bytes) -> None:
+    messages = []
+    for _ in range(2):
+        with pytest.raises(Rejected) as caught:
+            decode_pixels(data)
+        assert caught.value.reason in ("not_an_image", "truncated")
+        messages.append(caught.value.message)
+    assert messages[0] == messages[1]
+    assert "0x" not in messages[0]
+
+
+def test_no_bytes() -> None:
+    assert _reason(b"") == "empty"
+
+
+@given(st.binary(max_size=80), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\0", b"RIFF"]))
+def test_noise_never_escapes_as_another_error(tail: bytes, magic: bytes) -> None:
+    for read in (decode_pixels, decode_alpha, picture_size):
+        with pytest.raises(Rejected):
+            read(magic + tail)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_a_cut_file_is_truncated(kind: str) -> None:
+    data = _save(PillowImage.fromarray(_noise(60, 60, 3)), kind)
+    assert _reason(data[: len(data) * 2 // 3]) in ("truncated", "not_an_image")
+    if kind in ("PNG", "JPEG"):
+        assert _reason(data[: len(data) * 2 // 3]) == "truncated"
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP"])
+def test_moving_pictures_are_refused(kind: str) -> None:
+    frames = [PillowImage.fromarray(np.full((8, 8, 3), level, np.uint8)) for level in (0, 90, 200)]
+    assert _reason(_save(frames[0], kind, save_all=True, append_images=frames[1:])) == "animated"
+
+
+def test_a_phone_photo_with_a_second_picture_is_a_photo() -> None:
+    photo = PillowImage.fromarray(_smooth(16, 24))
+    data = _save(photo, "MPO", save_all=True, append_images=[photo], quality=100)
+    assert np.abs(decode_pixels(data).astype(int) - _smooth(16, 24)).max() <= 12
+
+
+@pytest.mark.parametrize(("width", "height"), [(20_000, 10_000), (60_000, 60_000), (11_000, 11_000)])
+def test_a_huge_claim_is_refused_from_the_header(width: int, height: int) -> None:
+    data = _png_header(width, height)
+    assert _reason(data) == "too_many_pixels"
+    with pytest.raises(Rejected, match="too_many_pixels"):
+        picture_size(data)
+    with pytest.raises(Rejected, match="too_many_pixels"):
+        decode_alpha(data)
+
+
+def test_the_pixel_limit_is_inclusive() -> None:
+    data = encode_png(_noise(6, 7, 3))
+    assert decode_pixels(data, max_pixels=42).shape == (6, 7, 3)
+    assert _reason(data, max_pixels=41) == "too_many_pixels"
+
+
+@pytest.mark.parametrize("shape", [(9, 7), (9, 7, 3), (9, 7, 4), (1, 1, 3)])
+def test_png_is_lossless_and_in_the_order_that_pillow_reads(shape: tuple[int, ...]) -> None:
+    pixels = _noise(*shape)
+    assert np.array_equal(np.asarray(PillowImage.open(io.BytesIO(encode_png(pixels)))), pixels)
+
+
+def test_jpeg_keeps_colour_at_full_resolution() -> None:
+    stripes = np.zeros((32, 32, 3), np.uint8)
+    stripes[:, ::2] = (255, 0, 0)
+    stripes[:, 1::2] = (0, 0, 255)
+    data = encode_jpeg(stripes)
+    picture = PillowImage.open(io.BytesIO(data))
+    assert isinstance(picture, JpegImageFile)
+    assert [layer[1:3] for layer in picture.layer] == [(1, 1)] * 3
+    assert np.abs(np.asarray(picture).astype(int) - stripes).max() <= 30
+
+
+def test_jpeg_error_and_quality() -> None:
+    photo = _smooth(48, 48)
+    error = np.abs(decode_pixels(encode_jpeg(photo)).astype(int) - photo)
+    assert error.max() <= 4
+    assert error.mean() <= 1
+    assert len(encode_jpeg(_noise(48, 48, 3), 50)) < len(encode_jpeg(_noise(48, 48, 3), 95))
+    grey = encode_jpeg(_smooth(48, 48)[:, :, 0])
+    assert np.abs(decode_pixels(grey)[:, :, 1].astype(int) - _smooth(48, 48)[:, :, 0]).max() <= 4
+
+
+@pytest.mark.parametrize("shape", [(1, 70_000, 3), (0, 4, 3), (0, 4)])
+def test_what_a_codec_cannot_hold_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(Rejected, match="encode: codec"):
+        encode_jpeg(np.zeros(shape, np.uint8))
+
+
+def test_decode_image_is_the_pixels_as_shares() -> None:
+    image = decode_image(encode_png(_noise(5, 6, 3)))
+    assert image.dtype == np.float32
+    assert np.array_equal(image, _noise(5, 6, 3).astype(np.float32) / np.float32(255))
+
+
+def test_area_averaging() -> None:
+    pixels = _noise(8, 12, 3)
+    means = pixels.reshape(4, 2, 6, 2, 3).mean(axis=(1, 3))
+    assert np.abs(resize_area(pixels, 6, 4) - means).max() <= 0.5
+    assert resize_area(pixels[:, :, 0], 24, 16).shape == (16, 24)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40))
+def test_fit_inside(width: int, height: int, side: int) -> None:
+    thumb = fit_inside(np.zeros((height, width, 3), np.uint8), side)
+    if max(width, height) <= side:
+        assert thumb.shape == (height, width, 3)
+    else:
+        scale = side / max(width, height)
+        assert max(thumb.shape[:2]) == side
+        assert abs(thumb.shape[0] - height * scale) <= 1
+        assert abs(thumb.shape[1] - width * scale) <= 1
+
+
+def test_read_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"\x00\xff")
+    assert read_bytes(tmp_path / "a") == b"\x00\xff"
+    for wrong in (tmp_path / "absent.png", tmp_path):
+        with pytest.raises(Rejected) as caught:
+            read_bytes(wrong)
+        assert caught.value.reason == "unreadable"
+        assert str(wrong) in caught.value.message
+
+
+def test_list_images(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", "z/c.webp", "notes.txt", "z/d.gif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "folder.png").mkdir()
+    assert [p.relative_to(tmp_path).as_posix() for p in list_images(tmp_path)] == ["a.png", "b.JPG", "z/c.webp"]
+    with pytest.raises(InputError, match="no such folder"):
+        list_images(tmp_path / "absent")

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from rssn.images import Pixels, decode_pixels
+from rssn.report import Section, Tile, contact_sheet, page
+
+_GAP, _LINE = 10, 17
+_PAPER = (250, 250, 248)
+
+
+def _plain(height: int, width: int, colour: tuple[int, int, int]) -> Pixels:
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+def test_each_picture_lies_in_its_cell() -> None:
+    red, green, blue = _plain(30, 40, (200, 0, 0)), _plain(20, 40, (0, 200, 0)), _plain(10, 10, (0, 0, 200))
+    sheet = contact_sheet([[Tile(red), Tile(green)], [Tile(blue)]], side=40)
+    assert sheet.shape == (3 * _GAP + 30 + 10, 3 * _GAP + 2 * 40, 3)
+    expected = np.full(sheet.shape, _PAPER, np.uint8)
+    expected[10:40, 10:50] = (200, 0, 0)
+    expected[10:30, 60:100] = (0, 200, 0)
+    expected[50:60, 10:20] = (0, 0, 200)
+    assert np.array_equal(sheet, expected)
+
+
+def test_pictures_shrink_to_the_side_and_keep_their_shape() -> None:
+    sheet = contact_sheet([[Tile(_plain(50, 100, (1, 2, 3)))]], side=40)
+    rows, columns = np.nonzero((sheet == (1, 2, 3)).all(axis=2))
+    assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (10, 30, 10, 50)
+
+
+@pytest.mark.parametrize("pixels", [np.full((8, 8), 90, np.uint8), np.full((8, 8, 4), 90, np.uint8)])
+def test_grey_and_rgba_tiles(pixels: Pixels) -> None:
+    assert np.array_equal(contact_sheet([[Tile(pixels)]], side=8)[10:18, 10:18], _plain(8, 8, (90, 90, 90)))
+
+
+def test_a_caption_makes_room_below_its_picture_and_not_on_it() -> None:
+    picture = _plain(20, 40, (0, 200, 0))
+    sheet = contact_sheet([[Tile(picture, "one\ntwo")]], side=40)
+    assert sheet.shape[0] == 2 * _GAP + 20 + 2 * _LINE + 4
+    assert np.array_equal(sheet[10:30, 10:50], picture)
+    assert (sheet[32:49] != _PAPER).any()
+    assert (sheet[49:66] != _PAPER).any()
+
+
+def test_words_and_heading_without_pictures() -> None:
+    sheet = contact_sheet([[Tile(None, "nothing here")]], heading=["alpha"], side=40)
+    assert sheet.shape == (_GAP + _LINE + 4 + _LINE + 4 + _GAP, 60, 3)
+    assert (sheet[8:27] != _PAPER).any()
+    assert (sheet[31:48] != _PAPER).any()
+
+
+def test_an_empty_sheet_is_paper() -> None:
+    assert (contact_sheet([], side=40) == _PAPER).all()
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.words = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def _read(text: str) -> _Reader:
+    reader = _Reader()
+    reader.feed(text)
+    return reader
+
+
+def test_a_page_escapes_whatever_comes_in() -> None:
+    evil = "<script>alert('&\"{x}')</script><img src=http://evil>"
+    text = page(evil, [Section(evil, evil, {evil: evil}, [_plain(4, 4, (9, 9, 9))])])
+    reader = _read(text)
+    assert "script" not in reader.tags
+    assert reader.tags.count("img") == 1
+    assert reader.words.count(evil) == 6
+    assert "<script" not in text
+
+
+def test_a_page_needs_no_other_file() -> None:
+    picture = _plain(12, 20, (10, 120, 200))
+    text = page("Report", [Section("A", "words", {"rows": 35}, [picture, picture]), Section("B")])
+    reader = _read(text)
+    assert set(reader.tags).isdisjoint({"script", "link", "iframe", "object", "base"})
+    assert len(reader.sources) == 2
+    for source in reader.sources:
+        head, body = source.split(",")
+        assert head == "data:image/jpeg;base64"
+        assert np.abs(decode_pixels(base64.b64decode(body)).astype(int) - picture).max() <= 3
+    assert not re.search(r"https?:|url\(|@import", text)
+    assert re.search(r"<th>rows</th><td>35</td>", text)
+    assert text.index("<h2>A</h2>") < text.index("<h2>B</h2>")

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rssn.errors import InputError
+from rssn.schema import BACKGROUNDS, REJECTS, picture
+from rssn.shards import (
+    DatasetFolder,
+    check_shard,
+    content_id,
+    read_mark,
+    sha256,
+    shard_name,
+    trusted_mark,
+    write_json,
+    write_parquet,
+    write_shard,
+)
+
+_NAME = "train-00000-of-00001"
+
+
+def _row(number: int, size: int = 100) -> dict[str, Any]:
+    row = dict.fromkeys(BACKGROUNDS.names) | {"background_id": str(number), "phash": 2**64 - 1 - number}
+    return row | {"image": picture(bytes([number % 256]) * size, f"{number}.png")}
+
+
+def _reject(number: int) -> dict[str, Any]:
+    return {"item_id": str(number), "source": "a", "stage": "read", "reason": "empty", "message": "", "thumbnail": None}
+
+
+def _written(root: Path) -> DatasetFolder:
+    folder = DatasetFolder(root)
+    write_shard(folder, _NAME, BACKGROUNDS, map(_row, range(3)), [_reject(9)])
+    return folder
+
+
+def _files(root: Path) -> list[str]:
+    return sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+
+
+def test_rows_come_back(tmp_path: Path) -> None:
+    folder = _written(tmp_path)
+    assert pq.read_table(folder.data(_NAME)).to_pylist() == [_row(n) for n in range(3)]
+    assert pq.read_table(folder.rejects(_NAME)).to_pylist() == [_reject(9)]
+    assert pq.read_schema(folder.data(_NAME)).equals(BACKGROUNDS, check_metadata=False)
+    assert _files(tmp_path) == [f"data/{_NAME}.parquet", f"marks/{_NAME}.json", f"rejects/{_NAME}.parquet"]
+
+
+def test_the_mark_says_what_the_files_are(tmp_path: Path) -> None:
+    folder = _written(tmp_path)
+    mark = trusted_mark(folder, _NAME)
+    assert mark is not None
+    assert (mark.name, mark.rows, mark.rejected) == (_NAME, 3, 1)
+    assert mark.bytes == folder.data(_NAME).stat().st_size
+    assert mark.sha256 == sha256(folder.data(_NAME))
+    assert mark.rejects_sha256 == sha256(folder.rejects(_NAME))
+    assert folder.marks() == [mark]
+
+
+def _flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("part", ["data", "rejects"])
+@pytest.mark.parametrize("harm", ["truncate", "alter", "replace", "remove", "empty"])
+def test_a_file_that_is_not_the_marked_one_is_not_trusted(tmp_path: Path, part: str, harm: str) -> None:
+    folder = _written(tmp_path)
+    path = folder.data(_NAME) if part == "data" else folder.rejects(_NAME)
+    mark = read_mark(folder.mark(_NAME))
+    assert mark is not None
+    assert check_shard(folder, mark) is None
+    if harm == "truncate":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif harm == "alter":
+        _flip(path, path.stat().st_size // 2)
+    elif harm == "replace":
+        write_parquet(path, BACKGROUNDS, map(_row, range(5, 8)))
+    elif harm == "remove":
+        path.unlink()
+    else:
+        path.write_bytes(b"")
+    assert trusted_mark(folder, _NAME) is None
+    assert path.name in str(check_shard(folder, mark))
+
+
+@given(st.integers(0, 10_000))
+def test_a_half_written_mark_is_not_trusted(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    folder = _written(tmp_path_factory.mktemp("shards"))
+    whole = folder.mark(_NAME).read_bytes().rstrip()
+    folder.mark(_NAME).write_bytes(whole[: cut % len(whole)])
+    assert trusted_mark(folder, _NAME) is None
+    assert folder.marks() == []
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", '{"name": "a"}', '{"unknown": 1}', "\udcff"])
+def test_what_is_no_mark(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert read_mark(path) is None
+
+
+def test_a_mark_under_another_name_is_no_mark(tmp_path: Path) -> None:
+    folder = _written(tmp_path)
+    other = "train-00001-of-00002"
+    folder.mark(other).write_bytes(folder.mark(_NAME).read_bytes())
+    folder.data(other).write_bytes(folder.data(_NAME).read_bytes())
+    assert trusted_mark(folder, other) is None
+    assert [mark.name for mark in folder.marks()] == [_NAME]
+
+
+def test_a_writer_that_fails_in_the_middle_leaves_what_was_there(tmp_path: Path) -> None:
+    def failing() -> Iterator[dict[str, Any]]:
+        yield _row(0, 9 << 20)
+        yield _row(1)
+        raise RuntimeError("the disk of the source is gone")
+
+    folder = DatasetFolder(tmp_path)
+    with pytest.raises(RuntimeError, match="gone"):
+        write_shard(folder, _NAME, BACKGROUNDS, failing(), [])
+    assert _files(tmp_path) == []
+    before = write_shard(folder, _NAME, BACKGROUNDS, [_row(4)], [])
+    with pytest.raises(RuntimeError, match="gone"):
+        write_shard(folder, _NAME, BACKGROUNDS, failing(), [])
+    assert trusted_mark(folder, _NAME) == before
+    assert len(_files(tmp_path)) == 2
+
+
+def test_new_data_under_an_old_mark_is_not_trusted(tmp_path: Path) -> None:
+    folder = _written(tmp_path)
+    write_parquet(folder.data(_NAME), BACKGROUNDS, map(_row, range(4)))
+    assert trusted_mark(folder, _NAME) is None
+
+
+def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
+    marks = [
+        write_shard(DatasetFolder(tmp_path / name), _NAME, BACKGROUNDS, map(_row, range(20)), [_reject(1)])
+        for name in ("one", "two")
+    ]
+    assert marks[0] == marks[1]
+    assert (tmp_path / "one/marks" / f"{_NAME}.json").read_bytes() == (
+        tmp_path / "two/marks" / f"{_NAME}.json"
+    ).read_bytes()
+
+
+def test_row_groups_close_at_8_mebibytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write_parquet(path, BACKGROUNDS, (_row(n, 3 << 20) for n in range(7)))
+    metadata = pq.read_metadata(path)
+    assert [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)] == [3, 3, 1]
+    assert metadata.row_group(0).total_byte_size < 10 << 20
+    columns = {metadata.row_group(0).column(c).compression for c in range(metadata.num_columns)}
+    assert columns == {"UNCOMPRESSED"}
+
+
+def test_rows_without_pictures_close_groups_by_count(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    assert write_parquet(path, REJECTS, (_reject(0) for _ in range(65_537))) == 65_537
+    metadata = pq.read_metadata(path)
+    assert [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)] == [65_536, 1]
+
+
+def test_a_shard_without_rows_is_done_and_leaves_no_data(tmp_path: Path) -> None:
+    folder = _written(tmp_path)
+    mark = write_shard(folder, _NAME, BACKGROUNDS, [], [])
+    assert (mark.rows, mark.bytes, mark.sha256, mark.rejected, mark.rejects_sha256) == (0, 0, "", 0, "")
+    assert _files(tmp_path) == [f"marks/{_NAME}.json"]
+    assert trusted_mark(folder, _NAME) == mark
+
+
+def test_rejects_that_come_up_while_rows_are_consumed_are_written(tmp_path: Path) -> None:
+    rejects: list[dict[str, Any]] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(4):
+            if number % 2:
+                rejects.append(_reject(number))
+            else:
+                yield _row(number)
+
+    mark = write_shard(DatasetFolder(tmp_path), _NAME, BACKGROUNDS, rows(), rejects)
+    assert (mark.rows, mark.rejected) == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["../a", "a/b", "/etc/a", "", ".a", "-a", "A", "a.b", "a\n", "a\0", "a b", "ä"])
+def test_names_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
+    folder = DatasetFolder(tmp_path)
+    for place in (folder.data, folder.mark, folder.rejects):
+        with pytest.raises(InputError, match="is no shard name"):
+            place(name)
+
+
+def test_where_things_lie(tmp_path: Path) -> None:
+    folder = DatasetFolder(tmp_path)
+    assert shard_name("composites", 42, 128) == "composites-00042-of-00128"
+    assert folder.data("a-1") == tmp_path / "data" / "a-1.parquet"
+    assert folder.mark("a-1") == tmp_path / "marks" / "a-1.json"
+    assert folder.rejects("a-1") == tmp_path / "rejects" / "a-1.parquet"
+    assert (folder.manifest, folder.report) == (tmp_path / "manifest.json", tmp_path / "report")
+
+
+def test_progress_is_told_while_a_shard_is_written(tmp_path: Path) -> None:
+    folder = DatasetFolder(tmp_path)
+    rejects: list[dict[str, Any]] = []
+    told = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(3):
+            told.append(folder.in_progress())
+            yield _row(number)
+            rejects.append(_reject(number))
+
+    write_shard(folder, _NAME, BACKGROUNDS, rows(), rejects)
+    assert told == [{}, {_NAME: 1}, {_NAME: 3}]
+    assert folder.in_progress() == {}
+
+
+def test_sweep_removes_half_written_files_only(tmp_path: Path) -> None:
+    folder = _written(tmp_path)
+    write_json(folder.manifest, {"a": 1})
+    whole = _files(tmp_path)
+    for name in ("data/.x.parquet.12.tmp", "progress/x", "marks/.x.json.9.tmp", ".manifest.json.3.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    folder.sweep()
+    assert _files(tmp_path) == whole
+
+
+def test_json_is_old_or_new_and_never_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"b": 1, "a": "ä"})
+    assert path.read_text(encoding="utf-8") == '{\n  "a": "\\u00e4",\n  "b": 1\n}\n'
+
+    def full_disk(_: int) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_json(path, {"b": 2})
+    assert json.loads(path.read_text(encoding="utf-8"))["b"] == 1
+    assert _files(tmp_path) == ["a.json"]
+
+
+@given(st.lists(st.binary(max_size=6), min_size=1, max_size=4), st.lists(st.binary(max_size=6), min_size=1, max_size=4))
+def test_content_ids_are_equal_for_equal_parts_alone(one: list[bytes], two: list[bytes]) -> None:
+    assert (content_id(*one) == content_id(*two)) == (one == two)
+
+
+def test_content_id_depends_on_where_the_parts_end() -> None:
+    assert content_id(b"a", b"b") != content_id(b"ab")
+    assert content_id(b"a", b"b") != content_id(b"b", b"a")
+    assert content_id(b"a", b"") != content_id(b"a")
+    assert content_id(b"abc") == "4f8b42c22dd3729b519b"

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rssn.images import encode_png, to_uint8
+from rssn.schema import picture
+from train.crops import Augmentation, Crop, draw_crop, make_sample
+from train.network.gfm import fuse
+from train.rosta import Rosta
+
+SIDES = st.integers(1, 90)
+
+
+@given(SIDES, SIDES, st.integers(1, 120), st.integers(0, 10_000))
+def test_crops_are_squares_inside_the_picture(height: int, width: int, side: int, seed: int) -> None:
+    alpha = np.random.default_rng(seed).random((height, width)).astype(np.float32)
+    crop = draw_crop(alpha, Augmentation(Rosta.TT, (side,), 64), np.random.default_rng(seed))
+    assert crop.size == min(side, height, width)
+    assert 0 <= crop.top <= height - crop.size
+    assert 0 <= crop.left <= width - crop.size
+    assert crop.cut(alpha).shape == (crop.size, crop.size)
+
+
+@given(st.integers(0, 79), st.integers(0, 119), st.integers(0, 1000))
+def test_a_centred_crop_has_its_transition_pixel_in_the_middle(y: int, x: int, seed: int) -> None:
+    alpha = np.zeros((80, 120), np.float32)
+    alpha[y, x] = 0.5
+    augmentation = Augmentation(Rosta.TT, (40,), 64, centred=1.0)
+    crop = draw_crop(alpha, augmentation, np.random.default_rng(seed))
+    chosen = (crop.top + 20, crop.left + 20)
+    inside = 20 + 1 <= y < 60 - 1 and 20 + 1 <= x < 100 - 1
+    if inside:  # one pixel of slack: the neighbours of a change belong to the transition too
+        assert abs(chosen[0] - y) <= 1
+        assert abs(chosen[1] - x) <= 1
+    assert crop.top <= y < crop.top + 40
+    assert crop.left <= x < crop.left + 40
+
+
+def test_half_of_the_crops_are_centred_and_half_are_flipped() -> None:
+    alpha = np.zeros((200, 200), np.float32)
+    alpha[100, 100] = 0.5
+    rng = np.random.default_rng(0)
+    crops = [draw_crop(alpha, Augmentation(Rosta.TT, (40, 60), 64), rng) for _ in range(400)]
+    middle = [abs(c.top + c.size // 2 - 100) <= 1 and abs(c.left + c.size // 2 - 100) <= 1 for c in crops]
+    assert 160 < sum(middle) < 240
+    assert 160 < sum(c.flip for c in crops) < 240
+    assert 160 < sum(c.size == 40 for c in crops) < 240
+
+
+def test_a_matte_without_transition_gets_a_uniform_crop() -> None:
+    rng = np.random.default_rng(0)
+    augmentation = Augmentation(Rosta.TT, (10,), 64, centred=1.0)
+    corners = {draw_crop(np.ones((12, 12), np.float32), augmentation, rng).top for _ in range(60)}
+    assert corners == {0, 1, 2}
+
+
+def test_a_flip_mirrors_columns() -> None:
+    array = np.arange(12).reshape(3, 4)
+    np.testing.assert_array_equal(Crop(0, 1, 3, flip=True).cut(array), [[3, 2, 1], [7, 6, 5], [11, 10, 9]])
+
+
+def row(size: tuple[int, int] = (150, 170)) -> dict[str, object]:
+    """F is white and B black, so that the image is alpha in three colours."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    alpha = to_uint8(np.clip((60 - np.hypot(y - 70, x - 90)) / 12, 0, 1).astype(np.float32))
+    grey = np.dstack([alpha] * 3)
+    pictures = {"image": grey, "foreground": np.full_like(grey, 255), "background": np.zeros_like(grey)}
+    columns = {name: picture(encode_png(pixels), f"{name}.png") for name, pixels in pictures.items()}
+    return {"sample_id": "a/0", "alpha": picture(encode_png(alpha), "alpha.png"), **columns}
+
+
+@pytest.mark.parametrize("crop_size", [40, 64, 120, 150])
+@pytest.mark.parametrize("rosta", list(Rosta))
+def test_pictures_alpha_and_targets_stay_aligned(rosta: Rosta, crop_size: int) -> None:
+    for seed in range(6):
+        sample = make_sample(row(), Augmentation(rosta, (crop_size,), 64), np.random.default_rng(seed))
+        assert torch.equal(sample.image[:1], sample.alpha)
+        assert torch.equal(sample.foreground, torch.ones(3, 64, 64))
+        assert torch.equal(sample.background, torch.zeros(3, 64, 64))
+        fused = fuse(sample.glance[None, None], sample.focus[None], rosta)[0]
+        torch.testing.assert_close(fused, sample.alpha, atol=2**-24, rtol=0)
+        assert sample.glance.dtype == torch.int64
+        assert set(sample.transition.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_a_crop_of_the_input_size_is_not_resampled() -> None:
+    source = row()
+    augmentation = Augmentation(Rosta.TT, (64,), 64)
+    crop = draw_crop(np.zeros((150, 170), np.float32), augmentation, np.random.default_rng(2))
+    rng = np.random.default_rng(2)
+    sample = make_sample(
+        {**source, "alpha": picture(encode_png(np.zeros((150, 170), np.uint8)), "a")}, augmentation, rng
+    )
+    y, x = np.mgrid[:150, :170]
+    alpha = to_uint8(np.clip((60 - np.hypot(y - 70, x - 90)) / 12, 0, 1).astype(np.float32))
+    np.testing.assert_array_equal(sample.image[0].numpy() * 255, crop.cut(alpha))

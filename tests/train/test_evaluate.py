@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from rssn.errors import InputError
+from rssn.images import to_float, to_uint8
+from train.evaluate import evaluate_folder, format_table
+from train.inference import predict_alpha
+from train.metrics import METRICS, matting_metrics
+from train.network.gfm import GFM, seeded_gfm
+from train.rosta import Rosta, make_trimap
+
+
+@pytest.fixture(scope="module")
+def network() -> GFM:
+    return seeded_gfm("tiny", Rosta.BT, 2).eval()
+
+
+def test_figures_are_those_of_the_rounded_prediction(
+    network: GFM, photographs: Path, scenes: list, tmp_path: Path
+) -> None:
+    heard: list[int] = []
+    result = evaluate_folder(network, photographs, tmp_path, 1600, heard.append)
+    assert heard == [4, 0, 0, 0, 0]
+    assert result.failures == []
+    table = pq.read_table(tmp_path / "per_image.parquet").to_pylist()
+    assert table == result.rows
+    for scene, row in zip(scenes, table, strict=True):
+        predicted = to_float(to_uint8(predict_alpha(network, to_float(scene.image), 1600)))
+        expected = matting_metrics(predicted, to_float(scene.alpha), make_trimap(scene.alpha))
+        assert row == {"name": scene.name, **expected}
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["images"] == 4
+    assert summary["mean"]["sad"] == pytest.approx(np.mean([row["sad"] for row in table]))
+
+
+def test_the_sheet_starts_with_the_worst(network: GFM, photographs: Path, scenes: list, tmp_path: Path) -> None:
+    result = evaluate_folder(network, photographs, tmp_path, 1600, lambda _: None)
+    worst = max(result.rows, key=lambda row: row["sad"])["name"]
+    sheet = cv2.cvtColor(cv2.imread(str(tmp_path / "worst.png")), cv2.COLOR_BGR2RGB)
+    pixels = next(scene.image for scene in scenes if scene.name == worst)
+    found = cv2.matchTemplate(sheet[:200], pixels, cv2.TM_SQDIFF_NORMED)
+    assert float(found.min()) < 1e-3
+
+
+def test_a_failed_photograph_is_reported_and_the_rest_is_judged(
+    network: GFM, photographs: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(photographs, data)
+    (data / "original" / "scene1.png").write_bytes(b"")
+    (data / "mask" / "scene2.png").unlink()
+    result = evaluate_folder(network, data, tmp_path / "out", 1600, lambda _: None)
+    assert [row["name"] for row in result.rows] == ["scene0", "scene3"]
+    reasons = {Path(failure.name).stem: failure.reason for failure in result.failures}
+    assert "missing_partner" in reasons["scene2"]
+    assert "empty" in reasons["scene1"]
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert len(summary["failures"]) == 2
+
+
+def test_a_folder_where_all_fail_is_refused(network: GFM, photographs: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(photographs, data)
+    for path in (data / "original").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="no photograph could be judged; the first: scene0: read: empty"):
+        evaluate_folder(network, data, tmp_path / "out", 1600, lambda _: None)
+
+
+def test_foregrounds_without_photographs_cannot_be_judged(network: GFM, photographs: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(photographs / "original", data / "fg")
+    shutil.copytree(photographs / "mask", data / "alpha")
+    with pytest.raises(InputError, match="no_photograph"):
+        evaluate_folder(network, data, tmp_path / "out", 1600, lambda _: None)
+
+
+def test_the_table_has_the_columns_of_table_1() -> None:
+    figures = dict(zip(METRICS, (10.27, 0.0027, 0.0060, 8.8, 9.37, 8.45, 0.57, 1.25), strict=True))
+    heading, row = format_table([("GFM-TT(d)", figures)]).splitlines()
+    assert heading.split() == ["SAD", "MSE", "MAD", "Grad", "Conn", "SAD-TRAN", "SAD-FG", "SAD-BG"]
+    assert row.split() == ["GFM-TT(d)", "10.27", "0.0027", "0.0060", "8.80", "9.37", "8.45", "0.57", "1.25"]
+    assert len(heading) == len(row)

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from rssn.errors import InputError
+from rssn.images import to_float
+from train.checkpoint import Checkpoint, load_checkpoint, load_network, save_checkpoint
+from train.config import TrainConfig
+from train.evaluate import evaluate_folder
+from train.loop import NonFiniteLoss, StepReport, train
+from train.metrics import matting_metrics
+from train.rosta import make_trimap
+
+
+def losses(out: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def ignore(_: StepReport) -> None:
+    pass
+
+
+def test_a_run_leaves_checkpoint_metrics_config_and_curve(config: TrainConfig) -> None:
+    heard: list[StepReport] = []
+    result = train(config, heard.append)
+    assert (result.step, result.stopped_by) == (6, None)
+    assert [report.step for report in heard] == [1, 2, 3, 4, 5, 6]
+    assert [line["step"] for line in losses(config.out)] == [1, 2, 3, 4, 5, 6]
+    assert losses(config.out)[2] == {"step": 3, **heard[2].losses}
+    assert load_checkpoint(result.checkpoint).step == 6
+    assert json.loads((config.out / "config.json").read_text()) == config.to_plain()
+    assert cv2.imread(str(result.curve)).shape == (760, 960, 3)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_resumed_run_has_the_same_losses_to_the_last_digit(config: TrainConfig, workers: int) -> None:
+    whole = replace(config, out=config.out / "whole", batch_size=3)
+    parts = replace(whole, out=config.out / "parts", workers=workers)
+    train(whole, ignore)
+    train(replace(parts, max_steps=2), ignore)
+    train(parts, ignore)
+    assert losses(parts.out) == losses(whole.out)
+    one, other = (load_checkpoint(each.out / "last.pt").model for each in (whole, parts))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_steps_after_the_last_checkpoint_are_repeated_not_doubled(config: TrainConfig) -> None:
+    def die_at_5(report: StepReport) -> None:
+        if report.step == 5:
+            raise KeyError("power cut")
+
+    whole = replace(config, out=config.out / "whole")
+    broken = replace(config, out=config.out / "broken", checkpoint_every=2)
+    train(whole, ignore)
+    with pytest.raises(KeyError):
+        train(broken, die_at_5)
+    assert load_checkpoint(broken.out / "last.pt").step == 4
+    with (broken.out / "metrics.jsonl").open("a") as stream:
+        stream.write('{"step": 6, "tot')
+    train(broken, ignore)
+    assert losses(broken.out) == losses(whole.out)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_first_and_the_run_can_go_on(config: TrainConfig, number: signal.Signals) -> None:
+    def stop_at_2(report: StepReport) -> None:
+        if report.step == 2:
+            os.kill(os.getpid(), number)
+
+    whole = replace(config, out=config.out / "whole")
+    train(whole, ignore)
+    before = signal.getsignal(number)
+    result = train(config, stop_at_2)
+    assert signal.getsignal(number) == before
+    assert (result.step, result.stopped_by) == (2, number)
+    assert load_checkpoint(result.checkpoint).step == 2
+    assert train(config, ignore).step == 6
+    assert losses(config.out) == losses(whole.out)
+
+
+def test_a_finished_run_is_left_as_it_is(config: TrainConfig) -> None:
+    train(config, ignore)
+    before = losses(config.out)
+    assert train(config, ignore).step == 6
+    assert losses(config.out) == before
+
+
+def test_a_run_that_was_started_otherwise_is_refused_with_the_difference(
+    config: TrainConfig, scenes: list[Any], store: Callable[..., Path], tmp_path: Path
+) -> None:
+    train(replace(config, max_steps=1), ignore)
+    with pytest.raises(InputError, match=r"--learning-rate was 0.01, now 0.001; --seed was 0, now 1; give another"):
+        train(replace(config, learning_rate=1e-3, seed=1), ignore)
+    with pytest.raises(InputError, match="holds other shards than before"):
+        train(replace(config, data=store(tmp_path / "other", scenes[:2])), ignore)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_samples_and_saves_nothing(config: TrainConfig) -> None:
+    train(replace(config, max_steps=2), ignore)
+    path = config.out / "last.pt"
+    stored = load_checkpoint(path)
+    poisoned = {
+        name: tensor * float("nan") if tensor.is_floating_point() else tensor for name, tensor in stored.model.items()
+    }
+    save_checkpoint(path, Checkpoint(**{**vars(stored), "model": poisoned}))
+    before = path.read_bytes()
+    with pytest.raises(NonFiniteLoss) as caught:
+        train(config, ignore)
+    assert str(caught.value).startswith("step 3: the loss is not finite (cross_entropy nan")
+    assert all(f"scene{n}/0" in str(caught.value) for n in range(4))
+    assert path.read_bytes() == before
+
+
+def test_the_tiny_network_learns_four_scenes(config: TrainConfig, photographs: Path, tmp_path: Path) -> None:
+    config = replace(config, max_steps=80, crop_sizes=(96,), input_size=96)
+    result = train(config, ignore)
+    totals = [line["total"] for line in losses(config.out)]
+    assert np.mean(totals[-5:]) < 0.5 * np.mean(totals[:5])
+    network = load_network(result.checkpoint, torch.device("cpu"))
+    judged = evaluate_folder(network, photographs, tmp_path / "eval", 96, lambda _: None)
+    constants = constant_predictions(photographs)
+    assert judged.mean["sad"] < 0.5 * min(each["sad"] for each in constants)
+    assert judged.mean["mse"] < 0.5 * min(each["mse"] for each in constants)
+
+
+def constant_predictions(photographs: Path) -> list[dict[str, float]]:
+    """The mean metrics of mattes that are 0, 0.1 .. 1 everywhere."""
+    mattes = [
+        to_float(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) for path in sorted((photographs / "mask").iterdir())
+    ]
+    results = []
+    for value in np.linspace(0, 1, 11, dtype=np.float32):
+        rows = [matting_metrics(np.full_like(matte, value), matte, make_trimap(matte)) for matte in mattes]
+        results.append({key: float(np.mean([row[key] for row in rows])) for key in ("sad", "mse")})
+    return results

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from train.batch import Batch
+from train.losses import (
+    EPSILON,
+    alpha_loss,
+    composition_loss,
+    gfm_losses,
+    laplacian_loss,
+    laplacian_pyramid,
+    pyramid_down,
+    pyramid_up,
+)
+from train.network.gfm import Prediction, fuse
+from train.rosta import Rosta, rosta_targets
+
+SIDES = (32, 64)
+
+
+def plane(seed: int, size: int = 2) -> torch.Tensor:
+    return torch.rand((size, 1, *SIDES), generator=torch.Generator().manual_seed(seed))
+
+
+def band(seed: int) -> torch.Tensor:
+    return (plane(seed) > 0.7).float()
+
+
+def cv2_pyramid(image: np.ndarray) -> list[np.ndarray]:
+    levels = []
+    for _ in range(4):
+        smaller = cv2.pyrDown(image)
+        levels.append(image - cv2.pyrUp(smaller))
+        image = smaller
+    return [*levels, image]
+
+
+def test_pyramid_steps_equal_opencv() -> None:
+    image = plane(1)
+    for n in range(2):
+        reference = image[n, 0].numpy()
+        np.testing.assert_allclose(pyramid_down(image)[n, 0].numpy(), cv2.pyrDown(reference), atol=1e-6)
+        np.testing.assert_allclose(pyramid_up(image)[n, 0].numpy(), cv2.pyrUp(reference), atol=1e-6)
+
+
+def test_pyramid_has_five_levels_and_rebuilds_the_image() -> None:
+    image = plane(2)
+    *bands, rest = laplacian_pyramid(image)
+    assert [tuple(level.shape[2:]) for level in (*bands, rest)] == [(32, 64), (16, 32), (8, 16), (4, 8), (2, 4)]
+    for level in reversed(bands):
+        rest = pyramid_up(rest) + level
+    torch.testing.assert_close(rest, image)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_alpha_loss_is_equation_4(masked: bool) -> None:
+    predicted, alpha, weight = plane(3), plane(4), band(5) if masked else torch.ones_like(plane(5))
+    total, count = 0.0, 0.0
+    for a, p, w in zip(alpha.flatten().tolist(), predicted.flatten().tolist(), weight.flatten().tolist(), strict=True):
+        total += (((a - p) * w) ** 2 + EPSILON**2) ** 0.5
+        count += w
+    expected = (total - EPSILON * (weight.numel() - count)) / count
+    measured = alpha_loss(predicted, alpha, weight if masked else None)
+    assert float(measured) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_laplacian_loss_is_equation_5_per_pixel(masked: bool) -> None:
+    predicted, alpha, weight = plane(6), plane(7), band(8) if masked else torch.ones_like(plane(8))
+    total = 0.0
+    for n in range(2):
+        mask = weight[n, 0].numpy()
+        truth, guess = (cv2_pyramid(matte[n, 0].numpy() * mask) for matte in (alpha, predicted))
+        for k in range(5):
+            total += 4.0**k * float(np.abs(truth[k].astype(np.float64) - guess[k]).sum())
+    measured = laplacian_loss(predicted, alpha, weight if masked else None)
+    assert float(measured) == pytest.approx(total / float(weight.sum()), rel=1e-4)
+
+
+def test_laplacian_loss_does_not_grow_with_the_picture() -> None:
+    alpha, predicted = plane(9), plane(10)
+    repeated = [matte.repeat(3, 1, 1, 1) for matte in (predicted, alpha)]
+    assert float(laplacian_loss(*repeated)) == pytest.approx(float(laplacian_loss(predicted, alpha)), rel=1e-5)
+
+
+def test_composition_loss_is_equation_7() -> None:
+    predicted, alpha = plane(11), plane(12)
+    foreground, background = (torch.rand((2, 3, *SIDES)) for _ in range(2))
+    total = 0.0
+    for n, c, y, x in np.ndindex(2, 3, *SIDES):
+        front, back = float(foreground[n, c, y, x]), float(background[n, c, y, x])
+        a, p = float(alpha[n, 0, y, x]), float(predicted[n, 0, y, x])
+        difference = (a * front + (1 - a) * back) - (p * front + (1 - p) * back)
+        total += (difference**2 + EPSILON**2) ** 0.5
+    measured = composition_loss(predicted, alpha, foreground, background)
+    assert float(measured) == pytest.approx(total / (3 * alpha.numel()), rel=1e-4)
+
+
+def scene(rosta: Rosta) -> tuple[Batch, torch.Tensor, torch.Tensor]:
+    """A batch, and the logits of a glance and a focus decoder that are sure of the truth."""
+    y, x = np.mgrid[: SIDES[0], : SIDES[1]]
+    alpha = np.clip((14 - np.hypot(y - 16, x - 30)) / 5, 0, 1).astype(np.float32)
+    targets = rosta_targets(alpha, rosta)
+    labels = torch.from_numpy(targets.glance.astype(np.int64))[None]
+    batch = Batch(
+        image=torch.rand(1, 3, *SIDES),
+        alpha=torch.from_numpy(alpha)[None, None],
+        foreground=torch.rand(1, 3, *SIDES),
+        background=torch.rand(1, 3, *SIDES),
+        glance=labels,
+        focus=torch.from_numpy(targets.focus)[None, None],
+        transition=torch.from_numpy(targets.transition.astype(np.float32))[None, None],
+        sample_ids=("a/0",),
+    )
+    glance = 40.0 * F.one_hot(labels, rosta.classes).permute(0, 3, 1, 2).float()
+    return batch, glance, torch.logit(batch.focus, eps=1e-7)
+
+
+def predict(glance: torch.Tensor, focus: torch.Tensor, rosta: Rosta) -> Prediction:
+    return Prediction(glance, focus, fuse(glance.argmax(1, keepdim=True), focus.sigmoid(), rosta))
+
+
+@pytest.mark.parametrize("rosta", list(Rosta))
+def test_a_perfect_prediction_is_the_minimum_of_every_term(rosta: Rosta) -> None:
+    batch, glance, focus = scene(rosta)
+    perfect = gfm_losses(predict(glance, focus, rosta), batch)
+    assert max(float(value) for value in perfect.values()) < 1e-4
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        noisy = [logits + 20 * torch.randn(logits.shape, generator=rng) for logits in (glance, focus)]
+        worse = gfm_losses(predict(*noisy, rosta), batch)
+        assert all(worse[name] > perfect[name] + 1e-3 for name in perfect), worse
+
+
+@pytest.mark.parametrize("rosta", list(Rosta))
+def test_gradients_are_finite_also_at_the_minimum_and_without_transition(rosta: Rosta) -> None:
+    batch, glance, focus = scene(rosta)
+    for transition in (batch.transition, torch.zeros_like(batch.transition)):
+        logits = [glance.clone().requires_grad_(), focus.clone().requires_grad_()]
+        losses = gfm_losses(predict(*logits, rosta), batch._replace(transition=transition))
+        torch.autograd.backward(losses["total"])
+        assert all(torch.isfinite(each.grad).all() for each in logits if each.grad is not None)
+        assert logits[0].grad is not None
+        assert logits[1].grad is not None
+
+
+def test_total_is_the_sum_of_equation_8() -> None:
+    batch, glance, focus = scene(Rosta.TT)
+    losses = gfm_losses(predict(glance * 0.01, focus * 0.1, Rosta.TT), batch)
+    total = losses.pop("total")
+    assert list(losses) == ["cross_entropy", "focus_alpha", "focus_laplacian", "alpha", "laplacian", "composition"]
+    assert float(total) == pytest.approx(sum(float(value) for value in losses.values()), rel=1e-6)
+
+
+def test_an_undecided_glance_costs_the_logarithm_of_its_classes() -> None:
+    batch, glance, focus = scene(Rosta.TT)
+    losses = gfm_losses(predict(torch.zeros_like(glance), focus, Rosta.TT), batch)
+    assert float(losses["cross_entropy"]) == pytest.approx(np.log(3), rel=1e-6)
+
+
+def test_the_focus_is_free_outside_the_transition() -> None:
+    batch, glance, focus = scene(Rosta.TT)
+    elsewhere = torch.where(batch.transition > 0, focus, torch.full_like(focus, 3.0))
+    losses = gfm_losses(predict(glance, elsewhere, Rosta.TT), batch)
+    assert float(losses["focus_alpha"]) < 1e-4
+    assert float(losses["focus_laplacian"]) < 1e-4

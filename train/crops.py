@@ -1,0 +1,115 @@
+"""From a stored row to a training sample: the augmentation of section 5.2.2 and the targets of section 3.4.
+
+A square crop of 640, 960 or 1280 px, half of them centred on a transition pixel, resized to 320, flipped with
+probability 0.5. Trimap and RoSTa are made on the crop at full resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rssn.errors import InputError
+from rssn.images import Alpha, Pixels, decode_alpha, decode_pixels, resize_area, to_float, to_uint8
+from train.batch import Sample
+from train.rosta import Rosta, focus_target, make_trimap, rosta_targets
+
+_Array = TypeVar("_Array", bound=npt.NDArray[Any])
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How crops are cut; see `train.config.TrainConfig`."""
+
+    rosta: Rosta
+    crop_sizes: tuple[int, ...]  # px
+    input_size: int  # px
+    centred: float = 0.5  # share of crops with a transition pixel in the middle
+    flip: float = 0.5
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square in a picture, and whether it is mirrored."""
+
+    top: int
+    left: int
+    size: int
+    flip: bool
+
+    def cut(self, array: _Array) -> _Array:
+        """The square of an H x W or H x W x C array, without copying."""
+        square = array[self.top : self.top + self.size, self.left : self.left + self.size]
+        return square[:, ::-1] if self.flip else square  # type: ignore[return-value]
+
+
+def draw_crop(alpha: Alpha, augmentation: Augmentation, rng: np.random.Generator) -> Crop:
+    """Draw a crop; its side is limited by the picture's own.
+
+    A centred crop has its chosen pixel, one of those where alpha changes or lies between 0 and 1, in the middle, or
+    as near to it as the picture's border allows. A matte without such pixels gets a uniform crop.
+    """
+    height, width = alpha.shape
+    size = min(int(rng.choice(augmentation.crop_sizes)), height, width)
+    centred, flip = bool(rng.random() < augmentation.centred), bool(rng.random() < augmentation.flip)
+    if centred:
+        transition = np.flatnonzero(make_trimap(alpha, kernel_size=3) == 128)
+        if transition.size:
+            y, x = divmod(int(rng.choice(transition)), width)
+            top, left = (min(max(c - size // 2, 0), side - size) for c, side in ((y, height), (x, width)))
+            return Crop(top, left, size, flip)
+    top, left = (int(rng.integers(side - size + 1)) for side in (height, width))
+    return Crop(top, left, size, flip)
+
+
+def make_sample(row: Mapping[str, Any], augmentation: Augmentation, rng: np.random.Generator) -> Sample:
+    """Decode a row of the `COMPOSITES` schema, cut a crop, make its targets.
+
+    Pictures and alpha are resized by area averaging, labels and the transition mask by nearest neighbour; the focus
+    target follows from the resized label and alpha, so that a perfect prediction still fuses to exactly alpha.
+
+    Raises:
+        Rejected: stage `read`, if a picture cannot be decoded.
+        InputError: If the row's pictures differ in size.
+    """
+    alpha = decode_alpha(row["alpha"]["bytes"])
+    crop = draw_crop(alpha, augmentation, rng)
+    size, rosta = augmentation.input_size, augmentation.rosta
+    targets = rosta_targets(crop.cut(alpha), rosta)
+    glance = _nearest(targets.glance, size)
+    small_alpha = to_float(resize_area(to_uint8(crop.cut(alpha)), size, size))
+    pictures = (_picture(row, name, alpha, crop, size) for name in ("image", "foreground", "background"))
+    image, foreground, background = pictures
+    return Sample(
+        image=image,
+        alpha=_plane(small_alpha),
+        foreground=foreground,
+        background=background,
+        glance=torch.from_numpy(glance.astype(np.int64)),
+        focus=_plane(focus_target(glance, small_alpha, rosta)),
+        transition=_plane(_nearest(targets.transition.astype(np.uint8), size).astype(np.float32)),
+        sample_id=row["sample_id"],
+    )
+
+
+def _picture(row: Mapping[str, Any], name: str, alpha: Alpha, crop: Crop, size: int) -> torch.Tensor:
+    pixels = decode_pixels(row[name]["bytes"])
+    if pixels.shape[:2] != alpha.shape:
+        raise InputError(f"{name} is {pixels.shape[:2]}, alpha {alpha.shape}")
+    small = to_float(resize_area(np.ascontiguousarray(crop.cut(pixels)), size, size))
+    return torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1)))
+
+
+def _nearest(labels: Pixels, size: int) -> Pixels:
+    small = cv2.resize(np.ascontiguousarray(labels), (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(small, dtype=np.uint8)
+
+
+def _plane(values: npt.NDArray[np.float32]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values)).unsqueeze(0)

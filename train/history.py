@@ -1,0 +1,46 @@
+"""The record of a run: `metrics.jsonl`, one line of losses per step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from rssn.errors import InputError
+
+
+class History:
+    """Appends to a file, and forgets what came after the checkpoint that a run resumes from.
+
+    Args:
+        path: The file; made where it is missing.
+        keep: Lines of later steps than this are dropped.
+    """
+
+    def __init__(self, path: Path, keep: int) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in self.read() if line["step"] <= keep]
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        temporary.replace(path)
+
+    def append(self, step: int, losses: Mapping[str, float], seconds: float) -> None:
+        """Add one step."""
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"step": step, **losses, "seconds": round(seconds, 3)}) + "\n")
+
+    def read(self) -> list[dict[str, float]]:
+        """All lines; a last one that was cut short by a crash is left out.
+
+        Raises:
+            InputError: If any other line is no JSON.
+        """
+        if not self._path.is_file():
+            return []
+        *whole, rest = self._path.read_text(encoding="utf-8").split("\n")
+        del rest
+        try:
+            return [json.loads(line) for line in whole]
+        except ValueError as error:
+            raise InputError(f"{self._path}: not the record of a run ({error}); give another --out") from error

@@ -1,0 +1,121 @@
+"""Representations of semantic and transition areas (RoSTa): what each decoder is asked for (sections 3.4 and 3.5).
+
+Arrays in, arrays out; no torch. TT is the trimap, FT the certain foreground, BT everything but the certain background.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rssn.images import Alpha, Pixels
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+BACKGROUND, TRANSITION, FOREGROUND = 0, 1, 2
+"""The classes of the glance decoder for TT; FT and BT have 0 and 1."""
+
+
+class Rosta(StrEnum):
+    """The three representations of section 3.4."""
+
+    TT = "TT"
+    FT = "FT"
+    BT = "BT"
+
+    @property
+    def classes(self) -> int:
+        """Channels of the glance decoder, C in equation 2."""
+        return 3 if self is Rosta.TT else 2
+
+    @property
+    def kernel_size(self) -> int:
+        """Diameter of the dilation and erosion, px."""
+        return 25 if self is Rosta.TT else 50
+
+
+@dataclass(frozen=True)
+class RostaTargets:
+    """What the two decoders should say about one picture."""
+
+    glance: Pixels  # H x W class labels
+    focus: Alpha  # H x W in [0, 1]
+    transition: Mask  # H x W: where the focus decoder is supervised (W^T in equations 4 and 5)
+
+
+def make_trimap(alpha: Alpha | Pixels, kernel_size: int = 25) -> Pixels:
+    """Make a trimap by elliptical dilation and erosion (section 3.4, GFM-TT).
+
+    Args:
+        alpha: H x W, float32 in [0, 1] or uint8.
+        kernel_size: Diameter of the ellipse, px. 1 keeps exactly the pixels with 0 < alpha < 1 unknown.
+
+    Returns:
+        H x W uint8: 0 outside the dilation of alpha > 0, 255 inside the erosion of alpha = 1, 128 between.
+    """
+    trimap = np.full(alpha.shape, 128, dtype=np.uint8)
+    trimap[~_dilate(alpha > 0, kernel_size)] = 0
+    trimap[_erode(_opaque(alpha), kernel_size)] = 255
+    return trimap
+
+
+def rosta_targets(alpha: Alpha, rosta: Rosta) -> RostaTargets:
+    """Make the targets of both decoders from a matte.
+
+    TT: the glance label is the trimap, the transition its unknown part. FT: the glance label is F, the erosion of
+    alpha = 1, the transition I(alpha > 0) - F. BT: the glance label is B, the dilation of alpha > 0. For BT the
+    paper contradicts itself: it takes B - I(alpha > 0) for the transition, where alpha is 0 everywhere, and alpha for
+    the focus target, while section 3.5 subtracts the focus from the glance. The subtraction decides here: the focus
+    target is B - alpha, and the transition is where B = 1 and alpha < 1. So, for all three, a perfect glance and a
+    perfect focus fuse to exactly alpha (`train.network.gfm.fuse`; BT up to the rounding of 1 - (1 - alpha)).
+
+    Args:
+        alpha: H x W float32 in [0, 1].
+        rosta: The representation.
+    """
+    if rosta is Rosta.TT:
+        glance = (make_trimap(alpha, rosta.kernel_size) // 127).astype(np.uint8)
+        transition = glance == TRANSITION
+    elif rosta is Rosta.FT:
+        certain = _erode(_opaque(alpha), rosta.kernel_size)
+        glance, transition = certain.astype(np.uint8), (alpha > 0) & ~certain
+    else:
+        possible = _dilate(alpha > 0, rosta.kernel_size)
+        glance, transition = possible.astype(np.uint8), possible & ~_opaque(alpha)
+    return RostaTargets(glance, focus_target(glance, alpha, rosta), transition)
+
+
+def focus_target(glance: Pixels, alpha: Alpha, rosta: Rosta) -> Alpha:
+    """What the focus decoder should say: alpha for TT and FT, B - alpha for BT (0 where B is 0).
+
+    Args:
+        glance: H x W class labels.
+        alpha: H x W float32 in [0, 1].
+        rosta: The representation.
+    """
+    if rosta is Rosta.BT:
+        return np.asarray(np.clip(glance.astype(np.float32) - alpha, 0.0, 1.0), dtype=np.float32)
+    return alpha
+
+
+def _opaque(alpha: Alpha | Pixels) -> Mask:
+    full = 255 if alpha.dtype == np.uint8 else 1.0
+    return np.asarray(alpha == full)
+
+
+def _dilate(mask: Mask, kernel_size: int) -> Mask:
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), _ellipse(kernel_size)) > 0)
+
+
+def _erode(mask: Mask, kernel_size: int) -> Mask:
+    return np.asarray(cv2.erode(mask.astype(np.uint8), _ellipse(kernel_size)) > 0)
+
+
+def _ellipse(size: int) -> Pixels:
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return np.asarray(kernel, dtype=np.uint8)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
 
 from rssn.images import Pixels, encode_png, to_uint8
 from rssn.schema import COMPOSITES, picture
@@ -18,9 +17,6 @@ from train.config import TrainConfig
 from train.rosta import Rosta
 
 SIDE = 96
-
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def _facts(job: CurationJob, photos: Sequence[Path], detector: str | None) -> di
 
 
 def _examine_work(job: CurationJob, count: int) -> Work[ExamineTask]:
-    ranges = shard_ranges(count, most=_PHOTOS_PER_SHARD)
+    ranges = shard_ranges([1] * count, _PHOTOS_PER_SHARD)
     tasks = [
         ExamineTask(job.out, job.rules, job.detector, shard_name("candidates", index, len(ranges)), start, stop)
         for index, (start, stop) in enumerate(ranges)

@@ -1,70 +1,194 @@
-"""The dataset card: what is in a folder of shards, how it was made, and how to open it without us."""
+"""The dataset card: what is in a folder of shards, how it was made, and how to open it without us.
+
+Floor 3. The head of the card is what Hugging Face reads, so that `load_dataset(folder)` finds the pictures.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
+
+from pipelines.counting import count_columns, count_distinct, count_rejects
 from pipelines.manifest import read_manifest
 from rssn.shards import DatasetFolder
 
-_COMPOSITES = """# Composites: {recipe}
+_MOST_LICENCES = 30
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
-{rows} composites of {foregrounds} foregrounds on {backgrounds} backgrounds, made by `rssn compose`
-(recipe `{recipe}`, seed {seed}). {rejected} samples were refused; `rejects/` says which and why.
+_COMPOSITES = """# Composites: {name}
 
-```python
-import datasets
-rows = datasets.load_dataset("parquet", data_files="data/*.parquet", split="train")
-rows[0]["image"], rows[0]["alpha"]   # PIL images
-```
+{rows} composites of {foregrounds} foregrounds on {backgrounds} backgrounds. {rejected} samples were refused.
 
 `image` is `alpha * foreground + (1 - alpha) * background`, rounded once, plus Gaussian noise where `noise_sigma` is
-above 0. `foreground` and `background` are stored as they were blended, before noise. `manifest.json` holds the
-recipe, the seed and the digests of everything that went in; `marks/` proves each file.
-
-Licences: the composites inherit those of the foregrounds and backgrounds; the columns `foreground_licence` and
-`background_licence` hold what is known of each.
+above 0. `foreground` and `background` are stored as they were blended, before noise.
 """
+
+_PHOTOGRAPHS = """# Photographs: {name}
+
+{rows} real photographs with their alpha mattes. {rejected} were refused.
+
+`image` is the photograph as it is; `foreground` and `background` are estimates of the layers that it is made of.
+Nothing was composed, drawn or added.
+"""
+
+_ROUTE = """
+{made}
+
+```yaml
+{recipe}```
+
+{open}
+
+`manifest.json` holds the recipe, the seed and the digests of everything that went in; `marks/` proves each file.
+
+## Licences
+
+A row inherits the licences of its foreground and its background. Rows by licence, as the columns
+`foreground_licence` and `background_licence` say:
+
+{licences}
+
+{refused}"""
 
 _BACKGROUNDS = """# Backgrounds
 
-{rows} photographs without salient objects, curated by `rssn build-bg20k` from {photos} files:
-{train} for training, {validation} for validation. {rejected} were refused; `rejects/` and `verdicts.parquet` say
-which and why. Screened for salient objects by: {detector}.
+{rows} photographs without salient objects, curated from {photos} files: {train} for training, {validation} for
+validation. {rejected} were refused. Screened for salient objects by: {detector}.
+
+{made}
+
+```yaml
+{rules}```
+
+{open}
+
+Pictures have {side} px on their shorter side. `verdicts.parquet` says what became of each photograph, and why.
+
+## Licences
+
+Each photograph keeps its own. Rows by licence, as the column `licence` says:
+
+{licences}
+
+{refused}"""
+
+_OPEN = """## How to open it
 
 ```python
 import datasets
-rows = datasets.load_dataset("parquet", data_files={{"train": "data/train-*.parquet"}}, split="train")
-rows[0]["image"]   # a PIL image, {side} px on its shorter side
-```
+rows = datasets.load_dataset("path/to/this/folder", split="{split}")
+rows[0]["image"]{also}   # PIL images
 
-Licences: each photograph keeps its own; the column `licence` holds what is known.
-"""
+import pyarrow.parquet as pq
+table = pq.read_table("data/{first}.parquet", columns=[{columns}])   # light columns only
+```"""
 
 
 def write_card(folder: DatasetFolder) -> None:
-    """Write `README.md` from the manifest."""
+    """Write `README.md` from the manifest, the marks and the light columns."""
     manifest = read_manifest(folder)
-    plan, totals = manifest["plan"], manifest["totals"]
-    if plan["kind"] == "composites":
-        text = _COMPOSITES.format(**_composite_facts(plan), **totals)
+    curated = manifest["plan"]["kind"] == "backgrounds"
+    marks = [mark for mark in folder.marks() if mark.rows]
+    names = [mark.name for mark in marks]
+    licences = ("licence",) if curated else ("foreground_licence", "background_licence")
+    facts = {
+        "made": _made(manifest),
+        "licences": _licences(count_columns(folder, marks, licences)),
+        "refused": _refused(count_rejects(sorted((folder.root / "rejects").glob("*.parquet")))),
+    }
+    if curated:
+        text = _backgrounds(manifest, names, facts)
     else:
-        text = _BACKGROUNDS.format(**_background_facts(plan), **totals)
-    (folder.root / "README.md").write_text(text, encoding="utf-8")
+        distinct = count_distinct(folder, marks, ("foreground_id", "background_id"))
+        text = _composites(manifest, names, facts, distinct)
+    head = yaml.safe_dump(_head(curated, manifest["totals"]["rows"], names), sort_keys=False)
+    (folder.root / "README.md").write_text(f"---\n{head}---\n\n{text}", encoding="utf-8")
 
 
-def _composite_facts(plan: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "recipe": plan["recipe"]["name"],
-        "seed": plan["seed"],
-        "foregrounds": plan["foregrounds"]["count"],
-        "backgrounds": plan["backgrounds"]["count"],
+def _composites(
+    manifest: Mapping[str, Any], names: Sequence[str], facts: Mapping[str, str], distinct: Mapping[str, int]
+) -> str:
+    recipe = manifest["plan"]["recipe"]
+    columns = '"sample_id", "foreground_id", "background_id"'
+    template = (_COMPOSITES if "backgrounds" in manifest["sources"] else _PHOTOGRAPHS) + _ROUTE
+    return template.format(
+        name=recipe["name"],
+        foregrounds=distinct["foreground_id"],
+        backgrounds=distinct["background_id"],
+        recipe=yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None),
+        open=_OPEN.format(split="train", also=', rows[0]["alpha"]', first=_first(names), columns=columns),
+        **manifest["totals"],
+        **facts,
+    )
+
+
+def _backgrounds(manifest: Mapping[str, Any], names: Sequence[str], facts: Mapping[str, str]) -> str:
+    plan = manifest["plan"]
+    columns = '"background_id", "width", "height", "salience"'
+    return _BACKGROUNDS.format(
+        photos=plan["photos"]["count"],
+        side=plan["rules"]["min_side"],
+        detector=plan["detector"] or "nobody; salient objects may be in the pictures",
+        rules=yaml.safe_dump(plan["rules"], sort_keys=False),
+        open=_OPEN.format(split=_first(names).split("-")[0], also="", first=_first(names), columns=columns),
+        **manifest["totals"],
+        **facts,
+    )
+
+
+def _head(curated: bool, rows: int, names: Sequence[str]) -> dict[str, Any]:
+    """The card's YAML: only splits that have files, or `load_dataset` refuses the folder."""
+    prefixes = sorted({name.rsplit("-", 3)[0] for name in names})
+    if curated:
+        files = [{"split": prefix, "path": f"data/{prefix}-*.parquet"} for prefix in prefixes]
+    else:
+        files = [{"split": "train", "path": "data/*.parquet"}] if names else []
+    size = next((words for limit, words in _SIZES if rows < limit), "n>1M")
+    head = {"task_categories": ["image-segmentation"], "tags": ["image-matting"], "size_categories": [size]}
+    return head | ({"configs": [{"config_name": "default", "data_files": files}]} if files else {})
+
+
+def _made(manifest: Mapping[str, Any]) -> str:
+    """Command, seed, versions and sources, as the manifest has them."""
+    plan = manifest["plan"]
+    facts = {
+        "command": manifest.get("command", "`rssn build-bg20k`" if plan["kind"] == "backgrounds" else "`rssn compose`"),
+        "seed": plan.get("seed", "none: nothing was drawn"),
+        "sources": ", ".join(f"{name}: {path}" for name, path in manifest["sources"].items()),
+        "versions": ", ".join(f"{name} {version}" for name, version in manifest["versions"].items()),
     }
+    return "## How it was made\n\n" + _table(("what", "value"), list(facts.items()))
 
 
-def _background_facts(plan: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "photos": plan["photos"]["count"],
-        "side": plan["rules"]["min_side"],
-        "detector": plan["detector"] or "nobody; salient objects may be in the pictures",
-    }
+def _licences(columns: Mapping[str, Counter[Any]]) -> str:
+    rows: list[tuple[object, ...]] = []
+    for column, counts in columns.items():
+        most = counts.most_common(_MOST_LICENCES)
+        rows += [(column, licence or "unknown", count) for licence, count in most]
+        rest = counts.total() - sum(count for _, count in most)
+        rows += [(column, f"{len(counts) - len(most)} others", rest)] if rest else []
+    return _table(("column", "licence", "rows"), rows)
+
+
+def _refused(reasons: Counter[str]) -> str:
+    if not reasons:
+        return "Nothing was refused.\n"
+    rows = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    return f"## What was refused\n\n`rejects/` says which and why.\n\n{_table(('reason', 'count'), rows)}\n"
+
+
+def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    """One line that ends no cell and starts no mark-up."""
+    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _first(names: Sequence[str]) -> str:
+    return names[0] if names else "train-00000-of-00001"

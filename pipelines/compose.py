@@ -6,38 +6,49 @@ foregrounds. Draws come from content ids, so nothing depends on the order of wor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipelines.card import write_card
-from pipelines.layers import ForegroundLayers, background_layer
+from pipelines.clock import StageClock
+from pipelines.composites import compose_row
+from pipelines.growth import grow
+from pipelines.layers import ForegroundLayers, LayerContext
 from pipelines.manifest import close_dataset, open_dataset
 from pipelines.plan import (
     Plan,
     PlannedForeground,
     digest,
     load_plan,
+    make_plan,
     name_foregrounds,
     refuse_problems,
     write_plan,
 )
-from pipelines.runner import Runner, shard_ranges
+from pipelines.runner import Done, Runner, shard_ranges
 from pipelines.work import Budget, Tally, Work, refusal, run_tasks
-from rssn import route
-from rssn.backgrounds import Background, find_backgrounds
+from rssn.backgrounds import find_backgrounds
+from rssn.cache import LayerCache
+from rssn.codecs import BYTES_PER_PIXEL, ImageCodec
 from rssn.denoise import require_backend
-from rssn.draw import Draw, choose_backgrounds, draw
-from rssn.errors import InputError
+from rssn.draw import choose_backgrounds, draw
+from rssn.errors import InputError, Rejected
 from rssn.foreground import warm_up
-from rssn.images import encode_jpeg, to_uint8
-from rssn.matting import find_pairs
+from rssn.layouts import find_pairs
 from rssn.recipe import Recipe
-from rssn.schema import COMPOSITES, picture
-from rssn.shards import DatasetFolder, Mark, Row, shard_name, write_shard
+from rssn.rows import iter_rows
+from rssn.schema import COMPOSITES
+from rssn.shards import DatasetFolder, Row, shard_name, write_shard
 
-_ROWS_PER_SHARD = 80  # about 256 MiB of 1.75 MP composites with their layers
+
+@dataclass(frozen=True)
+class Output:
+    """How shards are written."""
+
+    codec: ImageCodec = "jpeg"
+    shard_bytes: int = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,11 @@ class ComposeJob:
     recipe: Recipe
     seed: int
     budget: Budget
+    cache: LayerCache
+    output: Output = field(default_factory=Output)
+    layout: str | None = None  # of the matting data set; None detects it
+    extend: bool = False
+    retry_rejects: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,9 +75,12 @@ class ComposeTask:
     root: Path
     recipe: Recipe
     seed: int
+    codec: ImageCodec
+    cache: LayerCache
     name: str
     start: int
     stop: int
+    retry: bool  # keep the rows that stand, compose those that were refused
 
     @property
     def size(self) -> int:
@@ -69,117 +88,140 @@ class ComposeTask:
         return (self.stop - self.start) * self.recipe.k
 
 
-def run_compose(job: ComposeJob, runner: Runner) -> Tally:
-    """Compose everything that is not composed yet.
+@dataclass(frozen=True)
+class Prepared:
+    """A planned composition: what will be made, and what was refused already."""
+
+    plan: Plan
+    layout: str  # of the matting data set, as detected or asked for
+    refused: list[dict[str, Any]]  # foregrounds that cannot be composed
+    unusable: list[dict[str, Any]]  # backgrounds that cannot be drawn; nothing is missing without them
+    facts: dict[str, Any]  # everything that decides the rows, for the manifest
+
+    @property
+    def words(self) -> str:
+        """What was found, in one line."""
+        inputs = f"{len(self.plan.foregrounds)} foregrounds ({self.layout}), {len(self.plan.backgrounds)} backgrounds"
+        return f"{inputs}; refused: {len(self.refused)} foregrounds, {len(self.unusable)} backgrounds"
+
+
+def prepare(job: ComposeJob) -> Prepared:
+    """Find and name the inputs; nothing is written.
 
     Raises:
-        InputError: If inputs, recipe or output folder cannot be used, or the error budget is spent.
+        InputError: If inputs or recipe cannot be used, or the output folder holds another composition.
         DependencyError: If the recipe asks for a denoiser that is not installed.
     """
     if job.recipe.denoise.probability > 0:
         require_backend(job.recipe.denoise.backend)
-    pairs, problems = find_pairs(job.matting)
-    foregrounds, refused = name_foregrounds(job.matting, pairs)
+    matting = find_pairs(job.matting, job.layout)
+    found, refused = name_foregrounds(matting.pairs)
+    foregrounds, grown = grow(DatasetFolder(job.out), found, extend=job.extend)
     backgrounds, unusable = find_backgrounds(job.backgrounds)
     if len(backgrounds) < job.recipe.k:
         raise InputError(f"{job.backgrounds}: {len(backgrounds)} backgrounds, but K = {job.recipe.k} needs that many")
-    refused += refuse_problems(job.matting, problems) + refuse_problems(job.backgrounds, unusable)
-    folder = open_dataset(job.out, "composites", _facts(job, foregrounds, backgrounds), _sources(job))
-    write_plan(folder, foregrounds, backgrounds, refused)
+    refused += refuse_problems(matting.problems, "pair")
+    facts = {
+        "recipe": job.recipe.to_dict(),
+        "seed": job.seed,
+        "output": {"codec": job.output.codec, "shard_bytes": job.output.shard_bytes},
+        "foregrounds": grown,
+        "backgrounds": {"count": len(backgrounds), "digest": digest(b.background_id for b in backgrounds)},
+    }
+    unusable_rows = refuse_problems(unusable, "background")
+    return Prepared(make_plan(foregrounds, backgrounds), matting.layout, refused, unusable_rows, facts)
+
+
+def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None] = lambda _: None) -> Tally:
+    """Compose everything that is not composed yet; `on_plan` hears what was found before the work starts.
+
+    Raises:
+        InputError: As `prepare` does, or if the error budget is spent.
+        DependencyError: As `prepare` does.
+    """
+    prepared = prepare(job)
+    on_plan(prepared)
+    sources = {"matting": str(job.matting.resolve()), "backgrounds": str(job.backgrounds.resolve())}
+    folder = open_dataset(job.out, "composites", prepared.facts, sources, growing="foregrounds")
+    write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, prepared.refused + prepared.unusable)
     warm_up()
-    tasks = _tasks(job, len(foregrounds))
-    work = Work(folder, tasks, compose_shard, "composites", job.budget, len(refused))
+    tasks = plan_tasks(job, prepared.plan.foregrounds)
+    redo = frozenset(mark.name for mark in folder.marks() if mark.rejected and job.retry_rejects)
+    work = Work(folder, tasks, compose_shard, "composites", job.budget, len(prepared.refused), redo)
     tally = run_tasks(work, runner)
-    close_dataset(folder, {"rows": tally.written + tally.reused, "rejected": tally.rejected})
+    totals = {"rows": tally.written + tally.reused, "rejected": tally.rejected, **tally.statistics}
+    close_dataset(folder, totals)
     write_card(folder)
     return tally
 
 
-def compose_shard(task: ComposeTask) -> Mark:
+def plan_tasks(job: ComposeJob, foregrounds: Sequence[PlannedForeground]) -> list[ComposeTask]:
+    """Cut each generation of foregrounds into shards of about the asked size."""
+    tasks: list[ComposeTask] = []
+    per_pixel = (3 * BYTES_PER_PIXEL[job.output.codec] + 0.05) * job.recipe.k
+    for generation in sorted({f.generation for f in foregrounds}):
+        members = [number for number, f in enumerate(foregrounds) if f.generation == generation]
+        sizes = [foregrounds[number].width * foregrounds[number].height * per_pixel for number in members]
+        ranges = shard_ranges(sizes, job.output.shard_bytes)
+        prefix = f"composites-x{generation}" if generation else "composites"
+        for index, (start, stop) in enumerate(ranges):
+            name, span = shard_name(prefix, index, len(ranges)), (members[start], members[stop - 1] + 1)
+            settings = (job.out, job.recipe, job.seed, job.output.codec, job.cache)
+            tasks.append(ComposeTask(*settings, name, *span, job.retry_rejects))
+    return tasks
+
+
+def compose_shard(task: ComposeTask) -> Done:
     """Make one shard; what cannot be composed becomes a row of its rejects."""
-    rejects: list[dict[str, Any]] = []
-    rows = _shard_rows(task, load_plan(task.root), rejects)
-    return write_shard(DatasetFolder(task.root), task.name, COMPOSITES, rows, rejects)
+    shard = _Shard(task)
+    folder = DatasetFolder(task.root)
+    mark = write_shard(folder, task.name, COMPOSITES, shard.rows(), shard.rejects, shard.statistics)
+    return Done(mark, dict(shard.context.clock.seconds))
 
 
-def _shard_rows(task: ComposeTask, plan: Plan, rejects: list[dict[str, Any]]) -> Iterator[Row]:
-    for planned in plan.foregrounds[task.start : task.stop]:
-        layers = ForegroundLayers(planned, task.recipe)
-        chosen = choose_backgrounds(task.seed, planned.foreground_id, plan.background_keys, task.recipe.k)
-        for k, index in enumerate(chosen):
-            try:
-                yield _compose_row(task, layers, plan.backgrounds[index], k)
-            except Exception as error:  # nothing vanishes: whatever happens to one sample is a row of its rejects
-                rejects.append(refusal(error, f"{planned.foreground_id}/{k}", planned.source))
+class _Shard:
+    """The rows of one shard, in order, and what was refused among them."""
 
+    def __init__(self, task: ComposeTask) -> None:
+        self.rejects: list[dict[str, Any]] = []
+        self.statistics: dict[str, int] = {"ineligible_pairs": 0}
+        self.context = LayerContext(task.recipe, task.codec, task.cache, StageClock())
+        self._task = task
+        self._plan = load_plan(task.root)
+        self._kept = self._kept_rows()
 
-def _compose_row(task: ComposeTask, layers: ForegroundLayers, background: Background, k: int) -> Row:
-    planned = layers.planned
-    rolled = draw(task.recipe, task.seed, planned.foreground_id, k)
-    foreground = layers.layer(denoised=rolled.denoise)
-    height, width = layers.alpha.shape
-    whole = background_layer(background, task.recipe, denoised=rolled.denoise)
-    fitted, crop = route.fit_background(whole, (width, height), rolled, task.recipe.fit)
-    composite = route.compose(foreground, fitted, layers.alpha, rolled)
-    stem = f"{planned.foreground_id}-{k}"
-    return {
-        "sample_id": f"{planned.foreground_id}/{k}",
-        "image": picture(encode_jpeg(to_uint8(composite.image)), f"{stem}.jpg"),
-        "alpha": picture(layers.alpha_png, f"{stem}-alpha.png"),
-        "foreground": picture(layers.encoded(denoised=rolled.denoise), f"{stem}-foreground.jpg"),
-        "background": picture(encode_jpeg(to_uint8(composite.background)), f"{stem}-background.jpg"),
-        "k": k,
-        "width": width,
-        "height": height,
-        "background_crop": asdict(crop),
-        "foreground_method": layers.method,
-        **_origin_columns(planned, background),
-        **_draw_columns(task.recipe, rolled),
-    }
+    def rows(self) -> Iterator[Row]:
+        """Kept or composed, foreground by foreground."""
+        kept = next(self._kept, None)
+        for planned in self._plan.foregrounds[self._task.start : self._task.stop]:
+            layers = ForegroundLayers(planned, self.context)
+            for k in range(self._task.recipe.k):
+                if kept is not None and kept["sample_id"] == f"{planned.foreground_id}/{k}":
+                    yield kept
+                    kept = next(self._kept, None)
+                    continue
+                try:
+                    yield self._compose(layers, k)
+                except Exception as error:  # nothing vanishes: whatever happens to a sample is a row of its rejects
+                    row = refusal(error, f"{planned.foreground_id}/{k}", planned.source, layers.thumbnail)
+                    self.rejects.append(row)
+            self._count_ineligible(planned)
 
+    def _compose(self, layers: ForegroundLayers, k: int) -> Row:
+        planned, recipe = layers.planned, self._task.recipe
+        eligible = self._plan.eligible(planned, recipe.max_upscale)
+        if len(eligible) < recipe.k:
+            found, frame = f"{len(eligible)} of {len(self._plan.backgrounds)}", f"{planned.width} x {planned.height} px"
+            words = f"{found} backgrounds cover {frame} enlarged at most {recipe.max_upscale:g} times; K = {recipe.k}"
+            raise Rejected("background", "too_small", words)
+        keys = self._plan.background_keys[eligible]
+        chosen = eligible[choose_backgrounds(self._task.seed, planned.foreground_id, keys, recipe.k)[k]]
+        drawn = draw(recipe, self._task.seed, planned.foreground_id, k)
+        return compose_row(self.context, layers, self._plan.backgrounds[chosen], k, drawn)
 
-def _origin_columns(planned: PlannedForeground, background: Background) -> dict[str, Any]:
-    return {
-        "foreground_id": planned.foreground_id,
-        "background_id": background.background_id,
-        "foreground_source": planned.source,
-        "background_source": background.source,
-        "foreground_licence": None,
-        "background_licence": background.licence or None,
-    }
+    def _count_ineligible(self, planned: PlannedForeground) -> None:
+        eligible = self._plan.eligible(planned, self._task.recipe.max_upscale)
+        self.statistics["ineligible_pairs"] += len(self._plan.backgrounds) - len(eligible)
 
-
-def _draw_columns(recipe: Recipe, rolled: Draw) -> dict[str, Any]:
-    return {
-        "recipe": recipe.label,
-        "denoised": rolled.denoise,
-        "denoiser": recipe.denoise.backend if rolled.denoise else None,
-        "denoise_sigma": recipe.denoise.sigma if rolled.denoise else None,
-        "blur_size": rolled.blur_size,
-        "noise_sigma": rolled.noise_sigma,
-        "noise_seed": rolled.noise_seed,
-        "draw_seed": rolled.seed,
-    }
-
-
-def _facts(job: ComposeJob, foregrounds: list[PlannedForeground], backgrounds: list[Background]) -> dict[str, Any]:
-    """Everything that decides the rows, for the manifest."""
-    return {
-        "recipe": job.recipe.to_dict(),
-        "seed": job.seed,
-        "foregrounds": {"count": len(foregrounds), "digest": digest(f.foreground_id for f in foregrounds)},
-        "backgrounds": {"count": len(backgrounds), "digest": digest(b.background_id for b in backgrounds)},
-    }
-
-
-def _sources(job: ComposeJob) -> dict[str, str]:
-    return {"matting": str(job.matting.resolve()), "backgrounds": str(job.backgrounds.resolve())}
-
-
-def _tasks(job: ComposeJob, count: int) -> list[ComposeTask]:
-    ranges = shard_ranges(count, most=max(1, _ROWS_PER_SHARD // job.recipe.k))
-    names = [shard_name("composites", index, len(ranges)) for index in range(len(ranges))]
-    return [
-        ComposeTask(job.out, job.recipe, job.seed, name, start, stop)
-        for name, (start, stop) in zip(names, ranges, strict=True)
-    ]
+    def _kept_rows(self) -> Iterator[Row]:
+        return iter_rows(DatasetFolder(self._task.root).data(self._task.name)) if self._task.retry else iter(())

@@ -14,11 +14,12 @@ from bg20k.candidates import examine
 from bg20k.rules import CurationRules
 from bg20k.salience import Detection, Detector, salience
 from bg20k.yolo import YoloDetector
+from pipelines.runner import Done
 from pipelines.work import refusal
 from rssn.images import encode_jpeg, fit_inside, read_bytes
 from rssn.rows import iter_rows
 from rssn.schema import BACKGROUNDS, CANDIDATES, picture
-from rssn.shards import DatasetFolder, Mark, Row, write_shard
+from rssn.shards import DatasetFolder, Row, write_shard
 
 _THUMBNAIL_SIDE = 256  # px
 
@@ -53,15 +54,15 @@ class PublishTask:
     size: int  # rows that it will have
 
 
-def examine_shard(task: ExamineTask) -> Mark:
+def examine_shard(task: ExamineTask) -> Done:
     """Read, measure, resize and screen photographs; what cannot be examined becomes a row of the rejects."""
     rejects: list[dict[str, Any]] = []
     planned = pq.read_table(photos_plan(task.root)).slice(task.start, task.size).to_pylist()
     rows = _candidate_rows(task, planned, rejects)
-    return write_shard(candidates_folder(task.root), task.name, CANDIDATES, rows, rejects)
+    return Done(write_shard(candidates_folder(task.root), task.name, CANDIDATES, rows, rejects))
 
 
-def publish_shard(task: PublishTask) -> Mark:
+def publish_shard(task: PublishTask) -> Done:
     """Copy kept photographs of a candidate shard into the set; the first split also writes the shard's rejects."""
     wanted = [("candidate_shard", "=", task.candidates)]
     verdicts = {row["source"]: row for row in pq.read_table(verdicts_path(task.root), filters=wanted).to_pylist()}
@@ -70,7 +71,7 @@ def publish_shard(task: PublishTask) -> Mark:
     if task.split == "train":
         rejects = _rejects(candidates, task.candidates, verdicts)
     rows = _background_rows(task, candidates, verdicts)
-    return write_shard(DatasetFolder(task.root), task.name, BACKGROUNDS, rows, rejects)
+    return Done(write_shard(DatasetFolder(task.root), task.name, BACKGROUNDS, rows, rejects))
 
 
 def candidates_folder(root: Path) -> DatasetFolder:

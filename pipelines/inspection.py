@@ -1,25 +1,35 @@
-"""`rssn inspect`: is a data set whole, what does it hold, and what does it look like."""
+"""`rssn inspect`: is a data set whole, what does it hold, do its draws fit its recipe, and what does it look like.
+
+Floor 3. Light columns are streamed shard by shard; pictures are read for a bounded number of samples only.
+"""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+import numpy as np
 
+from pipelines.counting import count_brightness, count_columns, count_distinct, count_rejects, share
 from pipelines.manifest import read_manifest
-from pipelines.sheets import background_sheets, composite_sheets, reject_sheets
-from rssn.images import Pixels, encode_png, fit_inside
+from pipelines.reject_sheets import reject_sheets
+from pipelines.sheets import background_sheets, composite_sheets
+from pipelines.strips import step_strips
+from pipelines.verification import Verified, verify
+from rssn.charts import histogram, histogram_picture
+from rssn.goodness import MISFIT_LEVEL, DrawCounts, Fit, fit_draws
+from rssn.images import Pixels, encode_png
+from rssn.recipe import recipe_from_dict
 from rssn.report import Section, page
-from rssn.shards import DatasetFolder, Mark, check_shard
+from rssn.shards import DatasetFolder
 
-_NAME = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<total>\d{5})")
-_EMBEDDED_SIDE = 1100  # px; a page must stay small enough to open
+_STRIPS = 4
+_EMBEDDED = 5  # contact sheets on the page; all of them lie beside it
+_BRIGHTNESS_SAMPLES = 200
+_LIGHT = ("width", "height", "recipe", "denoised", "blur_size", "noise_sigma", "foreground_method")
 
 
 @dataclass(frozen=True)
@@ -29,8 +39,33 @@ class Inspection:
     kind: str
     problems: Sequence[str]
     facts: Mapping[str, object]
+    fits: Sequence[Fit]  # draws against the recipe; empty where nothing was drawn
     page: Path
     sheets: Sequence[Path]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is known before pictures are drawn."""
+
+    folder: DatasetFolder
+    manifest: Mapping[str, Any]
+    verified: Verified
+    counts: Mapping[str, Counter[Any]]
+    rejects: Counter[str]
+
+    @property
+    def rows(self) -> int:
+        return sum(mark.rows for mark in self.verified.trusted)
+
+    @property
+    def composed(self) -> bool:
+        return bool(self.manifest["plan"]["kind"] != "backgrounds")
+
+    @property
+    def originals(self) -> Path | None:
+        source = self.manifest["sources"].get("matting")
+        return Path(source) if source else None
 
 
 def run_inspect(root: Path, samples: int = 48) -> Inspection:
@@ -38,89 +73,99 @@ def run_inspect(root: Path, samples: int = 48) -> Inspection:
 
     Args:
         root: The data set's folder.
-        samples: How many samples the contact sheets show, spread evenly.
+        samples: How many samples the contact sheets show, spread evenly, and how many rejects.
 
     Raises:
         InputError: If the folder holds no data set.
     """
     folder = DatasetFolder(root)
     manifest = read_manifest(folder)
-    kind = str(manifest["plan"]["kind"])
-    marks = folder.marks()
-    checked = [(mark, check_shard(folder, mark)) for mark in marks]
-    trusted = [mark for mark, problem in checked if problem is None and mark.rows]
-    problems = [problem for _, problem in checked if problem] + _missing(folder, marks)
-    facts = _facts(folder, kind, manifest, trusted)
-    sections = [Section("What it holds", facts=facts), _verification(problems)]
-    sheets = _sheets(folder, kind, manifest, trusted, samples)
-    for title, pictures in sheets.items():
-        sections.append(Section(title, pictures=[fit_inside(p, _EMBEDDED_SIDE) for p in pictures]))
-    return Inspection(kind, problems, facts, _write_page(folder, sections), _write_sheets(folder, sheets))
+    verified = verify(folder)
+    columns = _LIGHT if manifest["plan"]["kind"] != "backgrounds" else ("width", "height", "split")
+    counts = count_columns(folder, verified.trusted, columns)
+    found = _Found(folder, manifest, verified, counts, count_rejects(verified.rejects))
+    fits = _fits(found)
+    problems = verified.problems + [_misfit(fit) for fit in fits if fit.misfit]
+    facts = _facts(found, fits)
+    sections = [Section("What it holds", facts=facts), _verification(problems), *_fit_sections(fits)]
+    pictured, sheets = _pictures(found, samples)
+    path = _write_page(folder, [*sections, *pictured])
+    return Inspection(str(manifest["plan"]["kind"]), problems, facts, fits, path, sheets)
 
 
-def _missing(folder: DatasetFolder, marks: Sequence[Mark]) -> list[str]:
-    """Shards that the others' names promise, and files that no mark vouches for."""
-    known = {mark.name for mark in marks}
-    expected: set[str] = set()
-    for name in known:
-        found = _NAME.fullmatch(name)
-        if found:
-            total = int(found["total"])
-            expected |= {f"{found['prefix']}-{index:05d}-of-{total:05d}" for index in range(total)}
-    unmarked = {path.stem for path in (folder.root / "data").glob("*.parquet")} - known
-    problems = [f"{name}: not made yet" for name in sorted(expected - known)]
-    return problems + [f"{name}.parquet: has no mark; it does not count" for name in sorted(unmarked)]
-
-
-def _facts(folder: DatasetFolder, kind: str, manifest: Mapping[str, Any], marks: Sequence[Mark]) -> dict[str, object]:
-    rows = sum(mark.rows for mark in marks)
+def _facts(found: _Found, fits: Sequence[Fit]) -> dict[str, object]:
+    marks = found.verified.trusted
     facts: dict[str, object] = {
-        "folder": str(folder.root),
-        "rows": rows,
+        "folder": str(found.folder.root),
+        "rows": found.rows,
         "shards": len(marks),
         "size": f"{sum(mark.bytes for mark in marks) / 1e6:.1f} MB",
-        "rejected": _rejects(folder),
+        "rejected": f"{found.rejects.total()} ({share(found.rejects)})" if found.rejects else "0",
     }
-    if rows:
-        facts |= _draw_facts(folder, marks) if kind == "composites" else _background_facts(folder, manifest, marks)
+    if found.rows:
+        facts |= _draw_facts(found, fits) if found.composed else _background_facts(found)
     return facts
 
 
-def _rejects(folder: DatasetFolder) -> str:
-    reasons: Counter[str] = Counter()
-    for path in sorted((folder.root / "rejects").glob("*.parquet")):
-        reasons.update(pq.read_table(path, columns=["reason"])["reason"].to_pylist())
-    words = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
-    return f"{reasons.total()} ({words})" if reasons else "0"
+def _draw_facts(found: _Found, fits: Sequence[Fit]) -> dict[str, object]:
+    counts, rows = _draw_counts(found), found.rows
+    distinct = count_distinct(found.folder, found.verified.trusted, ["foreground_id", "background_id"])
+    facts: dict[str, object] = {
+        "recipe": ", ".join(sorted(map(str, found.counts["recipe"]))),
+        "foregrounds": distinct["foreground_id"],
+        "backgrounds": distinct["background_id"],
+        "F estimated by": share(found.counts["foreground_method"]),
+        "denoised": f"{counts.denoised} of {rows}",
+        "blurred": f"{counts.blurred} of {rows}" + (f": {share(counts.blur_sizes, ' px')}" if counts.blurred else ""),
+        "noise added": f"{counts.noisy} of {rows}",
+    }
+    if fits:
+        least = min(fits, key=lambda fit: fit.p)
+        misfits = ", ".join(fit.step for fit in fits if fit.misfit)
+        facts["draws"] = (
+            f"DO NOT FIT the recipe: {misfits}" if misfits else f"fit the recipe (smallest p {least.p:.2g})"
+        )
+    return facts
 
 
-def _draw_facts(folder: DatasetFolder, marks: Sequence[Mark]) -> dict[str, object]:
-    columns = ["foreground_id", "background_id", "recipe", "denoised", "blur_size", "noise_sigma", "foreground_method"]
-    table = pq.read_table([folder.data(mark.name) for mark in marks], columns=columns)
-    sizes = Counter(size for size in table["blur_size"].to_pylist() if size is not None)
-    noisy = pc.sum(pc.greater(table["noise_sigma"], 0)).as_py()
+def _background_facts(found: _Found) -> dict[str, object]:
+    width, height = (_mean(found.counts[name]) for name in ("width", "height"))
     return {
-        "recipe": ", ".join(pc.unique(table["recipe"]).to_pylist()),
-        "foregrounds": len(pc.unique(table["foreground_id"])),
-        "backgrounds": len(pc.unique(table["background_id"])),
-        "F estimated by": _share(Counter(table["foreground_method"].to_pylist())),
-        "denoised": f"{pc.sum(table['denoised']).as_py()} of {len(table)}",
-        "blurred": f"{sizes.total()} of {len(table)}" + (f": {_share(sizes, ' px')}" if sizes else ""),
-        "noise added": f"{noisy} of {len(table)}",
+        "split": share(found.counts["split"]),
+        "mean size": f"{width:.0f} x {height:.0f} px",
+        "screened by": found.manifest["plan"]["detector"] or "nobody: salient objects may be in the pictures",
     }
 
 
-def _background_facts(folder: DatasetFolder, manifest: Mapping[str, Any], marks: Sequence[Mark]) -> dict[str, object]:
-    table = pq.read_table([folder.data(mark.name) for mark in marks], columns=["split", "width", "height"])
-    return {
-        "split": _share(Counter(table["split"].to_pylist())),
-        "mean size": f"{pc.mean(table['width']).as_py():.0f} x {pc.mean(table['height']).as_py():.0f} px",
-        "screened by": manifest["plan"]["detector"] or "nobody: salient objects may be in the pictures",
-    }
+def _mean(counts: Counter[Any]) -> float:
+    return float(sum(value * count for value, count in counts.items()) / counts.total())
 
 
-def _share(counts: Counter[Any], unit: str = "") -> str:
-    return ", ".join(f"{count} x {value}{unit}" for value, count in sorted(counts.items()))
+def _draw_counts(found: _Found) -> DrawCounts:
+    sizes = {size: count for size, count in found.counts["blur_size"].items() if size is not None}
+    noisy = sum(count for sigma, count in found.counts["noise_sigma"].items() if sigma)
+    return DrawCounts(found.rows, found.counts["denoised"][True], noisy, sizes)
+
+
+def _fits(found: _Found) -> list[Fit]:
+    if not found.rows or "backgrounds" not in found.manifest["sources"]:  # curated or packed: nothing was drawn
+        return []
+    recipe = recipe_from_dict(found.manifest["plan"]["recipe"], str(found.folder.manifest))
+    return fit_draws(recipe, _draw_counts(found))
+
+
+def _misfit(fit: Fit) -> str:
+    return f"draws: {fit.step}: the recipe expects {fit.expected}, the rows have {fit.found} (p = {fit.p:.1e})"
+
+
+def _fit_sections(fits: Sequence[Fit]) -> list[Section]:
+    words = (
+        "Each line is a test of fit: p is how often draws that follow the recipe would lie at least as far from it. "
+        f"Several tests are made, so small values are no proof by themselves: below {MISFIT_LEVEL:g} it is a misfit."
+    )
+    head = ("step", "expected", "found", "test", "p", "verdict")
+    rows = [(f.step, f.expected, f.found, f.test, f"{f.p:.2g}", "MISFIT" if f.misfit else "fits") for f in fits]
+    return [Section("Draws against the recipe", words, table=[head, *rows])] if fits else []
 
 
 def _verification(problems: Sequence[str]) -> Section:
@@ -129,24 +174,55 @@ def _verification(problems: Sequence[str]) -> Section:
     return Section("Verification: passed", "Every shard agrees with its mark: size, rows, footer and sha256.")
 
 
-def _sheets(
-    folder: DatasetFolder, kind: str, manifest: Mapping[str, Any], marks: Sequence[Mark], samples: int
-) -> dict[str, list[Pixels]]:
-    if kind == "composites":
-        sheets = {"Samples": composite_sheets(folder, marks, Path(manifest["sources"]["matting"]), samples)}
+def _pictures(found: _Found, samples: int) -> tuple[list[Section], list[Path]]:
+    """Draw everything that is looked at: sections for the page, and pictures beside it."""
+    folder, marks = found.folder, found.verified.trusted
+    for name in ("contact-sheet-*.png", "step-strip-*.png"):
+        for path in folder.report.glob(name):
+            path.unlink()
+    sections, written = _histograms(found), []
+    if found.composed:
+        shown = {"Steps": ("step-strip", step_strips(folder, marks, found.originals, min(samples, _STRIPS)))}
+        shown["Samples"] = ("contact-sheet-samples", composite_sheets(folder, marks, found.originals, samples))
     else:
-        sheets = {"Kept": background_sheets(folder, marks, samples)}
-    return {title: pages for title, pages in (sheets | {"Rejected": reject_sheets(folder, samples)}).items() if pages}
+        shown = {"Kept": ("contact-sheet-kept", background_sheets(folder, marks, samples))}
+    for title, (name, sheets) in shown.items():
+        kept, paths = _write_sheets(folder, name, sheets)
+        sections += [Section(title, pictures=kept)] if kept else []
+        written += paths
+    rejects = list(reject_sheets(found.verified.rejects, found.rejects, samples))
+    _, paths = _write_sheets(folder, "contact-sheet-rejected", (sheet.pixels for sheet in rejects))
+    for sheet in rejects:
+        words = f"{sheet.shown} of {sheet.count} are shown." if sheet.shown < sheet.count else ""
+        sections.append(Section(f"Rejected: {sheet.reason} ({sheet.count})", words, pictures=[sheet.pixels]))
+    return sections, written + paths
 
 
-def _write_sheets(folder: DatasetFolder, sheets: Mapping[str, Sequence[Pixels]]) -> list[Path]:
-    written = []
-    for title, pages in sheets.items():
-        for number, pixels in enumerate(pages, 1):
-            path = folder.report / f"contact-sheet-{title.lower()}-{number:02d}.png"
-            path.write_bytes(encode_png(pixels))
-            written.append(path)
-    return written
+def _histograms(found: _Found) -> list[Section]:
+    if not found.rows:
+        return []
+    bright = count_brightness(found.folder, found.verified.trusted, _BRIGHTNESS_SAMPLES)
+    shown = [
+        histogram("width, px", found.counts["width"]),
+        histogram("height, px", found.counts["height"]),
+        histogram("mean luma, 0 to 255", bright),
+    ]
+    every = "all rows" if bright.total() == found.rows else f"{bright.total()} rows, spread evenly"
+    words = f"Sizes are counted over all rows, brightness (mean luma of the picture) over {every}."
+    return [Section("Sizes and brightness", words, pictures=[np.hstack([histogram_picture(one) for one in shown])])]
+
+
+def _write_sheets(folder: DatasetFolder, name: str, sheets: Iterable[Pixels]) -> tuple[list[Pixels], list[Path]]:
+    """Write pictures one by one; the first few are returned for the page."""
+    folder.report.mkdir(parents=True, exist_ok=True)
+    kept, written = [], []
+    for number, pixels in enumerate(sheets, 1):
+        path = folder.report / f"{name}-{number:02d}.png"
+        path.write_bytes(encode_png(pixels))
+        written.append(path)
+        if number <= _EMBEDDED:
+            kept.append(pixels)
+    return kept, written
 
 
 def _write_page(folder: DatasetFolder, sections: Sequence[Section]) -> Path:

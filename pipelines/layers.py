@@ -1,16 +1,63 @@
-"""The layers of one shard, made lazily: nothing is estimated or denoised unless some draw asks for it."""
+"""The layers of one shard, made lazily: nothing is estimated or denoised unless some draw asks for it, and never twice.
+
+Finished layers live in the cache, named by content, so another shard, another seed or another run finds them there.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 
+from pipelines.clock import StageClock
 from pipelines.plan import PlannedForeground
 from rssn.backgrounds import Background, load_background
+from rssn.cache import CachedLayer, LayerCache
+from rssn.codecs import ImageCodec, encode_picture
 from rssn.denoise import denoise
-from rssn.foreground import estimate_foreground
-from rssn.images import Alpha, Image, encode_jpeg, encode_png, to_uint8
+from rssn.errors import Rejected
+from rssn.foreground import estimate_layers
+from rssn.images import Alpha, Image, decode_pixels, encode_jpeg, encode_png, fit_inside, read_bytes, to_uint8
 from rssn.matting import MattingSample
-from rssn.recipe import DenoiseStep, Recipe
+from rssn.recipe import Recipe
+
+THUMBNAIL_SIDE = 256
+"""Longer side of a thumbnail in `rejects/`, px."""
+
+
+@dataclass(frozen=True)
+class LayerContext:
+    """What it takes to make layers: the recipe, the codec, the cache and the clock of a task."""
+
+    recipe: Recipe
+    codec: ImageCodec
+    cache: LayerCache
+    clock: StageClock
+
+    def denoise(self, layer: CachedLayer, key: tuple[str, ...]) -> CachedLayer:
+        """A layer without its noise; `key` names the layer."""
+        step = self.recipe.denoise
+        package = {"bm3d": "bm4d", "nlmeans": "opencv-python"}[step.backend]
+        name = ("denoised", step.backend, version(package), repr(float(step.sigma)), *key)
+
+        def compute() -> CachedLayer:
+            with self.clock.stage("denoise"):
+                return CachedLayer(denoise(layer.pixels, step.sigma / 255.0, step.backend), layer.method)
+
+        with self.clock.stage("cache"):
+            return self.cache.get(name, compute)
+
+    def encode(self, image: Image) -> bytes:
+        """A picture as it is stored."""
+        with self.clock.stage("encode"):
+            return encode_picture(to_uint8(image), self.codec)
+
+    def background(self, background: Background, *, denoised: bool) -> Image:
+        """B as the draw wants it, at its own size: denoised before it is resized, while its noise is still its own."""
+        with self.clock.stage("read"):
+            layer = CachedLayer(load_background(background), "")
+        key = ("background", background.background_id)
+        return self.denoise(layer, key).pixels if denoised else layer.pixels
 
 
 class ForegroundLayers:
@@ -19,64 +66,92 @@ class ForegroundLayers:
     A failure is remembered too: the second composite of a broken foreground fails at once, for the same reason.
     """
 
-    def __init__(self, planned: PlannedForeground, recipe: Recipe) -> None:
+    def __init__(self, planned: PlannedForeground, context: LayerContext) -> None:
         self.planned = planned
-        self.method = "given" if planned.pair.image is None else recipe.foreground
-        self._recipe = recipe
+        self._context = context
         self._failure: Exception | None = None
+
+    @property
+    def sample(self) -> MattingSample:
+        """The decoded pair."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return self._sample
+        except Exception as error:
+            self._failure = error
+            raise
 
     @property
     def alpha(self) -> Alpha:
         """The matte, H x W."""
-        return self._sample.alpha
+        return self.sample.alpha
+
+    @property
+    def method(self) -> str:
+        """How F was made: the recipe's method, a fallback, or `given`."""
+        return self._noisy.method
+
+    @cached_property
+    def thumbnail(self) -> bytes | None:
+        """A small JPEG of the colour file, for a reject row; None where it cannot be decoded."""
+        try:
+            return encode_jpeg(fit_inside(decode_pixels(read_bytes(self.planned.pair.picture)), THUMBNAIL_SIDE), 85)
+        except Rejected:
+            return None
 
     @cached_property
     def alpha_png(self) -> bytes:
         """The matte as 8-bit PNG."""
-        return encode_png(to_uint8(self.alpha))
+        with self._context.clock.stage("encode"):
+            return encode_png(to_uint8(self.alpha))
 
     def layer(self, *, denoised: bool) -> Image:
         """F as the draw wants it, H x W x 3."""
         if self._failure is not None:
             raise self._failure
         try:
-            return self._denoised if denoised else self._noisy
+            return (self._denoised if denoised else self._noisy).pixels
         except Exception as error:
             self._failure = error
             raise
 
     def encoded(self, *, denoised: bool) -> bytes:
-        """F as the draw wants it, as JPEG."""
-        return self._denoised_jpeg if denoised else self._noisy_jpeg
+        """F as the draw wants it, as it is stored."""
+        return self._denoised_bytes if denoised else self._noisy_bytes
 
     @cached_property
     def _sample(self) -> MattingSample:
-        return self.planned.load()
+        with self._context.clock.stage("read"):
+            return self.planned.load()
+
+    @property
+    def _key(self) -> tuple[str, ...]:
+        method = "given" if self.planned.pair.foreground is not None else self._context.recipe.foreground
+        return ("foreground", self.planned.foreground_id, method, version("pymatting"))
 
     @cached_property
-    def _noisy(self) -> Image:
-        if self.planned.pair.image is None:
-            return self._sample.picture
-        return estimate_foreground(self._sample.picture, self._sample.alpha, self._recipe.foreground)[0]
+    def _noisy(self) -> CachedLayer:
+        sample = self.sample
+        if sample.foreground is not None:
+            return CachedLayer(sample.foreground, "given")
+
+        def compute() -> CachedLayer:
+            with self._context.clock.stage("foreground"):
+                layers = estimate_layers(sample.picture, sample.alpha, self._context.recipe.foreground)
+            return CachedLayer(layers.foreground, layers.method)
+
+        with self._context.clock.stage("cache"):
+            return self._context.cache.get(self._key, compute)
 
     @cached_property
-    def _denoised(self) -> Image:
-        return _denoise(self._noisy, self._recipe.denoise)
+    def _denoised(self) -> CachedLayer:
+        return self._context.denoise(self._noisy, self._key)
 
     @cached_property
-    def _noisy_jpeg(self) -> bytes:
-        return encode_jpeg(to_uint8(self._noisy))
+    def _noisy_bytes(self) -> bytes:
+        return self._context.encode(self._noisy.pixels)
 
     @cached_property
-    def _denoised_jpeg(self) -> bytes:
-        return encode_jpeg(to_uint8(self._denoised))
-
-
-def background_layer(background: Background, recipe: Recipe, *, denoised: bool) -> Image:
-    """B as the draw wants it, at its own size: denoised before it is resized, while its noise is still its own."""
-    layer = load_background(background)
-    return _denoise(layer, recipe.denoise) if denoised else layer
-
-
-def _denoise(layer: Image, step: DenoiseStep) -> Image:
-    return denoise(layer, step.sigma / 255.0, step.backend)
+    def _denoised_bytes(self) -> bytes:
+        return self._context.encode(self._denoised.pixels)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +19,9 @@ from rssn.shards import DatasetFolder, write_json
 _LIBRARIES = ("rssn", "numpy", "opencv-python", "pillow", "pyarrow", "pymatting", "bm3d", "imagehash", "ray")
 
 
-def open_dataset(root: Path, kind: str, plan: Mapping[str, Any], sources: Mapping[str, str]) -> DatasetFolder:
+def open_dataset(
+    root: Path, kind: str, plan: Mapping[str, Any], sources: Mapping[str, str], growing: str = ""
+) -> DatasetFolder:
     """Start a data set, or go on with the one in the folder if it was planned alike.
 
     Args:
@@ -24,6 +29,7 @@ def open_dataset(root: Path, kind: str, plan: Mapping[str, Any], sources: Mappin
         kind: `composites` or `backgrounds`.
         plan: Everything that decides the rows: settings, seed, digests of the inputs. Compared key by key.
         sources: Where the inputs lie; may differ between two runs of one plan.
+        growing: The one key of the plan that may differ from the last run's.
 
     Raises:
         InputError: If the folder holds something else; the difference is spelled out.
@@ -31,12 +37,28 @@ def open_dataset(root: Path, kind: str, plan: Mapping[str, Any], sources: Mappin
     folder = DatasetFolder(root)
     planned = json.loads(json.dumps({"schema_version": SCHEMA_VERSION, "kind": kind} | dict(plan)))
     if folder.manifest.is_file():
-        _refuse_difference(root, read_manifest(folder).get("plan", {}), planned)
+        before = read_manifest(folder).get("plan", planned)
+        _refuse_difference(root, *({k: v for k, v in each.items() if k != growing} for each in (before, planned)))
     elif root.is_dir() and any(root.iterdir()):
         raise InputError(f"{root}: not empty and no data set of ours; choose another --out")
-    manifest = {"plan": planned, "sources": dict(sources), "versions": _versions()}
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    manifest = {"plan": planned, "sources": dict(sources), "command": command, "versions": _versions()}
     write_json(folder.manifest, manifest)
     return folder
+
+
+def remove_dataset(folder: DatasetFolder) -> None:
+    """Remove everything that a data set is made of, and nothing else that lies in its folder.
+
+    Raises:
+        InputError: If there is no data set of ours.
+    """
+    read_manifest(folder)
+    write_json(folder.manifest, {})  # first: without a plan the folder is ours and holds no data set
+    for name in ("data", "marks", "rejects", "plan", "progress", "report", "candidates"):
+        shutil.rmtree(folder.root / name, ignore_errors=True)
+    for name in ("README.md", "verdicts.parquet"):
+        (folder.root / name).unlink(missing_ok=True)
 
 
 def close_dataset(folder: DatasetFolder, totals: Mapping[str, Any]) -> None:

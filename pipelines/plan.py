@@ -20,10 +20,14 @@ from pipelines.work import refusal
 from rssn.backgrounds import Background
 from rssn.draw import background_key
 from rssn.errors import Rejected
+from rssn.images import picture_size, read_bytes
 from rssn.matting import MattingSample, Pair, Problem, load_pair, pair_id
+from rssn.route import upscaling
 from rssn.rows import iter_rows
 from rssn.schema import PLANNED_BACKGROUNDS, PLANNED_FOREGROUNDS, REJECTS
 from rssn.shards import DatasetFolder, write_parquet
+
+_OWN = ("foreground_id", "source", "width", "height", "generation")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ class PlannedForeground:
     foreground_id: str
     pair: Pair
     source: str  # the colour file, below the data set's root
+    width: int  # px, from the header
+    height: int
+    generation: int = 0  # which --extend added it
 
     def load(self) -> MattingSample:
         """Decode the pair.
@@ -53,29 +60,41 @@ class Plan:
     foregrounds: list[PlannedForeground]
     backgrounds: list[Background]
     background_keys: npt.NDArray[np.uint64]  # one per background, see `rssn.draw.background_key`
+    background_sizes: npt.NDArray[np.int64]  # one row per background: width and height
+
+    def eligible(self, foreground: PlannedForeground, max_upscale: float) -> npt.NDArray[np.int64]:
+        """Numbers of the backgrounds that cover a foreground's frame without being enlarged too much."""
+        factors = upscaling(self.background_sizes, (foreground.width, foreground.height))
+        return np.flatnonzero(factors <= max_upscale)
 
 
-def name_foregrounds(root: Path, pairs: Iterable[Pair]) -> tuple[list[PlannedForeground], list[dict[str, Any]]]:
+def name_foregrounds(pairs: Iterable[Pair]) -> tuple[list[PlannedForeground], list[dict[str, Any]]]:
     """Name each pair by its content; equal pairs count once, the others become rejects."""
     planned: dict[str, PlannedForeground] = {}
     refused: list[dict[str, Any]] = []
     for pair in pairs:
-        source = pair.picture.relative_to(root).as_posix()
+        source = pair.source
         try:
-            name = pair_id(pair)
+            name, (width, height) = pair_id(pair), picture_size(read_bytes(pair.picture))
             if name in planned:
                 raise Rejected("read", "duplicate", f"the same picture and alpha as {planned[name].source}")
         except Rejected as error:
             refused.append(refusal(error, source, source))
             continue
-        planned[name] = PlannedForeground(name, pair, source)
+        planned[name] = PlannedForeground(name, pair, source, width, height)
     return list(planned.values()), refused
 
 
-def refuse_problems(root: Path, problems: Iterable[Problem]) -> list[dict[str, Any]]:
-    """Reject rows for files that take part in nothing."""
-    named = ((problem.source.relative_to(root).as_posix(), problem) for problem in problems)
-    return [refusal(Rejected("pair", p.reason, p.message), source, source) for source, p in named]
+def refuse_problems(problems: Iterable[Problem], stage: str) -> list[dict[str, Any]]:
+    """Reject rows for files, and rows of tables, that take part in nothing."""
+    return [refusal(Rejected(stage, p.reason, p.message), p.source, p.source) for p in problems]
+
+
+def make_plan(foregrounds: list[PlannedForeground], backgrounds: list[Background]) -> Plan:
+    """A plan with what choosing backgrounds needs."""
+    keys = np.array([background_key(b.background_id) for b in backgrounds], dtype=np.uint64)
+    sizes = np.array([(b.width, b.height) for b in backgrounds], dtype=np.int64).reshape(-1, 2)
+    return Plan(foregrounds, backgrounds, keys, sizes)
 
 
 def digest(ids: Iterable[str]) -> str:
@@ -91,12 +110,17 @@ def write_plan(
 ) -> None:
     """Write the plan and what was refused while planning."""
     rows = [
-        {"foreground_id": f.foreground_id, "source": f.source, **{k: v and str(v) for k, v in asdict(f.pair).items()}}
+        {key: getattr(f, key) for key in _OWN} | {key: value and str(value) for key, value in asdict(f.pair).items()}
         for f in foregrounds
     ]
-    write_parquet(_path(folder.root, "foregrounds"), PLANNED_FOREGROUNDS, rows)
     write_parquet(_path(folder.root, "backgrounds"), PLANNED_BACKGROUNDS, map(asdict, backgrounds))
     write_parquet(folder.rejects("plan"), REJECTS, refused)
+    write_parquet(_path(folder.root, "foregrounds"), PLANNED_FOREGROUNDS, rows)  # last: `has_plan` looks for it
+
+
+def has_plan(root: Path) -> bool:
+    """Whether a whole plan was written into an output folder."""
+    return _path(root, "foregrounds").is_file()
 
 
 def load_plan(root: Path) -> Plan:
@@ -109,10 +133,10 @@ def _read(root: Path, _written_ns: int) -> Plan:
     foregrounds = []
     for row in iter_rows(_path(root, "foregrounds")):
         paths = {key: row[key] and Path(row[key]) for key in ("image", "alpha", "foreground")}
-        foregrounds.append(PlannedForeground(row["foreground_id"], Pair(name=row["name"], **paths), row["source"]))
+        pair = Pair(name=row["name"], source=row["source"], licence=row["licence"], **paths)
+        foregrounds.append(PlannedForeground(pair=pair, **{key: row[key] for key in _OWN}))
     backgrounds = [Background(**row) for row in iter_rows(_path(root, "backgrounds"))]
-    keys = np.array([background_key(b.background_id) for b in backgrounds], dtype=np.uint64)
-    return Plan(foregrounds, backgrounds, keys)
+    return make_plan(foregrounds, backgrounds)
 
 
 def _path(root: Path, what: str) -> Path:

@@ -1,4 +1,4 @@
-"""Runs tasks on this process or on Ray, through one interface; a task's result is its shard's mark.
+"""Runs tasks on this process or on Ray, through one interface; a task's result is its shard's mark and its times.
 
 A task is a small frozen dataclass; pictures never travel between processes. A task that raises, or whose worker dies
 more often than Ray retries it, becomes an outcome with an error, and the others go on.
@@ -7,8 +7,8 @@ more often than Ray retries it, becomes an outcome with an error, and the others
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import cv2
@@ -25,11 +25,19 @@ _OBJECT_STORE_BYTES = 100 << 20  # marks are all that passes through it
 
 
 @dataclass(frozen=True)
+class Done:
+    """What a task brings back: the mark of its shard, and where its time went."""
+
+    mark: Mark
+    seconds: Mapping[str, float] = field(default_factory=dict)  # by stage
+
+
+@dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """What became of a task: a mark, or an error in words."""
+    """What became of a task: done, or an error in words."""
 
     task: T
-    mark: Mark | None
+    done: Done | None
     error: str = ""
 
 
@@ -37,7 +45,7 @@ class Runner(Protocol):
     """Runs a function over tasks, in any order, and yields each outcome as it comes."""
 
     def run(
-        self, function: Callable[[T], Mark], tasks: Sequence[T], on_wait: Callable[[], None]
+        self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
     ) -> Iterator[Outcome[T]]:
         """Run `function` once for every task; `on_wait` is called about every second while others work."""
         ...
@@ -51,7 +59,7 @@ class LocalRunner:
     """One task after the other in this process: for debugging and for tests."""
 
     def run(
-        self, function: Callable[[T], Mark], tasks: Sequence[T], on_wait: Callable[[], None]
+        self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
     ) -> Iterator[Outcome[T]]:
         """Run the tasks in order; `on_wait` is called before each."""
         for task in tasks:
@@ -82,7 +90,7 @@ class RayRunner:
         )
 
     def run(
-        self, function: Callable[[T], Mark], tasks: Sequence[T], on_wait: Callable[[], None]
+        self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
     ) -> Iterator[Outcome[T]]:
         """Keep two tasks per worker in flight until all are done."""
         remote = self._ray.remote(num_cpus=1, max_retries=_RETRIES)(_attempt)
@@ -117,16 +125,27 @@ def make_runner(workers: int) -> LocalRunner | RayRunner:
     return RayRunner(workers) if workers else LocalRunner()
 
 
-def shard_ranges(count: int, most: int) -> list[tuple[int, int]]:
-    """Cut `count` items into ranges: at least 16 where there are so many, none longer than `most`.
+def shard_ranges(sizes: Sequence[float], limit: float) -> list[tuple[int, int]]:
+    """Cut items into ranges: at least 16 where there are so many, none above `limit` unless one item alone is.
 
     The cut depends on the input alone, never on the number of workers: the same input gives the same shards.
+
+    Args:
+        sizes: What each item adds, in the unit of `limit` (bytes, rows, photographs).
+        limit: What a range may hold.
     """
-    size = max(1, min(most, -(-count // 16)))
-    return [(start, min(start + size, count)) for start in range(0, count, size)]
+    most = max(1, -(-len(sizes) // 16))
+    ranges: list[tuple[int, int]] = []
+    start, held = 0, 0.0
+    for index, size in enumerate(sizes):
+        if index > start and (index - start >= most or held + size > limit):
+            ranges.append((start, index))
+            start, held = index, 0.0
+        held += size
+    return [*ranges, (start, len(sizes))] if sizes else []
 
 
-def _attempt(function: Callable[[T], Mark], task: T) -> Outcome[T]:
+def _attempt(function: Callable[[T], Done], task: T) -> Outcome[T]:
     cv2.setNumThreads(1)
     try:
         return Outcome(task, function(task))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from tqdm import tqdm
 
-from pipelines.runner import Outcome, Runner
+from pipelines.runner import Done, Outcome, Runner
 from rssn.errors import InputError, Rejected
+from rssn.schema import picture
 from rssn.shards import DatasetFolder, Mark, read_mark, trusted_mark
 
 
@@ -65,10 +67,13 @@ class Tally:
     rejected: int = 0
     failed: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+    seconds: Counter[str] = field(default_factory=Counter)  # by stage, summed over workers
+    statistics: Counter[str] = field(default_factory=Counter)  # whole numbers from the marks
 
     def add(self, mark: Mark, *, reused: bool) -> None:
         """Count a shard."""
         self.rejected += mark.rejected
+        self.statistics.update(mark.statistics)
         if reused:
             self.reused += mark.rows
         else:
@@ -81,10 +86,11 @@ class Work(Generic[T]):
 
     folder: DatasetFolder
     tasks: Sequence[T]
-    function: Callable[[T], Mark]
+    function: Callable[[T], Done]
     unit: str  # what the tasks handle, in the plural, for the progress bar
     budget: Budget
     refused: int  # items refused before any task ran
+    redo: frozenset[str] = frozenset()  # shards to be made again although they are done
 
 
 def run_tasks(work: Work[T], runner: Runner) -> Tally:
@@ -97,7 +103,7 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
     tally = Tally(rejected=work.refused)
     planned = sum(task.size for task in work.tasks)
     with _Progress(work.folder, planned, work.unit) as progress:
-        todo = [task for task in work.tasks if not _reuse(work.folder, task, tally, progress)]
+        todo = [task for task in work.tasks if task.name in work.redo or not _reuse(work.folder, task, tally, progress)]
         for outcome in runner.run(work.function, todo, progress.update):
             progress.finish(outcome.task.size)
             _count(outcome, tally)
@@ -134,8 +140,8 @@ class _Progress:
         self._bar.update(handled - self._bar.n)
 
 
-def refusal(error: Exception, item_id: str, source: str) -> dict[str, Any]:
-    """The row in `rejects/` for one item: a verdict, or an error that nobody foresaw."""
+def refusal(error: Exception, item_id: str, source: str, thumbnail: bytes | None = None) -> dict[str, Any]:
+    """The row in `rejects/` for one item: a verdict, or an error that nobody foresaw; and its JPEG, if it has one."""
     known = error if isinstance(error, Rejected) else Rejected("run", "error", f"{type(error).__name__}: {error}")
     return {
         "item_id": item_id,
@@ -143,7 +149,7 @@ def refusal(error: Exception, item_id: str, source: str) -> dict[str, Any]:
         "stage": known.stage,
         "reason": known.reason,
         "message": known.message,
-        "thumbnail": None,
+        "thumbnail": thumbnail and picture(thumbnail, "thumbnail.jpg"),
     }
 
 
@@ -159,7 +165,8 @@ def _reuse(folder: DatasetFolder, task: ShardTask, tally: Tally, progress: _Prog
 
 
 def _count(outcome: Outcome[T], tally: Tally) -> None:
-    if outcome.mark is None:
+    if outcome.done is None:
         tally.failed.append(f"{outcome.task.name}: {outcome.error}")
     else:
-        tally.add(outcome.mark, reused=False)
+        tally.add(outcome.done.mark, reused=False)
+        tally.seconds.update(outcome.done.seconds)

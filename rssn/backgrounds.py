@@ -1,10 +1,17 @@
-"""Background sets: a curated bg20k output, or any folder of pictures (COCO is one)."""
+"""Background sets: a curated bg20k output, a folder of pictures (COCO is one), or a table.
+
+A table is a CSV or Parquet file with a column `path`, or a Parquet file whose column `image` holds the pictures.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rssn.errors import InputError, Rejected
@@ -13,6 +20,9 @@ from rssn.matting import Problem
 from rssn.rows import places, read_row
 from rssn.schema import BACKGROUNDS
 from rssn.shards import DatasetFolder, check_shard, content_id
+from rssn.tables import column_names, is_table, nothing_usable, read_parquet_schema, read_table
+
+_ROWS_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
@@ -20,63 +30,101 @@ class Background:
     """Where a background is, without its pixels."""
 
     background_id: str  # content id
-    source: str  # path below the folder, or what the curated set recorded
+    source: str  # path below the folder, or what the curated set or the table says
     licence: str  # empty where nobody said
     width: int
     height: int
-    path: str  # a picture file, or a Parquet file of the curated set
+    path: str  # a picture file, or a Parquet file that holds the picture
     row_group: int  # -1 for a picture file
     row: int
 
 
 def find_backgrounds(root: Path, split: str = "train") -> tuple[list[Background], list[Problem]]:
-    """Find the backgrounds below a folder, in order of content id; equal files count once.
+    """Find the backgrounds of a set, in order of content id.
+
+    Of equal files the first path (or row) counts; the others are problems of the reason `duplicate`.
 
     Args:
-        root: A curated set (it has marks) or a folder of pictures.
+        root: A curated set (it has a manifest of ours), a folder of pictures, or a table: CSV or Parquet with the
+            columns `path` and perhaps `licence` and `source`, or Parquet with the pictures themselves in `image`.
         split: Which part of a curated set, `train` or `validation`.
 
     Raises:
-        InputError: If there is no such folder, or no background in it.
+        InputError: If there is nothing of the kind, a curation was interrupted, or no background is in it.
     """
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder; give a bg20k output or a folder of pictures")
-    folder = DatasetFolder(root)
-    found, problems = _curated(folder, split) if folder.manifest.is_file() else _pictures(root)
-    unique = {background.background_id: background for background in found}
+    if is_table(root):
+        found, problems = _embedded(root) if _holds_pictures(root) else _listed(root)
+        if not found:
+            raise InputError(f"{root}: {nothing_usable(problems)}")
+    elif not root.is_dir():
+        kinds = "a bg20k output, a folder of pictures, or a table (.csv, .parquet)"
+        raise InputError(f"{root}: no such folder or table; give {kinds}")
+    else:
+        found, problems = (_curated(root, split), []) if _is_curated(root) else _pictures(root)
+    unique, duplicates = _first_of_equals(found)
     if not unique:
         raise InputError(f"{root}: no backgrounds found in it")
-    return [unique[key] for key in sorted(unique)], problems
+    return unique, problems + duplicates
 
 
 def load_background(background: Background) -> Image:
     """Decode a background to H x W x 3 float32 in [0, 1].
 
     Raises:
-        Rejected: stage `read`, see `rssn.images.decode_pixels`.
+        Rejected: stage `read`, see `rssn.images.decode_pixels`; `changed` if it is not the picture that was found.
     """
     path = Path(background.path)
     if background.row_group < 0:
         return decode_image(read_bytes(path))
     try:
         row = read_row(path, (background.row_group, background.row), ["background_id", "image"])
-    except (OSError, IndexError, ValueError) as error:
+        data = _picture_bytes(row["image"])
+    except (OSError, LookupError, ValueError) as error:
         raise Rejected("read", "unreadable", f"{path}: {error}") from error
-    if row["background_id"] != background.background_id:
+    if background.background_id not in (row.get("background_id"), content_id(data)):
         raise Rejected("read", "changed", f"{path}: row {background.row} is another picture than planned")
-    return decode_image(row["image"]["bytes"])
+    return decode_image(data)
 
 
-def _curated(folder: DatasetFolder, split: str) -> tuple[list[Background], list[Problem]]:
+def _first_of_equals(found: Iterable[Background]) -> tuple[list[Background], list[Problem]]:
+    unique: dict[str, Background] = {}
+    duplicates: list[Problem] = []
+    for background in found:
+        first = unique.setdefault(background.background_id, background)
+        if first is not background:
+            duplicates.append(Problem(background.source, "duplicate", f"the same file as {first.source}"))
+    return [unique[key] for key in sorted(unique)], duplicates
+
+
+def _is_curated(root: Path) -> bool:
+    manifest = DatasetFolder(root).manifest
+    if not manifest.is_file():
+        return False
+    try:
+        facts = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{manifest}: not JSON: {error}") from error
+    plan = facts.get("plan") if isinstance(facts, dict) else None
+    if not isinstance(plan, dict) or "kind" not in plan:
+        return False  # somebody else's manifest in a folder of pictures
+    if plan["kind"] != "backgrounds":
+        raise InputError(f"{root}: a data set of {plan['kind']}, not of backgrounds")
+    if "totals" not in facts:
+        raise InputError(f"{root}: its curation was interrupted; run the same rssn build-bg20k again, it goes on")
+    return True
+
+
+def _curated(root: Path, split: str) -> list[Background]:
+    folder = DatasetFolder(root)
     found: list[Background] = []
     for mark in folder.marks():
         if not mark.name.startswith(f"{split}-") or not mark.rows:
             continue
         problem = check_shard(folder, mark)
         if problem:
-            raise InputError(f"{folder.root}: {problem}; run rssn build-bg20k again, it repairs what is damaged")
+            raise InputError(f"{root}: {problem}; run rssn build-bg20k again, it repairs what is damaged")
         found.extend(_shard_backgrounds(folder.data(mark.name)))
-    return found, []
+    return found
 
 
 def _shard_backgrounds(path: Path) -> list[Background]:
@@ -94,12 +142,83 @@ def _pictures(root: Path) -> tuple[list[Background], list[Problem]]:
     found: list[Background] = []
     problems: list[Problem] = []
     for path in list_images(root):
-        try:
-            data = read_bytes(path)
-            width, height = picture_size(data)
-        except Rejected as error:
-            problems.append(Problem(path, error.reason, error.message))
-            continue
         source = path.relative_to(root).as_posix()
-        found.append(Background(content_id(data), source, "", width, height, str(path), -1, -1))
+        try:
+            found.append(_picture_file(path, source, ""))
+        except Rejected as error:
+            problems.append(Problem(source, error.reason, error.message))
     return found, problems
+
+
+def _listed(root: Path) -> tuple[list[Background], list[Problem]]:
+    table = read_table(root, ("path", "licence", "source"))
+    if "path" not in table.columns:
+        needed = "a table of backgrounds needs the column path, or pictures in the column image of a Parquet file"
+        raise InputError(f"{root}: {needed}; it has {', '.join(table.columns)}")
+    found: list[Background] = []
+    problems: list[Problem] = []
+    for row in table.rows:
+        try:
+            source = row.text("source") or Path(row.text("path")).as_posix()
+            found.append(_picture_file(row.file("path"), source, row.text("licence")))
+        except Rejected as error:
+            problems.append(Problem(row.label, error.reason, error.message))
+    return found, problems
+
+
+def _picture_file(path: Path, source: str, licence: str) -> Background:
+    data = read_bytes(path)
+    return Background(content_id(data), source, licence, *picture_size(data), str(path), -1, -1)
+
+
+def _holds_pictures(root: Path) -> bool:
+    if root.suffix.lower() != ".parquet":
+        return False
+    schema = read_parquet_schema(root)
+    kind = schema.field("image").type if "image" in schema.names else pa.null()
+    if pa.types.is_struct(kind):
+        kind = kind.field("bytes").type if kind.get_field_index("bytes") >= 0 else pa.null()
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _embedded(root: Path) -> tuple[list[Background], list[Problem]]:
+    """Pictures inside a table; one row group is in memory while a picture is loaded, so small ones are better."""
+    found: list[Background] = []
+    problems: list[Problem] = []
+    for number, (place, row) in enumerate(_embedded_rows(root), 1):
+        label = f"{root.name}, row {number}"
+        try:
+            data = _picture_bytes(row["image"])
+            size = picture_size(data)
+        except Rejected as error:
+            problems.append(Problem(label, error.reason, error.message))
+            continue
+        source, licence = _text(row.get("source")) or label, _text(row.get("licence"))
+        found.append(Background(content_id(data), source, licence, *size, str(root), *place))
+    return found, problems
+
+
+def _embedded_rows(root: Path) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
+    """Place and cells of every row; a few rows are in memory."""
+    actual = read_parquet_schema(root).names
+    names = dict(zip(actual, column_names(root, actual), strict=True))
+    wanted = [column for column, name in names.items() if name in ("image", "licence", "source")]
+    where = places(root)
+    try:
+        with pq.ParquetFile(root) as file:
+            for batch in file.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=wanted):
+                for row in batch.to_pylist():
+                    yield next(where), {names[column]: cell for column, cell in row.items()}
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{root}: the table is damaged: {str(error).splitlines()[0]}") from error
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None else str(cell)
+
+
+def _picture_bytes(cell: Any) -> bytes:
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    if data is None:
+        raise Rejected("read", "empty", "the row has no picture")
+    return bytes(data)

@@ -6,48 +6,68 @@ picture along every hair (the paper's Figure 3c). Levin et al. 2007 solve for F 
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
+import numpy.typing as npt
 
-from rssn.errors import InputError, Rejected
+from rssn.errors import InputError
 from rssn.images import Alpha, Image
 
-ForegroundMethod: TypeAlias = Literal["levin", "multilevel"]
+ForegroundMethod: TypeAlias = Literal["levin", "multilevel", "multiply"]
 
 REGULARIZATION = 1e-5
 """Smoothness weight of the closed form, as in pymatting and in Levin's published code."""
 
 
+class Layers(NamedTuple):
+    """The two layers of a photograph, and how they were really made."""
+
+    foreground: Image  # H x W x 3
+    background: Image  # H x W x 3
+    method: str  # the method asked for, or `levin-fallback-shift`, `levin-fallback-ml`
+
+
 def estimate_foreground(image: Image, alpha: Alpha, method: ForegroundMethod = "levin") -> tuple[Image, Image]:
+    """Foreground and background of a photograph; see `estimate_layers`."""
+    layers = estimate_layers(image, alpha, method)
+    return layers.foreground, layers.background
+
+
+def estimate_layers(image: Image, alpha: Alpha, method: ForegroundMethod = "levin") -> Layers:
     """Estimate complete foreground and background pictures from a photograph and its alpha (section 4.1, step 5).
 
     Args:
         image: Photograph, H x W x 3 RGB float32 in [0, 1].
         alpha: Matte, H x W float32 in [0, 1].
-        method: `levin`, the closed form the paper uses (about 5 CPU-seconds and 0.7 GB a megapixel), or `multilevel`,
-            Germer et al. 2020, thirty times faster and less exact.
+        method: `levin`, the closed form the paper uses (about 5 CPU-seconds and 0.7 GB a megapixel); `multilevel`,
+            Germer et al. 2020, thirty times faster and less exact; `multiply`, alpha times the photograph, the paper's
+            Figure 3c, to compare with.
 
     Returns:
-        Foreground and background, each H x W x 3 float32 in [0, 1]. The foreground equals the image where alpha is 1,
-        the background where alpha is 0; elsewhere both are continued smoothly.
+        Foreground and background, each H x W x 3 float32 in [0, 1]. But for `multiply` the foreground equals the image
+        where alpha is 1, the background where alpha is 0, and elsewhere both are continued smoothly. Where Levin's
+        solver gives up, a stronger preconditioner is tried and then `multilevel`; the field `method` says so.
 
     Raises:
         InputError: If shapes do not fit, values leave [0, 1] or the method is unknown.
-        Rejected: stage `foreground`, reason `solver`, if the linear solver does not converge.
     """
     if method not in get_args(ForegroundMethod):
         raise InputError(f"foreground method {method!r} is unknown; choose {' or '.join(get_args(ForegroundMethod))}")
     _check(image, alpha)
+    known = image.astype(np.float32)
+    if method == "multiply":
+        weight = alpha.astype(np.float32)[:, :, None]
+        return Layers(weight * known, (np.float32(1.0) - weight) * known, method)
     if float(np.ptp(alpha)) == 0.0:
-        known = image.astype(np.float32)  # nothing tells the layers apart; one photograph as both fits equation 1
-        return known, known.copy()
-    foreground, background = _solve(image.astype(np.float64), alpha.astype(np.float64), method)
-    foreground = np.clip(foreground, 0.0, 1.0).astype(np.float32)
-    background = np.clip(background, 0.0, 1.0).astype(np.float32)
-    foreground[alpha == 1.0] = image[alpha == 1.0]
-    background[alpha == 0.0] = image[alpha == 0.0]
-    return foreground, background
+        return Layers(known, known.copy(), method)  # nothing tells the layers apart; both being the photograph fits
+    foreground, background, used = _solve(image.astype(np.float64), alpha.astype(np.float64), method)
+    opaque, clear = (alpha == 1.0)[:, :, None], (alpha == 0.0)[:, :, None]
+    return Layers(
+        np.where(opaque, known, np.clip(foreground, 0.0, 1.0).astype(np.float32)),
+        np.where(clear, known, np.clip(background, 0.0, 1.0).astype(np.float32)),
+        used,
+    )
 
 
 def warm_up() -> None:
@@ -55,21 +75,28 @@ def warm_up() -> None:
     import pymatting  # noqa: F401, PLC0415
 
 
+_LADDER: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("levin", {}),
+    ("levin-fallback-shift", {"shifts": [0.1, 0.5, 1.0, 10.0], "discard_threshold": 1e-3}),
+)
+"""Settings of the incomplete Cholesky preconditioner, in the order they are tried."""
+
+
 def _solve(
-    image: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    alpha: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    method: ForegroundMethod,
-) -> tuple[np.ndarray, np.ndarray]:
+    image: npt.NDArray[np.float64], alpha: npt.NDArray[np.float64], method: ForegroundMethod
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], str]:
     import pymatting  # noqa: PLC0415  (its import compiles or loads numba kernels)
 
-    if method == "multilevel":
-        layers = pymatting.estimate_foreground_ml(image, alpha, REGULARIZATION, return_background=True)
-        return layers[0], layers[1]
-    try:
-        layers = pymatting.estimate_foreground_cf(image, alpha, REGULARIZATION, return_background=True)
-    except ValueError as error:
-        raise Rejected("foreground", "solver", f"the closed-form solver gave up: {error}") from error
-    return layers[0], layers[1]
+    for name, settings in _LADDER if method == "levin" else ():
+        try:
+            layers = pymatting.estimate_foreground_cf(
+                image, alpha, REGULARIZATION, return_background=True, ichol_kwargs=settings
+            )
+        except ValueError:  # not positive definite, too many non-zeros, or no convergence
+            continue
+        return layers[0], layers[1], name
+    layers = pymatting.estimate_foreground_ml(image, alpha, REGULARIZATION, return_background=True)
+    return layers[0], layers[1], "levin-fallback-ml" if method == "levin" else method
 
 
 def _check(image: Image, alpha: Alpha) -> None:

@@ -85,6 +85,32 @@ def decode_alpha(data: bytes, max_pixels: int = MAX_PIXELS) -> Alpha:
     return to_float(np.asarray(_convert(picture, "L")))
 
 
+def decode_cutout(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[Image, Alpha]:
+    """Decode a picture that carries its own matte: H x W x 3 from the colours and H x W from the alpha channel.
+
+    Alpha channels of 16 bits are read with 8. Colours that were multiplied by alpha, and say so, are divided again.
+
+    Raises:
+        Rejected: as `decode_pixels` does, or with the reason `no_alpha_channel`.
+    """
+    picture = _upright(_open(data, max_pixels))
+    if not picture.has_transparency_data:
+        raise Rejected("read", "no_alpha_channel", f"a cut-out needs an alpha channel; this picture is {picture.mode}")
+    picture = _convert(picture, "RGBA")
+    alpha = to_float(np.asarray(picture.getchannel("A")))
+    return to_float(np.asarray(_convert(_srgb(picture), "RGB"))), alpha
+
+
+def has_alpha_channel(path: Path) -> bool:
+    """Whether a file is a picture with an alpha channel (or a transparent colour), by its header alone."""
+    try:
+        with warnings.catch_warnings(), PillowImage.open(path, formats=_FORMATS) as picture:
+            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
+            return picture.has_transparency_data
+    except Exception:  # whatever a broken header makes Pillow raise: no cut-out
+        return False
+
+
 def picture_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Width and height as a viewer shows them (after EXIF orientation), read from the header alone."""
     picture = _header(data, max_pixels)
@@ -117,12 +143,12 @@ def encode_jpeg(pixels: Pixels, quality: int = 95) -> bytes:
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
     ]
-    return _encode(".jpg", pixels, options)
+    return encode_pixels(".jpg", pixels, options)
 
 
 def encode_png(pixels: Pixels) -> bytes:
     """Encode 8-bit grey (H x W), RGB or RGBA as PNG, without loss."""
-    return _encode(".png", pixels, [])
+    return encode_pixels(".png", pixels, [])
 
 
 def read_bytes(path: Path) -> bytes:
@@ -160,6 +186,8 @@ def _header(data: bytes, max_pixels: int) -> PillowImage.Image:
         raise Rejected("read", "too_many_pixels", f"{error}; the limit is {max_pixels}") from error
     except Exception as error:  # Pillow's plugins raise whatever a broken header makes them raise
         raise Rejected("read", "not_an_image", f"no {', '.join(_FORMATS)} picture ({type(error).__name__})") from error
+    if picture.mode == "I" and picture.format == "TIFF":
+        raise Rejected("read", "not_an_image", "32-bit or signed whole numbers do not say what is white; use 16 bits")
     width, height = picture.size
     if width * height > max_pixels:
         raise Rejected("read", "too_many_pixels", f"{width} x {height} px; the limit is {max_pixels}")
@@ -231,7 +259,8 @@ def _convert(picture: PillowImage.Image, mode: str) -> PillowImage.Image:
         raise Rejected("read", "not_an_image", f"the colour mode {picture.mode} cannot be read") from error
 
 
-def _encode(suffix: str, pixels: Pixels, options: list[int]) -> bytes:
+def encode_pixels(suffix: str, pixels: Pixels, options: list[int]) -> bytes:
+    """Encode 8-bit grey, RGB or RGBA with an OpenCV codec, chosen by file suffix, and its options."""
     order = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     try:
         swapped = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, order[pixels.shape[2]])

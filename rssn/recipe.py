@@ -10,13 +10,16 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import yaml
 
 from rssn.denoise import DenoiseBackend
 from rssn.errors import InputError
 from rssn.foreground import ForegroundMethod
+
+Fit: TypeAlias = Literal["cover", "stretch"]
+"""How a background meets the foreground's frame: aspect kept and cropped, or squeezed."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class Recipe:
     name: str
     k: int = 5
     foreground: ForegroundMethod = "levin"
-    fit: Literal["cover", "stretch"] = "cover"
+    fit: Fit = "cover"
+    max_upscale: float = 1.5  # a background that would have to be enlarged more is not eligible for a foreground
     denoise: DenoiseStep = field(default_factory=DenoiseStep)
     blur: BlurStep = field(default_factory=BlurStep)
     noise: NoiseStep = field(default_factory=NoiseStep)
@@ -79,7 +83,8 @@ class Recipe:
         if not _is_whole(self.k) or self.k < 1:
             raise InputError(f"k is {self.k!r}; expected a whole number of 1 or more")
         _one_of("foreground", self.foreground, get_args(ForegroundMethod))
-        _one_of("fit", self.fit, ("cover", "stretch"))
+        _one_of("fit", self.fit, get_args(Fit))
+        _at_least("max_upscale", self.max_upscale, 1)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, for manifests and digests."""
@@ -109,8 +114,17 @@ def parse_recipe(text: str, source: str) -> Recipe:
         raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise InputError(f"{source}: a recipe is a mapping with at least the key 'name'")
+    return recipe_from_dict(document, source)
+
+
+def recipe_from_dict(values: Mapping[str, Any], source: str) -> Recipe:
+    """A recipe from plain values, for instance those of a manifest; checked as a file is.
+
+    Raises:
+        InputError: Naming source, key and remedy.
+    """
     try:
-        recipe: Recipe = _build(Recipe, {"name": ""} | document, "")
+        recipe: Recipe = _build(Recipe, {"name": ""} | dict(values), "")
         return recipe
     except InputError as error:
         raise InputError(f"{source}: {error}") from error

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from rssn.draw import Draw
 from rssn.errors import InputError
 from rssn.images import Alpha, Image
+from rssn.recipe import Fit
 
 
 @dataclass(frozen=True)
@@ -76,41 +78,47 @@ def add_noise(image: Image, sigma: float, seed: int) -> Image:
     return image + dice.standard_normal(image.shape, dtype=np.float32) * np.float32(sigma)
 
 
-def cover_crop(size: tuple[int, int], frame: tuple[int, int], position: tuple[float, float]) -> tuple[int, int, Crop]:
-    """Plan how a background covers a frame: the size it is resized to, aspect kept, and the crop in it.
+def fitted_size(size: tuple[int, int], frame: tuple[int, int], fit: Fit) -> tuple[int, int]:
+    """Width and height to which a background is resized before it is cropped to the frame.
 
     Args:
         size: Width and height of the background.
         frame: Width and height of the foreground.
-        position: Where the crop lies, each in [0, 1).
-
-    Returns:
-        Width and height after resizing, and the crop.
+        fit: `cover` keeps the aspect ratio, `stretch` (what the authors' code does) gives the frame itself.
     """
+    if fit == "stretch":
+        return frame
     scale = max(frame[0] / size[0], frame[1] / size[1])
-    width = max(frame[0], math.floor(size[0] * scale + 0.5))
-    height = max(frame[1], math.floor(size[1] * scale + 0.5))
-    x = int(position[0] * (width - frame[0] + 1))
-    y = int(position[1] * (height - frame[1] + 1))
-    return width, height, Crop(x, y, frame[0], frame[1])
+    return max(frame[0], math.floor(size[0] * scale + 0.5)), max(frame[1], math.floor(size[1] * scale + 0.5))
 
 
-def fit_background(background: Image, frame: tuple[int, int], draw: Draw, fit: str = "cover") -> tuple[Image, Crop]:
-    """Bring a background to the foreground's frame: cover and crop, or stretch (what the authors' code does).
+def place_crop(fitted: tuple[int, int], frame: tuple[int, int], draw: Draw) -> Crop:
+    """The frame's place in a fitted background, as the draw says; every place is equally likely."""
+    x = int(draw.crop_x * (fitted[0] - frame[0] + 1))
+    y = int(draw.crop_y * (fitted[1] - frame[1] + 1))
+    return Crop(x, y, frame[0], frame[1])
+
+
+def fit_background(background: Image, fitted: tuple[int, int], crop: Crop) -> Image:
+    """Resize a background and cut the frame out of it.
 
     Args:
         background: H x W x 3 float32, any size.
-        frame: Width and height of the foreground.
-        draw: Says where the crop lies.
-        fit: `cover` keeps the aspect ratio, `stretch` does not.
+        fitted: Width and height after resizing, see `fitted_size`.
+        crop: The frame's place, see `place_crop`.
     """
-    if fit == "stretch":
-        return _resize(background, *frame), Crop(0, 0, *frame)
-    size = (background.shape[1], background.shape[0])
-    width, height, crop = cover_crop(size, frame, (draw.crop_x, draw.crop_y))
-    resized = _resize(background, width, height)
-    cropped = resized[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-    return np.ascontiguousarray(cropped), crop
+    resized = _resize(background, *fitted)
+    return np.ascontiguousarray(resized[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width])
+
+
+def upscaling(sizes: npt.NDArray[np.int64], frame: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """How much each background has to be enlarged to cover a frame; below 1 it is shrunk.
+
+    Args:
+        sizes: N x 2, width and height of each background.
+        frame: Width and height of the foreground.
+    """
+    return np.asarray(np.max(np.asarray(frame, dtype=np.float64) / sizes, axis=1), dtype=np.float64)
 
 
 def _resize(image: Image, width: int, height: int) -> Image:

@@ -124,6 +124,10 @@ PLANNED_FOREGROUNDS = _schema(
     ("alpha", pa.string()),
     ("foreground", pa.string()),  # null where F is estimated
     ("source", pa.string()),  # the colour file, below the data set's root
+    ("licence", pa.string()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("generation", pa.int32()),  # 0 for the first run, 1 for what the first --extend added, ...
 )
 """One row per foreground of a plan, in the order of its shards."""
 

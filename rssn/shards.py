@@ -105,7 +105,12 @@ def shard_name(prefix: str, index: int, total: int) -> str:
 
 
 def write_shard(
-    folder: DatasetFolder, name: str, schema: pa.Schema, rows: Iterable[Row], rejects: list[dict[str, Any]]
+    folder: DatasetFolder,
+    name: str,
+    schema: pa.Schema,
+    rows: Iterable[Row],
+    rejects: list[dict[str, Any]],
+    statistics: Mapping[str, int] | None = None,
 ) -> Mark:
     """Write one shard, its rejects and, last of all, its mark.
 
@@ -115,6 +120,7 @@ def write_shard(
         schema: Columns of the data file.
         rows: The rows, consumed once and never held together in memory.
         rejects: Filled by the producer of `rows` while they are consumed; rows of the `REJECTS` schema.
+        statistics: Counts for the mark, filled in the same way.
 
     Returns:
         The mark. A shard without rows has no data file and an empty digest.
@@ -133,6 +139,7 @@ def write_shard(
         sha256=sha256(folder.data(name)) if count else "",
         rejected=refused,
         rejects_sha256=sha256(folder.rejects(name)) if refused else "",
+        statistics=dict(statistics or {}),
     )
     write_json(folder.mark(name), asdict(mark))
     return mark

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from rssn.errors import InputError, Rejected
 from rssn.images import Alpha, Pixels, encode_png, fit_inside, to_float, to_uint8
-from rssn.matting import Pair, find_pairs, load_pair
+from rssn.layouts import find_pairs
+from rssn.matting import Pair, load_pair
 from rssn.report import Tile, contact_sheet
 from rssn.shards import write_json, write_parquet
 from train.inference import predict_alpha
@@ -78,12 +79,12 @@ def evaluate_folder(network: GFM, data: Path, out: Path, max_side: int, on_image
     Raises:
         InputError: If the data set is none, or every photograph failed.
     """
-    pairs, problems = find_pairs(data)
-    failures = [Failure(str(problem.source), f"{problem.reason}: {problem.message}") for problem in problems]
+    found = find_pairs(data)
+    failures = [Failure(problem.source, f"{problem.reason}: {problem.message}") for problem in found.problems]
     judged: list[Row] = []
     worst: list[Judgement] = []
-    on_image(len(pairs))
-    for pair in pairs:
+    on_image(len(found.pairs))
+    for pair in found.pairs:
         try:
             judgement = judge(network, pair, max_side)
         except Rejected as error:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from bg20k.rules import CurationRules
 from pipelines.build_bg20k import CurationJob, run_curation
 from pipelines.runner import LocalRunner, RayRunner
 from pipelines.work import Budget
+from rssn.draw import draw
+from rssn.images import Pixels, encode_png
+from rssn.recipe import Recipe
+from rssn.schema import COMPOSITES, picture
+from rssn.shards import DatasetFolder, shard_name, write_json, write_shard
 from rssn.studio import StudioPlan, write_studio
 
 MIN_SIDE = 120
@@ -55,3 +65,90 @@ def rssn() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     return run
+
+
+@dataclass(frozen=True)
+class FakeSet:
+    """What a data set of made-up composites is made of; the draws are real ones."""
+
+    foregrounds: int = 4
+    shards: int = 2
+    recipe: Recipe = field(default_factory=lambda: Recipe("fake", k=2))
+    size: tuple[int, int] = (24, 16)  # width, height
+    suffix: str = ".jpg"
+    licences: tuple[str | None, ...] = (None, "CC0")
+
+
+@pytest.fixture
+def write_composites(tmp_path: Path) -> Callable[..., Path]:
+    """Writes rows of the contract as a data set without a plan or sources; returns its folder."""
+
+    def write(rows: Sequence[dict[str, Any]], plan: FakeSet = FakeSet()) -> Path:
+        folder = DatasetFolder(tmp_path / "fake")
+        size = -(-len(rows) // plan.shards)
+        for index in range(plan.shards):
+            part = rows[index * size : (index + 1) * size]
+            write_shard(folder, shard_name("composites", index, plan.shards), COMPOSITES, part, [])
+        planned = {"kind": "composites", "recipe": plan.recipe.to_dict(), "seed": 0}
+        sources = {"matting": "/nowhere", "backgrounds": "/nowhere"}
+        totals = {"rows": len(rows), "rejected": 0}
+        write_json(folder.manifest, {"plan": planned, "sources": sources, "versions": {"rssn": "0"}, "totals": totals})
+        return folder.root
+
+    return write
+
+
+@pytest.fixture
+def fake_composites(write_composites: Callable[..., Path]) -> Callable[..., Path]:
+    """Writes a data set of composites in milliseconds, see `FakeSet` for what may be asked for.
+
+    F is red, B is blue, alpha rises from left to right.
+    """
+
+    def write(**settings: Any) -> Path:
+        plan = FakeSet(**settings)
+        rows = [_fake_row(plan, number, k) for number in range(plan.foregrounds) for k in range(plan.recipe.k)]
+        return write_composites(rows, plan)
+
+    return write
+
+
+def _fake_row(plan: FakeSet, number: int, k: int) -> dict[str, Any]:
+    width, height = plan.size
+    alpha = np.tile(np.linspace(0, 255, width).round().astype(np.uint8), (height, 1))
+    share = alpha[..., None].astype(np.float32) / 255
+    red, blue = (np.full((height, width, 3), colour, np.uint8) for colour in ((200, number % 256, 0), (0, k, 200)))
+    drawn = draw(plan.recipe, 0, f"{number:020x}", k)
+    stem = f"{number:020x}-{k}"
+    blend = np.rint(share * red + (1 - share) * blue).astype(np.uint8)
+    return {
+        "sample_id": f"{number:020x}/{k}",
+        "image": picture(_encoded(blend, plan.suffix), f"{stem}{plan.suffix}"),
+        "alpha": picture(encode_png(alpha), f"{stem}-alpha.png"),
+        "foreground": picture(_encoded(red, plan.suffix), f"{stem}-foreground{plan.suffix}"),
+        "background": picture(_encoded(blue, plan.suffix), f"{stem}-background{plan.suffix}"),
+        "foreground_id": f"{number:020x}",
+        "background_id": f"{k:020x}",
+        "foreground_source": f"original/{number}.jpg",
+        "background_source": f"{k}.jpg",
+        "foreground_licence": plan.licences[number % len(plan.licences)],
+        "k": k,
+        "width": width,
+        "height": height,
+        "recipe": plan.recipe.label,
+        "denoised": drawn.denoise,
+        "denoiser": "bm3d" if drawn.denoise else None,
+        "denoise_sigma": 10.0 if drawn.denoise else None,
+        "blur_size": drawn.blur_size,
+        "noise_sigma": drawn.noise_sigma,
+        "noise_seed": drawn.noise_seed,
+        "background_crop": {"x": number, "y": k, "width": width, "height": height},
+        "foreground_method": "levin",
+        "draw_seed": drawn.seed,
+    }
+
+
+def _encoded(pixels: Pixels, suffix: str) -> bytes:
+    stream = io.BytesIO()
+    PillowImage.fromarray(pixels).save(stream, {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}[suffix])
+    return stream.getvalue()

@@ -1,33 +1,35 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from pipelines.compose import ComposeJob, run_compose
-from pipelines.recipes import load_recipe
+import pipelines.layers as layers_module
+from pipelines.compose import run_compose
+from pipelines.manifest import read_manifest
+from pipelines.plan import load_plan
 from pipelines.runner import LocalRunner, RayRunner, Runner
-from pipelines.work import Budget, Tally
+from pipelines.work import Tally
 from rssn import route
+from rssn.cache import LayerCache
 from rssn.draw import draw
 from rssn.errors import InputError
 from rssn.images import decode_alpha, decode_image, decode_pixels, encode_png, to_uint8
 from rssn.recipe import Recipe
 from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder
+from tests.pipelines.composing import PLAIN, RECIPE, digests, files, job_of, rejects, rows
 
-RECIPE = load_recipe("comp-rssn")
-RECIPE = replace(RECIPE, k=4, denoise=replace(RECIPE.denoise, backend="nlmeans"))
 CODEC = 3.0  # mean error of a JPEG of quality 95, 8-bit units
 
 
@@ -39,21 +41,7 @@ class BackwardsRunner(LocalRunner):
 
 
 def compose(studio: Path, bg20k: Path, out: Path, runner: Runner | None = None, recipe: Recipe = RECIPE) -> Tally:
-    job = ComposeJob(studio / "matting", bg20k, out, recipe, 0, Budget())
-    return run_compose(job, runner or LocalRunner())
-
-
-def rows(out: Path) -> Iterator[dict[str, Any]]:
-    for mark in DatasetFolder(out).marks():
-        yield from iter_rows(DatasetFolder(out).data(mark.name))
-
-
-def digests(out: Path) -> dict[str, str]:
-    return {mark.name: mark.sha256 for mark in DatasetFolder(out).marks()}
-
-
-def files(out: Path) -> dict[str, bytes]:
-    return {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
+    return run_compose(job_of(studio / "matting", bg20k, out, recipe), runner or LocalRunner())
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +118,7 @@ def test_a_new_foreground_changes_no_other_composite(studio: Path, bg20k: Path, 
     for folder, suffix in (("original", "jpg"), ("mask", "png")):
         new = next((studio / "evaluation" / folder).iterdir())
         shutil.copy(new, tmp_path / "matting" / folder / f"a-new-first.{suffix}")
-    run_compose(ComposeJob(tmp_path / "matting", bg20k, tmp_path / "out", RECIPE, 0, Budget()), LocalRunner())
+    run_compose(job_of(tmp_path / "matting", bg20k, tmp_path / "out"), LocalRunner())
     before = {row["sample_id"]: row for row in rows(shards)}
     after = {row["sample_id"]: row for row in rows(tmp_path / "out")}
     assert len(after) == len(before) + 4
@@ -138,7 +126,7 @@ def test_a_new_foreground_changes_no_other_composite(studio: Path, bg20k: Path, 
 
 
 def test_another_seed_draws_otherwise(studio: Path, bg20k: Path, shards: Path, tmp_path: Path) -> None:
-    run_compose(ComposeJob(studio / "matting", bg20k, tmp_path / "out", RECIPE, 1, Budget()), LocalRunner())
+    run_compose(job_of(studio / "matting", bg20k, tmp_path / "out", seed=1), LocalRunner())
     one, two = list(rows(shards)), list(rows(tmp_path / "out"))
     assert [row["background_id"] for row in one] != [row["background_id"] for row in two]
 
@@ -147,7 +135,7 @@ def test_given_foregrounds_are_taken_as_they_are(studio: Path, bg20k: Path, tmp_
     for source, target in (("original", "fg"), ("mask", "alpha")):
         shutil.copytree(studio / "matting" / source, tmp_path / "matting" / target)
     recipe = replace(RECIPE, k=1, denoise=replace(RECIPE.denoise, probability=0))
-    run_compose(ComposeJob(tmp_path / "matting", bg20k, tmp_path / "out", recipe, 0, Budget()), LocalRunner())
+    run_compose(job_of(tmp_path / "matting", bg20k, tmp_path / "out", recipe), LocalRunner())
     for row in rows(tmp_path / "out"):
         assert row["foreground_method"] == "given"
         source = decode_pixels((tmp_path / "matting" / row["foreground_source"]).read_bytes())
@@ -202,4 +190,117 @@ def test_a_killed_run_ends_with_the_same_files(
     whole, again = files(shards), files(tmp_path / "out")
     for out in (whole, again):
         out["manifest.json"] = json.dumps(json.loads(out["manifest.json"])["plan"]).encode()
+        del out["README.md"]  # it names the command
     assert again == whole
+
+
+def test_copies_among_the_backgrounds_are_recorded_and_nothing_is_missing(
+    studio: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    shutil.copytree(studio / "photos", tmp_path / "photos")
+    for path in (tmp_path / "photos").glob("*truncated*"):
+        path.unlink()  # its header is whole, so it could be drawn, and its composite would be missing
+    run = rssn(
+        "compose", "--matting", studio / "matting", "--backgrounds", tmp_path / "photos", "--out", tmp_path / "out",
+        "--recipe", "comp-bg20k", "--k", 2, "--workers", 0, "--cache-dir", tmp_path / "cache",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "3 foregrounds (am2k)" in run.stdout
+    assert "6 composites written, 0 reused, 0 rejected" in run.stdout
+    reasons = {(row["stage"], row["reason"]) for row in rejects(tmp_path / "out")}
+    assert reasons == {("background", "duplicate"), ("background", "empty"), ("background", "not_an_image")}
+
+
+def test_small_backgrounds_are_not_enlarged_beyond_the_limit(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    recipe = replace(PLAIN, max_upscale=1.0, k=2)
+    tally = run_compose(job_of(studio / "matting", bg20k, tmp_path / "out", recipe), LocalRunner())
+    plan = load_plan(tmp_path / "out")
+    sizes = {b.background_id: (b.width, b.height) for b in plan.backgrounds}
+    for row in rows(tmp_path / "out"):
+        width, height = sizes[row["background_id"]]
+        assert width >= row["width"]
+        assert height >= row["height"]
+    excluded = sum(f.width > w or f.height > h for f in plan.foregrounds for w, h in sizes.values())
+    assert excluded > 0
+    assert read_manifest(DatasetFolder(tmp_path / "out"))["totals"]["ineligible_pairs"] == excluded
+    assert tally.rejected == 0
+
+
+def test_a_foreground_without_enough_backgrounds_is_refused_with_the_reason(
+    studio: Path, bg20k: Path, tmp_path: Path
+) -> None:
+    matting = tmp_path / "matting"
+    shutil.copytree(studio / "matting", matting)
+    for folder, suffix, shape in (("original", "jpg", (400, 500, 3)), ("mask", "png", (400, 500))):
+        values = np.random.default_rng(1).integers(0, 255, shape, dtype=np.uint8)
+        (matting / folder / f"wide.{suffix}").write_bytes(encode_png(values))
+    tally = run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
+    assert (tally.written, tally.rejected) == (6, 2)
+    assert {row["reason"] for row in rejects(tmp_path / "out")} == {"too_small"}
+    assert "cover 500 x 400 px enlarged at most 1.5 times" in rejects(tmp_path / "out")[0]["message"]
+
+
+def test_a_second_run_with_another_seed_denoises_nothing_again(
+    studio: Path, bg20k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every layer is estimated and denoised at most once, within a run and in the next."""
+    recipe = replace(RECIPE, k=8, denoise=replace(RECIPE.denoise, probability=1))
+    calls: list[str] = []
+    for name in ("estimate_layers", "denoise"):
+        real = getattr(layers_module, name)
+        monkeypatch.setattr(layers_module, name, lambda *a, real=real, name=name: (calls.append(name), real(*a))[1])
+    cache = LayerCache(tmp_path / "cache", 1 << 30)
+    run_compose(job_of(studio / "matting", bg20k, tmp_path / "one", recipe, cache=cache), LocalRunner())
+    used = {row["background_id"] for row in rows(tmp_path / "one")}
+    assert calls.count("estimate_layers") == 3
+    assert calls.count("denoise") == 3 + len(used)
+    calls.clear()
+    run_compose(job_of(studio / "matting", bg20k, tmp_path / "two", recipe, 1, cache=cache), LocalRunner())
+    more = {row["background_id"] for row in rows(tmp_path / "two")} - used
+    assert calls == ["denoise"] * len(more)
+
+
+def test_the_cache_changes_no_byte(studio: Path, bg20k: Path, shards: Path, tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path / "cache", 1 << 30)
+    for name in ("cold", "warm"):
+        run_compose(job_of(studio / "matting", bg20k, tmp_path / name, cache=cache), LocalRunner())
+    assert digests(tmp_path / "cold") == digests(tmp_path / "warm") == digests(shards)
+
+
+def test_a_killed_worker_changes_no_byte(studio: Path, bg20k: Path, shards: Path, tmp_path: Path) -> None:
+    """SIGKILL to a Ray worker in the middle of a shard: Ray tries again, and the files are the same."""
+    command = [
+        sys.executable, "-m", "pipelines.cli", "compose", "--matting", studio / "matting", "--backgrounds", bg20k,
+        "--out", tmp_path / "out", "--k", 4, "--denoiser", "nlmeans", "--workers", 2, "--cache-size", 0,
+    ]  # fmt: skip
+    running = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    progress = tmp_path / "out" / "progress"
+    while not (progress.is_dir() and any(progress.iterdir())):
+        assert running.poll() is None, "the run ended before its worker was killed"
+        time.sleep(0.002)
+    victims = [int(p.parent.name) for p in Path("/proc").glob("[0-9]*/cmdline") if b"ray::_attempt" in _read(p)]
+    mine = [pid for pid in victims if running.pid in _ancestors(pid)]
+    assert mine
+    os.kill(mine[0], signal.SIGKILL)
+    assert "12 composites written, 0 reused, 0 rejected" in running.communicate()[0]
+    assert running.returncode == 0
+    assert digests(tmp_path / "out") == digests(shards)
+    assert list((tmp_path / "out").rglob("*.tmp")) == []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _ancestors(pid: int) -> set[int]:
+    found: set[int] = set()
+    while pid > 1:
+        fields = _read(Path(f"/proc/{pid}/stat")).rpartition(b")")[2].split()
+        if not fields:
+            break
+        pid = int(fields[1])
+        found.add(pid)
+    return found

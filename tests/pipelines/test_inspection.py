@@ -1,30 +1,42 @@
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from pipelines.compose import ComposeJob, run_compose
 from pipelines.inspection import run_inspect
-from pipelines.recipes import load_recipe
-from pipelines.runner import LocalRunner
-from pipelines.work import Budget
 from rssn.errors import InputError
-from rssn.images import decode_pixels
-from rssn.shards import DatasetFolder
+from rssn.images import decode_pixels, encode_jpeg
+from rssn.recipe import NoiseStep, Recipe
+from rssn.schema import REJECTS, picture
+from rssn.shards import DatasetFolder, write_parquet
 
-RECIPE = replace(load_recipe("comp-bg20k"), k=2)
+Maker = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def composed(rssn: Any, studio: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out: Path = tmp_path_factory.mktemp("composed") / "shards"
+    job = ("--recipe", "comp-bg20k", "--k", 2, "--workers", 0, "--cache-size", 0, "--out", out)
+    done = rssn("compose", "--matting", studio / "matting", "--backgrounds", bg20k, *job)
+    assert done.returncode == 0, done.stderr
+    return out
 
 
 @pytest.fixture
-def shards(studio: Path, bg20k: Path, tmp_path: Path) -> Path:
-    run_compose(ComposeJob(studio / "matting", bg20k, tmp_path / "shards", RECIPE, 0, Budget()), LocalRunner())
-    return tmp_path / "shards"
+def shards(composed: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(composed, tmp_path / "shards"))
 
 
 def test_a_whole_data_set_passes_and_is_counted(shards: Path) -> None:
@@ -38,7 +50,7 @@ def test_a_whole_data_set_passes_and_is_counted(shards: Path) -> None:
 
 
 def test_the_sheet_shows_original_alpha_layers_and_composite(shards: Path, studio: Path) -> None:
-    (sheet,) = run_inspect(shards).sheets
+    (sheet,) = [path for path in run_inspect(shards).sheets if "samples" in path.name]
     pixels = decode_pixels(sheet.read_bytes())
     original = decode_pixels(sorted((studio / "matting" / "original").iterdir())[0].read_bytes())
     height, width = original.shape[:2]
@@ -104,10 +116,133 @@ def test_originals_that_moved_away_leave_a_note(shards: Path) -> None:
 def test_backgrounds_are_shown_with_what_was_refused(bg20k: Path) -> None:
     found = run_inspect(bg20k)
     assert found.kind == "backgrounds"
-    assert [sheet.name for sheet in found.sheets] == ["contact-sheet-kept-01.png", "contact-sheet-rejected-01.png"]
-    assert "duplicate" in str(found.facts["rejected"])
+    reasons = Counter(
+        reason
+        for path in (bg20k / "rejects").glob("*.parquet")
+        for reason in pq.read_table(path, columns=["reason"])["reason"].to_pylist()
+    )
+    ordered = sorted(reasons, key=lambda reason: (-reasons[reason], reason))
+    numbered = [f"contact-sheet-rejected-{number:02d}.png" for number in range(1, len(reasons) + 1)]
+    assert [sheet.name for sheet in found.sheets] == ["contact-sheet-kept-01.png", *numbered]
+    headings = re.findall(r"<h2>Rejected: (.*?)</h2>", found.page.read_text())
+    assert headings == [f"{reason} ({reasons[reason]})" for reason in ordered]
+    words = ", ".join(f"{reasons[reason]} x {reason}" for reason in sorted(reasons))
+    assert found.facts["rejected"] == f"{reasons.total()} ({words})"
+    assert found.fits == []
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no data set here"):
         run_inspect(tmp_path)
+
+
+def _altered(dataset: Path, recipe: Recipe) -> Path:
+    manifest = json.loads((dataset / "manifest.json").read_text())
+    manifest["plan"]["recipe"] = recipe.to_dict()
+    (dataset / "manifest.json").write_text(json.dumps(manifest))
+    return dataset
+
+
+def test_draws_of_the_recipe_fit_and_are_shown(fake_composites: Maker) -> None:
+    found = run_inspect(fake_composites(foregrounds=150, recipe=Recipe("fake", k=4)), samples=2)
+    assert found.problems == []
+    assert [fit.step for fit in found.fits] == ["denoise", "blur", "noise", "blur sizes"]
+    assert str(found.facts["draws"]).startswith("fit the recipe (smallest p 0.")
+    text = found.page.read_text()
+    assert "<th>step</th><th>expected</th><th>found</th><th>test</th><th>p</th>" in text
+    noisy = found.fits[2]
+    assert f"<td>noise</td><td>0.5 x 600 = 300</td><td>{noisy.found}</td><td>exact binomial</td>" in text
+    assert found.facts["noise added"] == f"{noisy.found} of 600"
+
+
+def test_draws_that_do_not_fit_the_manifests_recipe_are_a_problem(fake_composites: Maker) -> None:
+    recipe = Recipe("fake", k=4)
+    dataset = _altered(fake_composites(foregrounds=150, recipe=recipe), replace(recipe, noise=NoiseStep(0.75)))
+    found = run_inspect(dataset, samples=2)
+    assert [fit.step for fit in found.fits if fit.misfit] == ["noise"]
+    (problem,) = found.problems
+    assert problem.startswith("draws: noise: the recipe expects 0.75 x 600 = 450, the rows have ")
+    assert found.facts["draws"] == "DO NOT FIT the recipe: noise"
+    text = found.page.read_text()
+    assert "Verification: FAILED" in text
+    assert text.count("MISFIT") == 1
+
+
+def test_the_strip_shows_the_steps_and_the_difference(fake_composites: Maker) -> None:
+    found = run_inspect(fake_composites(suffix=".png", size=(480, 320)), samples=3)
+    strips = [path for path in found.sheets if path.name.startswith("step-strip")]
+    assert len(strips) == 3
+    pixels = decode_pixels(strips[0].read_bytes())
+    assert pixels.shape[1] == 4 * 10 + 3 * 480
+    assert (pixels[100, 1200] == (200, 0, 0)).all()
+    lower = pixels[10 + 320 + 2 + 17 + 10 + 50 :]
+    assert (lower[100, 200] == (0, 0, 200)).all()
+    assert (lower[100, 1200] <= 4).all()
+
+
+def test_sizes_and_brightness_are_drawn(fake_composites: Maker) -> None:
+    text = run_inspect(fake_composites()).page.read_text()
+    assert "brightness (mean luma of the picture) over all rows" in text
+    picture_of = re.search(r'alt="Sizes and brightness" src="data:image/jpeg;base64,([^"]+)"', text)
+    assert picture_of
+    pixels = decode_pixels(base64.b64decode(picture_of[1])).astype(int)
+    bars = (np.abs(pixels - (70, 110, 160)).max(axis=2) < 12)[:, :500]
+    columns = np.nonzero(bars.any(axis=0))[0]
+    assert columns.max() - columns.min() > 460
+
+
+def test_sheets_of_an_earlier_report_are_removed(fake_composites: Maker) -> None:
+    dataset = fake_composites(foregrounds=10)
+    before = run_inspect(dataset, samples=20).sheets
+    after = run_inspect(dataset, samples=2).sheets
+    assert len(after) < len(before)
+    assert sorted(after) == sorted((dataset / "report").glob("*.png"))
+
+
+def _add_rejects(dataset: Path, count: int) -> int:
+    """Rejects of seven reasons with noisy thumbnails; returns the size of the file."""
+    dice = np.random.default_rng(0)
+    pictures = [encode_jpeg(dice.integers(0, 256, (96, 128, 3), np.uint8)) for _ in range(40)]
+    rows = [
+        {
+            "item_id": f"{number}",
+            "source": f"photos/{number}.jpg",
+            "stage": "read",
+            "reason": f"reason_{number % 7}",
+            "message": "a very long message " * 50,
+            "thumbnail": picture(pictures[number % 40] + b"%d" % number, "thumbnail.jpg"),
+        }
+        for number in range(count)
+    ]
+    path = dataset / "rejects" / "plan.parquet"
+    write_parquet(path, REJECTS, rows)
+    return path.stat().st_size
+
+
+def test_the_page_of_5000_rejects_and_120_samples_stays_small_and_so_does_memory(fake_composites: Maker) -> None:
+    dataset = fake_composites(foregrounds=60, suffix=".png", size=(240, 240))
+    size = _add_rejects(dataset, 5000)
+    assert size > 90e6
+    pool, before = pa.proxy_memory_pool(pa.default_memory_pool()), pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        found = run_inspect(dataset, samples=5000)
+    finally:
+        pa.set_memory_pool(before)
+    assert pool.max_memory() < 70e6
+    text = found.page.read_text()
+    assert len(text.encode()) < 20e6
+    assert found.facts["rejected"] == "5000 (" + ", ".join(f"{715 - (n > 1)} x reason_{n}" for n in range(7)) + ")"
+    assert re.findall(r"<h2>Rejected: (reason_\d) \((\d+)\)</h2>", text) == [
+        (f"reason_{n}", str(715 - (n > 1))) for n in range(7)
+    ]
+    assert text.count("24 of 71") == 7
+
+
+def test_rejects_that_are_damaged_are_a_problem_and_not_a_crash(fake_composites: Maker) -> None:
+    dataset = fake_composites()
+    _add_rejects(dataset, 5)
+    (dataset / "rejects" / "plan.parquet").write_bytes(b"PAR1 not quite")
+    found = run_inspect(dataset)
+    assert found.problems == ["rejects/plan.parquet: no Parquet file; it is damaged"]
+    assert found.facts["rejected"] == "0"

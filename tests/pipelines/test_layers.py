@@ -7,33 +7,41 @@ import numpy as np
 import pytest
 
 import pipelines.layers as layers_module
-from pipelines.layers import ForegroundLayers, background_layer
+from pipelines.clock import StageClock
+from pipelines.layers import ForegroundLayers, LayerContext
 from pipelines.plan import PlannedForeground, name_foregrounds
 from rssn.backgrounds import find_backgrounds, load_background
+from rssn.cache import LayerCache
 from rssn.denoise import denoise
 from rssn.errors import Rejected
 from rssn.foreground import estimate_foreground
-from rssn.matting import find_pairs, load_pair
+from rssn.layouts import find_pairs
+from rssn.matting import load_pair
 from rssn.recipe import DenoiseStep, Recipe
 
 RECIPE = Recipe("test", denoise=DenoiseStep(sigma=12, backend="nlmeans"))
 
 
 @pytest.fixture
+def context(tmp_path: Path) -> LayerContext:
+    return LayerContext(RECIPE, "jpeg", LayerCache(tmp_path, 1 << 30), StageClock())
+
+
+@pytest.fixture
 def planned(studio: Path) -> PlannedForeground:
-    return name_foregrounds(studio / "matting", find_pairs(studio / "matting")[0])[0][0]
+    return name_foregrounds(find_pairs(studio / "matting").pairs)[0][0]
 
 
-def test_layers_are_what_the_kernels_give(planned: PlannedForeground) -> None:
+def test_layers_are_what_the_kernels_give(planned: PlannedForeground, context: LayerContext) -> None:
     sample = load_pair(planned.pair)
     expected = estimate_foreground(sample.picture, sample.alpha)[0]
-    layers = ForegroundLayers(planned, RECIPE)
+    layers = ForegroundLayers(planned, context)
     assert np.array_equal(layers.layer(denoised=False), expected)
     assert np.array_equal(layers.layer(denoised=True), denoise(expected, 12 / 255, "nlmeans"))
 
 
 def test_each_layer_is_made_once_and_only_when_asked_for(
-    planned: PlannedForeground, monkeypatch: pytest.MonkeyPatch
+    planned: PlannedForeground, context: LayerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
 
@@ -41,21 +49,25 @@ def test_each_layer_is_made_once_and_only_when_asked_for(
         real = getattr(layers_module, name)
         monkeypatch.setattr(layers_module, name, lambda *arguments: (calls.append(name), real(*arguments))[1])
 
-    for name in ("estimate_foreground", "denoise"):
+    for name in ("estimate_layers", "denoise"):
         count(name)
-    layers = ForegroundLayers(planned, RECIPE)
+    layers = ForegroundLayers(planned, context)
     assert calls == []
     for _ in range(3):
         layers.layer(denoised=False)
-    assert calls == ["estimate_foreground"]
+    assert calls == ["estimate_layers"]
     for _ in range(3):
         layers.layer(denoised=True)
         layers.encoded(denoised=True)
-    assert calls == ["estimate_foreground", "denoise"]
+    assert calls == ["estimate_layers", "denoise"]
+    again = ForegroundLayers(planned, replace(context, clock=StageClock()))
+    again.layer(denoised=True)
+    assert calls == ["estimate_layers", "denoise"], "the cache holds both for the next run"
+    assert set(again._context.clock.seconds) == {"read", "cache"}
 
 
-def test_a_failure_is_remembered(planned: PlannedForeground) -> None:
-    layers = ForegroundLayers(replace(planned, foreground_id="another"), RECIPE)
+def test_a_failure_is_remembered(planned: PlannedForeground, context: LayerContext) -> None:
+    layers = ForegroundLayers(replace(planned, foreground_id="another"), context)
     with pytest.raises(Rejected, match="changed") as first:
         layers.layer(denoised=False)
     with pytest.raises(Rejected) as second:
@@ -63,8 +75,8 @@ def test_a_failure_is_remembered(planned: PlannedForeground) -> None:
     assert second.value is first.value
 
 
-def test_backgrounds_are_denoised_at_their_own_size(bg20k: Path) -> None:
+def test_backgrounds_are_denoised_at_their_own_size(bg20k: Path, context: LayerContext) -> None:
     background = find_backgrounds(bg20k)[0][0]
     raw = load_background(background)
-    assert np.array_equal(background_layer(background, RECIPE, denoised=False), raw)
-    assert np.array_equal(background_layer(background, RECIPE, denoised=True), denoise(raw, 12 / 255, "nlmeans"))
+    assert np.array_equal(context.background(background, denoised=False), raw)
+    assert np.array_equal(context.background(background, denoised=True), denoise(raw, 12 / 255, "nlmeans"))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.runner import LocalRunner, Outcome
+from pipelines.runner import Done, LocalRunner, Outcome
 from pipelines.work import Budget, Work, parse_budget, refusal, run_tasks
 from rssn.errors import InputError, Rejected
 from rssn.schema import PLANNED_PHOTOS
-from rssn.shards import DatasetFolder, Mark, shard_name, write_shard
+from rssn.shards import DatasetFolder, shard_name, write_shard
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Task:
     broken: bool = False
 
 
-def write(task: Task) -> Mark:
+def write(task: Task) -> Done:
     if task.broken:
         raise OSError("the disk is full")
     rows = [{"source": f"{task.name}-{n}", "path": ""} for n in range(task.size - task.refused)]
     rejects = [refusal(Rejected("read", "empty", "no bytes"), str(n), str(n)) for n in range(task.refused)]
-    return write_shard(DatasetFolder(task.root), task.name, PLANNED_PHOTOS, rows, rejects)
+    return Done(write_shard(DatasetFolder(task.root), task.name, PLANNED_PHOTOS, rows, rejects))
 
 
 def tasks(root: Path, count: int, **kind: int | bool) -> list[Task]:
@@ -127,9 +127,9 @@ def test_the_bar_counts_items_of_tasks_at_hand(tmp_path: Path, capsys: pytest.Ca
 
     seen: list[int] = []
 
-    def look(task: Task) -> Mark:
+    def look(task: Task) -> Done:
         rows = ({"source": seen.append(sum(folder.in_progress().values())) or "", "path": ""} for _ in range(task.size))
-        return write_shard(folder, task.name, PLANNED_PHOTOS, rows, [])
+        return Done(write_shard(folder, task.name, PLANNED_PHOTOS, rows, []))
 
     run_tasks(Work(folder, [task], look, "photos", Budget(), 0), Halfway())
     assert seen == [7, 1, 2, 3, 4, 5, 6, 7, 8, 9]

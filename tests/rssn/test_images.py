@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,11 +19,13 @@ from PIL.JpegImagePlugin import JpegImageFile
 from rssn.errors import InputError, Rejected
 from rssn.images import (
     decode_alpha,
+    decode_cutout,
     decode_image,
     decode_pixels,
     encode_jpeg,
     encode_png,
     fit_inside,
+    has_alpha_channel,
     list_images,
     picture_size,
     read_bytes,
@@ -359,3 +362,73 @@ def test_list_images(tmp_path: Path) -> None:
     assert [p.relative_to(tmp_path).as_posix() for p in list_images(tmp_path)] == ["a.png", "b.JPG", "z/c.webp"]
     with pytest.raises(InputError, match="no such folder"):
         list_images(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_cutout_is_read_with_its_alpha_channel(tmp_path: Path, kind: str, orientation: int) -> None:
+    stored = _noise(8, 9, 4)
+    exif = PillowImage.Exif()
+    exif[0x0112] = orientation
+    extras: dict[str, Any] = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    data = _save(PillowImage.fromarray(stored), kind, exif=exif, **extras)
+    picture, alpha = decode_cutout(data)
+    upright = _TURNS[orientation](stored)
+    assert np.array_equal(to_uint8(picture), upright[:, :, :3])
+    assert np.array_equal(alpha, to_float(upright[:, :, 3]))
+    (tmp_path / "a").write_bytes(data)
+    assert has_alpha_channel(tmp_path / "a")
+
+
+def test_other_ways_to_be_transparent(tmp_path: Path) -> None:
+    grey, alpha = _noise(8, 9), _noise(9, 8).T
+    both = PillowImage.merge("LA", [PillowImage.fromarray(grey), PillowImage.fromarray(alpha)])
+    palette = PillowImage.fromarray(grey // 64).convert("P")
+    deep = np.random.default_rng(2).integers(0, 65536, (8, 9, 4), dtype=np.uint16)
+    for data, expected in (
+        (_save(both, "PNG"), alpha),
+        (_save(palette, "PNG", transparency=2), np.where(grey // 64 == 2, 0, 255)),
+        (cv2.imencode(".png", deep)[1].tobytes(), deep[:, :, 3] / 257),
+    ):
+        assert np.abs(decode_cutout(data)[1] * 255 - expected).max() <= 1
+        (tmp_path / "a").write_bytes(data)
+        assert has_alpha_channel(tmp_path / "a")
+
+
+def test_colours_that_were_multiplied_by_alpha_are_divided_again() -> None:
+    stored = np.empty((4, 4, 4), np.uint8)
+    stored[:] = (100, 50, 0, 128)
+    data = _save(PillowImage.fromarray(stored), "TIFF")
+    straight, associated = (struct.pack("<HHIHH", 338, 3, 1, kind, 0) for kind in (2, 1))
+    assert data.count(straight) == 1
+    picture, alpha = decode_cutout(data.replace(straight, associated))
+    assert np.abs(to_uint8(picture)[0, 0].astype(int) - (199, 100, 0)).max() <= 1
+    assert to_uint8(alpha)[0, 0] == 128
+
+
+def test_what_is_no_cutout(tmp_path: Path) -> None:
+    for data, reason in (
+        (encode_png(_noise(8, 9, 3)), "no_alpha_channel"),
+        (encode_jpeg(_noise(8, 9, 3)), "no_alpha_channel"),
+        (b"no picture", "not_an_image"),
+        (b"", "empty"),
+        (encode_png(_noise(8, 9, 4))[:200], "truncated"),
+    ):
+        with pytest.raises(Rejected) as caught:
+            decode_cutout(data)
+        assert (caught.value.stage, caught.value.reason) == ("read", reason)
+        (tmp_path / "a").write_bytes(data)
+        assert has_alpha_channel(tmp_path / "a") == (reason == "truncated")
+    assert not has_alpha_channel(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int16])
+def test_whole_numbers_without_a_white_are_refused(kind: type) -> None:
+    stream = io.BytesIO()
+    PillowImage.fromarray(np.full((4, 4), 300, np.int32)).save(stream, "TIFF")
+    data = stream.getvalue()
+    if kind is np.int16:
+        data = cv2.imencode(".tiff", np.full((4, 4), 300, np.int16))[1].tobytes()
+    for decode in (decode_pixels, decode_alpha):
+        with pytest.raises(Rejected, match="do not say what is white; use 16 bits"):
+            decode(data)

@@ -6,9 +6,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rssn.images import Pixels, decode_pixels
-from rssn.report import Section, Tile, contact_sheet, page
+from rssn.report import PAGE_BYTES, Section, Tile, contact_sheet, font, page, wrap
 
 _GAP, _LINE = 10, 17
 _PAPER = (250, 250, 248)
@@ -50,10 +52,48 @@ def test_a_caption_makes_room_below_its_picture_and_not_on_it() -> None:
 
 
 def test_words_and_heading_without_pictures() -> None:
-    sheet = contact_sheet([[Tile(None, "nothing here")]], heading=["alpha"], side=40)
-    assert sheet.shape == (_GAP + _LINE + 4 + _LINE + 4 + _GAP, 60, 3)
+    sheet = contact_sheet([[Tile(None, "nothing here")]], heading=["alpha"], side=90)
+    assert sheet.shape == (_GAP + _LINE + 4 + _LINE + 4 + _GAP, 110, 3)
     assert (sheet[8:27] != _PAPER).any()
     assert (sheet[31:48] != _PAPER).any()
+
+
+def test_a_long_caption_is_wrapped_and_stays_in_its_column() -> None:
+    words = "composites/of/animals/0123456789abcdef0123456789abcdef.jpg was refused because it is too small"
+    sheet = contact_sheet([[Tile(_plain(20, 60, (0, 200, 0)), words), Tile(_plain(20, 60, (0, 0, 200)))]], side=60)
+    assert (sheet[30:, 70:] == _PAPER).all()
+    lines = wrap(words, 60, 13)
+    assert sheet.shape[0] == 2 * _GAP + 20 + _LINE * len(lines) + 4
+    assert len(lines) > 5
+
+
+def test_a_caption_without_end_is_cut() -> None:
+    sheet = contact_sheet([[Tile(None, "word " * 100_000)]], side=60)
+    assert sheet.shape[0] == 2 * _GAP + 14 * _LINE + 4
+
+
+def test_a_heading_may_have_more_words_than_the_rows_have_tiles() -> None:
+    sheet = contact_sheet([[Tile(_plain(20, 60, (0, 200, 0)))]], heading=["one", "two", "three"], side=60)
+    assert sheet.shape[1] == _GAP + 3 * (60 + _GAP)
+    for left in (10, 80, 150):
+        assert (sheet[8:27, left : left + 60] != _PAPER).any()
+
+
+def test_a_long_heading_makes_room_and_stays_in_its_column() -> None:
+    sheet = contact_sheet([[Tile(None)] * 2], heading=["background B, as blended", ""], side=60)
+    assert (sheet[:, 70:] == _PAPER).all()
+    assert sheet.shape[0] > _GAP + 2 * _LINE
+
+
+@given(st.text(alphabet="abW .-", max_size=200), st.integers(30, 300))
+def test_wrapped_lines_fit_and_lose_no_letter(text: str, width: int) -> None:
+    lines = wrap(text, width, 13)
+    assert all(font(13).getlength(line) <= width for line in lines)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_wrapping_keeps_the_lines_that_are_given() -> None:
+    assert wrap("one\n\ntwo three", 300, 13) == ["one", "", "two three"]
 
 
 def test_an_empty_sheet_is_paper() -> None:
@@ -104,3 +144,31 @@ def test_a_page_needs_no_other_file() -> None:
     assert not re.search(r"https?:|url\(|@import", text)
     assert re.search(r"<th>rows</th><td>35</td>", text)
     assert text.index("<h2>A</h2>") < text.index("<h2>B</h2>")
+
+
+def test_a_page_never_passes_its_limit_and_says_what_is_missing() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    whole = page("R", [Section("A", pictures=[noise])])
+    limit = len(whole) + 500
+    text = page("R", [Section("A", pictures=[noise] * 9), Section("last words")], limit)
+    assert len(text.encode()) <= limit
+    assert text.count("<img") == 1
+    assert "8 parts are left out here" in text
+    assert "last words" in text
+
+
+def test_pictures_on_a_page_are_shrunk() -> None:
+    (source,) = _read(page("R", [Section("A", pictures=[_plain(100, 5000, (9, 9, 9))])])).sources
+    assert decode_pixels(base64.b64decode(source.split(",")[1])).shape == (48, 2400, 3)
+
+
+def test_tables_and_words_are_bounded() -> None:
+    facts = {str(number): "x" * 100_000 for number in range(10_000)}
+    text = page("R" * 10, [Section("A", "y" * 10**7, facts=facts, table=[("step", "p"), *[("blur", 0.5)] * 10_000])])
+    assert len(text) < PAGE_BYTES / 10
+    assert "and 9700 more" in text
+    assert text.index("<th>step</th><th>p</th>") < text.index("<td>blur</td><td>0.5</td>")
+
+
+def test_the_limit_of_a_page_is_below_20_mb() -> None:
+    assert PAGE_BYTES < 20e6

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -13,7 +14,8 @@ from scipy.stats import kstest
 from rssn.draw import Draw
 from rssn.errors import InputError
 from rssn.images import Alpha, Image, to_uint8
-from rssn.route import Crop, add_noise, blend, blur, compose, cover_crop, fit_background
+from rssn.recipe import Fit
+from rssn.route import Crop, add_noise, blend, blur, compose, fit_background, fitted_size, place_crop, upscaling
 
 _PLAIN = Draw(seed=1, denoise=False, blur_size=None, noise_sigma=0.0, noise_seed=9, crop_x=0.0, crop_y=0.0)
 
@@ -114,6 +116,17 @@ def test_noise_follows_its_seed_and_is_not_clipped_here() -> None:
     assert to_uint8(first)[first >= 1].min() == 255
 
 
+def cover(size: tuple[int, int], frame: tuple[int, int], x: float = 0.0, y: float = 0.0) -> tuple[int, int, Crop]:
+    fitted = fitted_size(size, frame, "cover")
+    return *fitted, place_crop(fitted, frame, replace(_PLAIN, crop_x=x, crop_y=y))
+
+
+def fit(background: Image, frame: tuple[int, int], drawn: Draw, how: Fit = "cover") -> tuple[Image, Crop]:
+    fitted = fitted_size((background.shape[1], background.shape[0]), frame, how)
+    crop = place_crop(fitted, frame, drawn)
+    return fit_background(background, fitted, crop), crop
+
+
 @given(
     st.tuples(st.integers(1, 3000), st.integers(1, 3000)),
     st.tuples(st.integers(1, 2000), st.integers(1, 2000)),
@@ -122,7 +135,7 @@ def test_noise_follows_its_seed_and_is_not_clipped_here() -> None:
 def test_a_background_covers_its_frame(
     size: tuple[int, int], frame: tuple[int, int], position: tuple[float, float]
 ) -> None:
-    width, height, crop = cover_crop(size, frame, position)
+    width, height, crop = cover(size, frame, *position)
     assert (crop.width, crop.height) == frame
     assert 0 <= crop.x <= width - frame[0]
     assert 0 <= crop.y <= height - frame[1]
@@ -136,9 +149,9 @@ def test_a_background_covers_its_frame(
 def test_every_position_is_reached(extra: int, side: int) -> None:
     size, frame = (side + extra, side), (side, side)
     shares = [(step + 0.5) / (extra + 1) for step in range(extra + 1)]
-    assert [cover_crop(size, frame, (share, 0.0))[2].x for share in shares] == list(range(extra + 1))
-    assert cover_crop(size, frame, (np.nextafter(1.0, 0.0), 0.0))[2].x == extra
-    upright = [cover_crop(size[::-1], frame, (0.0, share))[2].y for share in shares]
+    assert [cover(size, frame, share)[2].x for share in shares] == list(range(extra + 1))
+    assert cover(size, frame, np.nextafter(1.0, 0.0))[2].x == extra
+    upright = [cover(size[::-1], frame, 0.0, share)[2].y for share in shares]
     assert upright == list(range(extra + 1))
 
 
@@ -147,11 +160,11 @@ def test_cover_keeps_shape_and_stretch_does_not() -> None:
     round_dot = (np.hypot(y - 100, x - 200) < 60).astype(np.float32)
     background = np.repeat(round_dot[:, :, None], 3, axis=2)
     middle = replace(_PLAIN, crop_x=0.5, crop_y=0.5)
-    covered, crop = fit_background(background, (100, 100), middle)
+    covered, crop = fit(background, (100, 100), middle)
     assert crop == Crop(50, 0, 100, 100)
     columns, rows = np.ptp(np.nonzero(covered[:, :, 0] > 0.5), axis=1)
     assert abs(columns - rows) <= 1
-    stretched, crop = fit_background(background, (100, 100), middle, "stretch")
+    stretched, crop = fit(background, (100, 100), middle, "stretch")
     assert crop == Crop(0, 0, 100, 100)
     rows, columns = np.ptp(np.nonzero(stretched[:, :, 0] > 0.5), axis=1)
     assert abs(rows - 2 * columns) <= 2
@@ -159,11 +172,11 @@ def test_cover_keeps_shape_and_stretch_does_not() -> None:
 
 def test_fit_cuts_the_crop_that_it_reports() -> None:
     background = _random(30, 50, 3)
-    found, crop = fit_background(background, (30, 30), replace(_PLAIN, crop_x=0.99))
+    found, crop = fit(background, (30, 30), replace(_PLAIN, crop_x=0.99))
     assert crop == Crop(20, 0, 30, 30)
     assert np.array_equal(found, background[:, 20:50])
     assert found.flags.c_contiguous
-    halved, crop = fit_background(background, (10, 15), replace(_PLAIN, crop_x=0.5))
+    halved, crop = fit(background, (10, 15), replace(_PLAIN, crop_x=0.5))
     assert np.array_equal(
         halved, cv2.resize(background, (25, 15), interpolation=cv2.INTER_AREA)[:, crop.x : crop.x + 10]
     )
@@ -175,12 +188,20 @@ def test_fit_cuts_the_crop_that_it_reports() -> None:
 def test_fit_gives_the_frame_in_range(size: tuple[int, int], frame: tuple[int, int]) -> None:
     assume(max(frame) <= 40 * min(size))
     sharp = (_random(size[1], size[0], 3) > 0.5).astype(np.float32)
-    for fit in ("cover", "stretch"):
-        found, crop = fit_background(sharp, frame, _PLAIN, fit)
+    for how in get_args(Fit):
+        found, crop = fit(sharp, frame, _PLAIN, how)
         assert found.shape == (frame[1], frame[0], 3) == (crop.height, crop.width, 3)
         assert found.dtype == np.float32
         assert found.min() >= 0
         assert found.max() <= 1
+
+
+@given(st.tuples(st.integers(1, 3000), st.integers(1, 3000)), st.tuples(st.integers(1, 2000), st.integers(1, 2000)))
+def test_upscaling_is_what_covering_asks_for(size: tuple[int, int], frame: tuple[int, int]) -> None:
+    (factor,) = upscaling(np.array([size]), frame)
+    width, height = fitted_size(size, frame, "cover")
+    assert abs(width - factor * size[0]) <= 0.5 + 1e-6
+    assert abs(height - factor * size[1]) <= 0.5 + 1e-6
 
 
 def test_a_plain_draw_blends_and_nothing_else() -> None:

@@ -1,0 +1,124 @@
+"""`rssn compose`, `rssn pack` and `rssn replay`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.commands import options
+from pipelines.compose import ComposeJob, Output, run_compose
+from pipelines.forecast import forecast
+from pipelines.growth import removal
+from pipelines.manifest import remove_dataset
+from pipelines.pack import PackJob, run_pack
+from pipelines.recipes import DEFAULT, load_recipe, shipped
+from pipelines.replay import run_replay
+from pipelines.work import parse_budget
+from rssn.recipe import Recipe
+from rssn.shards import DatasetFolder
+
+_MATTING = "A matting data set: original/ and mask/, fg/ and alpha/, RGBA cut-outs, or a table; see the README."
+
+
+@click.command()
+@click.option("--matting", required=True, type=options.FOLDER, help=_MATTING)
+@click.option(
+    "--backgrounds", required=True, type=options.FOLDER, help="A build-bg20k output, or a folder of pictures."
+)
+@click.option("--out", required=True, type=options.FOLDER, help="Where the shards go; run again to go on.")
+@options.matting_format
+@click.option("--k", type=int, help="Composites for each foreground.  [default: the recipe's, 5]")
+@click.option("--recipe", default=DEFAULT, help=f"A YAML file, or one of: {', '.join(shipped())}.")
+@click.option("--denoiser", type=click.Choice(["bm3d", "nlmeans"]), help="Overrides the recipe's denoise.backend.")
+@click.option("--fit", type=click.Choice(["cover", "stretch"]), help="Overrides how a background meets the frame.")
+@click.option("--max-upscale", type=float, help="Overrides how much a background may be enlarged.  [default: 1.5]")
+@click.option("--seed", type=int, default=0, help="Another seed gives other draws.")
+@options.codec
+@options.shard_size
+@options.cache_dir
+@options.cache_size
+@options.max_errors
+@options.workers
+@click.option("--dry-run", is_flag=True, help="Print the plan, its size and its cost; write nothing.")
+@click.option("--extend", is_flag=True, help="Add the foregrounds that are new; what stands is not touched.")
+@click.option("--retry-rejects", is_flag=True, help="Try again what was refused, and nothing else.")
+@click.option("--overwrite", is_flag=True, help="Remove the data set in --out first.")
+def compose(matting: Path, backgrounds: Path, out: Path, workers: int, **settings: Any) -> None:
+    """Compose foregrounds onto backgrounds by the RSSN route (Pipeline 1 of the paper).
+
+    Writes Parquet shards with composite, alpha, F and B, and everything that was drawn. Stop it at any moment; the
+    same command goes on where it was.
+    """
+    job = ComposeJob(
+        matting,
+        backgrounds,
+        out,
+        _overridden(load_recipe(settings["recipe"]), settings),
+        settings["seed"],
+        parse_budget(settings["max_errors"]),
+        options.layer_cache(settings["cache_dir"], settings["cache_size"]),
+        Output(settings["image_codec"], options.parse_bytes("--shard-size", settings["shard_size"])),
+        layout=settings["matting_format"],
+        extend=settings["extend"],
+        retry_rejects=settings["retry_rejects"],
+    )
+    if settings["overwrite"] and DatasetFolder(out).manifest.is_file():
+        click.echo(f"{'would remove' if settings['dry_run'] else 'removing'} {removal(DatasetFolder(out))}")
+    if settings["dry_run"]:
+        for line in forecast(job):
+            click.echo(line)
+        return
+    if settings["overwrite"] and DatasetFolder(out).manifest.is_file():
+        remove_dataset(DatasetFolder(out))
+    tally = options.with_runner(
+        workers, lambda runner: run_compose(job, runner, lambda prepared: click.echo(prepared.words))
+    )
+    options.finish(tally, out, "composites", complete=not tally.rejected)
+
+
+@click.command()
+@click.option("--matting", required=True, type=options.FOLDER, help="A matting data set with photographs.")
+@click.option("--out", required=True, type=options.FOLDER, help="Where the shards go; run again to go on.")
+@options.matting_format
+@options.codec
+@options.shard_size
+@options.max_errors
+@options.workers
+def pack(matting: Path, out: Path, workers: int, **settings: Any) -> None:
+    """Pack real photographs with their closed-form F and B, in the same columns as composites (the ORI-Track)."""
+    output = Output(settings["image_codec"], options.parse_bytes("--shard-size", settings["shard_size"]))
+    budget = parse_budget(settings["max_errors"])
+    job = PackJob(matting, out, load_recipe("ori"), budget, output, settings["matting_format"])
+    tally = options.with_runner(workers, lambda runner: run_pack(job, runner))
+    options.finish(tally, out, "photographs", complete=not tally.rejected)
+
+
+@click.command()
+@click.argument("shards", type=options.FOLDER)
+@click.argument("sample_id")
+@click.option("--out", type=options.FOLDER, help="The step strip's PNG.  [default: in SHARDS/report]")
+def replay(shards: Path, sample_id: str, out: Path | None) -> None:
+    """Compose one stored row again, say whether the bytes agree, and show every step as a picture.
+
+    SAMPLE_ID is <foreground_id>/<k>. Exits with 1 if any byte differs.
+    """
+    again = run_replay(shards, sample_id, out)
+    click.echo(f"steps: {again.strip}")
+    if again.differences:
+        click.echo(f"differs from the stored row: {', '.join(again.differences)}", err=True)
+        made = ", ".join(f"{name} {number}" for name, number in sorted(again.made_with.items()))
+        click.echo(f"the row was made with {made}", err=True)
+        sys.exit(1)
+    click.echo("the same bytes: image, alpha, foreground, background")
+
+
+def _overridden(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
+    """The recipe with what the command line says instead."""
+    given = {key: settings[key] for key in ("k", "fit", "max_upscale") if settings[key] is not None}
+    if settings["denoiser"]:
+        given["denoise"] = replace(recipe.denoise, backend=settings["denoiser"])
+    return replace(recipe, **given)

@@ -1,0 +1,46 @@
+"""`rssn build-bg20k`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bg20k.rules import CurationRules
+from bg20k.verdict import REASONS
+from pipelines.build_bg20k import CurationJob, run_curation
+from pipelines.commands import options
+from pipelines.inspection import run_inspect
+from pipelines.work import parse_budget
+
+NOT_SCREENED = """\
+NOT SCREENED for salient objects: no detector was given, so people and animals may stay in the backgrounds.
+Give one with --detector MODEL (a YOLO model trained on COCO, .pt or .onnx; pip install 'rssn[curate]')."""
+
+
+@click.command("build-bg20k")
+@click.argument("photos", type=options.FOLDER)
+@click.option("--out", required=True, type=options.FOLDER, help="Where the set goes; run again to go on.")
+@click.option(
+    "--detector", type=options.FOLDER, help="A YOLO model of COCO classes, .pt or .onnx; nothing is downloaded."
+)
+@click.option("--min-side", type=int, default=1080, help="Shorter side in px that a photo must have and is resized to.")
+@options.max_errors
+@options.workers
+def build_bg20k(
+    photos: Path, out: Path, detector: Path | None, min_side: int, workers: int, max_errors: str | None
+) -> None:
+    """Curate a folder of photographs into a background set (section 4.1 of the paper).
+
+    Keeps photographs with enough pixels, without duplicates and without salient objects, resizes them, splits them into
+    train and validation, and writes every verdict with its reason to verdicts.parquet.
+    """
+    job = CurationJob(photos, out, CurationRules(min_side=min_side), detector, parse_budget(max_errors))
+    if detector is None:
+        click.secho(NOT_SCREENED, fg="yellow", bold=True, err=True)
+    curated = options.with_runner(workers, lambda runner: run_curation(job, runner))
+    for reason, count in sorted(curated.reasons.items()):
+        click.echo(f"{count:>8}  {reason}: {REASONS.get(reason, 'an error that nobody foresaw')}")
+    if not curated.tally.failed:
+        click.echo(f"report: {run_inspect(out).page}")
+    options.finish(curated.tally, out, "backgrounds", complete=True)

@@ -1,0 +1,90 @@
+"""What several commands share: options, starting and stopping workers, and the last lines of a run."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from pipelines.runner import Runner, make_runner
+from pipelines.work import Tally
+from rssn.cache import LayerCache
+from rssn.errors import InputError
+from rssn.layouts import LAYOUT_NAMES
+
+R = TypeVar("R")
+
+FOLDER = click.Path(path_type=Path)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+workers = click.option(
+    "--workers", type=int, default=os.cpu_count() or 1, help="Processes; 0 works in this one, without Ray."
+)
+max_errors = click.option(
+    "--max-errors", metavar="N|N%", help="Stop when more than this are refused.  [default: never]"
+)
+matting_format = click.option(
+    "--matting-format", type=click.Choice(LAYOUT_NAMES), help="How --matting is laid out.  [default: detected]"
+)
+codec = click.option(
+    "--image-codec",
+    type=click.Choice(["jpeg", "png", "webp"]),
+    default="jpeg",
+    help="JPEG of quality 95, 4:4:4, or a lossless one. Alpha is always PNG.",
+)
+shard_size = click.option("--shard-size", metavar="BYTES", default="256M", help="About how large a shard may become.")
+cache_dir = click.option(
+    "--cache-dir",
+    type=FOLDER,
+    default=Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rssn",
+    help="Where estimated and denoised layers are kept for other runs; a local disk.",
+)
+cache_size = click.option("--cache-size", metavar="BYTES", default="20G", help="Limit of that folder; 0 keeps nothing.")
+
+
+def parse_bytes(option: str, text: str) -> int:
+    """`256M`, `1.5GiB`, `1000000`: a number of bytes, in powers of 1024.
+
+    Raises:
+        InputError: Naming the option.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
+    if not found:
+        raise InputError(f"{option} is {text!r}; give a size such as 256M or 20G")
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def layer_cache(folder: Path, size: str) -> LayerCache:
+    """The cache that `--cache-dir` and `--cache-size` ask for."""
+    return LayerCache(folder.resolve(), parse_bytes("--cache-size", size))
+
+
+def with_runner(count: int, work: Callable[[Runner], R]) -> R:
+    """Start workers, do the work, stop them whatever happens."""
+    runner = make_runner(count)
+    try:
+        return work(runner)
+    finally:
+        runner.close()
+
+
+def finish(tally: Tally, out: Path, unit: str, *, complete: bool) -> None:
+    """Say what became of a run, and end with a true exit code."""
+    for name in tally.damaged:
+        click.echo(f"made again, because it did not match its mark: {name}")
+    total = sum(tally.seconds.values())
+    if total:
+        shares = ", ".join(f"{stage} {seconds / total:.0%}" for stage, seconds in tally.seconds.most_common())
+        click.echo(f"time in workers: {total:.0f} s ({shares})")
+    click.echo(f"{tally.written} {unit} written, {tally.reused} reused, {tally.rejected} rejected: {out}")
+    for failure in tally.failed:
+        click.echo(f"failed: {failure}", err=True)
+    if tally.rejected:
+        click.echo(f"what was rejected and why: {out / 'rejects'}")
+    if tally.failed or not complete:
+        sys.exit(1)

@@ -1,0 +1,95 @@
+"""From layers and a draw to one row of the contract; the same code composes, packs and replays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pipelines.layers import ForegroundLayers, LayerContext
+from pipelines.plan import PlannedForeground
+from rssn import route
+from rssn.backgrounds import Background
+from rssn.codecs import suffix
+from rssn.draw import Draw
+from rssn.recipe import Recipe
+from rssn.route import Composite, Crop
+from rssn.schema import picture
+from rssn.shards import Row
+
+
+def compose_row(context: LayerContext, layers: ForegroundLayers, background: Background, k: int, drawn: Draw) -> Row:
+    """Compose one sample and encode it (Pipeline 1, lines 11 to 23).
+
+    Raises:
+        Rejected: If a picture cannot be read or a step fails.
+    """
+    height, width = layers.alpha.shape
+    fitted = route.fitted_size((background.width, background.height), (width, height), context.recipe.fit)
+    crop = route.place_crop(fitted, (width, height), drawn)
+    composite = blend_layers(context, layers, background, crop, drawn)
+    stem = f"{layers.planned.foreground_id}-{k}"
+    end = suffix(context.codec)
+    return {
+        "sample_id": f"{layers.planned.foreground_id}/{k}",
+        "image": picture(context.encode(composite.image), f"{stem}{end}"),
+        "alpha": picture(layers.alpha_png, f"{stem}-alpha.png"),
+        "foreground": picture(layers.encoded(denoised=drawn.denoise), f"{stem}-foreground{end}"),
+        "background": picture(context.encode(composite.background), f"{stem}-background{end}"),
+        "k": k,
+        "width": width,
+        "height": height,
+        "background_crop": asdict(crop),
+        "foreground_method": layers.method,
+        **_origin_columns(layers.planned, background),
+        **_draw_columns(context.recipe, drawn),
+    }
+
+
+def blend_layers(
+    context: LayerContext, layers: ForegroundLayers, background: Background, crop: Crop, drawn: Draw
+) -> Composite:
+    """The composite of a draw, as floats."""
+    foreground = layers.layer(denoised=drawn.denoise)
+    whole = context.background(background, denoised=drawn.denoise)
+    with context.clock.stage("compose"):
+        fitted = route.fitted_size((whole.shape[1], whole.shape[0]), (crop.width, crop.height), context.recipe.fit)
+        return route.compose(foreground, route.fit_background(whole, fitted, crop), layers.alpha, drawn)
+
+
+def stored_draw(row: Mapping[str, Any]) -> tuple[Draw, Crop]:
+    """The draw of a row, read back from its columns; the crop's place is stored itself."""
+    drawn = Draw(
+        seed=row["draw_seed"],
+        denoise=row["denoised"],
+        blur_size=row["blur_size"],
+        noise_sigma=row["noise_sigma"],
+        noise_seed=row["noise_seed"],
+        crop_x=0.0,
+        crop_y=0.0,
+    )
+    return drawn, Crop(**row["background_crop"])
+
+
+def _origin_columns(planned: PlannedForeground, background: Background) -> dict[str, Any]:
+    return {
+        "foreground_id": planned.foreground_id,
+        "background_id": background.background_id,
+        "foreground_source": planned.source,
+        "background_source": background.source,
+        "foreground_licence": planned.pair.licence or None,
+        "background_licence": background.licence or None,
+    }
+
+
+def _draw_columns(recipe: Recipe, drawn: Draw) -> dict[str, Any]:
+    return {
+        "recipe": recipe.label,
+        "denoised": drawn.denoise,
+        "denoiser": recipe.denoise.backend if drawn.denoise else None,
+        "denoise_sigma": recipe.denoise.sigma if drawn.denoise else None,
+        "blur_size": drawn.blur_size,
+        "noise_sigma": drawn.noise_sigma,
+        "noise_seed": drawn.noise_seed,
+        "draw_seed": drawn.seed,
+    }

@@ -1,0 +1,106 @@
+"""`rssn compose --dry-run`: what a run would make and cost, without writing anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pipelines.compose import ComposeJob, plan_tasks, prepare
+from pipelines.plan import Plan, PlannedForeground
+from rssn.backgrounds import Background
+from rssn.codecs import BYTES_PER_PIXEL
+from rssn.draw import Draw, choose_backgrounds, draw
+
+CPU_SECONDS_PER_MEGAPIXEL = {
+    "levin": 5.0,
+    "multilevel": 0.2,
+    "multiply": 0.02,
+    "given": 0.0,
+    "bm3d": 80.0,
+    "nlmeans": 5.0,
+    "compose": 0.35,  # read, fit, blend, noise and encode one composite
+}
+"""What each stage costs, for forecasts only; measured on two shared cores with the libraries' kernels."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One composite that a run would make."""
+
+    foreground: PlannedForeground
+    background: Background
+    k: int
+    drawn: Draw
+
+
+def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
+    """Lines that tell what `run_compose` would do with the same job.
+
+    Raises:
+        InputError: As `prepare` does.
+    """
+    prepared = prepare(job)
+    plan = prepared.plan
+    rows = list(_composites(job, plan))
+    tasks = plan_tasks(job, plan.foregrounds)
+    short = len(plan.foregrounds) * job.recipe.k - len(rows)
+    return [
+        prepared.words,
+        f"{len(rows)} composites; {short} composites without enough eligible backgrounds",
+        f"recipe {job.recipe.label}, seed {job.seed}, {len(tasks)} shards in {job.out}",
+        *_draws(rows),
+        f"about {_bytes(job, rows) / 1e6:.0f} MB on disk, {_cpu_seconds(job, rows) / 60:.1f} CPU-minutes",
+        "the first rows:",
+        *(f"  {_words(row)}" for row in rows[:examples]),
+    ]
+
+
+def _composites(job: ComposeJob, plan: Plan) -> Iterator[Planned]:
+    for planned in plan.foregrounds:
+        eligible = plan.eligible(planned, job.recipe.max_upscale)
+        if len(eligible) < job.recipe.k:
+            continue
+        keys = plan.background_keys[eligible]
+        chosen = eligible[choose_backgrounds(job.seed, planned.foreground_id, keys, job.recipe.k)]
+        for k, index in enumerate(chosen):
+            drawn = draw(job.recipe, job.seed, planned.foreground_id, k)
+            yield Planned(planned, plan.backgrounds[index], k, drawn)
+
+
+def _draws(rows: Sequence[Planned]) -> list[str]:
+    denoised = sum(row.drawn.denoise for row in rows)
+    sizes = Counter(row.drawn.blur_size for row in rows if row.drawn.blur_size)
+    noisy = sum(row.drawn.noise_sigma > 0 for row in rows)
+    by_size = ", ".join(f"{count} x {size} px" for size, count in sorted(sizes.items()))
+    return [f"{denoised} denoised, {sizes.total()} blurred ({by_size or 'none'}), {noisy} with noise"]
+
+
+def _bytes(job: ComposeJob, rows: Sequence[Planned]) -> float:
+    pixels = sum(row.foreground.width * row.foreground.height for row in rows)
+    return pixels * (3 * BYTES_PER_PIXEL[job.output.codec] + 0.05)
+
+
+def _cpu_seconds(job: ComposeJob, rows: Sequence[Planned]) -> float:
+    """Each layer counts once: the cache holds it."""
+    cost = CPU_SECONDS_PER_MEGAPIXEL
+    frames = {row.foreground.foreground_id: row.foreground for row in rows}
+    noisy = {row.foreground.foreground_id for row in rows if row.drawn.denoise}
+    backgrounds = {row.background.background_id: row.background for row in rows if row.drawn.denoise}
+    estimated = sum(
+        cost["given" if f.pair.foreground else job.recipe.foreground] * f.width * f.height for f in frames.values()
+    )
+    denoised = sum(frames[key].width * frames[key].height for key in noisy)
+    denoised += sum(b.width * b.height for b in backgrounds.values())
+    composed = sum(row.foreground.width * row.foreground.height for row in rows)
+    return (estimated + cost[job.recipe.denoise.backend] * denoised + cost["compose"] * composed) / 1e6
+
+
+def _words(row: Planned) -> str:
+    steps = [
+        "denoised" if row.drawn.denoise else "",
+        f"blur {row.drawn.blur_size} px" if row.drawn.blur_size else "",
+        f"noise {row.drawn.noise_sigma:g}" if row.drawn.noise_sigma else "",
+    ]
+    done = ", ".join(filter(None, steps)) or "blended only"
+    return f"{row.foreground.foreground_id}/{row.k}  {row.foreground.source} on {row.background.source}: {done}"

@@ -1,0 +1,138 @@
+"""`rssn pack`: the ORI-Track in the same contract; real photographs with their closed-form F and B, and no draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.card import write_card
+from pipelines.clock import StageClock
+from pipelines.compose import Output
+from pipelines.growth import grow
+from pipelines.layers import ForegroundLayers, LayerContext
+from pipelines.manifest import close_dataset, open_dataset
+from pipelines.plan import PlannedForeground, load_plan, name_foregrounds, refuse_problems, write_plan
+from pipelines.runner import Done, Runner, shard_ranges
+from pipelines.work import Budget, Tally, Work, refusal, run_tasks
+from rssn.cache import LayerCache
+from rssn.codecs import BYTES_PER_PIXEL, ImageCodec, suffix
+from rssn.errors import Rejected
+from rssn.foreground import estimate_layers, warm_up
+from rssn.layouts import find_pairs
+from rssn.recipe import Recipe
+from rssn.schema import COMPOSITES, picture
+from rssn.shards import DatasetFolder, Row, shard_name, write_shard
+
+
+@dataclass(frozen=True)
+class PackJob:
+    """What one `rssn pack` is asked to do."""
+
+    matting: Path
+    out: Path
+    recipe: Recipe  # its foreground method and name
+    budget: Budget
+    output: Output
+    layout: str | None = None  # of the matting data set; None detects it
+
+
+@dataclass(frozen=True)
+class PackTask:
+    """One shard: the photographs `start` to `stop - 1` of the plan."""
+
+    root: Path
+    recipe: Recipe
+    codec: ImageCodec
+    name: str
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        """Photographs in the range."""
+        return self.stop - self.start
+
+
+def run_pack(job: PackJob, runner: Runner) -> Tally:
+    """Pack every photograph that is not packed yet.
+
+    Raises:
+        InputError: If the data set or the output folder cannot be used, or the error budget is spent.
+    """
+    matting = find_pairs(job.matting, job.layout)
+    found, refused = name_foregrounds(matting.pairs)
+    photographs, grown = grow(DatasetFolder(job.out), found, extend=False)
+    refused += refuse_problems(matting.problems, "pair")
+    facts = {
+        "recipe": job.recipe.to_dict(),
+        "output": {"codec": job.output.codec, "shard_bytes": job.output.shard_bytes},
+        "foregrounds": grown,
+    }
+    folder = open_dataset(job.out, "composites", facts, {"matting": str(job.matting.resolve())})
+    write_plan(folder, photographs, [], refused)
+    warm_up()
+    work = Work(folder, _tasks(job, photographs), pack_shard, "photographs", job.budget, len(refused))
+    tally = run_tasks(work, runner)
+    close_dataset(folder, {"rows": tally.written + tally.reused, "rejected": tally.rejected})
+    write_card(folder)
+    return tally
+
+
+def pack_shard(task: PackTask) -> Done:
+    """Make one shard; what cannot be packed becomes a row of its rejects."""
+    rejects: list[dict[str, Any]] = []
+    clock = StageClock()
+    context = LayerContext(task.recipe, task.codec, LayerCache(task.root, 0), clock)
+    rows = _rows(context, load_plan(task.root).foregrounds[task.start : task.stop], rejects)
+    mark = write_shard(DatasetFolder(task.root), task.name, COMPOSITES, rows, rejects)
+    return Done(mark, dict(clock.seconds))
+
+
+def _rows(
+    context: LayerContext, photographs: Sequence[PlannedForeground], rejects: list[dict[str, Any]]
+) -> Iterator[Row]:
+    for planned in photographs:
+        layers = ForegroundLayers(planned, context)
+        try:
+            yield _row(context, layers)
+        except Exception as error:  # nothing vanishes: whatever happens to a photograph is a row of the rejects
+            rejects.append(refusal(error, f"{planned.foreground_id}/0", planned.source, layers.thumbnail))
+
+
+def _row(context: LayerContext, layers: ForegroundLayers) -> Row:
+    planned = layers.planned
+    if planned.pair.image is None:
+        raise Rejected("read", "no_photograph", "the data set ships the foreground only; compose it instead")
+    sample = layers.sample
+    with context.clock.stage("foreground"):
+        estimated = estimate_layers(sample.picture, sample.alpha, context.recipe.foreground)
+    stem, end = planned.foreground_id, suffix(context.codec)
+    return {
+        "sample_id": f"{planned.foreground_id}/0",
+        "image": picture(context.encode(sample.picture), f"{stem}{end}"),
+        "alpha": picture(layers.alpha_png, f"{stem}-alpha.png"),
+        "foreground": picture(context.encode(estimated.foreground), f"{stem}-foreground{end}"),
+        "background": picture(context.encode(estimated.background), f"{stem}-background{end}"),
+        "foreground_id": planned.foreground_id,
+        "foreground_source": planned.source,
+        "foreground_licence": planned.pair.licence or None,
+        "foreground_method": estimated.method,
+        "k": 0,
+        "width": planned.width,
+        "height": planned.height,
+        "recipe": context.recipe.label,
+        "denoised": False,
+        "noise_sigma": 0.0,
+    }
+
+
+def _tasks(job: PackJob, photographs: Sequence[PlannedForeground]) -> list[PackTask]:
+    per_pixel = 3 * BYTES_PER_PIXEL[job.output.codec] + 0.05
+    ranges = shard_ranges([p.width * p.height * per_pixel for p in photographs], job.output.shard_bytes)
+    settings = (job.out, job.recipe, job.output.codec)
+    return [
+        PackTask(*settings, shard_name("photographs", index, len(ranges)), start, stop)
+        for index, (start, stop) in enumerate(ranges)
+    ]

@@ -1,0 +1,68 @@
+"""Is a data set whole: which shards agree with their marks, which do not, which are not there.
+
+Floor 3: knows the data set's folder; nothing is changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rssn.shards import DatasetFolder, Mark, check_shard
+
+_NAME = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<total>\d{5})")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a check of every mark found."""
+
+    trusted: Sequence[Mark]  # shards with rows that agree with their marks
+    damaged: Sequence[str]  # what is wrong, by name of the file
+    missing: Sequence[str]  # shards that are not made, and files that no mark vouches for
+    rejects: Sequence[Path]  # files of rejects that can be read
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that is not as it should be."""
+        return [*self.damaged, *self.missing]
+
+
+def verify(folder: DatasetFolder) -> Verified:
+    """Check every shard against its mark: size, rows, footer and sha256."""
+    marks = folder.marks()
+    checked = [(mark, check_shard(folder, mark)) for mark in marks]
+    trusted = [mark for mark, problem in checked if problem is None and mark.rows]
+    doubted = {mark.name for mark, problem in checked if problem is not None}
+    damaged = [problem for _, problem in checked if problem is not None]
+    rejects = []
+    for path in sorted((folder.root / "rejects").glob("*.parquet")):
+        if path.stem not in doubted and _is_parquet(path):
+            rejects.append(path)
+        elif path.stem not in doubted:
+            damaged.append(f"rejects/{path.name}: no Parquet file; it is damaged")
+    return Verified(trusted, damaged, _missing(folder, marks), rejects)
+
+
+def _missing(folder: DatasetFolder, marks: Sequence[Mark]) -> list[str]:
+    known = {mark.name for mark in marks}
+    expected: set[str] = set()
+    families = {(found["prefix"], int(found["total"])) for found in map(_NAME.fullmatch, known) if found}
+    for prefix, total in families:
+        expected |= {f"{prefix}-{index:05d}-of-{total:05d}" for index in range(total)}
+    unmarked = {path.stem for path in (folder.root / "data").glob("*.parquet")} - known
+    problems = [f"{name}: not made yet" for name in sorted(expected - known)]
+    return problems + [f"{name}.parquet: has no mark; it does not count" for name in sorted(unmarked)]
+
+
+def _is_parquet(path: Path) -> bool:
+    try:
+        pq.read_metadata(path)
+    except (pa.ArrowInvalid, OSError):
+        return False
+    return True

@@ -1,0 +1,127 @@
+"""A content-addressed store of layers on local disk, so that no picture is estimated or denoised twice.
+
+An entry is named by everything that decides its values. Workers share it: one that computes an entry holds its lock,
+and the others wait for the result instead of computing it too. A damaged entry counts as absent. When the store is
+full, the entries that were used longest ago go first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rssn.images import Image
+
+_DIGEST_BYTES = 16
+
+
+class CachedLayer(NamedTuple):
+    """A picture and how it was made."""
+
+    pixels: Image  # H x W x 3
+    method: str
+
+
+@dataclass(frozen=True)
+class LayerCache:
+    """A folder of layers with a limit on its size.
+
+    Attributes:
+        root: The folder, on a local disk; made when first used.
+        limit: Bytes that the entries may take together; 0 keeps nothing.
+    """
+
+    root: Path
+    limit: int
+
+    def get(self, key: tuple[str, ...], compute: Callable[[], CachedLayer]) -> CachedLayer:
+        """The layer of this name: from the store, or computed once and stored.
+
+        Args:
+            key: Everything that decides the values: content ids, methods, parameters, versions.
+            compute: Makes the layer; its errors pass through and nothing is stored.
+        """
+        if self.limit <= 0:
+            return compute()
+        path = self._path(key)
+        layer = _load(path)
+        if layer is not None:
+            return layer
+        with _locked(path.with_suffix(".lock")):
+            layer = _load(path)  # somebody else may have made it while this process waited
+            if layer is None:
+                layer = compute()
+                _store(path, layer)
+                self._evict()
+        return layer
+
+    def _path(self, key: tuple[str, ...]) -> Path:
+        name = hashlib.sha256("\x1f".join(key).encode()).hexdigest()
+        return self.root / name[:2] / f"{name}.layer"
+
+    def _evict(self) -> None:
+        entries = []
+        for path in self.root.glob("*/*.layer"):
+            try:
+                status = path.stat()
+            except FileNotFoundError:  # another worker evicts too
+                continue
+            entries.append((status.st_mtime_ns, status.st_size, path))
+        excess = sum(size for _, size, _ in entries) - self.limit
+        for _, size, path in sorted(entries):
+            if excess <= 0:
+                return
+            path.unlink(missing_ok=True)
+            excess -= size
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that the system releases when its holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _store(path: Path, layer: CachedLayer) -> None:
+    """Write `<npz><digest>` under a temporary name and rename it; a full disk costs the entry, not the run."""
+    buffer = io.BytesIO()
+    np.savez(buffer, pixels=layer.pixels, method=np.frombuffer(layer.method.encode(), dtype=np.uint8))
+    data = buffer.getbuffer()
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.write(_digest(data))
+        temporary.replace(path)
+    except OSError:
+        return
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _load(path: Path) -> CachedLayer | None:
+    try:
+        data = path.read_bytes()
+        os.utime(path)
+    except OSError:
+        return None
+    body = memoryview(data)[:-_DIGEST_BYTES]
+    if _digest(body) != data[-_DIGEST_BYTES:]:
+        return None
+    with np.load(io.BytesIO(body), allow_pickle=False) as entry:
+        return CachedLayer(np.asarray(entry["pixels"], dtype=np.float32), entry["method"].tobytes().decode())
+
+
+def _digest(data: memoryview) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()

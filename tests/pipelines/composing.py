@@ -1,0 +1,42 @@
+"""What the tests of composition share: a job with small settings, and readers of what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipelines.compose import ComposeJob
+from pipelines.recipes import load_recipe
+from pipelines.work import Budget
+from rssn.cache import LayerCache
+from rssn.recipe import Recipe
+from rssn.rows import iter_rows
+from rssn.shards import DatasetFolder
+
+RECIPE = load_recipe("comp-rssn")
+RECIPE = replace(RECIPE, k=4, denoise=replace(RECIPE.denoise, backend="nlmeans"))
+PLAIN = replace(load_recipe("comp-bg20k"), k=2)
+NO_CACHE = LayerCache(Path("unused"), 0)
+
+
+def job_of(matting: Path, bg20k: Path, out: Path, recipe: Recipe = RECIPE, seed: int = 0, **more: Any) -> ComposeJob:
+    return ComposeJob(matting, bg20k, out, recipe, seed, Budget(), more.pop("cache", NO_CACHE), **more)
+
+
+def rows(out: Path) -> Iterator[dict[str, Any]]:
+    for mark in DatasetFolder(out).marks():
+        yield from iter_rows(DatasetFolder(out).data(mark.name))
+
+
+def rejects(out: Path) -> list[dict[str, Any]]:
+    return [row for path in sorted((out / "rejects").glob("*.parquet")) for row in iter_rows(path)]
+
+
+def digests(out: Path) -> dict[str, str]:
+    return {mark.name: mark.sha256 for mark in DatasetFolder(out).marks()}
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import pipelines.layers as layers_module
+from pipelines.compose import run_compose
+from pipelines.inspection import run_inspect
+from pipelines.runner import LocalRunner
+from rssn.errors import InputError
+from rssn.shards import DatasetFolder
+from tests.pipelines.composing import PLAIN, digests, files, job_of, rejects, rows
+
+
+@pytest.fixture
+def matting(studio: Path, tmp_path: Path) -> Path:
+    shutil.copytree(studio / "matting", tmp_path / "matting")
+    return tmp_path / "matting"
+
+
+def add(matting: Path, studio: Path, name: str = "a-new-one") -> None:
+    for folder, suffix in (("original", "jpg"), ("mask", "png")):
+        shutil.copy(next((studio / "evaluation" / folder).iterdir()), matting / folder / f"{name}.{suffix}")
+
+
+def test_new_foregrounds_ask_for_extend(matting: Path, studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
+    add(matting, studio)
+    expected = (
+        r"1 foregrounds are new since .*out was started, for instance original/a-new-one\.jpg; --extend adds them"
+    )
+    with pytest.raises(InputError, match=expected):
+        run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
+
+
+def test_extend_adds_shards_and_touches_nothing(matting: Path, studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
+    before = digests(tmp_path / "out")
+    add(matting, studio)
+    for written in (2, 0):
+        tally = run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN, extend=True), LocalRunner())
+        assert (tally.written, tally.written + tally.reused) == (written, 8)
+    after = digests(tmp_path / "out")
+    assert before.items() <= after.items()
+    assert after.keys() - before.keys() == {"composites-x1-00000-of-00001"}
+    assert run_inspect(tmp_path / "out").problems == []
+    fresh = tmp_path / "fresh"
+    run_compose(job_of(matting, bg20k, fresh, PLAIN), LocalRunner())
+    assert {r["sample_id"]: r for r in rows(fresh)} == {r["sample_id"]: r for r in rows(tmp_path / "out")}
+
+
+def test_extend_without_anything_new_changes_no_file(matting: Path, bg20k: Path, tmp_path: Path) -> None:
+    run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
+    before = files(tmp_path / "out")
+    run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN, extend=True), LocalRunner())
+    assert files(tmp_path / "out") == before
+
+
+def test_a_foreground_that_is_gone_is_named(matting: Path, bg20k: Path, tmp_path: Path) -> None:
+    run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
+    gone = sorted((matting / "original").iterdir())[1]
+    gone.unlink()
+    with pytest.raises(
+        InputError, match=f"1 foregrounds of .* are gone or were changed, for instance original/{gone.name}"
+    ):
+        run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
+
+
+def test_retry_composes_what_was_refused_and_keeps_the_rest(
+    matting: Path, bg20k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails for one background during the first run and works again during the second."""
+    real = layers_module.load_background
+    job = job_of(matting, bg20k, tmp_path / "out", PLAIN)
+    whole = tmp_path / "whole"
+    run_compose(job_of(matting, bg20k, whole, PLAIN), LocalRunner())
+    broken = next(rows(whole))["background_id"]
+
+    def fail(background):  # type: ignore[no-untyped-def]
+        if background.background_id == broken:
+            raise OSError("the disk does not answer")
+        return real(background)
+
+    monkeypatch.setattr(layers_module, "load_background", fail)
+    first = run_compose(job, LocalRunner())
+    assert first.rejected >= 1
+    assert {row["message"] for row in rejects(tmp_path / "out")} == {"OSError: the disk does not answer"}
+    assert all(row["thumbnail"]["bytes"] for row in rejects(tmp_path / "out"))
+    again = run_compose(job, LocalRunner())
+    assert (again.written, again.rejected) == (0, first.rejected)
+    monkeypatch.setattr(layers_module, "load_background", real)
+    retried = run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN, retry_rejects=True), LocalRunner())
+    assert retried.rejected == 0
+    assert digests(tmp_path / "out") == digests(whole)
+    assert rejects(tmp_path / "out") == []
+
+
+def test_overwrite_says_what_it_removes_and_removes_nothing_else(
+    matting: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    out = tmp_path / "out"
+    run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    (out / "notes.txt").write_text("mine")
+    command = [
+        "compose",
+        "--matting",
+        matting,
+        "--backgrounds",
+        bg20k,
+        "--out",
+        out,
+        "--recipe",
+        "comp-bg20k",
+        "--k",
+        1,
+    ]
+    refused = rssn(*command, "--workers", 0)
+    assert refused.returncode == 1
+    assert "recipe.k was 2, is now 1" in refused.stderr
+    done = rssn(*command, "--workers", 0, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert f"removing {out}: 6 composites in 3 shards" in done.stdout
+    assert "3 composites written" in done.stdout
+    assert (out / "notes.txt").read_text() == "mine"
+    assert sum(mark.rows for mark in DatasetFolder(out).marks()) == 3

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rssn.cache import CachedLayer, LayerCache
+from rssn.errors import Rejected
+
+LAYER = CachedLayer(np.linspace(0, 1, 8 * 6 * 3, dtype=np.float32).reshape(8, 6, 3), "levin-fallback-ml")
+
+
+def never() -> CachedLayer:
+    raise AssertionError("the layer is in the store already")
+
+
+def entries(root: Path) -> list[Path]:
+    return sorted(root.glob("*/*.layer"))
+
+
+def test_a_layer_is_computed_once_and_comes_back_to_the_bit(tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path, 1 << 20)
+    assert cache.get(("a", "1"), lambda: LAYER) is LAYER
+    again = cache.get(("a", "1"), never)
+    assert again.method == LAYER.method
+    assert again.pixels.dtype == np.float32
+    assert np.array_equal(again.pixels, LAYER.pixels)
+
+
+def test_another_key_is_another_layer(tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path, 1 << 20)
+    cache.get(("a", "1"), lambda: LAYER)
+    other = CachedLayer(LAYER.pixels + 1, "levin")
+    assert cache.get(("a", "2"), lambda: other) is other
+    assert cache.get(("a1",), lambda: other) is other
+    assert cache.get(("a", "1"), never).method == LAYER.method
+
+
+def test_no_limit_no_store(tmp_path: Path) -> None:
+    LayerCache(tmp_path / "none", 0).get(("a",), lambda: LAYER)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "empty"])
+def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
+    cache = LayerCache(tmp_path, 1 << 20)
+    cache.get(("a",), lambda: LAYER)
+    (path,) = entries(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes({"truncate": whole[:-5], "flip": whole[:70] + b"\0\1\2" + whole[73:], "empty": b""}[damage])
+    made = []
+    cache.get(("a",), lambda: (made.append(1), LAYER)[1])
+    assert made == [1]
+    assert path.read_bytes() == whole
+
+
+def test_an_error_passes_through_and_leaves_nothing(tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path, 1 << 20)
+
+    def fail() -> CachedLayer:
+        raise Rejected("denoise", "error", "no")
+
+    with pytest.raises(Rejected):
+        cache.get(("a",), fail)
+    assert entries(tmp_path) == []
+    assert cache.get(("a",), lambda: LAYER) is LAYER
+
+
+def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
+    LayerCache(tmp_path, 1 << 20).get(("0",), lambda: LAYER)
+    size = entries(tmp_path)[0].stat().st_size
+    cache = LayerCache(tmp_path, 3 * size)
+    for number, name in enumerate("123", 1):
+        cache.get((name,), lambda: LAYER)
+        for path in entries(tmp_path):
+            status = path.stat()
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - number * 10**9))
+        cache.get(("1",), lambda: LAYER)
+    assert len(entries(tmp_path)) == 3
+    cache.get(("1",), never)
+    made = []
+    cache.get(("0",), lambda: (made.append(1), LAYER)[1])
+    assert made == [1]
+
+
+def test_a_full_disk_costs_the_entry_and_not_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert LayerCache(tmp_path, 1 << 20).get(("a",), lambda: LAYER) is LAYER
+    assert [path for path in tmp_path.rglob("*") if path.suffix in (".layer", ".tmp")] == []
+
+
+WORKER = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from rssn.cache import CachedLayer, LayerCache
+
+root = Path(sys.argv[1])
+def compute():
+    (root / f"computed-{sys.argv[2]}").touch()
+    time.sleep(float(sys.argv[3]))
+    return CachedLayer(np.full((4, 4, 3), 0.5, np.float32), "levin")
+print(LayerCache(root, 1 << 20).get(("shared",), compute).pixels.mean())
+"""
+
+
+def start(root: Path, name: str, seconds: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WORKER, str(root), name, str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_workers_wait_for_one_another_instead_of_computing_twice(tmp_path: Path) -> None:
+    workers = [start(tmp_path, str(number), 1.5) for number in range(3)]
+    assert [worker.communicate()[0].strip() for worker in workers] == ["0.5"] * 3
+    assert len(list(tmp_path.glob("computed-*"))) == 1
+
+
+def test_a_worker_that_dies_releases_its_lock(tmp_path: Path) -> None:
+    dying = start(tmp_path, "dying", 600)
+    while not (tmp_path / "computed-dying").exists():
+        time.sleep(0.02)
+    waiting = start(tmp_path, "waiting", 0)
+    dying.kill()
+    assert waiting.communicate(timeout=60)[0].strip() == "0.5"
+    assert (tmp_path / "computed-waiting").exists()

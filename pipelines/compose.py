@@ -6,8 +6,8 @@ foregrounds. Draws come from content ids, so nothing depends on the order of wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pipelines.card import write_card
 from pipelines.clock import StageClock
 from pipelines.composites import compose_row
 from pipelines.growth import grow
-from pipelines.layers import ForegroundLayers, LayerContext
+from pipelines.layers import ForegroundLayers, LayerContext, worker_memory
 from pipelines.manifest import close_dataset, open_dataset
 from pipelines.plan import (
     Plan,
@@ -49,6 +49,12 @@ class Output:
 
     codec: ImageCodec = "jpeg"
     shard_bytes: int = 256 << 20
+    shard_rows: int = 1_000_000
+
+    def share(self, pixels: int, rows: int) -> float:
+        """What part of a full shard this many composites of this size take."""
+        size = pixels * rows * (3 * BYTES_PER_PIXEL[self.codec] + 0.05)
+        return max(size / self.shard_bytes, rows / self.shard_rows)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ class ComposeTask:
     start: int
     stop: int
     retry: bool  # keep the rows that stand, compose those that were refused
+    memory: int
 
     @property
     def size(self) -> int:
@@ -93,6 +100,7 @@ class Prepared:
     """A planned composition: what will be made, and what was refused already."""
 
     plan: Plan
+    standing: int  # foregrounds that an earlier run into the same folder had planned
     layout: str  # of the matting data set, as detected or asked for
     refused: list[dict[str, Any]]  # foregrounds that cannot be composed
     unusable: list[dict[str, Any]]  # backgrounds that cannot be drawn; nothing is missing without them
@@ -102,6 +110,9 @@ class Prepared:
     def words(self) -> str:
         """What was found, in one line."""
         inputs = f"{len(self.plan.foregrounds)} foregrounds ({self.layout}), {len(self.plan.backgrounds)} backgrounds"
+        new = len(self.plan.foregrounds) - self.standing
+        if self.standing and new:
+            inputs = f"adding {new} foregrounds to {self.standing}: {inputs}"
         return f"{inputs}; refused: {len(self.refused)} foregrounds, {len(self.unusable)} backgrounds"
 
 
@@ -116,7 +127,7 @@ def prepare(job: ComposeJob) -> Prepared:
         require_backend(job.recipe.denoise.backend)
     matting = find_pairs(job.matting, job.layout)
     found, refused = name_foregrounds(matting.pairs)
-    foregrounds, grown = grow(DatasetFolder(job.out), found, extend=job.extend)
+    growth = grow(DatasetFolder(job.out), found, extend=job.extend)
     backgrounds, unusable = find_backgrounds(job.backgrounds)
     if len(backgrounds) < job.recipe.k:
         raise InputError(f"{job.backgrounds}: {len(backgrounds)} backgrounds, but K = {job.recipe.k} needs that many")
@@ -124,12 +135,13 @@ def prepare(job: ComposeJob) -> Prepared:
     facts = {
         "recipe": job.recipe.to_dict(),
         "seed": job.seed,
-        "output": {"codec": job.output.codec, "shard_bytes": job.output.shard_bytes},
-        "foregrounds": grown,
+        "output": asdict(job.output),
+        "foregrounds": growth.facts,
         "backgrounds": {"count": len(backgrounds), "digest": digest(b.background_id for b in backgrounds)},
     }
     unusable_rows = refuse_problems(unusable, "background")
-    return Prepared(make_plan(foregrounds, backgrounds), matting.layout, refused, unusable_rows, facts)
+    plan = make_plan(growth.foregrounds, backgrounds)
+    return Prepared(plan, growth.standing, matting.layout, refused, unusable_rows, facts)
 
 
 def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None] = lambda _: None) -> Tally:
@@ -145,7 +157,7 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
     folder = open_dataset(job.out, "composites", prepared.facts, sources, growing="foregrounds")
     write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, prepared.refused + prepared.unusable)
     warm_up()
-    tasks = plan_tasks(job, prepared.plan.foregrounds)
+    tasks = plan_tasks(job, prepared.plan)
     redo = frozenset(mark.name for mark in folder.marks() if mark.rejected and job.retry_rejects)
     work = Work(folder, tasks, compose_shard, "composites", job.budget, len(prepared.refused), redo)
     tally = run_tasks(work, runner)
@@ -155,19 +167,21 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
     return tally
 
 
-def plan_tasks(job: ComposeJob, foregrounds: Sequence[PlannedForeground]) -> list[ComposeTask]:
+def plan_tasks(job: ComposeJob, plan: Plan) -> list[ComposeTask]:
     """Cut each generation of foregrounds into shards of about the asked size."""
+    foregrounds = plan.foregrounds
+    largest_background = max((b.width * b.height for b in plan.backgrounds), default=0)
     tasks: list[ComposeTask] = []
-    per_pixel = (3 * BYTES_PER_PIXEL[job.output.codec] + 0.05) * job.recipe.k
     for generation in sorted({f.generation for f in foregrounds}):
         members = [number for number, f in enumerate(foregrounds) if f.generation == generation]
-        sizes = [foregrounds[number].width * foregrounds[number].height * per_pixel for number in members]
-        ranges = shard_ranges(sizes, job.output.shard_bytes)
+        frames = [foregrounds[number].width * foregrounds[number].height for number in members]
+        ranges = shard_ranges([job.output.share(pixels, job.recipe.k) for pixels in frames], 1.0)
         prefix = f"composites-x{generation}" if generation else "composites"
         for index, (start, stop) in enumerate(ranges):
             name, span = shard_name(prefix, index, len(ranges)), (members[start], members[stop - 1] + 1)
             settings = (job.out, job.recipe, job.seed, job.output.codec, job.cache)
-            tasks.append(ComposeTask(*settings, name, *span, job.retry_rejects))
+            pixels = max(largest_background, *(f.width * f.height for f in foregrounds[slice(*span)]))
+            tasks.append(ComposeTask(*settings, name, *span, job.retry_rejects, worker_memory(pixels)))
     return tasks
 
 

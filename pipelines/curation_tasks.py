@@ -40,6 +40,11 @@ class ExamineTask:
         """Photographs in the range."""
         return self.stop - self.start
 
+    @property
+    def memory(self) -> int:
+        """Room for the detector and for a photograph of 50 megapixels; larger ones are rare."""
+        return 2 << 30
+
 
 @dataclass(frozen=True)
 class PublishTask:
@@ -52,6 +57,7 @@ class PublishTask:
     candidates: str
     split: str
     size: int  # rows that it will have
+    memory: int = 500 << 20
 
 
 def examine_shard(task: ExamineTask) -> Done:

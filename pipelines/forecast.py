@@ -43,7 +43,7 @@ def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
     prepared = prepare(job)
     plan = prepared.plan
     rows = list(_composites(job, plan))
-    tasks = plan_tasks(job, plan.foregrounds)
+    tasks = plan_tasks(job, plan)
     short = len(plan.foregrounds) * job.recipe.k - len(rows)
     return [
         prepared.words,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from pipelines.manifest import read_manifest
 from pipelines.plan import PlannedForeground, digest, has_plan, load_plan
@@ -15,9 +15,15 @@ Grown: TypeAlias = dict[str, Any]
 """For the manifest: count and digest of all foregrounds, and of each generation."""
 
 
-def grow(
-    folder: DatasetFolder, found: Sequence[PlannedForeground], *, extend: bool
-) -> tuple[list[PlannedForeground], Grown]:
+class Growth(NamedTuple):
+    """The foregrounds of a run."""
+
+    foregrounds: list[PlannedForeground]  # in the order of their shards
+    facts: Grown
+    standing: int  # how many an earlier run had planned
+
+
+def grow(folder: DatasetFolder, found: Sequence[PlannedForeground], *, extend: bool) -> Growth:
     """Put the foregrounds that were found into the order of the run's shards.
 
     The first run is generation 0. Each `--extend` adds the foregrounds that are new as a generation of its own, with
@@ -38,7 +44,7 @@ def grow(
     by_id = {planned.foreground_id: planned for planned in found}
     ordered = [replace(by_id[old.foreground_id], generation=old.generation) for old in before]
     ordered += [replace(planned, generation=generation) for planned in new]
-    return ordered, _facts(ordered)
+    return Growth(ordered, _facts(ordered), len(before))
 
 
 def removal(folder: DatasetFolder) -> str:

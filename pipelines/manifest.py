@@ -35,7 +35,9 @@ def open_dataset(
         InputError: If the folder holds something else; the difference is spelled out.
     """
     folder = DatasetFolder(root)
-    planned = json.loads(json.dumps({"schema_version": SCHEMA_VERSION, "kind": kind} | dict(plan)))
+    planned = json.loads(
+        json.dumps({"schema_version": SCHEMA_VERSION, "rssn": version("rssn"), "kind": kind} | dict(plan))
+    )
     if folder.manifest.is_file():
         before = read_manifest(folder).get("plan", planned)
         _refuse_difference(root, *({k: v for k, v in each.items() if k != growing} for each in (before, planned)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ from pipelines.card import write_card
 from pipelines.clock import StageClock
 from pipelines.compose import Output
 from pipelines.growth import grow
-from pipelines.layers import ForegroundLayers, LayerContext
+from pipelines.layers import ForegroundLayers, LayerContext, worker_memory
 from pipelines.manifest import close_dataset, open_dataset
 from pipelines.plan import PlannedForeground, load_plan, name_foregrounds, refuse_problems, write_plan
 from pipelines.runner import Done, Runner, shard_ranges
 from pipelines.work import Budget, Tally, Work, refusal, run_tasks
 from rssn.cache import LayerCache
-from rssn.codecs import BYTES_PER_PIXEL, ImageCodec, suffix
+from rssn.codecs import ImageCodec, suffix
 from rssn.errors import Rejected
 from rssn.foreground import estimate_layers, warm_up
 from rssn.layouts import find_pairs
@@ -48,6 +48,7 @@ class PackTask:
     name: str
     start: int
     stop: int
+    memory: int
 
     @property
     def size(self) -> int:
@@ -63,12 +64,13 @@ def run_pack(job: PackJob, runner: Runner) -> Tally:
     """
     matting = find_pairs(job.matting, job.layout)
     found, refused = name_foregrounds(matting.pairs)
-    photographs, grown = grow(DatasetFolder(job.out), found, extend=False)
+    growth = grow(DatasetFolder(job.out), found, extend=False)
+    photographs = growth.foregrounds
     refused += refuse_problems(matting.problems, "pair")
     facts = {
         "recipe": job.recipe.to_dict(),
-        "output": {"codec": job.output.codec, "shard_bytes": job.output.shard_bytes},
-        "foregrounds": grown,
+        "output": asdict(job.output),
+        "foregrounds": growth.facts,
     }
     folder = open_dataset(job.out, "composites", facts, {"matting": str(job.matting.resolve())})
     write_plan(folder, photographs, [], refused)
@@ -129,10 +131,15 @@ def _row(context: LayerContext, layers: ForegroundLayers) -> Row:
 
 
 def _tasks(job: PackJob, photographs: Sequence[PlannedForeground]) -> list[PackTask]:
-    per_pixel = 3 * BYTES_PER_PIXEL[job.output.codec] + 0.05
-    ranges = shard_ranges([p.width * p.height * per_pixel for p in photographs], job.output.shard_bytes)
+    ranges = shard_ranges([job.output.share(p.width * p.height, 1) for p in photographs], 1.0)
     settings = (job.out, job.recipe, job.output.codec)
     return [
-        PackTask(*settings, shard_name("photographs", index, len(ranges)), start, stop)
+        PackTask(
+            *settings,
+            shard_name("photographs", index, len(ranges)),
+            start,
+            stop,
+            worker_memory(max(p.width * p.height for p in photographs[start:stop])),
+        )
         for index, (start, stop) in enumerate(ranges)
     ]

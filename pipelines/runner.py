@@ -7,6 +7,7 @@ more often than Ray retries it, becomes an outcome with an error, and the others
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -16,7 +17,27 @@ import cv2
 from rssn.errors import InputError, RssnError
 from rssn.shards import Mark
 
-T = TypeVar("T")
+
+class ShardTask(Protocol):
+    """What every task tells of itself."""
+
+    @property
+    def name(self) -> str:
+        """The shard that the task writes."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many items the task handles: rows written plus rows refused."""
+        ...
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a worker needs for it, for the scheduler."""
+        ...
+
+
+T = TypeVar("T", bound=ShardTask)
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 _RETRIES = 3
@@ -39,6 +60,7 @@ class Outcome(Generic[T]):
     task: T
     done: Done | None
     error: str = ""
+    peak_bytes: int = 0  # of the worker, since it started
 
 
 class Runner(Protocol):
@@ -94,11 +116,13 @@ class RayRunner:
     ) -> Iterator[Outcome[T]]:
         """Keep two tasks per worker in flight until all are done."""
         remote = self._ray.remote(num_cpus=1, max_retries=_RETRIES)(_attempt)
+        most = int(self._ray.cluster_resources().get("memory", 0))
         waiting = iter(tasks)
         flying: dict[Any, T] = {}
         while True:
             while len(flying) < 2 * self._workers and (task := next(waiting, None)) is not None:
-                flying[remote.remote(function, task)] = task
+                asked = remote.options(memory=min(task.memory, most))  # more than there is would wait for ever
+                flying[asked.remote(function, task)] = task
             if not flying:
                 return
             done, _ = self._ray.wait(list(flying), num_returns=1, timeout=_TICK_SECONDS)
@@ -148,7 +172,7 @@ def shard_ranges(sizes: Sequence[float], limit: float) -> list[tuple[int, int]]:
 def _attempt(function: Callable[[T], Done], task: T) -> Outcome[T]:
     cv2.setNumThreads(1)
     try:
-        return Outcome(task, function(task))
+        return Outcome(task, function(task), peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     except RssnError as error:
         return Outcome(task, None, str(error))
     except Exception as error:  # a bug or the machine: the other tasks go on, and the command fails at the end

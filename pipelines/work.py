@@ -6,31 +6,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic
 
 from tqdm import tqdm
 
-from pipelines.runner import Done, Outcome, Runner
+from pipelines.runner import Done, Outcome, Runner, ShardTask, T
 from rssn.errors import InputError, Rejected
 from rssn.schema import picture
 from rssn.shards import DatasetFolder, Mark, read_mark, trusted_mark
-
-
-class ShardTask(Protocol):
-    """What every task tells of itself."""
-
-    @property
-    def name(self) -> str:
-        """The shard that the task writes."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """How many items the task handles: rows written plus rows refused."""
-        ...
-
-
-T = TypeVar("T", bound=ShardTask)
 
 
 @dataclass(frozen=True)
@@ -64,15 +47,18 @@ class Tally:
 
     written: int = 0
     reused: int = 0
+    bytes: int = 0  # of the data files, written and reused
     rejected: int = 0
     failed: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)  # by stage, summed over workers
     statistics: Counter[str] = field(default_factory=Counter)  # whole numbers from the marks
+    peak_bytes: int = 0  # the most that one worker took
 
     def add(self, mark: Mark, *, reused: bool) -> None:
         """Count a shard."""
         self.rejected += mark.rejected
+        self.bytes += mark.bytes
         self.statistics.update(mark.statistics)
         if reused:
             self.reused += mark.rows
@@ -105,8 +91,8 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
     with _Progress(work.folder, planned, work.unit) as progress:
         todo = [task for task in work.tasks if task.name in work.redo or not _reuse(work.folder, task, tally, progress)]
         for outcome in runner.run(work.function, todo, progress.update):
-            progress.finish(outcome.task.size)
             _count(outcome, tally)
+            progress.finish(outcome.task.size, tally)
             if work.budget.spent(tally.rejected, planned):
                 words = f"{tally.rejected} refused of {planned} {work.unit}"
                 raise InputError(f"stopped: {words}, more than --max-errors allows")
@@ -129,9 +115,10 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def finish(self, items: int) -> None:
+    def finish(self, items: int, tally: Tally) -> None:
         """Count a task that is done."""
         self._finished += items
+        self._bar.set_postfix(MB=round(tally.bytes / 1e6), rejected=tally.rejected, refresh=False)
         self.update()
 
     def update(self) -> None:
@@ -160,7 +147,7 @@ def _reuse(folder: DatasetFolder, task: ShardTask, tally: Tally, progress: _Prog
             tally.damaged.append(task.name)
         return False
     tally.add(mark, reused=True)
-    progress.finish(task.size)
+    progress.finish(task.size, tally)
     return True
 
 
@@ -170,3 +157,4 @@ def _count(outcome: Outcome[T], tally: Tally) -> None:
     else:
         tally.add(outcome.done.mark, reused=False)
         tally.seconds.update(outcome.done.seconds)
+        tally.peak_bytes = max(tally.peak_bytes, outcome.peak_bytes)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pipelines.commands import options
-from pipelines.compose import ComposeJob, Output, run_compose
+from pipelines.compose import ComposeJob, run_compose
 from pipelines.forecast import forecast
 from pipelines.growth import removal
 from pipelines.manifest import remove_dataset
@@ -39,6 +39,7 @@ _MATTING = "A matting data set: original/ and mask/, fg/ and alpha/, RGBA cut-ou
 @click.option("--seed", type=int, default=0, help="Another seed gives other draws.")
 @options.codec
 @options.shard_size
+@options.shard_rows
 @options.cache_dir
 @options.cache_size
 @options.max_errors
@@ -61,7 +62,7 @@ def compose(matting: Path, backgrounds: Path, out: Path, workers: int, **setting
         settings["seed"],
         parse_budget(settings["max_errors"]),
         options.layer_cache(settings["cache_dir"], settings["cache_size"]),
-        Output(settings["image_codec"], options.parse_bytes("--shard-size", settings["shard_size"])),
+        options.output(settings),
         layout=settings["matting_format"],
         extend=settings["extend"],
         retry_rejects=settings["retry_rejects"],
@@ -86,13 +87,13 @@ def compose(matting: Path, backgrounds: Path, out: Path, workers: int, **setting
 @options.matting_format
 @options.codec
 @options.shard_size
+@options.shard_rows
 @options.max_errors
 @options.workers
 def pack(matting: Path, out: Path, workers: int, **settings: Any) -> None:
     """Pack real photographs with their closed-form F and B, in the same columns as composites (the ORI-Track)."""
-    output = Output(settings["image_codec"], options.parse_bytes("--shard-size", settings["shard_size"]))
     budget = parse_budget(settings["max_errors"])
-    job = PackJob(matting, out, load_recipe("ori"), budget, output, settings["matting_format"])
+    job = PackJob(matting, out, load_recipe("ori"), budget, options.output(settings), settings["matting_format"])
     tally = options.with_runner(workers, lambda runner: run_pack(job, runner))
     options.finish(tally, out, "photographs", complete=not tally.rejected)
 

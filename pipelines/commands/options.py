@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
+from pipelines.compose import Output
 from pipelines.runner import Runner, make_runner
 from pipelines.work import Tally
 from rssn.cache import LayerCache
@@ -38,6 +39,7 @@ codec = click.option(
     help="JPEG of quality 95, 4:4:4, or a lossless one. Alpha is always PNG.",
 )
 shard_size = click.option("--shard-size", metavar="BYTES", default="256M", help="About how large a shard may become.")
+shard_rows = click.option("--shard-rows", type=click.IntRange(min=1), help="At most so many rows.  [default: no limit]")
 cache_dir = click.option(
     "--cache-dir",
     type=FOLDER,
@@ -57,6 +59,12 @@ def parse_bytes(option: str, text: str) -> int:
     if not found:
         raise InputError(f"{option} is {text!r}; give a size such as 256M or 20G")
     return int(float(found[1]) * _UNITS[found[2]])
+
+
+def output(settings: Mapping[str, Any]) -> Output:
+    """How the options of a command want shards to be written."""
+    size = parse_bytes("--shard-size", settings["shard_size"])
+    return Output(settings["image_codec"], size, settings["shard_rows"] or Output.shard_rows)
 
 
 def layer_cache(folder: Path, size: str) -> LayerCache:
@@ -80,7 +88,7 @@ def finish(tally: Tally, out: Path, unit: str, *, complete: bool) -> None:
     total = sum(tally.seconds.values())
     if total:
         shares = ", ".join(f"{stage} {seconds / total:.0%}" for stage, seconds in tally.seconds.most_common())
-        click.echo(f"time in workers: {total:.0f} s ({shares})")
+        click.echo(f"time in workers: {total:.0f} s ({shares}); the largest took {tally.peak_bytes / 1e9:.1f} GB")
     click.echo(f"{tally.written} {unit} written, {tally.reused} reused, {tally.rejected} rejected: {out}")
     for failure in tally.failed:
         click.echo(f"failed: {failure}", err=True)

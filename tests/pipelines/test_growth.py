@@ -3,13 +3,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import pipelines.layers as layers_module
-from pipelines.compose import run_compose
+from pipelines.compose import Output, plan_tasks, prepare, run_compose
 from pipelines.inspection import run_inspect
+from pipelines.plan import make_plan
 from pipelines.runner import LocalRunner
 from rssn.errors import InputError
 from rssn.shards import DatasetFolder
@@ -127,3 +129,25 @@ def test_overwrite_says_what_it_removes_and_removes_nothing_else(
     assert "3 composites written" in done.stdout
     assert (out / "notes.txt").read_text() == "mine"
     assert sum(mark.rows for mark in DatasetFolder(out).marks()) == 3
+
+
+def test_extend_says_what_it_adds(
+    matting: Path, studio: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    command = ["compose", "--matting", matting, "--backgrounds", bg20k, "--out", tmp_path / "out", "--workers", 0]
+    command += ["--recipe", PLAIN.name, "--cache-dir", tmp_path / "cache"]
+    assert rssn(*command).returncode == 0
+    add(matting, studio)
+    done = rssn(*command, "--extend")
+    assert done.stdout.startswith("adding 1 foregrounds to 3: 4 foregrounds (am2k)")
+    assert "5 composites written, 15 reused, 0 rejected" in done.stdout
+
+
+def test_shards_are_cut_by_rows_too(matting: Path, bg20k: Path, tmp_path: Path) -> None:
+    many = [replace(f, generation=0) for f in prepare(job_of(matting, bg20k, tmp_path, PLAIN)).plan.foregrounds] * 20
+    plan = make_plan(many, [])
+    for rows_each, most in ((8, 4), (2, 1), (1, 1)):
+        job = job_of(matting, bg20k, tmp_path, PLAIN, output=Output(shard_rows=rows_each))
+        assert {task.stop - task.start for task in plan_tasks(job, plan)} == {most}
+    small = job_of(matting, bg20k, tmp_path, PLAIN, output=Output(shard_bytes=1))
+    assert len(plan_tasks(small, plan)) == 60

@@ -24,6 +24,12 @@ def idle() -> None:
 class Task:
     number: int
     folder: Path
+    size: int = 1
+    memory: int = 1 << 60  # more than any machine has: the runner asks for what there is
+
+    @property
+    def name(self) -> str:
+        return f"shard-{self.number}"
 
 
 def mark_of(task: Task) -> Done:

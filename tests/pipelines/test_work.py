@@ -22,6 +22,7 @@ class Task:
     size: int = 4
     refused: int = 0
     broken: bool = False
+    memory: int = 0
 
 
 def write(task: Task) -> Done:

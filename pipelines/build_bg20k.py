@@ -74,7 +74,8 @@ def run_curation(job: CurationJob, runner: Runner) -> Curated:
     if not photos:
         raise InputError(f"{job.photos}: no pictures found in it")
     detector = load_detector(job.detector).name if job.detector else None
-    folder = open_dataset(job.out, "backgrounds", _facts(job, photos, detector), {"photos": str(job.photos.resolve())})
+    folder = DatasetFolder(job.out)
+    open_dataset(folder, "backgrounds", _facts(job, photos, detector), {"photos": str(job.photos.resolve())})
     rows = [{"source": photo.relative_to(job.photos).as_posix(), "path": str(photo.resolve())} for photo in photos]
     write_parquet(photos_plan(job.out), PLANNED_PHOTOS, rows)
     examined = run_tasks(_examine_work(job, len(photos)), runner)

@@ -22,6 +22,10 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except RssnError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
         except KeyboardInterrupt:
             click.echo("\nstopped; the same command goes on where it was", err=True)
             sys.exit(130)

@@ -6,20 +6,22 @@ foregrounds. Draws come from content ids, so nothing depends on the order of wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from pipelines.card import write_card
 from pipelines.clock import StageClock
 from pipelines.composites import compose_row
-from pipelines.growth import grow
+from pipelines.growth import Growth, described, grow
 from pipelines.layers import ForegroundLayers, LayerContext, worker_memory
-from pipelines.manifest import close_dataset, open_dataset
+from pipelines.manifest import check_dataset, close_dataset, open_dataset, remove_dataset, stored_plan
 from pipelines.plan import (
     Plan,
-    PlannedForeground,
     digest,
     load_plan,
     make_plan,
@@ -29,7 +31,7 @@ from pipelines.plan import (
 )
 from pipelines.runner import Done, Runner, shard_ranges
 from pipelines.work import Budget, Tally, Work, refusal, run_tasks
-from rssn.backgrounds import find_backgrounds
+from rssn.backgrounds import Background, find_backgrounds
 from rssn.cache import LayerCache
 from rssn.codecs import BYTES_PER_PIXEL, ImageCodec
 from rssn.denoise import require_backend
@@ -40,7 +42,7 @@ from rssn.layouts import find_pairs
 from rssn.recipe import Recipe
 from rssn.rows import iter_rows
 from rssn.schema import COMPOSITES
-from rssn.shards import DatasetFolder, Row, shard_name, write_shard
+from rssn.shards import DatasetFolder, Row, shard_name, trusted_mark, write_shard
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class ComposeJob:
     output: Output = field(default_factory=Output)
     layout: str | None = None  # of the matting data set; None detects it
     extend: bool = False
+    overwrite: bool = False
     retry_rejects: bool = False
 
 
@@ -127,7 +130,8 @@ def prepare(job: ComposeJob) -> Prepared:
         require_backend(job.recipe.denoise.backend)
     matting = find_pairs(job.matting, job.layout)
     found, refused = name_foregrounds(matting.pairs)
-    growth = grow(DatasetFolder(job.out), found, extend=job.extend)
+    folder = DatasetFolder(job.out)
+    growth = Growth(list(found), described(found), 0) if job.overwrite else grow(folder, found, extend=job.extend)
     backgrounds, unusable = find_backgrounds(job.backgrounds)
     if len(backgrounds) < job.recipe.k:
         raise InputError(f"{job.backgrounds}: {len(backgrounds)} backgrounds, but K = {job.recipe.k} needs that many")
@@ -137,8 +141,10 @@ def prepare(job: ComposeJob) -> Prepared:
         "seed": job.seed,
         "output": asdict(job.output),
         "foregrounds": growth.facts,
-        "backgrounds": {"count": len(backgrounds), "digest": digest(b.background_id for b in backgrounds)},
+        "backgrounds": {"count": len(backgrounds), "digest": _digest(backgrounds)},
     }
+    if not job.overwrite:
+        check_dataset(folder, "composites", facts, growing="foregrounds")
     unusable_rows = refuse_problems(unusable, "background")
     plan = make_plan(growth.foregrounds, backgrounds)
     return Prepared(plan, growth.standing, matting.layout, refused, unusable_rows, facts)
@@ -154,7 +160,10 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
     prepared = prepare(job)
     on_plan(prepared)
     sources = {"matting": str(job.matting.resolve()), "backgrounds": str(job.backgrounds.resolve())}
-    folder = open_dataset(job.out, "composites", prepared.facts, sources, growing="foregrounds")
+    folder = DatasetFolder(job.out)
+    if job.overwrite and stored_plan(folder):
+        remove_dataset(folder)
+    open_dataset(folder, "composites", prepared.facts, sources, growing="foregrounds")
     write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, prepared.refused + prepared.unusable)
     warm_up()
     tasks = plan_tasks(job, prepared.plan)
@@ -162,8 +171,9 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
     work = Work(folder, tasks, compose_shard, "composites", job.budget, len(prepared.refused), redo)
     tally = run_tasks(work, runner)
     totals = {"rows": tally.written + tally.reused, "rejected": tally.rejected, **tally.statistics}
-    close_dataset(folder, totals)
-    write_card(folder)
+    if not tally.failed:
+        close_dataset(folder, totals)
+        write_card(folder)
     return tally
 
 
@@ -193,6 +203,10 @@ def compose_shard(task: ComposeTask) -> Done:
     return Done(mark, dict(shard.context.clock.seconds))
 
 
+def _digest(backgrounds: Sequence[Background]) -> str:
+    return digest(f"{b.background_id} {b.source} {b.licence}" for b in backgrounds)
+
+
 class _Shard:
     """The rows of one shard, in order, and what was refused among them."""
 
@@ -209,21 +223,21 @@ class _Shard:
         kept = next(self._kept, None)
         for planned in self._plan.foregrounds[self._task.start : self._task.stop]:
             layers = ForegroundLayers(planned, self.context)
+            eligible = self._plan.eligible(planned, self._task.recipe.max_upscale)
+            self.statistics["ineligible_pairs"] += len(self._plan.backgrounds) - len(eligible)
             for k in range(self._task.recipe.k):
                 if kept is not None and kept["sample_id"] == f"{planned.foreground_id}/{k}":
                     yield kept
                     kept = next(self._kept, None)
                     continue
                 try:
-                    yield self._compose(layers, k)
+                    yield self._compose(layers, k, eligible)
                 except Exception as error:  # nothing vanishes: whatever happens to a sample is a row of its rejects
                     row = refusal(error, f"{planned.foreground_id}/{k}", planned.source, layers.thumbnail)
                     self.rejects.append(row)
-            self._count_ineligible(planned)
 
-    def _compose(self, layers: ForegroundLayers, k: int) -> Row:
+    def _compose(self, layers: ForegroundLayers, k: int, eligible: npt.NDArray[np.int64]) -> Row:
         planned, recipe = layers.planned, self._task.recipe
-        eligible = self._plan.eligible(planned, recipe.max_upscale)
         if len(eligible) < recipe.k:
             found, frame = f"{len(eligible)} of {len(self._plan.backgrounds)}", f"{planned.width} x {planned.height} px"
             words = f"{found} backgrounds cover {frame} enlarged at most {recipe.max_upscale:g} times; K = {recipe.k}"
@@ -233,9 +247,9 @@ class _Shard:
         drawn = draw(recipe, self._task.seed, planned.foreground_id, k)
         return compose_row(self.context, layers, self._plan.backgrounds[chosen], k, drawn)
 
-    def _count_ineligible(self, planned: PlannedForeground) -> None:
-        eligible = self._plan.eligible(planned, self._task.recipe.max_upscale)
-        self.statistics["ineligible_pairs"] += len(self._plan.backgrounds) - len(eligible)
-
     def _kept_rows(self) -> Iterator[Row]:
-        return iter_rows(DatasetFolder(self._task.root).data(self._task.name)) if self._task.retry else iter(())
+        """Rows that stand and need not be composed again; none unless the shard agrees with its mark."""
+        folder = DatasetFolder(self._task.root)
+        if not self._task.retry or trusted_mark(folder, self._task.name) is None:
+            return iter(())
+        return iter_rows(folder.data(self._task.name))

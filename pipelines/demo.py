@@ -43,11 +43,12 @@ def steps(out: Path, workers: int) -> list[Step]:
     processes = ("--workers", str(workers))
     curate = ("build-bg20k", f"{studio}/photos", "--min-side", str(MIN_SIDE), "--out", bg20k)
     compose = ("compose", "--matting", f"{studio}/matting", "--backgrounds", bg20k, "--k", "5", "--out", shards)
+    cache = ("--cache-dir", str(out / "cache"))
     train = ("run", "--data", shards, "--backbone", "tiny", "--rosta", "TT", "--max-steps", str(STEPS))
     settings = ("--batch-size", "4", "--learning-rate", "2e-3", "--workers", "0", "--out", run)
     return [
         Step("Curate backgrounds", "pipelines.cli", (*curate, *processes)),
-        Step("Compose by the RSSN route", "pipelines.cli", (*compose, *processes)),
+        Step("Compose by the RSSN route", "pipelines.cli", (*compose, *cache, *processes)),
         Step("Inspect the shards", "pipelines.cli", ("inspect", shards)),
         Step("Train GFM, a few steps of a tiny one", "train.cli", (*train, *settings)),
         Step(

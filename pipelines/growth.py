@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
-from pipelines.manifest import read_manifest
+from pipelines.manifest import read_manifest, stored_plan
 from pipelines.plan import PlannedForeground, digest, has_plan, load_plan
 from rssn.errors import InputError
 from rssn.shards import DatasetFolder
@@ -32,7 +32,7 @@ def grow(folder: DatasetFolder, found: Sequence[PlannedForeground], *, extend: b
     Raises:
         InputError: If foregrounds of the earlier run are gone, or there are new ones and `extend` was not asked for.
     """
-    before = load_plan(folder.root).foregrounds if folder.manifest.is_file() and has_plan(folder.root) else []
+    before = load_plan(folder.root).foregrounds if stored_plan(folder) and has_plan(folder.root) else []
     if before:
         _refuse_lost(folder, before, found)
     known = {planned.foreground_id: planned.generation for planned in before}
@@ -42,14 +42,26 @@ def grow(folder: DatasetFolder, found: Sequence[PlannedForeground], *, extend: b
         raise InputError(f"{words}; --extend adds them, or choose another --out")
     generation = max(known.values(), default=-1) + 1
     by_id = {planned.foreground_id: planned for planned in found}
-    ordered = [replace(by_id[old.foreground_id], generation=old.generation) for old in before]
+    ordered = [_moved(old, by_id[old.foreground_id]) for old in before]
     ordered += [replace(planned, generation=generation) for planned in new]
-    return Growth(ordered, _facts(ordered), len(before))
+    return Growth(ordered, described(ordered), len(before))
+
+
+def _moved(old: PlannedForeground, found: PlannedForeground) -> PlannedForeground:
+    """A standing foreground at the place where its files lie now; what its rows say of it stays."""
+    kept = {key: getattr(old.pair, key) for key in ("name", "source", "licence")}
+    return replace(old, pair=replace(found.pair, **kept))
 
 
 def removal(folder: DatasetFolder) -> str:
-    """What `--overwrite` would remove, in words."""
+    """What `--overwrite` would remove, in words.
+
+    Raises:
+        InputError: If the folder holds anything but composites.
+    """
     manifest = read_manifest(folder)
+    if manifest["plan"]["kind"] != "composites":
+        raise InputError(f"{folder.root} holds {manifest['plan']['kind']}, not composites; choose another --out")
     marks = folder.marks()
     rows, size = sum(mark.rows for mark in marks), sum(mark.bytes for mark in marks) / 1e6
     return f"{folder.root}: {rows} {manifest['plan']['kind']} in {len(marks)} shards, {size:.1f} MB"
@@ -67,10 +79,12 @@ def _refuse_lost(
         raise InputError(f"{words}; bring them back, or choose another --out")
 
 
-def _facts(foregrounds: Sequence[PlannedForeground]) -> Grown:
-    def described(ids: list[str]) -> dict[str, Any]:
+def described(foregrounds: Sequence[PlannedForeground]) -> Grown:
+    """Count and digest of the foregrounds and of each generation."""
+
+    def counted(ids: list[str]) -> dict[str, Any]:
         return {"count": len(ids), "digest": digest(ids)}
 
     numbers = sorted({planned.generation for planned in foregrounds})
     members = [[p.foreground_id for p in foregrounds if p.generation == number] for number in numbers]
-    return described([p.foreground_id for p in foregrounds]) | {"generations": [described(ids) for ids in members]}
+    return counted([p.foreground_id for p in foregrounds]) | {"generations": [counted(ids) for ids in members]}

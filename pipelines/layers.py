@@ -5,9 +5,11 @@ Finished layers live in the cache, named by content, so another shard, another s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from typing import TypeVar
 
 from pipelines.clock import StageClock
 from pipelines.plan import PlannedForeground
@@ -37,6 +39,9 @@ def worker_memory(pixels: int) -> int:
     return _BASE_BYTES + _BYTES_PER_PIXEL * pixels
 
 
+R = TypeVar("R")
+
+
 @dataclass(frozen=True)
 class LayerContext:
     """What it takes to make layers: the recipe, the codec, the cache and the clock of a task."""
@@ -46,13 +51,14 @@ class LayerContext:
     cache: LayerCache
     clock: StageClock
 
-    def denoise(self, layer: CachedLayer, key: tuple[str, ...]) -> CachedLayer:
-        """A layer without its noise; `key` names the layer."""
+    def denoise(self, read: Callable[[], CachedLayer], key: tuple[str, ...]) -> CachedLayer:
+        """A layer without its noise; `key` names it, and it is read only if the cache does not hold the result."""
         step = self.recipe.denoise
         package = {"bm3d": "bm4d", "nlmeans": "opencv-python"}[step.backend]
         name = ("denoised", step.backend, version(package), repr(float(step.sigma)), *key)
 
         def compute() -> CachedLayer:
+            layer = read()
             with self.clock.stage("denoise"):
                 return CachedLayer(denoise(layer.pixels, step.sigma / 255.0, step.backend), layer.method)
 
@@ -66,10 +72,12 @@ class LayerContext:
 
     def background(self, background: Background, *, denoised: bool) -> Image:
         """B as the draw wants it, at its own size: denoised before it is resized, while its noise is still its own."""
-        with self.clock.stage("read"):
-            layer = CachedLayer(load_background(background), "")
-        key = ("background", background.background_id)
-        return self.denoise(layer, key).pixels if denoised else layer.pixels
+
+        def read() -> CachedLayer:
+            with self.clock.stage("read"):
+                return CachedLayer(load_background(background), "")
+
+        return self.denoise(read, ("background", background.background_id)).pixels if denoised else read().pixels
 
 
 class ForegroundLayers:
@@ -81,18 +89,12 @@ class ForegroundLayers:
     def __init__(self, planned: PlannedForeground, context: LayerContext) -> None:
         self.planned = planned
         self._context = context
-        self._failure: Exception | None = None
+        self._failures: dict[str, Exception] = {}  # what failed: the pair, F, or F without its noise
 
     @property
     def sample(self) -> MattingSample:
         """The decoded pair."""
-        if self._failure is not None:
-            raise self._failure
-        try:
-            return self._sample
-        except Exception as error:
-            self._failure = error
-            raise
+        return self._remembered("pair", lambda: self._sample)
 
     @property
     def alpha(self) -> Alpha:
@@ -120,12 +122,16 @@ class ForegroundLayers:
 
     def layer(self, *, denoised: bool) -> Image:
         """F as the draw wants it, H x W x 3."""
-        if self._failure is not None:
-            raise self._failure
+        noisy = self._remembered("F", lambda: self._noisy)
+        return self._remembered("denoised F", lambda: self._denoised).pixels if denoised else noisy.pixels
+
+    def _remembered(self, what: str, make: Callable[[], R]) -> R:
+        if what in self._failures:
+            raise self._failures[what]
         try:
-            return (self._denoised if denoised else self._noisy).pixels
+            return make()
         except Exception as error:
-            self._failure = error
+            self._failures[what] = error
             raise
 
     def encoded(self, *, denoised: bool) -> bytes:
@@ -158,7 +164,7 @@ class ForegroundLayers:
 
     @cached_property
     def _denoised(self) -> CachedLayer:
-        return self._context.denoise(self._noisy, self._key)
+        return self._context.denoise(lambda: self._noisy, self._key)
 
     @cached_property
     def _noisy_bytes(self) -> bytes:

@@ -16,47 +16,58 @@ from rssn.errors import InputError
 from rssn.schema import SCHEMA_VERSION
 from rssn.shards import DatasetFolder, write_json
 
-_LIBRARIES = ("rssn", "numpy", "opencv-python", "pillow", "pyarrow", "pymatting", "bm3d", "imagehash", "ray")
+_LIBRARIES = ("rssn", "numpy", "opencv-python", "pillow", "pyarrow", "pymatting", "bm3d", "bm4d", "imagehash", "ray")
+_DECIDING = ("rssn", "numpy", "opencv-python", "pillow", "pyarrow", "pymatting", "bm4d", "imagehash")
+"""Whose versions may change a byte of a shard."""
+
+_REMOVED = "removed"
 
 
-def open_dataset(
-    root: Path, kind: str, plan: Mapping[str, Any], sources: Mapping[str, str], growing: str = ""
-) -> DatasetFolder:
-    """Start a data set, or go on with the one in the folder if it was planned alike.
+def check_dataset(folder: DatasetFolder, kind: str, plan: Mapping[str, Any], growing: str = "") -> None:
+    """Whether a folder can take a data set, or goes on with the same one; nothing is written.
 
     Args:
-        root: The output folder.
+        folder: The output folder.
         kind: `composites` or `backgrounds`.
-        plan: Everything that decides the rows: settings, seed, digests of the inputs. Compared key by key.
-        sources: Where the inputs lie; may differ between two runs of one plan.
+        plan: Everything that decides the rows: settings, seed, digests of the inputs. Compared key by key, together
+            with the versions of the libraries that make the bytes.
         growing: The one key of the plan that may differ from the last run's.
 
     Raises:
         InputError: If the folder holds something else; the difference is spelled out.
     """
-    folder = DatasetFolder(root)
-    planned = json.loads(
-        json.dumps({"schema_version": SCHEMA_VERSION, "rssn": version("rssn"), "kind": kind} | dict(plan))
-    )
-    if folder.manifest.is_file():
-        before = read_manifest(folder).get("plan", planned)
-        _refuse_difference(root, *({k: v for k, v in each.items() if k != growing} for each in (before, planned)))
-    elif root.is_dir() and any(root.iterdir()):
-        raise InputError(f"{root}: not empty and no data set of ours; choose another --out")
+    before = stored_plan(folder)
+    if before is not None:
+        planned = _planned(kind, plan)
+        _refuse_difference(folder, *({k: v for k, v in each.items() if k != growing} for each in (before, planned)))
+    elif not folder.manifest.is_file() and folder.root.exists() and not _is_free(folder.root):
+        raise InputError(f"{folder.root}: not empty and no data set of ours; choose another --out")
+
+
+def open_dataset(
+    folder: DatasetFolder, kind: str, plan: Mapping[str, Any], sources: Mapping[str, str], growing: str = ""
+) -> None:
+    """Start a data set, or go on with the one in the folder if it was planned alike; see `check_dataset`.
+
+    Args:
+        folder: The output folder.
+        kind: `composites` or `backgrounds`.
+        plan: Everything that decides the rows.
+        sources: Where the inputs lie; may differ between two runs of one plan.
+        growing: The one key of the plan that may differ from the last run's.
+    """
+    check_dataset(folder, kind, plan, growing)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    manifest = {"plan": planned, "sources": dict(sources), "command": command, "versions": _versions()}
-    write_json(folder.manifest, manifest)
-    return folder
+    facts = {"plan": _planned(kind, plan), "sources": dict(sources), "command": command, "versions": _versions()}
+    write_json(folder.manifest, facts)
 
 
 def remove_dataset(folder: DatasetFolder) -> None:
     """Remove everything that a data set is made of, and nothing else that lies in its folder.
 
-    Raises:
-        InputError: If there is no data set of ours.
+    The manifest says so first: a removal that is interrupted leaves a folder that is ours and holds no data set.
     """
-    read_manifest(folder)
-    write_json(folder.manifest, {})  # first: without a plan the folder is ours and holds no data set
+    write_json(folder.manifest, {_REMOVED: True})
     for name in ("data", "marks", "rejects", "plan", "progress", "report", "candidates"):
         shutil.rmtree(folder.root / name, ignore_errors=True)
     for name in ("README.md", "verdicts.parquet"):
@@ -72,23 +83,61 @@ def read_manifest(folder: DatasetFolder) -> dict[str, Any]:
     """The manifest of a data set.
 
     Raises:
-        InputError: If there is none, or it is not JSON.
+        InputError: If there is none, or it is none of ours.
     """
-    try:
-        manifest: dict[str, Any] = json.loads(folder.manifest.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{folder.root}: no data set here (manifest.json: {error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"{folder.manifest}: not JSON: {error}") from error
+    if not folder.manifest.is_file():
+        raise InputError(f"{folder.root}: no data set here (it has no manifest.json)")
+    manifest = _read_json(folder)
+    if manifest.get(_REMOVED):
+        raise InputError(f"{folder.root}: its data set was removed by --overwrite; run that command again")
+    if not isinstance(manifest.get("plan"), dict) or "kind" not in manifest["plan"]:
+        raise InputError(f"{folder.manifest}: not a manifest of ours")
     return manifest
 
 
-def _refuse_difference(root: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def stored_plan(folder: DatasetFolder) -> dict[str, Any] | None:
+    """The plan of the data set in a folder; None where there is no data set, or none any more.
+
+    Raises:
+        InputError: If the manifest is none of ours.
+    """
+    if not folder.manifest.is_file() or _read_json(folder).get(_REMOVED):
+        return None
+    plan: dict[str, Any] = read_manifest(folder)["plan"]
+    return plan
+
+
+def _read_json(folder: DatasetFolder) -> dict[str, Any]:
+    try:
+        values = json.loads(folder.manifest.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{folder.manifest}: not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{folder.manifest}: not a manifest of ours")
+    return values
+
+
+def _planned(kind: str, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan as JSON holds it, with what decides bytes besides."""
+    made_by = {name: number for name, number in _versions().items() if name in _DECIDING}
+    facts = {"schema_version": SCHEMA_VERSION, "kind": kind, "made_by": made_by} | dict(plan)
+    values: dict[str, Any] = json.loads(json.dumps(facts))
+    return values
+
+
+def _is_free(root: Path) -> bool:
+    """An empty folder, or one in which a run was killed while it wrote its first manifest."""
+    return root.is_dir() and all(path.match(".manifest.json.*.tmp") for path in root.iterdir())
+
+
+def _refuse_difference(folder: DatasetFolder, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     old, new = _flat(before), _flat(now)
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if changed:
         words = "; ".join(f"{key} was {old.get(key, 'absent')}, is now {new.get(key, 'absent')}" for key in changed)
-        raise InputError(f"{root} holds another data set: {words}. Choose another --out, or the settings of that run")
+        raise InputError(
+            f"{folder.root} holds another data set: {words}. Choose another --out, or the settings of that run"
+        )
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

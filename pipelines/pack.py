@@ -72,13 +72,15 @@ def run_pack(job: PackJob, runner: Runner) -> Tally:
         "output": asdict(job.output),
         "foregrounds": growth.facts,
     }
-    folder = open_dataset(job.out, "composites", facts, {"matting": str(job.matting.resolve())})
+    folder = DatasetFolder(job.out)
+    open_dataset(folder, "composites", facts, {"matting": str(job.matting.resolve())})
     write_plan(folder, photographs, [], refused)
     warm_up()
     work = Work(folder, _tasks(job, photographs), pack_shard, "photographs", job.budget, len(refused))
     tally = run_tasks(work, runner)
-    close_dataset(folder, {"rows": tally.written + tally.reused, "rejected": tally.rejected})
-    write_card(folder)
+    if not tally.failed:
+        close_dataset(folder, {"rows": tally.written + tally.reused, "rejected": tally.rejected})
+        write_card(folder)
     return tally
 
 

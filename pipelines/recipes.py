@@ -23,7 +23,10 @@ def load_recipe(name: str) -> Recipe:
     path = Path(name)
     if not path.is_file():
         raise InputError(f"{name}: no such recipe file; recipes that ship: {', '.join(shipped())}")
-    return parse_recipe(path.read_text(encoding="utf-8"), str(path))
+    try:
+        return parse_recipe(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text, so no YAML") from error
 
 
 def shipped() -> list[str]:

@@ -47,6 +47,8 @@ def run_replay(root: Path, sample_id: str, out: Path | None) -> Replay:
     """
     folder = DatasetFolder(root)
     manifest = read_manifest(folder)
+    if manifest["plan"]["kind"] != "composites":
+        raise InputError(f"{root}: holds {manifest['plan']['kind']}; only composites can be replayed")
     row = _find_row(folder, sample_id)
     if row["draw_seed"] is None:
         raise InputError(f"{sample_id}: a packed photograph, not a composite; nothing was drawn for it")

@@ -103,6 +103,7 @@ class RayRunner:
         self._ray = ray
         self._workers = workers
         ray.init(
+            address="local",
             num_cpus=workers,
             object_store_memory=_OBJECT_STORE_BYTES,
             include_dashboard=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -33,12 +34,11 @@ def parse_budget(text: str | None) -> Budget:
     """`--max-errors`: a count (`20`) or a share (`1%`); nothing means no limit."""
     if text is None:
         return Budget()
-    try:
-        if text.endswith("%"):
-            return Budget(share=float(text[:-1]) / 100.0)
-        return Budget(count=int(text))
-    except ValueError as error:
-        raise InputError(f"--max-errors is {text!r}; give a count such as 20 or a share such as 1%") from error
+    count = re.fullmatch(r"\d+", text)
+    share = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
+    if not count and not share:
+        raise InputError(f"--max-errors is {text!r}; give a count such as 20 or a share such as 1%")
+    return Budget(count=int(text)) if count else Budget(share=float(text[:-1]) / 100.0)
 
 
 @dataclass
@@ -90,14 +90,19 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
     planned = sum(task.size for task in work.tasks)
     with _Progress(work.folder, planned, work.unit) as progress:
         todo = [task for task in work.tasks if task.name in work.redo or not _reuse(work.folder, task, tally, progress)]
+        _check_budget(work, tally, planned)
         for outcome in runner.run(work.function, todo, progress.update):
             _count(outcome, tally)
             progress.finish(outcome.task.size, tally)
-            if work.budget.spent(tally.rejected, planned):
-                words = f"{tally.rejected} refused of {planned} {work.unit}"
-                raise InputError(f"stopped: {words}, more than --max-errors allows")
+            _check_budget(work, tally, planned)
     work.folder.sweep()  # a worker that was killed and replaced leaves its half-written file
     return tally
+
+
+def _check_budget(work: Work[T], tally: Tally, planned: int) -> None:
+    if work.budget.spent(tally.rejected, planned):
+        words = f"{tally.rejected} refused of {planned} {work.unit}, more than --max-errors allows"
+        raise InputError(f"stopped: {words}; {tally.written} written, {tally.reused} reused")
 
 
 class _Progress:

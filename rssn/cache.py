@@ -11,8 +11,9 @@ import fcntl
 import hashlib
 import io
 import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ import numpy as np
 from rssn.images import Image
 
 _DIGEST_BYTES = 16
+_STALE_SECONDS = 24 * 3600
 
 
 class CachedLayer(NamedTuple):
@@ -76,12 +78,20 @@ class LayerCache:
             except FileNotFoundError:  # another worker evicts too
                 continue
             entries.append((status.st_mtime_ns, status.st_size, path))
+        self._remove_stale()
         excess = sum(size for _, size, _ in entries) - self.limit
         for _, size, path in sorted(entries):
             if excess <= 0:
                 return
             path.unlink(missing_ok=True)
             excess -= size
+
+    def _remove_stale(self) -> None:
+        """Half-written entries of workers that died; an entry takes seconds to write, so a day is long enough."""
+        for path in self.root.glob("*/*.tmp"):
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                    path.unlink()
 
 
 @contextmanager

@@ -188,14 +188,11 @@ def read_mark(path: Path) -> Mark | None:
 
 def check_shard(folder: DatasetFolder, mark: Mark) -> str | None:
     """What is wrong with a marked shard, in words, or None: size, rows, footer and the digests of both files agree."""
-    rejects = folder.rejects(mark.name)
-    if mark.rejected and not (rejects.is_file() and sha256(rejects) == mark.rejects_sha256):
+    rejects, path = folder.rejects(mark.name), folder.data(mark.name)
+    if rejects.is_file() != bool(mark.rejected) or (mark.rejected and sha256(rejects) != mark.rejects_sha256):
         return f"rejects/{rejects.name}: missing, or altered after it was marked"
-    if not mark.rows:
-        return None
-    path = folder.data(mark.name)
     if not path.is_file():
-        return f"{path.name}: the file is missing"
+        return f"{path.name}: the file is missing" if mark.rows else None
     if path.stat().st_size != mark.bytes:
         return f"{path.name}: {path.stat().st_size} bytes, its mark says {mark.bytes}"
     if sha256(path) != mark.sha256:

@@ -13,7 +13,7 @@ from pipelines.commands import options
 from pipelines.compose import ComposeJob, run_compose
 from pipelines.forecast import forecast
 from pipelines.growth import removal
-from pipelines.manifest import remove_dataset
+from pipelines.manifest import stored_plan
 from pipelines.pack import PackJob, run_pack
 from pipelines.recipes import DEFAULT, load_recipe, shipped
 from pipelines.replay import run_replay
@@ -65,16 +65,15 @@ def compose(matting: Path, backgrounds: Path, out: Path, workers: int, **setting
         options.output(settings),
         layout=settings["matting_format"],
         extend=settings["extend"],
+        overwrite=settings["overwrite"],
         retry_rejects=settings["retry_rejects"],
     )
-    if settings["overwrite"] and DatasetFolder(out).manifest.is_file():
+    if job.overwrite and stored_plan(DatasetFolder(out)):
         click.echo(f"{'would remove' if settings['dry_run'] else 'removing'} {removal(DatasetFolder(out))}")
     if settings["dry_run"]:
         for line in forecast(job):
             click.echo(line)
         return
-    if settings["overwrite"] and DatasetFolder(out).manifest.is_file():
-        remove_dataset(DatasetFolder(out))
     tally = options.with_runner(
         workers, lambda runner: run_compose(job, runner, lambda prepared: click.echo(prepared.words))
     )

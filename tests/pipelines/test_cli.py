@@ -40,6 +40,14 @@ def test_help_explains_every_option(command: str) -> None:
             ["compose", "--matting", ".", "--backgrounds", ".", "--out", "out", "--workers", "-1"],
             "Error: --workers is -1",
         ),
+        (
+            ["compose", "--matting", ".", "--backgrounds", ".", "--out", "out", "--cache-size", "much"],
+            "Error: --cache-size is 'much'; give a size such as 256M or 20G",
+        ),
+        (
+            ["compose", "--matting", ".", "--backgrounds", ".", "--out", "out", "--cache-dir", "/proc/nowhere"],
+            "Error: --cache-dir /proc/nowhere:",
+        ),
     ],
 )
 def test_bad_input_is_one_line(

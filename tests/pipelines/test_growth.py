@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pipelines.compose import Output, plan_tasks, prepare, run_compose
 from pipelines.inspection import run_inspect
 from pipelines.plan import make_plan
 from pipelines.runner import LocalRunner
+from rssn.backgrounds import find_backgrounds
 from rssn.errors import InputError
 from rssn.shards import DatasetFolder
 from tests.pipelines.composing import PLAIN, digests, files, job_of, rejects, rows
@@ -101,6 +103,63 @@ def test_retry_composes_what_was_refused_and_keeps_the_rest(
     assert rejects(tmp_path / "out") == []
 
 
+def test_retry_does_not_take_a_damaged_shard_for_good(matting: Path, bg20k: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    before = digests(out)
+    path = DatasetFolder(out).data("composites-00000-of-00003")
+    whole = path.read_bytes()
+    for damaged in (whole[:5000] + bytes([whole[5000] ^ 255]) + whole[5001:], whole[:-9]):
+        path.write_bytes(damaged)
+        tally = run_compose(job_of(matting, bg20k, out, PLAIN, retry_rejects=True), LocalRunner())
+        assert tally.damaged == [path.stem]
+        assert path.read_bytes() == whole
+    assert digests(out) == before
+
+
+def test_a_retry_killed_between_its_writes_is_made_again(matting: Path, bg20k: Path, tmp_path: Path) -> None:
+    """The data file of the retry stands, its mark does not yet: the old mark says that there are no rows."""
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    for folder in (out, whole):
+        run_compose(job_of(matting, bg20k, folder, PLAIN), LocalRunner())
+    name = "composites-00000-of-00003"
+    mark = json.loads(DatasetFolder(out).mark(name).read_text())
+    DatasetFolder(out).mark(name).write_text(json.dumps(mark | {"rows": 0, "bytes": 0, "sha256": ""}))
+    tally = run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    assert (tally.written, tally.reused) == (2, 4)
+    assert digests(out) == digests(whole)
+
+
+def test_what_stands_keeps_its_name_when_a_copy_comes_first(
+    matting: Path, studio: Path, bg20k: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    before = digests(out)
+    for folder in ("original", "mask"):
+        first = sorted((matting / folder).iterdir())[0]
+        shutil.copy(first, first.with_stem("a-copy"))
+    DatasetFolder(out).data("composites-00000-of-00003").unlink()
+    run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    assert digests(out) == before
+
+
+def test_overwrite_removes_nothing_before_the_inputs_are_known(
+    matting: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    out = tmp_path / "out"
+    run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    before = files(out)
+    command = ["compose", "--backgrounds", bg20k, "--recipe", PLAIN.name, "--workers", 0, "--overwrite"]
+    wrong = rssn(*command, "--matting", tmp_path / "nowhere", "--out", out)
+    assert wrong.returncode == 1
+    assert files(out) == before
+    target = rssn(*command, "--matting", matting, "--out", bg20k)
+    assert target.returncode == 1
+    assert "holds backgrounds, not composites" in target.stderr
+    assert find_backgrounds(bg20k)[0]
+
+
 def test_overwrite_says_what_it_removes_and_removes_nothing_else(
     matting: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -144,10 +203,12 @@ def test_extend_says_what_it_adds(
 
 
 def test_shards_are_cut_by_rows_too(matting: Path, bg20k: Path, tmp_path: Path) -> None:
-    many = [replace(f, generation=0) for f in prepare(job_of(matting, bg20k, tmp_path, PLAIN)).plan.foregrounds] * 20
+    many = [
+        replace(f, generation=0) for f in prepare(job_of(matting, bg20k, tmp_path / "out", PLAIN)).plan.foregrounds
+    ] * 20
     plan = make_plan(many, [])
     for rows_each, most in ((8, 4), (2, 1), (1, 1)):
-        job = job_of(matting, bg20k, tmp_path, PLAIN, output=Output(shard_rows=rows_each))
+        job = job_of(matting, bg20k, tmp_path / "out", PLAIN, output=Output(shard_rows=rows_each))
         assert {task.stop - task.start for task in plan_tasks(job, plan)} == {most}
-    small = job_of(matting, bg20k, tmp_path, PLAIN, output=Output(shard_bytes=1))
+    small = job_of(matting, bg20k, tmp_path / "out", PLAIN, output=Output(shard_bytes=1))
     assert len(plan_tasks(small, plan)) == 60

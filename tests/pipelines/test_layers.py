@@ -75,6 +75,20 @@ def test_a_failure_is_remembered(planned: PlannedForeground, context: LayerConte
     assert second.value is first.value
 
 
+def test_a_failed_denoiser_does_not_refuse_what_needs_none(
+    planned: PlannedForeground, context: LayerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(layers_module, "denoise", fail)
+    layers = ForegroundLayers(planned, context)
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            layers.layer(denoised=True)
+        assert layers.layer(denoised=False).shape == (*layers.alpha.shape, 3)
+
+
 def test_backgrounds_are_denoised_at_their_own_size(bg20k: Path, context: LayerContext) -> None:
     background = find_backgrounds(bg20k)[0][0]
     raw = load_background(background)

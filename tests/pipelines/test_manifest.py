@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from pipelines.manifest import close_dataset, open_dataset, read_manifest
+from pipelines.manifest import close_dataset, open_dataset, read_manifest, remove_dataset, stored_plan
 from rssn.errors import InputError
+from rssn.shards import DatasetFolder
 
 PLAN = {"seed": 0, "recipe": {"name": "a", "denoise": {"sigma": 10.0}}}
 
 
 def test_the_same_plan_goes_on_and_sources_may_move(tmp_path: Path) -> None:
-    open_dataset(tmp_path / "out", "composites", PLAN, {"matting": "/here"})
-    folder = open_dataset(tmp_path / "out", "composites", PLAN, {"matting": "/there"})
+    folder = DatasetFolder(tmp_path / "out")
+    open_dataset(folder, "composites", PLAN, {"matting": "/here"})
+    open_dataset(folder, "composites", PLAN, {"matting": "/there"})
     close_dataset(folder, {"rows": 3})
     manifest = read_manifest(folder)
     assert manifest["sources"] == {"matting": "/there"}
@@ -22,21 +25,59 @@ def test_the_same_plan_goes_on_and_sources_may_move(tmp_path: Path) -> None:
 
 
 def test_another_plan_is_refused_with_the_difference(tmp_path: Path) -> None:
-    open_dataset(tmp_path / "out", "composites", PLAN, {})
+    folder = DatasetFolder(tmp_path / "out")
+    open_dataset(folder, "composites", PLAN, {})
     other = {"seed": 1, "recipe": {"name": "a", "denoise": {"sigma": 5.0}}}
     expected = r"recipe\.denoise\.sigma was 10\.0, is now 5\.0; seed was 0, is now 1"
     with pytest.raises(InputError, match=expected):
-        open_dataset(tmp_path / "out", "composites", other, {})
+        open_dataset(folder, "composites", other, {})
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(InputError, match="not empty and no data set of ours"):
-        open_dataset(tmp_path, "composites", PLAN, {})
+        open_dataset(DatasetFolder(tmp_path), "composites", PLAN, {})
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(InputError, match=r"manifest\.json: not JSON"):
-        open_dataset(tmp_path, "composites", PLAN, {})
+        open_dataset(DatasetFolder(tmp_path), "composites", PLAN, {})
+
+
+def test_another_version_of_what_makes_the_bytes_is_refused(tmp_path: Path) -> None:
+    folder = DatasetFolder(tmp_path / "out")
+    open_dataset(folder, "composites", PLAN, {})
+    manifest = json.loads(folder.manifest.read_text())
+    manifest["plan"]["made_by"]["numpy"] = "0.0.1"
+    folder.manifest.write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"made_by\.numpy was 0\.0\.1, is now"):
+        open_dataset(folder, "composites", PLAN, {})
+    assert json.loads(folder.manifest.read_text()) == manifest
+
+
+def test_a_run_killed_while_it_wrote_its_first_manifest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / ".manifest.json.123.tmp").write_text("{")
+    open_dataset(DatasetFolder(tmp_path), "composites", PLAN, {})
+    assert stored_plan(DatasetFolder(tmp_path))["seed"] == 0  # type: ignore[index]
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '{"foo": 1}', '{"plan": 3}', '{"plan": {}}'])
+def test_somebody_elses_manifest_is_left_alone(tmp_path: Path, content: str) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+    for attempt in (read_manifest, stored_plan, lambda folder: open_dataset(folder, "composites", PLAN, {})):
+        with pytest.raises(InputError, match="not a manifest of ours"):
+            attempt(DatasetFolder(tmp_path))
+    assert (tmp_path / "manifest.json").read_text() == content
+
+
+def test_a_removal_that_was_interrupted_can_be_gone_on_with(tmp_path: Path) -> None:
+    folder = DatasetFolder(tmp_path)
+    open_dataset(folder, "composites", PLAN, {})
+    remove_dataset(folder)
+    assert stored_plan(folder) is None
+    with pytest.raises(InputError, match="was removed by --overwrite"):
+        read_manifest(folder)
+    open_dataset(folder, "composites", {"seed": 5}, {})
+    assert read_manifest(folder)["plan"]["seed"] == 5

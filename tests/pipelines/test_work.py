@@ -103,9 +103,18 @@ def test_budgets(text: str | None, rejected: int, spent: bool) -> None:
     assert parse_budget(text).spent(rejected, 100) is spent
 
 
-def test_a_budget_that_is_no_number_is_refused() -> None:
-    with pytest.raises(InputError, match=r"--max-errors is 'few'; give a count such as 20 or a share such as 1%"):
-        parse_budget("few")
+@pytest.mark.parametrize("text", ["few", "-5", "nan%", "inf%", "-1%", "1.5", "%", ""])
+def test_a_budget_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=rf"--max-errors is '{text}'; give a count such as 20 or a share such as 1%"):
+        parse_budget(text)
+
+
+def test_a_budget_that_is_spent_before_the_work_stops_at_once(tmp_path: Path) -> None:
+    given = Recorder()
+    job = Work(DatasetFolder(tmp_path), tasks(tmp_path, 2), write, "photos", Budget(count=2), 3)
+    with pytest.raises(InputError, match="3 refused of 8 photos, more than --max-errors allows; 0 written, 0 reused"):
+        run_tasks(job, given)
+    assert given.given == []
 
 
 def test_an_error_that_nobody_foresaw_becomes_a_row() -> None:

@@ -33,8 +33,8 @@ _BYTES_PER_PIXEL = 1024
 def worker_memory(pixels: int) -> int:
     """Bytes that a worker needs while it estimates or denoises a picture of this many pixels.
 
-    0.7 GB and 1 GB for each megapixel: Levin's solver and BM3D take about the same. A worker that composed 1.75 MP
-    photographs with both peaked at 2.5 GB.
+    0.7 GB and 1 GB for each megapixel, a reservation for Levin's solver and BM3D; the last lines of a run say what its
+    largest worker took.
     """
     return _BASE_BYTES + _BYTES_PER_PIXEL * pixels
 

@@ -27,7 +27,7 @@ from rssn.rows import iter_rows
 from rssn.schema import PLANNED_BACKGROUNDS, PLANNED_FOREGROUNDS, REJECTS
 from rssn.shards import DatasetFolder, write_parquet
 
-_OWN = ("foreground_id", "source", "width", "height", "generation")
+_OWN = ("foreground_id", "width", "height", "generation")
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,14 @@ class PlannedForeground:
 
     foreground_id: str
     pair: Pair
-    source: str  # the colour file, below the data set's root
     width: int  # px, from the header
     height: int
     generation: int = 0  # which --extend added it
+
+    @property
+    def source(self) -> str:
+        """The colour file, below the data set's root or as a table names it."""
+        return self.pair.source
 
     def load(self) -> MattingSample:
         """Decode the pair.
@@ -73,15 +77,14 @@ def name_foregrounds(pairs: Iterable[Pair]) -> tuple[list[PlannedForeground], li
     planned: dict[str, PlannedForeground] = {}
     refused: list[dict[str, Any]] = []
     for pair in pairs:
-        source = pair.source
         try:
             name, (width, height) = pair_id(pair), picture_size(read_bytes(pair.picture))
             if name in planned:
                 raise Rejected("read", "duplicate", f"the same picture and alpha as {planned[name].source}")
         except Rejected as error:
-            refused.append(refusal(error, source, source))
+            refused.append(refusal(error, pair.source, pair.source))
             continue
-        planned[name] = PlannedForeground(name, pair, source, width, height)
+        planned[name] = PlannedForeground(name, pair, width, height)
     return list(planned.values()), refused
 
 

@@ -129,7 +129,10 @@ def prepare(job: ComposeJob) -> Prepared:
     if job.recipe.denoise.probability > 0:
         require_backend(job.recipe.denoise.backend)
     matting = find_pairs(job.matting, job.layout)
-    found, refused = name_foregrounds(matting.pairs)
+    found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
+    if not found:
+        first = f"{refused[0]['source']}: {refused[0]['message']}"
+        raise InputError(f"{job.matting}: none of its {len(refused)} pairs can be composed; the first: {first}")
     folder = DatasetFolder(job.out)
     growth = Growth(list(found), described(found), 0) if job.overwrite else grow(folder, found, extend=job.extend)
     backgrounds, unusable = find_backgrounds(job.backgrounds)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.compose import ComposeJob, plan_tasks, prepare
-from pipelines.plan import Plan, PlannedForeground
+from pipelines.plan import Plan, PlannedForeground, foreground_method
 from rssn.backgrounds import Background
 from rssn.codecs import BYTES_PER_PIXEL
 from rssn.draw import Draw, choose_backgrounds, draw
@@ -88,7 +88,7 @@ def _cpu_seconds(job: ComposeJob, rows: Sequence[Planned]) -> float:
     noisy = {row.foreground.foreground_id for row in rows if row.drawn.denoise}
     backgrounds = {row.background.background_id: row.background for row in rows if row.drawn.denoise}
     estimated = sum(
-        cost["given" if f.pair.foreground else job.recipe.foreground] * f.width * f.height for f in frames.values()
+        cost[foreground_method(f.pair, job.recipe.foreground)] * f.width * f.height for f in frames.values()
     )
     denoised = sum(frames[key].width * frames[key].height for key in noisy)
     denoised += sum(b.width * b.height for b in backgrounds.values())

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pipelines.clock import StageClock
-from pipelines.plan import PlannedForeground
+from pipelines.plan import PlannedForeground, foreground_method
 from rssn.backgrounds import Background, load_background
 from rssn.cache import CachedLayer, LayerCache
 from rssn.codecs import ImageCodec, encode_picture
@@ -21,7 +21,7 @@ from rssn.errors import Rejected
 from rssn.foreground import estimate_layers
 from rssn.images import Alpha, Image, decode_pixels, encode_jpeg, encode_png, fit_inside, read_bytes, to_uint8
 from rssn.matting import MattingSample
-from rssn.recipe import Recipe
+from rssn.recipe import ForegroundChoice, Recipe
 
 THUMBNAIL_SIDE = 256
 """Longer side of a thumbnail in `rejects/`, px."""
@@ -103,7 +103,7 @@ class ForegroundLayers:
 
     @property
     def method(self) -> str:
-        """How F was made: the recipe's method, a fallback, or `given`."""
+        """How F was made: the recipe's method, a fallback, or `given` (the data set ships it)."""
         return self._noisy.method
 
     @cached_property
@@ -144,19 +144,22 @@ class ForegroundLayers:
             return self.planned.load()
 
     @property
+    def _method(self) -> ForegroundChoice:
+        return foreground_method(self.planned.pair, self._context.recipe.foreground)
+
+    @property
     def _key(self) -> tuple[str, ...]:
-        method = "given" if self.planned.pair.foreground is not None else self._context.recipe.foreground
-        return ("foreground", self.planned.foreground_id, method, version("pymatting"))
+        return ("foreground", self.planned.foreground_id, self._method, version("pymatting"))
 
     @cached_property
     def _noisy(self) -> CachedLayer:
-        sample = self.sample
-        if sample.foreground is not None:
-            return CachedLayer(sample.foreground, "given")
+        method, sample = self._method, self.sample
+        if method == "given":
+            return CachedLayer(cast(Image, sample.foreground), method)  # there is one: `foreground_method` looked
 
         def compute() -> CachedLayer:
             with self._context.clock.stage("foreground"):
-                layers = estimate_layers(sample.picture, sample.alpha, self._context.recipe.foreground)
+                layers = estimate_layers(sample.picture, sample.alpha, method)
             return CachedLayer(layers.foreground, layers.method)
 
         with self._context.clock.stage("cache"):

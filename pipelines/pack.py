@@ -13,7 +13,14 @@ from pipelines.compose import Output
 from pipelines.growth import grow
 from pipelines.layers import ForegroundLayers, LayerContext, worker_memory
 from pipelines.manifest import close_dataset, open_dataset
-from pipelines.plan import PlannedForeground, load_plan, name_foregrounds, refuse_problems, write_plan
+from pipelines.plan import (
+    PlannedForeground,
+    foreground_method,
+    load_plan,
+    name_foregrounds,
+    refuse_problems,
+    write_plan,
+)
 from pipelines.runner import Done, Runner, shard_ranges
 from pipelines.work import Budget, Tally, Work, refusal, run_tasks
 from rssn.cache import LayerCache
@@ -63,7 +70,7 @@ def run_pack(job: PackJob, runner: Runner) -> Tally:
         InputError: If the data set or the output folder cannot be used, or the error budget is spent.
     """
     matting = find_pairs(job.matting, job.layout)
-    found, refused = name_foregrounds(matting.pairs)
+    found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
     growth = grow(DatasetFolder(job.out), found, extend=False)
     photographs = growth.foregrounds
     refused += refuse_problems(matting.problems, "pair")
@@ -107,11 +114,12 @@ def _rows(
 
 def _row(context: LayerContext, layers: ForegroundLayers) -> Row:
     planned = layers.planned
-    if planned.pair.image is None:
+    method = foreground_method(planned.pair, context.recipe.foreground)
+    if method == "given":
         raise Rejected("read", "no_photograph", "the data set ships the foreground only; compose it instead")
     sample = layers.sample
     with context.clock.stage("foreground"):
-        estimated = estimate_layers(sample.picture, sample.alpha, context.recipe.foreground)
+        estimated = estimate_layers(sample.picture, sample.alpha, method)
     stem, end = planned.foreground_id, suffix(context.codec)
     return {
         "sample_id": f"{planned.foreground_id}/0",

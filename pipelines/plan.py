@@ -22,6 +22,7 @@ from rssn.draw import background_key
 from rssn.errors import Rejected
 from rssn.images import picture_size, read_bytes
 from rssn.matting import MattingSample, Pair, Problem, load_pair, pair_id
+from rssn.recipe import ForegroundChoice
 from rssn.route import upscaling
 from rssn.rows import iter_rows
 from rssn.schema import PLANNED_BACKGROUNDS, PLANNED_FOREGROUNDS, REJECTS
@@ -72,12 +73,27 @@ class Plan:
         return np.flatnonzero(factors <= max_upscale)
 
 
-def name_foregrounds(pairs: Iterable[Pair]) -> tuple[list[PlannedForeground], list[dict[str, Any]]]:
-    """Name each pair by its content; equal pairs count once, the others become rejects."""
+def foreground_method(pair: Pair, wanted: ForegroundChoice) -> ForegroundChoice:
+    """How F of a pair comes about (Pipeline 1, lines 2 to 9): estimated wherever there is a photograph, else given.
+
+    Raises:
+        Rejected: If F is to be taken from the data set, and the data set ships none for this pair.
+    """
+    if wanted == "given" and pair.foreground is None:
+        words = "the data set ships no F for this photograph; --foreground levin computes it, or add its F"
+        raise Rejected("foreground", "not_given", words)
+    return wanted if pair.image is not None else "given"
+
+
+def name_foregrounds(
+    pairs: Iterable[Pair], wanted: ForegroundChoice
+) -> tuple[list[PlannedForeground], list[dict[str, Any]]]:
+    """Name each pair by its content; equal pairs count once, those and pairs without F become rejects."""
     planned: dict[str, PlannedForeground] = {}
     refused: list[dict[str, Any]] = []
     for pair in pairs:
         try:
+            foreground_method(pair, wanted)
             name, (width, height) = pair_id(pair), picture_size(read_bytes(pair.picture))
             if name in planned:
                 raise Rejected("read", "duplicate", f"the same picture and alpha as {planned[name].source}")

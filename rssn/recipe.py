@@ -21,6 +21,11 @@ from rssn.foreground import ForegroundMethod
 Fit: TypeAlias = Literal["cover", "stretch"]
 """How a background meets the foreground's frame: aspect kept and cropped, or squeezed."""
 
+ForegroundChoice: TypeAlias = ForegroundMethod | Literal["given"]
+"""How F comes about: estimated from the photograph, or `given`: taken from the data set."""
+
+FOREGROUND_CHOICES: tuple[str, ...] = (*get_args(ForegroundMethod), "given")
+
 
 @dataclass(frozen=True)
 class DenoiseStep:
@@ -70,7 +75,7 @@ class Recipe:
 
     name: str
     k: int = 5
-    foreground: ForegroundMethod = "levin"
+    foreground: ForegroundChoice = "levin"  # where a data set ships F alone, F is taken whatever stands here
     fit: Fit = "cover"
     max_upscale: float = 1.5  # a background that would have to be enlarged more is not eligible for a foreground
     denoise: DenoiseStep = field(default_factory=DenoiseStep)
@@ -82,7 +87,7 @@ class Recipe:
             raise InputError("the key 'name' is missing; give the recipe a name in letters")
         if not _is_whole(self.k) or self.k < 1:
             raise InputError(f"k is {self.k!r}; expected a whole number of 1 or more")
-        _one_of("foreground", self.foreground, get_args(ForegroundMethod))
+        _one_of("foreground", self.foreground, FOREGROUND_CHOICES)
         _one_of("fit", self.fit, get_args(Fit))
         _at_least("max_upscale", self.max_upscale, 1)
 

@@ -120,9 +120,9 @@ REJECTS = _schema(
 PLANNED_FOREGROUNDS = _schema(
     ("foreground_id", pa.string()),
     ("name", pa.string()),
-    ("image", pa.string()),  # paths; null where the data set ships F
+    ("image", pa.string()),  # paths; null where the data set ships F alone
     ("alpha", pa.string()),
-    ("foreground", pa.string()),  # null where F is estimated
+    ("foreground", pa.string()),  # null where the data set ships no F
     ("source", pa.string()),  # the colour file, below the data set's root
     ("licence", pa.string()),
     ("width", pa.int32()),

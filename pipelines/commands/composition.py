@@ -18,7 +18,7 @@ from pipelines.pack import PackJob, run_pack
 from pipelines.recipes import DEFAULT, load_recipe, shipped
 from pipelines.replay import run_replay
 from pipelines.work import parse_budget
-from rssn.recipe import Recipe
+from rssn.recipe import FOREGROUND_CHOICES, Recipe
 from rssn.shards import DatasetFolder
 
 _MATTING = "A matting data set: original/ and mask/, fg/ and alpha/, RGBA cut-outs, or a table; see the README."
@@ -33,6 +33,11 @@ _MATTING = "A matting data set: original/ and mask/, fg/ and alpha/, RGBA cut-ou
 @options.matting_format
 @click.option("--k", type=int, help="Composites for each foreground.  [default: the recipe's, 5]")
 @click.option("--recipe", default=DEFAULT, help=f"A YAML file, or one of: {', '.join(shipped())}.")
+@click.option(
+    "--foreground",
+    type=click.Choice(FOREGROUND_CHOICES),
+    help="Overrides how F comes about: computed from the photograph, or given by the data set.",
+)
 @click.option("--denoiser", type=click.Choice(["bm3d", "nlmeans"]), help="Overrides the recipe's denoise.backend.")
 @click.option("--fit", type=click.Choice(["cover", "stretch"]), help="Overrides how a background meets the frame.")
 @click.option("--max-upscale", type=float, help="Overrides how much a background may be enlarged.  [default: 1.5]")
@@ -118,7 +123,7 @@ def replay(shards: Path, sample_id: str, out: Path | None) -> None:
 
 def _overridden(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
     """The recipe with what the command line says instead."""
-    given = {key: settings[key] for key in ("k", "fit", "max_upscale") if settings[key] is not None}
+    given = {key: settings[key] for key in ("k", "foreground", "fit", "max_upscale") if settings[key] is not None}
     if settings["denoiser"]:
         given["denoise"] = replace(recipe.denoise, backend=settings["denoiser"])
     return replace(recipe, **given)

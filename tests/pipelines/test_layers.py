@@ -29,7 +29,7 @@ def context(tmp_path: Path) -> LayerContext:
 
 @pytest.fixture
 def planned(studio: Path) -> PlannedForeground:
-    return name_foregrounds(find_pairs(studio / "matting").pairs)[0][0]
+    return name_foregrounds(find_pairs(studio / "matting").pairs, "levin")[0][0]
 
 
 def test_layers_are_what_the_kernels_give(planned: PlannedForeground, context: LayerContext) -> None:

@@ -49,7 +49,7 @@ def test_a_recipe_survives_the_way_through_yaml() -> None:
         ("{name: a, k: 2.5}", "k is 2.5; expected a whole number"),
         ("{name: a, k: true}", "k is True; expected a whole number"),
         ("{name: a, k: five}", "k is 'five'; expected a whole number"),
-        ("{name: a, foreground: closed}", "foreground is 'closed'; expected one of levin, multilevel"),
+        ("{name: a, foreground: closed}", "foreground is 'closed'; expected one of levin, multilevel, multiply, given"),
         ("{name: a, foreground: [levin]}", "foreground is .*expected one of"),
         ("{name: a, fit: crop}", "fit is 'crop'; expected one of cover, stretch"),
         ("{name: a, denoise: true}", "'denoise' is True; expected a mapping such as"),

@@ -23,9 +23,8 @@ class _Group(click.Group):
         except RssnError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:
-            if error.filename is None:
-                raise
-            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+            where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
         except KeyboardInterrupt:
             click.echo("\nstopped; the same command goes on where it was", err=True)
             sys.exit(130)

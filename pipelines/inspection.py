@@ -85,7 +85,8 @@ def run_inspect(root: Path, samples: int = 48) -> Inspection:
     counts = count_columns(folder, verified.trusted, columns)
     found = _Found(folder, manifest, verified, counts, count_rejects(verified.rejects))
     fits = _fits(found)
-    problems = verified.problems + [_misfit(fit) for fit in fits if fit.misfit]
+    unfinished = [] if "totals" in manifest else ["manifest.json: no totals: the run is not finished; run it again"]
+    problems = verified.problems + unfinished + [_misfit(fit) for fit in fits if fit.misfit]
     facts = _facts(found, fits)
     sections = [Section("What it holds", facts=facts), _verification(problems), *_fit_sections(fits)]
     pictured, sheets = _pictures(found, samples)

@@ -60,6 +60,7 @@ class Outcome(Generic[T]):
     task: T
     done: Done | None
     error: str = ""
+    reason: str = "error"  # the error's stable name, for its row in `rejects/`
     peak_bytes: int = 0  # of the worker, since it started
 
 
@@ -139,7 +140,8 @@ class RayRunner:
         try:
             outcome: Outcome[T] = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            return Outcome(task, None, f"the worker died: {type(error).__name__}")
+            words = f"the worker died at every attempt ({type(error).__name__}); if memory ran out, use fewer --workers"
+            return Outcome(task, None, words, "worker_died")
         return outcome
 
 

@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
@@ -13,8 +14,8 @@ from tqdm import tqdm
 
 from pipelines.runner import Done, Outcome, Runner, ShardTask, T
 from rssn.errors import InputError, Rejected
-from rssn.schema import picture
-from rssn.shards import DatasetFolder, Mark, read_mark, trusted_mark
+from rssn.schema import REJECTS, picture
+from rssn.shards import DatasetFolder, Mark, read_mark, trusted_mark, write_parquet
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Tally:
     reused: int = 0
     bytes: int = 0  # of the data files, written and reused
     rejected: int = 0
-    failed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)  # shards, and why
+    lost: int = 0  # items of the failed shards
     damaged: list[str] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)  # by stage, summed over workers
     statistics: Counter[str] = field(default_factory=Counter)  # whole numbers from the marks
@@ -82,6 +84,8 @@ class Work(Generic[T]):
 def run_tasks(work: Work[T], runner: Runner) -> Tally:
     """Run every task whose shard has no trusted mark.
 
+    A shard that cannot be made is one row in `rejects/<name>-failed.parquet` until a later run has made it.
+
     Raises:
         InputError: If the error budget is spent; what was done stays done.
     """
@@ -92,7 +96,7 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
         todo = [task for task in work.tasks if task.name in work.redo or not _reuse(work.folder, task, tally, progress)]
         _check_budget(work, tally, planned)
         for outcome in runner.run(work.function, todo, progress.update):
-            _count(outcome, tally)
+            _count(work.folder, outcome, tally)
             progress.finish(outcome.task.size, tally)
             _check_budget(work, tally, planned)
     work.folder.sweep()  # a worker that was killed and replaced leaves its half-written file
@@ -100,8 +104,9 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
 
 
 def _check_budget(work: Work[T], tally: Tally, planned: int) -> None:
-    if work.budget.spent(tally.rejected, planned):
-        words = f"{tally.rejected} refused of {planned} {work.unit}, more than --max-errors allows"
+    if work.budget.spent(tally.rejected + tally.lost, planned):
+        lost = f" and {tally.lost} lost with {len(tally.failed)} shards that failed" if tally.failed else ""
+        words = f"{tally.rejected} refused{lost} of {planned} {work.unit}, more than --max-errors allows"
         raise InputError(f"stopped: {words}; {tally.written} written, {tally.reused} reused")
 
 
@@ -151,15 +156,22 @@ def _reuse(folder: DatasetFolder, task: ShardTask, tally: Tally, progress: _Prog
         if read_mark(folder.mark(task.name)) is not None:
             tally.damaged.append(task.name)
         return False
+    folder.failure(task.name).unlink(missing_ok=True)
     tally.add(mark, reused=True)
     progress.finish(task.size, tally)
     return True
 
 
-def _count(outcome: Outcome[T], tally: Tally) -> None:
+def _count(folder: DatasetFolder, outcome: Outcome[T], tally: Tally) -> None:
+    name = outcome.task.name
     if outcome.done is None:
-        tally.failed.append(f"{outcome.task.name}: {outcome.error}")
+        tally.failed.append(f"{name}: {outcome.error}")
+        tally.lost += outcome.task.size
+        row = refusal(Rejected("run", outcome.reason, outcome.error), name, f"data/{name}.parquet")
+        with suppress(OSError):  # a full disk, for instance: the last lines of the run name the shard all the same
+            write_parquet(folder.failure(name), REJECTS, [row])
     else:
+        folder.failure(name).unlink(missing_ok=True)
         tally.add(outcome.done.mark, reused=False)
         tally.seconds.update(outcome.done.seconds)
         tally.peak_bytes = max(tally.peak_bytes, outcome.peak_bytes)

@@ -27,6 +27,7 @@ Row: TypeAlias = Mapping[str, Any]
 ROW_GROUP_BYTES = 8 << 20
 """A row group closes at about this size, so that a reader can fetch one row without reading a whole shard."""
 
+_FAILED = "-failed"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
@@ -70,6 +71,14 @@ class DatasetFolder:
     def rejects(self, name: str) -> Path:
         """The rejects of a shard; absent where it has none."""
         return self._inside("rejects", name, ".parquet")
+
+    def failure(self, name: str) -> Path:
+        """The one row that says why a shard could not be made; there only until it is made. No mark vouches for it."""
+        return self._inside("rejects", f"{name}{_FAILED}", ".parquet")
+
+    def failures(self) -> list[str]:
+        """Names of the shards that could not be made."""
+        return [path.stem.removesuffix(_FAILED) for path in sorted((self.root / "rejects").glob(f"*{_FAILED}.parquet"))]
 
     def progress(self, name: str) -> Path:
         """A count of items, there only while the shard is being written; a help for bars, never a proof."""

@@ -102,10 +102,13 @@ def finish(tally: Tally, out: Path, unit: str, *, complete: bool) -> None:
     if total:
         shares = ", ".join(f"{stage} {seconds / total:.0%}" for stage, seconds in tally.seconds.most_common())
         click.echo(f"time in workers: {total:.0f} s ({shares}); the largest took {tally.peak_bytes / 1e9:.1f} GB")
-    click.echo(f"{tally.written} {unit} written, {tally.reused} reused, {tally.rejected} rejected: {out}")
+    lost = f", {tally.lost} lost with {len(tally.failed)} shards that failed" if tally.failed else ""
+    click.echo(f"{tally.written} {unit} written, {tally.reused} reused, {tally.rejected} rejected{lost}: {out}")
     for failure in tally.failed:
         click.echo(f"failed: {failure}", err=True)
-    if tally.rejected:
+    if tally.failed:
+        click.echo("the same command tries the failed shards again", err=True)
+    if tally.rejected or tally.failed:
         click.echo(f"what was rejected and why: {out / 'rejects'}")
     if tally.failed or not complete:
         sys.exit(1)

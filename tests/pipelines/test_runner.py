@@ -83,7 +83,8 @@ def test_a_killed_worker_is_tried_again(ray_runner: RayRunner, tmp_path: Path) -
 def test_a_task_that_always_kills_its_worker_fails_alone(ray_runner: RayRunner, tmp_path: Path) -> None:
     (outcome,) = ray_runner.run(die, [Task(1, tmp_path)], idle)
     assert outcome.done is None
-    assert outcome.error.startswith("the worker died")
+    assert outcome.reason == "worker_died"
+    assert outcome.error.startswith("the worker died at every attempt (")
     (after,) = ray_runner.run(mark_of, [Task(1, tmp_path)], idle)
     assert after.done is not None
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from pipelines.runner import Done, LocalRunner, Outcome
+from pipelines.verification import verify
 from pipelines.work import Budget, Work, parse_budget, refusal, run_tasks
 from rssn.errors import InputError, Rejected
+from rssn.rows import iter_rows
 from rssn.schema import PLANNED_PHOTOS
 from rssn.shards import DatasetFolder, shard_name, write_shard
 
@@ -81,11 +83,47 @@ def test_rejects_are_counted_when_they_are_reused_too(tmp_path: Path) -> None:
     assert (tally.reused, tally.rejected) == (6, 2)
 
 
-def test_a_failed_task_is_named_and_the_others_are_done(tmp_path: Path) -> None:
+def test_a_failed_task_is_a_row_until_it_succeeds(tmp_path: Path) -> None:
+    folder = DatasetFolder(tmp_path)
     mixed = [*tasks(tmp_path, 2), Task(tmp_path, "broken", broken=True)]
     tally = run_tasks(work(tmp_path, mixed), LocalRunner())
     assert tally.failed == ["broken: OSError: the disk is full"]
-    assert tally.written == 8
+    assert (tally.written, tally.lost, folder.failures()) == (8, 4, ["broken"])
+    (row,) = iter_rows(folder.failure("broken"))
+    assert (row["item_id"], row["stage"], row["reason"], row["message"]) == (
+        "broken", "run", "error", "OSError: the disk is full",
+    )  # fmt: skip
+    assert not folder.mark("broken").exists()
+    found = verify(folder)
+    assert found.missing == ["broken: not made, see its row in rejects/; the same command tries it again"]
+    assert found.rejects == [folder.failure("broken")]
+    again = run_tasks(work(tmp_path, [replace(task, broken=False) for task in mixed]), LocalRunner())
+    assert (again.written, again.reused, again.failed) == (4, 8, [])
+    assert list((tmp_path / "rejects").iterdir()) == []
+    assert verify(folder).problems == []
+
+
+def test_a_failed_retry_leaves_the_shard_as_it_stands(tmp_path: Path) -> None:
+    """The shard's own rejects are what its mark vouches for: the failure has a file of its own, and goes."""
+    folder = DatasetFolder(tmp_path)
+    run_tasks(work(tmp_path, tasks(tmp_path, 1, refused=1)), LocalRunner())
+    name = "photos-00000-of-00001"
+    before = folder.rejects(name).read_bytes()
+    retry = replace(work(tmp_path, tasks(tmp_path, 1, broken=True)), redo=frozenset({name}))
+    assert run_tasks(retry, LocalRunner()).failed == [f"{name}: OSError: the disk is full"]
+    assert folder.rejects(name).read_bytes() == before
+    assert verify(folder).problems == []
+    assert {row["item_id"] for path in verify(folder).rejects for row in iter_rows(path)} == {"0", name}
+    tally = run_tasks(work(tmp_path, tasks(tmp_path, 1, refused=1)), LocalRunner())
+    assert (tally.reused, tally.rejected, folder.failures()) == (3, 1, [])
+
+
+def test_shards_that_fail_spend_the_budget_too(tmp_path: Path) -> None:
+    given = Recorder()
+    words = "0 refused and 8 lost with 2 shards that failed of 40 photos, more than --max-errors allows"
+    with pytest.raises(InputError, match=words):
+        run_tasks(work(tmp_path, tasks(tmp_path, 10, broken=True), Budget(share=0.1)), given)
+    assert len(DatasetFolder(tmp_path).failures()) == 2
 
 
 def test_the_budget_stops_the_run_and_keeps_what_is_done(tmp_path: Path) -> None:

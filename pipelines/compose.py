@@ -17,11 +17,12 @@ import numpy.typing as npt
 from pipelines.card import write_card
 from pipelines.clock import StageClock
 from pipelines.composites import compose_row
-from pipelines.growth import Growth, described, grow
+from pipelines.growth import Growth, Refused, grow, refused_before, returning_ids
 from pipelines.layers import ForegroundLayers, LayerContext, worker_memory
 from pipelines.manifest import check_dataset, close_dataset, open_dataset, remove_dataset, stored_plan
 from pipelines.plan import (
     Plan,
+    PlannedForeground,
     digest,
     load_plan,
     make_plan,
@@ -103,20 +104,22 @@ class Prepared:
     """A planned composition: what will be made, and what was refused already."""
 
     plan: Plan
-    standing: int  # foregrounds that an earlier run into the same folder had planned
+    growth: Growth
     layout: str  # of the matting data set, as detected or asked for
     refused: list[dict[str, Any]]  # foregrounds that cannot be composed
     unusable: list[dict[str, Any]]  # backgrounds that cannot be drawn; nothing is missing without them
     facts: dict[str, Any]  # everything that decides the rows, for the manifest
 
-    @property
-    def words(self) -> str:
+    def describe(self, adding: str = "adding") -> str:
         """What was found, in one line."""
-        inputs = f"{len(self.plan.foregrounds)} foregrounds ({self.layout}), {len(self.plan.backgrounds)} backgrounds"
-        new = len(self.plan.foregrounds) - self.standing
-        if self.standing and new:
-            inputs = f"adding {new} foregrounds to {self.standing}: {inputs}"
-        return f"{inputs}; refused: {len(self.refused)} foregrounds, {len(self.unusable)} backgrounds"
+        count = sum(not planned.replaced for planned in self.plan.foregrounds)
+        inputs = f"{count} foregrounds ({self.layout}), {len(self.plan.backgrounds)} backgrounds"
+        change = self.growth.change
+        if change.new:
+            inputs = f"{adding} {len(change.new)} foregrounds to {self.growth.standing}: {inputs}"
+        lost = len(change.changed) + len(change.gone)
+        stand = f"; what stands of {lost} that are not there any more is left as it is: {change.words}" if lost else ""
+        return f"{inputs}; refused: {len(self.refused)} foregrounds, {len(self.unusable)} backgrounds{stand}"
 
 
 def prepare(job: ComposeJob) -> Prepared:
@@ -134,7 +137,7 @@ def prepare(job: ComposeJob) -> Prepared:
         first = f"{refused[0]['source']}: {refused[0]['message']}"
         raise InputError(f"{job.matting}: none of its {len(refused)} pairs can be composed; the first: {first}")
     folder = DatasetFolder(job.out)
-    growth = Growth(list(found), described(found), 0) if job.overwrite else grow(folder, found, extend=job.extend)
+    growth = Growth(found) if job.overwrite else _grown(job, folder, found)
     backgrounds, unusable = find_backgrounds(job.backgrounds)
     if len(backgrounds) < job.recipe.k:
         raise InputError(f"{job.backgrounds}: {len(backgrounds)} backgrounds, but K = {job.recipe.k} needs that many")
@@ -149,8 +152,15 @@ def prepare(job: ComposeJob) -> Prepared:
     if not job.overwrite:
         check_dataset(folder, "composites", facts, growing="foregrounds")
     unusable_rows = refuse_problems(unusable, "background")
-    plan = make_plan(growth.foregrounds, backgrounds)
-    return Prepared(plan, growth.standing, matting.layout, refused, unusable_rows, facts)
+    plan = make_plan(list(growth.foregrounds), backgrounds)
+    return Prepared(plan, growth, matting.layout, refused, unusable_rows, facts)
+
+
+def _grown(job: ComposeJob, folder: DatasetFolder, found: list[PlannedForeground]) -> Growth:
+    """The foregrounds of this run; `--retry-rejects` lets those come in that were refused and can be used now."""
+    refused = refused_before(folder, job.recipe.k) if job.retry_rejects else Refused()
+    returning = returning_ids(found, job.matting, refused)
+    return grow(folder, found, extend=job.extend, returning=returning, refused=refused)
 
 
 def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None] = lambda _: None) -> Tally:
@@ -224,7 +234,8 @@ class _Shard:
     def rows(self) -> Iterator[Row]:
         """Kept or composed, foreground by foreground."""
         kept = next(self._kept, None)
-        for planned in self._plan.foregrounds[self._task.start : self._task.stop]:
+        members = self._plan.foregrounds[self._task.start : self._task.stop]
+        for planned in (member for member in members if not member.replaced):
             layers = ForegroundLayers(planned, self.context)
             eligible = self._plan.eligible(planned, self._task.recipe.max_upscale)
             self.statistics["ineligible_pairs"] += len(self._plan.backgrounds) - len(eligible)

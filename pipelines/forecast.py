@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.compose import ComposeJob, plan_tasks, prepare
+from pipelines.compose import ComposeJob, ComposeTask, plan_tasks, prepare
 from pipelines.plan import Plan, PlannedForeground, foreground_method
 from rssn.backgrounds import Background
 from rssn.codecs import BYTES_PER_PIXEL
 from rssn.draw import Draw, choose_backgrounds, draw
+from rssn.rows import iter_rows
+from rssn.shards import DatasetFolder, read_mark, trusted_mark
 
 CPU_SECONDS_PER_MEGAPIXEL = {
     "levin": 5.0,
@@ -33,6 +35,27 @@ class Planned:
     k: int
     drawn: Draw
 
+    @property
+    def sample_id(self) -> str:
+        """`<foreground_id>/<k>`."""
+        return f"{self.foreground.foreground_id}/{self.k}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a run would not try, because a trusted mark says that it was tried already."""
+
+    shards: int = 0
+    samples: frozenset[str] = frozenset()
+    damaged: Sequence[str] = ()  # shards that do not agree with their mark
+
+    def words(self, left: int) -> list[str]:
+        """What stands and what is left to do, in lines; none where there is nothing yet."""
+        lines = [f"would make again, because it does not match its mark: {name}" for name in self.damaged]
+        if self.shards:
+            lines.append(f"{self.shards} shards are done already; {left} composites are left, and count from here on")
+        return lines
+
 
 def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
     """Lines that tell what `run_compose` would do with the same job.
@@ -42,22 +65,40 @@ def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
     """
     prepared = prepare(job)
     plan = prepared.plan
-    rows = list(_composites(job, plan))
+    planned = list(_composites(job, plan))
     tasks = plan_tasks(job, plan)
-    short = len(plan.foregrounds) * job.recipe.k - len(rows)
+    short = sum(not one.replaced for one in plan.foregrounds) * job.recipe.k - len(planned)
+    standing = Standing() if job.overwrite else _standing(job, tasks, plan)
+    rows = [row for row in planned if row.sample_id not in standing.samples]
     return [
-        prepared.words,
-        f"{len(rows)} composites; {short} composites without enough eligible backgrounds",
+        prepared.describe("would add"),
+        f"{len(planned)} composites; {short} composites without enough eligible backgrounds",
         f"recipe {job.recipe.label}, seed {job.seed}, {len(tasks)} shards in {job.out}",
+        *standing.words(len(rows)),
         *_draws(rows),
         f"about {_bytes(job, rows) / 1e6:.0f} MB on disk, {_cpu_seconds(job, rows) / 60:.1f} CPU-minutes",
-        "the first rows:",
+        *(["the first rows:"] if rows else ["nothing is left to do"]),
         *(f"  {_words(row)}" for row in rows[:examples]),
     ]
 
 
+def _standing(job: ComposeJob, tasks: Sequence[ComposeTask], plan: Plan) -> Standing:
+    """Shards with a trusted mark; of these, `--retry-rejects` tries again what was refused."""
+    folder = DatasetFolder(job.out)
+    marks = {task.name: trusted_mark(folder, task.name) for task in tasks}
+    samples: set[str] = set()
+    for task in tasks:
+        if marks[task.name] is not None:
+            members = plan.foregrounds[task.start : task.stop]
+            samples |= {f"{one.foreground_id}/{k}" for one in members for k in range(job.recipe.k)}
+            if job.retry_rejects:
+                samples -= {row["item_id"] for row in iter_rows(folder.rejects(task.name), ["item_id"])}
+    damaged = [name for name, mark in marks.items() if mark is None and read_mark(folder.mark(name)) is not None]
+    return Standing(sum(mark is not None for mark in marks.values()), frozenset(samples), damaged)
+
+
 def _composites(job: ComposeJob, plan: Plan) -> Iterator[Planned]:
-    for planned in plan.foregrounds:
+    for planned in (one for one in plan.foregrounds if not one.replaced):
         eligible = plan.eligible(planned, job.recipe.max_upscale)
         if len(eligible) < job.recipe.k:
             continue
@@ -103,4 +144,4 @@ def _words(row: Planned) -> str:
         f"noise {row.drawn.noise_sigma:g}" if row.drawn.noise_sigma else "",
     ]
     done = ", ".join(filter(None, steps)) or "blended only"
-    return f"{row.foreground.foreground_id}/{row.k}  {row.foreground.source} on {row.background.source}: {done}"
+    return f"{row.sample_id}  {row.foreground.source} on {row.background.source}: {done}"

@@ -71,7 +71,7 @@ def run_pack(job: PackJob, runner: Runner) -> Tally:
     """
     matting = find_pairs(job.matting, job.layout)
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
-    growth = grow(DatasetFolder(job.out), found, extend=False)
+    growth = grow(DatasetFolder(job.out), found)
     photographs = growth.foregrounds
     refused += refuse_problems(matting.problems, "pair")
     facts = {

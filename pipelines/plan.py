@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipelines.work import refusal
 from rssn.backgrounds import Background
 from rssn.draw import background_key
-from rssn.errors import Rejected
+from rssn.errors import InputError, Rejected
 from rssn.images import picture_size, read_bytes
 from rssn.matting import MattingSample, Pair, Problem, load_pair, pair_id
 from rssn.recipe import ForegroundChoice
@@ -28,7 +29,7 @@ from rssn.rows import iter_rows
 from rssn.schema import PLANNED_BACKGROUNDS, PLANNED_FOREGROUNDS, REJECTS
 from rssn.shards import DatasetFolder, write_parquet
 
-_OWN = ("foreground_id", "width", "height", "generation")
+_OWN = ("foreground_id", "width", "height", "generation", "replaced")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class PlannedForeground:
     width: int  # px, from the header
     height: int
     generation: int = 0  # which --extend added it
+    replaced: bool = False  # its file was repaired and took part anew: nothing is made of this content
 
     @property
     def source(self) -> str:
@@ -143,16 +145,24 @@ def has_plan(root: Path) -> bool:
 
 
 def load_plan(root: Path) -> Plan:
-    """The plan in an output folder, read once per process."""
-    return _read(root, _path(root, "foregrounds").stat().st_mtime_ns)
+    """The plan in an output folder, read once per process.
+
+    Raises:
+        InputError: If it is damaged.
+    """
+    path = _path(root, "foregrounds")
+    try:
+        return _read(root, path.stat().st_mtime_ns)
+    except (pa.ArrowException, KeyError, TypeError) as error:
+        raise InputError(f"{path.parent}: the plan is damaged; remove it and compose again, that goes on") from error
 
 
 @lru_cache(maxsize=1)
 def _read(root: Path, _written_ns: int) -> Plan:
     foregrounds = []
     for row in iter_rows(_path(root, "foregrounds")):
-        paths = {key: row[key] and Path(row[key]) for key in ("image", "alpha", "foreground")}
-        pair = Pair(name=row["name"], source=row["source"], licence=row["licence"], **paths)
+        image, foreground = (row[key] and Path(row[key]) for key in ("image", "foreground"))
+        pair = Pair(row["name"], image, Path(row["alpha"]), foreground, row["source"], row["licence"])
         foregrounds.append(PlannedForeground(pair=pair, **{key: row[key] for key in _OWN}))
     backgrounds = [Background(**row) for row in iter_rows(_path(root, "backgrounds"))]
     return make_plan(foregrounds, backgrounds)

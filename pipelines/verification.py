@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from rssn.rows import is_parquet
 from rssn.shards import DatasetFolder, Mark, check_shard
 
 _NAME = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<total>\d{5})")
@@ -42,7 +40,7 @@ def verify(folder: DatasetFolder) -> Verified:
     damaged = [problem for _, problem in checked if problem is not None]
     rejects = []
     for path in sorted((folder.root / "rejects").glob("*.parquet")):
-        if path.stem not in doubted and _is_parquet(path):
+        if path.stem not in doubted and is_parquet(path):
             rejects.append(path)
         elif path.stem not in doubted:
             damaged.append(f"rejects/{path.name}: no Parquet file; it is damaged")
@@ -59,11 +57,3 @@ def _missing(folder: DatasetFolder, marks: Sequence[Mark]) -> list[str]:
     why = dict.fromkeys(folder.failures(), "not made, see its row in rejects/; the same command tries it again")
     problems = [f"{name}: {why.get(name, 'not made yet')}" for name in sorted(expected - known)]
     return problems + [f"{name}.parquet: has no mark; it does not count" for name in sorted(unmarked)]
-
-
-def _is_parquet(path: Path) -> bool:
-    try:
-        pq.read_metadata(path)
-    except (pa.ArrowInvalid, OSError):
-        return False
-    return True

@@ -26,6 +26,7 @@ class Pair:
     foreground: Path | None  # F, where the data set ships it
     source: str  # the colour file, below the data set's root or as a table names it
     licence: str = ""  # empty where nobody said
+    label: str = ""  # its row in a table, as problems name it
 
     @property
     def colours(self) -> tuple[Path, ...]:

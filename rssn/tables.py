@@ -171,7 +171,7 @@ def _pair(row: TableRow) -> Pair:
     if image is None and foreground is None:
         raise Rejected("pair", "missing_value", "the columns image and foreground are both empty")
     name = row.text("name") or named.with_suffix("").as_posix()
-    return Pair(name, image, alpha, foreground, named.as_posix(), row.text("licence"))
+    return Pair(name, image, alpha, foreground, named.as_posix(), row.text("licence"), row.label)
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> Table:

@@ -80,7 +80,7 @@ def compose(matting: Path, backgrounds: Path, out: Path, workers: int, **setting
             click.echo(line)
         return
     tally = options.with_runner(
-        workers, lambda runner: run_compose(job, runner, lambda prepared: click.echo(prepared.words))
+        workers, lambda runner: run_compose(job, runner, lambda prepared: click.echo(prepared.describe()))
     )
     options.finish(tally, out, "composites", complete=not tally.rejected)
 

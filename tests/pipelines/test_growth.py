@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import pipelines.layers as layers_module
@@ -16,6 +17,7 @@ from pipelines.plan import make_plan
 from pipelines.runner import LocalRunner
 from rssn.backgrounds import find_backgrounds
 from rssn.errors import InputError
+from rssn.images import decode_pixels, encode_png
 from rssn.shards import DatasetFolder
 from tests.pipelines.composing import PLAIN, digests, files, job_of, rejects, rows
 
@@ -34,9 +36,7 @@ def add(matting: Path, studio: Path, name: str = "a-new-one") -> None:
 def test_new_foregrounds_ask_for_extend(matting: Path, studio: Path, bg20k: Path, tmp_path: Path) -> None:
     run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
     add(matting, studio)
-    expected = (
-        r"1 foregrounds are new since .*out was started, for instance original/a-new-one\.jpg; --extend adds them"
-    )
+    expected = r"not those that .*out was started with: 1 is new \(original/a-new-one\.jpg\); --extend adds what is new"
     with pytest.raises(InputError, match=expected):
         run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
 
@@ -68,10 +68,135 @@ def test_a_foreground_that_is_gone_is_named(matting: Path, bg20k: Path, tmp_path
     run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
     gone = sorted((matting / "original").iterdir())[1]
     gone.unlink()
-    with pytest.raises(
-        InputError, match=f"1 foregrounds of .* are gone or were changed, for instance original/{gone.name}"
-    ):
+    with pytest.raises(InputError, match=f"started with: 1 is gone \\(original/{gone.name}\\); --extend"):
         run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
+
+
+def brighten(path: Path) -> None:
+    """Other content of the same size under the same name."""
+    path.write_bytes(encode_png(np.minimum(decode_pixels(path.read_bytes()), 200) + np.uint8(9)))
+
+
+def test_extend_leaves_what_is_gone_or_changed_as_it_is(
+    matting: Path, studio: Path, bg20k: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    before, stood = digests(out), {row["sample_id"]: row for row in rows(out)}
+    changed, gone, _ = sorted((matting / "original").iterdir())
+    brighten(changed)
+    gone.unlink()
+    add(matting, studio)
+    words = rf"1 was changed \(original/{changed.name}\), 1 is gone \(original/{gone.name}\), 1 is new \(original/a-new"
+    for job in (job_of(matting, bg20k, out, PLAIN), job_of(matting, bg20k, out, PLAIN, retry_rejects=True)):
+        with pytest.raises(InputError, match=words):
+            run_compose(job, LocalRunner())
+    assert digests(out) == before
+    said: list[str] = []
+    for written in (4, 0):
+        job = job_of(matting, bg20k, out, PLAIN, extend=True)
+        tally = run_compose(job, LocalRunner(), lambda prepared: said.append(prepared.describe()))
+        assert (tally.written, tally.rejected, tally.written + tally.reused) == (written, 1, 10)
+    assert said[0].startswith("adding 2 foregrounds to 3: 5 foregrounds (am2k)")
+    lost = f"what stands of 2 that are not there any more is left as it is: 1 was changed (original/{changed.name}), 1"
+    assert lost in said[0]
+    assert before.items() <= digests(out).items()
+    after = {row["sample_id"]: row for row in rows(out)}
+    assert stood.items() <= after.items()
+    assert sorted(row["foreground_source"] for row in after.values()).count(f"original/{changed.name}") == 4
+    assert [row["reason"] for row in rejects(out)] == ["missing_partner"]
+
+
+def test_a_shard_whose_source_is_gone_and_must_be_made_again_is_refused_by_name(
+    matting: Path, bg20k: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    changed = sorted((matting / "original").iterdir())[0]
+    brighten(changed)
+    DatasetFolder(out).data("composites-00000-of-00003").write_bytes(b"damaged")
+    tally = run_compose(job_of(matting, bg20k, out, PLAIN, extend=True), LocalRunner())
+    assert (tally.written, tally.reused, tally.rejected) == (2, 4, 2)
+    assert tally.damaged == ["composites-00000-of-00003"]
+    assert {(row["source"], row["reason"]) for row in rejects(out)} == {(f"original/{changed.name}", "changed")}
+
+
+@pytest.mark.parametrize("how", ["extend", "retry_rejects"])
+@pytest.mark.parametrize("damage", ["unreadable", "alone"])
+def test_a_pair_that_was_refused_while_planning_comes_in_when_it_is_repaired(
+    matting: Path, studio: Path, bg20k: Path, tmp_path: Path, how: str, damage: str
+) -> None:
+    out = tmp_path / "out"
+    add(matting, studio)
+    broken = matting / ("mask/a-new-one.png" if damage == "alone" else "original/a-new-one.jpg")
+    whole = broken.read_bytes()
+    broken.write_bytes(b"no picture")
+    if damage == "alone":
+        (matting / "original/a-new-one.jpg").rename(tmp_path / "kept.jpg")
+    run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    before = digests(out)
+    assert [row["reason"] for row in rejects(out)] == ["missing_partner" if damage == "alone" else "not_an_image"]
+    broken.write_bytes(whole)
+    if damage == "alone":
+        (tmp_path / "kept.jpg").rename(matting / "original/a-new-one.jpg")
+    for written in (2, 0):
+        tally = run_compose(job_of(matting, bg20k, out, PLAIN, **{how: True}), LocalRunner())
+        assert (tally.written, tally.rejected) == (written, 0)
+    assert before.items() <= digests(out).items()
+    assert rejects(out) == []
+    assert run_inspect(out).problems == []
+
+
+def test_a_row_of_a_table_that_was_refused_comes_in_by_a_retry(matting: Path, bg20k: Path, tmp_path: Path) -> None:
+    stems = [path.stem for path in sorted((matting / "original").iterdir())]
+    table, out = matting / "pairs.csv", tmp_path / "out"
+    lines = ["image,alpha", *(f"original/{stem}.jpg,mask/{stem}.png" for stem in stems)]
+    table.write_text("\n".join([*lines[:2], ",mask/nobody.png", *lines[3:]]))
+    assert run_compose(job_of(table, bg20k, out, PLAIN), LocalRunner()).rejected == 1
+    assert [row["source"] for row in rejects(out)] == ["pairs.csv, row 2"]
+    table.write_text("\n".join(lines))
+    tally = run_compose(job_of(table, bg20k, out, PLAIN, retry_rejects=True), LocalRunner())
+    assert (tally.written, tally.reused, tally.rejected) == (2, 4, 0)
+
+
+def test_a_foreground_that_failed_and_was_repaired_takes_part_anew(matting: Path, bg20k: Path, tmp_path: Path) -> None:
+    """Its header was whole, so it was planned, and each of its composites was refused."""
+    out = tmp_path / "out"
+    broken = sorted((matting / "original").iterdir())[0]
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    first = run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    assert (first.written, first.rejected) == (4, 2)
+    broken.write_bytes(whole)
+    with pytest.raises(InputError, match="1 was changed"):
+        run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    for written in (2, 0):
+        tally = run_compose(job_of(matting, bg20k, out, PLAIN, retry_rejects=True), LocalRunner())
+        assert (tally.written, tally.reused, tally.rejected) == (written, 6 - written, 0)
+    assert rejects(out) == []
+    assert {path.name for path in (out / "rejects").iterdir()} == set()
+    assert run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner()).reused == 6
+    fresh = tmp_path / "fresh"
+    run_compose(job_of(matting, bg20k, fresh, PLAIN), LocalRunner())
+    assert {r["sample_id"]: r for r in rows(fresh)} == {r["sample_id"]: r for r in rows(out)}
+
+
+def test_a_retry_lets_nothing_in_that_was_not_refused(matting: Path, studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    add(matting, studio)
+    with pytest.raises(InputError, match="1 is new"):
+        run_compose(job_of(matting, bg20k, out, PLAIN, retry_rejects=True), LocalRunner())
+
+
+def test_a_damaged_plan_is_named(matting: Path, bg20k: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    (out / "plan" / "foregrounds.parquet").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="plan: the plan is damaged; remove it"):
+        run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    shutil.rmtree(out / "plan")
+    assert run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner()).reused == 6
 
 
 def test_retry_composes_what_was_refused_and_keeps_the_rest(

@@ -12,6 +12,7 @@ from rssn import route
 from rssn.backgrounds import Background
 from rssn.codecs import suffix
 from rssn.draw import Draw
+from rssn.images import Image
 from rssn.recipe import Recipe
 from rssn.route import Composite, Crop
 from rssn.schema import picture
@@ -27,7 +28,8 @@ def compose_row(context: LayerContext, layers: ForegroundLayers, background: Bac
     height, width = layers.alpha.shape
     fitted = route.fitted_size((background.width, background.height), (width, height), context.recipe.fit)
     crop = route.place_crop(fitted, (width, height), drawn)
-    composite = blend_layers(context, layers, background, crop, drawn)
+    whole = context.background(background, denoised=drawn.denoise)
+    composite = blend_layers(context, layers, whole, crop, drawn)
     stem = f"{layers.planned.foreground_id}-{k}"
     end = suffix(context.codec)
     return {
@@ -46,15 +48,17 @@ def compose_row(context: LayerContext, layers: ForegroundLayers, background: Bac
     }
 
 
-def blend_layers(
-    context: LayerContext, layers: ForegroundLayers, background: Background, crop: Crop, drawn: Draw
-) -> Composite:
-    """The composite of a draw, as floats."""
+def blend_layers(context: LayerContext, layers: ForegroundLayers, whole: Image, crop: Crop, drawn: Draw) -> Composite:
+    """The composite of a draw, as floats; `whole` is the background at its own size, denoised or not as drawn."""
     foreground = layers.layer(denoised=drawn.denoise)
-    whole = context.background(background, denoised=drawn.denoise)
     with context.clock.stage("compose"):
-        fitted = route.fitted_size((whole.shape[1], whole.shape[0]), (crop.width, crop.height), context.recipe.fit)
-        return route.compose(foreground, route.fit_background(whole, fitted, crop), layers.alpha, drawn)
+        return route.compose(foreground, in_frame(context, whole, crop), layers.alpha, drawn)
+
+
+def in_frame(context: LayerContext, whole: Image, crop: Crop) -> Image:
+    """B at the frame's size, from the background at its own."""
+    fitted = route.fitted_size((whole.shape[1], whole.shape[0]), (crop.width, crop.height), context.recipe.fit)
+    return route.fit_background(whole, fitted, crop)
 
 
 def stored_draw(row: Mapping[str, Any]) -> tuple[Draw, Crop]:

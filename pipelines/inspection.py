@@ -6,29 +6,39 @@ Floor 3. Light columns are streamed shard by shard; pictures are read for a boun
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipelines.counting import count_brightness, count_columns, count_distinct, count_rejects, share
+from pipelines.counting import count_brightness, count_columns, count_distinct, count_rejects, share, spread
 from pipelines.manifest import read_manifest
+from pipelines.recompose import Recomposed, Sources, open_sources
 from pipelines.reject_sheets import reject_sheets
 from pipelines.sheets import background_sheets, composite_sheets
-from pipelines.strips import step_strips
+from pipelines.strips import step_strip
 from pipelines.verification import Verified, verify
+from rssn.cache import LayerCache
 from rssn.charts import histogram, histogram_picture
+from rssn.errors import InputError, RssnError
 from rssn.goodness import MISFIT_LEVEL, DrawCounts, Fit, fit_draws
 from rssn.images import Pixels, encode_png
 from rssn.recipe import recipe_from_dict
 from rssn.report import Section, page
 from rssn.shards import DatasetFolder
 
-_STRIPS = 4
 _EMBEDDED = 5  # contact sheets on the page; all of them lie beside it
 _BRIGHTNESS_SAMPLES = 200
+_LONG_SECONDS = 5.0
+_LESS = "the cache holds no such layer, and --strips 0 does without"
+_WORDS = {
+    "Steps": "Line by line as Pipeline 1 has it. F and B as blended and the image are shown as they are stored; what "
+    "comes before them is composed again from the sources. The last tile is what the blend of the stored layers leaves "
+    "unexplained: the noise that was added, and what the codec lost."
+}
 _LIGHT = ("width", "height", "recipe", "denoised", "blur_size", "noise_sigma", "foreground_method")
 
 
@@ -68,12 +78,25 @@ class _Found:
         return Path(source) if source else None
 
 
-def run_inspect(root: Path, samples: int = 48) -> Inspection:
+NO_CACHE = LayerCache(Path(), 0)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How much is looked at, and with what."""
+
+    samples: int = 48  # rows on the contact sheets, and rejects
+    strips: int = 4
+    cache: LayerCache = NO_CACHE  # where layers lie that a strip would otherwise make again
+    say: Callable[[str], None] = lambda _: None  # hears what will take long
+
+
+def run_inspect(root: Path, look: Look = Look()) -> Inspection:
     """Verify a data set, count it, and write its report.
 
     Args:
         root: The data set's folder.
-        samples: How many samples the contact sheets show, spread evenly, and how many rejects.
+        look: How much to show.
 
     Raises:
         InputError: If the folder holds no data set.
@@ -89,7 +112,7 @@ def run_inspect(root: Path, samples: int = 48) -> Inspection:
     problems = verified.problems + unfinished + [_misfit(fit) for fit in fits if fit.misfit]
     facts = _facts(found, fits)
     sections = [Section("What it holds", facts=facts), _verification(problems), *_fit_sections(fits)]
-    pictured, sheets = _pictures(found, samples)
+    pictured, sheets = _pictures(found, look)
     path = _write_page(folder, [*sections, *pictured])
     return Inspection(str(manifest["plan"]["kind"]), problems, facts, fits, path, sheets)
 
@@ -175,7 +198,7 @@ def _verification(problems: Sequence[str]) -> Section:
     return Section("Verification: passed", "Every shard agrees with its mark: size, rows, footer and sha256.")
 
 
-def _pictures(found: _Found, samples: int) -> tuple[list[Section], list[Path]]:
+def _pictures(found: _Found, look: Look) -> tuple[list[Section], list[Path]]:
     """Draw everything that is looked at: sections for the page, and pictures beside it."""
     folder, marks = found.folder, found.verified.trusted
     for name in ("contact-sheet-*.png", "step-strip-*.png"):
@@ -183,20 +206,39 @@ def _pictures(found: _Found, samples: int) -> tuple[list[Section], list[Path]]:
             path.unlink()
     sections, written = _histograms(found), []
     if found.composed:
-        shown = {"Steps": ("step-strip", step_strips(folder, marks, found.originals, min(samples, _STRIPS)))}
-        shown["Samples"] = ("contact-sheet-samples", composite_sheets(folder, marks, found.originals, samples))
+        shown = {"Steps": ("step-strip", _strips(found, look))}
+        shown["Samples"] = ("contact-sheet-samples", composite_sheets(folder, marks, found.originals, look.samples))
     else:
-        shown = {"Kept": ("contact-sheet-kept", background_sheets(folder, marks, samples))}
+        shown = {"Kept": ("contact-sheet-kept", background_sheets(folder, marks, look.samples))}
     for title, (name, sheets) in shown.items():
         kept, paths = _write_sheets(folder, name, sheets)
-        sections += [Section(title, pictures=kept)] if kept else []
+        sections += [Section(title, _WORDS.get(title, ""), pictures=kept)] if kept else []
         written += paths
-    rejects = list(reject_sheets(found.verified.rejects, found.rejects, samples))
+    rejects = list(reject_sheets(found.verified.rejects, found.rejects, look.samples))
     _, paths = _write_sheets(folder, "contact-sheet-rejected", (sheet.pixels for sheet in rejects))
     for sheet in rejects:
         words = f"{sheet.shown} of {sheet.count} are shown." if sheet.shown < sheet.count else ""
         sections.append(Section(f"Rejected: {sheet.reason} ({sheet.count})", words, pictures=[sheet.pixels]))
     return sections, written + paths
+
+
+def _strips(found: _Found, look: Look) -> Iterator[Pixels]:
+    """A step strip for each of a few rows, spread evenly; what cannot be composed again leaves its tile empty."""
+    sources: Sources | str
+    try:
+        sources = open_sources(found.folder, look.cache)
+    except InputError as error:
+        sources = str(error)
+    for row in spread(found.folder, found.verified.trusted, look.strips):
+        if isinstance(sources, str) or row["draw_seed"] is None:
+            yield step_strip(row, str(sources))
+            continue
+        again = Recomposed(row, sources)
+        with suppress(RssnError):  # the strip will say what is missing
+            seconds = again.cost(whole=False)
+            if seconds >= _LONG_SECONDS:
+                look.say(f"composing {row['sample_id']} again for its strip, about {seconds:.0f} CPU-seconds; {_LESS}")
+        yield step_strip(row, again)
 
 
 def _histograms(found: _Found) -> list[Section]:

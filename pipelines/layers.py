@@ -16,7 +16,7 @@ from pipelines.plan import PlannedForeground, foreground_method
 from rssn.backgrounds import Background, load_background
 from rssn.cache import CachedLayer, LayerCache
 from rssn.codecs import ImageCodec, encode_picture
-from rssn.denoise import denoise
+from rssn.denoise import denoise, require_backend
 from rssn.errors import Rejected
 from rssn.foreground import estimate_layers
 from rssn.images import Alpha, Image, decode_pixels, encode_jpeg, encode_png, fit_inside, read_bytes, to_uint8
@@ -51,11 +51,25 @@ class LayerContext:
     cache: LayerCache
     clock: StageClock
 
+    def denoised_key(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        """The name of the denoised layer in the cache, from the layer's own.
+
+        Raises:
+            DependencyError: If the denoiser is not installed.
+        """
+        step = self.recipe.denoise
+        require_backend(step.backend)
+        package = {"bm3d": "bm4d", "nlmeans": "opencv-python"}[step.backend]
+        return ("denoised", step.backend, version(package), repr(float(step.sigma)), *key)
+
+    @staticmethod
+    def background_key(background: Background) -> tuple[str, ...]:
+        """The name of a background's own layer."""
+        return ("background", background.background_id)
+
     def denoise(self, read: Callable[[], CachedLayer], key: tuple[str, ...]) -> CachedLayer:
         """A layer without its noise; `key` names it, and it is read only if the cache does not hold the result."""
         step = self.recipe.denoise
-        package = {"bm3d": "bm4d", "nlmeans": "opencv-python"}[step.backend]
-        name = ("denoised", step.backend, version(package), repr(float(step.sigma)), *key)
 
         def compute() -> CachedLayer:
             layer = read()
@@ -63,7 +77,7 @@ class LayerContext:
                 return CachedLayer(denoise(layer.pixels, step.sigma / 255.0, step.backend), layer.method)
 
         with self.clock.stage("cache"):
-            return self.cache.get(name, compute)
+            return self.cache.get(self.denoised_key(key), compute)
 
     def encode(self, image: Image) -> bytes:
         """A picture as it is stored."""
@@ -77,7 +91,7 @@ class LayerContext:
             with self.clock.stage("read"):
                 return CachedLayer(load_background(background), "")
 
-        return self.denoise(read, ("background", background.background_id)).pixels if denoised else read().pixels
+        return self.denoise(read, self.background_key(background)).pixels if denoised else read().pixels
 
 
 class ForegroundLayers:
@@ -144,16 +158,18 @@ class ForegroundLayers:
             return self.planned.load()
 
     @property
-    def _method(self) -> ForegroundChoice:
+    def wanted(self) -> ForegroundChoice:
+        """The method that F is to be made by; a fallback may be what makes it, see `method`."""
         return foreground_method(self.planned.pair, self._context.recipe.foreground)
 
     @property
-    def _key(self) -> tuple[str, ...]:
-        return ("foreground", self.planned.foreground_id, self._method, version("pymatting"))
+    def key(self) -> tuple[str, ...]:
+        """The name of F in the cache: everything that decides its values."""
+        return ("foreground", self.planned.foreground_id, self.wanted, version("pymatting"))
 
     @cached_property
     def _noisy(self) -> CachedLayer:
-        method, sample = self._method, self.sample
+        method, sample = self.wanted, self.sample
         if method == "given":
             return CachedLayer(cast(Image, sample.foreground), method)  # there is one: `foreground_method` looked
 
@@ -163,11 +179,11 @@ class ForegroundLayers:
             return CachedLayer(layers.foreground, layers.method)
 
         with self._context.clock.stage("cache"):
-            return self._context.cache.get(self._key, compute)
+            return self._context.cache.get(self.key, compute)
 
     @cached_property
     def _denoised(self) -> CachedLayer:
-        return self._context.denoise(lambda: self._noisy, self._key)
+        return self._context.denoise(lambda: self._noisy, self.key)
 
     @cached_property
     def _noisy_bytes(self) -> bytes:

@@ -6,7 +6,7 @@ or the size of the samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,7 +58,7 @@ def original_of(row: dict[str, Any], originals: Path | None) -> Pixels | None:
         return None
 
 
-def draw_words(row: dict[str, Any]) -> str:
+def draw_words(row: Mapping[str, Any]) -> str:
     """What the draw did, line by line."""
     denoised = f"denoised: {row['denoiser']}, sigma {row['denoise_sigma']:g}" if row["denoised"] else "not denoised"
     blurred = f"background blurred: {row['blur_size']} px" if row["blur_size"] else "not blurred"

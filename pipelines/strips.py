@@ -1,26 +1,29 @@
-"""Step strips: the stored steps of a composite side by side, and what the blend of them does not explain.
+"""Step strips: every step of a composite side by side, and what the blend of its stored layers does not explain.
 
-Floor 3.
+Floor 3. What the row stores is shown as stored: F and B as blended, and the composite. What comes before it is composed
+again from the sources; a step that the draw skipped says so, and so does one whose source is not there any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipelines.counting import spread
-from pipelines.sheets import draw_words, original_of, parts
-from rssn.images import Pixels, decode_alpha, decode_pixels, fit_inside, to_float
+from pipelines.recompose import Recomposed
+from pipelines.sheets import draw_words, parts
+from rssn import route
+from rssn.errors import Rejected
+from rssn.images import Image, Pixels, decode_alpha, decode_image, decode_pixels, fit_inside, to_float, to_uint8
 from rssn.report import Tile, contact_sheet
-from rssn.shards import DatasetFolder, Mark
 
 STRIP_SIDE = 480  # px
 GAIN = 8  # the difference is shown this many times brighter
+COLUMNS = 5
 _BAND = 256  # rows of pixels at a time, so that big pictures need little memory
+_NOT_DRAWN = "not drawn"
 
 
 @dataclass(frozen=True)
@@ -32,18 +35,17 @@ class Difference:
     deviation: float  # standard deviation, 8-bit units
 
 
-def step_strips(folder: DatasetFolder, marks: Sequence[Mark], originals: Path | None, samples: int) -> Iterator[Pixels]:
-    """A strip per sample: original, alpha, F, B, composite, difference; samples are spread evenly.
+def step_strip(row: Mapping[str, Any], again: Recomposed | str, side: int = STRIP_SIDE) -> Pixels:
+    """Original, alpha, F, denoised, blended; B, denoised, blurred, noisy, and the difference, in two lines of five.
 
     Args:
-        folder: A data set of composites.
-        marks: Its trusted marks.
-        originals: Root of the matting data set, for the original photographs; None where nobody knows it.
-        samples: How many strips.
+        row: All columns of a row.
+        again: The row, composed again; or words that say why that cannot be.
+        side: The longer side of each picture, px.
     """
-    for row in spread(folder, marks, samples):
-        tiles = _strip_tiles(row, originals)
-        yield contact_sheet(list(parts(tiles, 3)), side=STRIP_SIDE)
+    packed = row["draw_seed"] is None
+    tiles = _packed_tiles(row, side) if packed else _drawn_tiles(row, _Maker(again, side))
+    return contact_sheet(list(parts([*tiles, _difference_tile(row, side)], COLUMNS)), side=side)
 
 
 def blend_difference(composite: Pixels, alpha_png: bytes, foreground: Pixels, background: Pixels) -> Difference:
@@ -69,24 +71,81 @@ def blend_difference(composite: Pixels, alpha_png: bytes, foreground: Pixels, ba
     return Difference(shown, mean, max(0.0, squares / composite.size - mean**2) ** 0.5)
 
 
-def _strip_tiles(row: dict[str, Any], originals: Path | None) -> list[Tile]:
-    names = {"foreground": "foreground F, as blended", "background": "background B, as blended", "image": "composite"}
-    stored = {name: decode_pixels(row[name]["bytes"]) for name in names}
-    alpha_png = row["alpha"]["bytes"]
-    difference = blend_difference(stored["image"], alpha_png, stored["foreground"], stored["background"])
-    words = (
-        f"composite minus blend of the stored layers, times {GAIN}: mean {difference.mean:+.2f}, "
-        f"deviation {difference.deviation:.2f} of 255 (noise, JPEG)"
-    )
-    original = original_of(row, originals)
+@dataclass(frozen=True)
+class _Maker:
+    """Makes tiles of steps that no row stores."""
+
+    again: Recomposed | str
+    side: int
+
+    def tile(self, name: str, words: str, step: Callable[[Recomposed], Image]) -> Tile:
+        """A step composed again, or the reason why it cannot be."""
+        if isinstance(self.again, str):
+            return Tile(None, f"{name}: cannot be shown: {self.again}")
+        try:
+            return Tile(fit_inside(to_uint8(step(self.again)), self.side), f"{name}: {words}")
+        except Rejected as error:
+            return Tile(None, f"{name}: cannot be shown: {error.message}")
+        except Exception as error:  # a missing package, no memory: a report shows what it can
+            return Tile(None, f"{name}: cannot be shown: {error or type(error).__name__}")
+
+
+def _drawn_tiles(row: Mapping[str, Any], make: _Maker) -> Sequence[Tile]:
+    side, denoised, blurred, noisy = make.side, row["denoised"], row["blur_size"], row["noise_sigma"]
+    strength = f"{row['denoiser']}, sigma {row['denoise_sigma']:g}" if denoised else _NOT_DRAWN
+    method, source = f"by {row['foreground_method']}", row["background_source"]
+
+    def raw(again: Recomposed) -> Image:
+        return again.background(denoised=False)
+
+    def cleaned(again: Recomposed) -> Image:
+        return again.background(denoised=True)
+
+    def stored(column: str, caption: str) -> Tile:
+        return _stored(row, column, side, caption)
+
+    blended = Tile(fit_inside(_blend(row), side), "blended: equation 1") if noisy else stored("image", "blended")
     return [
-        _tile(original, "original" if original is not None else f"original not found: {row['foreground_source']}"),
-        _tile(decode_pixels(alpha_png), "alpha"),
-        *(_tile(stored[name], words) for name, words in names.items() if name != "image"),
-        _tile(stored["image"], f"composite\n{draw_words(row)}"),
-        _tile(difference.pixels, words),
+        make.tile("original", row["foreground_source"], lambda again: again.original),
+        stored("alpha", "alpha"),
+        make.tile("F", method, lambda again: again.foreground) if denoised else stored("foreground", f"F: {method}"),
+        stored("foreground", f"F denoised: {strength}") if denoised else Tile(None, f"F denoised: {strength}"),
+        blended,
+        make.tile("B", source, raw) if denoised or blurred else stored("background", f"B: {source}"),
+        (make.tile("B denoised", strength, cleaned) if blurred else stored("background", f"B denoised: {strength}"))
+        if denoised
+        else Tile(None, f"B denoised: {strength}"),
+        stored("background", f"B blurred: {blurred} px") if blurred else Tile(None, f"B blurred: {_NOT_DRAWN}"),
+        stored("image", f"noise added: sigma {noisy:g}") if noisy else Tile(None, f"noise added: {_NOT_DRAWN}"),
     ]
 
 
-def _tile(pixels: Pixels | None, caption: str) -> Tile:
-    return Tile(None if pixels is None else fit_inside(pixels, STRIP_SIDE), caption)
+def _packed_tiles(row: Mapping[str, Any], side: int) -> Sequence[Tile]:
+    """Nothing was drawn for a packed photograph: its layers are those of the picture itself."""
+    method = row["foreground_method"]
+    captions = {
+        "image": f"original: {row['foreground_source']}",
+        "alpha": "alpha",
+        "foreground": f"F: by {method}",
+        "background": f"B: by {method}",
+    }
+    return [_stored(row, column, side, caption) for column, caption in captions.items()]
+
+
+def _difference_tile(row: Mapping[str, Any], side: int) -> Tile:
+    stored = (decode_pixels(row[name]["bytes"]) for name in ("foreground", "background"))
+    difference = blend_difference(decode_pixels(row["image"]["bytes"]), row["alpha"]["bytes"], *stored)
+    words = (
+        f"image minus the blend of the stored layers, times {GAIN}: mean {difference.mean:+.2f}, "
+        f"deviation {difference.deviation:.2f} of 255\n{draw_words(row)}"
+    )
+    return Tile(fit_inside(difference.pixels, side), words)
+
+
+def _stored(row: Mapping[str, Any], column: str, side: int, caption: str) -> Tile:
+    return Tile(fit_inside(decode_pixels(row[column]["bytes"]), side), caption)
+
+
+def _blend(row: Mapping[str, Any]) -> Pixels:
+    foreground, background = (decode_image(row[name]["bytes"]) for name in ("foreground", "background"))
+    return to_uint8(route.blend(foreground, background, decode_alpha(row["alpha"]["bytes"])))

@@ -66,6 +66,10 @@ class LayerCache:
                 self._evict()
         return layer
 
+    def holds(self, key: tuple[str, ...]) -> bool:
+        """Whether there is an entry of this name; whether it is whole is known when it is read."""
+        return self.limit > 0 and self._path(key).is_file()
+
     def _path(self, key: tuple[str, ...]) -> Path:
         name = hashlib.sha256("\x1f".join(key).encode()).hexdigest()
         return self.root / name[:2] / f"{name}.layer"

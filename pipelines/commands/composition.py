@@ -17,6 +17,7 @@ from pipelines.manifest import stored_plan
 from pipelines.pack import PackJob, run_pack
 from pipelines.recipes import DEFAULT, load_recipe, shipped
 from pipelines.replay import run_replay
+from pipelines.strips import STRIP_SIDE
 from pipelines.work import parse_budget
 from rssn.recipe import FOREGROUND_CHOICES, Recipe
 from rssn.shards import DatasetFolder
@@ -106,12 +107,13 @@ def pack(matting: Path, out: Path, workers: int, **settings: Any) -> None:
 @click.argument("shards", type=options.FOLDER)
 @click.argument("sample_id")
 @click.option("--out", type=options.FOLDER, help="The step strip's PNG.  [default: in SHARDS/report]")
-def replay(shards: Path, sample_id: str, out: Path | None) -> None:
+@click.option("--side", type=click.IntRange(min=64), default=STRIP_SIDE, help="Longer side of each picture, px.")
+def replay(shards: Path, sample_id: str, out: Path | None, side: int) -> None:
     """Compose one stored row again, say whether the bytes agree, and show every step as a picture.
 
     SAMPLE_ID is <foreground_id>/<k>. Exits with 1 if any byte differs.
     """
-    again = run_replay(shards, sample_id, out)
+    again = run_replay(shards, sample_id, out, side)
     click.echo(f"steps: {again.strip}")
     if again.differences:
         click.echo(f"differs from the stored row: {', '.join(again.differences)}", err=True)

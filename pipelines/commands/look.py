@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 
 from pipelines.commands import options
 from pipelines.demo import run_demo
-from pipelines.inspection import run_inspect
+from pipelines.inspection import Look, run_inspect
+from rssn.cache import LayerCache
 
 
 @click.command()
 @click.argument("dataset", type=options.FOLDER)
 @click.option("--samples", type=click.IntRange(min=1), default=48, help="How many samples the contact sheets show.")
-def inspect(dataset: Path, samples: int) -> None:
+@click.option("--strips", type=click.IntRange(min=0), default=4, help="How many samples are shown step by step.")
+@options.cache_dir
+@options.cache_size
+def inspect(dataset: Path, samples: int, strips: int, cache_dir: Path, cache_size: str) -> None:
     """Verify a data set, count it, and write report/index.html with contact sheets.
 
-    Exits with 1 if a shard is missing, or does not agree with its mark.
+    Steps that no row stores are composed again, with the layers that the cache holds from rssn compose. Exits with 1 if
+    a shard is missing, or does not agree with its mark.
     """
-    found = run_inspect(dataset, samples)
+    cache = options.layer_cache(cache_dir, cache_size) if strips else LayerCache(cache_dir, 0)
+    found = run_inspect(dataset, Look(samples, strips, cache, partial(click.echo, err=True)))
     for key, value in found.facts.items():
         click.echo(f"{key:>16}  {value}")
     for sheet in found.sheets:

@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.inspection import run_inspect
+from pipelines.inspection import Look, run_inspect
 from rssn.errors import InputError
-from rssn.images import decode_pixels, encode_jpeg
+from rssn.images import decode_pixels, encode_jpeg, encode_png
 from rssn.recipe import NoiseStep, Recipe
 from rssn.schema import REJECTS, picture
 from rssn.shards import DatasetFolder, write_parquet
+from tests.pipelines.conftest import FakeSet
 
 Maker = Callable[..., Path]
 
@@ -70,7 +71,7 @@ def test_the_page_is_one_file_that_loads_nothing(shards: Path) -> None:
 
 
 def test_the_page_stays_small_for_any_number_of_samples(shards: Path) -> None:
-    few, many = (run_inspect(shards, samples).page.stat().st_size for samples in (1, 6))
+    few, many = (run_inspect(shards, Look(samples)).page.stat().st_size for samples in (1, 6))
     assert few < many < 20e6
 
 
@@ -144,7 +145,7 @@ def _altered(dataset: Path, recipe: Recipe) -> Path:
 
 
 def test_draws_of_the_recipe_fit_and_are_shown(fake_composites: Maker) -> None:
-    found = run_inspect(fake_composites(foregrounds=150, recipe=Recipe("fake", k=4)), samples=2)
+    found = run_inspect(fake_composites(foregrounds=150, recipe=Recipe("fake", k=4)), Look(2))
     assert found.problems == []
     assert [fit.step for fit in found.fits] == ["denoise", "blur", "noise", "blur sizes"]
     assert str(found.facts["draws"]).startswith("fit the recipe (smallest p 0.")
@@ -158,7 +159,7 @@ def test_draws_of_the_recipe_fit_and_are_shown(fake_composites: Maker) -> None:
 def test_draws_that_do_not_fit_the_manifests_recipe_are_a_problem(fake_composites: Maker) -> None:
     recipe = Recipe("fake", k=4)
     dataset = _altered(fake_composites(foregrounds=150, recipe=recipe), replace(recipe, noise=NoiseStep(0.75)))
-    found = run_inspect(dataset, samples=2)
+    found = run_inspect(dataset, Look(2))
     assert [fit.step for fit in found.fits if fit.misfit] == ["noise"]
     (problem,) = found.problems
     assert problem.startswith("draws: noise: the recipe expects 0.75 x 600 = 450, the rows have ")
@@ -168,16 +169,42 @@ def test_draws_that_do_not_fit_the_manifests_recipe_are_a_problem(fake_composite
     assert text.count("MISFIT") == 1
 
 
-def test_the_strip_shows_the_steps_and_the_difference(fake_composites: Maker) -> None:
-    found = run_inspect(fake_composites(suffix=".png", size=(480, 320)), samples=3)
+def test_the_strip_shows_the_stored_steps_and_the_difference_without_any_source(fake_composites: Maker) -> None:
+    found = run_inspect(fake_composites(suffix=".png", size=(480, 320)), Look(3, 3))
     strips = [path for path in found.sheets if path.name.startswith("step-strip")]
     assert len(strips) == 3
     pixels = decode_pixels(strips[0].read_bytes())
-    assert pixels.shape[1] == 4 * 10 + 3 * 480
-    assert (pixels[100, 1200] == (200, 0, 0)).all()
-    lower = pixels[10 + 320 + 2 + 17 + 10 + 50 :]
-    assert (lower[100, 200] == (0, 0, 200)).all()
-    assert (lower[100, 1200] <= 4).all()
+    assert pixels.shape[1] == 6 * 10 + 5 * 480
+    whole = np.array([200, 0, 0])
+    assert (pixels[100, 10 + 2 * 490 : 20 + 2 * 490] == whole).all() or (pixels[100, 10 + 3 * 490] == whole).all()
+    assert (pixels[-500:, 4 * 490 + 100] <= 4).all(axis=1).sum() >= 300
+    assert "composed again from the sources" in found.page.read_text()
+
+
+def test_the_page_stays_under_20_mb_whatever_the_pictures_hold(write_composites: Maker) -> None:
+    """Noise at 1.8 MP, which no codec compresses, in every tile of every sheet."""
+    dice = np.random.default_rng(0)
+    noise, alpha = dice.integers(0, 256, (1200, 1500, 3), np.uint8), dice.integers(0, 256, (1200, 1500), np.uint8)
+    pictures = {name: picture(encode_jpeg(noise, 60), "noise.jpg") for name in ("image", "foreground", "background")}
+    row = {
+        "alpha": picture(encode_png(alpha), "alpha.png"),
+        "foreground_id": "f",
+        "background_id": "b",
+        "foreground_source": "f.jpg",
+        "background_source": "b.jpg",
+        "width": 1500,
+        "height": 1200,
+        "recipe": "fake",
+        "denoised": False,
+        "noise_sigma": 0.0,
+        "draw_seed": 1,
+        "foreground_method": "levin",
+        **pictures,
+    }
+    made = [row | {"sample_id": f"f/{k}", "k": k} for k in range(24)]
+    found = run_inspect(write_composites(made, FakeSet(recipe=Recipe("fake", k=24))), Look(24, 12))
+    assert sum(path.stat().st_size for path in found.sheets) > 20e6
+    assert 1e6 < found.page.stat().st_size < 20e6
 
 
 def test_sizes_and_brightness_are_drawn(fake_composites: Maker) -> None:
@@ -193,8 +220,8 @@ def test_sizes_and_brightness_are_drawn(fake_composites: Maker) -> None:
 
 def test_sheets_of_an_earlier_report_are_removed(fake_composites: Maker) -> None:
     dataset = fake_composites(foregrounds=10)
-    before = run_inspect(dataset, samples=20).sheets
-    after = run_inspect(dataset, samples=2).sheets
+    before = run_inspect(dataset, Look(20)).sheets
+    after = run_inspect(dataset, Look(2)).sheets
     assert len(after) < len(before)
     assert sorted(after) == sorted((dataset / "report").glob("*.png"))
 
@@ -226,7 +253,7 @@ def test_the_page_of_5000_rejects_and_120_samples_stays_small_and_so_does_memory
     pool, before = pa.proxy_memory_pool(pa.default_memory_pool()), pa.default_memory_pool()
     pa.set_memory_pool(pool)
     try:
-        found = run_inspect(dataset, samples=5000)
+        found = run_inspect(dataset, Look(5000))
     finally:
         pa.set_memory_pool(before)
     assert pool.max_memory() < 70e6

@@ -1,16 +1,27 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pipelines.strips import GAIN, STRIP_SIDE, blend_difference, step_strips
-from rssn.images import Pixels, encode_png
+import pipelines.layers as layers_module
+from pipelines.compose import Output, run_compose
+from pipelines.inspection import Look, run_inspect
+from pipelines.pack import PackJob, run_pack
+from pipelines.recipes import load_recipe
+from pipelines.recompose import Recomposed, open_sources
+from pipelines.runner import LocalRunner
+from pipelines.strips import COLUMNS, GAIN, STRIP_SIDE, blend_difference, step_strip
+from pipelines.work import Budget
+from rssn.cache import LayerCache
+from rssn.errors import DependencyError
+from rssn.images import Pixels, decode_pixels, encode_png, to_uint8
 from rssn.shards import DatasetFolder
-
-Maker = Callable[..., Path]
+from tests.pipelines.composing import RECIPE, job_of, rows
 
 
 def _layers(height: int = 700, width: int = 40) -> tuple[Pixels, Pixels, Pixels, Pixels]:
@@ -42,14 +53,130 @@ def test_what_was_added_is_measured_and_shown() -> None:
     assert found.pixels.max() == 255
 
 
-def test_a_strip_has_six_tiles_and_says_when_the_original_is_gone(fake_composites: Maker) -> None:
-    folder = DatasetFolder(fake_composites(foregrounds=1, suffix=".png", size=(96, 64)))
-    strips = list(step_strips(folder, folder.marks(), Path("/nowhere"), 5))
-    assert len(strips) == 2
-    sheet = strips[0]
-    assert sheet.shape[1] == 10 + 3 * (STRIP_SIDE + 10)
-    assert (sheet[50, 10:490] == (250, 250, 248)).all()
-    alpha = sheet[10:74, 500 : 500 + 96]
-    assert alpha[0, 0].tolist() == [0, 0, 0]
-    assert alpha[0, 95].tolist() == [255, 255, 255]
-    assert (sheet[10:74, 990 : 990 + 96] == (200, 0, 0)).all()
+class Strip:
+    """Reads a strip's tiles back, where pictures are smaller than a tile and so are shown pixel by pixel."""
+
+    def __init__(self, row: dict[str, Any], again: Recomposed | str) -> None:
+        self.sheet = step_strip(row, again)
+        self._shape = (row["height"], row["width"])
+        background = decode_pixels(row["background"]["bytes"])
+        self._second = next(
+            top
+            for top in range(10, self.sheet.shape[0])
+            if any(np.array_equal(self.tile(top, column), background) for column in range(COLUMNS))
+        )
+
+    def tile(self, top: int, column: int) -> Pixels:
+        left = 10 + column * (STRIP_SIDE + 10)
+        return self.sheet[top : top + self._shape[0], left : left + self._shape[1]]
+
+    def shows(self, line: int, column: int, pixels: Pixels) -> bool:
+        return np.array_equal(self.tile(self._second if line else 10, column), pixels)
+
+    def is_empty(self, line: int, column: int) -> bool:
+        """Words on paper: no picture is so pale."""
+        return bool((self.tile(self._second if line else 10, column) == (250, 250, 248)).all(axis=2).mean() > 0.7)
+
+
+@pytest.fixture(scope="module")
+def shards(studio: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every combination of steps, losslessly, so that tiles can be compared value by value."""
+    out = tmp_path_factory.mktemp("steps") / "shards"
+    matting = Path(shutil.copytree(studio / "matting", out.parent / "matting"))
+    cache = LayerCache(out.parent / "cache", 1 << 30)
+    run_compose(job_of(matting, bg20k, out, replace(RECIPE, k=8), cache=cache, output=Output("png")), LocalRunner())
+    return out
+
+
+def test_every_step_that_was_drawn_is_shown_and_no_other(shards: Path) -> None:
+    sources = open_sources(DatasetFolder(shards), LayerCache(shards, 0))
+    seen: set[tuple[bool, bool, bool]] = set()
+    for row in rows(shards):
+        combination = (row["denoised"], bool(row["blur_size"]), bool(row["noise_sigma"]))
+        if combination in seen:
+            continue
+        seen.add(combination)
+        denoised, blurred, noisy = combination
+        again = Recomposed(row, sources)
+        strip = Strip(row, again)
+        stored = {name: decode_pixels(row[name]["bytes"]) for name in ("image", "foreground", "background")}
+        assert strip.shows(0, 0, decode_pixels((shards.parent / "matting" / row["foreground_source"]).read_bytes()))
+        assert strip.shows(0, 1, decode_pixels(row["alpha"]["bytes"]))
+        assert strip.shows(0, 2, to_uint8(again.foreground))
+        assert strip.shows(0, 3, stored["foreground"]) is denoised
+        assert strip.is_empty(0, 3) is not denoised
+        assert strip.shows(0, 4, stored["image"]) is not noisy
+        assert strip.shows(1, 0, to_uint8(again.background(denoised=False)))
+        if denoised:
+            assert strip.shows(1, 1, to_uint8(again.background(denoised=True)))
+        assert strip.is_empty(1, 1) is not denoised
+        assert strip.shows(1, 2, stored["background"]) is blurred
+        assert strip.is_empty(1, 2) is not blurred
+        assert strip.shows(1, 3, stored["image"]) is noisy
+        assert strip.is_empty(1, 3) is not noisy
+        assert {name: value["bytes"] for name, value in again.pictures().items()} == {
+            name: row[name]["bytes"] for name in again.pictures()
+        }
+    assert len(seen) == 8
+
+
+def test_what_cannot_be_made_again_is_left_empty_and_the_rest_is_shown(shards: Path) -> None:
+    row = next(row for row in rows(shards) if row["denoised"] and row["blur_size"])
+    strip = Strip(row, "the plan is gone")
+    for place in ((0, 0), (0, 2), (1, 0), (1, 1)):
+        assert strip.is_empty(*place)
+    assert strip.shows(0, 3, decode_pixels(row["foreground"]["bytes"]))
+    assert strip.shows(1, 2, decode_pixels(row["background"]["bytes"]))
+
+
+def test_a_missing_denoiser_leaves_one_tile_empty(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise DependencyError("not installed")
+
+    monkeypatch.setattr(layers_module, "require_backend", missing)
+    row = next(row for row in rows(shards) if row["denoised"] and row["blur_size"])
+    strip = Strip(row, Recomposed(row, open_sources(DatasetFolder(shards), LayerCache(shards, 0))))
+    assert [strip.is_empty(*place) for place in ((0, 0), (0, 2), (1, 0), (1, 1))] == [False, False, False, True]
+
+
+def test_the_report_makes_nothing_again_that_the_cache_holds(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("the cache holds it")
+
+    for name in ("estimate_layers", "denoise"):
+        monkeypatch.setattr(layers_module, name, fail)
+    said: list[str] = []
+    found = run_inspect(shards, Look(1, 24, LayerCache(shards.parent / "cache", 1 << 30), said.append))
+    strips = [path for path in found.sheets if path.name.startswith("step-strip")]
+    assert (len(strips), said, found.problems) == (24, [], [])
+    sources = open_sources(DatasetFolder(shards), LayerCache(shards.parent / "cache", 1 << 30))
+    assert {Recomposed(row, sources).cost(whole=True) for row in rows(shards)} == {0.0}
+
+
+def test_the_report_says_beforehand_what_takes_long(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.inspection._LONG_SECONDS", 1e-4)
+    said: list[str] = []
+    run_inspect(shards, Look(1, 24, say=said.append))
+    assert {line.split()[1] for line in said} == {row["sample_id"] for row in rows(shards) if row["denoised"]}
+    assert all(line.endswith("--strips 0 does without") for line in said)
+    assert [path for path in run_inspect(shards, Look(1, 0)).sheets if "strip" in path.name] == []
+
+
+def test_a_source_that_is_gone_fails_no_report(shards: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(shards, tmp_path / "shards"))
+    (shards.parent / "matting").rename(shards.parent / "elsewhere")
+    try:
+        found = run_inspect(copy, Look(2, 2))
+    finally:
+        (shards.parent / "elsewhere").rename(shards.parent / "matting")
+    assert found.problems == []
+    shutil.rmtree(copy / "plan")
+    assert len([p for p in run_inspect(copy, Look(2, 2)).sheets if "strip" in p.name]) == 2
+
+
+def test_packed_photographs_show_their_layers(studio: Path, tmp_path: Path) -> None:
+    run_pack(PackJob(studio / "matting", tmp_path, load_recipe("ori"), Budget(), Output("png")), LocalRunner())
+    row = next(rows(tmp_path))
+    strip = Strip(row, "")
+    for column, name in enumerate(("image", "alpha", "foreground", "background")):
+        assert strip.shows(0, column, decode_pixels(row[name]["bytes"]))

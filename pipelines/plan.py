@@ -129,14 +129,18 @@ def write_plan(
     backgrounds: Iterable[Background],
     refused: Iterable[dict[str, Any]],
 ) -> None:
-    """Write the plan and what was refused while planning."""
+    """Write the plan and what was refused while planning.
+
+    The foregrounds come after the backgrounds, for `has_plan` looks for them; and before the refusals, for a retry that
+    is killed in between must know still what it may let in.
+    """
     rows = [
         {key: getattr(f, key) for key in _OWN} | {key: value and str(value) for key, value in asdict(f.pair).items()}
         for f in foregrounds
     ]
     write_parquet(_path(folder.root, "backgrounds"), PLANNED_BACKGROUNDS, map(asdict, backgrounds))
+    write_parquet(_path(folder.root, "foregrounds"), PLANNED_FOREGROUNDS, rows)
     write_parquet(folder.rejects("plan"), REJECTS, refused)
-    write_parquet(_path(folder.root, "foregrounds"), PLANNED_FOREGROUNDS, rows)  # last: `has_plan` looks for it
 
 
 def has_plan(root: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.recompose import Recomposed
-from pipelines.sheets import draw_words, parts
+from pipelines.sheets import parts
 from rssn import route
 from rssn.errors import Rejected
 from rssn.images import Image, Pixels, decode_alpha, decode_image, decode_pixels, fit_inside, to_float, to_uint8
@@ -137,7 +137,7 @@ def _difference_tile(row: Mapping[str, Any], side: int) -> Tile:
     difference = blend_difference(decode_pixels(row["image"]["bytes"]), row["alpha"]["bytes"], *stored)
     words = (
         f"image minus the blend of the stored layers, times {GAIN}: mean {difference.mean:+.2f}, "
-        f"deviation {difference.deviation:.2f} of 255\n{draw_words(row)}"
+        f"deviation {difference.deviation:.2f} of 255\n{row['sample_id']}, {row['width']} x {row['height']} px"
     )
     return Tile(fit_inside(difference.pixels, side), words)
 

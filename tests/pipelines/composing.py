@@ -18,6 +18,7 @@ from rssn.shards import DatasetFolder
 RECIPE = load_recipe("comp-rssn")
 RECIPE = replace(RECIPE, k=4, denoise=replace(RECIPE.denoise, backend="nlmeans"))
 PLAIN = replace(load_recipe("comp-bg20k"), k=2)
+QUICK = replace(PLAIN, foreground="multiply")
 NO_CACHE = LayerCache(Path("unused"), 0)
 
 

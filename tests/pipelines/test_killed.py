@@ -1,0 +1,70 @@
+"""SIGKILL at every kind of moment, and the same command again: the same files, to the byte."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.compose import run_compose
+from pipelines.runner import LocalRunner
+from tests.pipelines.composing import QUICK, job_of
+
+
+def kill_at_every_moment(scratch: Path, matting: Path, bg20k: Path, base: Path | None, **settings: Any) -> set[str]:
+    """Kinds of moments at which the job was killed; each ended as the undisturbed run does."""
+    job = scratch / "job.json"
+    facts = {"scratch": scratch, "matting": matting, "bg20k": bg20k, "base": base, "settings": settings}
+    job.write_text(json.dumps({key: str(v) if isinstance(v, Path) else v for key, v in facts.items()}))
+    command = [sys.executable, "-m", "tests.pipelines.killing", str(job)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    wrong = [one for one in found if not (one["died"] and one["same"]) or one["again"] or one["leftovers"]]
+    assert wrong == [], done.stderr
+    return {one["moment"][1] for one in found}
+
+
+@pytest.fixture
+def matting(studio: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(studio / "matting", tmp_path / "matting"))
+
+
+def test_a_new_run(matting: Path, bg20k: Path, tmp_path: Path) -> None:
+    kinds = kill_at_every_moment(tmp_path, matting, bg20k, None)
+    assert kinds >= {
+        "replace out/manifest", "replace out/plan/foregrounds", "replace out/plan/backgrounds",
+        "write_table out/data/.composites--.parquet.", "replace out/data/composites--",
+        "replace out/marks/composites--", "_store cache", "_digest cache", "replace cache", "write_text out/README",
+    }  # fmt: skip
+
+
+def test_an_extension(matting: Path, studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    run_compose(job_of(matting, bg20k, tmp_path / "base", QUICK), LocalRunner())
+    for folder in ("original", "mask"):
+        new = next((studio / "evaluation" / folder).iterdir())
+        shutil.copy(new, (matting / folder / "new").with_suffix(new.suffix))
+    kinds = kill_at_every_moment(tmp_path, matting, bg20k, tmp_path / "base", extend=True)
+    assert {
+        "replace out/plan/foregrounds",
+        "replace out/data/composites-x--",
+        "replace out/marks/composites-x--",
+    } <= kinds
+
+
+def test_a_retry(matting: Path, bg20k: Path, tmp_path: Path) -> None:
+    """One foreground could not be planned, one could not be composed; both were repaired."""
+    first, second, _ = sorted((matting / "original").iterdir())
+    whole = [path.read_bytes() for path in (first, second)]
+    first.write_bytes(b"no picture")
+    second.write_bytes(whole[1][: len(whole[1]) // 2])
+    run_compose(job_of(matting, bg20k, tmp_path / "base", QUICK), LocalRunner())
+    for path, data in zip((first, second), whole, strict=True):
+        path.write_bytes(data)
+    kinds = kill_at_every_moment(tmp_path, matting, bg20k, tmp_path / "base", retry_rejects=True)
+    assert kinds >= {"unlink out/rejects/composites--", "unlink out/rejects/plan", "replace out/data/composites-x--"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.counting import count_columns, count_distinct, count_rejects
+from pipelines.counting import count_columns, count_distinct, count_rejects, share
 from pipelines.manifest import read_manifest
 from rssn.shards import DatasetFolder
 
@@ -21,6 +21,7 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 _COMPOSITES = """# Composites: {name}
 
 {rows} composites of {foregrounds} foregrounds on {backgrounds} backgrounds. {rejected} samples were refused.
+F by row: {methods} (`given` is the data set's own, everything else was computed from the photograph).
 
 `image` is `alpha * foreground + (1 - alpha) * background`, rounded once, plus Gaussian noise where `noise_sigma` is
 above 0. `foreground` and `background` are stored as they were blended, before noise.
@@ -103,6 +104,7 @@ def write_card(folder: DatasetFolder) -> None:
         text = _backgrounds(manifest, names, facts)
     else:
         distinct = count_distinct(folder, marks, ("foreground_id", "background_id"))
+        facts["methods"] = share(count_columns(folder, marks, ["foreground_method"])["foreground_method"]) or "none"
         text = _composites(manifest, names, facts, distinct)
     head = yaml.safe_dump(_head(curated, manifest["totals"]["rows"], names), sort_keys=False)
     (folder.root / "README.md").write_text(f"---\n{head}---\n\n{text}", encoding="utf-8")

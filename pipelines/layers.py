@@ -89,7 +89,11 @@ class LayerContext:
 
         def read() -> CachedLayer:
             with self.clock.stage("read"):
-                return CachedLayer(load_background(background), "")
+                try:
+                    return CachedLayer(load_background(background), "")
+                except Rejected as error:  # the row of the rejects bears the foreground's name
+                    words = f"background {background.source}: {error.message}"
+                    raise Rejected("background", error.reason, words) from error
 
         return self.denoise(read, self.background_key(background)).pixels if denoised else read().pixels
 

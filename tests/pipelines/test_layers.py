@@ -15,6 +15,7 @@ from rssn.cache import LayerCache
 from rssn.denoise import denoise
 from rssn.errors import Rejected
 from rssn.foreground import estimate_foreground
+from rssn.images import encode_jpeg
 from rssn.layouts import find_pairs
 from rssn.matting import load_pair
 from rssn.recipe import DenoiseStep, Recipe
@@ -94,3 +95,16 @@ def test_backgrounds_are_denoised_at_their_own_size(bg20k: Path, context: LayerC
     raw = load_background(background)
     assert np.array_equal(context.background(background, denoised=False), raw)
     assert np.array_equal(context.background(background, denoised=True), denoise(raw, 12 / 255, "nlmeans"))
+
+
+def test_a_broken_background_is_named_and_the_foreground_is_not_blamed(tmp_path: Path, context: LayerContext) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    for number in range(2):
+        (tmp_path / f"{number}.jpg").write_bytes(encode_jpeg(noise + np.uint8(number)))
+    cut = tmp_path / "1.jpg"
+    cut.write_bytes(cut.read_bytes()[:5000])
+    broken = next(b for b in find_backgrounds(tmp_path)[0] if b.source == "1.jpg")
+    for denoised in (False, True):
+        with pytest.raises(Rejected, match=r"background 1\.jpg: the picture data is damaged") as error:
+            context.background(broken, denoised=denoised)
+        assert (error.value.stage, error.value.reason) == ("background", "truncated")

@@ -141,7 +141,7 @@ def prepare(job: ComposeJob) -> Prepared:
     backgrounds, unusable = find_backgrounds(job.backgrounds)
     if len(backgrounds) < job.recipe.k:
         raise InputError(f"{job.backgrounds}: {len(backgrounds)} backgrounds, but K = {job.recipe.k} needs that many")
-    refused += refuse_problems(matting.problems, "pair")
+    refused += refuse_problems(matting.problems, "pair", job.matting)
     facts = {
         "recipe": job.recipe.to_dict(),
         "seed": job.seed,
@@ -151,7 +151,7 @@ def prepare(job: ComposeJob) -> Prepared:
     }
     if not job.overwrite:
         check_dataset(folder, "composites", facts, growing="foregrounds")
-    unusable_rows = refuse_problems(unusable, "background")
+    unusable_rows = refuse_problems(unusable, "background", job.backgrounds)
     plan = make_plan(list(growth.foregrounds), backgrounds)
     return Prepared(plan, growth, matting.layout, refused, unusable_rows, facts)
 

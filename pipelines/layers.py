@@ -12,19 +12,16 @@ from importlib.metadata import version
 from typing import TypeVar, cast
 
 from pipelines.clock import StageClock
-from pipelines.plan import PlannedForeground, foreground_method
+from pipelines.plan import PlannedForeground, foreground_method, thumbnail
 from rssn.backgrounds import Background, load_background
 from rssn.cache import CachedLayer, LayerCache
 from rssn.codecs import ImageCodec, encode_picture
 from rssn.denoise import denoise, require_backend
 from rssn.errors import Rejected
 from rssn.foreground import estimate_layers
-from rssn.images import Alpha, Image, decode_pixels, encode_jpeg, encode_png, fit_inside, read_bytes, to_uint8
+from rssn.images import Alpha, Image, encode_png, to_uint8
 from rssn.matting import MattingSample
 from rssn.recipe import ForegroundChoice, Recipe
-
-THUMBNAIL_SIDE = 256
-"""Longer side of a thumbnail in `rejects/`, px."""
 
 _BASE_BYTES = 700 << 20
 _BYTES_PER_PIXEL = 1024
@@ -127,10 +124,7 @@ class ForegroundLayers:
     @cached_property
     def thumbnail(self) -> bytes | None:
         """A small JPEG of the colour file, for a reject row; None where it cannot be decoded."""
-        try:
-            return encode_jpeg(fit_inside(decode_pixels(read_bytes(self.planned.pair.picture)), THUMBNAIL_SIDE), 85)
-        except Rejected:
-            return None
+        return thumbnail(self.planned.pair.picture)
 
     @cached_property
     def alpha_png(self) -> bytes:

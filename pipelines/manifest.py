@@ -131,6 +131,8 @@ def _is_free(root: Path) -> bool:
 
 
 def _refuse_difference(folder: DatasetFolder, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    if before["kind"] != now["kind"]:
+        raise InputError(f"{folder.root} holds {before['kind']}, not {now['kind']}; choose another --out")
     old, new = _flat(before), _flat(now)
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if changed:

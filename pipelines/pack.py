@@ -73,7 +73,7 @@ def run_pack(job: PackJob, runner: Runner) -> Tally:
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
     growth = grow(DatasetFolder(job.out), found)
     photographs = growth.foregrounds
-    refused += refuse_problems(matting.problems, "pair")
+    refused += refuse_problems(matting.problems, "pair", job.matting)
     facts = {
         "recipe": job.recipe.to_dict(),
         "output": asdict(job.output),

@@ -21,13 +21,19 @@ from pipelines.work import refusal
 from rssn.backgrounds import Background
 from rssn.draw import background_key
 from rssn.errors import InputError, Rejected
-from rssn.images import picture_size, read_bytes
+from rssn.images import decode_pixels, encode_jpeg, fit_inside, picture_size, read_bytes
 from rssn.matting import MattingSample, Pair, Problem, load_pair, pair_id
 from rssn.recipe import ForegroundChoice
 from rssn.route import upscaling
 from rssn.rows import iter_rows
 from rssn.schema import PLANNED_BACKGROUNDS, PLANNED_FOREGROUNDS, REJECTS
 from rssn.shards import DatasetFolder, write_parquet
+
+THUMBNAIL_SIDE = 256
+"""Longer side of a thumbnail in `rejects/`, px."""
+
+_THUMBNAILS = 24
+"""So many refusals of one kind get a picture while planning; a report shows no more of one reason."""
 
 _OWN = ("foreground_id", "width", "height", "generation", "replaced")
 
@@ -100,15 +106,29 @@ def name_foregrounds(
             if name in planned:
                 raise Rejected("read", "duplicate", f"the same picture and alpha as {planned[name].source}")
         except Rejected as error:
-            refused.append(refusal(error, pair.source, pair.source))
+            small = thumbnail(pair.picture) if len(refused) < _THUMBNAILS else None
+            refused.append(refusal(error, pair.source, pair.source, small))
             continue
         planned[name] = PlannedForeground(name, pair, width, height)
     return list(planned.values()), refused
 
 
-def refuse_problems(problems: Iterable[Problem], stage: str) -> list[dict[str, Any]]:
-    """Reject rows for files, and rows of tables, that take part in nothing."""
-    return [refusal(Rejected(stage, p.reason, p.message), p.source, p.source) for p in problems]
+def refuse_problems(problems: Iterable[Problem], stage: str, root: Path) -> list[dict[str, Any]]:
+    """Reject rows for files, and rows of tables, below `root` that take part in nothing."""
+    base = root if root.is_dir() else root.parent
+    rows = []
+    for number, problem in enumerate(problems):
+        small = thumbnail(base / problem.source) if number < _THUMBNAILS else None
+        rows.append(refusal(Rejected(stage, problem.reason, problem.message), problem.source, problem.source, small))
+    return rows
+
+
+def thumbnail(path: Path) -> bytes | None:
+    """A small JPEG of a picture file, for a reject row; None where it cannot be decoded."""
+    try:
+        return encode_jpeg(fit_inside(decode_pixels(read_bytes(path)), THUMBNAIL_SIDE), 85)
+    except Rejected:
+        return None
 
 
 def make_plan(foregrounds: list[PlannedForeground], backgrounds: list[Background]) -> Plan:

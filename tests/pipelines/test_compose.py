@@ -163,6 +163,8 @@ def test_broken_inputs_become_rejects_and_stop_nothing(
     found = {(row["source"], row["reason"]) for p in (tmp_path / "out" / "rejects").iterdir() for row in iter_rows(p)}
     reasons = {"cut": "truncated", "alone": "missing_partner", "small": "size_mismatch"}
     assert found == {(f"original/{name}.jpg", reason) for name, reason in reasons.items()}
+    shown = {row["source"]: row["thumbnail"] is not None for row in rejects(tmp_path / "out")}
+    assert shown == {"original/alone.jpg": True, "original/small.jpg": True, "original/cut.jpg": False}
 
 
 def test_too_few_backgrounds_are_refused_before_work(studio: Path, bg20k: Path, tmp_path: Path) -> None:

@@ -33,6 +33,13 @@ def test_another_plan_is_refused_with_the_difference(tmp_path: Path) -> None:
         open_dataset(folder, "composites", other, {})
 
 
+def test_another_kind_of_data_set_is_named_and_nothing_else(tmp_path: Path) -> None:
+    folder = DatasetFolder(tmp_path)
+    open_dataset(folder, "backgrounds", {"seed": 1}, {})
+    with pytest.raises(InputError, match=r"holds backgrounds, not composites; choose another --out$"):
+        open_dataset(folder, "composites", {"k": 5}, {})
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(InputError, match="not empty and no data set of ours"):

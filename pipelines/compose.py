@@ -6,44 +6,36 @@ foregrounds. Draws come from content ids, so nothing depends on the order of wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from pipelines.card import write_card
-from pipelines.clock import StageClock
-from pipelines.composites import compose_row
+from pipelines.compose_tasks import ComposeTask, compose_shard
 from pipelines.growth import Growth, Refused, grow, refused_before, returning_ids
-from pipelines.layers import ForegroundLayers, LayerContext, worker_memory
+from pipelines.layers import worker_memory
 from pipelines.manifest import check_dataset, close_dataset, open_dataset, remove_dataset, stored_plan
 from pipelines.plan import (
     Plan,
     PlannedForeground,
     digest,
-    load_plan,
     make_plan,
     name_foregrounds,
     refuse_problems,
     write_plan,
 )
-from pipelines.runner import Done, Runner, shard_ranges
-from pipelines.work import Budget, Tally, Work, refusal, run_tasks
+from pipelines.runner import Runner, shard_ranges
+from pipelines.work import Budget, Tally, Work, run_tasks
 from rssn.backgrounds import Background, find_backgrounds
 from rssn.cache import LayerCache
 from rssn.codecs import BYTES_PER_PIXEL, ImageCodec
 from rssn.denoise import require_backend
-from rssn.draw import choose_backgrounds, draw
-from rssn.errors import InputError, Rejected
+from rssn.errors import InputError
 from rssn.foreground import warm_up
 from rssn.layouts import find_pairs
 from rssn.recipe import Recipe
-from rssn.rows import iter_rows
-from rssn.schema import COMPOSITES
-from rssn.shards import DatasetFolder, Row, shard_name, trusted_mark, write_shard
+from rssn.shards import DatasetFolder, shard_name
 
 
 @dataclass(frozen=True)
@@ -76,27 +68,6 @@ class ComposeJob:
     extend: bool = False
     overwrite: bool = False
     retry_rejects: bool = False
-
-
-@dataclass(frozen=True)
-class ComposeTask:
-    """One shard: the composites of the foregrounds `start` to `stop - 1` of the plan."""
-
-    root: Path
-    recipe: Recipe
-    seed: int
-    codec: ImageCodec
-    cache: LayerCache
-    name: str
-    start: int
-    stop: int
-    retry: bool  # keep the rows that stand, compose those that were refused
-    memory: int
-
-    @property
-    def size(self) -> int:
-        """Rows that the shard is planned to have."""
-        return (self.stop - self.start) * self.recipe.k
 
 
 @dataclass(frozen=True)
@@ -208,62 +179,5 @@ def plan_tasks(job: ComposeJob, plan: Plan) -> list[ComposeTask]:
     return tasks
 
 
-def compose_shard(task: ComposeTask) -> Done:
-    """Make one shard; what cannot be composed becomes a row of its rejects."""
-    shard = _Shard(task)
-    folder = DatasetFolder(task.root)
-    mark = write_shard(folder, task.name, COMPOSITES, shard.rows(), shard.rejects, shard.statistics)
-    return Done(mark, dict(shard.context.clock.seconds))
-
-
 def _digest(backgrounds: Sequence[Background]) -> str:
     return digest(f"{b.background_id} {b.source} {b.licence}" for b in backgrounds)
-
-
-class _Shard:
-    """The rows of one shard, in order, and what was refused among them."""
-
-    def __init__(self, task: ComposeTask) -> None:
-        self.rejects: list[dict[str, Any]] = []
-        self.statistics: dict[str, int] = {"ineligible_pairs": 0}
-        self.context = LayerContext(task.recipe, task.codec, task.cache, StageClock())
-        self._task = task
-        self._plan = load_plan(task.root)
-        self._kept = self._kept_rows()
-
-    def rows(self) -> Iterator[Row]:
-        """Kept or composed, foreground by foreground."""
-        kept = next(self._kept, None)
-        members = self._plan.foregrounds[self._task.start : self._task.stop]
-        for planned in (member for member in members if not member.replaced):
-            layers = ForegroundLayers(planned, self.context)
-            eligible = self._plan.eligible(planned, self._task.recipe.max_upscale)
-            self.statistics["ineligible_pairs"] += len(self._plan.backgrounds) - len(eligible)
-            for k in range(self._task.recipe.k):
-                if kept is not None and kept["sample_id"] == f"{planned.foreground_id}/{k}":
-                    yield kept
-                    kept = next(self._kept, None)
-                    continue
-                try:
-                    yield self._compose(layers, k, eligible)
-                except Exception as error:  # nothing vanishes: whatever happens to a sample is a row of its rejects
-                    row = refusal(error, f"{planned.foreground_id}/{k}", planned.source, layers.thumbnail)
-                    self.rejects.append(row)
-
-    def _compose(self, layers: ForegroundLayers, k: int, eligible: npt.NDArray[np.int64]) -> Row:
-        planned, recipe = layers.planned, self._task.recipe
-        if len(eligible) < recipe.k:
-            found, frame = f"{len(eligible)} of {len(self._plan.backgrounds)}", f"{planned.width} x {planned.height} px"
-            words = f"{found} backgrounds cover {frame} enlarged at most {recipe.max_upscale:g} times; K = {recipe.k}"
-            raise Rejected("background", "too_small", words)
-        keys = self._plan.background_keys[eligible]
-        chosen = eligible[choose_backgrounds(self._task.seed, planned.foreground_id, keys, recipe.k)[k]]
-        drawn = draw(recipe, self._task.seed, planned.foreground_id, k)
-        return compose_row(self.context, layers, self._plan.backgrounds[chosen], k, drawn)
-
-    def _kept_rows(self) -> Iterator[Row]:
-        """Rows that stand and need not be composed again; none unless the shard agrees with its mark."""
-        folder = DatasetFolder(self._task.root)
-        if not self._task.retry or trusted_mark(folder, self._task.name) is None:
-            return iter(())
-        return iter_rows(folder.data(self._task.name))

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.compose import ComposeJob, ComposeTask, plan_tasks, prepare
+from pipelines.compose import ComposeJob, plan_tasks, prepare
+from pipelines.compose_tasks import ComposeTask
 from pipelines.plan import Plan, PlannedForeground, foreground_method
 from rssn.backgrounds import Background
 from rssn.codecs import BYTES_PER_PIXEL

@@ -6,24 +6,21 @@ Floor 3. Light columns are streamed shard by shard; pictures are read for a boun
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipelines.counting import count_brightness, count_columns, count_distinct, count_rejects, share, spread
+from pipelines.counting import count_brightness, count_columns, count_distinct, count_rejects, share
 from pipelines.manifest import read_manifest
-from pipelines.recompose import Recomposed, Sources, open_sources
 from pipelines.reject_sheets import reject_sheets
 from pipelines.sheets import background_sheets, composite_sheets
-from pipelines.strips import step_strip
+from pipelines.strips import step_strips
 from pipelines.verification import Verified, verify
 from rssn.cache import LayerCache
 from rssn.charts import histogram, histogram_picture
-from rssn.errors import InputError, RssnError
 from rssn.goodness import MISFIT_LEVEL, DrawCounts, Fit, fit_draws
 from rssn.images import Pixels, encode_png
 from rssn.recipe import recipe_from_dict
@@ -32,8 +29,6 @@ from rssn.shards import DatasetFolder
 
 _EMBEDDED = 5  # contact sheets on the page; all of them lie beside it
 _BRIGHTNESS_SAMPLES = 200
-_LONG_SECONDS = 5.0
-_LESS = "the cache holds no such layer, and --strips 0 does without"
 _WORDS = {
     "Steps": "Line by line as Pipeline 1 has it. F and B as blended and the image are shown as they are stored; what "
     "comes before them is composed again from the sources. The last tile is what the blend of the stored layers leaves "
@@ -206,7 +201,7 @@ def _pictures(found: _Found, look: Look) -> tuple[list[Section], list[Path]]:
             path.unlink()
     sections, written = _histograms(found), []
     if found.composed:
-        shown = {"Steps": ("step-strip", _strips(found, look))}
+        shown = {"Steps": ("step-strip", step_strips(folder, marks, look.strips, look.cache, look.say))}
         shown["Samples"] = ("contact-sheet-samples", composite_sheets(folder, marks, found.originals, look.samples))
     else:
         shown = {"Kept": ("contact-sheet-kept", background_sheets(folder, marks, look.samples))}
@@ -220,25 +215,6 @@ def _pictures(found: _Found, look: Look) -> tuple[list[Section], list[Path]]:
         words = f"{sheet.shown} of {sheet.count} are shown." if sheet.shown < sheet.count else ""
         sections.append(Section(f"Rejected: {sheet.reason} ({sheet.count})", words, pictures=[sheet.pixels]))
     return sections, written + paths
-
-
-def _strips(found: _Found, look: Look) -> Iterator[Pixels]:
-    """A step strip for each of a few rows, spread evenly; what cannot be composed again leaves its tile empty."""
-    sources: Sources | str
-    try:
-        sources = open_sources(found.folder, look.cache)
-    except InputError as error:
-        sources = str(error)
-    for row in spread(found.folder, found.verified.trusted, look.strips):
-        if isinstance(sources, str) or row["draw_seed"] is None:
-            yield step_strip(row, str(sources))
-            continue
-        again = Recomposed(row, sources)
-        with suppress(RssnError):  # the strip will say what is missing
-            seconds = again.cost(whole=False)
-            if seconds >= _LONG_SECONDS:
-                look.say(f"composing {row['sample_id']} again for its strip, about {seconds:.0f} CPU-seconds; {_LESS}")
-        yield step_strip(row, again)
 
 
 def _histograms(found: _Found) -> list[Section]:

@@ -6,24 +6,30 @@ again from the sources; a step that the draw skipped says so, and so does one wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pipelines.recompose import Recomposed
+from pipelines.counting import spread
+from pipelines.recompose import Recomposed, Sources, open_sources
 from pipelines.sheets import parts
 from rssn import route
-from rssn.errors import Rejected
+from rssn.cache import LayerCache
+from rssn.errors import InputError, Rejected, RssnError
 from rssn.images import Image, Pixels, decode_alpha, decode_image, decode_pixels, fit_inside, to_float, to_uint8
 from rssn.report import Tile, contact_sheet
+from rssn.shards import DatasetFolder, Mark
 
 STRIP_SIDE = 480  # px
 GAIN = 8  # the difference is shown this many times brighter
 COLUMNS = 5
 _BAND = 256  # rows of pixels at a time, so that big pictures need little memory
 _NOT_DRAWN = "not drawn"
+_LONG_SECONDS = 5.0
+_LESS = "the cache holds no such layer, and --strips 0 does without"
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,35 @@ class Difference:
     pixels: Pixels  # absolute difference times `GAIN`
     mean: float  # 8-bit units
     deviation: float  # standard deviation, 8-bit units
+
+
+def step_strips(
+    folder: DatasetFolder, marks: Sequence[Mark], count: int, cache: LayerCache, say: Callable[[str], None]
+) -> Iterator[Pixels]:
+    """A strip for each of a few rows, spread evenly; what cannot be composed again leaves its tile empty.
+
+    Args:
+        folder: A data set of composites.
+        marks: Its trusted marks.
+        count: How many strips.
+        cache: Where layers lie that would otherwise be made again.
+        say: Hears what will take long.
+    """
+    sources: Sources | str
+    try:
+        sources = open_sources(folder, cache)
+    except InputError as error:
+        sources = str(error)
+    for row in spread(folder, marks, count):
+        if isinstance(sources, str) or row["draw_seed"] is None:
+            yield step_strip(row, str(sources))
+            continue
+        again = Recomposed(row, sources)
+        with suppress(RssnError):  # the strip will say what is missing
+            seconds = again.cost(whole=False)
+            if seconds >= _LONG_SECONDS:
+                say(f"composing {row['sample_id']} again for its strip, about {seconds:.0f} CPU-seconds; {_LESS}")
+        yield step_strip(row, again)
 
 
 def step_strip(row: Mapping[str, Any], again: Recomposed | str, side: int = STRIP_SIDE) -> Pixels:

@@ -154,7 +154,7 @@ def test_the_report_makes_nothing_again_that_the_cache_holds(shards: Path, monke
 
 
 def test_the_report_says_beforehand_what_takes_long(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.inspection._LONG_SECONDS", 1e-4)
+    monkeypatch.setattr("pipelines.strips._LONG_SECONDS", 1e-4)
     said: list[str] = []
     run_inspect(shards, Look(1, 24, say=said.append))
     assert {line.split()[1] for line in said} == {row["sample_id"] for row in rows(shards) if row["denoised"]}

@@ -58,9 +58,9 @@ def test_a_csv_of_pairs(root: Path) -> None:
     image, alpha, foreground = root / "a.png", root / "m.png", root / "f.png"
     assert problems == []
     assert pairs == [
-        Pair("first", image, alpha, None, "a.png", "CC0"),
-        Pair("f", None, alpha, foreground, "f.png", ""),
-        Pair("a", image, alpha, foreground, "a.png", "MIT"),
+        Pair("first", image, alpha, None, "a.png", "CC0", "pairs.csv, row 1"),
+        Pair("f", None, alpha, foreground, "f.png", "", "pairs.csv, row 2"),
+        Pair("a", image, alpha, foreground, "a.png", "MIT", "pairs.csv, row 3"),
     ]
     assert load_pair(pairs[0]).picture.shape == (48, 64, 3)
 

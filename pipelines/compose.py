@@ -27,10 +27,10 @@ from pipelines.plan import (
 )
 from pipelines.runner import Runner, shard_ranges
 from pipelines.work import Budget, Tally, Work, run_tasks
+from rssn import denoise
 from rssn.backgrounds import Background, find_backgrounds
 from rssn.cache import LayerCache
 from rssn.codecs import BYTES_PER_PIXEL, ImageCodec
-from rssn.denoise import require_backend
 from rssn.errors import InputError
 from rssn.foreground import warm_up
 from rssn.layouts import find_pairs
@@ -101,7 +101,7 @@ def prepare(job: ComposeJob) -> Prepared:
         DependencyError: If the recipe asks for a denoiser that is not installed.
     """
     if job.recipe.denoise.probability > 0:
-        require_backend(job.recipe.denoise.backend)
+        denoise.require_backend(job.recipe.denoise.backend)
     matting = find_pairs(job.matting, job.layout)
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
     if not found:
@@ -150,6 +150,8 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
     open_dataset(folder, "composites", prepared.facts, sources, growing="foregrounds")
     write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, prepared.refused + prepared.unusable)
     warm_up()
+    if job.recipe.denoise.probability > 0:
+        denoise.warm_up(job.recipe.denoise.backend)
     tasks = plan_tasks(job, prepared.plan)
     redo = frozenset(mark.name for mark in folder.marks() if mark.rejected and job.retry_rejects)
     work = Work(folder, tasks, compose_shard, "composites", job.budget, len(prepared.refused), redo)

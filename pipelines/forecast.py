@@ -20,7 +20,8 @@ CPU_SECONDS_PER_MEGAPIXEL = {
     "multilevel": 0.2,
     "multiply": 0.02,
     "given": 0.0,
-    "bm3d": 80.0,
+    "native": 1.5,
+    "bm3d": 110.0,
     "nlmeans": 5.0,
     "compose": 0.35,  # read, fit, blend, noise and encode one composite
 }

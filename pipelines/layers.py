@@ -16,7 +16,7 @@ from pipelines.plan import PlannedForeground, foreground_method, thumbnail
 from rssn.backgrounds import Background, load_background
 from rssn.cache import CachedLayer, LayerCache
 from rssn.codecs import ImageCodec, encode_picture
-from rssn.denoise import denoise, require_backend
+from rssn.denoise import backend_version, denoise
 from rssn.errors import Rejected
 from rssn.foreground import estimate_layers
 from rssn.images import Alpha, Image, encode_png, to_uint8
@@ -55,9 +55,7 @@ class LayerContext:
             DependencyError: If the denoiser is not installed.
         """
         step = self.recipe.denoise
-        require_backend(step.backend)
-        package = {"bm3d": "bm4d", "nlmeans": "opencv-python"}[step.backend]
-        return ("denoised", step.backend, version(package), repr(float(step.sigma)), *key)
+        return ("denoised", step.backend, backend_version(step.backend), repr(float(step.sigma)), *key)
 
     @staticmethod
     def background_key(background: Background) -> tuple[str, ...]:

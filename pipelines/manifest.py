@@ -16,8 +16,32 @@ from rssn.errors import InputError
 from rssn.schema import SCHEMA_VERSION
 from rssn.shards import DatasetFolder, write_json
 
-_LIBRARIES = ("rssn", "numpy", "opencv-python", "pillow", "pyarrow", "pymatting", "bm3d", "bm4d", "imagehash", "ray")
-_DECIDING = ("rssn", "numpy", "opencv-python", "pillow", "pyarrow", "pymatting", "bm4d", "imagehash")
+_LIBRARIES = (
+    "rssn",
+    "numpy",
+    "opencv-python",
+    "pillow",
+    "pyarrow",
+    "pymatting",
+    "numba",
+    "llvmlite",
+    "bm3d",
+    "bm4d",
+    "imagehash",
+    "ray",
+)
+_DECIDING = (
+    "rssn",
+    "numpy",
+    "opencv-python",
+    "pillow",
+    "pyarrow",
+    "pymatting",
+    "numba",
+    "llvmlite",
+    "bm4d",
+    "imagehash",
+)
 """Whose versions may change a byte of a shard."""
 
 _REMOVED = "removed"

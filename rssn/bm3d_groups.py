@@ -1,7 +1,8 @@
-"""What happens to a group of similar blocks: a Haar transform across the group, shrinkage, and back (Dabov et al. 2007).
+"""What happens to a group of similar blocks: Haar's transform across it, shrinkage, and back (Dabov et al. 2007).
 
-Sixteen coefficients of every block are sixteen lanes; groups have 1, 2, 4, 8, 16 or 32 blocks, and the code of each size is
-written out. The Haar transform is not normalised: its scaling is folded into thresholds and weights.
+Sixteen coefficients of every block are sixteen lanes; groups have 1, 2, 4, 8, 16 or 32 blocks, and the code of each
+size is written out. The transform is not normalised: its scaling is folded into thresholds and weights. Coefficients
+come as 16-bit ints and stay ints until they are shrunk.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from rssn.simd import LANES, Vectors, compiled, vector_code
 
 
 def _haar(v: Vectors, values: list[Any], lift: Any) -> list[tuple[Any, int]]:
-    """Coefficients, each with the power of two that its variance has grown by: the sum first, then from coarse to fine."""
+    """Coefficients, each with the power of two that its variance has grown by: the sum, then from coarse to fine."""
     fine: list[tuple[Any, int]] = []
     level = 0
     while len(values) > 1:
@@ -43,7 +44,9 @@ def _blocks(v: Vectors, blocks: Any, places: Any, shift: Any, size: int) -> list
 
 def _threshold(size: int) -> Any:
     @vector_code
-    def threshold(v: Vectors, blocks: Any, places: Any, shift: Any, held: Any, start: Any, limits: Any, lift: Any) -> float:
+    def threshold(
+        v: Vectors, blocks: Any, places: Any, shift: Any, held: Any, start: Any, limits: Any, lift: Any
+    ) -> Any:
         """Hard-threshold sixteen coefficients of a group into `held`; returns how many were kept."""
         kept = v.constant(0.0)
         lifted = v.multiply(v.splat(lift), v.first(size))
@@ -61,7 +64,7 @@ def _attenuate(size: int) -> Any:
     @vector_code
     def attenuate(
         v: Vectors, noisy: Any, basic: Any, places: Any, shift: Any, held: Any, start: Any, variances: Any, lift: Any
-    ) -> float:
+    ) -> Any:
         """Wiener-filter sixteen coefficients of a group into `held`; returns the sum of the squared weights."""
         squares = v.constant(0.0)
         lifted = v.multiply(v.splat(lift), v.first(size))
@@ -123,7 +126,7 @@ _LEAST = np.float32(1e-3)  # of a sum of squared weights
 @compiled
 def shrink_group(
     blocks: Any, sums: Any, places: Any, size: int, channel: int, held: Any, limits: Any, lift: float
-) -> float:
+) -> np.float32:
     """Stage 1 on one channel of a group; returns the weight its blocks were added with (equation 10)."""
     kept = np.float32(0)
     for quarter in range(_QUARTERS):
@@ -148,7 +151,7 @@ def shrink_group(
 @compiled
 def attenuate_group(
     noisy: Any, basic: Any, sums: Any, places: Any, size: int, channel: int, held: Any, variances: Any, lift: float
-) -> float:
+) -> np.float32:
     """Stage 2 on one channel of a group; returns the weight its blocks were added with (equation 11)."""
     squares = np.float32(0)
     for quarter in range(_QUARTERS):
@@ -173,7 +176,7 @@ def attenuate_group(
 
 
 @compiled
-def _spread_group(held: Any, sums: Any, places: Any, size: int, channel: int, weight: float) -> None:
+def _spread_group(held: Any, sums: Any, places: Any, size: int, channel: int, weight: np.float32) -> None:
     for quarter in range(_QUARTERS):
         shift = channel + quarter * LANES
         start = quarter * size * LANES

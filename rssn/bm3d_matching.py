@@ -1,7 +1,7 @@
-"""Block matching of BM3D: for each reference block the most similar blocks of a 39 x 39 search (Dabov et al. 2007, III-A).
+"""Block matching of BM3D: the most similar blocks of a 39 x 39 search for each reference (Dabov et al. 2007, III-A).
 
-Sixteen neighbouring reference blocks, three px apart, are sixteen lanes. The image is split into three planes of columns
-(x mod 3), so that what they need lies side by side. Squared differences are summed over three rows at a time and shared
+Sixteen neighbouring reference blocks, three px apart, are sixteen lanes. The image is split into three planes of
+columns (x mod 3), so that what they need lies side by side. Squared differences are summed over three rows and shared
 by the references above one another (four rows of references need 17 rows of px, not 32); the sums over columns are put
 together from neighbouring lanes. Three neighbouring offsets share their loads.
 
@@ -81,7 +81,15 @@ def matching_buffers(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
 
 @vector_code
 def _distances(
-    v: Vectors, references: Any, candidates: Any, start: Any, waiting: Any, slot: Any, labels: Any, penalties: Any, first: Any
+    v: Vectors,
+    references: Any,
+    candidates: Any,
+    start: Any,
+    waiting: Any,
+    slot: Any,
+    labels: Any,
+    penalties: Any,
+    first: Any,
 ) -> None:
     """Distances of three offsets (one dy, three dx) to 4 x 32 references, as candidates in three slots."""
     sums = [_vertical_sums(v, references, candidates, start, part) for part in range(2)]
@@ -108,13 +116,19 @@ def _vertical_sums(v: Vectors, references: Any, candidates: Any, start: Any, par
     for row in range(_ROWS):
         group, within = divmod(row, STEP)
         here = [v.load(references, (row * STEP + phase) * WIDTH + part * LANES) for phase in range(STEP)]
-        there = [v.load(candidates, v.offset(start, (row * PLANES + plane) * WIDTH + part * LANES)) for plane in range(PLANES)]
+        there = [
+            v.load(candidates, v.offset(start, (row * PLANES + plane) * WIDTH + part * LANES))
+            for plane in range(PLANES)
+        ]
         for r in range(3):
             apart = [v.subtract(here[phase], there[r + phase]) for phase in range(STEP)]
             if within == 0:
                 running[r] = [v.multiply(apart[0], apart[0]), v.multiply(apart[2], apart[2])]
             else:
-                running[r] = [v.multiply_add(apart[0], apart[0], running[r][0]), v.multiply_add(apart[2], apart[2], running[r][1])]
+                running[r] = [
+                    v.multiply_add(apart[0], apart[0], running[r][0]),
+                    v.multiply_add(apart[2], apart[2], running[r][1]),
+                ]
             running[r][0] = v.multiply_add(apart[1], apart[1], running[r][0])
             targets = {2: (group - 1, group), 1: (group - 2,)}.get(within, ())
             for target in targets:
@@ -172,9 +186,8 @@ def _sorting_network(size: int) -> list[tuple[int, int]]:
         k = p
         while k >= 1:
             for j in range(k % p, size - k, 2 * k):
-                for i in range(min(k, size - j - k)):
-                    if (i + j) // (2 * p) == (i + j + k) // (2 * p):
-                        pairs.append((i + j, i + j + k))
+                low = [i for i in range(j, j + min(k, size - j - k)) if i // (2 * p) == (i + k) // (2 * p)]
+                pairs += [(i, i + k) for i in low]
             k //= 2
         p *= 2
     return pairs
@@ -186,8 +199,8 @@ def match_band(stage: Any, buffers: Any, y: int, first: int) -> None:
 
     Args:
         stage: Has `planes`, `stride`, `plane`, `labels`, `penalties`, `limit`, `size`; see `bm3d_tiles.Stage`.
-        buffers: See `matching_buffers`. The best candidates are left in the last: [row, vector, rank, lane], sorted; where
-            there are fewer, the rest is `limit`. References beyond the image give values without meaning.
+        buffers: See `matching_buffers`. The best candidates are left in the last: [row, vector, rank, lane], sorted;
+            where there are fewer, the rest is `limit`. References beyond the image give values without meaning.
         y: Row of the first references.
         first: Column of the first reference, in references.
     """

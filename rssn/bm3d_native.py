@@ -1,9 +1,8 @@
-"""BM3D in colour, both stages, written for vector units (Dabov et al. 2007, "Image denoising by sparse 3D transform-domain
-collaborative filtering"; formulas as in Lebrun, IPOL 2012).
+"""BM3D in colour, both stages, written for vector units (Dabov et al. 2007; formulas as in Lebrun, IPOL 2012).
 
-Blocks of 8 x 8 px every 3 px, a search of 39 x 39, groups of 16 and 32, cosine transform in the block and Haar's across the
-group, hard thresholds first and Wiener's filter second, Kaiser windows. Colour is filtered in opponent space, and the luma
-alone decides which blocks are alike.
+Blocks of 8 x 8 px every 3 px, a search of 39 x 39, groups of 16 and 32, the cosine transform in a block and Haar's
+across the group, hard thresholds first and Wiener's filter second, Kaiser windows. Colour is filtered in opponent
+space, and the luma alone decides which blocks are alike.
 
 What differs from the article, and why:
 
@@ -27,7 +26,7 @@ import numpy.typing as npt
 
 from rssn.bm3d_matching import BLOCK, LABEL_BITS, REACH, REFERENCES, STEP, offsets, phase_planes
 from rssn.bm3d_tiles import MARGIN, Scratch, Stage, filter_tile, make_scratch
-from rssn.bm3d_transforms import COEFFICIENTS, SCALE, WEIGHTS
+from rssn.bm3d_transforms import SCALE, WEIGHTS
 from rssn.images import Image
 from rssn.simd import aligned
 
@@ -37,6 +36,7 @@ _OPPONENT = (np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], 
 """Orthonormal, so that white noise stays white and of the same strength: luma, red against blue, green against both."""
 _GROUP = (16, 32)  # blocks, in stage 1 and stage 2
 _LIMIT = 5e7  # no two blocks inside an image are so far apart, every block with a px outside is
+_MOST = np.float32(32_000 / SCALE / BLOCK)  # a block of such px still has 16-bit coefficients; no px in range is beyond
 _LEAST_SIGMA = 1e-3  # 8-bit units; less cannot be told from rounding
 
 
@@ -47,9 +47,9 @@ class Strength:
     Chosen on photographs; see `tests/benchmarks/bench_bm3d.py` for what they reach.
     """
 
-    threshold: tuple[float, float] = (2.6, 3.25)  # luma and chroma: hard threshold of stage 1, times sigma
-    noise: tuple[float, float] = (0.6, 0.8)  # luma and chroma: variance in stage 2's filter, times sigma squared
-    overlap: tuple[float, float] = (0.3, 0.04)  # stages 1 and 2: penalty a shared px, times sigma squared
+    threshold: tuple[float, float] = (2.55, 3.25)  # luma and chroma: hard threshold of stage 1, times sigma
+    noise: tuple[float, float] = (0.65, 0.6)  # luma and chroma: variance in stage 2's filter, times sigma squared
+    overlap: tuple[float, float] = (0.3, 0.025)  # stages 1 and 2: penalty a shared px, times sigma squared
 
 
 def bm3d(image: Image, sigma: float, threads: int = 1) -> Image:
@@ -106,15 +106,11 @@ def _run_stage(noisy: Planes, basic: Planes | None, sigma: float, middle: float,
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(run, _tiles(width)):
             pass
-    result = total[:, :, :width] / np.moveaxis(weights[:, :width], 2, 0)[:channels]
-    result *= np.float32(1 / SCALE)
+    result: Planes = total[:, :, :width]
+    for channel in range(channels):
+        result[channel] /= weights[:, :width, channel] * np.float32(SCALE)
     result[0] -= np.float32(middle)
-    return np.clip(result, -_bound(middle), _bound(middle), out=result)
-
-
-def _bound(middle: float) -> np.float32:
-    """What no coefficient of an image in range exceeds, so that 16 bits hold it."""
-    return np.float32(32_000 / SCALE / BLOCK) if middle == 0 else np.float32(min(middle * 1.1, 32_000 / SCALE / BLOCK))
+    return np.clip(result, -_MOST, _MOST, out=result)
 
 
 def _tiles(width: int) -> Iterator[tuple[int, int, int]]:
@@ -157,7 +153,7 @@ def _flat(planes: Planes) -> npt.NDArray[np.float32]:
     channels, height, width = planes.shape
     size = channels * height * (width + MARGIN)
     flat: npt.NDArray[np.float32] = aligned(size)
-    flat[:size].reshape(channels, height, -1)[:, :, :width] = planes
+    flat[:size].reshape(channels, height, width + MARGIN)[:, :, :width] = planes
     return flat
 
 
@@ -165,7 +161,7 @@ def _penalties(labels: npt.NDArray[np.int32], moves: npt.NDArray[np.int64], each
     """By place in the search: what an offset costs for the px that its block shares with the reference."""
     shared = np.prod(np.maximum(BLOCK - np.abs(moves), 0), axis=1)
     shared[0] = 0  # the reference itself is always the nearest
-    return (each * shared[labels]).astype(np.float32)
+    return np.asarray(each * shared[labels], dtype=np.float32)
 
 
 def _shrinkage(channels: int, sigma: float, strength: Strength, *, wiener: bool) -> npt.NDArray[np.float32]:

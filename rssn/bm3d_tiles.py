@@ -1,9 +1,9 @@
 """One stage of BM3D over a tile: thirty references wide, from the top of the image to its bottom.
 
-Only 42 rows of blocks are held, as 16-bit coefficients, with the sums that groups add to them: about 10 MB a tile, so that
-nearly all of it stays in the second and third cache. A row of references makes the rows of blocks that its search reaches,
-filters its groups channel by channel while the next group's cache lines are on their way, and hands the rows that no later
-reference reaches to the way back.
+Only 42 rows of blocks are held, as 16-bit coefficients, with the sums that groups add to them: about 8 MB a tile, so
+that nearly all of it stays in the second and third cache. A row of references makes the rows of blocks that its search
+reaches, filters its groups channel by channel while the next group's cache lines are on their way, and hands the rows
+that no later reference reaches to the way back.
 """
 
 from __future__ import annotations

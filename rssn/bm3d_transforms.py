@@ -1,9 +1,9 @@
 """The 8 x 8 cosine transform of every block position of an image, sliding and separable, there and back.
 
-Forward, each row of px is transformed once per position (sixteen positions are sixteen lanes), and eight such rows make the
-blocks of one row of positions (two positions with eight frequencies each are sixteen lanes). Back, the vertical transform adds
-its eight rows to a ring, and a row of the ring is transformed back once all blocks over it have been added. The Kaiser window
-of the aggregation (Dabov et al. 2007, section III-D) is separable and folded into both steps.
+Forward, each row of px is transformed once per position (sixteen positions are sixteen lanes), and eight such rows make
+the blocks of one row of positions (two positions with eight frequencies each are sixteen lanes). Back, the vertical
+transform adds its eight rows to a ring, and a row of the ring is transformed back once all blocks over it have been
+added. The Kaiser window of the aggregation (Dabov et al. 2007, section III-D) is separable and folded into both steps.
 """
 
 from __future__ import annotations

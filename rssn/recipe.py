@@ -33,11 +33,11 @@ class DenoiseStep:
 
     probability: float = 0.5
     sigma: float = 10.0  # 8-bit units; the paper names none
-    backend: DenoiseBackend = "bm3d"
+    backend: DenoiseBackend = "native"
 
     def __post_init__(self) -> None:
         _probability("denoise.probability", self.probability)
-        _at_least("denoise.sigma", self.sigma, 0)
+        _between("denoise.sigma", self.sigma, 0, 255)
         _one_of("denoise.backend", self.backend, get_args(DenoiseBackend))
 
 
@@ -66,7 +66,7 @@ class NoiseStep:
 
     def __post_init__(self) -> None:
         _probability("noise.probability", self.probability)
-        _at_least("noise.sigma", self.sigma, 0)
+        _between("noise.sigma", self.sigma, 0, 255)
 
 
 @dataclass(frozen=True)
@@ -163,6 +163,11 @@ def _probability(name: str, value: object) -> None:
 def _at_least(name: str, value: object, least: float) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < math.inf:
         raise InputError(f"{name} is {value!r}; expected a number of {least} or more")
+
+
+def _between(name: str, value: object, least: float, most: float) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
+        raise InputError(f"{name} is {value!r}; expected a number from {least} to {most}, in 8-bit units")
 
 
 def _is_whole(value: object) -> bool:

@@ -13,8 +13,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-import llvmlite.ir as ir
 import numpy as np
+from llvmlite import ir
 from numba import njit
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
@@ -109,19 +109,19 @@ class Vectors:
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes)))
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        """a * b + c, rounded once where the processor can."""
+        """A * b + c, rounded once where the processor can."""
         return self._call("llvm.fmuladd", FLOATS, a, b, c)
 
     def add(self, a: Any, b: Any) -> Any:
-        """a + b."""
+        """A + b."""
         return self.builder.fadd(a, b)
 
     def subtract(self, a: Any, b: Any) -> Any:
-        """a - b."""
+        """A - b."""
         return self.builder.fsub(a, b)
 
     def multiply(self, a: Any, b: Any) -> Any:
-        """a * b."""
+        """A * b."""
         return self.builder.fmul(a, b)
 
     def reciprocal(self, a: Any) -> Any:
@@ -181,8 +181,9 @@ class Vectors:
         return self.builder.call(function, arguments)
 
     def _at(self, array: Any, index: Any, kind: ir.Type) -> Any:
-        return self.builder.bitcast(self.builder.gep(array, [self.index(index) if isinstance(index, int) else index]), kind.as_pointer())
-
+        return self.builder.bitcast(
+            self.builder.gep(array, [self.index(index) if isinstance(index, int) else index]), kind.as_pointer()
+        )
 
 
 def _alignment(aligned: bool) -> int:
@@ -194,7 +195,7 @@ def vector_code(emit: Callable[..., Any]) -> Any:
 
     Args:
         emit: Called with a `Vectors` and one LLVM value per argument: the address of the first element for an array,
-            the value itself for a number. Returns None, or an LLVM float.
+            the value itself for a number. Returns an LLVM float, or is annotated to return None.
     """
     returns = inspect.signature(emit, eval_str=False).return_annotation
     result = types.void if returns in (None, "None") else types.float32
@@ -220,4 +221,4 @@ def vector_code(emit: Callable[..., Any]) -> Any:
 
 
 def _unliteral(kind: Any) -> Any:
-    return types.int64 if isinstance(kind, types.Integer) else types.unliteral(kind)
+    return types.int64 if isinstance(kind, types.Integer) else kind

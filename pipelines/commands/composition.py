@@ -39,7 +39,9 @@ _MATTING = "A matting data set: original/ and mask/, fg/ and alpha/, RGBA cut-ou
     type=click.Choice(FOREGROUND_CHOICES),
     help="Overrides how F comes about: computed from the photograph, or given by the data set.",
 )
-@click.option("--denoiser", type=click.Choice(["bm3d", "nlmeans"]), help="Overrides the recipe's denoise.backend.")
+@click.option(
+    "--denoiser", type=click.Choice(["native", "bm3d", "nlmeans"]), help="Overrides the recipe's denoise.backend."
+)
 @click.option("--fit", type=click.Choice(["cover", "stretch"]), help="Overrides how a background meets the frame.")
 @click.option("--max-upscale", type=float, help="Overrides how much a background may be enlarged.  [default: 1.5]")
 @click.option("--seed", type=int, default=0, help="Another seed gives other draws.")

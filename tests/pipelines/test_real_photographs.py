@@ -75,7 +75,7 @@ def test_the_draws_are_those_of_section_4_4(shards: tuple[Path, str]) -> None:
         assert (row["denoised"], row["blur_size"], row["noise_sigma"]) == (
             rolled.denoise, rolled.blur_size, rolled.noise_sigma,
         )  # fmt: skip
-        assert row["denoiser"] == ("bm3d" if row["denoised"] else None)
+        assert row["denoiser"] == ("native" if row["denoised"] else None)
         assert row["blur_size"] in (None, 20, 30, 40, 50, 60)
         assert row["noise_sigma"] in (0, 10)
     assert 8 <= sum(row["denoised"] for row in found) <= 27

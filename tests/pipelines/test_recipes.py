@@ -12,7 +12,7 @@ def test_comp_rssn_is_section_4_4() -> None:
     recipe = load_recipe("comp-rssn")
     assert recipe.k == 5
     assert recipe.foreground == "levin"
-    assert (recipe.denoise.probability, recipe.denoise.backend) == (0.5, "bm3d")
+    assert (recipe.denoise.probability, recipe.denoise.backend) == (0.5, "native")
     assert (recipe.blur.probability, recipe.blur.sizes) == (0.5, (20, 30, 40, 50, 60))
     assert (recipe.noise.probability, recipe.noise.sigma) == (0.5, 10)
 

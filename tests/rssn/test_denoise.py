@@ -14,7 +14,7 @@ from rssn.errors import DependencyError, InputError
 from rssn.images import Image, to_uint8
 
 _SIGMA = 10 / 255
-_BACKENDS: list[DenoiseBackend] = ["bm3d", "nlmeans"]
+_BACKENDS: list[DenoiseBackend] = ["native", "bm3d", "nlmeans"]
 
 
 def _clean(height: int = 64, width: int = 72) -> Image:
@@ -38,7 +38,7 @@ def _profile() -> bm3d.BM3DProfile:
     return profile
 
 
-@pytest.mark.parametrize(("backend", "gain"), [("bm3d", 8.0), ("nlmeans", 3.0)])
+@pytest.mark.parametrize(("backend", "gain"), [("native", 8.0), ("bm3d", 8.0), ("nlmeans", 3.0)])
 def test_noise_goes_and_the_picture_stays(backend: DenoiseBackend, gain: float) -> None:
     noisy = _noisy(_clean())
     cleaned = denoise(noisy, _SIGMA, backend)
@@ -50,33 +50,38 @@ def test_noise_goes_and_the_picture_stays(backend: DenoiseBackend, gain: float) 
 def test_bm3d_is_the_package_with_one_thread() -> None:
     noisy = _noisy(_clean(40, 36))
     expected = np.clip(bm3d.bm3d_rgb(noisy.astype(np.float64), _SIGMA, _profile()), 0, 1)
-    assert np.abs(denoise(noisy, _SIGMA) - expected).max() <= 1e-6
+    assert np.abs(denoise(noisy, _SIGMA, "bm3d") - expected).max() <= 1e-6
 
 
 def test_bm3d_of_one_channel_is_the_package() -> None:
     noisy = _noisy(_clean(40, 36))[:, :, 1]
     expected = np.clip(bm3d.bm3d(noisy.astype(np.float64), _SIGMA, _profile()), 0, 1)
-    found = denoise(noisy, _SIGMA)
+    found = denoise(noisy, _SIGMA, "bm3d")
     assert found.shape == (40, 36)
     assert np.abs(found - expected.reshape(40, 36)).max() <= 1e-6
 
 
-def test_grey_in_three_channels_is_grey_in_one() -> None:
+@pytest.mark.parametrize("backend", ["native", "bm3d"])
+def test_grey_in_three_channels_is_grey_in_one(backend: DenoiseBackend) -> None:
     grey = _noisy(_clean(32, 32))[:, :, 1]
-    found = denoise(np.repeat(grey[:, :, None], 3, axis=2), _SIGMA)
+    found = denoise(np.repeat(grey[:, :, None], 3, axis=2), _SIGMA, backend)
     for channel in range(3):
-        assert np.array_equal(found[:, :, channel], denoise(grey, _SIGMA))
+        assert np.array_equal(found[:, :, channel], denoise(grey, _SIGMA, backend))
 
 
 @pytest.mark.parametrize("backend", _BACKENDS)
 @pytest.mark.parametrize("colour", [(0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.2, 0.2, 0.2), (0.8, 0.4, 0.2)])
 def test_a_constant_picture_stays(backend: DenoiseBackend, colour: tuple[float, float, float]) -> None:
     image = np.broadcast_to(np.array(colour, np.float32), (16, 16, 3)).copy()
-    assert np.abs(denoise(image, _SIGMA, backend) - image).max() <= (1e-6 if backend == "bm3d" else 2.5 / 255)
+    assert (
+        np.abs(denoise(image, _SIGMA, backend) - image).max()
+        <= {"native": 0.05 / 255, "bm3d": 1e-6, "nlmeans": 2.5 / 255}[backend]
+    )
 
 
 @pytest.mark.parametrize("mixture", ["red is blue", "green between", "offset grey", "almost grey", "one channel"])
-def test_flat_chroma_stays_finite(mixture: str) -> None:
+@pytest.mark.parametrize("backend", ["native", "bm3d"])
+def test_flat_chroma_stays_finite(mixture: str, backend: DenoiseBackend) -> None:
     grey = _noisy(_clean(24, 24))[:, :, 1] * 0.5 + 0.2
     other = _noisy(_clean(24, 24))[:, :, 0] * 0.5 + 0.2
     channels = {
@@ -87,7 +92,7 @@ def test_flat_chroma_stays_finite(mixture: str) -> None:
         "one channel": (np.zeros_like(grey), grey, np.ones_like(grey)),
     }
     image = np.stack(channels[mixture], axis=2).astype(np.float32)
-    found = denoise(image, _SIGMA)
+    found = denoise(image, _SIGMA, backend)
     assert np.isfinite(found).all()
     assert np.abs(found - image).max() <= 6 * _SIGMA
     assert np.abs(found.mean(axis=(0, 1)) - image.mean(axis=(0, 1))).max() <= 0.01
@@ -97,7 +102,7 @@ _SMALL = """
 import numpy as np
 from rssn.denoise import denoise
 for shape in ((1, 1, 3), (5, 7, 3), (5, 7), (8, 8, 3)):
-    for backend in ("bm3d", "nlmeans"):
+    for backend in ("native", "bm3d", "nlmeans"):
         image = np.random.default_rng(0).random(shape, dtype=np.float32)
         found = denoise(image, 10 / 255, backend)
         assert found.shape == shape and np.isfinite(found).all(), (shape, backend)
@@ -146,6 +151,7 @@ def test_nlmeans_hands_opencv_its_own_channel_order() -> None:
         (np.zeros((9, 9, 3), np.float32), -1.0, "sigma is -1"),
         (np.zeros((9, 9, 3), np.float32), np.nan, "sigma is nan"),
         (np.zeros((9, 9, 3), np.float32), np.inf, "sigma is inf"),
+        (np.zeros((9, 9, 3), np.float32), 10.0, r"sigma is 10.*10 in 8-bit units is 10 / 255"),
     ],
 )
 def test_what_is_out_of_range_is_refused(image: np.ndarray, sigma: float, words: str, backend: DenoiseBackend) -> None:
@@ -155,14 +161,15 @@ def test_what_is_out_of_range_is_refused(image: np.ndarray, sigma: float, words:
 
 @pytest.mark.parametrize("sigma", [0.0, _SIGMA])
 def test_an_unknown_backend_is_refused(sigma: float) -> None:
-    with pytest.raises(InputError, match=r"'dncnn'.*bm3d or nlmeans"):
+    with pytest.raises(InputError, match=r"'dncnn'.*native or bm3d or nlmeans"):
         denoise(_clean(), sigma, "dncnn")  # type: ignore[arg-type]
 
 
 def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rssn.denoise, "find_spec", lambda _: None)
-    for call in (lambda: require_backend("bm3d"), lambda: denoise(_clean(9, 9), _SIGMA)):
-        with pytest.raises(DependencyError, match=r"pip install 'rssn\[bm3d\]'.*--denoiser nlmeans"):
+    for call in (lambda: require_backend("bm3d"), lambda: denoise(_clean(9, 9), _SIGMA, "bm3d")):
+        with pytest.raises(DependencyError, match=r"pip install 'rssn\[bm3d\]'.*--denoiser native"):
             call()
+    require_backend("native")
     require_backend("nlmeans")
     assert denoise(_clean(9, 9), _SIGMA, "nlmeans").shape == (9, 9, 3)

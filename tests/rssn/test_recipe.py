@@ -16,7 +16,7 @@ def test_the_defaults_are_the_papers() -> None:
     assert (recipe.k, recipe.foreground, recipe.fit) == (5, "levin", "cover")
     assert (recipe.denoise.probability, recipe.blur.probability, recipe.noise.probability) == (0.5, 0.5, 0.5)
     assert recipe.blur.sizes == (20, 30, 40, 50, 60)
-    assert (recipe.denoise.sigma, recipe.noise.sigma, recipe.denoise.backend) == (10, 10, "bm3d")
+    assert (recipe.denoise.sigma, recipe.noise.sigma, recipe.denoise.backend) == (10, 10, "native")
 
 
 def test_a_recipe_survives_the_way_through_yaml() -> None:
@@ -56,10 +56,11 @@ def test_a_recipe_survives_the_way_through_yaml() -> None:
         ("{name: a, blur: }", "'blur' is None; expected a mapping"),
         ("{name: a, denoise: {sgima: 1}}", "unknown key 'denoise.sgima'; known here: backend, probability, sigma"),
         ("{name: a, denoise: {probability: 2}}", r"denoise.probability is 2; a probability lies in \[0, 1\]"),
-        ("{name: a, denoise: {sigma: -1}}", "denoise.sigma is -1; expected a number of 0 or more"),
+        ("{name: a, denoise: {sigma: -1}}", "denoise.sigma is -1; expected a number from 0 to 255"),
+        ("{name: a, denoise: {sigma: 256}}", "denoise.sigma is 256; expected a number from 0 to 255, in 8-bit units"),
         ("{name: a, denoise: {sigma: .nan}}", "denoise.sigma is nan; expected a number"),
         ("{name: a, denoise: {sigma: .inf}}", "denoise.sigma is inf; expected a number"),
-        ("{name: a, denoise: {backend: dncnn}}", "denoise.backend is 'dncnn'; expected one of bm3d, nlmeans"),
+        ("{name: a, denoise: {backend: dncnn}}", "denoise.backend is 'dncnn'; expected one of native, bm3d, nlmeans"),
         ("{name: a, blur: {probability: -0.1}}", "blur.probability is -0.1"),
         ("{name: a, blur: {probability: true}}", "blur.probability is True"),
         ("{name: a, blur: {probability: half}}", "blur.probability is 'half'"),
@@ -70,7 +71,7 @@ def test_a_recipe_survives_the_way_through_yaml() -> None:
         ("{name: a, blur: {sizes: [2.5]}}", "blur.sizes holds 2.5"),
         ("{name: a, blur: {sizes: [true]}}", "blur.sizes holds True"),
         ("{name: a, noise: {probability: .nan}}", "noise.probability is nan"),
-        ("{name: a, noise: {sigma: ten}}", "noise.sigma is 'ten'; expected a number of 0 or more"),
+        ("{name: a, noise: {sigma: ten}}", "noise.sigma is 'ten'; expected a number from 0 to 255"),
         ("{name: a, noise: {sigma: [1]}}", "noise.sigma is .*expected a number"),
     ],
 )

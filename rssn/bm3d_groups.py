@@ -60,27 +60,36 @@ def _threshold(size: int) -> Any:
     return threshold
 
 
+def _weigh(size: int) -> Any:
+    @vector_code
+    def weigh(v: Vectors, basic: Any, places: Any, shift: Any, held: Any, start: Any, variances: Any, lift: Any) -> Any:
+        """Wiener's weights of sixteen coefficients of a group into `held`; returns the sum of their squares."""
+        squares: dict[int, Any] = {}
+        lifted = v.multiply(v.splat(lift), v.first(size))
+        for n, (value, power) in enumerate(_haar(v, _blocks(v, basic, places, shift, size), lifted)):
+            square = v.multiply(value, value)
+            noise = v.splat(v.load_scalar(variances, power))
+            weight = v.multiply(square, v.reciprocal(v.times_power_of_two(v.add(square, noise), power)))
+            squares[power] = v.multiply_add(weight, weight, squares.get(power, v.constant(0.0)))
+            v.store(weight, held, v.offset(start, n * LANES))
+        total = v.constant(0.0)
+        for power, part in squares.items():
+            total = v.multiply_add(part, v.constant(4.0**power), total)
+        return v.total(total)
+
+    return weigh
+
+
 def _attenuate(size: int) -> Any:
     @vector_code
     def attenuate(
-        v: Vectors, noisy: Any, basic: Any, places: Any, shift: Any, held: Any, start: Any, variances: Any, lift: Any
-    ) -> Any:
-        """Wiener-filter sixteen coefficients of a group into `held`; returns the sum of the squared weights."""
-        squares = v.constant(0.0)
+        v: Vectors, noisy: Any, sums: Any, places: Any, shift: Any, held: Any, start: Any, lift: Any, weight: Any
+    ) -> None:
+        """Multiply sixteen coefficients of a group by the weights in `held`, transform back and add to the sums."""
         lifted = v.multiply(v.splat(lift), v.first(size))
-        weights = []
-        for value, power in _haar(v, _blocks(v, basic, places, shift, size), lifted):
-            square = v.multiply(value, value)
-            noise = v.splat(v.load_scalar(variances, power))
-            weight = v.multiply(square, v.reciprocal(v.add(square, noise)))
-            squares = v.multiply_add(weight, weight, squares)
-            weights.append(v.multiply(weight, v.constant(2.0**-power)))
-        for n, weight in enumerate(weights):
-            v.store(weight, held, v.offset(start, n * LANES))
-        for n, (value, _) in enumerate(_haar(v, _blocks(v, noisy, places, shift, size), lifted)):
-            place = v.offset(start, n * LANES)
-            v.store(v.multiply(value, v.load(held, place)), held, place)
-        return v.total(squares)
+        found = _haar(v, _blocks(v, noisy, places, shift, size), lifted)
+        kept = [v.multiply(value, v.load(held, v.offset(start, n * LANES))) for n, (value, _) in enumerate(found)]
+        _add_blocks(v, _unhaar(v, kept), v.splat(weight), sums, places, shift)
 
     return attenuate
 
@@ -89,13 +98,16 @@ def _spread(size: int) -> Any:
     @vector_code
     def spread(v: Vectors, held: Any, start: Any, sums: Any, places: Any, shift: Any, weight: Any) -> None:
         """Transform sixteen coefficients of a group back and add them, weighted, to the sums of their blocks."""
-        share = v.splat(weight)
-        values = _unhaar(v, [v.load(held, v.offset(start, n * LANES)) for n in range(size)])
-        for n, value in enumerate(values):
-            place = v.builder.add(v.load_scalar(places, n), shift)
-            v.store(v.multiply_add(value, share, v.load(sums, place)), sums, place)
+        kept = [v.load(held, v.offset(start, n * LANES)) for n in range(size)]
+        _add_blocks(v, _unhaar(v, kept), v.splat(weight), sums, places, shift)
 
     return spread
+
+
+def _add_blocks(v: Vectors, values: list[Any], share: Any, sums: Any, places: Any, shift: Any) -> None:
+    for n, value in enumerate(values):
+        place = v.builder.add(v.load_scalar(places, n), shift)
+        v.store(v.multiply_add(value, share, v.load(sums, place)), sums, place)
 
 
 @vector_code
@@ -115,10 +127,11 @@ def fetch_sums(v: Vectors, sums: Any, places: Any, n: Any, shift: Any) -> None:
 
 
 _threshold1, _threshold2, _threshold4, _threshold8, _threshold16 = (_threshold(size) for size in (1, 2, 4, 8, 16))
+_weigh1, _weigh2, _weigh4, _weigh8, _weigh16, _weigh32 = (_weigh(size) for size in (1, 2, 4, 8, 16, 32))
 _attenuate1, _attenuate2, _attenuate4, _attenuate8, _attenuate16, _attenuate32 = (
     _attenuate(size) for size in (1, 2, 4, 8, 16, 32)
 )
-_spread1, _spread2, _spread4, _spread8, _spread16, _spread32 = (_spread(size) for size in (1, 2, 4, 8, 16, 32))
+_spread1, _spread2, _spread4, _spread8, _spread16 = (_spread(size) for size in (1, 2, 4, 8, 16))
 _QUARTERS = COEFFICIENTS // LANES
 _LEAST = np.float32(1e-3)  # of a sum of squared weights
 
@@ -155,24 +168,58 @@ def attenuate_group(
     """Stage 2 on one channel of a group; returns the weight its blocks were added with (equation 11)."""
     squares = np.float32(0)
     for quarter in range(_QUARTERS):
-        shift = channel + quarter * LANES
-        start = quarter * size * LANES
+        shift, start = channel + quarter * LANES, quarter * size * LANES
         rise = lift if quarter == 0 else np.float32(0)
-        if size == 32:
-            squares += _attenuate32(noisy, basic, places, shift, held, start, variances, rise)
-        elif size == 16:
-            squares += _attenuate16(noisy, basic, places, shift, held, start, variances, rise)
-        elif size == 8:
-            squares += _attenuate8(noisy, basic, places, shift, held, start, variances, rise)
-        elif size == 4:
-            squares += _attenuate4(noisy, basic, places, shift, held, start, variances, rise)
-        elif size == 2:
-            squares += _attenuate2(noisy, basic, places, shift, held, start, variances, rise)
-        else:
-            squares += _attenuate1(noisy, basic, places, shift, held, start, variances, rise)
+        squares += _weigh_quarter(basic, places, size, shift, held, start, variances, rise)
     weight = np.float32(1) / max(squares, _LEAST)
-    _spread_group(held, sums, places, size, channel, weight)
+    for quarter in range(_QUARTERS):
+        shift, start = channel + quarter * LANES, quarter * size * LANES
+        rise = lift if quarter == 0 else np.float32(0)
+        _attenuate_quarter(noisy, sums, places, size, shift, held, start, rise, weight)
     return weight
+
+
+@compiled
+def _weigh_quarter(
+    basic: Any, places: Any, size: int, shift: int, held: Any, start: int, variances: Any, rise: float
+) -> Any:
+    if size == 32:
+        return _weigh32(basic, places, shift, held, start, variances, rise)
+    if size == 16:
+        return _weigh16(basic, places, shift, held, start, variances, rise)
+    if size == 8:
+        return _weigh8(basic, places, shift, held, start, variances, rise)
+    if size == 4:
+        return _weigh4(basic, places, shift, held, start, variances, rise)
+    if size == 2:
+        return _weigh2(basic, places, shift, held, start, variances, rise)
+    return _weigh1(basic, places, shift, held, start, variances, rise)
+
+
+@compiled
+def _attenuate_quarter(
+    noisy: Any,
+    sums: Any,
+    places: Any,
+    size: int,
+    shift: int,
+    held: Any,
+    start: int,
+    rise: float,
+    weight: np.float32,
+) -> None:
+    if size == 32:
+        _attenuate32(noisy, sums, places, shift, held, start, rise, weight)
+    elif size == 16:
+        _attenuate16(noisy, sums, places, shift, held, start, rise, weight)
+    elif size == 8:
+        _attenuate8(noisy, sums, places, shift, held, start, rise, weight)
+    elif size == 4:
+        _attenuate4(noisy, sums, places, shift, held, start, rise, weight)
+    elif size == 2:
+        _attenuate2(noisy, sums, places, shift, held, start, rise, weight)
+    else:
+        _attenuate1(noisy, sums, places, shift, held, start, rise, weight)
 
 
 @compiled
@@ -180,9 +227,7 @@ def _spread_group(held: Any, sums: Any, places: Any, size: int, channel: int, we
     for quarter in range(_QUARTERS):
         shift = channel + quarter * LANES
         start = quarter * size * LANES
-        if size == 32:
-            _spread32(held, start, sums, places, shift, weight)
-        elif size == 16:
+        if size == 16:
             _spread16(held, start, sums, places, shift, weight)
         elif size == 8:
             _spread8(held, start, sums, places, shift, weight)

@@ -125,12 +125,14 @@ class Vectors:
         return self.builder.fmul(a, b)
 
     def reciprocal(self, a: Any) -> Any:
-        """1 / a for positive normal floats, within 7e-6: a guess from the exponent, and two Newton steps."""
+        """1 / a for positive normal floats, within 1.3e-4: a guess from the exponent, and a step of the third order."""
         guess = self.as_floats(self.builder.sub(self.whole(0x7EF127EA), self.as_ints(a)))
-        negative = self.builder.fneg(a)
-        for _ in range(2):
-            guess = self.multiply(guess, self.multiply_add(negative, guess, self.constant(2.0)))
-        return guess
+        error = self.multiply_add(self.builder.fneg(a), guess, self.constant(1.0))
+        return self.multiply_add(guess, self.multiply_add(error, error, error), guess)
+
+    def times_power_of_two(self, a: Any, power: int) -> Any:
+        """A * 2^power for positive normal floats, by their exponent."""
+        return self.as_floats(self.builder.add(self.as_ints(a), self.whole(power << 23)))
 
     def absolute(self, a: Any) -> Any:
         """|a|."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pipelines.clock import StageClock
 from pipelines.composites import compose_row
 from pipelines.layers import ForegroundLayers, LayerContext
-from pipelines.plan import load_plan
+from pipelines.plan import PlannedForeground, load_plan
 from pipelines.runner import Done
 from pipelines.work import refusal
 from rssn.cache import LayerCache
@@ -75,29 +75,35 @@ class _Shard:
         members = self._plan.foregrounds[self._task.start : self._task.stop]
         for planned in (member for member in members if not member.replaced):
             layers = ForegroundLayers(planned, self.context)
-            eligible = self._plan.eligible(planned, self._task.recipe.max_upscale)
-            self.statistics["ineligible_pairs"] += len(self._plan.backgrounds) - len(eligible)
+            chosen = self._choose(planned)
             for k in range(self._task.recipe.k):
                 if kept is not None and kept["sample_id"] == f"{planned.foreground_id}/{k}":
                     yield kept
                     kept = next(self._kept, None)
                     continue
                 try:
-                    yield self._compose(layers, k, eligible)
+                    yield self._compose(layers, k, chosen)
                 except Exception as error:  # nothing vanishes: whatever happens to a sample is a row of its rejects
                     row = refusal(error, f"{planned.foreground_id}/{k}", planned.source, layers.thumbnail)
                     self.rejects.append(row)
 
-    def _compose(self, layers: ForegroundLayers, k: int, eligible: npt.NDArray[np.int64]) -> Row:
-        planned, recipe = layers.planned, self._task.recipe
+    def _choose(self, planned: PlannedForeground) -> npt.NDArray[np.int64] | Rejected:
+        """Numbers of the backgrounds of all K composites, or why there are none."""
+        plan, recipe = self._plan, self._task.recipe
+        eligible = plan.eligible(planned, recipe.max_upscale)
+        self.statistics["ineligible_pairs"] += len(plan.backgrounds) - len(eligible)
         if len(eligible) < recipe.k:
-            found, frame = f"{len(eligible)} of {len(self._plan.backgrounds)}", f"{planned.width} x {planned.height} px"
+            found, frame = f"{len(eligible)} of {len(plan.backgrounds)}", f"{planned.width} x {planned.height} px"
             words = f"{found} backgrounds cover {frame} enlarged at most {recipe.max_upscale:g} times; K = {recipe.k}"
-            raise Rejected("background", "too_small", words)
-        keys = self._plan.background_keys[eligible]
-        chosen = eligible[choose_backgrounds(self._task.seed, planned.foreground_id, keys, recipe.k)[k]]
-        drawn = draw(recipe, self._task.seed, planned.foreground_id, k)
-        return compose_row(self.context, layers, self._plan.backgrounds[chosen], k, drawn)
+            return Rejected("background", "too_small", words)
+        keys = plan.background_keys[eligible]
+        return eligible[choose_backgrounds(self._task.seed, planned.foreground_id, keys, recipe.k)]
+
+    def _compose(self, layers: ForegroundLayers, k: int, chosen: npt.NDArray[np.int64] | Rejected) -> Row:
+        if isinstance(chosen, Rejected):
+            raise chosen
+        drawn = draw(self._task.recipe, self._task.seed, layers.planned.foreground_id, k)
+        return compose_row(self.context, layers, self._plan.backgrounds[chosen[k]], k, drawn)
 
     def _kept_rows(self) -> Iterator[Row]:
         """Rows that stand and need not be composed again; none unless the shard agrees with its mark."""

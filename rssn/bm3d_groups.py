@@ -181,7 +181,7 @@ def attenuate_group(
 
 @compiled
 def _weigh_quarter(
-    basic: Any, places: Any, size: int, shift: int, held: Any, start: int, variances: Any, rise: float
+    basic: Any, places: Any, size: int, shift: int, held: Any, start: int, variances: Any, rise: Any
 ) -> Any:
     if size == 32:
         return _weigh32(basic, places, shift, held, start, variances, rise)
@@ -205,7 +205,7 @@ def _attenuate_quarter(
     shift: int,
     held: Any,
     start: int,
-    rise: float,
+    rise: Any,
     weight: np.float32,
 ) -> None:
     if size == 32:

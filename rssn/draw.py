@@ -59,8 +59,9 @@ def choose_backgrounds(
 ) -> npt.NDArray[np.int64]:
     """Choose backgrounds for one foreground by rendezvous hashing (line 11).
 
-    Each background gets a keyed hash; the smallest win. The choice is uniform, never repeats a background inside one
-    foreground, and adding backgrounds changes only the choices that a new one wins.
+    For each k, every background gets a keyed hash, and the smallest one that is not chosen yet wins. The choice
+    is uniform and never repeats a background inside one foreground. A background that is added wins a sample with the
+    odds of any other; the other samples keep theirs, but for the rare one that gets what a new winner set free.
 
     Args:
         seed: The run's seed.
@@ -76,9 +77,12 @@ def choose_backgrounds(
     """
     if len(background_keys) < count:
         raise InputError(f"K = {count} needs at least {count} backgrounds; there are {len(background_keys)}")
-    hashes = _mix(background_keys ^ np.uint64(_key("background", str(seed), foreground_id)))
-    best = np.argpartition(hashes, count - 1)[:count]
-    return best[np.argsort(hashes[best], kind="stable")].astype(np.int64)
+    chosen = np.empty(count, dtype=np.int64)
+    for k in range(count):
+        hashes = _mix(background_keys ^ np.uint64(_key("background", str(seed), foreground_id, str(k))))
+        hashes[chosen[:k]] = np.iinfo(np.uint64).max
+        chosen[k] = np.argmin(hashes)
+    return chosen
 
 
 def background_key(background_id: str) -> int:

@@ -49,11 +49,13 @@ def phase_planes(luma: np.ndarray) -> tuple[np.ndarray, int, int]:
     lanes = -(-width // STEP)
     columns = _LEFT + lanes + WIDTH + _LEFT
     rows = _TOP + height + REACH + _ROWS
-    planes = np.full((STEP, rows, columns), _FAR, dtype=np.float32)
+    flat = aligned(STEP * rows * columns)
+    flat[:] = _FAR
+    planes = flat[: STEP * rows * columns].reshape(STEP, rows, columns)
     for phase in range(STEP):
         part = luma[:, phase::STEP]
         planes[phase, _TOP : _TOP + height, _LEFT : _LEFT + part.shape[1]] = part
-    return planes.reshape(-1), columns, rows * columns
+    return flat, columns, rows * columns
 
 
 def offsets() -> tuple[np.ndarray, np.ndarray]:

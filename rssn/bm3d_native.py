@@ -9,6 +9,10 @@ What differs from the article, and why:
 * The most similar blocks are always taken, with no limit on how different they may be.
 * Luma and chroma have factors of their own: chroma holds less detail, and more of it may go.
 * Blocks that overlap the reference share its noise; a small penalty makes others preferred.
+
+Where the time goes, of a colour photograph of 1.6 MP on AVX-512: the search 39 % (19 in stage 1, 20 in stage 2),
+groups 35 % (9 and 26), the way back and the windows 14 %, the cosine transform 10 %, planes and padding 2 %. Stage 2
+waited for memory half of its time until a tile was narrow enough for the caches and its coefficients had 16 bits.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ import numpy.typing as npt
 from rssn.bm3d_matching import BLOCK, LABEL_BITS, REACH, REFERENCES, STEP, offsets, phase_planes
 from rssn.bm3d_tiles import MARGIN, Scratch, Stage, filter_tile, make_scratch
 from rssn.bm3d_transforms import SCALE, WEIGHTS
+from rssn.errors import InputError
 from rssn.images import Image
 from rssn.simd import aligned
 
@@ -62,7 +67,12 @@ def bm3d(image: Image, sigma: float, threads: int = 1) -> Image:
 
     Returns:
         The same shape, float32; may leave [0, 1] by a little.
+
+    Raises:
+        InputError: If the image is too small or leaves [0, 1]: the compiled code relies on both.
     """
+    if min(image.shape[:2]) < BLOCK or not (image.min() >= 0.0 and image.max() <= 1.0):
+        raise InputError(f"image of {image.shape[:2]} px; expected sides of {BLOCK} or more, and values in [0, 1]")
     sigma_255 = max(255.0 * sigma, _LEAST_SIGMA)
     height, width = image.shape[:2]
     padding = [(0, -(side - BLOCK) % STEP) for side in (height, width)]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from rssn.bm3d_matching import REFERENCES, STEP, offsets
 from rssn.bm3d_native import Strength, bm3d
 from rssn.bm3d_tiles import MARGIN, POSITIONS
 from rssn.denoise import denoise
+from rssn.errors import InputError
 from rssn.images import Image, decode_pixels, to_float
 from tests.rssn.bm3d_reference import slow_bm3d
 
@@ -111,6 +114,52 @@ def test_every_offset_of_the_search_has_a_label_of_its_own() -> None:
 def test_a_tile_has_room_for_what_its_references_reach() -> None:
     assert POSITIONS >= 3 * (REFERENCES - 1) + 39
     assert MARGIN >= POSITIONS + 7 + 16
+
+
+_GUARDED = """
+import ctypes, mmap, sys
+import numpy as np
+from rssn import bm3d_matching, bm3d_native, bm3d_tiles
+
+PAGE, kept = mmap.PAGESIZE, []
+protect = ctypes.CDLL(None, use_errno=True).mprotect
+protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+def guarded(size, dtype=np.float32, at_end=sys.argv[1] == "end"):
+    count = size + 16
+    room = -(-count * np.dtype(dtype).itemsize // 64) * 64
+    pages = -(-room // PAGE)
+    memory = mmap.mmap(-1, (pages + 2) * PAGE)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for guard in (address, address + (pages + 1) * PAGE):
+        assert protect(guard, PAGE, 0) == 0
+    kept.append(memory)
+    return np.frombuffer(memory, dtype, count, (pages + 1) * PAGE - room if at_end else PAGE)
+
+for module in (bm3d_matching, bm3d_native, bm3d_tiles):
+    module.aligned = guarded
+SIZES = ((8, 8, 3), (9, 20, 1), (40, 97, 3), (31, 98, 1), (53, 190, 3), (8, 400, 1), (130, 11, 3))
+for height, width, channels in SIZES:
+    image = np.random.default_rng(0).random((height, width, channels), dtype=np.float32)
+    found = bm3d_native.bm3d(image if channels == 3 else image[:, :, 0], 0.1)
+    assert np.isfinite(found).all()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="protects pages of memory by mprotect")
+@pytest.mark.parametrize("side", ["start", "end"])
+def test_compiled_code_stays_inside_its_buffers(side: str) -> None:
+    """Each buffer ends, or starts, where memory is forbidden: a read or a write beyond it ends the process."""
+    done = subprocess.run([sys.executable, "-c", _GUARDED, side], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "image", [np.full((8, 8), 2, np.float32), np.full((8, 8, 3), np.nan, np.float32), np.zeros((7, 9))]
+)
+def test_what_would_break_compiled_code_is_refused(image: Image) -> None:
+    with pytest.raises(InputError, match=r"expected sides of 8 or more, and values in \[0, 1\]"):
+        bm3d(image, 0.1)
 
 
 def test_noise_goes_from_a_photograph(shared: Path) -> None:

@@ -16,20 +16,6 @@ from rssn.errors import InputError
 from rssn.schema import SCHEMA_VERSION
 from rssn.shards import DatasetFolder, write_json
 
-_LIBRARIES = (
-    "rssn",
-    "numpy",
-    "opencv-python",
-    "pillow",
-    "pyarrow",
-    "pymatting",
-    "numba",
-    "llvmlite",
-    "bm3d",
-    "bm4d",
-    "imagehash",
-    "ray",
-)
 _DECIDING = (
     "rssn",
     "numpy",
@@ -43,6 +29,7 @@ _DECIDING = (
     "imagehash",
 )
 """Whose versions may change a byte of a shard."""
+_LIBRARIES = (*_DECIDING, "bm3d", "ray")
 
 _REMOVED = "removed"
 

@@ -149,7 +149,8 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
         remove_dataset(folder)
     open_dataset(folder, "composites", prepared.facts, sources, growing="foregrounds")
     write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, prepared.refused + prepared.unusable)
-    warm_up()
+    if job.recipe.foreground != "given":
+        warm_up(job.recipe.foreground)
     if job.recipe.denoise.probability > 0:
         denoise.warm_up(job.recipe.denoise.backend)
     tasks = plan_tasks(job, prepared.plan)

@@ -161,7 +161,7 @@ class ForegroundLayers:
     @property
     def key(self) -> tuple[str, ...]:
         """The name of F in the cache: everything that decides its values."""
-        return ("foreground", self.planned.foreground_id, self.wanted, version("pymatting"))
+        return ("foreground", self.planned.foreground_id, self.wanted, *map(version, ("rssn", "numba", "pymatting")))
 
     @cached_property
     def _noisy(self) -> CachedLayer:

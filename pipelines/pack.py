@@ -82,7 +82,8 @@ def run_pack(job: PackJob, runner: Runner) -> Tally:
     folder = DatasetFolder(job.out)
     open_dataset(folder, "composites", facts, {"matting": str(job.matting.resolve())})
     write_plan(folder, photographs, [], refused)
-    warm_up()
+    if job.recipe.foreground != "given":
+        warm_up(job.recipe.foreground)
     work = Work(folder, _tasks(job, photographs), pack_shard, "photographs", job.budget, len(refused))
     tally = run_tasks(work, runner)
     if not tally.failed:

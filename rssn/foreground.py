@@ -6,10 +6,10 @@ picture along every hair (the paper's Figure 3c). Levin et al. 2007 solve for F 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from rssn.errors import InputError
 from rssn.images import Alpha, Image
@@ -25,7 +25,7 @@ class Layers(NamedTuple):
 
     foreground: Image  # H x W x 3
     background: Image  # H x W x 3
-    method: str  # the method asked for, or `levin-fallback-shift`, `levin-fallback-ml`
+    method: str  # the method asked for, or `levin-fallback-library`, `levin-fallback-shift`, `levin-fallback-ml`
 
 
 def estimate_foreground(image: Image, alpha: Alpha, method: ForegroundMethod = "levin") -> tuple[Image, Image]:
@@ -40,14 +40,13 @@ def estimate_layers(image: Image, alpha: Alpha, method: ForegroundMethod = "levi
     Args:
         image: Photograph, H x W x 3 RGB float32 in [0, 1].
         alpha: Matte, H x W float32 in [0, 1].
-        method: `levin`, the closed form the paper uses (about 5 CPU-seconds and 0.7 GB a megapixel); `multilevel`,
-            Germer et al. 2020, thirty times faster and less exact; `multiply`, alpha times the photograph, the paper's
-            Figure 3c, to compare with.
+        method: `levin`, the closed form the paper uses; `multilevel`, Germer et al. 2020, not cheaper and less exact;
+            `multiply`, alpha times the photograph, the paper's Figure 3c, to compare with.
 
     Returns:
         Foreground and background, each H x W x 3 float32 in [0, 1]. But for `multiply` the foreground equals the image
-        where alpha is 1, the background where alpha is 0, and elsewhere both are continued smoothly. Where Levin's
-        solver gives up, a stronger preconditioner is tried and then `multilevel`; the field `method` says so.
+        where alpha is 1, the background where alpha is 0, and elsewhere both are continued smoothly. Where our solver
+        gives up, pymatting's is tried, also with a stronger preconditioner, and then `multilevel`; `method` says so.
 
     Raises:
         InputError: If shapes do not fit, values leave [0, 1] or the method is unknown.
@@ -61,42 +60,55 @@ def estimate_layers(image: Image, alpha: Alpha, method: ForegroundMethod = "levi
         return Layers(weight * known, (np.float32(1.0) - weight) * known, method)
     if float(np.ptp(alpha)) == 0.0:
         return Layers(known, known.copy(), method)  # nothing tells the layers apart; both being the photograph fits
-    foreground, background, used = _solve(image.astype(np.float64), alpha.astype(np.float64), method)
-    opaque, clear = (alpha == 1.0)[:, :, None], (alpha == 0.0)[:, :, None]
+    matte = np.clip(alpha, 0.0, 1.0).astype(np.float32)
+    foreground, background, used = _solve(known, matte, method)
+    opaque, clear = (matte == 1.0)[:, :, None], (matte == 0.0)[:, :, None]
     return Layers(
-        np.where(opaque, known, np.clip(foreground, 0.0, 1.0).astype(np.float32)),
-        np.where(clear, known, np.clip(background, 0.0, 1.0).astype(np.float32)),
+        np.where(opaque, known, np.clip(foreground, 0.0, 1.0)),
+        np.where(clear, known, np.clip(background, 0.0, 1.0)),
         used,
     )
 
 
-def warm_up() -> None:
-    """Compile pymatting's kernels into its cache once, before workers start (half a minute on a new machine)."""
-    import pymatting  # noqa: F401, PLC0415
+def warm_up(method: ForegroundMethod) -> None:
+    """Compile what a method needs into its cache once, before workers start (ten seconds on a new machine)."""
+    edge = np.linspace(0.0, 1.0, 12, dtype=np.float32)
+    estimate_layers(np.ones((12, 12, 3), dtype=np.float32), np.tile(edge, (12, 1)), method)
 
 
 _LADDER: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("levin", {}),
+    ("levin-fallback-library", {}),
     ("levin-fallback-shift", {"shifts": [0.1, 0.5, 1.0, 10.0], "discard_threshold": 1e-3}),
 )
-"""Settings of the incomplete Cholesky preconditioner, in the order they are tried."""
+"""Settings of pymatting's incomplete Cholesky preconditioner, in the order they are tried."""
 
 
-def _solve(
-    image: npt.NDArray[np.float64], alpha: npt.NDArray[np.float64], method: ForegroundMethod
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], str]:
+def _solve(image: Image, alpha: Alpha, method: ForegroundMethod) -> tuple[Image, Image, str]:
+    if method == "levin":
+        from rssn import closed_form  # noqa: PLC0415  (its import loads numba)
+
+        solution = closed_form.solve(image, alpha, REGULARIZATION)
+        if solution.steps >= 0:
+            return solution.foreground, solution.background, method
+    return _solve_by_library(image, alpha, method)
+
+
+def _solve_by_library(image: Image, alpha: Alpha, method: ForegroundMethod) -> tuple[Image, Image, str]:
     import pymatting  # noqa: PLC0415  (its import compiles or loads numba kernels)
 
+    doubles = image.astype(np.float64), alpha.astype(np.float64)
     for name, settings in _LADDER if method == "levin" else ():
-        try:
+        with suppress(ValueError):  # not positive definite, too many non-zeros, or no convergence
             layers = pymatting.estimate_foreground_cf(
-                image, alpha, REGULARIZATION, return_background=True, ichol_kwargs=settings
+                *doubles, REGULARIZATION, return_background=True, ichol_kwargs=settings
             )
-        except ValueError:  # not positive definite, too many non-zeros, or no convergence
-            continue
-        return layers[0], layers[1], name
-    layers = pymatting.estimate_foreground_ml(image, alpha, REGULARIZATION, return_background=True)
-    return layers[0], layers[1], "levin-fallback-ml" if method == "levin" else method
+            return layers[0].astype(np.float32), layers[1].astype(np.float32), name
+    layers = pymatting.estimate_foreground_ml(*doubles, REGULARIZATION, return_background=True)
+    return (
+        layers[0].astype(np.float32),
+        layers[1].astype(np.float32),
+        "levin-fallback-ml" if method == "levin" else method,
+    )
 
 
 def _check(image: Image, alpha: Alpha) -> None:

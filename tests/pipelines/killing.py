@@ -23,7 +23,6 @@ import rssn.cache
 from pipelines.compose import ComposeJob, run_compose
 from pipelines.runner import LocalRunner
 from rssn.cache import LayerCache
-from rssn.foreground import warm_up
 from tests.pipelines.composing import QUICK, job_of
 
 Moment: TypeAlias = tuple[str, str, int]
@@ -35,7 +34,6 @@ def main(path: str) -> None:
     facts = json.loads(Path(path).read_text(encoding="utf-8"))
     base, scratch = facts["base"] and Path(facts["base"]), Path(facts["scratch"])
     matting, bg20k = Path(facts["matting"]), Path(facts["bg20k"])
-    warm_up()  # imported once, not by every child
 
     def fresh(name: str) -> ComposeJob:
         """The job in a copy of the folder it starts from; the output's name stays, for the command is recorded."""

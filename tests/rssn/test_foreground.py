@@ -4,6 +4,7 @@ import numpy as np
 import pymatting
 import pytest
 
+from rssn import closed_form
 from rssn.errors import InputError
 from rssn.foreground import REGULARIZATION, ForegroundMethod, estimate_foreground, estimate_layers
 from rssn.images import Alpha, Image
@@ -55,14 +56,14 @@ def test_exact_layers_are_recovered(method: ForegroundMethod, bound: float) -> N
     assert np.abs(found_b - background)[alpha < 0.9].max() <= bound
 
 
-def test_levin_is_pymattings_closed_form_in_the_band() -> None:
+def test_levin_is_pymattings_closed_form_solved_to_the_end() -> None:
     image, alpha, _, _ = _scene()
     expected = pymatting.estimate_foreground_cf(
-        image.astype(np.float64), alpha.astype(np.float64), REGULARIZATION, return_background=True
+        image.astype(np.float64), alpha.astype(np.float64), REGULARIZATION, rtol=1e-9, return_background=True
     )
     band = (alpha > 0) & (alpha < 1)
-    for found, reference in zip(estimate_foreground(image, alpha), expected, strict=True):
-        assert np.abs(found[band] - reference[band]).max() <= 1e-6
+    for found, reference, share in zip(estimate_foreground(image, alpha), expected, (alpha, 1 - alpha), strict=True):
+        assert (share[:, :, None] * np.abs(found - reference))[band].max() <= 0.5 / 255
 
 
 def test_the_original_background_does_not_stay_in_the_foreground() -> None:
@@ -152,7 +153,9 @@ def test_an_unknown_method_is_refused() -> None:
         estimate_foreground(image, alpha, "matting")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("failures", "method"), [(1, "levin-fallback-shift"), (2, "levin-fallback-ml")])
+@pytest.mark.parametrize(
+    ("failures", "method"), [(0, "levin-fallback-library"), (1, "levin-fallback-shift"), (2, "levin-fallback-ml")]
+)
 def test_a_solver_that_gives_up_is_replaced_step_by_step(
     monkeypatch: pytest.MonkeyPatch, failures: int, method: str
 ) -> None:
@@ -165,13 +168,16 @@ def test_a_solver_that_gives_up_is_replaced_step_by_step(
         return real(*arguments, **settings)
 
     monkeypatch.setattr(pymatting, "estimate_foreground_cf", give_up)
+    monkeypatch.setattr(closed_form, "TOLERANCE", 0.0)  # never reached
+    monkeypatch.setattr(closed_form, "MOST_STEPS", 5)
     image, alpha, _, _ = _scene(8, 96)
     found = estimate_layers(image, alpha)
     assert found.method == method
     assert asked[0] == {}
-    expected = estimate_layers(image, alpha, "levin" if failures == 1 else "multilevel")
+    monkeypatch.undo()
+    expected = estimate_layers(image, alpha, "levin" if failures < 2 else "multilevel")
     visible = alpha[:, :, None] * np.abs(found.foreground - expected.foreground)
-    assert visible.max() < (0.06 if failures == 1 else 1e-6)  # pymatting's stopping rule depends on the preconditioner
+    assert visible.max() < (0.06 if failures < 2 else 1e-6)  # pymatting's stopping rule depends on the preconditioner
 
 
 def test_multiply_is_the_papers_figure_3c() -> None:

@@ -3,9 +3,9 @@
 Minimises the energy that pymatting's `estimate_foreground_cf` minimises: over all pixels the square of
 alpha F + (1 - alpha) B - I, plus, over all pairs of neighbours, (epsilon + |difference of alpha|) times the square of
 the difference of F, and the same for B. Unknowns stand at full resolution only where alpha is fractional or steps;
-elsewhere squares of a graded quadtree carry the far values. The solver is conjugate gradients in float32, three channels
-at once, preconditioned by a symmetric sweep over the 2 x 2 blocks (F, B) of the nodes and by an algebraic multigrid in
-F - B, which the sweep alone hardly moves.
+elsewhere squares of a graded quadtree carry the far values. The solver is conjugate gradients in float32, three
+channels at once, preconditioned by a symmetric sweep over the 2 x 2 blocks (F, B) of the nodes and by an algebraic
+multigrid in F - B, which the sweep alone hardly moves.
 
 It stops when four steps in a row moved no value, weighted by its layer's opacity, by more than 0.3/255; that is
 what it takes for each of 22 photographs to end within 1/255 of the converged solution (worst 0.82/255).
@@ -44,7 +44,7 @@ def solve(image: Image, alpha: Alpha, regularization: float) -> Solution:
 
     Args:
         image: Photograph, H x W x 3 float32 in [0, 1].
-        alpha: H x W float32 in [0, 1].
+        alpha: H x W float32 in [0, 1], not the same everywhere.
         regularization: Epsilon of the energy, above 0.
     """
     grid = build_grid(alpha, regularization)

@@ -11,14 +11,19 @@ from typing import Final, Self
 
 from rssn.errors import Rejected
 
-STAGES: Final = ("read", "resolution", "duplicates", "salience", "split")
-"""The stages in the order in which they judge. A kept photograph has passed them all: its stage is `split`."""
+STAGES: Final = ("read", "resolution", "duplicates", "salience", "split", "review")
+"""The stages in the order in which they judge. A kept photograph has passed them all: its stage is `split`, or `review`
+where a person overruled an earlier stage.
+"""
 
 TOO_SMALL: Final = "too_small"
 DUPLICATE: Final = "duplicate"
 SALIENT_OBJECT: Final = "salient_object"
 KEPT: Final = "kept"
 KEPT_UNSCREENED: Final = "kept_unscreened"
+KEPT_INSTEAD: Final = "kept_instead"
+KEPT_HUMAN: Final = "kept_human"
+HUMAN: Final = "human"
 
 REASONS: Final[Mapping[str, str]] = {
     "unreadable": "the file is missing or may not be read",
@@ -32,6 +37,9 @@ REASONS: Final[Mapping[str, str]] = {
     SALIENT_OBJECT: "a person, an animal or a large thing stands out",
     KEPT: "passed every stage",
     KEPT_UNSCREENED: "passed every stage, but no detector looked for salient objects",
+    KEPT_INSTEAD: "passed every stage, in the place of a copy that a person rejected",
+    KEPT_HUMAN: "kept by a person, against an earlier stage",
+    HUMAN: "rejected by a person, against every earlier stage",
 }
 """Every reason of a verdict, explained."""
 
@@ -46,7 +54,7 @@ class Verdict:
         reason: A stable name, one of `REASONS`.
         message: What was found, in one sentence.
         score: Stage `duplicates`: bits by which the perceptual hashes differ, None for equal bytes. Stages `salience`
-            and `split`: the salience, 0 nothing found to 1; None where nothing screened.
+            and `split`: the salience, 0 nothing found to 1; None where nothing screened. Stage `review`: None.
         duplicate_of: Content id of the keeper, for duplicates only.
         split: `train` or `validation`, for kept photographs only.
     """

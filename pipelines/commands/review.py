@@ -1,0 +1,45 @@
+"""`rssn review`."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+
+import click
+
+from pipelines.commands import options
+from pipelines.review import load_review
+from pipelines.review_log import ReviewLog, review_path
+from pipelines.review_pictures import Pictures
+from pipelines.review_server import Review, ReviewServer
+
+
+@click.command()
+@click.argument("out", type=options.FOLDER)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where the page is served; 0 takes any port.")
+@click.option("--open/--no-open", "show", default=True, help="Whether to open the page in the browser.")
+def review(out: Path, port: int, show: bool) -> None:
+    """Check a curated set by eye, in the browser: the paper's manual double check.
+
+    Shows the photographs of OUT, a build-bg20k output, the least certain verdict first. Every decision is in
+    OUT/review.sqlite the moment it is made; rssn build-bg20k --apply-review publishes the set with them.
+    Ctrl-C ends it.
+    """
+    pictures = Pictures(out)
+    photos = load_review(out, pictures.examined)
+    log = ReviewLog(review_path(out))
+    server = ReviewServer(Review(out.resolve().name, photos, pictures, log), port)
+    click.echo(f"{len(photos.photos)} photographs, {len(log.current())} decided: {server.address}")
+    click.echo("only this machine can open it; Ctrl-C ends the review, and nothing is lost")
+    if show:
+        webbrowser.open(server.address)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        click.echo("")
+    finally:
+        server.server_close()
+        decided = len(log.current())
+        log.close()
+    click.echo(f"{decided} of {len(photos.photos)} photographs decided: {review_path(out)}")
+    click.echo("apply them with the command that made the set, and --apply-review")

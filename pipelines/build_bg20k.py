@@ -1,19 +1,21 @@
 """`rssn build-bg20k`: a folder of photographs in, a background set out (section 4.1).
 
 Three steps, each resumable. Examine: one task per range of photographs fills `candidates/`. Decide: the driver compares
-light columns of all candidates and writes `verdicts.parquet`. Publish: one task per candidate shard and split copies
-what was kept into `data/`.
+light columns of all candidates, applies a person's decisions, and writes `verdicts.parquet`. Publish: one task per
+candidate shard and split copies what was kept into `data/`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bg20k.decide import Record, decide
+from bg20k.review import Decision, apply_review
 from bg20k.rules import CurationRules
 from bg20k.salience import salience
 from bg20k.verdict import Verdict
@@ -31,6 +33,8 @@ from pipelines.curation_tasks import (
 )
 from pipelines.manifest import close_dataset, open_dataset
 from pipelines.plan import digest
+from pipelines.review_log import review_path
+from pipelines.reviewed import SOURCE, decisions_to_apply, effects, outdated_shards
 from pipelines.runner import Runner, shard_ranges
 from pipelines.work import Budget, Tally, Work, run_tasks
 from rssn.errors import InputError, Rejected
@@ -52,6 +56,7 @@ class CurationJob:
     rules: CurationRules
     detector: Path | None
     budget: Budget
+    apply_review: bool | None = None  # None: as the last run did
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,15 @@ class Curated:
     tally: Tally
     reasons: Counter[str]  # photographs by reason, those kept included
     splits: Counter[str]  # kept photographs by split
+    review: Mapping[str, int] | None = None  # what a person's decisions did; None where none were applied
 
 
 def run_curation(job: CurationJob, runner: Runner) -> Curated:
     """Curate a folder of photographs.
 
     Raises:
-        InputError: If the photographs, the detector or the output folder cannot be used, or the budget is spent.
+        InputError: If the photographs, the detector, the review or the output folder cannot be used, or the budget is
+            spent.
         DependencyError: If the detector's package is not installed.
     """
     photos = list_images(job.photos)
@@ -75,22 +82,30 @@ def run_curation(job: CurationJob, runner: Runner) -> Curated:
         raise InputError(f"{job.photos}: no pictures found in it")
     detector = load_detector(job.detector).name if job.detector else None
     folder = DatasetFolder(job.out)
-    open_dataset(folder, "backgrounds", _facts(job, photos, detector), {"photos": str(job.photos.resolve())})
+    decisions = decisions_to_apply(folder, job.apply_review)
+    open_dataset(folder, "backgrounds", _facts(job, photos, detector), _sources(job, decisions))
     rows = [{"source": photo.relative_to(job.photos).as_posix(), "path": str(photo.resolve())} for photo in photos]
     write_parquet(photos_plan(job.out), PLANNED_PHOTOS, rows)
     examined = run_tasks(_examine_work(job, len(photos)), runner)
     if examined.failed:
         return Curated(examined, Counter(), Counter())
-    verdicts = list(_verdicts(job))
+    verdicts = list(_verdicts(job, decisions or {}))
     write_parquet(verdicts_path(job.out), VERDICTS, verdicts)
     tally = run_tasks(_publish_work(job, folder, detector, verdicts), runner)
     tally.damaged += examined.damaged
     tally.rejected = sum(not row["keep"] for row in verdicts)
-    curated = Curated(tally, Counter(r["reason"] for r in verdicts), Counter(r["split"] for r in verdicts if r["keep"]))
-    totals = {split: curated.splits[split] for split in SPLITS}
+    review = None if decisions is None else effects(decisions, verdicts)
+    splits = Counter(row["split"] for row in verdicts if row["keep"])
+    curated = Curated(tally, Counter(row["reason"] for row in verdicts), splits, review)
+    totals: dict[str, Any] = {split: splits[split] for split in SPLITS} | {"review": review}
     close_dataset(folder, {"rows": curated.splits.total(), "rejected": tally.rejected, **totals})
     write_card(folder)
     return curated
+
+
+def _sources(job: CurationJob, decisions: Mapping[str, Decision] | None) -> dict[str, str]:
+    photos = {"photos": str(job.photos.resolve())}
+    return photos if decisions is None else photos | {SOURCE: str(review_path(job.out).resolve())}
 
 
 def _facts(job: CurationJob, photos: Sequence[Path], detector: str | None) -> dict[str, Any]:
@@ -112,7 +127,7 @@ def _examine_work(job: CurationJob, count: int) -> Work[ExamineTask]:
     return Work(candidates_folder(job.out), tasks, examine_shard, "photos", job.budget, 0)
 
 
-def _verdicts(job: CurationJob) -> Iterator[dict[str, Any]]:
+def _verdicts(job: CurationJob, decisions: Mapping[str, Decision]) -> Iterator[dict[str, Any]]:
     """Judge every photograph: those that were refused while they were read, then the candidates among themselves."""
     folder = candidates_folder(job.out)
     shards = [mark.name for mark in folder.marks()]
@@ -121,7 +136,8 @@ def _verdicts(job: CurationJob) -> Iterator[dict[str, Any]]:
             refused = Verdict.refused(Rejected(row["stage"], row["reason"], row["message"]))
             yield {"source": row["source"], "background_id": None, "candidate_shard": name, **asdict(refused)}
     records = [(name, record) for name in shards for record in _records(folder, name, job.rules)]
-    for (name, record), verdict in zip(records, decide([r for _, r in records], job.rules), strict=True):
+    judged = apply_review([r for _, r in records], decisions, job.rules, partial(decide, rules=job.rules))
+    for (name, record), verdict in zip(records, judged, strict=True):
         ids = {"source": record.source, "background_id": record.background_id, "candidate_shard": name}
         yield ids | asdict(verdict)
 
@@ -147,4 +163,5 @@ def _publish_work(
         for split in SPLITS
         for index, name in enumerate(shards)
     ]
-    return Work(folder, tasks, publish_shard, "backgrounds", Budget(), 0)
+    redo = outdated_shards(folder, tasks, verdicts)  # a review changes verdicts of shards that are done
+    return Work(folder, tasks, publish_shard, "backgrounds", Budget(), 0, redo)

@@ -13,6 +13,7 @@ import yaml
 
 from pipelines.counting import count_columns, count_distinct, count_rejects, share
 from pipelines.manifest import read_manifest
+from pipelines.reviewed import describe
 from rssn.shards import DatasetFolder
 
 _MOST_LICENCES = 30
@@ -58,6 +59,7 @@ _BACKGROUNDS = """# Backgrounds
 
 {rows} photographs without salient objects, curated from {photos} files: {train} for training, {validation} for
 validation. {rejected} were refused. Screened for salient objects by: {detector}.
+Checked by a person: {reviewed}.
 
 {made}
 
@@ -134,6 +136,7 @@ def _backgrounds(manifest: Mapping[str, Any], names: Sequence[str], facts: Mappi
         photos=plan["photos"]["count"],
         side=plan["rules"]["min_side"],
         detector=plan["detector"] or "nobody; salient objects may be in the pictures",
+        reviewed=describe(manifest["totals"].get("review")),
         rules=yaml.safe_dump(plan["rules"], sort_keys=False),
         open=_OPEN.format(split=_first(names).split("-")[0], also="", first=_first(names), columns=columns),
         **manifest["totals"],

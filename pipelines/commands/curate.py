@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +12,8 @@ from bg20k.verdict import REASONS
 from pipelines.build_bg20k import CurationJob, run_curation
 from pipelines.commands import options
 from pipelines.inspection import run_inspect
+from pipelines.review_log import review_path
+from pipelines.reviewed import describe
 from pipelines.work import parse_budget
 
 NOT_SCREENED = """\
@@ -25,22 +28,33 @@ Give one with --detector MODEL (a YOLO model trained on COCO, .pt or .onnx; pip 
     "--detector", type=options.FOLDER, help="A YOLO model of COCO classes, .pt or .onnx; nothing is downloaded."
 )
 @click.option("--min-side", type=int, default=1080, help="Shorter side in px that a photo must have and is resized to.")
+@click.option(
+    "--apply-review/--no-apply-review",
+    "review",
+    default=None,
+    help="Whether the decisions of rssn review are applied.  [default: as the last run did]",
+)
 @options.max_errors
 @options.workers
-def build_bg20k(
-    photos: Path, out: Path, detector: Path | None, min_side: int, workers: int, max_errors: str | None
-) -> None:
+def build_bg20k(photos: Path, out: Path, detector: Path | None, min_side: int, workers: int, **settings: Any) -> None:
     """Curate a folder of photographs into a background set (section 4.1 of the paper).
 
     Keeps photographs with enough pixels, without duplicates and without salient objects, resizes them, splits them into
     train and validation, and writes every verdict with its reason to verdicts.parquet.
     """
-    job = CurationJob(photos, out, CurationRules(min_side=min_side), detector, parse_budget(max_errors))
+    budget = parse_budget(settings["max_errors"])
+    job = CurationJob(photos, out, CurationRules(min_side=min_side), detector, budget, settings["review"])
     if detector is None:
         click.secho(NOT_SCREENED, fg="yellow", bold=True, err=True)
     curated = options.with_runner(workers, lambda runner: run_curation(job, runner))
     for reason, count in sorted(curated.reasons.items()):
         click.echo(f"{count:>8}  {reason}: {REASONS.get(reason, 'an error that nobody foresaw')}")
+    if curated.review:
+        click.echo(f"review: {describe(curated.review)}")
+    elif review_path(out).is_file():
+        click.secho(
+            f"{review_path(out)}: NOT APPLIED; --apply-review publishes what was decided", fg="yellow", err=True
+        )
     if not curated.tally.failed:
         click.echo(f"report: {run_inspect(out).page}")
     options.finish(curated.tally, out, "backgrounds", complete=True)

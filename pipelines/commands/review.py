@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 
 from pipelines.commands import options
+from pipelines.manifest import read_manifest
 from pipelines.review import load_review
 from pipelines.review_log import ReviewLog, review_path
 from pipelines.review_pictures import Pictures
 from pipelines.review_server import Review, ReviewServer
+from rssn.shards import DatasetFolder
 
 
 @click.command()
@@ -42,4 +44,10 @@ def review(out: Path, port: int, show: bool) -> None:
         decided = len(log.current())
         log.close()
     click.echo(f"{decided} of {len(photos.photos)} photographs decided: {review_path(out)}")
-    click.echo("apply them with the command that made the set, and --apply-review")
+    click.echo(f"to publish the set with them: {_publishing(out)}")
+
+
+def _publishing(out: Path) -> str:
+    """The command that made the set, as it was given, with the review applied."""
+    command = str(read_manifest(DatasetFolder(out)).get("command", "rssn build-bg20k ..."))
+    return command if "--apply-review" in command.split() else f"{command} --apply-review"

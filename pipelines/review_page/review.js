@@ -226,7 +226,8 @@ function showWords(node, photo) {
 }
 
 function captionPair(figures, photo) {
-  const other = isKept(photo.keeper) ? "kept instead" : `judged instead: ${readable(photo.keeper.reason)}`;
+  const judged = photo.keeper.choice ? "you reject it" : `judged instead: ${readable(photo.keeper.reason)}`;
+  const other = isKept(photo.keeper) ? "kept instead" : judged;
   [...figures].forEach((figure, index) => {
     figure.querySelector("figcaption")?.remove();
     figure.append(make("figcaption", {}, index ? other : "this one"));

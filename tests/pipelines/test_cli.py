@@ -13,7 +13,7 @@ def run(*arguments: object) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-@pytest.mark.parametrize("command", ["build-bg20k", "compose", "inspect", "demo"])
+@pytest.mark.parametrize("command", ["build-bg20k", "review", "compose", "inspect", "demo"])
 def test_help_explains_every_option(command: str) -> None:
     code, text = run(command, "--help")
     assert code == 0

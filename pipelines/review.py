@@ -36,7 +36,7 @@ class Photo:
     Attributes:
         number: Its place in the order of uncertainty.
         source: Path or URL.
-        background_id: Content id; None where it could not be read.
+        background_id: Content id; None where it could not be read or is too small, so that it cannot be kept.
         verdict: What the curation says of it.
         uncertainty: 0 to 1, see `bg20k.review.uncertainty`.
         refusal: Why it cannot be kept; empty where it can.
@@ -171,12 +171,11 @@ class ReviewSet:
         }
 
 
-def load_review(root: Path, examined: frozenset[str]) -> ReviewSet:
+def load_review(root: Path) -> ReviewSet:
     """Read the verdicts of a curated set.
 
     Args:
         root: The curated set.
-        examined: Sources of the photographs that can be published.
 
     Raises:
         InputError: If there is no finished curation in the folder.
@@ -189,7 +188,7 @@ def load_review(root: Path, examined: frozenset[str]) -> ReviewSet:
     rules = stored_rules(manifest)
     rows = [(row, _verdict(row)) for row in iter_rows(root / "verdicts.parquet")]
     ranked = sorted(rows, key=lambda each: (-uncertainty(each[1], rules), each[0]["source"]))
-    return ReviewSet(list(_photos(ranked, rules, examined)))
+    return ReviewSet(list(_photos(ranked, rules)))
 
 
 def stored_rules(manifest: Mapping[str, Any]) -> CurationRules:
@@ -198,9 +197,7 @@ def stored_rules(manifest: Mapping[str, Any]) -> CurationRules:
     return CurationRules(**{name: value for name, value in manifest["plan"]["rules"].items() if name in known})
 
 
-def _photos(
-    ranked: Sequence[tuple[Mapping[str, Any], Verdict]], rules: CurationRules, examined: frozenset[str]
-) -> Iterator[Photo]:
+def _photos(ranked: Sequence[tuple[Mapping[str, Any], Verdict]], rules: CurationRules) -> Iterator[Photo]:
     judged = [(number, row["background_id"]) for number, (row, v) in enumerate(ranked) if v.duplicate_of is None]
     keepers = {background_id: number for number, background_id in judged if background_id is not None}
     copies: dict[int | None, list[int]] = defaultdict(list)
@@ -213,7 +210,7 @@ def _photos(
             background_id=row["background_id"],
             verdict=verdict,
             uncertainty=uncertainty(verdict, rules),
-            refusal=keep_refusal(verdict, examined=row["source"] in examined),
+            refusal=keep_refusal(verdict, examined=row["background_id"] is not None),
             boxes=sorted(row.get("boxes") or [], key=lambda box: -box["confidence"])[:_BOXES],
             keeper=keepers.get(verdict.duplicate_of),
             copies=copies.get(number, ()),

@@ -32,9 +32,6 @@ class Pictures:
     Args:
         root: The curated set.
 
-    Attributes:
-        examined: Sources of the photographs that can be published, because their resized picture is there.
-
     Raises:
         InputError: If one of its files is damaged.
     """
@@ -44,8 +41,6 @@ class Pictures:
         for folder, column in (("rejects", "thumbnail"), ("data", "image"), ("candidates/data", "image")):
             for path in sorted((root / folder).glob("*.parquet")):
                 self._places.update(_find(path, column))
-        examined = (place for place in self._places.items() if place[1][2] == "image")
-        self.examined = frozenset(source for source, _ in examined)
         self._small = _Bounded(CACHE_BYTES)
 
     def thumbnail(self, source: str) -> bytes | None:

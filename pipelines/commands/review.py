@@ -27,8 +27,8 @@ def review(out: Path, port: int, show: bool) -> None:
     OUT/review.sqlite the moment it is made; rssn build-bg20k --apply-review publishes the set with them.
     Ctrl-C ends it.
     """
+    photos = load_review(out)
     pictures = Pictures(out)
-    photos = load_review(out, pictures.examined)
     log = ReviewLog(review_path(out))
     server = ReviewServer(Review(out.resolve().name, photos, pictures, log), port)
     click.echo(f"{len(photos.photos)} photographs, {len(log.current())} decided: {server.address}")

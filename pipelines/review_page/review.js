@@ -123,20 +123,22 @@ function setFilter(show) {
 
 function summarize(summary) {
   state.summary = summary;
-  const buttons = summary.filters.map((filter, index) => {
-    const key = index < 9 ? make("kbd", {}, String(index + 1)) : "";
-    const count = make("span", { className: "count" }, number(filter.count));
-    const settings = { type: "button", title: filter.words, "aria-pressed": filter.name === state.show };
-    const button = make("button", settings, readable(filter.name), " ", count, key);
-    button.dataset.filter = filter.name;
-    return button;
+  if (!$("filters").children.length) $("filters").append(...summary.filters.map(drawFilter));
+  summary.filters.forEach((filter, index) => { // in place: a click may be half done
+    const button = $("filters").children[index];
+    button.setAttribute("aria-pressed", filter.name === state.show);
+    button.querySelector(".count").textContent = number(filter.count);
   });
-  const focused = document.activeElement?.dataset?.filter;
-  $("filters").replaceChildren(...buttons);
-  if (focused) $("filters").querySelector(`[data-filter="${focused}"]`)?.focus();
   const shown = summary.filters.find((filter) => filter.name === state.show) || { count: 0, decided: 0 };
   setBar("shown", shown.decided, shown.count, "decided of these");
   setBar("all", summary.decided, summary.all, "of all");
+}
+
+function drawFilter(filter, index) {
+  const key = index < 9 ? make("kbd", {}, String(index + 1)) : "";
+  const count = make("span", { className: "count" });
+  const settings = { type: "button", title: filter.words, "data-filter": filter.name };
+  return make("button", settings, readable(filter.name), " ", count, key);
 }
 
 function setBar(name, decided, count, words) {

@@ -149,6 +149,7 @@ function setBar(name, decided, count, words) {
 
 function drawPage() {
   $("grid").replaceChildren(...state.photos.map(drawTile));
+  $("grid").classList.toggle("pairs", state.photos.every((photo) => photo.keeper));
   $("empty").hidden = state.photos.length > 0;
   const last = state.first + state.photos.length;
   $("place").textContent = state.photos.length

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import webbrowser
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def review(out: Path, port: int, show: bool) -> None:
     click.echo(f"{len(photos.photos)} photographs, {len(log.current())} decided: {server.address}")
     click.echo("only this machine can open it; Ctrl-C ends the review, and nothing is lost")
     if show:
-        webbrowser.open(server.address)
+        threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()  # some wait for the page
     try:
         server.serve_forever()
     except KeyboardInterrupt:

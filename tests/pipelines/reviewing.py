@@ -141,11 +141,11 @@ class Served:
 
 
 @contextmanager
-def serve(root: Path, *options: str) -> Iterator[Served]:
+def serve(root: Path, *options: str, **environment: str) -> Iterator[Served]:
     """`rssn review ROOT --no-open`, until the block ends."""
     command = [sys.executable, "-m", "pipelines.cli", "review", str(root), "--no-open", *options]
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    variables = os.environ | {"PYTHONUNBUFFERED": "1"} | environment
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables)
     assert process.stdout is not None
     assert process.stderr is not None
     line = process.stdout.readline()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,27 @@ def test_pictures_are_jpegs_of_bounded_size(served: Served) -> None:
         assert len(data) < 200_000
     status, _, data = served.ask(f"/{served.token}/picture/{served.get('photos?show=keep')['photos'][0]['number']}")
     assert (status, decode_pixels(data).shape) == (200, (480, 720, 3))
+
+
+def test_the_first_page_of_20000_photographs_is_small(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", [verdict(number, score=0.4) for number in range(20_000)], pictures=False)
+    with serve(tmp_path / "set") as server:
+        status, _, data = server.ask(f"/{server.token}/photos")
+        assert (status, server.get("photos")["total"]) == (200, 20_000)
+        assert len(data) < 30_000
+
+
+def test_the_browser_is_opened_at_the_address_unless_told_otherwise(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", ROWS[:3])
+    script, opened = tmp_path / "browser", tmp_path / "opened"
+    script.write_text(f"#!/bin/sh\necho $1 > {opened}.new && mv {opened}.new {opened}\n")
+    script.chmod(0o755)
+    with serve(tmp_path / "set", "--open", BROWSER=f"{script} %s") as server:
+        deadline = time.monotonic() + 60
+        while not opened.is_file() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        server.get("photos")
+        assert opened.read_text().strip() == server.address
 
 
 def test_getting_changes_nothing(served: Served, root: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_missing_denoiser_leaves_one_tile_empty(shards: Path, monkeypatch: pyt
     def missing(*_: object) -> None:
         raise DependencyError("not installed")
 
-    monkeypatch.setattr(layers_module, "require_backend", missing)
+    monkeypatch.setattr(layers_module, "backend_version", missing)
     row = next(row for row in rows(shards) if row["denoised"] and row["blur_size"])
     strip = Strip(row, Recomposed(row, open_sources(DatasetFolder(shards), LayerCache(shards, 0))))
     assert [strip.is_empty(*place) for place in ((0, 0), (0, 2), (1, 0), (1, 1))] == [False, False, False, True]

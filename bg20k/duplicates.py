@@ -1,19 +1,18 @@
 """Exact and near duplicates of a whole crawl, from columns of numbers.
 
-The Hamming search is exact. Hashes within distance t agree in at least one of t + 1 bands of bits (pigeonhole), so
-only hashes that share a band are compared; for 50,000 photographs that is one pair in a hundred.
+The search for near hashes is exact and far from quadratic, see `hamming`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count, pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-Integers = npt.NDArray[np.int64]
-Hashes = npt.NDArray[np.uint64]
+if TYPE_CHECKING:
+    from bg20k.hamming import Hashes, Integers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,6 +54,8 @@ def find_duplicates(columns: FingerprintColumns, distance: int) -> Integers:
     Returns:
         n positions; `keeper[i]` is the row that is kept for row i, `keeper[i] == i` for keepers.
     """
+    from bg20k.hamming import near_pairs  # noqa: PLC0415  (its import loads numba)
+
     best_first = np.lexsort((columns.sources, columns.ids, -columns.sharpness, -columns.areas))
     hashes, flat = columns.phashes[best_first], columns.flat[best_first]
 
@@ -72,42 +73,6 @@ def find_duplicates(columns: FingerprintColumns, distance: int) -> Integers:
     result = np.empty_like(keeper)
     result[best_first] = best_first[keeper]
     return result
-
-
-def near_pairs(hashes: Hashes, distance: int) -> Integers:
-    """All pairs of hashes that differ in at most `distance` bits; exact.
-
-    Time grows with the number of pairs that share a band, memory with n and the number of pairs found: a band that
-    all hashes share costs time but loses nothing. Pass distinct hashes to keep equal ones from costing n squared.
-
-    Args:
-        hashes: n 64-bit hashes.
-        distance: 0 to 15.
-
-    Returns:
-        M x 2 positions, the smaller first, each pair once, in ascending order.
-    """
-    edges = [64 * band // (distance + 1) for band in range(distance + 2)]
-    found = [_pairs_in_band(hashes, low, high - low, distance) for low, high in pairwise(edges)]
-    codes = np.unique(np.concatenate(found))
-    return np.stack(np.divmod(codes, max(hashes.size, 1)), axis=1)
-
-
-def _pairs_in_band(hashes: Hashes, low: int, width: int, distance: int) -> Integers:
-    """Pairs (i, j) that agree in bits `low` to `low + width` and are near, coded as `i * n + j` with i < j."""
-    keys = (hashes >> np.uint64(low)) & np.uint64((1 << width) - 1)
-    order = np.argsort(keys, kind="stable")
-    keys, hashes = keys[order], hashes[order]
-    codes = [np.empty(0, np.int64)]
-    rows = np.arange(keys.size)
-    for step in count(1):  # compare each hash with its step-th successor while they share the key
-        rows = rows[: np.searchsorted(rows, keys.size - step)]
-        rows = rows[keys[rows] == keys[rows + step]]
-        if not rows.size:
-            break
-        near = rows[np.bitwise_count(hashes[rows] ^ hashes[rows + step]) <= distance]
-        codes.append(order[near] * keys.size + order[near + step])  # a stable sort keeps i < j
-    return np.concatenate(codes)
 
 
 def _claim(pairs: Integers, total: int) -> Integers:

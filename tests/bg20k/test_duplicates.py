@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bg20k.duplicates import FingerprintColumns, find_duplicates, near_pairs
+from bg20k.duplicates import FingerprintColumns, find_duplicates
 
 Photo = tuple[str, str, int, float, int, bool]  # id, source, area, sharpness, phash, flat
 
@@ -83,46 +79,6 @@ def test_equals_the_slow_definition_in_any_order(photos: list[Photo], distance: 
     assert keepers(photos, distance) == keepers_by_clusters(photos, distance)
 
 
-hashes = st.lists(st.integers(0, 2**64 - 1), max_size=30)
-flips = st.lists(st.tuples(st.integers(0, 29), st.integers(0, 2**64 - 1)), max_size=30)
-
-
-@given(hashes, flips, st.integers(0, 15))
-@settings(max_examples=200, deadline=None)
-def test_near_pairs_equal_brute_force(base: list[int], masks: list[tuple[int, int]], distance: int) -> None:
-    near = [base[i] ^ (mask & (mask >> 7) & (mask >> 19)) for i, mask in masks if i < len(base)]
-    values = base + near
-    expected = [
-        [i, j]
-        for i in range(len(values))
-        for j in range(i + 1, len(values))
-        if (values[i] ^ values[j]).bit_count() <= distance
-    ]
-    assert near_pairs(np.array(values, np.uint64), distance).tolist() == expected
-
-
-def brute_force(values: npt.NDArray[np.uint64], distance: int) -> Any:
-    differing = np.bitwise_count(values[:, None] ^ values[None])
-    return np.argwhere(np.triu(differing <= distance, 1))
-
-
-@pytest.mark.parametrize("distance", [0, 6, 15])
-def test_near_pairs_of_many_hashes(distance: int) -> None:
-    rng = np.random.default_rng(distance)
-    values = rng.integers(0, 2**64, 1500, dtype=np.uint64)
-    for copy in range(700):
-        bits = rng.choice(64, rng.integers(0, 18), replace=False)
-        values[800 + copy] = values[copy] ^ np.bitwise_or.reduce(np.uint64(1) << bits.astype(np.uint64), initial=0)
-    expected = brute_force(values, distance)
-    assert len(expected) >= 20
-    np.testing.assert_array_equal(near_pairs(values, distance), expected)
-
-
-def test_a_band_that_all_share_loses_nothing() -> None:
-    values = np.random.default_rng(3).integers(0, 2**12, 900, dtype=np.uint64)
-    np.testing.assert_array_equal(near_pairs(values, 2), brute_force(values, 2))
-
-
 def test_a_chain_does_not_merge_strangers() -> None:
     chain = [0b0, 0b111, 0b111111, 0b111111111]
     photos: list[Photo] = [(f"id{n}", f"s{n}", 100 - n, 1.0, value, False) for n, value in enumerate(chain)]
@@ -151,4 +107,3 @@ def test_flat_pictures_are_duplicates_by_their_bytes_only() -> None:
 
 def test_no_photographs() -> None:
     assert find_duplicates(columns([]), 6).shape == (0,)
-    assert near_pairs(np.empty(0, np.uint64), 6).shape == (0, 2)

@@ -1,0 +1,141 @@
+"""All pairs of 64-bit hashes that differ in few bits: exact, and far from quadratic.
+
+Hashes within distance t, cut into m bands of bits, differ by at most t // m bits in one of the bands (pigeonhole). So a
+band's values are sorted, and each run of equal values is compared with the runs whose value is up to t // m bits away:
+whole runs lie side by side, and so do their neighbours, which is what caches like. Few hashes want many narrow bands
+without such neighbours, many hashes want few wide bands: the number of bands with the least work is taken.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import comb
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rssn.simd import compiled
+
+Integers = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
+BITS = 64
+_FEWEST = 3  # bands, of 22 bits at most: a table of their starts takes 32 MB
+_VISIT = 0.5  # work of looking at a run, in comparisons
+
+
+class Bands(NamedTuple):
+    """How hashes are cut."""
+
+    edges: tuple[int, ...]  # the first bit of each band, and 64
+    radius: int  # bits in which one of the bands may differ
+
+
+def near_pairs(hashes: Hashes, distance: int) -> Integers:
+    """All pairs of hashes that differ in at most `distance` bits; exact.
+
+    Memory grows with n and the number of pairs found. Hashes that share the values of a band, as those of plain skies
+    do, are compared with each other; pass distinct hashes to keep equal ones from costing n squared.
+
+    Args:
+        hashes: n 64-bit hashes.
+        distance: 0 to 15.
+
+    Returns:
+        M x 2 positions, the smaller first, each pair once, in ascending order.
+    """
+    bands = choose_bands(hashes, distance)
+    found = [_pairs_in_band(hashes, bands, band, distance) for band in range(len(bands.edges) - 1)]
+    pairs = np.concatenate(found)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+
+
+def choose_bands(hashes: Hashes, distance: int) -> Bands:
+    """The cut with the least work: runs to visit, and comparisons as the hashes' own crowding makes them."""
+    counts = range(_FEWEST, max(distance + 1, _FEWEST) + 1)
+    cuts = [Bands(tuple(BITS * band // count for band in range(count + 1)), distance // count) for count in counts]
+    return min(cuts, key=lambda cut: _work(hashes, cut))
+
+
+def _work(hashes: Hashes, bands: Bands) -> float:
+    sample = hashes[:: max(1, hashes.size // 100_000)]
+    total = 0.0
+    for band in range(len(bands.edges) - 1):
+        width = bands.edges[band + 1] - bands.edges[band]
+        near = sum(comb(width, bits) for bits in range(bands.radius + 1))
+        runs = np.unique(_values(sample, bands, band), return_counts=True)[1].astype(np.float64)
+        crowd = max(float((runs * runs).sum() - sample.size) / max(sample.size, 1) ** 2, 0.5**width)
+        total += near * (_VISIT * 2.0**width + crowd * float(hashes.size) ** 2 / 2)
+    return total
+
+
+def _values(hashes: Hashes, bands: Bands, band: int) -> Integers:
+    low, width = bands.edges[band], bands.edges[band + 1] - bands.edges[band]
+    return ((hashes >> np.uint64(low)) & np.uint64((1 << width) - 1)).astype(np.int64)
+
+
+def _pairs_in_band(hashes: Hashes, bands: Bands, band: int, distance: int) -> Integers:
+    """Near pairs that are within the radius in this band and in no band below."""
+    width = bands.edges[band + 1] - bands.edges[band]
+    values = _values(hashes, bands, band)
+    order = np.argsort(values, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(values, minlength=1 << width))]).astype(np.int64)
+    flips = np.array(
+        [
+            sum(1 << bit for bit in bits)
+            for size in range(bands.radius + 1)
+            for bits in combinations(range(width), size)
+        ],
+        dtype=np.int64,
+    )
+    below = np.array([_mask(bands.edges[n], bands.edges[n + 1]) for n in range(band)], dtype=np.uint64)
+    found = np.empty((1024, 2), dtype=np.int64)
+    arguments = (hashes[order], order, starts, flips, below, bands.radius, distance)
+    while (count := _compare_runs(*arguments, found)) > len(found):
+        found = np.empty((count, 2), dtype=np.int64)
+    return found[:count]
+
+
+def _mask(low: int, high: int) -> int:
+    return (1 << high) - (1 << low)
+
+
+@compiled
+def _compare_runs(
+    hashes: Any, order: Any, starts: Any, flips: Any, below: Any, radius: int, distance: int, found: Any
+) -> int:
+    """Compare each run with those a flip away; returns how many pairs there are, of which `found` holds the first."""
+    count = 0
+    for flip in flips:
+        for value in range(len(starts) - 1):
+            other = value ^ flip
+            if other < value or starts[value] == starts[value + 1]:
+                continue
+            for i in range(starts[value], starts[value + 1]):
+                for j in range(i + 1 if flip == 0 else starts[other], starts[other + 1]):
+                    apart = hashes[i] ^ hashes[j]
+                    if _ones(apart) <= distance and _first_time(apart, below, radius):
+                        if count < len(found):
+                            found[count, 0] = min(order[i], order[j])
+                            found[count, 1] = max(order[i], order[j])
+                        count += 1
+    return count
+
+
+@compiled
+def _first_time(apart: Any, below: Any, radius: int) -> bool:
+    for mask in below:  # noqa: SIM110  (numba knows no generators)
+        if _ones(apart & mask) <= radius:
+            return False
+    return True
+
+
+@compiled
+def _ones(bits: Any) -> int:
+    """How many bits are set; LLVM makes one instruction of it where the processor has one."""
+    ones = 0
+    while bits:
+        bits &= bits - np.uint64(1)
+        ones += 1
+    return ones

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bg20k.hamming import Hashes, choose_bands, near_pairs
+
+
+def _random(count: int, seed: int = 0) -> Hashes:
+    return np.frombuffer(np.random.default_rng(seed).bytes(8 * count), dtype=np.uint64).copy()
+
+
+def _with_neighbours(count: int, distance: int) -> Hashes:
+    """Random hashes, every third of which is up to two bits more than the distance away from another one."""
+    hashes, rng = _random(count), np.random.default_rng(1)
+    for place in range(0, count, 3):
+        bits = rng.choice(64, rng.integers(0, distance + 3), replace=False)
+        hashes[place] = hashes[rng.integers(count)] ^ np.uint64(sum(1 << int(bit) for bit in bits))
+    return hashes
+
+
+def _slowly(hashes: Hashes, distance: int) -> list[tuple[int, int]]:
+    return [
+        (i, i + 1 + int(j))
+        for i in range(len(hashes))
+        for j in np.flatnonzero(np.bitwise_count(hashes[i] ^ hashes[i + 1 :]) <= distance)
+    ]
+
+
+@pytest.mark.parametrize(("count", "distance"), [(1500, 0), (1500, 3), (1500, 8), (700, 15)])
+def test_every_pair_and_no_other(count: int, distance: int) -> None:
+    hashes = _with_neighbours(count, distance)
+    expected = _slowly(hashes, distance)
+    assert len(expected) > count / 10
+    assert [tuple(pair) for pair in near_pairs(hashes, distance).tolist()] == expected
+
+
+hashes_near_and_far = st.lists(st.integers(0, 2**64 - 1), max_size=30)
+flips = st.lists(st.tuples(st.integers(0, 29), st.integers(0, 2**64 - 1)), max_size=30)
+
+
+@given(hashes_near_and_far, flips, st.integers(0, 15))
+def test_any_hashes(base: list[int], masks: list[tuple[int, int]], distance: int) -> None:
+    near = [base[i] ^ (mask & (mask >> 7) & (mask >> 19)) for i, mask in masks if i < len(base)]
+    hashes = np.array(base + near, dtype=np.uint64)
+    found = near_pairs(hashes, distance)
+    assert found.shape[1] == 2
+    assert [tuple(pair) for pair in found.tolist()] == _slowly(hashes, distance)
+
+
+@pytest.mark.parametrize(("count", "bands", "radius"), [(2_000, 9, 0), (100_000, 5, 1), (1_000_000, 3, 2)])
+def test_more_hashes_are_cut_into_fewer_bands(count: int, bands: int, radius: int) -> None:
+    chosen = choose_bands(_random(count), 8)
+    assert (len(chosen.edges) - 1, chosen.radius) == (bands, radius)
+    assert max(np.diff(chosen.edges)) <= 22
+
+
+def test_hashes_that_share_a_band_are_all_compared() -> None:
+    hashes = (_random(400) >> np.uint64(16)) | np.uint64(0xABCD << 48)  # a plain sky above: the same high bits
+    assert [tuple(pair) for pair in near_pairs(hashes, 15).tolist()] == _slowly(hashes, 15)

@@ -35,7 +35,7 @@ from rssn.errors import InputError
 from rssn.foreground import warm_up
 from rssn.layouts import find_pairs
 from rssn.recipe import Recipe
-from rssn.shards import DatasetFolder, shard_name
+from rssn.shards import DatasetFolder, read_mark, shard_name
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ def prepare(job: ComposeJob) -> Prepared:
         InputError: If inputs or recipe cannot be used, or the output folder holds another composition.
         DependencyError: If the recipe asks for a denoiser that is not installed.
     """
-    if job.recipe.denoise.probability > 0:
-        denoise.require_backend(job.recipe.denoise.backend)
+    step = job.recipe.denoise
+    denoiser = denoise.backend_version(step.backend) if step.probability > 0 else None
     matting = find_pairs(job.matting, job.layout)
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
     if not found:
@@ -116,6 +116,7 @@ def prepare(job: ComposeJob) -> Prepared:
     facts = {
         "recipe": job.recipe.to_dict(),
         "seed": job.seed,
+        "denoiser": denoiser,
         "output": asdict(job.output),
         "foregrounds": growth.facts,
         "backgrounds": {"count": len(backgrounds), "digest": _digest(backgrounds)},
@@ -155,6 +156,7 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
         denoise.warm_up(job.recipe.denoise.backend)
     tasks = plan_tasks(job, prepared.plan)
     redo = frozenset(mark.name for mark in folder.marks() if mark.rejected and job.retry_rejects)
+    redo |= _incomplete(folder, tasks, prepared.plan)
     work = Work(folder, tasks, compose_shard, "composites", job.budget, len(prepared.refused), redo)
     tally = run_tasks(work, runner)
     totals = {"rows": tally.written + tally.reused, "rejected": tally.rejected, **tally.statistics}
@@ -162,6 +164,17 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
         close_dataset(folder, totals)
         write_card(folder)
     return tally
+
+
+def _incomplete(folder: DatasetFolder, tasks: Sequence[ComposeTask], plan: Plan) -> frozenset[str]:
+    """Shards that were made while a foreground was out of the plan that is back in it."""
+    names = set()
+    for task in tasks:
+        mark = read_mark(folder.mark(task.name))
+        members = sum(not planned.replaced for planned in plan.foregrounds[task.start : task.stop])
+        if mark and mark.rows + mark.rejected != members * task.recipe.k:
+            names.add(task.name)
+    return frozenset(names)
 
 
 def plan_tasks(job: ComposeJob, plan: Plan) -> list[ComposeTask]:

@@ -108,7 +108,20 @@ def grow(
         raise InputError(f"the foregrounds are not those that {folder.root} was started with: {change.words}; {remedy}")
     generation = max((planned.generation for planned in before), default=-1) + 1
     ordered += [replace(planned, generation=generation) for planned in new]
-    return Growth(ordered, len(before), change)
+    growth = Growth(ordered, len(before), change)
+    if not before:
+        _refuse_other_order(folder, growth)
+    return growth
+
+
+def _refuse_other_order(folder: DatasetFolder, growth: Growth) -> None:
+    """Without its plan, a folder with shards can only go on if they are cut from these foregrounds in this order."""
+    stored = stored_plan(folder)
+    if stored and folder.marks() and stored["foregrounds"] != growth.facts:
+        words = (
+            "its plan is lost, and it was made of other foregrounds or extended, so that nobody knows its shards' order"
+        )
+        raise InputError(f"{folder.root}: {words}; --overwrite composes all of it again, or choose another --out")
 
 
 def refused_before(folder: DatasetFolder, k: int) -> Refused:

@@ -36,6 +36,9 @@ def worker_memory(pixels: int) -> int:
     return _BASE_BYTES + _BYTES_PER_PIXEL * pixels
 
 
+_READERS = ("pillow", "opencv-python", "numpy")
+_ESTIMATORS = ("rssn", "numba", "pymatting")
+"""Whose versions may change a layer."""
 R = TypeVar("R")
 
 
@@ -60,7 +63,7 @@ class LayerContext:
     @staticmethod
     def background_key(background: Background) -> tuple[str, ...]:
         """The name of a background's own layer."""
-        return ("background", background.background_id)
+        return ("background", background.background_id, *map(version, _READERS))
 
     def denoise(self, read: Callable[[], CachedLayer], key: tuple[str, ...]) -> CachedLayer:
         """A layer without its noise; `key` names it, and it is read only if the cache does not hold the result."""
@@ -161,7 +164,7 @@ class ForegroundLayers:
     @property
     def key(self) -> tuple[str, ...]:
         """The name of F in the cache: everything that decides its values."""
-        return ("foreground", self.planned.foreground_id, self.wanted, *map(version, ("rssn", "numba", "pymatting")))
+        return ("foreground", self.planned.foreground_id, self.wanted, *map(version, (*_READERS, *_ESTIMATORS)))
 
     @cached_property
     def _noisy(self) -> CachedLayer:

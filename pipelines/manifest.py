@@ -25,11 +25,10 @@ _DECIDING = (
     "pymatting",
     "numba",
     "llvmlite",
-    "bm4d",
     "imagehash",
 )
-"""Whose versions may change a byte of a shard."""
-_LIBRARIES = (*_DECIDING, "bm3d", "ray")
+"""Whose versions may change a byte of a shard; a denoiser's own stand in the plan of a composition."""
+_LIBRARIES = (*_DECIDING, "bm3d", "bm4d", "ray")
 
 _REMOVED = "removed"
 
@@ -68,6 +67,8 @@ def open_dataset(
         growing: The one key of the plan that may differ from the last run's.
     """
     check_dataset(folder, kind, plan, growing)
+    if folder.manifest.is_file() and _read_json(folder).get(_REMOVED):
+        _clear(folder)  # the removal was interrupted: what it left must not pass for work that is done
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     facts = {"plan": _planned(kind, plan), "sources": dict(sources), "command": command, "versions": _versions()}
     write_json(folder.manifest, facts)
@@ -79,7 +80,11 @@ def remove_dataset(folder: DatasetFolder) -> None:
     The manifest says so first: a removal that is interrupted leaves a folder that is ours and holds no data set.
     """
     write_json(folder.manifest, {_REMOVED: True})
-    for name in ("data", "marks", "rejects", "plan", "progress", "report", "candidates"):
+    _clear(folder)
+
+
+def _clear(folder: DatasetFolder) -> None:
+    for name in ("marks", "data", "rejects", "plan", "progress", "report", "candidates"):
         shutil.rmtree(folder.root / name, ignore_errors=True)
     for name in ("README.md", "verdicts.parquet"):
         (folder.root / name).unlink(missing_ok=True)

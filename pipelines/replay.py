@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from pipelines.manifest import read_manifest
 from pipelines.recompose import Recomposed, open_sources
 from pipelines.strips import STRIP_SIDE, step_strip
@@ -54,9 +56,14 @@ def run_replay(root: Path, sample_id: str, out: Path | None, side: int = STRIP_S
 
 
 def _find_row(folder: DatasetFolder, sample_id: str) -> dict[str, Any]:
+    damaged = []
     for mark in folder.marks():
         path = folder.data(mark.name)
-        for number, row in enumerate(iter_rows(path, ["sample_id"])):
-            if row["sample_id"] == sample_id:
-                return read_row(path, place_of(path, number))
-    raise InputError(f"{folder.root}: no sample {sample_id}; a sample is <foreground_id>/<k>, see rssn inspect")
+        try:
+            for number, row in enumerate(iter_rows(path, ["sample_id"])):
+                if row["sample_id"] == sample_id:
+                    return read_row(path, place_of(path, number))
+        except (pa.ArrowException, OSError):
+            damaged.append(mark.name)
+    words = f"; damaged, the same rssn compose makes them again: {', '.join(damaged)}" if damaged else ""
+    raise InputError(f"{folder.root}: no sample {sample_id}; a sample is <foreground_id>/<k>, see rssn inspect{words}")

@@ -88,7 +88,7 @@ class Scratch(NamedTuple):
 
 
 def make_scratch(channels: int, height: int, size: int) -> Scratch:
-    """Buffers for tiles of an image of this height; 16 MB for a colour image of 1,080 rows."""
+    """Buffers for tiles of an image of this height; 14 MB for a colour image of 1,080 rows."""
     row = BLOCK * channels * POSITIONS * BLOCK
     ring = RING * channels * _SPAN
     return Scratch(

@@ -337,3 +337,29 @@ def test_shards_are_cut_by_rows_too(matting: Path, bg20k: Path, tmp_path: Path) 
         assert {task.stop - task.start for task in plan_tasks(job, plan)} == {most}
     small = job_of(matting, bg20k, tmp_path / "out", PLAIN, output=Output(shard_bytes=1))
     assert len(plan_tasks(small, plan)) == 60
+
+
+def test_a_lost_plan_of_an_extended_set_is_not_guessed(
+    matting: Path, studio: Path, bg20k: Path, tmp_path: Path
+) -> None:
+    """Shards of the second generation would be made again under other names, and every sample would be there twice."""
+    out = tmp_path / "out"
+    run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    add(matting, studio)
+    run_compose(job_of(matting, bg20k, out, PLAIN, extend=True), LocalRunner())
+    standing = digests(out)
+    (out / "plan" / "foregrounds.parquet").unlink()
+    for extend in (False, True):
+        with pytest.raises(InputError, match=r"its plan is lost.*--overwrite"):
+            run_compose(job_of(matting, bg20k, out, PLAIN, extend=extend), LocalRunner())
+    assert digests(out) == standing
+
+
+def test_a_lost_plan_of_one_generation_is_written_again(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    job = job_of(studio / "matting", bg20k, tmp_path / "out", PLAIN)
+    run_compose(job, LocalRunner())
+    before = digests(job.out)
+    (job.out / "plan" / "foregrounds.parquet").unlink()
+    tally = run_compose(job, LocalRunner())
+    assert (tally.written, tally.reused) == (0, 6)
+    assert digests(job.out) == before

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from pipelines.manifest import close_dataset, open_dataset, read_manifest, remove_dataset, stored_plan
 from rssn.errors import InputError
-from rssn.shards import DatasetFolder
+from rssn.schema import REJECTS
+from rssn.shards import DatasetFolder, trusted_mark, write_shard
 
 PLAN = {"seed": 0, "recipe": {"name": "a", "denoise": {"sigma": 10.0}}}
 
@@ -79,12 +81,24 @@ def test_somebody_elses_manifest_is_left_alone(tmp_path: Path, content: str) -> 
     assert (tmp_path / "manifest.json").read_text() == content
 
 
-def test_a_removal_that_was_interrupted_can_be_gone_on_with(tmp_path: Path) -> None:
+def test_a_removal_that_was_interrupted_can_be_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an interrupted removal leaves is whole shards: they must not pass for shards of the next data set."""
     folder = DatasetFolder(tmp_path)
     open_dataset(folder, "composites", PLAN, {})
-    remove_dataset(folder)
+    write_shard(folder, "composites-00000-of-00001", REJECTS, [{"item_id": "a"}], [])
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        remove_dataset(folder)
+    monkeypatch.undo()
+    assert trusted_mark(folder, "composites-00000-of-00001") is not None
     assert stored_plan(folder) is None
     with pytest.raises(InputError, match="was removed by --overwrite"):
         read_manifest(folder)
     open_dataset(folder, "composites", {"seed": 5}, {})
     assert read_manifest(folder)["plan"]["seed"] == 5
+    assert folder.marks() == []
+    assert not (tmp_path / "data").exists()

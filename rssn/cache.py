@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import io
 import os
+import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,8 @@ import numpy as np
 
 from rssn.images import Image
 
-_DIGEST_BYTES = 16
+_DIGEST_BYTES = 32  # sha256: processors have instructions for it
+_HEAD = struct.Struct("<II24x")  # height, width; then the pixels, aligned, then the method's name
 _STALE_SECONDS = 24 * 3600
 
 
@@ -109,15 +110,14 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _store(path: Path, layer: CachedLayer) -> None:
-    """Write `<npz><digest>` under a temporary name and rename it; a full disk costs the entry, not the run."""
-    buffer = io.BytesIO()
-    np.savez(buffer, pixels=layer.pixels, method=np.frombuffer(layer.method.encode(), dtype=np.uint8))
-    data = buffer.getbuffer()
+    """Write under a temporary name and rename; a full disk costs the entry, not the run."""
+    pixels = np.ascontiguousarray(layer.pixels, dtype=np.float32)
+    parts = (_HEAD.pack(*pixels.shape[:2]), pixels.data.cast("B"), layer.method.encode())
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.write(_digest(data))
+            for part in (_digest(parts), *parts):
+                stream.write(part)
         temporary.replace(path)
     except OSError:
         return
@@ -127,16 +127,20 @@ def _store(path: Path, layer: CachedLayer) -> None:
 
 def _load(path: Path) -> CachedLayer | None:
     try:
-        data = path.read_bytes()
+        data = np.fromfile(path, dtype=np.uint8)  # uninitialised memory of its own: the pixels stay in it, writable
         os.utime(path)
     except OSError:
         return None
-    body = memoryview(data)[:-_DIGEST_BYTES]
-    if _digest(body) != data[-_DIGEST_BYTES:]:
+    start = _DIGEST_BYTES + _HEAD.size
+    if data.size < start or _digest([data[_DIGEST_BYTES:].data]) != data[:_DIGEST_BYTES].tobytes():
         return None
-    with np.load(io.BytesIO(body), allow_pickle=False) as entry:
-        return CachedLayer(np.asarray(entry["pixels"], dtype=np.float32), entry["method"].tobytes().decode())
+    height, width = _HEAD.unpack(data[_DIGEST_BYTES:start].tobytes())
+    end = start + height * width * 3 * 4
+    return CachedLayer(data[start:end].view(np.float32).reshape(height, width, 3), data[end:].tobytes().decode())
 
 
-def _digest(data: memoryview) -> bytes:
-    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
+def _digest(parts: Iterable[bytes | memoryview]) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()

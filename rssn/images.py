@@ -36,8 +36,9 @@ _SRGB = ImageCms.createProfile("sRGB")
 
 def to_uint8(image: npt.NDArray[np.floating]) -> Pixels:
     """Clip to [0, 1], scale to 255 and round to nearest: the only way from floats to bytes."""
-    scaled = np.clip(image, 0.0, 1.0) * np.float32(255.0)
-    return np.asarray(np.rint(scaled), dtype=np.uint8)
+    scaled = np.clip(image, 0.0, 1.0)
+    scaled *= np.float32(255.0)  # in place: fresh memory costs more than the arithmetic
+    return np.asarray(np.rint(scaled, out=scaled), dtype=np.uint8)
 
 
 def to_float(pixels: Pixels) -> Image:

@@ -57,8 +57,12 @@ def blend(foreground: Image, background: Image, alpha: Alpha) -> Image:
     """Equation 1: `alpha F + (1 - alpha) B`, exactly F where alpha is 1 and exactly B where it is 0."""
     if foreground.shape != background.shape or foreground.shape[:2] != alpha.shape:
         raise InputError(f"shapes differ: F {foreground.shape}, B {background.shape}, alpha {alpha.shape}")
-    weight = alpha[:, :, None]
-    return weight * foreground + (np.float32(1.0) - weight) * background
+    weight = np.asarray(cv2.merge([alpha] * 3), dtype=np.float32)  # to broadcast over channels takes twice the time
+    blended = weight * foreground
+    np.subtract(np.float32(1.0), weight, out=weight)
+    weight *= background
+    blended += weight
+    return blended
 
 
 def blur(image: Image, size: int) -> Image:

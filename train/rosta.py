@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from rssn.images import Alpha, Pixels
-
-Mask: TypeAlias = npt.NDArray[np.bool_]
+from train.morphology import Mask, dilate, erode
 
 BACKGROUND, TRANSITION, FOREGROUND = 0, 1, 2
 """The classes of the glance decoder for TT; FT and BT have 0 and 1."""
@@ -59,8 +55,8 @@ def make_trimap(alpha: Alpha | Pixels, kernel_size: int = 25) -> Pixels:
         H x W uint8: 0 outside the dilation of alpha > 0, 255 inside the erosion of alpha = 1, 128 between.
     """
     trimap = np.full(alpha.shape, 128, dtype=np.uint8)
-    trimap[~_dilate(alpha > 0, kernel_size)] = 0
-    trimap[_erode(_opaque(alpha), kernel_size)] = 255
+    trimap[~dilate(alpha > 0, kernel_size)] = 0
+    trimap[erode(_opaque(alpha), kernel_size)] = 255
     return trimap
 
 
@@ -82,10 +78,10 @@ def rosta_targets(alpha: Alpha, rosta: Rosta) -> RostaTargets:
         glance = (make_trimap(alpha, rosta.kernel_size) // 127).astype(np.uint8)
         transition = glance == TRANSITION
     elif rosta is Rosta.FT:
-        certain = _erode(_opaque(alpha), rosta.kernel_size)
+        certain = erode(_opaque(alpha), rosta.kernel_size)
         glance, transition = certain.astype(np.uint8), (alpha > 0) & ~certain
     else:
-        possible = _dilate(alpha > 0, rosta.kernel_size)
+        possible = dilate(alpha > 0, rosta.kernel_size)
         glance, transition = possible.astype(np.uint8), possible & ~_opaque(alpha)
     return RostaTargets(glance, focus_target(glance, alpha, rosta), transition)
 
@@ -106,16 +102,3 @@ def focus_target(glance: Pixels, alpha: Alpha, rosta: Rosta) -> Alpha:
 def _opaque(alpha: Alpha | Pixels) -> Mask:
     full = 255 if alpha.dtype == np.uint8 else 1.0
     return np.asarray(alpha == full)
-
-
-def _dilate(mask: Mask, kernel_size: int) -> Mask:
-    return np.asarray(cv2.dilate(mask.astype(np.uint8), _ellipse(kernel_size)) > 0)
-
-
-def _erode(mask: Mask, kernel_size: int) -> Mask:
-    return np.asarray(cv2.erode(mask.astype(np.uint8), _ellipse(kernel_size)) > 0)
-
-
-def _ellipse(size: int) -> Pixels:
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return np.asarray(kernel, dtype=np.uint8)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from rssn.codecs import BYTES_PER_PIXEL, encode_picture, suffix
-from rssn.errors import InputError
+from rssn.errors import InputError, Rejected
 from rssn.images import decode_pixels, to_uint8
 from rssn.studio import render_background
 
@@ -42,3 +42,9 @@ def test_planned_sizes_are_of_the_right_order(codec: str) -> None:
 def test_an_unknown_codec_names_the_choices() -> None:
     with pytest.raises(InputError, match="'gif' is unknown; choose one of jpeg, png, webp"):
         encode_picture(PIXELS, "gif")  # type: ignore[arg-type]
+
+
+def test_what_a_codec_cannot_write_is_refused() -> None:
+    with pytest.raises(Rejected, match="webp") as error:
+        encode_picture(np.zeros((1, 20_000, 3), np.uint8), "webp")
+    assert (error.value.stage, error.value.reason) == ("encode", "codec")

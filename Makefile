@@ -1,11 +1,14 @@
 # make demo   sets everything up and runs the whole job on an embedded default
 # make test   sets everything up, checks the code and runs the tests
+# make bench  measures the kernels and the route against the libraries (BENCH=--full: whole photographs, half an hour)
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN = $(VENV)/bin
+AM2K ?= ../shared/data/am2k
+PHOTOS ?= ../shared/data/photos
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint bench clean
 
 setup: $(VENV)/.ready
 
@@ -28,6 +31,9 @@ KERNELS = rssn/simd.py $(wildcard rssn/bm3d_*.py rssn/closed_form*.py) bg20k/ham
 test: export NUMBA_CACHE_DIR ?= $(abspath $(VENV))/numba-$(shell cat $(KERNELS) | cksum | cut -d' ' -f1)
 test: lint
 	$(BIN)/pytest
+
+bench: setup
+	$(BIN)/python -m tests.benchmarks.run --am2k $(AM2K) --photos $(PHOTOS) $(BENCH)
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,93 @@
+"""One composite, and the whole route at K = 5, against Pipeline 1 as printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.plan import Plan, load_plan
+from rssn.rows import iter_rows
+from rssn.shards import DatasetFolder
+from tests.benchmarks import pipeline1
+from tests.benchmarks.bench_bm3d import psnr
+from tests.benchmarks.inputs import Pair, Pictures, extent
+from tests.benchmarks.table import Cost, Row, command_cost, measured
+
+K = 5
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What `rssn compose` made, and what it took."""
+
+    cost: Cost
+    rows: list[dict[str, Any]]  # without pictures
+    plan: Plan
+
+    @property
+    def seconds(self) -> float:
+        """CPU seconds of a composite, the mean over all draws."""
+        return self.cost.seconds / len(self.rows)
+
+    def of(self, column: str) -> int:
+        """How many composites have a true value in a column."""
+        return sum(bool(row[column]) for row in self.rows)
+
+    def distinct(self, column: str, *, denoised: bool) -> int:
+        """How many different values a column has among the composites that are denoised, or are not."""
+        return len({row[column] for row in self.rows if row["denoised"] == denoised})
+
+
+def compose(pictures: Pictures, work: Path) -> Composed:
+    """Run `rssn compose` on everything, without Ray and with an empty cache of layers; kernels are compiled already."""
+    out = work / "shards"
+    command = ["-m", "pipelines.cli", "compose", "--matting", str(pictures.matting)]
+    command += ["--backgrounds", str(pictures.backgrounds), "--out", str(out), "--k", str(K), "--workers", "0"]
+    cost = command_cost([*command, "--cache-dir", str(work / "cache")])
+    columns = ["foreground_id", "background_id", "denoised", "blur_size", "noise_sigma", "width", "height"]
+    folder = DatasetFolder(out)
+    rows = [row for mark in folder.marks() for row in iter_rows(folder.data(mark.name), columns)]
+    return Composed(cost, rows, load_plan(out))
+
+
+def composite_row(pair: Pair, background: Path, side: int | None) -> Row:
+    """One composite with every step drawn, from files to encoded pictures."""
+    theirs = measured(pipeline1.prepare, "printed", pair, background, side)
+    ours = measured(pipeline1.prepare, "ours", pair, background, side, repeats=3)
+    quality = f"{psnr(ours.kept, theirs.kept):.1f} dB between the two, before noise"
+    return Row(f"one composite, every step, {pair[0].name}, {extent(side)}", theirs, ours, quality=quality)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Measured parts of Pipeline 1 as printed."""
+
+    bm3d: float  # CPU seconds a px
+    levin: float  # CPU seconds of all foregrounds
+    rest: float  # CPU seconds of a composite without both, and without blur and noise
+
+    def total(self, composed: Composed) -> float:
+        """CPU seconds for the same draws.
+
+        Levin once a photograph; BM3D on F and on B for each composite that drew it, inside the loop over k, B at its
+        own size; the rest once a composite.
+        """
+        sizes = {
+            background.background_id: background.width * background.height for background in composed.plan.backgrounds
+        }
+        denoised = [row for row in composed.rows if row["denoised"]]
+        px = float(sum(row["width"] * row["height"] + sizes[row["background_id"]] for row in denoised))
+        return self.bm3d * px + self.levin + self.rest * len(composed.rows)
+
+
+def route_row(run: Composed, parts: Parts) -> Row:
+    """The whole route; the reference is summed, see `Parts`."""
+    theirs, count = Cost(parts.total(run)), len(run.rows)
+    quality = f"{count} composites at {theirs.seconds / count:.0f} and {run.seconds:.2f} s"
+    return Row(f"whole route, K = {K}", theirs, run.cost, quality=quality)
+
+
+def rest_seconds(pair: Pair, background: Path) -> float:
+    """CPU seconds of a composite of Pipeline 1 as printed, on whole pictures, without its dear steps."""
+    return measured(pipeline1.prepare, "rest", pair, background, None, repeats=3).seconds

@@ -1,0 +1,88 @@
+"""The pictures that the benchmarks work on: the caller's, or those that the project renders where there are none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from rssn.backgrounds import find_backgrounds, load_background
+from rssn.images import Image, Pixels, decode_alpha, decode_image, decode_pixels, encode_jpeg, encode_png, to_uint8
+from rssn.layouts import find_pairs
+from rssn.studio import StudioPlan, write_studio
+from tests.benchmarks.table import command_cost
+
+Pair: TypeAlias = tuple[Path, Path]
+"""A photograph and its matte."""
+
+CROP_SIDE = 512
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where the pictures are.
+
+    Attributes:
+        matting: A matting data set with photographs.
+        backgrounds: What `rssn compose --backgrounds` takes.
+        words: What they are.
+    """
+
+    matting: Path
+    backgrounds: Path
+    words: str
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Photograph and matte of each foreground."""
+        return [(pair.image, pair.alpha) for pair in find_pairs(self.matting).pairs if pair.image is not None]
+
+    def one_background(self, work: Path) -> Path:
+        """A file with the first background of the set."""
+        path = work / "background.jpg"
+        path.write_bytes(encode_jpeg(to_uint8(load_background(find_backgrounds(self.backgrounds)[0][0]))))
+        return path
+
+
+def open_pictures(matting: Path, photos: Path, work: Path, plan: StudioPlan | None = None) -> Pictures:
+    """The data set and a curated background set of the photographs; rendered pictures where either is absent.
+
+    Args:
+        matting: A matting data set.
+        photos: A folder of photographs; curated without a detector.
+        work: A folder for what is made here.
+        plan: How the studio renders, where it has to.
+    """
+    if matting.is_dir() and photos.is_dir():
+        curated = work / "bg20k"
+        command_cost(["-m", "pipelines.cli", "build-bg20k", str(photos), "--out", str(curated), "--workers", "0"])
+        return Pictures(matting, curated, f"{matting}, on {photos} as rssn build-bg20k leaves them")
+    write_studio(work / "studio", plan or StudioPlan(shot_size=(960, 720), photo_side=800))
+    for broken in (work / "studio" / "photos").glob("broken_*"):
+        broken.unlink()
+    words = f"rendered pictures, because {matting} or {photos} is absent"
+    return Pictures(work / "studio" / "matting", work / "studio" / "photos", words)
+
+
+def picture_bytes(path: Path, side: int | None, *, alpha: bool = False) -> bytes:
+    """A file as it is, or the PNG of its middle, `side` px in each direction."""
+    data = path.read_bytes()
+    if side is None:
+        return data
+    return encode_png(middle(to_uint8(decode_alpha(data)) if alpha else decode_pixels(data), side))
+
+
+def photograph(path: Path, side: int | None) -> Image:
+    """A photograph or its middle, H x W x 3 float32 in [0, 1]."""
+    return decode_image(picture_bytes(path, side))
+
+
+def middle(pixels: Pixels, side: int) -> Pixels:
+    """The middle of a picture, at most `side` px in each direction."""
+    top, left = (max(0, (length - side) // 2) for length in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
+
+
+def extent(side: int | None) -> str:
+    """What part of a picture is used, in words."""
+    return "whole" if side is None else f"{side} x {side} px"

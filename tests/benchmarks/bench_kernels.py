@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 REPEATS = 7
 _SIGMA = 10.0 / 255.0
-_WARM = "from rssn import denoise, foreground; denoise.warm_up('native'); foreground.warm_up()"
+_WARM = "from rssn import denoise, foreground; denoise.warm_up('native'); foreground.warm_up('levin')"
 _Step: TypeAlias = Callable[[], Any]
 
 
@@ -189,7 +189,7 @@ _REFERENCES: dict[str, Callable[[_Inputs], _Step]] = {
     "trimap, 25 px": _opencv_trimap(25),
     "trimap, 50 px": _opencv_trimap(50),
 }
-"""NumPy in float64, OpenCV's own."""
+"""What people write today, with NumPy and OpenCV."""
 
 
 def _agreement(theirs: Cost, ours: Cost) -> str:

@@ -27,7 +27,7 @@ def prepare(tolerance: float | None, pair: Pair) -> Job:
     """Estimate both layers, by pymatting at a tolerance or (None) by us; keeps them."""
     image, alpha = load(pair)
     if tolerance is None:
-        warm_up()
+        warm_up("levin")
         return Job(lambda: estimate_layers(image, alpha)[:2], lambda layers: layers)
     settings = {"regularization": REGULARIZATION, "rtol": tolerance, "return_background": True}
     arrays = image.astype(np.float64), alpha.astype(np.float64)

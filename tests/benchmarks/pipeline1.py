@@ -90,7 +90,7 @@ def prepare(which: Literal["printed", "rest", "ours"], pair: Pair, background: P
     }
     if which == "ours":
         denoiser.warm_up("native")
-        foreground.warm_up()
+        foreground.warm_up("levin")
     return Job(works[which], lambda composed: composed.blended)
 
 

@@ -191,7 +191,7 @@ def plan_tasks(job: ComposeJob, plan: Plan) -> list[ComposeTask]:
             name, span = shard_name(prefix, index, len(ranges)), (members[start], members[stop - 1] + 1)
             settings = (job.out, job.recipe, job.seed, job.output.codec, job.cache)
             pixels = max(largest_background, *(f.width * f.height for f in foregrounds[slice(*span)]))
-            tasks.append(ComposeTask(*settings, name, *span, job.retry_rejects, worker_memory(pixels)))
+            tasks.append(ComposeTask(*settings, name, *span, job.retry_rejects, worker_memory(pixels, job.recipe)))
     return tasks
 
 

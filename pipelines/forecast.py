@@ -16,16 +16,16 @@ from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder, read_mark, trusted_mark
 
 CPU_SECONDS_PER_MEGAPIXEL = {
-    "levin": 5.0,
+    "levin": 0.2,
     "multilevel": 0.2,
     "multiply": 0.02,
     "given": 0.0,
-    "native": 1.5,
-    "bm3d": 110.0,
+    "native": 1.2,
+    "bm3d": 95.0,
     "nlmeans": 5.0,
-    "compose": 0.35,  # read, fit, blend, noise and encode one composite
+    "compose": 0.12,  # read, fit, blend, noise and encode one composite
 }
-"""What each stage costs, for forecasts only; measured on two shared cores with the libraries' kernels."""
+"""What each stage costs, for forecasts only; measured on two shared cores with AVX-512 (`make bench`)."""
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def _tasks(job: PackJob, photographs: Sequence[PlannedForeground]) -> list[PackT
             shard_name("photographs", index, len(ranges)),
             start,
             stop,
-            worker_memory(max(p.width * p.height for p in photographs[start:stop])),
+            worker_memory(max(p.width * p.height for p in photographs[start:stop]), job.recipe),
         )
         for index, (start, stop) in enumerate(ranges)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -16,12 +16,10 @@ from rssn.codecs import encode_picture
 from rssn.images import decode_alpha, decode_image, encode_png, to_uint8
 from rssn.schema import COMPOSITES, picture
 from rssn.shards import DatasetFolder, write_shard
+from tests.benchmarks.bench_route import Composed
 from tests.benchmarks.inputs import Pair
 from tests.benchmarks.table import Cost, Job, Row, command_cost, measured
 from train.rosta import make_trimap
-
-if TYPE_CHECKING:
-    from tests.benchmarks.bench_route import Composed  # imports both libraries, and each step has a process of its own
 
 REPEATS = 7
 _SIGMA = 10.0 / 255.0

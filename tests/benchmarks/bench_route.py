@@ -67,24 +67,26 @@ class Parts:
     levin: float  # CPU seconds of all foregrounds
     rest: float  # CPU seconds of a composite without both, and without blur and noise
 
-    def total(self, composed: Composed) -> float:
+    def total(self, run: Composed, *, once: bool) -> float:
         """CPU seconds for the same draws.
 
-        Levin once a photograph; BM3D on F and on B for each composite that drew it, inside the loop over k, B at its
-        own size; the rest once a composite.
+        Levin once a photograph; BM3D on F and on B, at its own size, for each composite that drew it, as the loop over
+        k has it, or (`once`) for each layer that some composite wants so; the rest once a composite.
         """
-        sizes = {
-            background.background_id: background.width * background.height for background in composed.plan.backgrounds
-        }
-        denoised = [row for row in composed.rows if row["denoised"]]
-        px = float(sum(row["width"] * row["height"] + sizes[row["background_id"]] for row in denoised))
-        return self.bm3d * px + self.levin + self.rest * len(composed.rows)
+        sizes = {b.background_id: b.width * b.height for b in run.plan.backgrounds}
+        denoised = [row for row in run.rows if row["denoised"]]
+        layers = [(row["foreground_id"], row["width"] * row["height"]) for row in denoised]
+        layers += [(row["background_id"], sizes[row["background_id"]]) for row in denoised]
+        px = sum(size for _, size in (set(layers) if once else layers))
+        return self.bm3d * px + self.levin + self.rest * len(run.rows)
 
 
 def route_row(run: Composed, parts: Parts) -> Row:
     """The whole route; the reference is summed, see `Parts`."""
-    theirs, count = Cost(parts.total(run)), len(run.rows)
-    quality = f"{count} composites at {theirs.seconds / count:.0f} and {run.seconds:.2f} s"
+    theirs, once = (Cost(parts.total(run, once=which)) for which in (False, True))
+    ratio, count = once.seconds / run.cost.seconds, len(run.rows)
+    each = f"{count} composites at {theirs.seconds / count:.0f} and {run.seconds:.2f} s"
+    quality = f"{each}; ratio {ratio:.0f} to one that denoises a layer once"
     return Row(f"whole route, K = {K}", theirs, run.cost, quality=quality)
 
 

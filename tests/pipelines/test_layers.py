@@ -8,7 +8,7 @@ import pytest
 
 import pipelines.layers as layers_module
 from pipelines.clock import StageClock
-from pipelines.layers import ForegroundLayers, LayerContext
+from pipelines.layers import ForegroundLayers, LayerContext, worker_memory
 from pipelines.plan import PlannedForeground, name_foregrounds
 from rssn.backgrounds import find_backgrounds, load_background
 from rssn.cache import LayerCache
@@ -108,3 +108,13 @@ def test_a_broken_background_is_named_and_the_foreground_is_not_blamed(tmp_path:
         with pytest.raises(Rejected, match=r"background 1\.jpg: the picture data is damaged") as error:
             context.background(broken, denoised=denoised)
         assert (error.value.stage, error.value.reason) == ("background", "truncated")
+
+
+def test_the_reference_denoiser_gets_more_memory() -> None:
+    native, package, unused = (
+        Recipe("test", denoise=step)
+        for step in (DenoiseStep(), DenoiseStep(backend="bm3d"), DenoiseStep(probability=0, backend="bm3d"))
+    )
+    assert worker_memory(8_000_000, native) == (700 << 20) + 8_000_000 * 160
+    assert worker_memory(8_000_000, package) == (700 << 20) + 8_000_000 * 1024
+    assert worker_memory(8_000_000, unused) == worker_memory(8_000_000, native)

@@ -77,7 +77,7 @@ class Parts:
         denoised = [row for row in run.rows if row["denoised"]]
         layers = [(row["foreground_id"], row["width"] * row["height"]) for row in denoised]
         layers += [(row["background_id"], sizes[row["background_id"]]) for row in denoised]
-        px = sum(size for _, size in (set(layers) if once else layers))
+        px = float(sum(size for _, size in (set(layers) if once else layers)))
         return self.bm3d * px + self.levin + self.rest * len(run.rows)
 
 

@@ -34,8 +34,8 @@ MOST_STEPS = 100
 class Solution(NamedTuple):
     """F and B of a photograph."""
 
-    foreground: Image  # H x W x 3, not clipped; the photograph where alpha is 1
-    background: Image  # H x W x 3, not clipped; the photograph where alpha is 0
+    foreground: Image  # H x W x 3 in [0, 1]; the photograph where alpha is 1
+    background: Image  # H x W x 3 in [0, 1]; the photograph where alpha is 0
     steps: int  # of the solver; -1 where it reached its limit
 
 
@@ -65,8 +65,8 @@ def _fill_pixels(grid: Grid, values: Any, image: Any, alpha: Any, foreground: An
             if node < pixels:
                 opaque, clear = alpha[y, x] == 1.0, alpha[y, x] == 0.0
                 for c in range(3):
-                    foreground[y, x, c] = image[y, x, c] if opaque else values[node, c]
-                    background[y, x, c] = image[y, x, c] if clear else values[node, c + 4]
+                    foreground[y, x, c] = image[y, x, c] if opaque else _clipped(values[node, c])
+                    background[y, x, c] = image[y, x, c] if clear else _clipped(values[node, c + 4])
 
 
 @compiled
@@ -86,8 +86,13 @@ def _fill_squares(grid: Grid, values: Any, image: Any, alpha: Any, foreground: A
                 for c in range(3):
                     above = corners[0, c] + right * (corners[1, c] - corners[0, c])
                     below = corners[2, c] + right * (corners[3, c] - corners[2, c])
-                    hidden[top + y, left + x, c] = above + down * (below - above)
+                    hidden[top + y, left + x, c] = _clipped(above + down * (below - above))
                     shown[top + y, left + x, c] = image[top + y, left + x, c]
+
+
+@compiled
+def _clipped(value: Any) -> Any:
+    return min(max(value, np.float32(0.0)), np.float32(1.0))
 
 
 @compiled

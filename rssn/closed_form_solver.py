@@ -29,8 +29,9 @@ from rssn.closed_form_lanes import (
 from rssn.simd import compiled
 
 _ONE = np.float32(1.0)
-QUIET_STEPS = 4
-"""Steps in a row that must be small: one alone may be small while a slow error waits for its turn."""
+QUIET_STEPS, PATIENT_STEPS, FEW_UNKNOWNS = 4, 20, 60_000
+"""Steps in a row that must be small: one alone may be small while a slow error waits for its turn. Few unknowns make
+steps cheap, and more of them are taken."""
 
 
 @compiled
@@ -233,11 +234,12 @@ def iterate(grid: Any, levels: Any, x: Any, tolerance: float, most: int) -> int:
     right, kept = np.zeros_like(e), np.zeros_like(e)
     gamma, beta, worst = np.zeros((1, 8), np.float32), np.zeros((1, 8), np.float32), np.zeros((1, 8), np.float32)
     rz, old, pq = np.zeros((1, 8)), np.zeros((1, 8)), np.zeros((1, 8))
+    enough = PATIENT_STEPS if len(grid.share) < FEW_UNKNOWNS else QUIET_STEPS
     quiet = 0
     for step in range(most + 1):
         _advance(grid, inverse, gamma, x, r, p, q, z, worst)
         quiet = quiet + 1 if step > 0 and worst.max() <= tolerance else 0
-        if quiet == QUIET_STEPS:
+        if quiet == enough:
             return step
         right[: levels.start[1]] = 0.0
         _restrict(grid, inverse, levels.finest, z, right)

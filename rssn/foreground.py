@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from rssn.errors import InputError
 from rssn.images import Alpha, Image
@@ -54,20 +55,14 @@ def estimate_layers(image: Image, alpha: Alpha, method: ForegroundMethod = "levi
     if method not in get_args(ForegroundMethod):
         raise InputError(f"foreground method {method!r} is unknown; choose {' or '.join(get_args(ForegroundMethod))}")
     _check(image, alpha)
-    known = image.astype(np.float32)
-    if method == "multiply":
-        weight = alpha.astype(np.float32)[:, :, None]
-        return Layers(weight * known, (np.float32(1.0) - weight) * known, method)
-    if float(np.ptp(alpha)) == 0.0:
-        return Layers(known, known.copy(), method)  # nothing tells the layers apart; both being the photograph fits
+    known = np.ascontiguousarray(image, dtype=np.float32)
     matte = np.clip(alpha, 0.0, 1.0).astype(np.float32)
-    foreground, background, used = _solve(known, matte, method)
-    opaque, clear = (matte == 1.0)[:, :, None], (matte == 0.0)[:, :, None]
-    return Layers(
-        np.where(opaque, known, np.clip(foreground, 0.0, 1.0)),
-        np.where(clear, known, np.clip(background, 0.0, 1.0)),
-        used,
-    )
+    if method == "multiply":
+        weight = matte[:, :, None]
+        return Layers(weight * known, (np.float32(1.0) - weight) * known, method)
+    if float(np.ptp(matte)) == 0.0:
+        return Layers(known.copy(), known.copy(), method)  # nothing tells the layers apart; the photograph fits as both
+    return _solve(known, matte, method)
 
 
 def warm_up(method: ForegroundMethod) -> None:
@@ -83,17 +78,25 @@ _LADDER: tuple[tuple[str, dict[str, Any]], ...] = (
 """Settings of pymatting's incomplete Cholesky preconditioner, in the order they are tried."""
 
 
-def _solve(image: Image, alpha: Alpha, method: ForegroundMethod) -> tuple[Image, Image, str]:
+def _solve(image: Image, alpha: Alpha, method: ForegroundMethod) -> Layers:
     if method == "levin":
         from rssn import closed_form  # noqa: PLC0415  (its import loads numba)
 
         solution = closed_form.solve(image, alpha, REGULARIZATION)
         if solution.steps >= 0:
-            return solution.foreground, solution.background, method
-    return _solve_by_library(image, alpha, method)
+            return Layers(solution.foreground, solution.background, method)
+    foreground, background, used = _solve_by_library(image, alpha, method)
+    opaque, clear = (alpha == 1.0)[:, :, None], (alpha == 0.0)[:, :, None]
+    return Layers(
+        np.where(opaque, image, np.clip(foreground, 0.0, 1.0).astype(np.float32)),
+        np.where(clear, image, np.clip(background, 0.0, 1.0).astype(np.float32)),
+        used,
+    )
 
 
-def _solve_by_library(image: Image, alpha: Alpha, method: ForegroundMethod) -> tuple[Image, Image, str]:
+def _solve_by_library(
+    image: Image, alpha: Alpha, method: ForegroundMethod
+) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating], str]:
     import pymatting  # noqa: PLC0415  (its import compiles or loads numba kernels)
 
     doubles = image.astype(np.float64), alpha.astype(np.float64)
@@ -102,13 +105,9 @@ def _solve_by_library(image: Image, alpha: Alpha, method: ForegroundMethod) -> t
             layers = pymatting.estimate_foreground_cf(
                 *doubles, REGULARIZATION, return_background=True, ichol_kwargs=settings
             )
-            return layers[0].astype(np.float32), layers[1].astype(np.float32), name
+            return layers[0], layers[1], name
     layers = pymatting.estimate_foreground_ml(*doubles, REGULARIZATION, return_background=True)
-    return (
-        layers[0].astype(np.float32),
-        layers[1].astype(np.float32),
-        "levin-fallback-ml" if method == "levin" else method,
-    )
+    return layers[0], layers[1], "levin-fallback-ml" if method == "levin" else method
 
 
 def _check(image: Image, alpha: Alpha) -> None:

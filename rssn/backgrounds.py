@@ -6,23 +6,20 @@ A table is a CSV or Parquet file with a column `path`, or a Parquet file whose c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rssn.embedded import cell_text, embedded_rows, picture_bytes, picture_column
 from rssn.errors import InputError, Rejected
 from rssn.images import Image, decode_image, list_images, picture_size, read_bytes
 from rssn.matting import Problem
 from rssn.rows import places, read_row
 from rssn.schema import BACKGROUNDS
 from rssn.shards import DatasetFolder, check_shard, content_id
-from rssn.tables import column_names, is_table, nothing_usable, read_parquet_schema, read_table
-
-_ROWS_AT_A_TIME = 16
+from rssn.tables import is_table, nothing_usable, read_table
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def find_backgrounds(root: Path, split: str = "train") -> tuple[list[Background]
         InputError: If there is nothing of the kind, a curation was interrupted, or no background is in it.
     """
     if is_table(root):
-        found, problems = _embedded(root) if _holds_pictures(root) else _listed(root)
+        found, problems = _embedded(root) if picture_column(root, ["image"]) else _listed(root)
         if not found:
             raise InputError(f"{root}: {nothing_usable(problems)}")
     elif not root.is_dir():
@@ -78,7 +75,7 @@ def load_background(background: Background) -> Image:
         return decode_image(read_bytes(path))
     try:
         row = read_row(path, (background.row_group, background.row), ["background_id", "image"])
-        data = _picture_bytes(row["image"])
+        data = picture_bytes(row["image"])
     except (OSError, LookupError, ValueError) as error:
         raise Rejected("read", "unreadable", f"{path}: {error}") from error
     if background.background_id not in (row.get("background_id"), content_id(data)):
@@ -171,54 +168,18 @@ def _picture_file(path: Path, source: str, licence: str) -> Background:
     return Background(content_id(data), source, licence, *picture_size(data), str(path), -1, -1)
 
 
-def _holds_pictures(root: Path) -> bool:
-    if root.suffix.lower() != ".parquet":
-        return False
-    schema = read_parquet_schema(root)
-    kind = schema.field("image").type if "image" in schema.names else pa.null()
-    if pa.types.is_struct(kind):
-        kind = kind.field("bytes").type if kind.get_field_index("bytes") >= 0 else pa.null()
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
 def _embedded(root: Path) -> tuple[list[Background], list[Problem]]:
     """Pictures inside a table; one row group is in memory while a picture is loaded, so small ones are better."""
     found: list[Background] = []
     problems: list[Problem] = []
-    for number, (place, row) in enumerate(_embedded_rows(root), 1):
+    for number, (place, row) in enumerate(embedded_rows(root, ("image", "licence", "source")), 1):
         label = f"{root.name}, row {number}"
         try:
-            data = _picture_bytes(row["image"])
+            data = picture_bytes(row["image"])
             size = picture_size(data)
         except Rejected as error:
             problems.append(Problem(label, error.reason, error.message))
             continue
-        source, licence = _text(row.get("source")) or label, _text(row.get("licence"))
+        source, licence = cell_text(row.get("source")) or label, cell_text(row.get("licence"))
         found.append(Background(content_id(data), source, licence, *size, str(root), *place))
     return found, problems
-
-
-def _embedded_rows(root: Path) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
-    """Place and cells of every row; a few rows are in memory."""
-    actual = read_parquet_schema(root).names
-    names = dict(zip(actual, column_names(root, actual), strict=True))
-    wanted = [column for column, name in names.items() if name in ("image", "licence", "source")]
-    where = places(root)
-    try:
-        with pq.ParquetFile(root) as file:
-            for batch in file.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=wanted):
-                for row in batch.to_pylist():
-                    yield next(where), {names[column]: cell for column, cell in row.items()}
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{root}: the table is damaged: {str(error).splitlines()[0]}") from error
-
-
-def _text(cell: Any) -> str:
-    return "" if cell is None else str(cell)
-
-
-def _picture_bytes(cell: Any) -> bytes:
-    data = cell.get("bytes") if isinstance(cell, dict) else cell
-    if data is None:
-        raise Rejected("read", "empty", "the row has no picture")
-    return bytes(data)

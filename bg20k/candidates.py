@@ -13,10 +13,12 @@ import imagehash
 import numpy as np
 from PIL import Image as PillowImage
 
+from bg20k.detail import detail
 from bg20k.rules import CurationRules
 from bg20k.verdict import TOO_SMALL
 from rssn.errors import Rejected
-from rssn.images import Pixels, decode_pixels, picture_size, resize_area
+from rssn.images import Pixels, picture_size, resize_area
+from rssn.photograph import decode_photograph
 from rssn.shards import content_id
 
 _HASH_SIDE = 256
@@ -35,6 +37,7 @@ class Fingerprint:
         sharpness: Variance of the Laplacian of the resized grey picture, in squared 8-bit units. Comparable between
             photographs, because all are resized to the same shorter side.
         flat: Nearly constant: the perceptual hash is noise and must not be compared.
+        detail: Detail at the source's own resolution, see `bg20k.detail`; None where it is too small to tell.
     """
 
     background_id: str
@@ -43,6 +46,7 @@ class Fingerprint:
     phash: int
     sharpness: float
     flat: bool
+    detail: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,9 +55,13 @@ class Candidate(Fingerprint):
 
     Attributes:
         pixels: H x W x 3 uint8 RGB; the shorter side has exactly `min_side` px.
+        format: What the bytes are: `JPEG`, `PNG`, ...
+        converted: What decoding had to change, see `rssn.photograph.CONVERSIONS`.
     """
 
     pixels: Pixels
+    format: str
+    converted: tuple[str, ...]
 
 
 def examine(data: bytes, rules: CurationRules) -> Candidate:
@@ -74,32 +82,35 @@ def examine(data: bytes, rules: CurationRules) -> Candidate:
     if min(shown) < rules.min_side:
         found = f"{shown[0]} x {shown[1]} px"
         raise Rejected("resolution", TOO_SMALL, f"{found}; the shorter side must have {rules.min_side} px or more")
-    source = decode_pixels(data, rules.max_pixels)
-    pixels = resize_shorter_side(source, rules.min_side)
+    photograph = decode_photograph(data, rules.min_side, rules.max_pixels)
+    size = resized_size(photograph.width, photograph.height, rules.min_side)
+    pixels = photograph.pixels
+    if size != pixels.shape[1::-1]:
+        pixels = resize_area(pixels, *size)
     grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     square = resize_area(grey, _HASH_SIDE, _HASH_SIDE)
     return Candidate(
         background_id=content_id(data),
-        source_width=source.shape[1],
-        source_height=source.shape[0],
+        source_width=photograph.width,
+        source_height=photograph.height,
         phash=perceptual_hash(square),
         sharpness=_sharpness(grey),
         flat=float(resize_area(square, 32, 32).std()) < rules.flat_std,
+        detail=detail(photograph.tiles),
         pixels=pixels,
+        format=photograph.format,
+        converted=photograph.converted,
     )
 
 
-def resize_shorter_side(pixels: Pixels, side: int) -> Pixels:
-    """Resize by area averaging so that the shorter side has exactly `side` px.
+def resized_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """Width and height with exactly `side` px on the shorter side.
 
     The longer side keeps the aspect ratio, rounded to the nearest px, halves up.
     """
-    height, width = pixels.shape[:2]
-    shorter, longer = sorted((height, width))
-    if shorter == side:
-        return pixels
+    shorter, longer = sorted((width, height))
     other = (2 * longer * side + shorter) // (2 * shorter)
-    return resize_area(pixels, *((side, other) if width == shorter else (other, side)))
+    return (side, other) if width == shorter else (other, side)
 
 
 def perceptual_hash(grey: Pixels) -> int:

@@ -62,8 +62,7 @@ def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     Raises:
         Rejected: stage `read`, with the reason `empty`, `not_an_image`, `animated`, `too_many_pixels` or `truncated`.
     """
-    picture = _upright(_open(data, max_pixels))
-    return np.asarray(_convert(_srgb(_eight_bit(picture)), "RGB"))
+    return srgb_pixels(load(open_header(data, max_pixels)))
 
 
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
@@ -80,8 +79,8 @@ def decode_alpha(data: bytes, max_pixels: int = MAX_PIXELS) -> Alpha:
     Raises:
         Rejected: as `decode_pixels` does.
     """
-    picture = _upright(_open(data, max_pixels))
-    if _is_deep(picture):
+    picture = _upright(load(open_header(data, max_pixels)))
+    if is_deep(picture):
         return _unit_range(picture)
     return to_float(np.asarray(_convert(picture, "L")))
 
@@ -94,7 +93,7 @@ def decode_cutout(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[Image, Alp
     Raises:
         Rejected: as `decode_pixels` does, or with the reason `no_alpha_channel`.
     """
-    picture = _upright(_open(data, max_pixels))
+    picture = _upright(load(open_header(data, max_pixels)))
     if not picture.has_transparency_data:
         raise Rejected("read", "no_alpha_channel", f"a cut-out needs an alpha channel; this picture is {picture.mode}")
     picture = _convert(picture, "RGBA")
@@ -114,10 +113,14 @@ def has_alpha_channel(path: Path) -> bool:
 
 def picture_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Width and height as a viewer shows them (after EXIF orientation), read from the header alone."""
-    picture = _header(data, max_pixels)
+    return shown_size(open_header(data, max_pixels))
+
+
+def shown_size(picture: PillowImage.Image) -> tuple[int, int]:
+    """Width and height of an opened picture as a viewer shows it."""
     tags = getattr(picture, "tag_v2", None)  # newer Pillows turn the size of a TIFF, older ones do not
     width, height = (tags[256], tags[257]) if tags else picture.size
-    return (height, width) if _is_sideways(picture) else (width, height)
+    return (height, width) if orientation(picture) in (5, 6, 7, 8) else (width, height)
 
 
 def resize_area(pixels: Pixels, width: int, height: int) -> Pixels:
@@ -175,13 +178,19 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
-def _header(data: bytes, max_pixels: int) -> PillowImage.Image:
+def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
+    """Open a picture without decoding it; animated and too large ones are refused.
+
+    Raises:
+        Rejected: as `decode_pixels` does, `truncated` apart.
+    """
     if not data:
         raise Rejected("read", "empty", "the file has no bytes")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
             picture = PillowImage.open(io.BytesIO(data), formats=_FORMATS)
+            picture.decodermaxblock = max(picture.decodermaxblock, len(data))  # or it is fed, and copied, in pieces
             moving = getattr(picture, "is_animated", False) and picture.format != "MPO"
     except PillowImage.DecompressionBombError as error:
         raise Rejected("read", "too_many_pixels", f"{error}; the limit is {max_pixels}") from error
@@ -197,8 +206,12 @@ def _header(data: bytes, max_pixels: int) -> PillowImage.Image:
     return picture
 
 
-def _open(data: bytes, max_pixels: int) -> PillowImage.Image:
-    picture = _header(data, max_pixels)
+def load(picture: PillowImage.Image) -> PillowImage.Image:
+    """Decode an opened picture.
+
+    Raises:
+        Rejected: stage `read`, reason `truncated`.
+    """
     try:
         picture.load()
     except Exception as error:  # as above: a broken body raises OSError, SyntaxError, struct.error, ...
@@ -206,30 +219,38 @@ def _open(data: bytes, max_pixels: int) -> PillowImage.Image:
     return picture
 
 
+def srgb_pixels(picture: PillowImage.Image) -> Pixels:
+    """A decoded picture, upright, as H x W x 3 uint8 of sRGB; see `decode_pixels`."""
+    return np.asarray(_convert(_srgb(_eight_bit(_upright(picture))), "RGB"))
+
+
 def _upright(picture: PillowImage.Image) -> PillowImage.Image:
+    if orientation(picture) == 1:
+        return picture  # Pillow would copy it
     try:
         return ImageOps.exif_transpose(picture)
     except Exception:  # broken EXIF raises as broken headers do; viewers ignore it, and so do we
         return picture
 
 
-def _is_sideways(picture: PillowImage.Image) -> bool:
+def orientation(picture: PillowImage.Image) -> int:
+    """The EXIF orientation in a picture's header: 1 upright, also where there is none or it cannot be read."""
     try:
         # The plain method: that of PNG decodes the whole picture in search of a tag behind it.
-        return PillowImage.Image.getexif(picture).get(0x0112) in (5, 6, 7, 8)
+        return int(PillowImage.Image.getexif(picture).get(0x0112, 1))
     except Exception:  # as above
-        return False
+        return 1
 
 
 def _eight_bit(picture: PillowImage.Image) -> PillowImage.Image:
-    if not _is_deep(picture):
+    if not is_deep(picture):
         return picture
     shallow = PillowImage.fromarray(to_uint8(_unit_range(picture)))
     shallow.info = picture.info
     return shallow
 
 
-def _is_deep(picture: PillowImage.Image) -> bool:
+def is_deep(picture: PillowImage.Image) -> bool:
     """Whether a grey picture has more than 8 bits: integers (`I`, `I;16`, ...) or floats (`F`)."""
     return picture.mode.startswith("I") or picture.mode == "F"
 
@@ -254,6 +275,8 @@ def _srgb(picture: PillowImage.Image) -> PillowImage.Image:
 
 
 def _convert(picture: PillowImage.Image, mode: str) -> PillowImage.Image:
+    if picture.mode == mode:
+        return picture
     try:
         return picture.convert(mode)
     except ValueError as error:

@@ -26,6 +26,7 @@ class FingerprintColumns:
         sharpness: Variance of the Laplacian, see `Fingerprint`.
         phashes: 64-bit perceptual hashes.
         flat: True where the perceptual hash means nothing.
+        fixed: True where a photograph belongs to a set that stands: it comes before all others and stays.
     """
 
     ids: npt.NDArray[np.str_]
@@ -34,18 +35,25 @@ class FingerprintColumns:
     sharpness: npt.NDArray[np.float64]
     phashes: Hashes
     flat: npt.NDArray[np.bool_]
+    fixed: npt.NDArray[np.bool_]
+
+    def best_first(self) -> Integers:
+        """Rows in order of rank: fixed, then largest, then sharpest, then by content id and source."""
+        return np.lexsort((self.sources, self.ids, -self.sharpness, -self.areas, ~self.fixed))
 
 
 def find_duplicates(columns: FingerprintColumns, distance: int) -> Integers:
     """Assign every photograph to its keeper.
 
-    Photographs are ranked: largest source first, then sharpest, then smallest content id, then smallest source. In
-    that order, each one that is no duplicate yet becomes a keeper and claims all that are within `distance` of it and
-    not yet claimed. This equals: cluster by single link, keep the best of each cluster, verify its members against it,
-    and cluster those that are too far away again. So every duplicate is within `distance` of its own keeper, chains
-    do not merge strangers, and the result does not depend on the order of the rows.
+    Photographs are ranked: those of a set that stands first, then the largest source, then the sharpest, then the
+    smallest content id, then the smallest source. In that order, each one that is no duplicate yet becomes a keeper and
+    claims all that are within `distance` of it and not yet claimed. This equals: cluster by single link, keep the best
+    of each cluster, verify its members against it, and cluster those that are too far away again. So every duplicate is
+    within `distance` of its own keeper, chains do not merge strangers, and the result does not depend on the order of
+    the rows.
 
-    Equal content ids are duplicates always; flat photographs have no other duplicates.
+    Equal content ids are duplicates always; flat photographs have no other duplicates. Photographs of a standing set
+    are duplicates of each other only by equal bytes or equal hashes, which concerns nobody.
 
     Args:
         columns: Fingerprints of n photographs.
@@ -56,8 +64,8 @@ def find_duplicates(columns: FingerprintColumns, distance: int) -> Integers:
     """
     from bg20k.hamming import near_pairs  # noqa: PLC0415  (its import loads numba)
 
-    best_first = np.lexsort((columns.sources, columns.ids, -columns.sharpness, -columns.areas))
-    hashes, flat = columns.phashes[best_first], columns.flat[best_first]
+    best_first = columns.best_first()
+    hashes, flat, fixed = columns.phashes[best_first], columns.flat[best_first], columns.fixed[best_first]
 
     _, first, same = np.unique(columns.ids[best_first], return_index=True, return_inverse=True)
     keeper = first[same]  # in positions of rank, where smaller is better; np.unique gives the first of equals
@@ -67,7 +75,7 @@ def find_duplicates(columns: FingerprintColumns, distance: int) -> Integers:
     keeper[hashed] = hashed[first[same]]
 
     leaders = hashed[np.sort(first)]
-    keeper[leaders] = leaders[_claim(near_pairs(hashes[leaders], distance), leaders.size)]
+    keeper[leaders] = leaders[claim(near_pairs(hashes[leaders], distance), fixed[leaders])]
 
     keeper = keeper[keeper[keeper]]  # equal bytes -> equal hash -> near hash
     result = np.empty_like(keeper)
@@ -75,10 +83,15 @@ def find_duplicates(columns: FingerprintColumns, distance: int) -> Integers:
     return result
 
 
-def _claim(pairs: Integers, total: int) -> Integers:
-    """The keeper of each of `total` ranked items, from the near pairs in ascending order."""
-    keeper = np.arange(total)
+def claim(pairs: Integers, fixed: npt.NDArray[np.bool_]) -> Integers:
+    """The keeper of each ranked item: the first that is near and no duplicate itself; fixed ones keep themselves.
+
+    Args:
+        pairs: M x 2 positions that are near, the better first, in ascending order.
+        fixed: Of each item.
+    """
+    keeper = np.arange(fixed.size)
     for better, worse in pairs.tolist():
-        if keeper[better] == better and keeper[worse] == worse:
+        if keeper[better] == better and keeper[worse] == worse and not fixed[worse]:
             keeper[worse] = better
     return keeper

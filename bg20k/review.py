@@ -12,7 +12,16 @@ from typing import Final, Literal, TypeAlias
 from bg20k.decide import Record
 from bg20k.rules import CurationRules
 from bg20k.split import split_of
-from bg20k.verdict import DUPLICATE, HUMAN, KEPT_HUMAN, KEPT_INSTEAD, Verdict
+from bg20k.verdict import (
+    DUPLICATE,
+    HUMAN,
+    KEPT_HUMAN,
+    KEPT_INSTEAD,
+    KNOWN,
+    SALIENT_REGION,
+    SIMILAR,
+    Verdict,
+)
 
 Choice: TypeAlias = Literal["keep", "reject"]
 Judge: TypeAlias = Callable[[Sequence[Record]], list[Verdict]]
@@ -41,12 +50,13 @@ def uncertainty(verdict: Verdict, rules: CurationRules) -> float:
 
     * Salience s against its threshold t: 1 at the threshold, falling on straight lines to 0 at s = 0 and at s = 1.
     * Near duplicates at d bits, with the limit m: (d + 1) / (m + 1), so 1 at the limit. Equal bytes: 0.
+    * Duplicates by their embeddings, of cosine c against its threshold t, and salient regions: likewise.
     * Kept without screening: 0.5. Came in for a copy that a person rejected: 1, because nobody has seen it.
     * 0 for what was measured (unreadable, too small) and for what a person decided.
 
     Args:
         verdict: Of any stage.
-        rules: `confidence` and `phash_distance` apply.
+        rules: `confidence`, `saliency`, `cosine` and `phash_distance` apply.
 
     Returns:
         0 sure to 1.
@@ -55,12 +65,13 @@ def uncertainty(verdict: Verdict, rules: CurationRules) -> float:
         return 0.0
     if verdict.reason == KEPT_INSTEAD:
         return 1.0
-    if verdict.reason == DUPLICATE:
+    if verdict.reason in (DUPLICATE, KNOWN):
         return 0.0 if verdict.score is None else min(1.0, (verdict.score + 1) / (rules.phash_distance + 1))
     if verdict.score is None:
         return NOBODY_LOOKED
-    room = 1.0 - rules.confidence if verdict.score >= rules.confidence else rules.confidence
-    return max(0.0, 1.0 - abs(verdict.score - rules.confidence) / room) if room else 1.0
+    limit = {SIMILAR: rules.cosine, SALIENT_REGION: rules.saliency}.get(verdict.reason, rules.confidence)
+    room = 1.0 - limit if verdict.score >= limit else limit
+    return max(0.0, 1.0 - abs(verdict.score - limit) / room) if room else 1.0
 
 
 def keep_refusal(verdict: Verdict, *, examined: bool) -> str:
@@ -116,7 +127,7 @@ def _choice(record: Record, decisions: Mapping[str, Decision]) -> Choice | None:
 
 
 def _same_bytes(verdict: Verdict) -> bool:
-    return verdict.reason == DUPLICATE and verdict.score is None
+    return verdict.reason in (DUPLICATE, KNOWN) and verdict.score is None
 
 
 def _overruled(record: Record, verdict: Verdict, choice: Choice | None, rules: CurationRules) -> Verdict:
@@ -154,7 +165,10 @@ class _Orphans:
         left = [
             row
             for row, verdict in enumerate(final)
-            if not (verdict.reason == DUPLICATE and (chosen[row] == "reject" or records[row].background_id in gone))
+            if not (
+                verdict.reason in (DUPLICATE, SIMILAR)
+                and (chosen[row] == "reject" or records[row].background_id in gone)
+            )
             and verdict.reason != HUMAN
         ]
         return cls(frozenset(row for row in left if final[row].duplicate_of in gone), left)
@@ -185,7 +199,7 @@ def _follow(records: Sequence[Record], final: list[Verdict], rows: frozenset[int
     next_of = {own: keeper for own, keeper in named if keeper not in (None, own)}
     for row in rows:
         keeper = final[row].duplicate_of
-        while keeper is not None and keeper not in judged:
+        while keeper in next_of and keeper not in judged:
             keeper = next_of[keeper]
         final[row] = replace(final[row], duplicate_of=keeper)
 

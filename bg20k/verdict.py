@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
+from bg20k.rules import PANORAMA, UPSCALED
 from rssn.errors import Rejected
 
 STAGES: Final = ("read", "resolution", "duplicates", "salience", "split", "review")
@@ -19,6 +20,9 @@ where a person overruled an earlier stage.
 TOO_SMALL: Final = "too_small"
 DUPLICATE: Final = "duplicate"
 SALIENT_OBJECT: Final = "salient_object"
+KNOWN: Final = "known"
+SIMILAR: Final = "similar"
+SALIENT_REGION: Final = "salient_region"
 KEPT: Final = "kept"
 KEPT_UNSCREENED: Final = "kept_unscreened"
 KEPT_INSTEAD: Final = "kept_instead"
@@ -27,14 +31,27 @@ HUMAN: Final = "human"
 
 REASONS: Final[Mapping[str, str]] = {
     "unreadable": "the file is missing or may not be read",
+    "missing_value": "the table's row names no file",
+    "missing_file": "the file that the table names is not there",
+    "surplus_cells": "the table's row has more cells than columns",
+    "unsafe_path": "the name leads out of its archive, or is not UTF-8",
+    "not_a_file": "a link or a device in an archive",
+    "encrypted": "an encrypted member of an archive",
+    "damaged_archive": "an archive that cannot be read to its end",
+    "too_many_bytes": "more bytes than the limit",
     "empty": "the file has no bytes",
     "not_an_image": "the bytes are no picture of a supported format",
     "animated": "a moving picture, or several pages in one file",
     "too_many_pixels": "more pixels than the limit",
     "truncated": "the picture data is damaged or ends early",
     TOO_SMALL: "the shorter side is below the limit",
+    UPSCALED: "hardly any detail at its own resolution",
+    PANORAMA: "so long that little of it can be used",
+    KNOWN: "the same picture as one of the set that it was checked against",
     DUPLICATE: "the same picture as another one that is kept or judged in its place",
+    SIMILAR: "by its deep embedding the same picture as another one that is kept or judged in its place",
     SALIENT_OBJECT: "a person, an animal or a large thing stands out",
+    SALIENT_REGION: "something stands out that no class was found for",
     KEPT: "passed every stage",
     KEPT_UNSCREENED: "passed every stage, but no detector looked for salient objects",
     KEPT_INSTEAD: "passed every stage, in the place of a copy that a person rejected",
@@ -53,9 +70,11 @@ class Verdict:
         stage: The stage that decided, one of `STAGES`.
         reason: A stable name, one of `REASONS`.
         message: What was found, in one sentence.
-        score: Stage `duplicates`: bits by which the perceptual hashes differ, None for equal bytes. Stages `salience`
-            and `split`: the salience, 0 nothing found to 1; None where nothing screened. Stage `review`: None.
-        duplicate_of: Content id of the keeper, for duplicates only.
+        score: Stage `resolution`: the flag's. Stage `duplicates`: bits by which the perceptual hashes differ, None for
+            equal bytes; for `similar` the cosine of the embeddings. Reason `salient_region`: its saliency. Else in the
+            stages `salience` and `split`: the salience, 0 nothing found to 1; None where no detector looked. Stage
+            `review`: None.
+        duplicate_of: Content id of the keeper, for duplicates only; of reason `known`, in the set that stands.
         split: `train` or `validation`, for kept photographs only.
     """
 

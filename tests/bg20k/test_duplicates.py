@@ -9,7 +9,7 @@ from bg20k.duplicates import FingerprintColumns, find_duplicates
 Photo = tuple[str, str, int, float, int, bool]  # id, source, area, sharpness, phash, flat
 
 
-def columns(photos: list[Photo]) -> FingerprintColumns:
+def columns(photos: list[Photo], fixed: list[bool] | None = None) -> FingerprintColumns:
     ids, sources, areas, sharpness, phashes, flat = zip(*photos, strict=True) if photos else [()] * 6
     return FingerprintColumns(
         ids=np.array(ids, np.str_),
@@ -18,6 +18,7 @@ def columns(photos: list[Photo]) -> FingerprintColumns:
         sharpness=np.array(sharpness, np.float64),
         phashes=np.array(phashes, np.uint64),
         flat=np.array(flat, np.bool_),
+        fixed=np.zeros(len(photos), np.bool_) if fixed is None else np.array(fixed, np.bool_),
     )
 
 

@@ -1,0 +1,102 @@
+"""A network in an ONNX file, run on one thread of the CPU: a picture in, its first output out.
+
+onnxruntime is an optional extra and imported on first use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rssn.errors import DependencyError, InputError
+from rssn.images import Pixels
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+class OnnxModel:
+    """A network of one input, 1 x 3 x H x W float32.
+
+    Args:
+        path: The file.
+        side: H and W where the network leaves them open.
+
+    Raises:
+        InputError: If the file is missing, or no such network.
+        DependencyError: If onnxruntime is not installed.
+    """
+
+    def __init__(self, path: Path, side: int) -> None:
+        self.name = model_name(path)
+        self._path = path
+        self._session = _session(path)
+        inputs = self._session.get_inputs()
+        shape = list(inputs[0].shape) if len(inputs) == 1 else []
+        if len(shape) != 4 or shape[1] != 3 or inputs[0].type != "tensor(float)":
+            raise InputError(f"{path}: give a network of one input, 1 x 3 x H x W of 32-bit floats, not {shape}")
+        self._input = inputs[0].name
+        height, width = (length if isinstance(length, int) else side for length in shape[2:])
+        self._size = (width, height)
+
+    def __call__(self, pixels: Pixels) -> Floats:
+        """Run the network on a picture.
+
+        Args:
+            pixels: H x W x 3 uint8 RGB; squeezed to the network's size, scaled to [0, 1], normalised by the mean and
+                deviation of ImageNet.
+
+        Returns:
+            The first output.
+
+        Raises:
+            InputError: If the network fails, or gives something else than finite numbers.
+        """
+        tensor = normalised(pixels, self._size)
+        try:
+            output = self._session.run(None, {self._input: tensor})[0]
+        except Exception as error:  # onnxruntime raises errors of its own for whatever is wrong inside
+            raise InputError(f"{self._path}: the network failed: {str(error).splitlines()[0]}") from error
+        values = np.asarray(output, dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise InputError(f"{self._path}: the network gave numbers that are not finite")
+        return values
+
+
+def model_name(path: Path) -> str:
+    """File name and the beginning of the digest of a model.
+
+    Raises:
+        InputError: If there is no such file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such model; give its path, nothing is downloaded")
+    with path.open("rb") as stream:
+        return f"{path.name}@{hashlib.file_digest(stream, 'sha256').hexdigest()[:8]}"
+
+
+def normalised(pixels: Pixels, size: tuple[int, int]) -> Floats:
+    """A picture as a network of ImageNet wants it: 1 x 3 x H x W, at the given width and height."""
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255.0)
+    return np.ascontiguousarray(((small - _MEAN) / _DEVIATION).transpose(2, 0, 1)[None])
+
+
+def _session(path: Path) -> Any:
+    try:
+        import onnxruntime  # noqa: PLC0415  (optional extra)
+    except ImportError as error:
+        raise DependencyError(f"{path}: needs onnxruntime; run: pip install 'rssn[curate]'") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # workers run side by side
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # as above
+        raise InputError(f"{path}: no ONNX network: {str(error).splitlines()[0]}") from error

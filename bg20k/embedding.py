@@ -15,6 +15,7 @@ from bg20k.duplicates import claim
 from bg20k.onnx_model import Floats, OnnxModel, model_name, normalised
 from rssn.errors import DependencyError, InputError
 from rssn.images import Pixels
+from rssn.vision import torchvision_models
 
 _SIDE = 224  # px, where the network leaves it open
 _BLOCK = 2048  # rows of embeddings compared at a time: 2048 x n products
@@ -66,7 +67,8 @@ class TorchvisionEmbedder:
         self.name = f"{backbone}={model_name(weights)}"
         try:
             import torch  # noqa: PLC0415  (optional extra)
-            from torchvision import models  # noqa: PLC0415
+
+            models = torchvision_models()
         except ImportError as error:
             raise DependencyError(f"{backbone}: needs torchvision; run: pip install 'rssn[train]'") from error
         if backbone not in models.list_models(module=models):

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bg20k.decide import Record, decide
+from bg20k.decide import KnownSet, Record, decide
 from bg20k.rules import CurationRules
 from bg20k.salience import Detection
+from bg20k.saliency import Saliency
 from bg20k.split import split_of
 from bg20k.verdict import REASONS, STAGES, Verdict
 
@@ -68,6 +72,75 @@ def test_duplicates_come_before_salience() -> None:
         False, "duplicates", "duplicate", "the same bytes as cat.jpg", None, duplicate_of="cat"
     )
     assert verdicts[2].reason == "salient_object"
+
+
+def test_a_flag_rejects_where_the_rules_say_so_and_keeps_nobody_else_out() -> None:
+    enlarged = replace(record("big", 0b1, width=8000), detail=0.02)
+    original = replace(record("true", 0b11), detail=0.2)
+    plain = decide([enlarged, original], RULES)
+    assert [(v.keep, v.reason) for v in plain] == [(True, "kept"), (False, "duplicate")]
+    strict = decide([enlarged, original], replace(RULES, refused_flags=("upscaled",)))
+    assert [(v.keep, v.stage, v.reason, v.score) for v in strict] == [
+        (False, "resolution", "upscaled", 0.02),
+        (True, "split", "kept", 0.0),
+    ]
+
+
+KNOWN = KnownSet(
+    ids=np.array(["old", "twin", "grey"]),
+    phashes=np.array([0b1111, 0b1111 << 20, 0xFF << 40], np.uint64),
+    flat=np.array([False, False, True]),
+)
+
+
+def test_what_a_standing_set_holds_is_rejected_with_its_id() -> None:
+    same = record("old", 0b1111)
+    near = record("near", (0b1111 << 20) ^ 0b1, width=9000)
+    flat_hash = record("alone", 0xFF << 40)
+    follower = record("follower", ((0b1111 << 20) ^ 0b1) ^ (0xF << 50))
+    verdicts = decide([same, near, flat_hash, follower], RULES, KNOWN)
+    assert verdicts[0] == Verdict(
+        False, "duplicates", "known", "the same bytes as old of the set that stands", None, duplicate_of="old"
+    )
+    assert (verdicts[1].reason, verdicts[1].score, verdicts[1].duplicate_of) == ("known", 1, "twin")
+    assert verdicts[2].keep
+    assert verdicts[3].reason == "known"
+    assert decide([same], RULES)[0].keep
+
+
+def test_a_standing_photograph_is_no_less_known_for_having_a_twin_in_its_set() -> None:
+    """Two of the set are near each other, as after a person's keep; a crawl may be near the second alone."""
+    known = KnownSet(ids=np.array(["a", "b"]), phashes=np.array([0, 0b111111], np.uint64), flat=np.array([False] * 2))
+    [verdict] = decide([record("new", 0b111111111111)], RULES, known)
+    assert (verdict.reason, verdict.duplicate_of) == ("known", "b")
+
+
+def embedded(name: str, phash: int, angle: float, **facts: Any) -> Record:
+    vector = np.array([np.cos(angle), np.sin(angle)], np.float32)
+    return replace(record(name, phash), embedding=vector, **facts)
+
+
+def test_embeddings_find_what_hashes_do_not() -> None:
+    keeper = embedded("keeper", 0, 0.0, source_width=5000)
+    crop = embedded("crop", 2**40 - 1, 0.1)
+    stranger = embedded("stranger", (2**40 - 1) << 24, 1.0)
+    flats = [embedded(f"flat{n}", 0, 0.0, flat=True) for n in range(2)]
+    verdicts = decide([crop, *flats, stranger, keeper], RULES)
+    assert [v.reason for v in verdicts] == ["similar", "kept", "kept", "kept", "kept"]
+    assert verdicts[0].duplicate_of == "keeper"
+    assert verdicts[0].score == pytest.approx(np.cos(0.1), abs=1e-6)
+    assert all(v.keep for v in decide([crop, keeper], replace(RULES, cosine=0.999)))
+
+
+def test_the_class_free_network_rejects_what_no_class_is_known_for() -> None:
+    statue = replace(record("statue", 1), saliency=Saliency(0.9, 0.2, 0.9))
+    [verdict] = decide([statue], RULES)
+    assert (verdict.keep, verdict.stage, verdict.reason) == (False, "salience", "salient_region")
+    assert verdict.score == pytest.approx(0.81)
+    [both] = decide([replace(statue, salience=0.875, salient=CAT)], RULES)
+    assert both.reason == "salient_object"
+    [screened] = decide([replace(statue, salience=None, saliency=Saliency())], RULES)
+    assert screened.reason == "kept"
 
 
 def test_no_records() -> None:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from rssn.errors import InputError
+from rssn.vision import torchvision_models
 from train.network.backbones import Backbone
-from train.network.vision import torchvision_models
 
 _LEGACY_DENSE = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from rssn.errors import InputError
+from rssn.vision import torchvision_models
 from train.network.backbones import BACKBONES, backbone_named
 from train.network.encoders import Encoder
-from train.network.vision import torchvision_models
 
 
 @pytest.mark.parametrize("name", list(BACKBONES))

@@ -1,4 +1,4 @@
-"""The one door to torchvision.
+"""The one door to torchvision, an optional extra: torch is imported when the door is opened.
 
 A torchvision that was built for CUDA cannot load its C++ extension beside a CPU-only torch. Its models are pure
 Python and need none of it, but importing them registers fake kernels for two operators that only the extension
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-
-import torch
 
 _SUPPRESSION = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
@@ -26,6 +24,8 @@ def torchvision_models() -> ModuleType:
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise
+    import torch  # noqa: PLC0415  (optional extra)
+
     for operator in ("nms", "qnms"):
         torch.library.define(f"torchvision::{operator}", _SUPPRESSION)
     return importlib.import_module("torchvision.models")

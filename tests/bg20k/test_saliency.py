@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bg20k.rules import CurationRules
+from bg20k.saliency import OnnxSaliency, Saliency, find_salient, saliency_score
+from rssn.errors import InputError
+from tests.bg20k.networks import write_network
+
+RED = np.array([4.0, -4.0, -4.0], np.float32).reshape(1, 3, 1, 1)
+RULES = CurationRules()
+
+
+def disc(radius: int, centre: tuple[int, int] = (80, 80), value: float = 1.0) -> np.ndarray:
+    mask = np.zeros((160, 160), np.float32)
+    cv2.circle(mask, centre, radius, value, -1)
+    return mask
+
+
+def test_a_disc_is_compact() -> None:
+    found = find_salient(disc(40, value=0.75))
+    assert found.area == pytest.approx(np.pi * 40**2 / 160**2, rel=0.02)
+    assert found.confidence == pytest.approx(0.75)
+    assert found.compactness == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_cross_is_less_compact() -> None:
+    mask = np.zeros((160, 160), np.float32)
+    mask[70:90, 10:150] = mask[10:150, 70:90] = 1.0
+    assert find_salient(mask).compactness == pytest.approx(5200 / 12_200, rel=0.05)
+
+
+def test_the_largest_part_counts() -> None:
+    both = np.maximum(disc(10, (20, 20)), disc(30, (110, 110), 0.6))
+    assert find_salient(both).confidence == pytest.approx(0.6)
+    assert find_salient(disc(0)[:1] * 0.4) == Saliency()
+
+
+def test_the_score_counts_within_the_range_of_areas() -> None:
+    def score(area: float) -> float:
+        return saliency_score(Saliency(0.9, area, 0.5), RULES)
+
+    assert score(0.02) == score(0.6) == pytest.approx(0.45)
+    assert score(0.0199) == score(0.601) == 0.0
+
+
+def test_a_network_marks_what_it_was_made_for(tmp_path: Path) -> None:
+    model = OnnxSaliency(write_network(tmp_path / "red.onnx", RED, [-4.0], side=64))
+    pixels = np.full((480, 640, 3), 128, np.uint8)
+    cv2.rectangle(pixels, (160, 120), (479, 359), (250, 10, 10), -1)
+    mask = model.mask(pixels)
+    assert mask.shape == (64, 64)
+    found = find_salient(mask)
+    assert found.area == pytest.approx(0.25, abs=0.02)
+    assert found.compactness == pytest.approx(1.0, abs=0.02)
+    assert find_salient(model.mask(pixels[:100])) == Saliency()
+    assert model.name.startswith("red.onnx@")
+
+
+def test_logits_become_probabilities(tmp_path: Path) -> None:
+    raw = OnnxSaliency(write_network(tmp_path / "raw.onnx", RED, [-4.0], sigmoid=False))
+    made = OnnxSaliency(write_network(tmp_path / "made.onnx", RED, [-4.0]))
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    np.testing.assert_allclose(raw.mask(pixels), made.mask(pixels), atol=1e-5)
+
+
+def test_what_is_no_such_network_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_bytes(b"no network")
+    write_network(tmp_path / "two.onnx", np.concatenate([RED, RED]), [0.0, 0.0])
+    write_network(tmp_path / "nan.onnx", RED, [float("nan")])
+    for name, words in (("none", "no such model"), ("text", "no ONNX network")):
+        with pytest.raises(InputError, match=words):
+            OnnxSaliency(tmp_path / f"{name}.onnx")
+    for name, words in (("two", "gives one mask"), ("nan", "not finite")):
+        with pytest.raises(InputError, match=words):
+            OnnxSaliency(tmp_path / f"{name}.onnx").mask(np.zeros((20, 20, 3), np.uint8))

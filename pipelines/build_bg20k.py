@@ -1,62 +1,71 @@
-"""`rssn build-bg20k`: a folder of photographs in, a background set out (section 4.1).
+"""`rssn build-bg20k`: photographs of a crawl in, a background set out (section 4.1).
 
 Three steps, each resumable. Examine: one task per range of photographs fills `candidates/`. Decide: the driver compares
 light columns of all candidates, applies a person's decisions, and writes `verdicts.parquet`. Publish: one task per
-candidate shard and split copies what was kept into `data/`.
+candidate shard and split copies what was kept into `data/`. The driver never holds a picture or a list of names.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bg20k.decide import Record, decide
+from bg20k.decide import KnownSet, decide
 from bg20k.review import Decision, apply_review
 from bg20k.rules import CurationRules
-from bg20k.salience import salience
 from bg20k.verdict import Verdict
 from pipelines.card import write_card
+from pipelines.curation_rows import LIGHT, ORIGIN, measured, records
 from pipelines.curation_tasks import (
     ExamineTask,
+    Models,
     PublishTask,
     candidates_folder,
     examine_shard,
-    load_detector,
     photos_plan,
     publish_shard,
-    read_detections,
     verdicts_path,
 )
+from pipelines.known_set import known_facts, load_known
 from pipelines.manifest import close_dataset, open_dataset
-from pipelines.plan import digest
 from pipelines.review_log import review_path
 from pipelines.reviewed import SOURCE, decisions_to_apply, effects, outdated_shards
 from pipelines.runner import Runner, shard_ranges
 from pipelines.work import Budget, Tally, Work, run_tasks
+from rssn.crawl import list_photographs
 from rssn.errors import InputError, Rejected
-from rssn.images import list_images
 from rssn.rows import iter_rows
-from rssn.schema import CANDIDATES, PLANNED_PHOTOS, VERDICTS
+from rssn.schema import PLANNED_PHOTOS, VERDICTS
 from rssn.shards import DatasetFolder, shard_name, write_parquet
 
 SPLITS = ("train", "validation")
 _PHOTOS_PER_SHARD = 400  # about 256 MiB of photographs of 1080 px
+_LIGHT_VERDICT = ("source", "background_id", "candidate_shard", "keep", "stage", "reason", "message", "split")
 
 
 @dataclass(frozen=True)
 class CurationJob:
     """What one `rssn build-bg20k` is asked to do."""
 
-    photos: Path
+    photos: Path  # a folder, an archive or a table, see rssn.crawl
     out: Path
     rules: CurationRules
     detector: Path | None
     budget: Budget
     apply_review: bool | None = None  # None: as the last run did
+    against: Path | None = None  # a set that stands: what it holds is rejected
+    saliency: Path | None = None  # a class-free network, ONNX
+    deep_duplicates: str | None = None  # see bg20k.embedding.load_embedder
+
+    @property
+    def models(self) -> Models:
+        """The networks that look at each photograph."""
+        return Models(self.detector, self.saliency, self.deep_duplicates)
 
 
 @dataclass(frozen=True)
@@ -70,98 +79,107 @@ class Curated:
 
 
 def run_curation(job: CurationJob, runner: Runner) -> Curated:
-    """Curate a folder of photographs.
+    """Curate the photographs of a crawl.
 
     Raises:
-        InputError: If the photographs, the detector, the review or the output folder cannot be used, or the budget is
-            spent.
-        DependencyError: If the detector's package is not installed.
+        InputError: If the photographs, a network, the set to check against, the review or the output folder cannot be
+            used, or the budget is spent.
+        DependencyError: If a network's package is not installed.
     """
-    photos = list_images(job.photos)
-    if not photos:
-        raise InputError(f"{job.photos}: no pictures found in it")
-    detector = load_detector(job.detector).name if job.detector else None
+    photos = _count_photographs(job.photos)
+    names, known = job.models.names(), load_known(job.against)
     folder = DatasetFolder(job.out)
     decisions = decisions_to_apply(folder, job.apply_review)
-    open_dataset(folder, "backgrounds", _facts(job, photos, detector), _sources(job, decisions))
-    rows = [{"source": photo.relative_to(job.photos).as_posix(), "path": str(photo.resolve())} for photo in photos]
-    write_parquet(photos_plan(job.out), PLANNED_PHOTOS, rows)
-    examined = run_tasks(_examine_work(job, len(photos)), runner)
+    facts = {"rules": asdict(job.rules), **names, "against": known_facts(known), "photos": photos}
+    open_dataset(folder, "backgrounds", facts, _sources(job, decisions))
+    write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, list_photographs(job.photos)))
+    examined = run_tasks(_examine_work(job, photos["count"]), runner)
     if examined.failed:
         return Curated(examined, Counter(), Counter())
-    verdicts = list(_verdicts(job, decisions or {}))
-    write_parquet(verdicts_path(job.out), VERDICTS, verdicts)
-    tally = run_tasks(_publish_work(job, folder, detector, verdicts), runner)
+    write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, decisions or {}, known))
+    screened_by = " and ".join(name for name in (names["detector"], names["saliency"]) if name) or None
+    tally = run_tasks(_publish_work(job, folder, screened_by), runner)
     tally.damaged += examined.damaged
-    tally.rejected = sum(not row["keep"] for row in verdicts)
-    review = None if decisions is None else effects(decisions, verdicts)
-    splits = Counter(row["split"] for row in verdicts if row["keep"])
-    curated = Curated(tally, Counter(row["reason"] for row in verdicts), splits, review)
-    totals: dict[str, Any] = {split: splits[split] for split in SPLITS} | {"review": review}
+    curated = _count(job, tally, decisions)
+    if tally.failed:
+        return curated
+    totals: dict[str, Any] = {split: curated.splits[split] for split in SPLITS} | {"review": curated.review}
     close_dataset(folder, {"rows": curated.splits.total(), "rejected": tally.rejected, **totals})
     write_card(folder)
     return curated
 
 
+def _count_photographs(photos: Path) -> dict[str, Any]:
+    """How many photographs there are, and a digest of their names, sizes, origins and licences."""
+    count, seen = 0, hashlib.sha256()
+    for place in list_photographs(photos):
+        count += 1
+        facts = (place.source, place.kind, str(place.size), place.origin, place.licence)
+        seen.update(("\0".join(facts) + "\n").encode())
+    if not count:
+        raise InputError(f"{photos}: no pictures found in it")
+    return {"count": count, "digest": seen.hexdigest()}
+
+
 def _sources(job: CurationJob, decisions: Mapping[str, Decision] | None) -> dict[str, str]:
-    photos = {"photos": str(job.photos.resolve())}
-    return photos if decisions is None else photos | {SOURCE: str(review_path(job.out).resolve())}
+    sources = {"photos": str(job.photos.resolve())}
+    if job.against:
+        sources["against"] = str(job.against.resolve())
+    return sources if decisions is None else sources | {SOURCE: str(review_path(job.out).resolve())}
 
 
-def _facts(job: CurationJob, photos: Sequence[Path], detector: str | None) -> dict[str, Any]:
-    """Everything that decides the rows, for the manifest."""
-    names = (f"{photo.relative_to(job.photos).as_posix()}:{photo.stat().st_size}" for photo in photos)
-    return {
-        "rules": asdict(job.rules),
-        "detector": detector,
-        "photos": {"count": len(photos), "digest": digest(names)},
-    }
+def _count(job: CurationJob, tally: Tally, decisions: Mapping[str, Decision] | None) -> Curated:
+    """What came of it, by the verdicts."""
+    reasons: Counter[str] = Counter()
+    splits: Counter[str] = Counter()
+    for row in _light_verdicts(job.out):
+        reasons[row["reason"]] += 1
+        splits[row["split"]] += row["keep"]
+    tally.rejected = reasons.total() - splits.total()
+    review = None if decisions is None else effects(decisions, _light_verdicts(job.out))
+    return Curated(tally, reasons, +splits, review)
+
+
+def _light_verdicts(out: Path) -> Iterator[dict[str, Any]]:
+    return iter_rows(verdicts_path(out), _LIGHT_VERDICT)
 
 
 def _examine_work(job: CurationJob, count: int) -> Work[ExamineTask]:
     ranges = shard_ranges([1] * count, _PHOTOS_PER_SHARD)
     tasks = [
-        ExamineTask(job.out, job.rules, job.detector, shard_name("candidates", index, len(ranges)), start, stop)
+        ExamineTask(job.out, job.rules, shard_name("candidates", index, len(ranges)), start, stop, job.models)
         for index, (start, stop) in enumerate(ranges)
     ]
     return Work(candidates_folder(job.out), tasks, examine_shard, "photos", job.budget, 0)
 
 
-def _verdicts(job: CurationJob, decisions: Mapping[str, Decision]) -> Iterator[dict[str, Any]]:
-    """Judge every photograph: those that were refused while they were read, then the candidates among themselves."""
+def _verdicts(job: CurationJob, decisions: Mapping[str, Decision], known: KnownSet) -> Iterator[dict[str, Any]]:
+    """Judge every photograph, shard by shard: those that were refused while they were read, then the candidates."""
     folder = candidates_folder(job.out)
     shards = [mark.name for mark in folder.marks()]
+    crawl = [record for name in shards for record in records(folder, name, job.rules)]
+    judge = partial(decide, rules=job.rules, known=known)
+    judged = iter(apply_review(crawl, decisions, job.rules, judge))
     for name in shards:
         for row in iter_rows(folder.rejects(name)):
             refused = Verdict.refused(Rejected(row["stage"], row["reason"], row["message"]))
-            yield {"source": row["source"], "background_id": None, "candidate_shard": name, **asdict(refused)}
-    records = [(name, record) for name in shards for record in _records(folder, name, job.rules)]
-    judged = apply_review([r for _, r in records], decisions, job.rules, partial(decide, rules=job.rules))
-    for (name, record), verdict in zip(records, judged, strict=True):
-        ids = {"source": record.source, "background_id": record.background_id, "candidate_shard": name}
-        yield ids | asdict(verdict)
+            yield {column: row[column] for column in ORIGIN} | {"candidate_shard": name} | asdict(refused)
+        for row in iter_rows(folder.data(name), LIGHT):
+            yield measured(row, job.rules) | {"candidate_shard": name} | asdict(next(judged))
 
 
-def _records(folder: DatasetFolder, name: str, rules: CurationRules) -> Iterator[Record]:
-    columns = [column for column in CANDIDATES.names if column not in ("image", "thumbnail", "width", "height")]
-    for row in iter_rows(folder.data(name), columns):
-        detections = read_detections(row)
-        score, salient = (None, None) if detections is None else salience(detections, rules)
-        del row["detections"]
-        yield Record(**row, salience=score, salient=salient)
-
-
-def _publish_work(
-    job: CurationJob, folder: DatasetFolder, detector: str | None, verdicts: Sequence[dict[str, Any]]
-) -> Work[PublishTask]:
-    kept = Counter((row["candidate_shard"], row["split"]) for row in verdicts if row["keep"])
-    shards = sorted({row["candidate_shard"] for row in verdicts})
+def _publish_work(job: CurationJob, folder: DatasetFolder, screened_by: str | None) -> Work[PublishTask]:
+    kept: Counter[tuple[str, str]] = Counter()
+    shards: set[str] = set()
+    for row in _light_verdicts(job.out):
+        shards.add(row["candidate_shard"])
+        kept[row["candidate_shard"], row["split"]] += row["keep"]
     tasks = [
         PublishTask(
-            job.out, job.rules, detector, shard_name(split, index, len(shards)), name, split, kept[(name, split)]
+            job.out, job.rules, screened_by, shard_name(split, index, len(shards)), name, split, kept[name, split]
         )
         for split in SPLITS
-        for index, name in enumerate(shards)
+        for index, name in enumerate(sorted(shards))
     ]
-    redo = outdated_shards(folder, tasks, verdicts)  # a review changes verdicts of shards that are done
+    redo = outdated_shards(folder, tasks, _light_verdicts(job.out))  # a review changes verdicts of shards that are done
     return Work(folder, tasks, publish_shard, "backgrounds", Budget(), 0, redo)

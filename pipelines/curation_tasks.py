@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,43 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from bg20k.candidates import examine
+from bg20k.embedding import Embedder, load_embedder
 from bg20k.rules import CurationRules
-from bg20k.salience import Detection, Detector, salience
+from bg20k.salience import Detector
+from bg20k.saliency import OnnxSaliency, SaliencyModel, find_salient
 from bg20k.yolo import YoloDetector
+from pipelines.curation_rows import ORIGIN, PUBLISHED, THUMBNAIL_SIDE, background_row, candidate_row, origin_of
 from pipelines.runner import Done
 from pipelines.work import refusal
-from rssn.images import encode_jpeg, fit_inside, read_bytes
-from rssn.rows import iter_rows
-from rssn.schema import BACKGROUNDS, CANDIDATES, picture
+from rssn.crawl import Place, read_photographs
+from rssn.errors import Rejected
+from rssn.images import encode_jpeg, fit_inside
+from rssn.photograph import decode_photograph
+from rssn.rows import iter_rows, read_range
+from rssn.schema import BACKGROUNDS, CANDIDATES
 from rssn.shards import DatasetFolder, Row, write_shard
 
-_THUMBNAIL_SIDE = 256  # px
+
+@dataclass(frozen=True)
+class Models:
+    """The networks that look at each photograph; None: none does."""
+
+    detector: Path | None = None
+    saliency: Path | None = None
+    embedder: str | None = None
+
+    def names(self) -> dict[str, str | None]:
+        """What each calls itself, file and digest, for the manifest; loads them.
+
+        Raises:
+            InputError: If one cannot be loaded.
+            DependencyError: If its package is not installed.
+        """
+        return {
+            "detector": load_detector(self.detector).name if self.detector else None,
+            "saliency": load_saliency(self.saliency).name if self.saliency else None,
+            "deep_duplicates": embedder_of(self.embedder).name if self.embedder else None,
+        }
 
 
 @dataclass(frozen=True)
@@ -30,10 +57,10 @@ class ExamineTask:
 
     root: Path
     rules: CurationRules
-    detector: Path | None
     name: str
     start: int
     stop: int
+    models: Models = field(default_factory=Models)
 
     @property
     def size(self) -> int:
@@ -42,7 +69,7 @@ class ExamineTask:
 
     @property
     def memory(self) -> int:
-        """Room for the detector and for a photograph of 50 megapixels; larger ones are rare."""
+        """Room for the networks and for a photograph of 50 megapixels; larger ones are rare."""
         return 2 << 30
 
 
@@ -52,7 +79,7 @@ class PublishTask:
 
     root: Path
     rules: CurationRules
-    detector: str | None
+    screened_by: str | None
     name: str
     candidates: str
     split: str
@@ -63,15 +90,17 @@ class PublishTask:
 def examine_shard(task: ExamineTask) -> Done:
     """Read, measure, resize and screen photographs; what cannot be examined becomes a row of the rejects."""
     rejects: list[dict[str, Any]] = []
-    planned = pq.read_table(photos_plan(task.root)).slice(task.start, task.size).to_pylist()
-    rows = _candidate_rows(task, planned, rejects)
+    places = [Place(**row) for row in read_range(photos_plan(task.root), task.start, task.stop)]
+    rows = _candidate_rows(task, places, rejects)
     return Done(write_shard(candidates_folder(task.root), task.name, CANDIDATES, rows, rejects))
 
 
 def publish_shard(task: PublishTask) -> Done:
     """Copy kept photographs of a candidate shard into the set; the first split also writes the shard's rejects."""
     wanted = [("candidate_shard", "=", task.candidates)]
-    verdicts = {row["source"]: row for row in pq.read_table(verdicts_path(task.root), filters=wanted).to_pylist()}
+    columns = ["source", "keep", "stage", "reason", "message", "split"]
+    table = pq.read_table(verdicts_path(task.root), columns=columns, filters=wanted)
+    verdicts = {row["source"]: row for row in table.to_pylist()}
     candidates = candidates_folder(task.root)
     rejects: list[dict[str, Any]] = []
     if task.split == "train":
@@ -101,60 +130,58 @@ def load_detector(path: Path) -> Detector:
     return YoloDetector(path)
 
 
-def _candidate_rows(task: ExamineTask, planned: list[dict[str, str]], rejects: list[dict[str, Any]]) -> Iterator[Row]:
-    for photo in planned:
+@lru_cache(maxsize=1)
+def load_saliency(path: Path) -> SaliencyModel:
+    """The class-free network of this process, loaded once."""
+    return OnnxSaliency(path)
+
+
+@lru_cache(maxsize=1)
+def embedder_of(model: str) -> Embedder:
+    """The embedder of this process, loaded once."""
+    return load_embedder(model)
+
+
+def _candidate_rows(task: ExamineTask, places: list[Place], rejects: list[dict[str, Any]]) -> Iterator[Row]:
+    for place, data in zip(places, read_photographs(places, task.rules.max_bytes), strict=True):
         try:
-            yield _candidate_row(task, photo)
+            if isinstance(data, Rejected):
+                raise data
+            yield _candidate_row(task, place, data)
         except Exception as error:  # nothing vanishes: whatever happens to one photograph is a row of the rejects
-            rejects.append(refusal(error, photo["source"], photo["source"]))
+            thumbnail = None if isinstance(data, Rejected) else _thumbnail(data, task.rules, error)
+            rejects.append(refusal(error, place.source, place.source, thumbnail) | origin_of(place))
 
 
-def _candidate_row(task: ExamineTask, photo: dict[str, str]) -> Row:
-    found = examine(read_bytes(Path(photo["path"])), task.rules)
-    detections = load_detector(task.detector).detect([found.pixels])[0] if task.detector else None
-    return {
-        "background_id": found.background_id,
-        "source": photo["source"],
-        "image": picture(encode_jpeg(found.pixels), f"{found.background_id}.jpg"),
-        "thumbnail": picture(encode_jpeg(fit_inside(found.pixels, _THUMBNAIL_SIDE), 85), "thumbnail.jpg"),
-        "width": found.pixels.shape[1],
-        "height": found.pixels.shape[0],
-        "source_width": found.source_width,
-        "source_height": found.source_height,
-        "phash": found.phash,
-        "sharpness": found.sharpness,
-        "flat": found.flat,
-        "detections": None if detections is None else [asdict(detection) for detection in detections],
-    }
+def _candidate_row(task: ExamineTask, place: Place, data: bytes) -> Row:
+    models = task.models
+    found = examine(data, task.rules)
+    detections = load_detector(models.detector).detect([found.pixels])[0] if models.detector else None
+    saliency = find_salient(load_saliency(models.saliency).mask(found.pixels)) if models.saliency else None
+    embedding = embedder_of(models.embedder).embed(found.pixels).tolist() if models.embedder else None
+    return candidate_row(place, found, detections, saliency, embedding)
 
 
-def read_detections(row: Row) -> list[Detection] | None:
-    """The detections of a candidate row; None where no detector looked."""
-    if row["detections"] is None:
-        return None
-    return [Detection(d["label"], d["confidence"], tuple(d["box"])) for d in row["detections"]]
+def _thumbnail(data: bytes, rules: CurationRules, error: Exception) -> bytes | None:
+    """A small JPEG of a photograph that is too small; what cannot be read has none."""
+    if isinstance(error, Rejected) and error.stage == "resolution":
+        with suppress(Rejected):
+            pixels = decode_photograph(data, THUMBNAIL_SIDE, rules.max_pixels).pixels
+            return encode_jpeg(fit_inside(pixels, THUMBNAIL_SIDE), 85)
+    return None
 
 
 def _background_rows(task: PublishTask, candidates: DatasetFolder, verdicts: dict[str, Any]) -> Iterator[Row]:
-    columns = [name for name in CANDIDATES.names if name not in ("thumbnail", "sharpness", "flat")]
-    for row in iter_rows(candidates.data(task.candidates), columns):
+    for row in iter_rows(candidates.data(task.candidates), PUBLISHED):
         if verdicts[row["source"]]["split"] == task.split:
-            detections = read_detections(row)
-            yield {name: row[name] for name in columns if name != "detections"} | {
-                "licence": None,
-                "split": task.split,
-                "screened_by": task.detector,
-                "salience": None if detections is None else salience(detections, task.rules)[0],
-            }
+            yield background_row(row, task.split, task.screened_by, task.rules)
 
 
 def _rejects(candidates: DatasetFolder, name: str, verdicts: dict[str, Any]) -> list[dict[str, Any]]:
     rejects = list(iter_rows(candidates.rejects(name)))
-    for row in iter_rows(candidates.data(name), ["background_id", "source", "thumbnail"]):
+    for row in iter_rows(candidates.data(name), ["background_id", "thumbnail", *ORIGIN]):
         verdict = verdicts[row["source"]]
         if not verdict["keep"]:
             reason = {key: verdict[key] for key in ("stage", "reason", "message")}
-            rejects.append(
-                {"item_id": row["background_id"], "source": row["source"], **reason, "thumbnail": row["thumbnail"]}
-            )
+            rejects.append({"item_id": row["background_id"], **row, **reason})
     return rejects

@@ -125,12 +125,21 @@ def _curated(root: Path, split: str) -> list[Background]:
 
 
 def _shard_backgrounds(path: Path) -> list[Background]:
-    columns = ["background_id", "source", "licence", "width", "height"]
+    columns = ["background_id", "source", "origin", "licence", "width", "height"]
     if not pq.read_schema(path).equals(BACKGROUNDS):
         raise InputError(f"{path}: these are not the columns of a bg20k output")
     rows = pq.read_table(path, columns=columns).to_pylist()
     return [
-        Background(**(row | {"licence": row["licence"] or ""}), path=str(path), row_group=group, row=number)
+        Background(
+            background_id=row["background_id"],
+            source=row["origin"] or row["source"],
+            licence=row["licence"] or "",
+            width=row["width"],
+            height=row["height"],
+            path=str(path),
+            row_group=group,
+            row=number,
+        )
         for row, (group, number) in zip(rows, places(path), strict=True)
     ]
 

@@ -95,6 +95,8 @@ def _found(root: Path) -> Iterator[Place]:
         return _archive(root, "")
     if is_table(root):
         return _embedded(root) if picture_column(root, _PICTURES) else _listed(root)
+    if not root.exists():
+        raise InputError(f"{root}: no such folder, archive or table")
     kinds = "a folder, an archive (.tar, .zip) or a table (.csv, .parquet)"
     raise InputError(f"{root}: no photographs there; give {kinds}")
 

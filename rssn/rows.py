@@ -57,3 +57,17 @@ def place_of(path: Path, number: int) -> tuple[int, int]:
             return group, number
         number -= rows
     raise IndexError(f"{path} has only {metadata.num_rows} rows")
+
+
+def read_range(path: Path, start: int, stop: int) -> list[dict[str, Any]]:
+    """The rows `start` to `stop - 1` of a file; reads the row groups that hold them only."""
+    rows: list[dict[str, Any]] = []
+    with pq.ParquetFile(path) as file:
+        before = 0
+        for group in range(file.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            first, last = max(start - before, 0), min(stop - before, count)
+            if first < last:
+                rows += file.read_row_group(group).slice(first, last - first).to_pylist()
+            before += count
+    return rows

@@ -1,4 +1,4 @@
-"""The columns of the Parquet contract, version 1.
+"""The columns of the Parquet contract, version 2.
 
 Picture columns are `struct<bytes, path>` and carry the Hugging Face `Image` feature in the schema's metadata, so
 that `datasets.load_dataset("parquet", ...)` gives PIL images; pyarrow, DuckDB, Polars and Ray read them as structs.
@@ -10,7 +10,7 @@ import json
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """An encoded picture (PNG or JPEG bytes) and a file name for it."""
@@ -52,59 +52,84 @@ COMPOSITES = _schema(
 )
 """One row per composite: the training set."""
 
+_PLACE = ("confidence", "x", "y", "width", "height")
+BOX = pa.struct([("label", pa.string()), *((name, pa.float32()) for name in _PLACE)])
+"""A finding of a detector; left, top, width and height as shares of the upright frame."""
+
+SALIENCY = pa.struct([(name, pa.float32()) for name in ("confidence", "area", "compactness")])
+"""The largest part of a class-free network's mask, see `bg20k.saliency`."""
+
+_ORIGIN = (("source", pa.string()), ("origin", pa.string()), ("licence", pa.string()))
+# source: the name in the crawl, unique; origin and licence: what a table says in its columns source and licence
+
+_MEASURED = (
+    ("source_width", pa.int32()),  # px, upright
+    ("source_height", pa.int32()),
+    ("phash", pa.uint64()),  # first bit most significant
+    ("sharpness", pa.float64()),  # variance of the Laplacian at the stored size, squared 8-bit units
+    ("flat", pa.bool_()),  # nearly constant: the hash means nothing
+    ("detail", pa.float64()),  # at the source's own resolution, see bg20k.detail; null where too small to tell
+    ("format", pa.string()),  # what the bytes are: JPEG, PNG, ...
+    ("converted", pa.list_(pa.string())),  # what decoding changed, see rssn.photograph.CONVERSIONS
+    ("boxes", pa.list_(BOX)),  # all findings from a confidence of 0.05 on; null where no detector looked
+    ("saliency", SALIENCY),  # null where no class-free network looked
+)
+
 BACKGROUNDS = _schema(
     ("background_id", pa.string()),  # content id of the source file
     ("image", IMAGE),
     ("width", pa.int32()),
     ("height", pa.int32()),
-    ("source", pa.string()),
-    ("licence", pa.string()),
-    ("source_width", pa.int32()),
-    ("source_height", pa.int32()),
+    *_ORIGIN,
     ("split", pa.string()),  # train or validation
-    ("phash", pa.uint64()),
-    ("screened_by", pa.string()),  # the detector's name, null where nothing screened
-    ("salience", pa.float32()),  # 0 nothing found .. 1; null where nothing screened
+    *_MEASURED,
+    ("flags", pa.list_(pa.string())),  # upscaled, panorama
+    ("screened_by", pa.string()),  # names of the detector and the class-free network, null where nothing screened
+    ("salience", pa.float32()),  # the detector's score, 0 nothing found .. 1; null where none looked
 )
 """One row per curated background: BG-20k."""
 
-# box: left, top, right, bottom as shares of the frame
-_DETECTION = pa.struct([("label", pa.string()), ("confidence", pa.float64()), ("box", pa.list_(pa.float64()))])
-
 CANDIDATES = _schema(
     ("background_id", pa.string()),
-    ("source", pa.string()),
+    *_ORIGIN,
     ("image", IMAGE),  # resized
     ("thumbnail", IMAGE),
     ("width", pa.int32()),
     ("height", pa.int32()),
-    ("source_width", pa.int32()),
-    ("source_height", pa.int32()),
-    ("phash", pa.uint64()),
-    ("sharpness", pa.float64()),
-    ("flat", pa.bool_()),
-    (
-        "detections",
-        pa.list_(_DETECTION),
-    ),  # null where no detector looked
+    *_MEASURED,
+    ("embedding", pa.list_(pa.float32())),  # of length 1; null where no network made one
 )
 """One row per photograph that can be read and is large enough: the working set of the curation."""
 
 VERDICTS = _schema(
-    ("source", pa.string()),
-    ("background_id", pa.string()),  # null where the file could not be read
+    *_ORIGIN,
+    ("background_id", pa.string()),  # null where the file could not be examined, as all that was measured
     ("candidate_shard", pa.string()),
     ("keep", pa.bool_()),
     ("stage", pa.string()),
     ("reason", pa.string()),
     ("message", pa.string()),
-    ("score", pa.float64()),
+    ("score", pa.float64()),  # the stage's, see bg20k.verdict
     ("duplicate_of", pa.string()),
     ("split", pa.string()),
+    ("flags", pa.list_(pa.string())),
+    ("salience", pa.float32()),
+    *_MEASURED,
 )
 """One row per photograph that came in: what the curation said of it, and why."""
 
-PLANNED_PHOTOS = _schema(("source", pa.string()), ("path", pa.string()))
+PLANNED_PHOTOS = _schema(
+    ("source", pa.string()),
+    ("kind", pa.string()),  # see rssn.crawl.Place
+    ("path", pa.string()),
+    ("place", pa.int64()),
+    ("row_group", pa.int32()),
+    ("size", pa.int64()),
+    ("origin", pa.string()),
+    ("licence", pa.string()),
+    ("reason", pa.string()),
+    ("message", pa.string()),
+)
 """One row per photograph of a plan, in the order of its shards."""
 
 REJECTS = _schema(
@@ -114,6 +139,8 @@ REJECTS = _schema(
     ("reason", pa.string()),
     ("message", pa.string()),
     ("thumbnail", IMAGE),
+    ("origin", pa.string()),  # where a photograph of a crawl came from, and its licence, where a table says so
+    ("licence", pa.string()),
 )
 """One row per photograph or sample that was refused or failed."""
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -123,14 +124,15 @@ def test_too_many_unusable_photographs_stop_the_run(studio: Path, tmp_path: Path
 
 
 def test_without_a_detector_the_command_says_that_it_did_not_screen(
-    studio: Path, bg20k: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
+    studio: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    run = rssn("build-bg20k", studio / "photos", "--out", bg20k, "--min-side", MIN_SIDE, "--workers", 0)
+    out = Path(shutil.copytree(bg20k, tmp_path / "bg20k"))  # the manifest records the last command
+    run = rssn("build-bg20k", studio / "photos", "--out", out, "--min-side", MIN_SIDE, "--workers", 0)
     assert run.returncode == 0, run.stderr
     assert "NOT SCREENED for salient objects" in run.stderr
     assert "--detector MODEL" in run.stderr
-    assert all(row["screened_by"] is None and row["salience"] is None for row in published(bg20k))
-    assert "Screened for salient objects by: nobody" in (bg20k / "README.md").read_text()
+    assert all(row["screened_by"] is None and row["salience"] is None for row in published(out))
+    assert "Screened for salient objects by: nobody" in (out / "README.md").read_text()
 
 
 def test_it_opens_with_hugging_face_datasets(bg20k: Path, tmp_path: Path) -> None:

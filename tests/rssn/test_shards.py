@@ -35,7 +35,8 @@ def _row(number: int, size: int = 100) -> dict[str, Any]:
 
 
 def _reject(number: int) -> dict[str, Any]:
-    return {"item_id": str(number), "source": "a", "stage": "read", "reason": "empty", "message": "", "thumbnail": None}
+    known = {"item_id": str(number), "source": "a", "stage": "read", "reason": "empty", "message": ""}
+    return known | dict.fromkeys(("thumbnail", "origin", "licence"))
 
 
 def _written(root: Path) -> DatasetFolder:

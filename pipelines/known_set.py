@@ -1,0 +1,61 @@
+"""The set that `--against` names: its fingerprints, so that a new crawl brings nothing that it holds already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bg20k.decide import NOTHING_KNOWN, KnownSet
+from pipelines.manifest import read_manifest
+from pipelines.plan import digest
+from rssn.errors import InputError
+from rssn.schema import BACKGROUNDS
+from rssn.shards import DatasetFolder, check_shard
+
+_COLUMNS = ("background_id", "phash", "flat")
+
+
+def load_known(root: Path | None) -> KnownSet:
+    """The fingerprints of a finished `build-bg20k` output, both splits; nothing known where there is none to check.
+
+    Raises:
+        InputError: If it is no such set, is not finished, or is damaged.
+    """
+    if root is None:
+        return NOTHING_KNOWN
+    folder = DatasetFolder(root)
+    manifest = read_manifest(folder)
+    if manifest["plan"]["kind"] != "backgrounds":
+        raise InputError(f"--against {root}: a data set of {manifest['plan']['kind']}, not of backgrounds")
+    if "totals" not in manifest:
+        raise InputError(f"--against {root}: its curation was interrupted; run the same rssn build-bg20k again first")
+    tables = [pa.table({name: pa.array([], BACKGROUNDS.field(name).type) for name in _COLUMNS})]
+    for mark in folder.marks():
+        problem = check_shard(folder, mark)
+        if problem:
+            raise InputError(f"--against {root}: {problem}; run its rssn build-bg20k again, it repairs what is damaged")
+        if mark.rows:
+            tables.append(_columns(folder.data(mark.name)))
+    table = pa.concat_tables(tables)
+    return KnownSet(
+        ids=np.array(table["background_id"].to_pylist(), dtype=np.str_),
+        phashes=table["phash"].to_numpy(),
+        flat=table["flat"].to_numpy(),
+    )
+
+
+def known_facts(known: KnownSet) -> Mapping[str, Any] | None:
+    """What the manifest says of it."""
+    return {"count": len(known.ids), "digest": digest(sorted(known.ids.tolist()))} if len(known.ids) else None
+
+
+def _columns(path: Path) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        if not set(_COLUMNS) <= set(file.schema_arrow.names):
+            raise InputError(f"--against: {path}: made by an older version; curate that set again")
+        return file.read(columns=list(_COLUMNS)).cast(pa.schema([BACKGROUNDS.field(name) for name in _COLUMNS]))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.counting import count_brightness, count_columns, count_distinct, count_rejects, share
+from pipelines.curation_report import curation_sections
 from pipelines.manifest import read_manifest
 from pipelines.reject_sheets import reject_sheets
 from pipelines.reviewed import describe
@@ -202,6 +203,8 @@ def _pictures(found: _Found, look: Look) -> tuple[list[Section], list[Path]]:
         for path in folder.report.glob(name):
             path.unlink()
     sections, written = _histograms(found), []
+    if not found.composed:
+        sections += curation_sections(folder, [mark for mark in marks if mark.rows])
     if found.composed:
         shown = {"Steps": ("step-strip", step_strips(folder, marks, look.strips, look.cache, look.say))}
         shown["Samples"] = ("contact-sheet-samples", composite_sheets(folder, marks, found.originals, look.samples))

@@ -43,7 +43,7 @@ def composite_sheets(
 
 def background_sheets(folder: DatasetFolder, marks: Sequence[Mark], samples: int) -> Iterator[Pixels]:
     """Sheets of kept backgrounds, with their source, split and score."""
-    tiles = (_background_tile(row) for row in spread(folder, marks, samples))
+    tiles = (background_tile(row) for row in spread(folder, marks, samples))
     for part in parts(parts(tiles, TILES_PER_ROW), _ROWS_PER_SHEET):
         yield contact_sheet(part, side=TILE_SIDE)
 
@@ -98,6 +98,9 @@ def _composite_tiles(row: dict[str, Any], originals: Path | None) -> list[Tile]:
     return [small_tile(original, missing), *map(small_tile, stored), Tile(None, draw_words(row))]
 
 
-def _background_tile(row: dict[str, Any]) -> Tile:
+def background_tile(row: dict[str, Any]) -> Tile:
+    """A kept background with its source, split, score and flags."""
     screened = f"salience {row['salience']:.2f}" if row["salience"] is not None else "not screened"
-    return small_tile(decode_pixels(row["image"]["bytes"]), f"{row['source']}\n{row['split']}, {screened}")
+    return small_tile(
+        decode_pixels(row["image"]["bytes"]), "\n".join([row["source"], f"{row['split']}, {screened}", *row["flags"]])
+    )

@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from bg20k.flags import FLAGS
 from bg20k.rules import CurationRules
 from bg20k.verdict import REASONS
 from pipelines.build_bg20k import CurationJob, run_curation
 from pipelines.commands import options
+from pipelines.export import ExportJob, run_export
 from pipelines.inspection import run_inspect
 from pipelines.review_log import review_path
 from pipelines.reviewed import describe
@@ -27,6 +29,21 @@ Give one with --detector MODEL (a YOLO model trained on COCO, .pt or .onnx; pip 
 @click.option(
     "--detector", type=options.FOLDER, help="A YOLO model of COCO classes, .pt or .onnx; nothing is downloaded."
 )
+@click.option("--saliency", type=options.FOLDER, help="A class-free second opinion: a saliency network, .onnx.")
+@click.option(
+    "--deep-duplicates",
+    metavar="MODEL",
+    help="Find crops and re-gradings too: FILE.onnx, or a torchvision backbone and its weights, resnet50=FILE.",
+)
+@click.option("--against", type=options.FOLDER, help="A finished set; photos that it holds already are rejected.")
+@click.option(
+    "--reject-flag",
+    "refused_flags",
+    type=click.Choice(list(FLAGS)),
+    multiple=True,
+    help="Reject what is otherwise only flagged; may be given twice.",
+)
+@click.option("--export-folder", type=options.FOLDER, help="Write train/ and testval/ there, as rssn export does.")
 @click.option("--min-side", type=int, default=1080, help="Shorter side in px that a photo must have and is resized to.")
 @click.option(
     "--apply-review/--no-apply-review",
@@ -37,14 +54,19 @@ Give one with --detector MODEL (a YOLO model trained on COCO, .pt or .onnx; pip 
 @options.max_errors
 @options.workers
 def build_bg20k(photos: Path, out: Path, detector: Path | None, min_side: int, workers: int, **settings: Any) -> None:
-    """Curate a folder of photographs into a background set (section 4.1 of the paper).
+    """Curate the photographs of a crawl into a background set (section 4.1 of the paper).
+
+    PHOTOS is a folder (with all below it, .tar and .zip files included), one such archive, or a table: CSV or Parquet
+    with a column path, or Parquet with the pictures in image or bytes; columns source and licence are carried along.
 
     Keeps photographs with enough pixels, without duplicates and without salient objects, resizes them, splits them into
     train and validation, and writes every verdict with its reason to verdicts.parquet.
     """
     budget = parse_budget(settings["max_errors"])
-    job = CurationJob(photos, out, CurationRules(min_side=min_side), detector, budget, settings["review"])
-    if detector is None:
+    rules = CurationRules(min_side=min_side, refused_flags=tuple(sorted(set(settings["refused_flags"]))))
+    more = {name: settings[name] for name in ("against", "saliency", "deep_duplicates")}
+    job = CurationJob(photos, out, rules, detector, budget, settings["review"], **more)
+    if detector is None and job.saliency is None:
         click.secho(NOT_SCREENED, fg="yellow", bold=True, err=True)
     curated = options.with_runner(workers, lambda runner: run_curation(job, runner))
     for reason, count in sorted(curated.reasons.items()):
@@ -57,4 +79,7 @@ def build_bg20k(photos: Path, out: Path, detector: Path | None, min_side: int, w
         )
     if not curated.tally.failed:
         click.echo(f"report: {run_inspect(out).page}")
+        if settings["export_folder"] and curated.splits:
+            exported = run_export(ExportJob(out, settings["export_folder"], "folder"))
+            click.echo(f"exported: {exported.rows} photographs to {settings['export_folder']}")
     options.finish(curated.tally, out, "backgrounds", complete=True)

@@ -15,12 +15,13 @@ from PIL import Image as PillowImage
 
 from bg20k.detail import detail
 from bg20k.rules import CurationRules
-from bg20k.verdict import TOO_SMALL
+from bg20k.verdict import TOO_LONG, TOO_SMALL
 from rssn.errors import Rejected
 from rssn.images import Pixels, picture_size, resize_area
 from rssn.photograph import decode_photograph
 from rssn.shards import content_id
 
+_JPEG_SIDE = 65_500  # px; what libjpeg writes at most
 _HASH_SIDE = 256
 """Side in px of the square grey picture that is hashed: small enough to be fast, large enough to change no bit."""
 
@@ -75,15 +76,18 @@ def examine(data: bytes, rules: CurationRules) -> Candidate:
         The resized photograph and its fingerprint.
 
     Raises:
-        Rejected: stage `read` as `rssn.images.decode_pixels` does; stage `resolution`, reason `too_small`, judged from
-            the header before the picture is decoded.
+        Rejected: stage `read` as `rssn.images.decode_pixels` does; stage `resolution`, reason `too_small` or
+            `too_long`, judged from the header before the picture is decoded.
     """
     shown = picture_size(data, rules.max_pixels)
     if min(shown) < rules.min_side:
         found = f"{shown[0]} x {shown[1]} px"
         raise Rejected("resolution", TOO_SMALL, f"{found}; the shorter side must have {rules.min_side} px or more")
+    size = resized_size(*shown, rules.min_side)
+    if max(size) > _JPEG_SIDE:
+        found = f"{shown[0]} x {shown[1]} px would become {size[0]} x {size[1]}"
+        raise Rejected("resolution", TOO_LONG, f"{found}; a JPEG has {_JPEG_SIDE} px at most on a side")
     photograph = decode_photograph(data, rules.min_side, rules.max_pixels)
-    size = resized_size(photograph.width, photograph.height, rules.min_side)
     pixels = photograph.pixels
     if size != pixels.shape[1::-1]:
         pixels = resize_area(pixels, *size)

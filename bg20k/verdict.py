@@ -18,6 +18,7 @@ where a person overruled an earlier stage.
 """
 
 TOO_SMALL: Final = "too_small"
+TOO_LONG: Final = "too_long"
 DUPLICATE: Final = "duplicate"
 SALIENT_OBJECT: Final = "salient_object"
 KNOWN: Final = "known"
@@ -45,6 +46,7 @@ REASONS: Final[Mapping[str, str]] = {
     "too_many_pixels": "more pixels than the limit",
     "truncated": "the picture data is damaged or ends early",
     TOO_SMALL: "the shorter side is below the limit",
+    TOO_LONG: "a strip that no JPEG can hold at the size it would get",
     UPSCALED: "hardly any detail at its own resolution",
     PANORAMA: "so long that little of it can be used",
     KNOWN: "the same picture as one of the set that it was checked against",

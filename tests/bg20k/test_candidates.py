@@ -54,6 +54,12 @@ def test_a_small_photograph_is_refused_from_its_header(render, size: tuple[int, 
     assert caught.value.message == f"{size[0]} x {size[1]} px; the shorter side must have 240 px or more"
 
 
+def test_a_strip_that_no_jpeg_can_hold_is_refused_from_its_header() -> None:
+    with pytest.raises(Rejected) as caught:
+        examine(encode_png(np.zeros((2, 65_502, 3), np.uint8))[:100], CurationRules(min_side=2))
+    assert (caught.value.stage, caught.value.reason) == ("resolution", "too_long")
+
+
 def test_a_damaged_photograph_is_refused_by_the_reader(render) -> None:
     with pytest.raises(Rejected) as caught:
         examine(encode_png(render(5, 400, 300))[:-5000], RULES)

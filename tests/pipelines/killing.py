@@ -1,4 +1,4 @@
-"""Kills composition at every kind of moment: `python -m tests.pipelines.killing JOB.json` prints what became of each.
+"""Kills a job at every kind of moment: `python -m tests.pipelines.killing JOB.json` prints what became of each.
 
 A moment is before or after a call that changes a file: writing rows, renaming, removing, writing text, filling the
 cache. One process imports everything; its children run the job, and one kills itself with SIGKILL at its moment.
@@ -17,14 +17,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow.parquet as pq
 
 import rssn.cache
+from bg20k.hamming import near_pairs
+from bg20k.rules import CurationRules
+from pipelines.build_bg20k import CurationJob, run_curation
 from pipelines.compose import ComposeJob, run_compose
 from pipelines.runner import LocalRunner
+from pipelines.work import Budget
 from rssn.cache import LayerCache
 from tests.pipelines.composing import QUICK, job_of
 
+Job: TypeAlias = ComposeJob | CurationJob
 Moment: TypeAlias = tuple[str, str, int]
 """`before` or `after`, what is done to which kind of file, and the how-manieth time."""
 
@@ -33,16 +39,19 @@ def main(path: str) -> None:
     """Run the job undisturbed, and then once for every moment: killed, and run again."""
     facts = json.loads(Path(path).read_text(encoding="utf-8"))
     base, scratch = facts["base"] and Path(facts["base"]), Path(facts["scratch"])
-    matting, bg20k = Path(facts["matting"]), Path(facts["bg20k"])
+    near_pairs(np.arange(2, dtype=np.uint64), 1)  # compiled once, not by every child
 
-    def fresh(name: str) -> ComposeJob:
+    def fresh(name: str) -> Job:
         """The job in a copy of the folder it starts from; the output's name stays, for the command is recorded."""
         shutil.rmtree(scratch / name, ignore_errors=True)
         (scratch / name).mkdir(parents=True)
         if base:
             shutil.copytree(base, scratch / name / "out")
+        out = scratch / name / "out"
+        if "photos" in facts:
+            return CurationJob(Path(facts["photos"]), out, CurationRules(**facts["settings"]), None, Budget())
         cache = LayerCache(scratch / name / "cache", 1 << 30)
-        return job_of(matting, bg20k, scratch / name / "out", QUICK, cache=cache, **facts["settings"])
+        return job_of(Path(facts["matting"]), Path(facts["bg20k"]), out, QUICK, cache=cache, **facts["settings"])
 
     trace = scratch / "trace.json"
     assert _child(lambda: _traced(fresh("whole"), trace)) == 0
@@ -59,17 +68,20 @@ def main(path: str) -> None:
 
 def _moments(calls: list[str]) -> list[Moment]:
     """Before the first call of each kind, and with rows half-written; bars and temporary files decide nothing."""
-    idle = re.compile(r"\w+ out/progress.*|unlink out/(\w+/)?\..*")
+    idle = re.compile(r"\w+ out/(candidates/)?progress.*|unlink out/(\w+/)*\..*")
     counts = Counter(call for call in calls if not idle.fullmatch(call))
     half = [("after", kind, count) for kind, count in counts.items() if kind.startswith("write_table")]
     return [*(("before", kind, 1) for kind in counts), *half]
 
 
-def _run(job: ComposeJob) -> None:
-    run_compose(job, LocalRunner())
+def _run(job: Job) -> None:
+    if isinstance(job, CurationJob):
+        run_curation(job, LocalRunner())
+    else:
+        run_compose(job, LocalRunner())
 
 
-def _traced(job: ComposeJob, trace: Path) -> None:
+def _traced(job: Job, trace: Path) -> None:
     calls: list[str] = []
     _hook(lambda when, kind: calls.append(kind) if when == "before" else None, job)
     _run(job)
@@ -77,7 +89,7 @@ def _traced(job: ComposeJob, trace: Path) -> None:
         json.dump(calls, stream)
 
 
-def _killed(job: ComposeJob, moment: Moment) -> None:
+def _killed(job: Job, moment: Moment) -> None:
     seen: Counter[tuple[str, str]] = Counter()
 
     def look(when: str, kind: str) -> None:
@@ -89,7 +101,7 @@ def _killed(job: ComposeJob, moment: Moment) -> None:
     _run(job)
 
 
-def _hook(look: Callable[[str, str], None], job: ComposeJob) -> None:
+def _hook(look: Callable[[str, str], None], job: Job) -> None:
     """Tell `look` of every call that changes a file of the job."""
 
     def wrap(owner: Any, name: str, path_of: Callable[..., Path | None]) -> None:
@@ -112,7 +124,7 @@ def _hook(look: Callable[[str, str], None], job: ComposeJob) -> None:
     wrap(rssn.cache, "_digest", lambda _: None)  # between an entry's body and its digest
 
 
-def _kind(job: ComposeJob, name: str, path: Path | None) -> str:
+def _kind(job: Job, name: str, path: Path | None) -> str:
     if path is None:
         return f"{name} cache"
     where = path.relative_to(job.out.parent).with_suffix("").as_posix()

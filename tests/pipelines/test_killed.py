@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -14,12 +15,17 @@ import pytest
 from pipelines.compose import run_compose
 from pipelines.runner import LocalRunner
 from tests.pipelines.composing import QUICK, job_of
+from tests.pipelines.conftest import MIN_SIDE
 
 
 def kill_at_every_moment(scratch: Path, matting: Path, bg20k: Path, base: Path | None, **settings: Any) -> set[str]:
-    """Kinds of moments at which the job was killed; each ended as the undisturbed run does."""
-    job = scratch / "job.json"
-    facts = {"scratch": scratch, "matting": matting, "bg20k": bg20k, "base": base, "settings": settings}
+    """Kinds of moments at which a composition was killed; each ended as the undisturbed run does."""
+    return kill({"scratch": scratch, "matting": matting, "bg20k": bg20k, "base": base, "settings": settings})
+
+
+def kill(facts: dict[str, Any]) -> set[str]:
+    """Kinds of moments at which a job was killed, see `tests.pipelines.killing`."""
+    job = facts["scratch"] / "job.json"
     job.write_text(json.dumps({key: str(v) if isinstance(v, Path) else v for key, v in facts.items()}))
     command = [sys.executable, "-m", "tests.pipelines.killing", str(job)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
@@ -68,3 +74,23 @@ def test_a_retry(matting: Path, bg20k: Path, tmp_path: Path) -> None:
         path.write_bytes(data)
     kinds = kill_at_every_moment(tmp_path, matting, bg20k, tmp_path / "base", retry_rejects=True)
     assert kinds >= {"unlink out/rejects/composites--", "unlink out/rejects/plan", "replace out/data/composites-x--"}
+
+
+def test_a_curation(studio: Path, tmp_path: Path) -> None:
+    """Photographs of every verdict: kept for both splits, a copy, one too small, one that cannot be read."""
+    with (studio / "photos" / "labels.tsv").open() as stream:
+        labels = list(csv.DictReader(stream, delimiter="\t"))
+    chosen: dict[str, list[str]] = {}
+    for label in labels:
+        chosen.setdefault(label["verdict"], []).append(label["file"])
+    (tmp_path / "photos").mkdir()
+    for name in [name for names in chosen.values() for name in names[:4]]:
+        shutil.copy(studio / "photos" / name, tmp_path / "photos" / name)
+    facts = {"scratch": tmp_path, "photos": tmp_path / "photos", "base": None, "settings": {"min_side": MIN_SIDE}}
+    assert kill(facts) >= {
+        "replace out/manifest", "replace out/plan/photos", "replace out/verdicts", "write_text out/README",
+        "write_table out/candidates/data/.candidates--.parquet.", "replace out/candidates/data/candidates--",
+        "replace out/candidates/rejects/candidates--", "replace out/candidates/marks/candidates--",
+        "write_table out/data/.train--.parquet.", "replace out/data/train--", "replace out/marks/train--",
+        "replace out/rejects/train--", "replace out/data/validation--", "replace out/marks/validation--",
+    }  # fmt: skip

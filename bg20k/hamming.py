@@ -22,6 +22,8 @@ Hashes = npt.NDArray[np.uint64]
 
 BITS = 64
 _FEWEST = 3  # bands, of 22 bits at most: a table of their starts takes 32 MB
+_SAMPLE = 100_000  # hashes by which the others are judged
+_EVEN = 0.22  # p (1 - p) of a bit that is set in a share p of hashes: above it a bit is as good as any other
 _VISIT = 0.5  # work of looking at a run, in comparisons
 
 
@@ -35,8 +37,9 @@ class Bands(NamedTuple):
 def near_pairs(hashes: Hashes, distance: int) -> Integers:
     """All pairs of hashes that differ in at most `distance` bits; exact.
 
-    Memory grows with n and the number of pairs found. Hashes that share the values of a band, as those of plain skies
-    do, are compared with each other; pass distinct hashes to keep equal ones from costing n squared.
+    Memory grows with n and the number of pairs found. Hashes that share the values of a band are compared with each
+    other, so the bits are dealt to the bands first, see `spread_bits`. Pass distinct hashes to keep equal ones from
+    costing n squared.
 
     Args:
         hashes: n 64-bit hashes.
@@ -45,10 +48,28 @@ def near_pairs(hashes: Hashes, distance: int) -> Integers:
     Returns:
         M x 2 positions, the smaller first, each pair once, in ascending order.
     """
+    hashes = spread_bits(hashes)
     bands = choose_bands(hashes, distance)
     found = [_pairs_in_band(hashes, bands, band, distance) for band in range(len(bands.edges) - 1)]
     pairs = np.concatenate(found)
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+
+
+def spread_bits(hashes: Hashes) -> Hashes:
+    """Deal the bits anew, so that every band has its share of those that tell hashes apart; distances stay.
+
+    In real hashes some bits are nearly always the same. A band of such bits alone would compare everything.
+    """
+    sample = hashes[:: max(1, hashes.size // _SAMPLE)]
+    ones = np.array([((sample >> np.uint64(bit)) & np.uint64(1)).mean() if sample.size else 0.5 for bit in range(BITS)])
+    telling = ones * (1 - ones)
+    if telling.min() > _EVEN:
+        return hashes
+    dealt = np.zeros_like(hashes)
+    for rank, bit in enumerate(np.argsort(-telling, kind="stable").tolist()):
+        place = int(f"{rank:06b}"[::-1], 2)  # ranks that follow each other come to lie far apart
+        dealt |= ((hashes >> np.uint64(bit)) & np.uint64(1)) << np.uint64(place)
+    return dealt
 
 
 def choose_bands(hashes: Hashes, distance: int) -> Bands:
@@ -59,7 +80,7 @@ def choose_bands(hashes: Hashes, distance: int) -> Bands:
 
 
 def _work(hashes: Hashes, bands: Bands) -> float:
-    sample = hashes[:: max(1, hashes.size // 100_000)]
+    sample = hashes[:: max(1, hashes.size // _SAMPLE)]
     total = 0.0
     for band in range(len(bands.edges) - 1):
         width = bands.edges[band + 1] - bands.edges[band]

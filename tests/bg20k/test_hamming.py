@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bg20k.hamming import Hashes, choose_bands, near_pairs
+from bg20k.hamming import Hashes, choose_bands, near_pairs, spread_bits
 
 
 def _random(count: int, seed: int = 0) -> Hashes:
@@ -60,3 +60,20 @@ def test_more_hashes_are_cut_into_fewer_bands(count: int, bands: int, radius: in
 def test_hashes_that_share_a_band_are_all_compared() -> None:
     hashes = (_random(400) >> np.uint64(16)) | np.uint64(0xABCD << 48)  # a plain sky above: the same high bits
     assert [tuple(pair) for pair in near_pairs(hashes, 15).tolist()] == _slowly(hashes, 15)
+
+
+@pytest.mark.parametrize("distance", [2, 6])
+def test_bits_that_are_always_the_same_lose_nothing_and_cost_little(distance: int) -> None:
+    rng = np.random.default_rng(4)
+    values = (rng.integers(0, 2**40, 800, dtype=np.uint64) & ~np.uint64(0xF0)) | np.uint64(0xABCDEF << 40)
+    values[400:] = values[:400] ^ (np.uint64(1) << rng.integers(8, 40, 400).astype(np.uint64))
+    assert [tuple(pair) for pair in near_pairs(values, distance).tolist()] == _slowly(values, distance)
+    dealt = spread_bits(values)
+    assert np.array_equal(np.bitwise_count(dealt[:-1] ^ dealt[1:]), np.bitwise_count(values[:-1] ^ values[1:]))
+    for start in range(0, 64, 16):  # 36 of 64 bits tell hashes apart
+        assert np.unique((dealt >> np.uint64(start)) & np.uint64(0xFFFF)).size > 100
+
+
+def test_even_bits_are_left_alone() -> None:
+    values = np.random.default_rng(5).integers(0, 2**64, 5000, dtype=np.uint64)
+    assert spread_bits(values) is values

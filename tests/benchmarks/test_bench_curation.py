@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bg20k.decide import decide
+from bg20k.rules import CurationRules
+from tests.benchmarks.bench_curation import Screened, screening_lines
+from tests.bg20k.test_decide import record
+
+
+def test_errors_are_counted_by_kind_and_named() -> None:
+    truth = {"cat": ("salient", 0.9), "lizard": ("salient", 0.1), "rock": ("clean", 0.6), "sea": ("clean", 0.0)}
+    records = [
+        replace(record(name, 0xFF << (12 * n)), salience=score) for n, (name, (_, score)) in enumerate(truth.items())
+    ]
+    labels = {f"{name}.jpg": {"label": label, "duplicate_group": ""} for name, (label, _) in truth.items()}
+    found = Screened(labels, records, {})
+    assert found.errors() == {
+        "hits": ["cat.jpg (0.90)"], "misses": ["lizard.jpg (0.10)"], "false alarms": ["rock.jpg (0.60)"]
+    }  # fmt: skip
+    assert next(screening_lines(found)) == "salient screening: precision 0.500, recall 0.500 on 4 photographs"
+
+
+def test_groups_that_do_not_keep_exactly_one_are_named() -> None:
+    records = [record("a", 0), record("b", 1), record("c", 0xFFFF << 20), record("d", 0xFFFF << 40)]
+    labels = {
+        f"{name}.jpg": {"label": "clean", "duplicate_group": group}
+        for name, group in (("a", "g1"), ("b", "g1"), ("c", "g2"), ("d", "g2"))
+    }
+    verdicts = {r.source: v for r, v in zip(records, decide(records, CurationRules()), strict=True)}
+    assert Screened(labels, records, verdicts).groups() == (2, ["g2"])

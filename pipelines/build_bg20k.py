@@ -32,7 +32,7 @@ from pipelines.curation_tasks import (
     verdicts_path,
 )
 from pipelines.known_set import known_facts, load_known
-from pipelines.manifest import close_dataset, open_dataset
+from pipelines.manifest import close_dataset, open_dataset, screened_by
 from pipelines.review_log import review_path
 from pipelines.reviewed import SOURCE, decisions_to_apply, effects, outdated_shards
 from pipelines.runner import Runner, shard_ranges
@@ -97,8 +97,7 @@ def run_curation(job: CurationJob, runner: Runner) -> Curated:
     if examined.failed:
         return Curated(examined, Counter(), Counter())
     write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, decisions or {}, known))
-    screened_by = " and ".join(name for name in (names["detector"], names["saliency"]) if name) or None
-    tally = run_tasks(_publish_work(job, folder, screened_by), runner)
+    tally = run_tasks(_publish_work(job, folder, screened_by(names)), runner)
     tally.damaged += examined.damaged
     curated = _count(job, tally, decisions)
     if tally.failed:
@@ -168,7 +167,7 @@ def _verdicts(job: CurationJob, decisions: Mapping[str, Decision], known: KnownS
             yield measured(row, job.rules) | {"candidate_shard": name} | asdict(next(judged))
 
 
-def _publish_work(job: CurationJob, folder: DatasetFolder, screened_by: str | None) -> Work[PublishTask]:
+def _publish_work(job: CurationJob, folder: DatasetFolder, screeners: str | None) -> Work[PublishTask]:
     kept: Counter[tuple[str, str]] = Counter()
     shards: set[str] = set()
     for row in _light_verdicts(job.out):
@@ -176,7 +175,7 @@ def _publish_work(job: CurationJob, folder: DatasetFolder, screened_by: str | No
         kept[row["candidate_shard"], row["split"]] += row["keep"]
     tasks = [
         PublishTask(
-            job.out, job.rules, screened_by, shard_name(split, index, len(shards)), name, split, kept[name, split]
+            job.out, job.rules, screeners, shard_name(split, index, len(shards)), name, split, kept[name, split]
         )
         for split in SPLITS
         for index, name in enumerate(sorted(shards))

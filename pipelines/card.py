@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from pipelines.counting import count_columns, count_distinct, count_rejects, share
-from pipelines.manifest import read_manifest
+from pipelines.manifest import read_manifest, screened_by
 from pipelines.reviewed import describe
 from rssn.shards import DatasetFolder
 
@@ -70,6 +70,10 @@ Checked by a person: {reviewed}.
 
 Pictures have {side} px on their shorter side. `verdicts.parquet` says what became of each photograph, and why.
 
+## Columns
+
+{columns}
+
 ## Licences
 
 Each photograph keeps its own. Rows by licence, as the column `licence` says:
@@ -88,6 +92,28 @@ rows[0]["image"]{also}   # PIL images
 import pyarrow.parquet as pq
 table = pq.read_table("data/{first}.parquet", columns=[{columns}])   # light columns only
 ```"""
+
+
+_COLUMNS = {
+    "background_id": "content id of the source file",
+    "image": "the picture, JPEG",
+    "width, height": "of the picture, px",
+    "source": "name in the crawl, unique",
+    "origin, licence": "what the crawl's table says in its columns `source` and `licence`",
+    "split": "`train` or `validation`, by content id alone",
+    "source_width, source_height": "of the source as a viewer shows it, px",
+    "phash": "64-bit perceptual hash of imagehash, first bit most significant",
+    "sharpness": "variance of the Laplacian of the picture, squared 8-bit units",
+    "flat": "nearly constant: the hash means nothing",
+    "detail": "energy at 0.55 to 0.75 of the Nyquist frequency over that at 0.2 to 0.4, at the source's resolution",
+    "format": "what the source's bytes are",
+    "converted": "what decoding changed: rotated, icc, cmyk, palette, grey, deep, alpha",
+    "boxes": "findings of the detector; x, y, width, height as shares of the frame; null: none looked",
+    "saliency": "largest part of the class-free network's mask: confidence, area, compactness; null: none looked",
+    "flags": "upscaled, panorama",
+    "screened_by": "names of the networks that looked for salient objects; null: none did",
+    "salience": "the detector's score, 0 nothing found to 1; null: none looked",
+}
 
 
 def write_card(folder: DatasetFolder) -> None:
@@ -135,7 +161,8 @@ def _backgrounds(manifest: Mapping[str, Any], names: Sequence[str], facts: Mappi
     return _BACKGROUNDS.format(
         photos=plan["photos"]["count"],
         side=plan["rules"]["min_side"],
-        detector=plan["detector"] or "nobody; salient objects may be in the pictures",
+        columns=_table(("column", "meaning"), list(_COLUMNS.items())),
+        detector=screened_by(plan) or "nobody; salient objects may be in the pictures",
         reviewed=describe(manifest["totals"].get("review")),
         rules=yaml.safe_dump(plan["rules"], sort_keys=False),
         open=_OPEN.format(split=_first(names).split("-")[0], also="", first=_first(names), columns=columns),

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.counting import count_brightness, count_columns, count_distinct, count_rejects, share
 from pipelines.curation_report import curation_sections
-from pipelines.manifest import read_manifest
+from pipelines.manifest import read_manifest, screened_by
 from pipelines.reject_sheets import reject_sheets
 from pipelines.reviewed import describe
 from pipelines.sheets import background_sheets, composite_sheets
@@ -154,7 +154,7 @@ def _background_facts(found: _Found) -> dict[str, object]:
     return {
         "split": share(found.counts["split"]),
         "mean size": f"{width:.0f} x {height:.0f} px",
-        "screened by": found.manifest["plan"]["detector"] or "nobody: salient objects may be in the pictures",
+        "screened by": screened_by(found.manifest["plan"]) or "nobody: salient objects may be in the pictures",
         "reviewed": describe(found.manifest.get("totals", {}).get("review")),
     }
 

@@ -111,6 +111,11 @@ def read_manifest(folder: DatasetFolder) -> dict[str, Any]:
     return manifest
 
 
+def screened_by(plan: Mapping[str, Any]) -> str | None:
+    """The networks that looked for salient objects; None where none did."""
+    return " and ".join(name for key in ("detector", "saliency") if (name := plan.get(key))) or None
+
+
 def stored_plan(folder: DatasetFolder) -> dict[str, Any] | None:
     """The plan of the data set in a folder; None where there is no data set, or none any more.
 

@@ -11,7 +11,7 @@ import yaml
 
 from pipelines.card import write_card
 from rssn.recipe import Recipe
-from rssn.schema import REJECTS
+from rssn.schema import BACKGROUNDS, REJECTS
 from rssn.shards import DatasetFolder, write_parquet
 
 Maker = Callable[..., Path]
@@ -133,3 +133,10 @@ def test_datasets_opens_the_folder_of_backgrounds(bg20k: Path, tmp_path: Path) -
     assert [line.split()[0] for line in lines] == ["train", "validation"]
     assert sum(int(line.split()[1]) for line in lines) == 12
     assert all("Image" in line and "120" in line for line in lines)
+
+
+def test_every_column_of_a_background_set_is_explained(bg20k: Path) -> None:
+    card = (bg20k / "README.md").read_text()
+    lines = [line for line in card.split("## Columns")[1].split("## Licences")[0].splitlines() if line.startswith("| ")]
+    explained = [name for line in lines for name in line[2:].split(" |")[0].split(", ")]
+    assert [name for name in explained if name in BACKGROUNDS.names] == BACKGROUNDS.names

@@ -181,4 +181,4 @@ def _publish_work(job: CurationJob, folder: DatasetFolder, screeners: str | None
         for index, name in enumerate(sorted(shards))
     ]
     redo = outdated_shards(folder, tasks, _light_verdicts(job.out))  # a review changes verdicts of shards that are done
-    return Work(folder, tasks, publish_shard, "backgrounds", Budget(), 0, redo)
+    return Work(folder, tasks, publish_shard, "backgrounds", Budget(), 0, redo=redo)

@@ -97,9 +97,13 @@ def prepare(job: ComposeJob) -> Prepared:
     """Find and name the inputs; nothing is written.
 
     Raises:
-        InputError: If inputs or recipe cannot be used, or the output folder holds another composition.
+        InputError: If inputs or recipe cannot be used, the output folder holds another composition, or there is
+            nothing to retry.
         DependencyError: If the recipe asks for a denoiser that is not installed.
     """
+    folder = DatasetFolder(job.out)
+    if job.retry_rejects and (job.overwrite or stored_plan(folder) is None):
+        raise InputError(f"{job.out}: nothing to try again; --retry-rejects is for what an earlier run refused")
     step = job.recipe.denoise
     denoiser = denoise.backend_version(step.backend) if step.probability > 0 else None
     matting = find_pairs(job.matting, job.layout)
@@ -107,7 +111,6 @@ def prepare(job: ComposeJob) -> Prepared:
     if not found:
         first = f"{refused[0]['source']}: {refused[0]['message']}"
         raise InputError(f"{job.matting}: none of its {len(refused)} pairs can be composed; the first: {first}")
-    folder = DatasetFolder(job.out)
     growth = Growth(found) if job.overwrite else _grown(job, folder, found)
     backgrounds, unusable = find_backgrounds(job.backgrounds)
     if len(backgrounds) < job.recipe.k:
@@ -154,13 +157,15 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
         warm_up(job.recipe.foreground)
     if job.recipe.denoise.probability > 0:
         denoise.warm_up(job.recipe.denoise.backend)
-    tasks = plan_tasks(job, prepared.plan)
+    tasks, left = tried_tasks(job, prepared.plan)
     redo = frozenset(mark.name for mark in folder.marks() if mark.rejected and job.retry_rejects)
     redo |= _incomplete(folder, tasks, prepared.plan)
-    work = Work(folder, tasks, compose_shard, "composites", job.budget, len(prepared.refused), redo)
+    refused = len(prepared.refused)
+    work = Work(folder, tasks, compose_shard, "composites", job.budget, refused, job.recipe.k, redo)
     tally = run_tasks(work, runner)
+    tally.left = left
     totals = {"rows": tally.written + tally.reused, "rejected": tally.rejected, **tally.statistics}
-    if not tally.failed:
+    if not tally.failed and not left:
         close_dataset(folder, totals)
         write_card(folder)
     return tally
@@ -175,6 +180,24 @@ def _incomplete(folder: DatasetFolder, tasks: Sequence[ComposeTask], plan: Plan)
         if mark and mark.rows + mark.rejected != members * task.recipe.k:
             names.add(task.name)
     return frozenset(names)
+
+
+def tried_tasks(job: ComposeJob, plan: Plan) -> tuple[list[ComposeTask], int]:
+    """The shards that a run looks at, and how many composites the others have.
+
+    That is all of them; but `--retry-rejects` leaves alone what no run has tried yet, unless `--extend` asks for it.
+    """
+    tasks, folder = plan_tasks(job, plan), DatasetFolder(job.out)
+    if not job.retry_rejects or job.extend:
+        return tasks, 0
+    tried = [
+        task
+        for task in tasks
+        if folder.mark(task.name).is_file()
+        or folder.failure(task.name).is_file()
+        or any(planned.returned for planned in plan.foregrounds[task.start : task.stop])
+    ]
+    return tried, sum(task.size for task in tasks) - sum(task.size for task in tried)
 
 
 def plan_tasks(job: ComposeJob, plan: Plan) -> list[ComposeTask]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.compose import ComposeJob, plan_tasks, prepare
+from pipelines.compose import ComposeJob, prepare, tried_tasks
 from pipelines.compose_tasks import ComposeTask
 from pipelines.plan import Plan, PlannedForeground, foreground_method
 from rssn.backgrounds import Background
@@ -67,9 +67,10 @@ def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
     """
     prepared = prepare(job)
     plan = prepared.plan
-    planned = list(_composites(job, plan))
-    tasks = plan_tasks(job, plan)
-    short = sum(not one.replaced for one in plan.foregrounds) * job.recipe.k - len(planned)
+    tasks, left = tried_tasks(job, plan)
+    members = [one for task in tasks for one in plan.foregrounds[task.start : task.stop] if not one.replaced]
+    planned = list(_composites(job, plan, members))
+    short = len(members) * job.recipe.k - len(planned)
     standing = Standing() if job.overwrite else _standing(job, tasks, plan)
     rows = [row for row in planned if row.sample_id not in standing.samples]
     return [
@@ -77,6 +78,7 @@ def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
         f"{len(planned)} composites; {short} composites without enough eligible backgrounds",
         f"recipe {job.recipe.label}, seed {job.seed}, {len(tasks)} shards in {job.out}",
         *standing.words(len(rows)),
+        *([f"{left} composites that no run has tried yet are left alone by --retry-rejects"] if left else []),
         *_draws(rows),
         f"about {_bytes(job, rows) / 1e6:.0f} MB on disk, {_cpu_seconds(job, rows) / 60:.1f} CPU-minutes",
         *(["the first rows:"] if rows else ["nothing is left to do"]),
@@ -99,8 +101,8 @@ def _standing(job: ComposeJob, tasks: Sequence[ComposeTask], plan: Plan) -> Stan
     return Standing(sum(mark is not None for mark in marks.values()), frozenset(samples), damaged)
 
 
-def _composites(job: ComposeJob, plan: Plan) -> Iterator[Planned]:
-    for planned in (one for one in plan.foregrounds if not one.replaced):
+def _composites(job: ComposeJob, plan: Plan, foregrounds: Iterable[PlannedForeground]) -> Iterator[Planned]:
+    for planned in foregrounds:
         eligible = plan.eligible(planned, job.recipe.max_upscale)
         if len(eligible) < job.recipe.k:
             continue

@@ -107,7 +107,7 @@ def grow(
         remedy = "--extend adds what is new and leaves what stands as it is; or choose another --out"
         raise InputError(f"the foregrounds are not those that {folder.root} was started with: {change.words}; {remedy}")
     generation = max((planned.generation for planned in before), default=-1) + 1
-    ordered += [replace(planned, generation=generation) for planned in new]
+    ordered += [replace(planned, generation=generation, returned=planned.foreground_id in returning) for planned in new]
     growth = Growth(ordered, len(before), change)
     if not before:
         _refuse_other_order(folder, growth)

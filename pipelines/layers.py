@@ -19,7 +19,7 @@ from rssn.codecs import ImageCodec, encode_picture
 from rssn.denoise import backend_version, denoise
 from rssn.errors import Rejected
 from rssn.foreground import estimate_layers
-from rssn.images import Alpha, Image, encode_png, to_uint8
+from rssn.images import Alpha, Image, Pixels, encode_png, to_float, to_uint8
 from rssn.matting import MattingSample
 from rssn.recipe import ForegroundChoice, Recipe
 
@@ -89,13 +89,16 @@ class LayerContext:
     def background(self, background: Background, *, denoised: bool) -> Image:
         """B as the draw wants it, at its own size: denoised before it is resized, while its noise is still its own."""
 
+        def decode() -> Pixels:
+            try:
+                return load_background(background)
+            except Rejected as error:  # the row of the rejects bears the foreground's name
+                words = f"background {background.source}: {error.message}"
+                raise Rejected("background", error.reason, words) from error
+
         def read() -> CachedLayer:
             with self.clock.stage("read"):
-                try:
-                    return CachedLayer(load_background(background), "")
-                except Rejected as error:  # the row of the rejects bears the foreground's name
-                    words = f"background {background.source}: {error.message}"
-                    raise Rejected("background", error.reason, words) from error
+                return CachedLayer(to_float(self.cache.get_pixels(self.background_key(background), decode)), "")
 
         return self.denoise(read, self.background_key(background)).pixels if denoised else read().pixels
 

@@ -35,7 +35,7 @@ THUMBNAIL_SIDE = 256
 _THUMBNAILS = 24
 """So many refusals of one kind get a picture while planning; a report shows no more of one reason."""
 
-_OWN = ("foreground_id", "width", "height", "generation", "replaced")
+_OWN = ("foreground_id", "width", "height", "generation", "returned", "replaced")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class PlannedForeground:
     pair: Pair
     width: int  # px, from the header
     height: int
-    generation: int = 0  # which --extend added it
+    generation: int = 0  # which --extend or --retry-rejects added it
+    returned: bool = False  # an earlier run refused its file, and --retry-rejects let it in
     replaced: bool = False  # its file was repaired and took part anew: nothing is made of this content
 
     @property

@@ -20,15 +20,21 @@ from rssn.shards import DatasetFolder, Mark, read_mark, trusted_mark, write_parq
 
 @dataclass(frozen=True)
 class Budget:
-    """How many items may be refused before a run stops: a count, a share, or (both None) any number."""
+    """How much may be refused before a run stops: a count, a share of the items, or (both None) anything."""
 
     count: int | None = None
     share: float | None = None
 
-    def spent(self, rejected: int, planned: int) -> bool:
-        """Whether more was refused than allowed."""
+    def spent(self, rejected: int, missing: int, asked: int) -> bool:
+        """Whether more was refused than allowed.
+
+        Args:
+            rejected: Rows of the rejects, and items of the shards that failed; what a count limits.
+            missing: Items that will not be there; a foreground that is refused is one row, and K composites.
+            asked: Items that would be there if nothing was refused.
+        """
         over_count = self.count is not None and rejected > self.count
-        return over_count or (self.share is not None and rejected > self.share * planned)
+        return over_count or (self.share is not None and missing > self.share * asked)
 
 
 def parse_budget(text: str | None) -> Budget:
@@ -52,6 +58,7 @@ class Tally:
     rejected: int = 0
     failed: list[str] = field(default_factory=list)  # shards, and why
     lost: int = 0  # items of the failed shards
+    left: int = 0  # items of shards that were not to be tried
     damaged: list[str] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)  # by stage, summed over workers
     statistics: Counter[str] = field(default_factory=Counter)  # whole numbers from the marks
@@ -77,7 +84,8 @@ class Work(Generic[T]):
     function: Callable[[T], Done]
     unit: str  # what the tasks handle, in the plural, for the progress bar
     budget: Budget
-    refused: int  # items refused before any task ran
+    refused: int  # inputs refused before any task ran
+    each: int = 1  # items that every such input would have given
     redo: frozenset[str] = frozenset()  # shards to be made again although they are done
 
 
@@ -104,7 +112,8 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
 
 
 def _check_budget(work: Work[T], tally: Tally, planned: int) -> None:
-    if work.budget.spent(tally.rejected + tally.lost, planned):
+    rejected, unplanned = tally.rejected + tally.lost, work.refused * work.each
+    if work.budget.spent(rejected, rejected - work.refused + unplanned, planned + unplanned):
         lost = f" and {tally.lost} lost with {len(tally.failed)} shards that failed" if tally.failed else ""
         words = f"{tally.rejected} refused{lost} of {planned} {work.unit}, more than --max-errors allows"
         raise InputError(f"stopped: {words}; {tally.written} written, {tally.reused} reused")

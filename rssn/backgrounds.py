@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from rssn.embedded import cell_text, embedded_rows, picture_bytes, picture_column
 from rssn.errors import InputError, Rejected
-from rssn.images import Image, decode_image, list_images, picture_size, read_bytes
+from rssn.images import Pixels, decode_pixels, list_images, picture_size, read_bytes
 from rssn.matting import Problem
 from rssn.rows import places, read_row
 from rssn.schema import BACKGROUNDS
@@ -64,15 +64,15 @@ def find_backgrounds(root: Path, split: str = "train") -> tuple[list[Background]
     return unique, problems + duplicates
 
 
-def load_background(background: Background) -> Image:
-    """Decode a background to H x W x 3 float32 in [0, 1].
+def load_background(background: Background) -> Pixels:
+    """Decode a background to H x W x 3 uint8.
 
     Raises:
         Rejected: stage `read`, see `rssn.images.decode_pixels`; `changed` if it is not the picture that was found.
     """
     path = Path(background.path)
     if background.row_group < 0:
-        return decode_image(read_bytes(path))
+        return decode_pixels(read_bytes(path))
     try:
         row = read_row(path, (background.row_group, background.row), ["background_id", "image"])
         data = picture_bytes(row["image"])
@@ -80,7 +80,7 @@ def load_background(background: Background) -> Image:
         raise Rejected("read", "unreadable", f"{path}: {error}") from error
     if background.background_id not in (row.get("background_id"), content_id(data)):
         raise Rejected("read", "changed", f"{path}: row {background.row} is another picture than planned")
-    return decode_image(data)
+    return decode_pixels(data)
 
 
 def _first_of_equals(found: Iterable[Background]) -> tuple[list[Background], list[Problem]]:
@@ -127,7 +127,7 @@ def _curated(root: Path, split: str) -> list[Background]:
 def _shard_backgrounds(path: Path) -> list[Background]:
     columns = ["background_id", "source", "origin", "licence", "width", "height"]
     if not pq.read_schema(path).equals(BACKGROUNDS):
-        raise InputError(f"{path}: these are not the columns of a bg20k output")
+        raise InputError(f"{path}: not the columns of this version; run rssn build-bg20k again, into another folder")
     rows = pq.read_table(path, columns=columns).to_pylist()
     return [
         Background(

@@ -1,30 +1,39 @@
-"""A content-addressed store of layers on local disk, so that no picture is estimated or denoised twice.
+"""A content-addressed store of layers on local disk, so that no picture is decoded, estimated or denoised twice.
 
 An entry is named by everything that decides its values. Workers share it: one that computes an entry holds its lock,
-and the others wait for the result instead of computing it too. A damaged entry counts as absent. When the store is
-full, the entries that were used longest ago go first.
+and the others wait for the result instead of computing it too. A damaged entry counts as absent.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import math
 import os
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from rssn.images import Image
+from rssn.images import Image, Pixels
 
 _DIGEST_BYTES = 32  # sha256: processors have instructions for it
-_HEAD = struct.Struct("<II24x")  # height, width; then the pixels, aligned, then the method's name
+_HEAD = struct.Struct("<III20x")  # height, width, bytes of a value; then the pixels, aligned, then the method's name
+_TYPES = {1: np.uint8, 4: np.float32}
+_LAYER, _PIXELS = ".layer", ".pixels"  # suffixes
+_LOOKS = 128
 _STALE_SECONDS = 24 * 3600
+
+
+class _Entry(NamedTuple):
+    values: npt.NDArray[Any]  # H x W x 3, uint8 or float32
+    method: str
 
 
 class CachedLayer(NamedTuple):
@@ -34,9 +43,13 @@ class CachedLayer(NamedTuple):
     method: str
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class LayerCache:
     """A folder of layers with a limit on its size.
+
+    When it is full, decoded photographs go before estimated and denoised layers, which took a hundred times as long,
+    and of each kind those first that were used longest ago. A process looks at the size when it has stored 1/128 of
+    the limit, because looking costs as much as decoding a photograph.
 
     Attributes:
         root: The folder, on a local disk; made when first used.
@@ -45,6 +58,7 @@ class LayerCache:
 
     root: Path
     limit: int
+    _unseen: float = field(default=math.inf, init=False, repr=False)  # bytes stored since the last look
 
     def get(self, key: tuple[str, ...], compute: Callable[[], CachedLayer]) -> CachedLayer:
         """The layer of this name: from the store, or computed once and stored.
@@ -53,39 +67,47 @@ class LayerCache:
             key: Everything that decides the values: content ids, methods, parameters, versions.
             compute: Makes the layer; its errors pass through and nothing is stored.
         """
-        if self.limit <= 0:
-            return compute()
-        path = self._path(key)
-        layer = _load(path)
-        if layer is not None:
-            return layer
-        with _locked(path.with_suffix(".lock")):
-            layer = _load(path)  # somebody else may have made it while this process waited
-            if layer is None:
-                layer = compute()
-                _store(path, layer)
-                self._evict()
-        return layer
+        return CachedLayer(*self._get(self._path(key), lambda: _Entry(*compute())))
+
+    def get_pixels(self, key: tuple[str, ...], decode: Callable[[], Pixels]) -> Pixels:
+        """A decoded photograph, H x W x 3 uint8: from the store, or decoded once and stored; see `get`."""
+        return self._get(self._path(key, _PIXELS), lambda: _Entry(decode(), "")).values
 
     def holds(self, key: tuple[str, ...]) -> bool:
-        """Whether there is an entry of this name; whether it is whole is known when it is read."""
+        """Whether there is a layer of this name; whether it is whole is known when it is read."""
         return self.limit > 0 and self._path(key).is_file()
 
-    def _path(self, key: tuple[str, ...]) -> Path:
+    def _get(self, path: Path, compute: Callable[[], _Entry]) -> _Entry:
+        if self.limit <= 0:
+            return compute()
+        entry = _load(path)
+        if entry is not None:
+            return entry
+        with _locked(path.with_suffix(".lock")):
+            entry = _load(path)  # somebody else may have made it while this process waited
+            if entry is None:
+                entry = compute()
+                self._unseen += _store(path, entry)
+                if self._unseen >= self.limit / _LOOKS:
+                    self._evict()
+        return entry
+
+    def _path(self, key: tuple[str, ...], suffix: str = _LAYER) -> Path:
         name = hashlib.sha256("\x1f".join(key).encode()).hexdigest()
-        return self.root / name[:2] / f"{name}.layer"
+        return self.root / name[:2] / f"{name}{suffix}"
 
     def _evict(self) -> None:
+        self._unseen = 0
         entries = []
-        for path in self.root.glob("*/*.layer"):
+        for path in (path for suffix in (_PIXELS, _LAYER) for path in self.root.glob(f"*/*{suffix}")):
             try:
                 status = path.stat()
             except FileNotFoundError:  # another worker evicts too
                 continue
-            entries.append((status.st_mtime_ns, status.st_size, path))
+            entries.append((path.suffix == _LAYER, status.st_mtime_ns, status.st_size, path))
         self._remove_stale()
-        excess = sum(size for _, size, _ in entries) - self.limit
-        for _, size, path in sorted(entries):
+        excess = sum(size for *_, size, _ in entries) - self.limit
+        for *_, size, path in sorted(entries):
             if excess <= 0:
                 return
             path.unlink(missing_ok=True)
@@ -109,10 +131,10 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _store(path: Path, layer: CachedLayer) -> None:
-    """Write under a temporary name and rename; a full disk costs the entry, not the run."""
-    pixels = np.ascontiguousarray(layer.pixels, dtype=np.float32)
-    parts = (_HEAD.pack(*pixels.shape[:2]), pixels.data.cast("B"), layer.method.encode())
+def _store(path: Path, entry: _Entry) -> int:
+    """Write under a temporary name and rename; a full disk costs the entry, not the run. Returns bytes written."""
+    values = np.ascontiguousarray(entry.values)
+    parts = (_HEAD.pack(*values.shape[:2], values.itemsize), values.data.cast("B"), entry.method.encode())
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:
@@ -120,12 +142,13 @@ def _store(path: Path, layer: CachedLayer) -> None:
                 stream.write(part)
         temporary.replace(path)
     except OSError:
-        return
+        return 0
     finally:
         temporary.unlink(missing_ok=True)
+    return values.nbytes
 
 
-def _load(path: Path) -> CachedLayer | None:
+def _load(path: Path) -> _Entry | None:
     try:
         data = np.fromfile(path, dtype=np.uint8)  # uninitialised memory of its own: the pixels stay in it, writable
         os.utime(path)
@@ -134,9 +157,12 @@ def _load(path: Path) -> CachedLayer | None:
     start = _DIGEST_BYTES + _HEAD.size
     if data.size < start or _digest([data[_DIGEST_BYTES:].data]) != data[:_DIGEST_BYTES].tobytes():
         return None
-    height, width = _HEAD.unpack(data[_DIGEST_BYTES:start].tobytes())
-    end = start + height * width * 3 * 4
-    return CachedLayer(data[start:end].view(np.float32).reshape(height, width, 3), data[end:].tobytes().decode())
+    height, width, depth = _HEAD.unpack(data[_DIGEST_BYTES:start].tobytes())
+    if depth not in _TYPES:  # an earlier version of this package wrote it
+        return None
+    end = start + height * width * 3 * depth
+    values = data[start:end].view(_TYPES[depth]).reshape(height, width, 3)
+    return _Entry(values, data[end:].tobytes().decode())
 
 
 def _digest(parts: Iterable[bytes | memoryview]) -> bytes:

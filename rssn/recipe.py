@@ -24,6 +24,9 @@ Fit: TypeAlias = Literal["cover", "stretch"]
 ForegroundChoice: TypeAlias = ForegroundMethod | Literal["given"]
 """How F comes about: estimated from the photograph, or `given`: taken from the data set."""
 
+MAX_BLUR = 1000
+"""Largest kernel of the averaging filter, px."""
+
 FOREGROUND_CHOICES: tuple[str, ...] = (*get_args(ForegroundMethod), "given")
 
 
@@ -53,8 +56,8 @@ class BlurStep:
         if not isinstance(self.sizes, tuple) or not self.sizes:
             raise InputError(f"blur.sizes is {self.sizes!r}: list at least one kernel size in px, such as [20, 30]")
         for size in self.sizes:
-            if not _is_whole(size) or size < 1:
-                raise InputError(f"blur.sizes holds {size!r}: a kernel size is a whole number of px, 1 or more")
+            if not _is_whole(size) or not 1 <= size <= MAX_BLUR:
+                raise InputError(f"blur.sizes holds {size!r}: a kernel size is a whole number of px, 1 to {MAX_BLUR}")
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def parse_recipe(text: str, source: str) -> Recipe:
         InputError: Naming file, key and remedy, for anything that is not a valid recipe.
     """
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, _UniqueKeys)  # noqa: S506  (it is a SafeLoader)
     except yaml.YAMLError as error:
         raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
@@ -133,6 +136,18 @@ def recipe_from_dict(values: Mapping[str, Any], source: str) -> Recipe:
         return recipe
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which no key stands twice: PyYAML takes the last and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: the key '{key.value}' stands twice; remove one")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 _STEPS: dict[str, type] = {"denoise": DenoiseStep, "blur": BlurStep, "noise": NoiseStep}

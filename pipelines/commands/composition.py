@@ -54,7 +54,7 @@ _MATTING = "A matting data set: original/ and mask/, fg/ and alpha/, RGBA cut-ou
 @options.workers
 @click.option("--dry-run", is_flag=True, help="Print the plan, its size and its cost; write nothing.")
 @click.option("--extend", is_flag=True, help="Add the foregrounds that are new; what stands is not touched.")
-@click.option("--retry-rejects", is_flag=True, help="Try again what was refused; what stands is not touched.")
+@click.option("--retry-rejects", is_flag=True, help="Try again what was refused, and nothing else.")
 @click.option("--overwrite", is_flag=True, help="Remove the data set in --out first.")
 def compose(matting: Path, backgrounds: Path, out: Path, workers: int, **settings: Any) -> None:
     """Compose foregrounds onto backgrounds by the RSSN route (Pipeline 1 of the paper).

@@ -108,7 +108,10 @@ def finish(tally: Tally, out: Path, unit: str, *, complete: bool) -> None:
         click.echo(f"failed: {failure}", err=True)
     if tally.failed:
         click.echo("the same command tries the failed shards again", err=True)
+    if tally.left:
+        words = f"{tally.left} {unit} were not tried yet; the same command without --retry-rejects makes them"
+        click.echo(words, err=True)
     if tally.rejected or tally.failed:
         click.echo(f"what was rejected and why: {out / 'rejects'}")
-    if tally.failed or not complete:
+    if tally.failed or tally.left or not complete:
         sys.exit(1)

@@ -40,7 +40,7 @@ class Pictures:
     def one_background(self, work: Path) -> Path:
         """A file with the first background of the set."""
         path = work / "background.jpg"
-        path.write_bytes(encode_jpeg(to_uint8(load_background(find_backgrounds(self.backgrounds)[0][0]))))
+        path.write_bytes(encode_jpeg(load_background(find_backgrounds(self.backgrounds)[0][0])))
         return path
 
 

@@ -12,13 +12,17 @@ import pytest
 
 import pipelines.layers as layers_module
 from pipelines.compose import Output, plan_tasks, prepare, run_compose
+from pipelines.forecast import forecast
 from pipelines.inspection import run_inspect
+from pipelines.manifest import read_manifest
 from pipelines.plan import make_plan
 from pipelines.runner import LocalRunner
+from pipelines.work import refusal
 from rssn.backgrounds import find_backgrounds
 from rssn.errors import InputError
 from rssn.images import decode_pixels, encode_png
-from rssn.shards import DatasetFolder
+from rssn.schema import REJECTS
+from rssn.shards import DatasetFolder, write_parquet
 from tests.pipelines.composing import PLAIN, digests, files, job_of, rejects, rows
 
 
@@ -226,6 +230,49 @@ def test_retry_composes_what_was_refused_and_keeps_the_rest(
     assert retried.rejected == 0
     assert digests(tmp_path / "out") == digests(whole)
     assert rejects(tmp_path / "out") == []
+
+
+def test_a_retry_tries_what_was_refused_and_nothing_else(
+    matting: Path, studio: Path, bg20k: Path, tmp_path: Path
+) -> None:
+    """Of three shards one stands with a reject, one failed, one was never made; and one pair could not be planned."""
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    unplanned, broken, *_ = sorted((matting / "original").iterdir())
+    good = [path.read_bytes() for path in (unplanned, broken)]
+    unplanned.write_bytes(b"no picture")
+    broken.write_bytes(good[1][: len(good[1]) // 2])
+    add(matting, studio, "zz")
+    run_compose(job_of(matting, bg20k, whole, PLAIN), LocalRunner())
+    shutil.copytree(whole, out)
+    folder = DatasetFolder(out)
+    refused, failed, unmade = (mark.name for mark in folder.marks())
+    for name in (failed, unmade):
+        folder.data(name).unlink()
+        folder.mark(name).unlink()
+    write_parquet(folder.failure(failed), REJECTS, [refusal(OSError("disk"), failed, f"data/{failed}.parquet")])
+    for path, data in zip((unplanned, broken), good, strict=True):
+        path.write_bytes(data)
+    job = job_of(matting, bg20k, out, PLAIN, retry_rejects=True)
+    assert "2 composites that no run has tried yet are left alone by --retry-rejects" in forecast(job)
+    for written, reused in ((6, 0), (0, 6)):
+        tally = run_compose(job, LocalRunner())
+        assert (tally.written, tally.reused, tally.left) == (written, reused, 2)
+        returned = {f"composites-x1-{number:05d}-of-00002" for number in range(2)}
+        assert {mark.name for mark in folder.marks()} == {refused, failed} | returned
+        assert "totals" not in read_manifest(folder)
+    tally = run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    assert (tally.written, tally.reused, tally.left) == (2, 6, 0)
+    assert digests(out)[unmade] == digests(whole)[unmade]
+
+
+@pytest.mark.parametrize("settings", [{}, {"overwrite": True}])
+def test_a_retry_without_an_earlier_run_is_refused(
+    matting: Path, bg20k: Path, tmp_path: Path, settings: dict[str, bool]
+) -> None:
+    if settings:
+        run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
+    with pytest.raises(InputError, match="out: nothing to try again; --retry-rejects is for what an earlier run"):
+        run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN, retry_rejects=True, **settings), LocalRunner())
 
 
 def test_retry_does_not_take_a_damaged_shard_for_good(matting: Path, bg20k: Path, tmp_path: Path) -> None:

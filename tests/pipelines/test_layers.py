@@ -15,7 +15,7 @@ from rssn.cache import LayerCache
 from rssn.denoise import denoise
 from rssn.errors import Rejected
 from rssn.foreground import estimate_foreground
-from rssn.images import encode_jpeg
+from rssn.images import encode_jpeg, to_float
 from rssn.layouts import find_pairs
 from rssn.matting import load_pair
 from rssn.recipe import DenoiseStep, Recipe
@@ -92,9 +92,21 @@ def test_a_failed_denoiser_does_not_refuse_what_needs_none(
 
 def test_backgrounds_are_denoised_at_their_own_size(bg20k: Path, context: LayerContext) -> None:
     background = find_backgrounds(bg20k)[0][0]
-    raw = load_background(background)
+    raw = to_float(load_background(background))
     assert np.array_equal(context.background(background, denoised=False), raw)
     assert np.array_equal(context.background(background, denoised=True), denoise(raw, 12 / 255, "nlmeans"))
+
+
+def test_a_background_is_decoded_once_for_all_draws(
+    bg20k: Path, context: LayerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    background, decoded = find_backgrounds(bg20k)[0][0], []
+    real = load_background
+    monkeypatch.setattr(layers_module, "load_background", lambda one: (decoded.append(one), real(one))[1])
+    for another in (context, replace(context, clock=StageClock())):
+        for denoised in (False, True, False):
+            another.background(background, denoised=denoised)
+    assert decoded == [background]
 
 
 def test_a_broken_background_is_named_and_the_foreground_is_not_blamed(tmp_path: Path, context: LayerContext) -> None:

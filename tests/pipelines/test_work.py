@@ -138,7 +138,7 @@ def test_the_budget_stops_the_run_and_keeps_what_is_done(tmp_path: Path) -> None
     [("2", 2, False), ("2", 3, True), ("5%", 5, False), ("5%", 6, True), (None, 99, False)],
 )
 def test_budgets(text: str | None, rejected: int, spent: bool) -> None:
-    assert parse_budget(text).spent(rejected, 100) is spent
+    assert parse_budget(text).spent(rejected, rejected, 100) is spent
 
 
 @pytest.mark.parametrize("text", ["few", "-5", "nan%", "inf%", "-1%", "1.5", "%", ""])
@@ -153,6 +153,17 @@ def test_a_budget_that_is_spent_before_the_work_stops_at_once(tmp_path: Path) ->
     with pytest.raises(InputError, match="3 refused of 8 photos, more than --max-errors allows; 0 written, 0 reused"):
         run_tasks(job, given)
     assert given.given == []
+
+
+@pytest.mark.parametrize(("share", "spent"), [(0.1, True), (0.5, False)])
+def test_a_share_counts_what_a_refused_input_would_have_given(tmp_path: Path, share: float, spent: bool) -> None:
+    """Two of four inputs are refused, and each would have given four photos: half of what was asked."""
+    job = Work(DatasetFolder(tmp_path), tasks(tmp_path, 2), write, "photos", Budget(share=share), 2, 4)
+    if spent:
+        with pytest.raises(InputError, match="2 refused of 8 photos, more than --max-errors allows"):
+            run_tasks(job, Recorder())
+    else:
+        assert run_tasks(job, Recorder()).written == 8
 
 
 def test_an_error_that_nobody_foresaw_becomes_a_row() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from rssn.backgrounds import find_backgrounds, load_background
 from rssn.errors import InputError, Rejected
-from rssn.images import Pixels, encode_png, to_uint8
+from rssn.images import Pixels, encode_png
 from rssn.schema import BACKGROUNDS, picture
 from rssn.shards import DatasetFolder, content_id, write_json, write_shard
 
@@ -45,7 +45,7 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
     by_source = {b.source: b for b in found}
     assert set(by_source) == {"b.png", "deep/er/a.png"}
     assert (by_source["deep/er/a.png"].width, by_source["deep/er/a.png"].height) == (9, 7)
-    assert np.array_equal(to_uint8(load_background(by_source["b.png"])), _pixels(0))
+    assert np.array_equal(load_background(by_source["b.png"]), _pixels(0))
 
 
 def test_of_equal_files_the_first_path_counts(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_curated_set(tmp_path: Path) -> None:
     assert [b.licence for b in found] == ["", "CC0", ""]
     assert [b.source for b in found] == ["photos/1.jpg", "photos/2.jpg", "photos/3.jpg"]
     for background, seed in zip(found, (1, 2, 3), strict=True):
-        assert np.array_equal(to_uint8(load_background(background)), _pixels(seed))
+        assert np.array_equal(load_background(background), _pixels(seed))
     (held_out,), _ = find_backgrounds(tmp_path, "validation")
     assert held_out.background_id == f"{4:020x}"
 
@@ -149,7 +149,7 @@ def test_a_table_of_paths(tmp_path: Path) -> None:
         found, problems = find_backgrounds(tmp_path / name)
         by_source = {b.source: b for b in found}
         assert {b.source: b.licence for b in found} == {"https://a.org/0": "CC0", "photos/1.png": ""}
-        assert np.array_equal(to_uint8(load_background(by_source["https://a.org/0"])), _pixels(0))
+        assert np.array_equal(load_background(by_source["https://a.org/0"]), _pixels(0))
         assert [(p.source, p.reason) for p in problems] == [
             (f"{name}, row 4", "missing_file"),
             (f"{name}, row 5", "not_an_image"),
@@ -173,7 +173,7 @@ def test_a_table_that_holds_the_pictures(tmp_path: Path, *, nested: bool) -> Non
     assert (by_source["d"].row_group, by_source["d"].row) == (1, 0)
     for seed, source in enumerate(["a", "b", "c", "d", "coco.parquet, row 5"]):
         assert by_source[source].background_id == content_id(encode_png(_pixels(seed)))
-        assert np.array_equal(to_uint8(load_background(by_source[source])), _pixels(seed))
+        assert np.array_equal(load_background(by_source[source]), _pixels(seed))
     assert [astuple(problem) for problem in problems] == [
         ("coco.parquet, row 6", "empty", "the row has no picture"),
         ("coco.parquet, row 7", "not_an_image", problems[1].message),
@@ -201,7 +201,7 @@ def test_a_shard_of_a_curated_set_is_a_table_too(tmp_path: Path) -> None:
     assert [(b.background_id, b.source, b.licence) for b in found] == [
         (content_id(encode_png(_pixels(2))), "photos/2.jpg", "CC0")
     ]
-    assert np.array_equal(to_uint8(load_background(found[0])), _pixels(2))
+    assert np.array_equal(load_background(found[0]), _pixels(2))
 
 
 def test_what_is_no_table_of_backgrounds(tmp_path: Path) -> None:

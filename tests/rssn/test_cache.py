@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def entries(root: Path) -> list[Path]:
 
 def test_a_layer_is_computed_once_and_comes_back_to_the_bit(tmp_path: Path) -> None:
     cache = LayerCache(tmp_path, 1 << 20)
-    assert cache.get(("a", "1"), lambda: LAYER) is LAYER
+    assert cache.get(("a", "1"), lambda: LAYER).pixels is LAYER.pixels
     again = cache.get(("a", "1"), never)
     assert again.method == LAYER.method
     assert again.pixels.dtype == np.float32
@@ -36,9 +37,48 @@ def test_another_key_is_another_layer(tmp_path: Path) -> None:
     cache = LayerCache(tmp_path, 1 << 20)
     cache.get(("a", "1"), lambda: LAYER)
     other = CachedLayer(LAYER.pixels + 1, "levin")
-    assert cache.get(("a", "2"), lambda: other) is other
-    assert cache.get(("a1",), lambda: other) is other
+    assert cache.get(("a", "2"), lambda: other).pixels is other.pixels
+    assert cache.get(("a1",), lambda: other).pixels is other.pixels
     assert cache.get(("a", "1"), never).method == LAYER.method
+
+
+def test_a_decoded_photograph_is_kept_as_bytes(tmp_path: Path) -> None:
+    cache, pixels = LayerCache(tmp_path, 1 << 20), np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)
+    assert cache.get_pixels(("a",), lambda: pixels) is pixels
+    (path,) = tmp_path.glob("*/*.pixels")
+    assert path.stat().st_size < 2 * pixels.nbytes
+    again = cache.get_pixels(("a",), lambda: pixels[:1])
+    assert again.dtype == np.uint8
+    assert np.array_equal(again, pixels)
+    assert not cache.holds(("a",))
+    assert cache.get(("a",), lambda: LAYER).pixels is LAYER.pixels
+
+
+def test_photographs_go_before_layers(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 6, 3), dtype=np.uint8)
+    roomy = LayerCache(tmp_path, 1 << 20)
+    roomy.get(("old",), lambda: LAYER)
+    (layer,) = entries(tmp_path)
+    os.utime(layer, (0, 0))
+    for name in ("1", "2", "3"):
+        roomy.get_pixels((name,), lambda: pixels)
+    size = next(tmp_path.glob("*/*.pixels")).stat().st_size
+    LayerCache(tmp_path, layer.stat().st_size + size).get_pixels(("4",), lambda: pixels)
+    assert entries(tmp_path) == [layer]
+    assert len(list(tmp_path.glob("*/*.pixels"))) == 1
+    roomy.get_pixels(("4",), lambda: pixels[:1])
+    assert len(list(tmp_path.glob("*/*.pixels"))) == 1
+
+
+def test_the_limit_is_passed_by_a_small_part_at_most(tmp_path: Path) -> None:
+    LayerCache(tmp_path, 1 << 30).get(("first",), lambda: LAYER)
+    size = entries(tmp_path)[0].stat().st_size
+    cache = LayerCache(tmp_path, 512 * size)
+    for number in range(700):
+        cache.get((str(number),), lambda: LAYER)
+        if number % 50 == 49:
+            assert len(entries(tmp_path)) <= 512 + 512 / 128 + 1
+    assert len(entries(tmp_path)) >= 512
 
 
 def test_no_limit_no_store(tmp_path: Path) -> None:
@@ -59,6 +99,17 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
     assert path.read_bytes() == whole
 
 
+def test_an_entry_of_an_earlier_version_is_made_again(tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path, 1 << 20)
+    cache.get(("a",), lambda: LAYER)
+    (path,) = entries(tmp_path)
+    whole = path.read_bytes()
+    earlier = whole[32:40] + bytes(24) + whole[64:]
+    path.write_bytes(hashlib.sha256(earlier).digest() + earlier)
+    assert cache.get(("a",), lambda: LAYER).pixels is LAYER.pixels
+    assert path.read_bytes() == whole
+
+
 def test_an_error_passes_through_and_leaves_nothing(tmp_path: Path) -> None:
     cache = LayerCache(tmp_path, 1 << 20)
 
@@ -68,7 +119,7 @@ def test_an_error_passes_through_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(Rejected):
         cache.get(("a",), fail)
     assert entries(tmp_path) == []
-    assert cache.get(("a",), lambda: LAYER) is LAYER
+    assert cache.get(("a",), lambda: LAYER).pixels is LAYER.pixels
 
 
 def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
@@ -93,7 +144,7 @@ def test_a_full_disk_costs_the_entry_and_not_the_run(tmp_path: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    assert LayerCache(tmp_path, 1 << 20).get(("a",), lambda: LAYER) is LAYER
+    assert LayerCache(tmp_path, 1 << 20).get(("a",), lambda: LAYER).pixels is LAYER.pixels
     assert [path for path in tmp_path.rglob("*") if path.suffix in (".layer", ".tmp")] == []
 
 

@@ -70,6 +70,13 @@ def test_a_recipe_survives_the_way_through_yaml() -> None:
         ("{name: a, blur: {sizes: [20, 0]}}", "blur.sizes holds 0: a kernel size is a whole number"),
         ("{name: a, blur: {sizes: [2.5]}}", "blur.sizes holds 2.5"),
         ("{name: a, blur: {sizes: [true]}}", "blur.sizes holds True"),
+        (
+            "{name: a, blur: {sizes: [20, 1001]}}",
+            "blur.sizes holds 1001: a kernel size is a whole number of px, 1 to 1000",
+        ),
+        ("name: a\nk: 3\nk: 4", "line 3: the key 'k' stands twice; remove one"),
+        ("name: a\nblur:\n  sizes: [20]\n  sizes: [30]", "line 4: the key 'sizes' stands twice"),
+        ("{name: a, [1]: 2}", "not YAML: .*unhashable key"),
         ("{name: a, noise: {probability: .nan}}", "noise.probability is nan"),
         ("{name: a, noise: {sigma: ten}}", "noise.sigma is 'ten'; expected a number from 0 to 255"),
         ("{name: a, noise: {sigma: [1]}}", "noise.sigma is .*expected a number"),

@@ -29,7 +29,7 @@ def compose_row(context: LayerContext, layers: ForegroundLayers, background: Bac
     fitted = route.fitted_size((background.width, background.height), (width, height), context.recipe.fit)
     crop = route.place_crop(fitted, (width, height), drawn)
     whole = context.background(background, denoised=drawn.denoise)
-    composite = blend_layers(context, layers, whole, crop, drawn)
+    composite = blend_layers(context, layers, whole.pixels, crop, drawn)
     stem = f"{layers.planned.foreground_id}-{k}"
     end = suffix(context.codec)
     return {
@@ -45,6 +45,8 @@ def compose_row(context: LayerContext, layers: ForegroundLayers, background: Bac
         "foreground_method": layers.method,
         **_origin_columns(layers.planned, background),
         **_draw_columns(context.recipe, drawn),
+        "denoise_sigma": layers.sigma if drawn.denoise else None,
+        "background_denoise_sigma": whole.sigma,
     }
 
 
@@ -91,7 +93,6 @@ def _draw_columns(recipe: Recipe, drawn: Draw) -> dict[str, Any]:
         "recipe": recipe.label,
         "denoised": drawn.denoise,
         "denoiser": recipe.denoise.backend if drawn.denoise else None,
-        "denoise_sigma": recipe.denoise.sigma if drawn.denoise else None,
         "blur_size": drawn.blur_size,
         "noise_sigma": drawn.noise_sigma,
         "noise_seed": drawn.noise_seed,

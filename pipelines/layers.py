@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from pipelines.clock import StageClock
 from pipelines.plan import PlannedForeground, foreground_method, thumbnail
@@ -21,6 +21,7 @@ from rssn.errors import Rejected
 from rssn.foreground import estimate_layers
 from rssn.images import Alpha, Image, Pixels, encode_png, to_float, to_uint8
 from rssn.matting import MattingSample
+from rssn.noise_level import estimate_sigma
 from rssn.recipe import ForegroundChoice, Recipe
 
 _BASE_BYTES = 700 << 20
@@ -46,6 +47,13 @@ _ESTIMATORS = ("rssn", "numba", "pymatting")
 R = TypeVar("R")
 
 
+class Whole(NamedTuple):
+    """A background at its own size."""
+
+    pixels: Image  # H x W x 3
+    sigma: float | None  # how strong it was denoised, in 8-bit units
+
+
 @dataclass(frozen=True)
 class LayerContext:
     """What it takes to make layers: the recipe, the codec, the cache and the clock of a task."""
@@ -55,40 +63,57 @@ class LayerContext:
     cache: LayerCache
     clock: StageClock
 
-    def denoised_key(self, key: tuple[str, ...]) -> tuple[str, ...]:
+    def denoised_key(self, key: tuple[str, ...], sigma: float) -> tuple[str, ...]:
         """The name of the denoised layer in the cache, from the layer's own.
 
         Raises:
             DependencyError: If the denoiser is not installed.
         """
-        step = self.recipe.denoise
-        return ("denoised", step.backend, backend_version(step.backend), repr(float(step.sigma)), *key)
+        backend = self.recipe.denoise.backend
+        return ("denoised", backend, backend_version(backend), repr(sigma), *key)
+
+    def sigma(self, measured: Callable[[], Image]) -> float:
+        """How strong a layer is denoised, in 8-bit units; by its photograph, which is read only if the recipe asks."""
+        if self.recipe.denoise.sigma != "auto":
+            return float(self.recipe.denoise.sigma)
+        picture = measured()
+        with self.clock.stage("denoise"):
+            return 255.0 * estimate_sigma(picture)
 
     @staticmethod
     def background_key(background: Background) -> tuple[str, ...]:
         """The name of a background's own layer."""
         return ("background", background.background_id, *map(version, _READERS))
 
-    def denoise(self, read: Callable[[], CachedLayer], key: tuple[str, ...]) -> CachedLayer:
+    def denoise(self, read: Callable[[], CachedLayer], key: tuple[str, ...], sigma: float) -> CachedLayer:
         """A layer without its noise; `key` names it, and it is read only if the cache does not hold the result."""
-        step = self.recipe.denoise
 
         def compute() -> CachedLayer:
             layer = read()
             with self.clock.stage("denoise"):
-                return CachedLayer(denoise(layer.pixels, step.sigma / 255.0, step.backend), layer.method)
+                return CachedLayer(denoise(layer.pixels, sigma / 255.0, self.recipe.denoise.backend), layer.method)
 
         with self.clock.stage("cache"):
-            return self.cache.get(self.denoised_key(key), compute)
+            return self.cache.get(self.denoised_key(key, sigma), compute)
 
     def encode(self, image: Image) -> bytes:
         """A picture as it is stored."""
         with self.clock.stage("encode"):
             return encode_picture(to_uint8(image), self.codec)
 
-    def background(self, background: Background, *, denoised: bool) -> Image:
-        """B as the draw wants it, at its own size: denoised before it is resized, while its noise is still its own."""
+    def background(self, background: Background, *, denoised: bool) -> Whole:
+        """B as the draw wants it: denoised before it is resized, while its noise is still its own."""
+        if not denoised:
+            return Whole(self._decoded(background), None)
+        sigma, key = self.background_sigma(background), self.background_key(background)
+        layer = self.denoise(lambda: CachedLayer(self._decoded(background), ""), key, sigma)
+        return Whole(layer.pixels, sigma)
 
+    def background_sigma(self, background: Background) -> float:
+        """How strong B is denoised, in 8-bit units."""
+        return self.sigma(lambda: self._decoded(background))
+
+    def _decoded(self, background: Background) -> Image:
         def decode() -> Pixels:
             try:
                 return load_background(background)
@@ -96,11 +121,8 @@ class LayerContext:
                 words = f"background {background.source}: {error.message}"
                 raise Rejected("background", error.reason, words) from error
 
-        def read() -> CachedLayer:
-            with self.clock.stage("read"):
-                return CachedLayer(to_float(self.cache.get_pixels(self.background_key(background), decode)), "")
-
-        return self.denoise(read, self.background_key(background)).pixels if denoised else read().pixels
+        with self.clock.stage("read"):
+            return to_float(self.cache.get_pixels(self.background_key(background), decode))
 
 
 class ForegroundLayers:
@@ -123,6 +145,11 @@ class ForegroundLayers:
     def alpha(self) -> Alpha:
         """The matte, H x W."""
         return self.sample.alpha
+
+    @cached_property
+    def sigma(self) -> float:
+        """How strong F is denoised, in 8-bit units; by its photograph, for F is smooth where it does not show."""
+        return self._context.sigma(lambda: self.sample.picture)
 
     @property
     def method(self) -> str:
@@ -189,7 +216,7 @@ class ForegroundLayers:
 
     @cached_property
     def _denoised(self) -> CachedLayer:
-        return self._context.denoise(lambda: self._noisy, self.key)
+        return self._context.denoise(lambda: self._noisy, self.key, self.sigma)
 
     @cached_property
     def _noisy_bytes(self) -> bytes:

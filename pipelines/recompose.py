@@ -96,16 +96,17 @@ class Recomposed:
         cost = 0.0
         if (whole or self._draw.denoise) and not cache.holds(layers.key):
             cost += pixels * CPU_SECONDS_PER_MEGAPIXEL[layers.wanted]
-        if whole and denoise and not cache.holds(self._context.denoised_key(layers.key)):
+        if whole and denoise and not cache.holds(self._context.denoised_key(layers.key, layers.sigma)):
             cost += pixels * denoise
         if (whole or self._draw.blur_size) and denoise:
-            held = cache.holds(self._context.denoised_key(self._context.background_key(background)))
+            sigma = self._context.background_sigma(background)
+            held = cache.holds(self._context.denoised_key(self._context.background_key(background), sigma))
             cost += 0.0 if held else background.width * background.height * denoise
         return cost / 1e6
 
     def _whole(self, *, denoised: bool) -> Image:
         if denoised not in self._wholes:
-            self._wholes[denoised] = self._context.background(self._background, denoised=denoised)
+            self._wholes[denoised] = self._context.background(self._background, denoised=denoised).pixels
         return self._wholes[denoised]
 
     @cached_property

@@ -60,7 +60,9 @@ def original_of(row: dict[str, Any], originals: Path | None) -> Pixels | None:
 
 def draw_words(row: Mapping[str, Any]) -> str:
     """What the draw did, line by line."""
-    denoised = f"denoised: {row['denoiser']}, sigma {row['denoise_sigma']:g}" if row["denoised"] else "not denoised"
+    strengths = sorted({row["denoise_sigma"], row["background_denoise_sigma"]}) if row["denoised"] else []
+    strength = " and ".join(f"{sigma:g}" for sigma in strengths)
+    denoised = f"denoised: {row['denoiser']}, sigma {strength}" if strengths else "not denoised"
     blurred = f"background blurred: {row['blur_size']} px" if row["blur_size"] else "not blurred"
     noisy = f"noise added: sigma {row['noise_sigma']:g}" if row["noise_sigma"] else "no noise added"
     lines = [

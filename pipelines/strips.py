@@ -28,6 +28,7 @@ GAIN = 8  # the difference is shown this many times brighter
 COLUMNS = 5
 _BAND = 256  # rows of pixels at a time, so that big pictures need little memory
 _NOT_DRAWN = "not drawn"
+_STRENGTHS = ("denoise_sigma", "background_denoise_sigma")  # columns
 _LONG_SECONDS = 5.0
 _LESS = "the cache holds no such layer, and --strips 0 does without"
 
@@ -127,7 +128,7 @@ class _Maker:
 
 def _drawn_tiles(row: Mapping[str, Any], make: _Maker) -> Sequence[Tile]:
     side, denoised, blurred, noisy = make.side, row["denoised"], row["blur_size"], row["noise_sigma"]
-    strength = f"{row['denoiser']}, sigma {row['denoise_sigma']:g}" if denoised else _NOT_DRAWN
+    strong = [f"{row['denoiser']}, sigma {row[of]:g}" if denoised else _NOT_DRAWN for of in _STRENGTHS]
     method, source = f"by {row['foreground_method']}", row["background_source"]
 
     def raw(again: Recomposed) -> Image:
@@ -144,12 +145,12 @@ def _drawn_tiles(row: Mapping[str, Any], make: _Maker) -> Sequence[Tile]:
         make.tile("original", row["foreground_source"], lambda again: again.original),
         stored("alpha", "alpha"),
         make.tile("F", method, lambda again: again.foreground) if denoised else stored("foreground", f"F: {method}"),
-        stored("foreground", f"F denoised: {strength}") if denoised else Tile(None, f"F denoised: {strength}"),
+        stored("foreground", f"F denoised: {strong[0]}") if denoised else Tile(None, f"F denoised: {strong[0]}"),
         blended,
         make.tile("B", source, raw) if denoised or blurred else stored("background", f"B: {source}"),
-        (make.tile("B denoised", strength, cleaned) if blurred else stored("background", f"B denoised: {strength}"))
+        (make.tile("B denoised", strong[1], cleaned) if blurred else stored("background", f"B denoised: {strong[1]}"))
         if denoised
-        else Tile(None, f"B denoised: {strength}"),
+        else Tile(None, f"B denoised: {strong[1]}"),
         stored("background", f"B blurred: {blurred} px") if blurred else Tile(None, f"B blurred: {_NOT_DRAWN}"),
         stored("image", f"noise added: sigma {noisy:g}") if noisy else Tile(None, f"noise added: {_NOT_DRAWN}"),
     ]

@@ -35,12 +35,13 @@ class DenoiseStep:
     """BM3D on both layers, one coin for the two (lines 12 to 15)."""
 
     probability: float = 0.5
-    sigma: float = 10.0  # 8-bit units; the paper names none
+    sigma: float | Literal["auto"] = 10.0  # 8-bit units, or as much as each picture has; the paper names none
     backend: DenoiseBackend = "native"
 
     def __post_init__(self) -> None:
         _probability("denoise.probability", self.probability)
-        _between("denoise.sigma", self.sigma, 0, 255)
+        if self.sigma != "auto":
+            _between("denoise.sigma", self.sigma, 0, 255, " in 8-bit units, or auto")
         _one_of("denoise.backend", self.backend, get_args(DenoiseBackend))
 
 
@@ -69,7 +70,7 @@ class NoiseStep:
 
     def __post_init__(self) -> None:
         _probability("noise.probability", self.probability)
-        _between("noise.sigma", self.sigma, 0, 255)
+        _between("noise.sigma", self.sigma, 0, 255, " in 8-bit units")
 
 
 @dataclass(frozen=True)
@@ -180,9 +181,9 @@ def _at_least(name: str, value: object, least: float) -> None:
         raise InputError(f"{name} is {value!r}; expected a number of {least} or more")
 
 
-def _between(name: str, value: object, least: float, most: float) -> None:
+def _between(name: str, value: object, least: float, most: float, unit: str) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
-        raise InputError(f"{name} is {value!r}; expected a number from {least} to {most}, in 8-bit units")
+        raise InputError(f"{name} is {value!r}; expected a number from {least} to {most}{unit}")
 
 
 def _is_whole(value: object) -> bool:

@@ -42,7 +42,8 @@ COMPOSITES = _schema(
     ("recipe", pa.string()),  # <name>@<digest>
     ("denoised", pa.bool_()),
     ("denoiser", pa.string()),
-    ("denoise_sigma", pa.float32()),  # 8-bit units
+    ("denoise_sigma", pa.float32()),  # of F, in 8-bit units
+    ("background_denoise_sigma", pa.float32()),  # of B; another one only where the recipe says auto
     ("blur_size", pa.int32()),  # px
     ("noise_sigma", pa.float32()),  # 8-bit units, 0 where no noise was added
     ("noise_seed", pa.uint64()),

@@ -139,6 +139,7 @@ def _fake_row(plan: FakeSet, number: int, k: int) -> dict[str, Any]:
         "denoised": drawn.denoise,
         "denoiser": "bm3d" if drawn.denoise else None,
         "denoise_sigma": 10.0 if drawn.denoise else None,
+        "background_denoise_sigma": 10.0 if drawn.denoise else None,
         "blur_size": drawn.blur_size,
         "noise_sigma": drawn.noise_sigma,
         "noise_seed": drawn.noise_seed,

@@ -18,6 +18,7 @@ from rssn.foreground import estimate_foreground
 from rssn.images import encode_jpeg, to_float
 from rssn.layouts import find_pairs
 from rssn.matting import load_pair
+from rssn.noise_level import estimate_sigma
 from rssn.recipe import DenoiseStep, Recipe
 
 RECIPE = Recipe("test", denoise=DenoiseStep(sigma=12, backend="nlmeans"))
@@ -93,8 +94,8 @@ def test_a_failed_denoiser_does_not_refuse_what_needs_none(
 def test_backgrounds_are_denoised_at_their_own_size(bg20k: Path, context: LayerContext) -> None:
     background = find_backgrounds(bg20k)[0][0]
     raw = to_float(load_background(background))
-    assert np.array_equal(context.background(background, denoised=False), raw)
-    assert np.array_equal(context.background(background, denoised=True), denoise(raw, 12 / 255, "nlmeans"))
+    assert np.array_equal(context.background(background, denoised=False).pixels, raw)
+    assert np.array_equal(context.background(background, denoised=True).pixels, denoise(raw, 12 / 255, "nlmeans"))
 
 
 def test_a_background_is_decoded_once_for_all_draws(
@@ -107,6 +108,23 @@ def test_a_background_is_decoded_once_for_all_draws(
         for denoised in (False, True, False):
             another.background(background, denoised=denoised)
     assert decoded == [background]
+
+
+def test_an_automatic_strength_is_that_of_each_photograph(
+    planned: PlannedForeground, bg20k: Path, context: LayerContext
+) -> None:
+    auto = replace(context, recipe=replace(RECIPE, denoise=DenoiseStep(sigma="auto", backend="nlmeans")))
+    sample, background = load_pair(planned.pair), find_backgrounds(bg20k)[0][0]
+    raw = to_float(load_background(background))
+    of_f, of_b = estimate_sigma(sample.picture), estimate_sigma(raw)
+    assert of_f != of_b
+    layers = ForegroundLayers(planned, auto)
+    assert layers.sigma == pytest.approx(255 * of_f)
+    assert np.array_equal(layers.layer(denoised=True), denoise(layers.layer(denoised=False), of_f, "nlmeans"))
+    whole = auto.background(background, denoised=True)
+    assert whole.sigma == pytest.approx(255 * of_b)
+    assert np.array_equal(whole.pixels, denoise(raw, of_b, "nlmeans"))
+    assert auto.background(background, denoised=False).sigma is None
 
 
 def test_a_broken_background_is_named_and_the_foreground_is_not_blamed(tmp_path: Path, context: LayerContext) -> None:

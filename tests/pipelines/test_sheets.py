@@ -22,7 +22,14 @@ def row(fake_composites: Maker) -> dict[str, Any]:
 
 
 def test_the_draw_in_words(row: dict[str, Any]) -> None:
-    row |= {"denoised": True, "denoiser": "bm3d", "denoise_sigma": 10.0, "blur_size": 30, "noise_sigma": 0.0}
+    row |= {
+        "denoised": True,
+        "denoiser": "bm3d",
+        "denoise_sigma": 10.0,
+        "background_denoise_sigma": 10.0,
+        "blur_size": 30,
+        "noise_sigma": 0.0,
+    }
     assert draw_words(row).splitlines() == [
         "original/0.jpg, k = 0",
         "24 x 16 px, F by levin",

@@ -89,7 +89,8 @@ def test_every_picture_column_says_that_it_is_one() -> None:
 
 def test_the_contract_has_the_columns_of_the_brief() -> None:
     wanted = "sample_id image alpha foreground background foreground_id background_id foreground_source " + (
-        "background_source k width height recipe denoised denoiser denoise_sigma blur_size noise_sigma noise_seed "
+        "background_source k width height recipe denoised denoiser denoise_sigma "
+        "background_denoise_sigma blur_size noise_sigma noise_seed "
         "background_crop foreground_method draw_seed"
     )
     assert set(wanted.split()) <= set(COMPOSITES.names)

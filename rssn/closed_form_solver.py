@@ -30,8 +30,10 @@ from rssn.simd import compiled
 
 _ONE = np.float32(1.0)
 QUIET_STEPS, PATIENT_STEPS, FEW_UNKNOWNS = 4, 20, 60_000
+_SLOWNESS = 4
 """Steps in a row that must be small: one alone may be small while a slow error waits for its turn. Few unknowns make
-steps cheap, and more of them are taken."""
+steps cheap, and more of them are taken; and a solve that needed long, as soft mattes do, must stand still for a quarter
+of its steps."""
 
 
 @compiled
@@ -239,7 +241,7 @@ def iterate(grid: Any, levels: Any, x: Any, tolerance: float, most: int) -> int:
     for step in range(most + 1):
         _advance(grid, inverse, gamma, x, r, p, q, z, worst)
         quiet = quiet + 1 if step > 0 and worst.max() <= tolerance else 0
-        if quiet == enough:
+        if quiet >= max(enough, step // _SLOWNESS):
             return step
         right[: levels.start[1]] = 0.0
         _restrict(grid, inverse, levels.finest, z, right)

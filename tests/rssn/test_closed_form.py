@@ -13,6 +13,7 @@ from scipy.sparse.linalg import spsolve
 
 from rssn.closed_form import solve
 from rssn.closed_form_grid import build_grid
+from rssn.closed_form_solver import FEW_UNKNOWNS
 from rssn.images import Alpha, Image, decode_alpha, decode_image
 
 EPSILON = 1e-5
@@ -91,6 +92,18 @@ def test_it_is_the_minimum_of_the_energy(kind: str, height: int, width: int, smo
     alpha = _matte(kind, height, width, rng)
     if np.ptp(alpha) > 0:
         assert _apart(image, alpha, _exact(image, alpha)) <= 1.0
+
+
+@pytest.mark.parametrize("softness", [8, 30])
+def test_smoke_of_many_unknowns(softness: int) -> None:
+    """Soft everywhere, so that errors are slow, and too large for the patience that small grids get."""
+    rng = np.random.default_rng(softness)
+    image, smoke = rng.random((250, 260, 3), dtype=np.float32), rng.random((250, 260), dtype=np.float32)
+    image = cv2.normalize(cv2.GaussianBlur(image, (0, 0), 4), None, 0, 1, cv2.NORM_MINMAX)
+    smoke = cv2.normalize(cv2.GaussianBlur(smoke, (0, 0), softness), None, 0.05, 0.95, cv2.NORM_MINMAX)
+    alpha = np.round(255 * smoke).astype(np.float32) / np.float32(255)
+    assert len(build_grid(alpha, EPSILON).share) > FEW_UNKNOWNS
+    assert _apart(image, alpha, _exact(image, alpha)) <= 1.0
 
 
 def test_layers_are_complete_and_the_photograph_where_it_is_known() -> None:

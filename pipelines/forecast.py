@@ -25,7 +25,7 @@ CPU_SECONDS_PER_MEGAPIXEL = {
     "nlmeans": 5.0,
     "compose": 0.12,  # read, fit, blend, noise and encode one composite
 }
-"""What each stage costs, for forecasts only; measured on two shared cores with AVX-512 (`make bench`)."""
+"""What each stage costs, for forecasts and nothing else: rounded up from a machine with AVX-512 (`make bench`)."""
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,6 @@ def test_the_reference_denoiser_gets_more_memory() -> None:
         Recipe("test", denoise=step)
         for step in (DenoiseStep(), DenoiseStep(backend="bm3d"), DenoiseStep(probability=0, backend="bm3d"))
     )
-    assert worker_memory(8_000_000, native) == (700 << 20) + 8_000_000 * 160
-    assert worker_memory(8_000_000, package) == (700 << 20) + 8_000_000 * 1024
+    assert worker_memory(8_000_000, native) == (900 << 20) + 8_000_000 * 160
+    assert worker_memory(8_000_000, package) == (900 << 20) + 8_000_000 * 1024
     assert worker_memory(8_000_000, unused) == worker_memory(8_000_000, native)

@@ -5,27 +5,24 @@ Floor 3. Light columns are streamed shard by shard; pictures are read for a boun
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from pipelines.counting import count_brightness, count_columns, count_distinct, count_rejects, share
+from pipelines.counting import count_brightness, count_columns, count_rejects
 from pipelines.curation_report import curation_sections
-from pipelines.manifest import read_manifest, screened_by
+from pipelines.inspection_facts import Found, facts_of, fit_recipe
+from pipelines.manifest import read_manifest
 from pipelines.reject_sheets import reject_sheets
-from pipelines.reviewed import describe
 from pipelines.sheets import background_sheets, composite_sheets
 from pipelines.strips import step_strips
-from pipelines.verification import Verified, verify
+from pipelines.verification import verify
 from rssn.cache import LayerCache
 from rssn.charts import histogram, histogram_picture
-from rssn.goodness import MISFIT_LEVEL, DrawCounts, Fit, fit_draws
+from rssn.goodness import MISFIT_LEVEL, Fit
 from rssn.images import Pixels, encode_png
-from rssn.recipe import recipe_from_dict
 from rssn.report import Section, page
 from rssn.shards import DatasetFolder
 
@@ -49,30 +46,6 @@ class Inspection:
     fits: Sequence[Fit]  # draws against the recipe; empty where nothing was drawn
     page: Path
     sheets: Sequence[Path]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What is known before pictures are drawn."""
-
-    folder: DatasetFolder
-    manifest: Mapping[str, Any]
-    verified: Verified
-    counts: Mapping[str, Counter[Any]]
-    rejects: Counter[str]
-
-    @property
-    def rows(self) -> int:
-        return sum(mark.rows for mark in self.verified.trusted)
-
-    @property
-    def composed(self) -> bool:
-        return bool(self.manifest["plan"]["kind"] != "backgrounds")
-
-    @property
-    def originals(self) -> Path | None:
-        source = self.manifest["sources"].get("matting")
-        return Path(source) if source else None
 
 
 NO_CACHE = LayerCache(Path(), 0)
@@ -103,77 +76,15 @@ def run_inspect(root: Path, look: Look = Look()) -> Inspection:
     verified = verify(folder)
     columns = _LIGHT if manifest["plan"]["kind"] != "backgrounds" else ("width", "height", "split")
     counts = count_columns(folder, verified.trusted, columns)
-    found = _Found(folder, manifest, verified, counts, count_rejects(verified.rejects))
-    fits = _fits(found)
+    found = Found(folder, manifest, verified, counts, count_rejects(verified.rejects))
+    fits = fit_recipe(found)
     unfinished = [] if "totals" in manifest else ["manifest.json: no totals: the run is not finished; run it again"]
     problems = verified.problems + unfinished + [_misfit(fit) for fit in fits if fit.misfit]
-    facts = _facts(found, fits)
+    facts = facts_of(found, fits)
     sections = [Section("What it holds", facts=facts), _verification(problems), *_fit_sections(fits)]
     pictured, sheets = _pictures(found, look)
     path = _write_page(folder, [*sections, *pictured])
     return Inspection(str(manifest["plan"]["kind"]), problems, facts, fits, path, sheets)
-
-
-def _facts(found: _Found, fits: Sequence[Fit]) -> dict[str, object]:
-    marks = found.verified.trusted
-    facts: dict[str, object] = {
-        "folder": str(found.folder.root),
-        "rows": found.rows,
-        "shards": len(marks),
-        "size": f"{sum(mark.bytes for mark in marks) / 1e6:.1f} MB",
-        "rejected": f"{found.rejects.total()} ({share(found.rejects)})" if found.rejects else "0",
-    }
-    if found.rows:
-        facts |= _draw_facts(found, fits) if found.composed else _background_facts(found)
-    return facts
-
-
-def _draw_facts(found: _Found, fits: Sequence[Fit]) -> dict[str, object]:
-    counts, rows = _draw_counts(found), found.rows
-    distinct = count_distinct(found.folder, found.verified.trusted, ["foreground_id", "background_id"])
-    facts: dict[str, object] = {
-        "recipe": ", ".join(sorted(map(str, found.counts["recipe"]))),
-        "foregrounds": distinct["foreground_id"],
-        "backgrounds": distinct["background_id"],
-        "F estimated by": share(found.counts["foreground_method"]),
-        "denoised": f"{counts.denoised} of {rows}",
-        "blurred": f"{counts.blurred} of {rows}" + (f": {share(counts.blur_sizes, ' px')}" if counts.blurred else ""),
-        "noise added": f"{counts.noisy} of {rows}",
-    }
-    if fits:
-        least = min(fits, key=lambda fit: fit.p)
-        misfits = ", ".join(fit.step for fit in fits if fit.misfit)
-        facts["draws"] = (
-            f"DO NOT FIT the recipe: {misfits}" if misfits else f"fit the recipe (smallest p {least.p:.2g})"
-        )
-    return facts
-
-
-def _background_facts(found: _Found) -> dict[str, object]:
-    width, height = (_mean(found.counts[name]) for name in ("width", "height"))
-    return {
-        "split": share(found.counts["split"]),
-        "mean size": f"{width:.0f} x {height:.0f} px",
-        "screened by": screened_by(found.manifest["plan"]) or "nobody: salient objects may be in the pictures",
-        "reviewed": describe(found.manifest.get("totals", {}).get("review")),
-    }
-
-
-def _mean(counts: Counter[Any]) -> float:
-    return float(sum(value * count for value, count in counts.items()) / counts.total())
-
-
-def _draw_counts(found: _Found) -> DrawCounts:
-    sizes = {size: count for size, count in found.counts["blur_size"].items() if size is not None}
-    noisy = sum(count for sigma, count in found.counts["noise_sigma"].items() if sigma)
-    return DrawCounts(found.rows, found.counts["denoised"][True], noisy, sizes)
-
-
-def _fits(found: _Found) -> list[Fit]:
-    if not found.rows or "backgrounds" not in found.manifest["sources"]:  # curated or packed: nothing was drawn
-        return []
-    recipe = recipe_from_dict(found.manifest["plan"]["recipe"], str(found.folder.manifest))
-    return fit_draws(recipe, _draw_counts(found))
 
 
 def _misfit(fit: Fit) -> str:
@@ -196,7 +107,7 @@ def _verification(problems: Sequence[str]) -> Section:
     return Section("Verification: passed", "Every shard agrees with its mark: size, rows, footer and sha256.")
 
 
-def _pictures(found: _Found, look: Look) -> tuple[list[Section], list[Path]]:
+def _pictures(found: Found, look: Look) -> tuple[list[Section], list[Path]]:
     """Draw everything that is looked at: sections for the page, and pictures beside it."""
     folder, marks = found.folder, found.verified.trusted
     for name in ("contact-sheet-*.png", "step-strip-*.png"):
@@ -222,7 +133,7 @@ def _pictures(found: _Found, look: Look) -> tuple[list[Section], list[Path]]:
     return sections, written + paths
 
 
-def _histograms(found: _Found) -> list[Section]:
+def _histograms(found: Found) -> list[Section]:
     if not found.rows:
         return []
     bright = count_brightness(found.folder, found.verified.trusted, _BRIGHTNESS_SAMPLES)

@@ -23,7 +23,7 @@ import numpy as np
 
 from rssn.closed_form_grid import Grid, build_grid
 from rssn.closed_form_levels import build_levels
-from rssn.closed_form_solver import iterate, start_values
+from rssn.closed_form_solver import iterate
 from rssn.images import Alpha, Image
 from rssn.simd import compiled
 
@@ -49,12 +49,38 @@ def solve(image: Image, alpha: Alpha, regularization: float) -> Solution:
         regularization: Epsilon of the energy, above 0.
     """
     grid = build_grid(alpha, regularization)
-    values = start_values(image, grid)
+    values = _start_values(image, grid)
     steps = iterate(grid, build_levels(grid), values, TOLERANCE, MOST_STEPS)
     foreground, background = np.empty_like(image), np.empty_like(image)
     _fill_pixels(grid, values, image, alpha, foreground, background)
     _fill_squares(grid, values, image, alpha, foreground, background)
     return Solution(foreground, background, steps)
+
+
+@compiled
+def _start_values(image: Any, grid: Any) -> Any:
+    """F = B = the photograph at each node (its mean over a square): N x 8."""
+    pixels = len(grid.near)
+    x = np.zeros((len(grid.share), 8), np.float32)
+    for y in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            node = grid.node[y, column]
+            if node < pixels:
+                for c in range(3):
+                    x[node, c] = x[node, c + 4] = image[y, column, c]
+    for square in range(len(grid.squares)):
+        top, left, side = grid.squares[square]
+        area = np.float32(1.0) / np.float32(side * side)
+        r = g = b = np.float32(0.0)
+        for y in range(top, top + side):
+            for column in range(left, left + side):
+                r += image[y, column, 0]
+                g += image[y, column, 1]
+                b += image[y, column, 2]
+        node = pixels + square
+        x[node, 0], x[node, 1], x[node, 2] = r * area, g * area, b * area
+        x[node, 4], x[node, 5], x[node, 6] = r * area, g * area, b * area
+    return x
 
 
 @compiled

@@ -37,32 +37,6 @@ of its steps."""
 
 
 @compiled
-def start_values(image: Any, grid: Any) -> Any:
-    """F = B = the photograph at each node (its mean over a square): N x 8."""
-    pixels = len(grid.near)
-    x = np.zeros((len(grid.share), 8), np.float32)
-    for y in range(image.shape[0]):
-        for column in range(image.shape[1]):
-            node = grid.node[y, column]
-            if node < pixels:
-                for c in range(3):
-                    x[node, c] = x[node, c + 4] = image[y, column, c]
-    for square in range(len(grid.squares)):
-        top, left, side = grid.squares[square]
-        area = _ONE / np.float32(side * side)
-        r = g = b = np.float32(0.0)
-        for y in range(top, top + side):
-            for column in range(left, left + side):
-                r += image[y, column, 0]
-                g += image[y, column, 1]
-                b += image[y, column, 2]
-        node = pixels + square
-        x[node, 0], x[node, 1], x[node, 2] = r * area, g * area, b * area
-        x[node, 4], x[node, 5], x[node, 6] = r * area, g * area, b * area
-    return x
-
-
-@compiled
 def invert_blocks(grid: Any) -> Any:
     """Inverse of each node's 2 x 2 block over (F, B): N x 3, the elements FF, FB, BB."""
     pixels, nodes = len(grid.near), len(grid.share)

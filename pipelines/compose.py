@@ -15,7 +15,15 @@ from pipelines.card import write_card
 from pipelines.compose_tasks import ComposeTask, compose_shard
 from pipelines.growth import Growth, Refused, grow, refused_before, returning_ids
 from pipelines.layers import worker_memory
-from pipelines.manifest import check_dataset, close_dataset, open_dataset, remove_dataset, stored_plan
+from pipelines.lease import leased
+from pipelines.manifest import (
+    check_dataset,
+    close_dataset,
+    open_dataset,
+    refuse_foreign,
+    remove_dataset,
+    stored_plan,
+)
 from pipelines.plan import (
     Plan,
     PlannedForeground,
@@ -142,9 +150,15 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
     """Compose everything that is not composed yet; `on_plan` hears what was found before the work starts.
 
     Raises:
-        InputError: As `prepare` does, or if the error budget is spent.
+        InputError: As `prepare` does, if another run works on the folder, or if the error budget is spent.
         DependencyError: As `prepare` does.
     """
+    refuse_foreign(DatasetFolder(job.out))
+    with leased(job.out):
+        return _compose(job, runner, on_plan)
+
+
+def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None]) -> Tally:
     prepared = prepare(job)
     on_plan(prepared)
     sources = {"matting": str(job.matting.resolve()), "backgrounds": str(job.backgrounds.resolve())}

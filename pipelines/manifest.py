@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pipelines.lease import is_lease
 from rssn.errors import InputError
 from rssn.schema import SCHEMA_VERSION
 from rssn.shards import DatasetFolder, write_json
@@ -50,7 +51,17 @@ def check_dataset(folder: DatasetFolder, kind: str, plan: Mapping[str, Any], gro
     if before is not None:
         planned = _planned(kind, plan)
         _refuse_difference(folder, *({k: v for k, v in each.items() if k != growing} for each in (before, planned)))
-    elif not folder.manifest.is_file() and folder.root.exists() and not _is_free(folder.root):
+    else:
+        refuse_foreign(folder)
+
+
+def refuse_foreign(folder: DatasetFolder) -> None:
+    """Refuse a folder that is neither free nor holds a data set of ours.
+
+    Raises:
+        InputError: Naming the folder.
+    """
+    if not folder.manifest.is_file() and folder.root.exists() and not _is_free(folder.root):
         raise InputError(f"{folder.root}: not empty and no data set of ours; choose another --out")
 
 
@@ -147,8 +158,8 @@ def _planned(kind: str, plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_free(root: Path) -> bool:
-    """An empty folder, or one in which a run was killed while it wrote its first manifest."""
-    return root.is_dir() and all(path.match(".manifest.json.*.tmp") for path in root.iterdir())
+    """An empty folder, or one in which a run was killed before it had written its first manifest."""
+    return root.is_dir() and all(is_lease(path) or path.match(".manifest.json.*.tmp") for path in root.iterdir())
 
 
 def _refuse_difference(folder: DatasetFolder, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

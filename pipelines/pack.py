@@ -12,7 +12,8 @@ from pipelines.clock import StageClock
 from pipelines.compose import Output
 from pipelines.growth import grow
 from pipelines.layers import ForegroundLayers, LayerContext, worker_memory
-from pipelines.manifest import close_dataset, open_dataset
+from pipelines.lease import leased
+from pipelines.manifest import close_dataset, open_dataset, refuse_foreign
 from pipelines.plan import (
     PlannedForeground,
     foreground_method,
@@ -67,8 +68,15 @@ def run_pack(job: PackJob, runner: Runner) -> Tally:
     """Pack every photograph that is not packed yet.
 
     Raises:
-        InputError: If the data set or the output folder cannot be used, or the error budget is spent.
+        InputError: If the data set or the output folder cannot be used, another run works on the folder, or the error
+            budget is spent.
     """
+    refuse_foreign(DatasetFolder(job.out))
+    with leased(job.out):
+        return _pack(job, runner)
+
+
+def _pack(job: PackJob, runner: Runner) -> Tally:
     matting = find_pairs(job.matting, job.layout)
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
     growth = grow(DatasetFolder(job.out), found)

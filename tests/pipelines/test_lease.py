@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import pipelines.lease as lease_module
+from pipelines.compose import run_compose
+from pipelines.lease import leased, read_lease
+from pipelines.runner import LocalRunner
+from rssn.errors import InputError
+from tests.pipelines.composing import QUICK, files, job_of
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from pipelines.lease import leased
+with leased(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path):  # type: ignore[no-untyped-def]
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_the_second_of_two_is_refused_by_name(
+    holder: subprocess.Popen[str], studio: Path, bg20k: Path, tmp_path: Path
+) -> None:
+    before = files(tmp_path / "out")
+    words = rf"out: another run works on it \(process {holder.pid} on .*, since .*, renewed \d s ago\); wait for it"
+    with pytest.raises(InputError, match=words):
+        run_compose(job_of(studio / "matting", bg20k, tmp_path / "out", QUICK), LocalRunner())
+    assert files(tmp_path / "out") == before
+
+
+def test_a_lease_of_a_killed_driver_is_taken_over_at_once(
+    holder: subprocess.Popen[str], studio: Path, bg20k: Path, tmp_path: Path
+) -> None:
+    holder.kill()
+    while holder.poll() is None and Path(f"/proc/{holder.pid}/stat").read_text().split()[2] != "Z":
+        time.sleep(0.01)
+    run_compose(job_of(studio / "matting", bg20k, tmp_path / "out", QUICK), LocalRunner())
+    assert read_lease(tmp_path / "out") is None
+
+
+def test_a_lease_of_another_machine_is_stale_after_a_minute(tmp_path: Path) -> None:
+    path = tmp_path / ".lease.json"
+    path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "since": time.time() - 900}))
+    with pytest.raises(InputError, match="process 1 on elsewhere"), leased(tmp_path):
+        pass
+    os.utime(path, (time.time() - 61,) * 2)
+    with leased(tmp_path):
+        held = read_lease(tmp_path)
+        assert held
+        assert held.pid == os.getpid()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_many_that_come_at_once_one_gets_it(tmp_path: Path) -> None:
+    (tmp_path / ".lease.json").write_text(json.dumps({"host": "elsewhere", "pid": 1, "since": 0.0}))
+    os.utime(tmp_path / ".lease.json", (0, 0))
+    got, refused, all_tried = [], [], threading.Barrier(8)
+
+    def attempt() -> None:
+        try:
+            with leased(tmp_path):
+                got.append(1)
+                all_tried.wait()
+        except InputError:
+            refused.append(1)
+            all_tried.wait()
+
+    threads = [threading.Thread(target=attempt) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(got), len(refused)) == (1, 7)
+
+
+def test_it_is_renewed_and_a_run_that_lost_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "RENEWED_SECONDS", 0.05)
+    path = tmp_path / ".lease.json"
+
+    def work() -> None:
+        with leased(tmp_path):
+            os.utime(path, (0, 0))
+            deadline = time.time() + 10
+            while path.stat().st_mtime < 1 and time.time() < deadline:
+                time.sleep(0.02)
+            assert path.stat().st_mtime > 1
+            path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "since": 1.0}))
+            time.sleep(10)
+
+    with pytest.raises(InputError, match="another run took the folder over"):
+        work()
+    assert json.loads(path.read_text())["host"] == "elsewhere"
+
+
+def test_what_cannot_be_used_leaves_no_folder(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        run_compose(job_of(tmp_path / "none", bg20k, tmp_path / "out", QUICK), LocalRunner())
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="mine: not empty and no data set of ours"):
+        run_compose(job_of(studio / "matting", bg20k, tmp_path / "mine", QUICK), LocalRunner())
+    assert files(tmp_path / "mine") == {"letter.txt": b"dear"}

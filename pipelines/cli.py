@@ -10,7 +10,7 @@ import click
 from pipelines.commands.composition import compose, pack, replay
 from pipelines.commands.curate import build_bg20k
 from pipelines.commands.export import export
-from pipelines.commands.look import demo, inspect
+from pipelines.commands.look import demo, inspect, status
 from pipelines.commands.review import review
 from rssn.errors import RssnError
 
@@ -45,11 +45,12 @@ def main() -> None:
     rssn build-bg20k PHOTOS --out bg20k/            curate backgrounds
     rssn review bg20k/                              check them by eye
     rssn compose --matting AM-2k --backgrounds bg20k/ --k 5 --out shards/
+    rssn status shards/                             how far it is, from another terminal
     rssn inspect shards/                            verify, count, look
     """
 
 
-for _command in (demo, build_bg20k, review, compose, pack, inspect, replay, export):
+for _command in (demo, build_bg20k, review, compose, pack, status, inspect, replay, export):
     main.add_command(_command)
 
 

@@ -97,7 +97,7 @@ def remove_dataset(folder: DatasetFolder) -> None:
 def _clear(folder: DatasetFolder) -> None:
     for name in ("marks", "data", "rejects", "plan", "progress", "report", "candidates"):
         shutil.rmtree(folder.root / name, ignore_errors=True)
-    for name in ("README.md", "verdicts.parquet"):
+    for name in ("README.md", "verdicts.parquet", ".run.json"):
         (folder.root / name).unlink(missing_ok=True)
 
 

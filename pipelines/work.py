@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import Any, Generic
 
 from tqdm import tqdm
 
+from pipelines.run_state import RunState, StateFile
 from pipelines.runner import Done, Outcome, Runner, ShardTask, T
 from rssn.errors import InputError, Rejected
 from rssn.schema import REJECTS, picture
@@ -100,14 +102,17 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
     work.folder.sweep()
     tally = Tally(rejected=work.refused)
     planned = sum(task.size for task in work.tasks)
-    with _Progress(work.folder, planned, work.unit) as progress:
+    with _Progress(work, planned, tally) as progress:
         todo = [task for task in work.tasks if task.name in work.redo or not _reuse(work.folder, task, tally, progress)]
+        progress.announce()
         _check_budget(work, tally, planned)
         for outcome in runner.run(work.function, todo, progress.update):
             _count(work.folder, outcome, tally)
-            progress.finish(outcome.task.size, tally)
+            progress.finish(outcome.task.size)
             _check_budget(work, tally, planned)
     work.folder.sweep()  # a worker that was killed and replaced leaves its half-written file
+    if not tally.failed:
+        progress.state_file.remove()
     return tally
 
 
@@ -120,30 +125,61 @@ def _check_budget(work: Work[T], tally: Tally, planned: int) -> None:
 
 
 class _Progress:
-    """A bar with rate and time left, over the tasks that are done and the items of those at hand."""
+    """A bar with rate and time left, over the tasks that are done and the items of those at hand; and a file of it."""
 
-    def __init__(self, folder: DatasetFolder, total: int, unit: str) -> None:
-        self._folder = folder
-        self._finished = 0
+    def __init__(self, work: Work[Any], total: int, tally: Tally) -> None:
+        self.state_file = StateFile(work.folder)
+        self._work = work
+        self._total = total
+        self._tally = tally
+        self._started = 0.0
+        self._tasks = self._finished = self._reused = 0
         interval = 0.5 if sys.stderr.isatty() else 30.0  # into a log file only a line now and then
-        self._bar = tqdm(total=total, unit=f" {unit}", smoothing=0.1, mininterval=interval, dynamic_ncols=True)
+        self._bar = tqdm(total=total, unit=f" {work.unit}", smoothing=0.1, mininterval=interval, dynamic_ncols=True)
 
     def __enter__(self) -> _Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
+        self.state_file.write(self._state(), last=True)
 
-    def finish(self, items: int, tally: Tally) -> None:
+    def announce(self) -> None:
+        """The work begins: what was done before is known."""
+        self._started = time.time()
+        self.state_file.write(self._state())
+
+    def finish(self, items: int, *, reused: bool = False) -> None:
         """Count a task that is done."""
+        self._tasks += 1
         self._finished += items
-        self._bar.set_postfix(MB=round(tally.bytes / 1e6), rejected=tally.rejected, refresh=False)
+        if reused:
+            self._reused += items
+        else:
+            self.state_file.write(self._state())
+        self._bar.set_postfix(MB=round(self._tally.bytes / 1e6), rejected=self._tally.rejected, refresh=False)
         self.update()
 
     def update(self) -> None:
         """Look at the tasks at hand."""
-        handled = self._finished + sum(self._folder.in_progress().values())
+        handled = self._finished + sum(self._work.folder.in_progress().values())
         self._bar.update(handled - self._bar.n)
+
+    def _state(self) -> RunState:
+        tally = self._tally
+        return RunState(
+            unit=self._work.unit,
+            shards=len(self._work.tasks),
+            items=self._total,
+            done_shards=self._tasks - len(tally.failed),
+            done_items=self._finished - tally.lost,
+            reused_items=self._reused,
+            failed=len(tally.failed),
+            rejected=tally.rejected,
+            started=self._started,
+            updated=time.time(),
+            seconds=dict(tally.seconds),
+        )
 
 
 def refusal(error: Exception, item_id: str, source: str, thumbnail: bytes | None = None) -> dict[str, Any]:
@@ -167,7 +203,7 @@ def _reuse(folder: DatasetFolder, task: ShardTask, tally: Tally, progress: _Prog
         return False
     folder.failure(task.name).unlink(missing_ok=True)
     tally.add(mark, reused=True)
-    progress.finish(task.size, tally)
+    progress.finish(task.size, reused=True)
     return True
 
 

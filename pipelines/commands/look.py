@@ -1,4 +1,4 @@
-"""`rssn inspect` and `rssn demo`."""
+"""`rssn inspect`, `rssn status` and `rssn demo`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from pipelines.commands import options
 from pipelines.demo import run_demo
 from pipelines.inspection import Look, run_inspect
+from pipelines.status import status as read_status
 from rssn.cache import LayerCache
 
 
@@ -38,6 +39,17 @@ def inspect(dataset: Path, samples: int, strips: int, cache_dir: Path, cache_siz
     if found.problems:
         sys.exit(1)
     click.echo("every shard agrees with its mark: size, rows, footer and sha256")
+
+
+@click.command()
+@click.argument("dataset", type=options.FOLDER)
+def status(dataset: Path) -> None:
+    """Say how far the run in an output folder is, from another terminal or after it stopped.
+
+    Done, at hand, failed, rate, time left, the slowest stage, and rejects by reason; read from the folder alone.
+    """
+    for line in read_status(dataset):
+        click.echo(line)
 
 
 @click.command()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipelines.composites import compose_row
 from pipelines.layers import ForegroundLayers, LayerContext
 from pipelines.plan import PlannedForeground, load_plan
 from pipelines.runner import Done
-from pipelines.work import refusal
+from pipelines.work import enter
 from rssn.cache import LayerCache
 from rssn.codecs import ImageCodec
 from rssn.draw import choose_backgrounds, draw
@@ -43,11 +44,17 @@ class ComposeTask:
     stop: int
     retry: bool  # keep the rows that stand, compose those that were refused
     memory: int
+    poisoned: frozenset[str] = frozenset()
 
     @property
     def size(self) -> int:
         """Rows that the shard is planned to have."""
         return (self.stop - self.start) * self.recipe.k
+
+    @property
+    def note(self) -> Path:
+        """Names the foreground, the background or the sample at hand."""
+        return DatasetFolder(self.root).note(self.name)
 
 
 def compose_shard(task: ComposeTask) -> Done:
@@ -64,7 +71,7 @@ class _Shard:
     def __init__(self, task: ComposeTask) -> None:
         self.rejects: list[dict[str, Any]] = []
         self.statistics: dict[str, int] = {"ineligible_pairs": 0}
-        self.context = LayerContext(task.recipe, task.codec, task.cache, StageClock())
+        self.context = LayerContext(task.recipe, task.codec, task.cache, StageClock(), partial(enter, task))
         self._task = task
         self._plan = load_plan(task.root)
         self._kept = self._kept_rows()
@@ -84,8 +91,7 @@ class _Shard:
                 try:
                     yield self._compose(layers, k, chosen)
                 except Exception as error:  # nothing vanishes: whatever happens to a sample is a row of its rejects
-                    row = refusal(error, f"{planned.foreground_id}/{k}", planned.source, layers.thumbnail)
-                    self.rejects.append(row)
+                    self.rejects.append(layers.refusal(error, k))
 
     def _choose(self, planned: PlannedForeground) -> npt.NDArray[np.int64] | Rejected:
         """Numbers of the backgrounds of all K composites, or why there are none."""

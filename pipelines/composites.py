@@ -29,6 +29,8 @@ def compose_row(context: LayerContext, layers: ForegroundLayers, background: Bac
     fitted = route.fitted_size((background.width, background.height), (width, height), context.recipe.fit)
     crop = route.place_crop(fitted, (width, height), drawn)
     whole = context.background(background, denoised=drawn.denoise)
+    layers.layer(denoised=drawn.denoise)  # a worker that dies of it has died of the foreground, not of the sample
+    context.enter(f"{layers.planned.foreground_id}/{k}")
     composite = blend_layers(context, layers, whole.pixels, crop, drawn)
     stem = f"{layers.planned.foreground_id}-{k}"
     end = suffix(context.codec)

@@ -19,7 +19,7 @@ from bg20k.saliency import OnnxSaliency, SaliencyModel, find_salient
 from bg20k.yolo import YoloDetector
 from pipelines.curation_rows import ORIGIN, PUBLISHED, THUMBNAIL_SIDE, background_row, candidate_row, origin_of
 from pipelines.runner import Done
-from pipelines.work import refusal
+from pipelines.work import enter, refusal
 from rssn.crawl import Place, read_photographs
 from rssn.errors import Rejected
 from rssn.images import encode_jpeg, fit_inside
@@ -61,6 +61,12 @@ class ExamineTask:
     start: int
     stop: int
     models: Models = field(default_factory=Models)
+    poisoned: frozenset[str] = frozenset()
+
+    @property
+    def note(self) -> Path:
+        """Names the photograph at hand."""
+        return candidates_folder(self.root).note(self.name)
 
     @property
     def size(self) -> int:
@@ -85,6 +91,12 @@ class PublishTask:
     split: str
     size: int  # rows that it will have
     memory: int = 500 << 20
+    poisoned: frozenset[str] = frozenset()
+
+    @property
+    def note(self) -> Path:
+        """Nothing is decoded here, so that no item is ever named."""
+        return DatasetFolder(self.root).note(self.name)
 
 
 def examine_shard(task: ExamineTask) -> Done:
@@ -147,6 +159,7 @@ def _candidate_rows(task: ExamineTask, places: list[Place], rejects: list[dict[s
         try:
             if isinstance(data, Rejected):
                 raise data
+            enter(task, place.source)
             yield _candidate_row(task, place, data)
         except Exception as error:  # nothing vanishes: whatever happens to one photograph is a row of the rejects
             thumbnail = None if isinstance(data, Rejected) else _thumbnail(data, task.rules, error)

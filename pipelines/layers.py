@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from pipelines.clock import StageClock
 from pipelines.plan import PlannedForeground, foreground_method, thumbnail
+from pipelines.runner import WORKER_DIED
+from pipelines.work import refusal
 from rssn.backgrounds import Background, load_background
 from rssn.cache import CachedLayer, LayerCache
 from rssn.codecs import ImageCodec, encode_picture
@@ -62,6 +64,7 @@ class LayerContext:
     codec: ImageCodec
     cache: LayerCache
     clock: StageClock
+    enter: Callable[[str], None] = lambda _: None  # hears what is at hand, and may refuse it
 
     def denoised_key(self, key: tuple[str, ...], sigma: float) -> tuple[str, ...]:
         """The name of the denoised layer in the cache, from the layer's own.
@@ -103,6 +106,7 @@ class LayerContext:
 
     def background(self, background: Background, *, denoised: bool) -> Whole:
         """B as the draw wants it: denoised before it is resized, while its noise is still its own."""
+        self.enter(background.background_id)
         if not denoised:
             return Whole(self._decoded(background), None)
         sigma, key = self.background_sigma(background), self.background_key(background)
@@ -156,9 +160,14 @@ class ForegroundLayers:
         """How F was made: the recipe's method, a fallback, or `given` (the data set ships it)."""
         return self._noisy.method
 
+    def refusal(self, error: Exception, k: int) -> dict[str, Any]:
+        """The reject row of a composite, with a small JPEG of the colour file where it can be decoded."""
+        poisoned = isinstance(error, Rejected) and error.reason == WORKER_DIED
+        small = None if poisoned else self._thumbnail
+        return refusal(error, f"{self.planned.foreground_id}/{k}", self.planned.source, small)
+
     @cached_property
-    def thumbnail(self) -> bytes | None:
-        """A small JPEG of the colour file, for a reject row; None where it cannot be decoded."""
+    def _thumbnail(self) -> bytes | None:
         return thumbnail(self.planned.pair.picture)
 
     @cached_property
@@ -187,6 +196,7 @@ class ForegroundLayers:
 
     @cached_property
     def _sample(self) -> MattingSample:
+        self._context.enter(self.planned.foreground_id)
         with self._context.clock.stage("read"):
             return self.planned.load()
 
@@ -203,6 +213,7 @@ class ForegroundLayers:
     @cached_property
     def _noisy(self) -> CachedLayer:
         method, sample = self.wanted, self.sample
+        self._context.enter(self.planned.foreground_id)
         if method == "given":
             return CachedLayer(cast(Image, sample.foreground), method)  # there is one: `foreground_method` looked
 
@@ -216,6 +227,7 @@ class ForegroundLayers:
 
     @cached_property
     def _denoised(self) -> CachedLayer:
+        self._context.enter(self.planned.foreground_id)
         return self._context.denoise(lambda: self._noisy, self.key, self.sigma)
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from pipelines.plan import (
     write_plan,
 )
 from pipelines.runner import Done, Runner, shard_ranges
-from pipelines.work import Budget, Tally, Work, refusal, run_tasks
+from pipelines.work import Budget, Tally, Work, enter, run_tasks
 from rssn.cache import LayerCache
 from rssn.codecs import ImageCodec, suffix
 from rssn.errors import Rejected
@@ -57,6 +58,12 @@ class PackTask:
     start: int
     stop: int
     memory: int
+    poisoned: frozenset[str] = frozenset()
+
+    @property
+    def note(self) -> Path:
+        """Names the photograph at hand."""
+        return DatasetFolder(self.root).note(self.name)
 
     @property
     def size(self) -> int:
@@ -104,7 +111,7 @@ def pack_shard(task: PackTask) -> Done:
     """Make one shard; what cannot be packed becomes a row of its rejects."""
     rejects: list[dict[str, Any]] = []
     clock = StageClock()
-    context = LayerContext(task.recipe, task.codec, LayerCache(task.root, 0), clock)
+    context = LayerContext(task.recipe, task.codec, LayerCache(task.root, 0), clock, partial(enter, task))
     rows = _rows(context, load_plan(task.root).foregrounds[task.start : task.stop], rejects)
     mark = write_shard(DatasetFolder(task.root), task.name, COMPOSITES, rows, rejects)
     return Done(mark, dict(clock.seconds))
@@ -118,7 +125,7 @@ def _rows(
         try:
             yield _row(context, layers)
         except Exception as error:  # nothing vanishes: whatever happens to a photograph is a row of the rejects
-            rejects.append(refusal(error, f"{planned.foreground_id}/0", planned.source, layers.thumbnail))
+            rejects.append(layers.refusal(error, 0))
 
 
 def _row(context: LayerContext, layers: ForegroundLayers) -> Row:

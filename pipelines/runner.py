@@ -1,16 +1,19 @@
 """Runs tasks on this process or on Ray, through one interface; a task's result is its shard's mark and its times.
 
-A task is a small frozen dataclass; pictures never travel between processes. A task that raises, or whose worker dies
-more often than Ray retries it, becomes an outcome with an error, and the others go on.
+A task is a small frozen dataclass; pictures never travel between processes. A task that raises becomes an outcome with
+an error, and the others go on. So does one whose worker died three times; but if it died each time at the same item,
+that item is poisoned: it is refused from now on, and the task is tried again without it.
 """
 
 from __future__ import annotations
 
 import os
 import resource
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import cv2
 
@@ -19,7 +22,9 @@ from rssn.shards import Mark
 
 
 class ShardTask(Protocol):
-    """What every task tells of itself."""
+    """What every task tells of itself; it is a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def name(self) -> str:
@@ -36,11 +41,24 @@ class ShardTask(Protocol):
         """Bytes that a worker needs for it, for the scheduler."""
         ...
 
+    @property
+    def note(self) -> Path:
+        """The file in which its worker names the item at hand."""
+        ...
+
+    @property
+    def poisoned(self) -> frozenset[str]:
+        """Items that killed their workers: the task refuses them without looking."""
+        ...
+
 
 T = TypeVar("T", bound=ShardTask)
 
+WORKER_DIED = "worker_died"
+
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-_RETRIES = 3
+_ATTEMPTS = 3  # at one item
+_DEATHS = 30  # of one task's workers, whatever they died at
 _TICK_SECONDS = 1.0
 _OBJECT_STORE_BYTES = 100 << 20  # marks are all that passes through it
 
@@ -117,12 +135,16 @@ class RayRunner:
         self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
     ) -> Iterator[Outcome[T]]:
         """Keep two tasks per worker in flight until all are done."""
-        remote = self._ray.remote(num_cpus=1, max_retries=_RETRIES)(_attempt)
+        remote = self._ray.remote(num_cpus=1, max_retries=0)(_attempt)
         most = int(self._ray.cluster_resources().get("memory", 0))
-        waiting = iter(tasks)
+        waiting, again, deaths = iter(tasks), deque[T](), _Deaths()
         flying: dict[Any, T] = {}
         while True:
-            while len(flying) < 2 * self._workers and (task := next(waiting, None)) is not None:
+            while len(flying) < 2 * self._workers:
+                task = again.popleft() if again else next(waiting, None)
+                if task is None:
+                    break
+                task = deaths.warned(task)
                 asked = remote.options(memory=min(task.memory, most))  # more than there is would wait for ever
                 flying[asked.remote(function, task)] = task
             if not flying:
@@ -130,7 +152,12 @@ class RayRunner:
             done, _ = self._ray.wait(list(flying), num_returns=1, timeout=_TICK_SECONDS)
             on_wait()
             for reference in done:
-                yield self._collect(reference, flying.pop(reference))
+                task = flying.pop(reference)
+                outcome = self._collect(reference, task)
+                if outcome.reason == WORKER_DIED and deaths.may_retry(task):
+                    again.append(task)
+                else:
+                    yield outcome
 
     def close(self) -> None:
         """Stop the local Ray."""
@@ -141,8 +168,40 @@ class RayRunner:
             outcome: Outcome[T] = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             words = f"the worker died at every attempt ({type(error).__name__}); if memory ran out, use fewer --workers"
-            return Outcome(task, None, words, "worker_died")
+            return Outcome(task, None, words, WORKER_DIED)
         return outcome
+
+
+class _Deaths:
+    """Where workers died: at which item of which task, and how often."""
+
+    def __init__(self) -> None:
+        self._at_item: Counter[tuple[str, str]] = Counter()
+        self._of_task: Counter[str] = Counter()
+        self._poisoned: frozenset[str] = frozenset()
+
+    def warned(self, task: T) -> T:
+        """The task, told of everything that is poisoned; the same picture may be wanted by another task."""
+        return replace(task, poisoned=task.poisoned | self._poisoned) if self._poisoned else task
+
+    def may_retry(self, task: T) -> bool:
+        """Count a death; whether the task may be tried again."""
+        item = _item_at_hand(task)
+        self._of_task[task.name] += 1
+        self._at_item[task.name, item] += 1
+        if self._of_task[task.name] >= _DEATHS:
+            return False
+        if self._at_item[task.name, item] < _ATTEMPTS:
+            return True
+        self._poisoned |= {item} - {""}
+        return item != ""
+
+
+def _item_at_hand(task: ShardTask) -> str:
+    try:
+        return task.note.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def make_runner(workers: int) -> LocalRunner | RayRunner:

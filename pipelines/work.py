@@ -14,7 +14,7 @@ from typing import Any, Generic
 from tqdm import tqdm
 
 from pipelines.run_state import RunState, StateFile
-from pipelines.runner import Done, Outcome, Runner, ShardTask, T
+from pipelines.runner import WORKER_DIED, Done, Outcome, Runner, ShardTask, T
 from rssn.errors import InputError, Rejected
 from rssn.schema import REJECTS, picture
 from rssn.shards import DatasetFolder, Mark, read_mark, trusted_mark, write_parquet
@@ -180,6 +180,18 @@ class _Progress:
             updated=time.time(),
             seconds=dict(tally.seconds),
         )
+
+
+def enter(task: ShardTask, item: str) -> None:
+    """Name the item at hand, so that the runner knows at which one a worker died.
+
+    Raises:
+        Rejected: If it is known to kill its worker; then it must not be touched, not even for a thumbnail.
+    """
+    if item in task.poisoned:
+        words = f"{item}: its worker died at every attempt: a crash in native code, or no memory left"
+        raise Rejected("run", WORKER_DIED, words)
+    task.note.write_text(item, encoding="utf-8")
 
 
 def refusal(error: Exception, item_id: str, source: str, thumbnail: bytes | None = None) -> dict[str, Any]:

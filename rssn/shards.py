@@ -84,6 +84,10 @@ class DatasetFolder:
         """A count of items, there only while the shard is being written; a help for bars, never a proof."""
         return self._inside("progress", name, "")
 
+    def note(self, name: str) -> Path:
+        """Which item of a shard is at hand, there only while the shard is being written, or when its worker died."""
+        return self._inside("progress", name, ".item")
+
     def marks(self) -> list[Mark]:
         """Every mark in the folder that bears its file's name, trusted or not, in order of name."""
         found = ((path, read_mark(path)) for path in sorted((self.root / "marks").glob("*.json")))
@@ -100,7 +104,7 @@ class DatasetFolder:
 
     def in_progress(self) -> dict[str, int]:
         """Shards at hand, and how many of their items are handled so far."""
-        return {path.name: _read_count(path) for path in self.root.glob("progress/*")}
+        return {path.name: _read_count(path) for path in self.root.glob("progress/*") if not path.suffix}
 
     def _inside(self, folder: str, name: str, suffix: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -140,6 +144,7 @@ def write_shard(
         count = write_parquet(folder.data(name), schema, _reported(progress, rows, rejects))
     finally:
         progress.unlink(missing_ok=True)
+        folder.note(name).unlink(missing_ok=True)
     refused = write_parquet(folder.rejects(name), REJECTS, rejects)
     mark = Mark(
         name=name,

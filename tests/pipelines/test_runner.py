@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.runner import Done, LocalRunner, RayRunner, Runner, make_runner, shard_ranges
-from rssn.errors import InputError
+from pipelines.work import enter
+from rssn.errors import InputError, Rejected
 from rssn.shards import Mark
 
 
@@ -26,6 +27,11 @@ class Task:
     folder: Path
     size: int = 1
     memory: int = 1 << 60  # more than any machine has: the runner asks for what there is
+    poisoned: frozenset[str] = frozenset()
+
+    @property
+    def note(self) -> Path:
+        return self.folder / f"{self.name}.item"
 
     @property
     def name(self) -> str:
@@ -52,6 +58,21 @@ def die_twice(task: Task) -> Done:
 def die(task: Task) -> Done:
     os.kill(os.getpid(), 9)
     raise AssertionError(task)
+
+
+def die_of(task: Task) -> Done:
+    """Go through three items; `deadly` ends the process each time, and whoever looks at it."""
+    seen = []
+    for item in ("first", "deadly", "last"):
+        try:
+            enter(task, item)
+        except Rejected:
+            continue
+        (task.folder / f"{task.number}-{item}").open("a").write("x")
+        if item == "deadly":
+            os.kill(os.getpid(), 9)
+        seen.append(item)
+    return Done(Mark(name=" ".join(seen), rows=len(seen), bytes=0, sha256=""))
 
 
 @pytest.fixture(params=["local", "ray"])
@@ -87,6 +108,17 @@ def test_a_task_that_always_kills_its_worker_fails_alone(ray_runner: RayRunner, 
     assert outcome.error.startswith("the worker died at every attempt (")
     (after,) = ray_runner.run(mark_of, [Task(1, tmp_path)], idle)
     assert after.done is not None
+
+
+def test_an_item_that_always_kills_its_worker_is_refused_and_the_rest_is_made(
+    ray_runner: RayRunner, tmp_path: Path
+) -> None:
+    outcomes = list(ray_runner.run(die_of, [Task(n, tmp_path) for n in range(6)], idle))
+    assert sorted(outcome.task.number for outcome in outcomes) == list(range(6))
+    assert all(outcome.done and outcome.done.mark.name == "first last" for outcome in outcomes)
+    deaths = [len(path.read_text()) for path in tmp_path.glob("*-deadly")]
+    assert max(deaths) == 3
+    assert len(deaths) < 6, "tasks that start later know of it already"
 
 
 def slow(task: Task) -> Done:

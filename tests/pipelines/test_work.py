@@ -25,6 +25,11 @@ class Task:
     refused: int = 0
     broken: bool = False
     memory: int = 0
+    poisoned: frozenset[str] = frozenset()
+
+    @property
+    def note(self) -> Path:
+        return DatasetFolder(self.root).note(self.name)
 
 
 def write(task: Task) -> Done:

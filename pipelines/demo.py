@@ -35,12 +35,12 @@ class Step:
         return shlex.join([program, *self.arguments])
 
 
-def steps(out: Path, workers: int) -> list[Step]:
+def steps(out: Path, workers: int | None) -> list[Step]:
     """The commands of the demo, in order; all they write lies below `out`."""
     studio, bg20k, shards, run = (str(out / name) for name in ("studio", "bg20k", "shards", "run"))
     evaluation, checkpoint = f"{studio}/evaluation", f"{run}/last.pt"
     photo = str(sorted((out / "studio" / "evaluation" / "original").iterdir())[0])
-    processes = ("--workers", str(workers))
+    processes = () if workers is None else ("--workers", str(workers))
     curate = ("build-bg20k", f"{studio}/photos", "--min-side", str(MIN_SIDE), "--out", bg20k)
     compose = ("compose", "--matting", f"{studio}/matting", "--backgrounds", bg20k, "--k", "5", "--out", shards)
     cache = ("--cache-dir", str(out / "cache"))
@@ -64,7 +64,7 @@ def steps(out: Path, workers: int) -> list[Step]:
     ]
 
 
-def run_demo(out: Path, workers: int, say: Callable[[str], None]) -> None:
+def run_demo(out: Path, workers: int | None, say: Callable[[str], None]) -> None:
     """Render the studio, run every step, and say where to look.
 
     Raises:

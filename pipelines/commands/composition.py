@@ -52,11 +52,14 @@ _MATTING = "A matting data set: original/ and mask/, fg/ and alpha/, RGBA cut-ou
 @options.cache_size
 @options.max_errors
 @options.workers
+@options.address
 @click.option("--dry-run", is_flag=True, help="Print the plan, its size and its cost; write nothing.")
 @click.option("--extend", is_flag=True, help="Add the foregrounds that are new; what stands is not touched.")
 @click.option("--retry-rejects", is_flag=True, help="Try again what was refused, and nothing else.")
 @click.option("--overwrite", is_flag=True, help="Remove the data set in --out first.")
-def compose(matting: Path, backgrounds: Path, out: Path, workers: int, **settings: Any) -> None:
+def compose(
+    matting: Path, backgrounds: Path, out: Path, workers: int | None, address: str | None, **settings: Any
+) -> None:
     """Compose foregrounds onto backgrounds by the RSSN route (Pipeline 1 of the paper).
 
     Writes Parquet shards with composite, alpha, F and B, and everything that was drawn. Stop it at any moment; the
@@ -83,7 +86,9 @@ def compose(matting: Path, backgrounds: Path, out: Path, workers: int, **setting
             click.echo(line)
         return
     tally = options.with_runner(
-        workers, lambda runner: run_compose(job, runner, lambda prepared: click.echo(prepared.describe()))
+        workers,
+        address,
+        lambda runner: run_compose(job, runner, lambda prepared: click.echo(prepared.describe())),
     )
     options.finish(tally, out, "composites", complete=not tally.rejected)
 
@@ -97,11 +102,12 @@ def compose(matting: Path, backgrounds: Path, out: Path, workers: int, **setting
 @options.shard_rows
 @options.max_errors
 @options.workers
-def pack(matting: Path, out: Path, workers: int, **settings: Any) -> None:
+@options.address
+def pack(matting: Path, out: Path, workers: int | None, address: str | None, **settings: Any) -> None:
     """Pack real photographs with their closed-form F and B, in the same columns as composites (the ORI-Track)."""
     budget = parse_budget(settings["max_errors"])
     job = PackJob(matting, out, load_recipe("ori"), budget, options.output(settings), settings["matting_format"])
-    tally = options.with_runner(workers, lambda runner: run_pack(job, runner))
+    tally = options.with_runner(workers, address, lambda runner: run_pack(job, runner))
     options.finish(tally, out, "photographs", complete=not tally.rejected)
 
 

@@ -53,7 +53,8 @@ Give one with --detector MODEL (a YOLO model trained on COCO, .pt or .onnx; pip 
 )
 @options.max_errors
 @options.workers
-def build_bg20k(photos: Path, out: Path, detector: Path | None, min_side: int, workers: int, **settings: Any) -> None:
+@options.address
+def build_bg20k(photos: Path, out: Path, detector: Path | None, min_side: int, **settings: Any) -> None:
     """Curate the photographs of a crawl into a background set (section 4.1 of the paper).
 
     PHOTOS is a folder (with all below it, .tar and .zip files included), one such archive, or a table: CSV or Parquet
@@ -68,7 +69,7 @@ def build_bg20k(photos: Path, out: Path, detector: Path | None, min_side: int, w
     job = CurationJob(photos, out, rules, detector, budget, settings["review"], **more)
     if detector is None and job.saliency is None:
         click.secho(NOT_SCREENED, fg="yellow", bold=True, err=True)
-    curated = options.with_runner(workers, lambda runner: run_curation(job, runner))
+    curated = options.with_runner(settings["workers"], settings["address"], lambda runner: run_curation(job, runner))
     for reason, count in sorted(curated.reasons.items()):
         click.echo(f"{count:>8}  {reason}: {REASONS.get(reason, 'an error that nobody foresaw')}")
     if curated.review:

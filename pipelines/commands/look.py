@@ -55,6 +55,6 @@ def status(dataset: Path) -> None:
 @click.command()
 @click.option("--out", type=options.FOLDER, default=Path("demo"), help="Where everything goes; run again to go on.")
 @options.workers
-def demo(out: Path, workers: int) -> None:
+def demo(out: Path, workers: int | None) -> None:
     """Run the whole job on pictures that the project renders itself: nothing is downloaded."""
     run_demo(out, workers, click.echo)

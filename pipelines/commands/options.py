@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import click
 
 from pipelines.compose import Output
-from pipelines.runner import Runner, make_runner
+from pipelines.ray_runner import make_runner
+from pipelines.runner import Runner
 from pipelines.work import Tally
 from rssn.cache import LayerCache
 from rssn.errors import InputError
@@ -25,7 +26,10 @@ FOLDER = click.Path(path_type=Path)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 workers = click.option(
-    "--workers", type=int, default=os.cpu_count() or 1, help="Processes; 0 works in this one, without Ray."
+    "--workers", type=int, help="Processes; 0 works in this one, without Ray.  [default: as many as CPUs]"
+)
+address = click.option(
+    "--address", metavar="ADDRESS", help="A running Ray cluster: auto, HOST:PORT or ray://HOST:PORT.  [default: none]"
 )
 max_errors = click.option(
     "--max-errors", metavar="N|N%", help="Stop when more than this are refused.  [default: never]"
@@ -85,9 +89,9 @@ def layer_cache(folder: Path, size: str) -> LayerCache:
     return cache
 
 
-def with_runner(count: int, work: Callable[[Runner], R]) -> R:
-    """Start workers, do the work, stop them whatever happens."""
-    runner = make_runner(count)
+def with_runner(count: int | None, where: str | None, work: Callable[[Runner], R]) -> R:
+    """Start workers here or on the cluster at an address, do the work, stop them whatever happens."""
+    runner = make_runner(count, where)
     try:
         return work(runner)
     finally:

@@ -16,7 +16,8 @@ from PIL import Image as PillowImage
 
 from bg20k.rules import CurationRules
 from pipelines.build_bg20k import CurationJob, run_curation
-from pipelines.runner import LocalRunner, RayRunner
+from pipelines.ray_runner import RayRunner
+from pipelines.runner import LocalRunner
 from pipelines.work import Budget
 from rssn.draw import draw
 from rssn.images import Pixels, encode_png

@@ -18,7 +18,8 @@ import pipelines.layers as layers_module
 from pipelines.compose import run_compose
 from pipelines.manifest import read_manifest
 from pipelines.plan import load_plan
-from pipelines.runner import LocalRunner, RayRunner, Runner
+from pipelines.ray_runner import RayRunner
+from pipelines.runner import LocalRunner, Runner
 from pipelines.work import Tally
 from rssn import route
 from rssn.cache import LayerCache
@@ -280,7 +281,7 @@ def test_a_killed_worker_changes_no_byte(studio: Path, bg20k: Path, shards: Path
     while not (progress.is_dir() and any(progress.iterdir())):
         assert running.poll() is None, "the run ended before its worker was killed"
         time.sleep(0.002)
-    victims = [int(p.parent.name) for p in Path("/proc").glob("[0-9]*/cmdline") if b"ray::_attempt" in _read(p)]
+    victims = [int(p.parent.name) for p in Path("/proc").glob("[0-9]*/cmdline") if b"ray::attempt" in _read(p)]
     mine = [pid for pid in victims if running.pid in _ancestors(pid)]
     assert mine
     os.kill(mine[0], signal.SIGKILL)

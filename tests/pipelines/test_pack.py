@@ -7,8 +7,9 @@ import numpy as np
 from pipelines.compose import Output
 from pipelines.inspection import run_inspect
 from pipelines.pack import PackJob, run_pack
+from pipelines.ray_runner import RayRunner
 from pipelines.recipes import load_recipe
-from pipelines.runner import LocalRunner, RayRunner
+from pipelines.runner import LocalRunner
 from pipelines.work import Budget
 from rssn import route
 from rssn.foreground import estimate_foreground

@@ -12,7 +12,8 @@ import pipelines.compose as compose_module
 import pipelines.layers as layers_module
 from pipelines.compose import prepare, run_compose
 from pipelines.compose_tasks import ComposeTask, compose_shard
-from pipelines.runner import Done, RayRunner
+from pipelines.ray_runner import RayRunner
+from pipelines.runner import Done
 from rssn.backgrounds import Background
 from rssn.images import Pixels
 from rssn.matting import MattingSample

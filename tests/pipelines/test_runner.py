@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.runner import Done, LocalRunner, RayRunner, Runner, make_runner, shard_ranges
+from pipelines.ray_runner import RayRunner, make_runner
+from pipelines.runner import Done, LocalRunner, Runner, shard_ranges
 from pipelines.work import enter
 from rssn.errors import InputError, Rejected
 from rssn.shards import Mark
@@ -133,7 +134,7 @@ def test_the_driver_hears_something_while_others_work(ray_runner: RayRunner, tmp
 
 
 def test_zero_workers_start_no_ray() -> None:
-    code = "import sys; from pipelines.runner import make_runner; make_runner(0); print('ray' in sys.modules)"
+    code = "import sys; from pipelines.ray_runner import make_runner; make_runner(0); print('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

@@ -1,0 +1,168 @@
+"""Runs tasks on Ray: a local one that starts and stops with the command, or a running cluster.
+
+A task whose worker dies is tried again. If a worker died three times at the same item, that item is poisoned: it is
+refused from now on, by this task and by those that come, and the task is tried again without it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipelines.runner import WORKER_DIED, Done, LocalRunner, Outcome, ShardTask, T, attempt
+from rssn.errors import InputError
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+_ATTEMPTS = 3  # at one item
+_DEATHS = 30  # of one task's workers, whatever they died at
+_TICK_SECONDS = 1.0
+_ANSWER_SECONDS = 10.0
+_PACKAGES = ("rssn", "bg20k", "pipelines")
+_OBJECT_STORE_BYTES = 100 << 20  # marks are all that passes through it
+
+
+def make_runner(workers: int | None, address: str | None = None) -> LocalRunner | RayRunner:
+    """`workers` processes on Ray, here or on the cluster at an address; 0 runs in this process without Ray.
+
+    Args:
+        workers: None takes as many as there are CPUs.
+        address: `auto`, `<host>:<port>` or `ray://<host>:<port>`; None starts a Ray of its own.
+    """
+    if workers is not None and workers < 0:
+        raise InputError(f"--workers is {workers}; give 0 to run in this process, or the number of processes")
+    if workers == 0 and address:
+        raise InputError(f"--workers 0 works in this process, --address {address} on a cluster; give one of them")
+    if workers == 0:
+        return LocalRunner()
+    return RayRunner(workers, address) if address else RayRunner(workers or os.cpu_count() or 1)
+
+
+class RayRunner:
+    """Single-threaded processes of Ray: of one that starts and stops with the command, or of a running cluster.
+
+    A cluster's nodes get this package's code with the tasks; what it needs must be installed there. Without a number of
+    workers the tasks take what CPUs the cluster has, also those that come later.
+    """
+
+    def __init__(self, workers: int | None, address: str | None = None) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        import ray  # noqa: PLC0415  (seconds; commands that need no workers do not pay for it)
+
+        self._ray = ray
+        self._workers = workers
+        own = {"num_cpus": workers, "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
+        environment: dict[str, Any] = {"env_vars": _ONE_THREAD}
+        if address:
+            _refuse_silence(address)
+            environment["py_modules"] = [str(Path(__file__).parents[1] / name) for name in _PACKAGES]
+        try:
+            ray.init(
+                address=address or "local",
+                log_to_driver=False,
+                logging_level="ERROR",
+                runtime_env=environment,
+                **({} if address else own),
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InputError(f"--address {address}: no Ray cluster answers there: {_first_line(error)}") from error
+
+    def run(
+        self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
+    ) -> Iterator[Outcome[T]]:
+        """Keep two tasks per worker in flight until all are done."""
+        remote = self._ray.remote(num_cpus=1, max_retries=0)(attempt)
+        waiting, again, deaths = iter(tasks), deque[T](), _Deaths()
+        flying: dict[Any, T] = {}
+        while True:
+            slots, most = self._capacity()
+            while len(flying) < 2 * slots:
+                task = again.popleft() if again else next(waiting, None)
+                if task is None:
+                    break
+                task = deaths.warned(task)
+                asked = remote.options(memory=min(task.memory, most))  # more than any node has would wait for ever
+                flying[asked.remote(function, task)] = task
+            if not flying:
+                return
+            done, _ = self._ray.wait(list(flying), num_returns=1, timeout=_TICK_SECONDS)
+            on_wait()
+            for reference in done:
+                task = flying.pop(reference)
+                outcome = self._collect(reference, task)
+                if outcome.reason == WORKER_DIED and deaths.may_retry(task):
+                    again.append(task)
+                else:
+                    yield outcome
+
+    def close(self) -> None:
+        """Stop the local Ray, or leave the cluster."""
+        self._ray.shutdown()
+
+    def _capacity(self) -> tuple[int, int]:
+        """How many tasks can run at once, and the memory of the largest node, in bytes."""
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        cores = int(sum(resources.get("CPU", 0) for resources in nodes))
+        slots = cores if self._workers is None else self._workers
+        return max(1, slots), int(max((resources.get("memory", 0) for resources in nodes), default=0))
+
+    def _collect(self, reference: Any, task: T) -> Outcome[T]:
+        try:
+            outcome: Outcome[T] = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            words = f"the worker died at every attempt ({type(error).__name__}); if memory ran out, use fewer --workers"
+            return Outcome(task, None, words, WORKER_DIED)
+        return outcome
+
+
+class _Deaths:
+    """Where workers died: at which item of which task, and how often."""
+
+    def __init__(self) -> None:
+        self._at_item: Counter[tuple[str, str]] = Counter()
+        self._of_task: Counter[str] = Counter()
+        self._poisoned: frozenset[str] = frozenset()
+
+    def warned(self, task: T) -> T:
+        """The task, told of everything that is poisoned; the same picture may be wanted by another task."""
+        return replace(task, poisoned=task.poisoned | self._poisoned) if self._poisoned else task
+
+    def may_retry(self, task: T) -> bool:
+        """Count a death; whether the task may be tried again."""
+        item = _item_at_hand(task)
+        self._of_task[task.name] += 1
+        self._at_item[task.name, item] += 1
+        if self._of_task[task.name] >= _DEATHS:
+            return False
+        if self._at_item[task.name, item] < _ATTEMPTS:
+            return True
+        self._poisoned |= {item} - {""}
+        return item != ""
+
+
+def _refuse_silence(address: str) -> None:
+    """Whether something answers there at all: Ray itself asks for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return  # auto
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
+    except OSError as error:
+        words = f"--address {address}: no Ray cluster answers there: {error.strerror or error}"
+        raise InputError(f"{words}; give auto, HOST:PORT or ray://HOST:PORT, as ray start printed it") from error
+
+
+def _item_at_hand(task: ShardTask) -> str:
+    try:
+        return task.note.read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

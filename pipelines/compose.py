@@ -34,13 +34,13 @@ from pipelines.plan import (
     write_plan,
 )
 from pipelines.runner import Runner, shard_ranges
+from pipelines.warm_up import warm_up
 from pipelines.work import Budget, Tally, Work, run_tasks
 from rssn import denoise
 from rssn.backgrounds import Background, find_backgrounds
 from rssn.cache import LayerCache
 from rssn.codecs import BYTES_PER_PIXEL, ImageCodec
 from rssn.errors import InputError
-from rssn.foreground import warm_up
 from rssn.layouts import find_pairs
 from rssn.recipe import Recipe
 from rssn.shards import DatasetFolder, read_mark, shard_name
@@ -167,10 +167,7 @@ def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None
         remove_dataset(folder)
     open_dataset(folder, "composites", prepared.facts, sources, growing="foregrounds")
     write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, prepared.refused + prepared.unusable)
-    if job.recipe.foreground != "given":
-        warm_up(job.recipe.foreground)
-    if job.recipe.denoise.probability > 0:
-        denoise.warm_up(job.recipe.denoise.backend)
+    warm_up(job.recipe)
     tasks, left = tried_tasks(job, prepared.plan)
     redo = frozenset(mark.name for mark in folder.marks() if mark.rejected and job.retry_rejects)
     redo |= _incomplete(folder, tasks, prepared.plan)

@@ -19,6 +19,7 @@ from pipelines.composites import compose_row
 from pipelines.layers import ForegroundLayers, LayerContext
 from pipelines.plan import PlannedForeground, load_plan
 from pipelines.runner import Done
+from pipelines.warm_up import warm_up
 from pipelines.work import enter
 from rssn.cache import LayerCache
 from rssn.codecs import ImageCodec
@@ -59,6 +60,7 @@ class ComposeTask:
 
 def compose_shard(task: ComposeTask) -> Done:
     """Make one shard; what cannot be composed becomes a row of its rejects."""
+    warm_up(task.recipe)
     shard = _Shard(task)
     folder = DatasetFolder(task.root)
     mark = write_shard(folder, task.name, COMPOSITES, shard.rows(), shard.rejects, shard.statistics)

@@ -24,11 +24,12 @@ from pipelines.plan import (
     write_plan,
 )
 from pipelines.runner import Done, Runner, shard_ranges
+from pipelines.warm_up import warm_up
 from pipelines.work import Budget, Tally, Work, enter, run_tasks
 from rssn.cache import LayerCache
 from rssn.codecs import ImageCodec, suffix
 from rssn.errors import Rejected
-from rssn.foreground import estimate_layers, warm_up
+from rssn.foreground import estimate_layers
 from rssn.layouts import find_pairs
 from rssn.recipe import Recipe
 from rssn.schema import COMPOSITES, picture
@@ -97,8 +98,7 @@ def _pack(job: PackJob, runner: Runner) -> Tally:
     folder = DatasetFolder(job.out)
     open_dataset(folder, "composites", facts, {"matting": str(job.matting.resolve())})
     write_plan(folder, photographs, [], refused)
-    if job.recipe.foreground != "given":
-        warm_up(job.recipe.foreground)
+    warm_up(job.recipe)
     work = Work(folder, _tasks(job, photographs), pack_shard, "photographs", job.budget, len(refused))
     tally = run_tasks(work, runner)
     if not tally.failed:
@@ -109,6 +109,7 @@ def _pack(job: PackJob, runner: Runner) -> Tally:
 
 def pack_shard(task: PackTask) -> Done:
     """Make one shard; what cannot be packed becomes a row of its rejects."""
+    warm_up(task.recipe)
     rejects: list[dict[str, Any]] = []
     clock = StageClock()
     context = LayerContext(task.recipe, task.codec, LayerCache(task.root, 0), clock, partial(enter, task))

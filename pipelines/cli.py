@@ -26,8 +26,9 @@ class _Group(click.Group):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
             raise click.ClickException(f"{where}{error.strerror or error}") from error
-        except KeyboardInterrupt:
-            click.echo("\nstopped; the same command goes on where it was", err=True)
+        except KeyboardInterrupt as error:
+            counts = f": {error}" if str(error) else ""
+            click.echo(f"\nstopped{counts}; the same command goes on where it was", err=True)
             sys.exit(130)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -98,6 +98,7 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
 
     Raises:
         InputError: If the error budget is spent; what was done stays done.
+        KeyboardInterrupt: With what was done until then, in words.
     """
     work.folder.sweep()
     tally = Tally(rejected=work.refused)
@@ -106,10 +107,14 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
         todo = [task for task in work.tasks if task.name in work.redo or not _reuse(work.folder, task, tally, progress)]
         progress.announce()
         _check_budget(work, tally, planned)
-        for outcome in runner.run(work.function, todo, progress.update):
-            _count(work.folder, outcome, tally)
-            progress.finish(outcome.task.size)
-            _check_budget(work, tally, planned)
+        try:
+            for outcome in runner.run(work.function, todo, progress.update):
+                _count(work.folder, outcome, tally)
+                progress.finish(outcome.task.size)
+                _check_budget(work, tally, planned)
+        except KeyboardInterrupt:
+            words = f"{tally.written} {work.unit} written, {tally.reused} reused, {tally.rejected} rejected"
+            raise KeyboardInterrupt(words) from None
     work.folder.sweep()  # a worker that was killed and replaced leaves its half-written file
     if not tally.failed:
         progress.state_file.remove()
@@ -121,7 +126,8 @@ def _check_budget(work: Work[T], tally: Tally, planned: int) -> None:
     if work.budget.spent(rejected, rejected - work.refused + unplanned, planned + unplanned):
         lost = f" and {tally.lost} lost with {len(tally.failed)} shards that failed" if tally.failed else ""
         words = f"{tally.rejected} refused{lost} of {planned} {work.unit}, more than --max-errors allows"
-        raise InputError(f"stopped: {words}; {tally.written} written, {tally.reused} reused")
+        counts = f"{tally.written} written, {tally.reused} reused, {tally.rejected} rejected"
+        raise InputError(f"stopped: {words}; {counts}")
 
 
 class _Progress:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -289,6 +290,27 @@ def test_a_killed_worker_changes_no_byte(studio: Path, bg20k: Path, shards: Path
     assert running.returncode == 0
     assert digests(tmp_path / "out") == digests(shards)
     assert list((tmp_path / "out").rglob("*.tmp")) == []
+
+
+def test_ctrl_c_says_what_was_done_and_the_same_command_goes_on(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "pipelines.cli", "compose", "--matting", studio / "matting", "--backgrounds", bg20k,
+        "--out", tmp_path / "out", "--k", 4, "--denoiser", "nlmeans", "--workers", 0, "--cache-size", 0,
+    ]  # fmt: skip
+    running = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while len(DatasetFolder(tmp_path / "out").marks()) < 2:
+        assert running.poll() is None, "the run ended before it was stopped"
+        time.sleep(0.002)
+    running.send_signal(signal.SIGINT)
+    said = running.communicate()[1].splitlines()[-1]
+    assert running.returncode == 130
+    found = re.fullmatch(
+        r"stopped: (\d+) composites written, 0 reused, 0 rejected; the same command goes on where it was", said
+    )
+    assert found, said
+    assert int(found[1]) >= 4  # a shard that was marked this very moment may not be counted yet
+    again = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True).stdout
+    assert "4 composites written, 8 reused, 0 rejected" in again
 
 
 def _read(path: Path) -> bytes:

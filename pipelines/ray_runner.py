@@ -21,6 +21,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 _ATTEMPTS = 3  # at one item
 _DEATHS = 30  # of one task's workers, whatever they died at
 _TICK_SECONDS = 1.0
+_SHARE = 16  # of the tasks in flight: so many of them are waited for together
 _ANSWER_SECONDS = 10.0
 _PACKAGES = ("rssn", "bg20k", "pipelines")
 _OBJECT_STORE_BYTES = 100 << 20  # marks are all that passes through it
@@ -90,7 +91,8 @@ class RayRunner:
                 flying[asked.remote(function, task)] = task
             if not flying:
                 return
-            done, _ = self._ray.wait(list(flying), num_returns=1, timeout=_TICK_SECONDS)
+            some = max(1, len(flying) // _SHARE)  # asking after each of thousands would take the driver's whole time
+            done, _ = self._ray.wait(list(flying), num_returns=some, timeout=_TICK_SECONDS)
             on_wait()
             for reference in done:
                 task = flying.pop(reference)

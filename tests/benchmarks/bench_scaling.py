@@ -151,8 +151,7 @@ def main() -> None:
         f"a shard of 256 MiB: {SHARD_BYTES / COMPOSITE_BYTES:.0f} composites, {shard_seconds:.0f} CPU-seconds",
         f"driver: {1e3 * cost:.1f} ms a task, {cost / shard_seconds:.4%} of its work; "
         f"{per_foreground:.0f} bytes a planned foreground",
-        f"{composites:.0f} composites of {composites / 5:.0f} foregrounds: {composites / 5 * per_foreground / 1e6:.0f} MB "
-        "of the driver's memory",
+        f"{composites:.0f} composites, K = 5: {composites / 5 * per_foreground / 1e6:.0f} MB of the driver's memory",
         f"{options.shards} shards, {options.cores} cores a node, a store of {options.store:g} GB a second:",
     ]
     for nodes in (10, 100, 1000):

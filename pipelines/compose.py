@@ -13,16 +13,16 @@ from typing import Any
 
 from pipelines.card import write_card
 from pipelines.compose_tasks import ComposeTask, compose_shard
-from pipelines.growth import Growth, Refused, grow, refused_before, returning_ids
+from pipelines.growth import Growth, Refused, grow, name_some, refused_before, returning_ids
 from pipelines.layers import worker_memory
 from pipelines.lease import leased
 from pipelines.manifest import (
     check_dataset,
     close_dataset,
+    holds_dataset,
     open_dataset,
     refuse_foreign,
     remove_dataset,
-    stored_plan,
 )
 from pipelines.plan import (
     Plan,
@@ -30,6 +30,7 @@ from pipelines.plan import (
     digest,
     make_plan,
     name_foregrounds,
+    refuse_other_backgrounds,
     refuse_problems,
     write_plan,
 )
@@ -98,6 +99,8 @@ class Prepared:
             inputs = f"{adding} {len(change.new)} foregrounds to {self.growth.standing}: {inputs}"
         lost = len(change.changed) + len(change.gone)
         stand = f"; what stands of {lost} that are not there any more is left as it is: {change.words}" if lost else ""
+        late = self.growth.left_out
+        stand += f"; {len(late)} new ones are left out, --extend adds them: {name_some(late)}" if late else ""
         return f"{inputs}; refused: {len(self.refused)} foregrounds, {len(self.unusable)} backgrounds{stand}"
 
 
@@ -110,7 +113,7 @@ def prepare(job: ComposeJob) -> Prepared:
         DependencyError: If the recipe asks for a denoiser that is not installed.
     """
     folder = DatasetFolder(job.out)
-    if job.retry_rejects and (job.overwrite or stored_plan(folder) is None):
+    if job.retry_rejects and (job.overwrite or not holds_dataset(folder)):
         raise InputError(f"{job.out}: nothing to try again; --retry-rejects is for what an earlier run refused")
     step = job.recipe.denoise
     denoiser = denoise.backend_version(step.backend) if step.probability > 0 else None
@@ -133,6 +136,7 @@ def prepare(job: ComposeJob) -> Prepared:
         "backgrounds": {"count": len(backgrounds), "digest": _digest(backgrounds)},
     }
     if not job.overwrite:
+        refuse_other_backgrounds(folder, backgrounds)
         check_dataset(folder, "composites", facts, growing="foregrounds")
     unusable_rows = refuse_problems(unusable, "background", job.backgrounds)
     plan = make_plan(list(growth.foregrounds), backgrounds)
@@ -141,9 +145,9 @@ def prepare(job: ComposeJob) -> Prepared:
 
 def _grown(job: ComposeJob, folder: DatasetFolder, found: list[PlannedForeground]) -> Growth:
     """The foregrounds of this run; `--retry-rejects` lets those come in that were refused and can be used now."""
-    refused = refused_before(folder, job.recipe.k) if job.retry_rejects else Refused()
+    refused = refused_before(folder, job.recipe.k) if job.retry_rejects or job.extend else Refused()
     returning = returning_ids(found, job.matting, refused)
-    return grow(folder, found, extend=job.extend, returning=returning, refused=refused)
+    return grow(folder, found, extend=job.extend, retry=job.retry_rejects, returning=returning, refused=refused)
 
 
 def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None] = lambda _: None) -> Tally:
@@ -163,7 +167,7 @@ def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None
     on_plan(prepared)
     sources = {"matting": str(job.matting.resolve()), "backgrounds": str(job.backgrounds.resolve())}
     folder = DatasetFolder(job.out)
-    if job.overwrite and stored_plan(folder):
+    if job.overwrite and holds_dataset(folder):
         remove_dataset(folder)
     open_dataset(folder, "composites", prepared.facts, sources, growing="foregrounds")
     write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, prepared.refused + prepared.unusable)

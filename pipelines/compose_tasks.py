@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from pipelines.clock import StageClock
 from pipelines.composites import compose_row
-from pipelines.layers import ForegroundLayers, LayerContext
+from pipelines.foreground_layers import ForegroundLayers
+from pipelines.layers import LayerContext
 from pipelines.plan import PlannedForeground, load_plan
 from pipelines.runner import Done
 from pipelines.warm_up import warm_up
@@ -64,7 +65,7 @@ def compose_shard(task: ComposeTask) -> Done:
     shard = _Shard(task)
     folder = DatasetFolder(task.root)
     mark = write_shard(folder, task.name, COMPOSITES, shard.rows(), shard.rejects, shard.statistics)
-    return Done(mark, dict(shard.context.clock.seconds))
+    return Done(mark, dict(shard.context.clock.seconds), shard.kept)
 
 
 class _Shard:
@@ -72,6 +73,7 @@ class _Shard:
 
     def __init__(self, task: ComposeTask) -> None:
         self.rejects: list[dict[str, Any]] = []
+        self.kept = 0  # rows that stood before
         self.statistics: dict[str, int] = {"ineligible_pairs": 0}
         self.context = LayerContext(task.recipe, task.codec, task.cache, StageClock(), partial(enter, task))
         self._task = task
@@ -88,6 +90,7 @@ class _Shard:
             for k in range(self._task.recipe.k):
                 if kept is not None and kept["sample_id"] == f"{planned.foreground_id}/{k}":
                     yield kept
+                    self.kept += 1
                     kept = next(self._kept, None)
                     continue
                 try:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from pipelines.layers import ForegroundLayers, LayerContext
+from pipelines.foreground_layers import ForegroundLayers
+from pipelines.layers import LayerContext
 from pipelines.plan import PlannedForeground
 from rssn import route
 from rssn.backgrounds import Background

@@ -36,7 +36,7 @@ class Change:
         fresh = [planned for planned in self.new if planned.source not in sources]
         parts = (("was changed", "were changed", self.changed), ("is gone", "are gone", self.gone))
         return ", ".join(
-            f"{len(members)} {one if len(members) == 1 else many} ({_names(members)})"
+            f"{len(members)} {one if len(members) == 1 else many} ({name_some(members)})"
             for one, many, members in (*parts, ("is new", "are new", fresh))
             if members
         )
@@ -57,6 +57,7 @@ class Growth:
     foregrounds: Sequence[PlannedForeground]  # in the order of their shards
     standing: int = 0  # how many an earlier run had planned
     change: Change = Change()
+    left_out: Sequence[PlannedForeground] = ()  # new ones, in a run that tries again what was refused
 
     @property
     def facts(self) -> Grown:
@@ -71,6 +72,7 @@ def grow(
     found: Sequence[PlannedForeground],
     *,
     extend: bool = False,
+    retry: bool = False,
     returning: Collection[str] = (),
     refused: Refused = Refused(),
 ) -> Growth:
@@ -85,7 +87,8 @@ def grow(
         folder: The output folder.
         found: The foregrounds of the data set as it is now.
         extend: Whether new ones may come in, and planned ones may be gone or changed.
-        returning: Ids of new ones that may come in anyhow, see `returning_ids`.
+        retry: Whether those of `returning` come in, and other new ones are left out.
+        returning: Ids of new ones that were refused before, see `returning_ids`.
         refused: What may be replaced.
 
     Raises:
@@ -96,6 +99,9 @@ def grow(
     sources = {planned.source for planned in found}
     known = {planned.foreground_id for planned in before}
     new = [planned for planned in found if planned.foreground_id not in known]
+    left_out = [planned for planned in new if retry and not extend and planned.foreground_id not in returning]
+    waiting = {planned.foreground_id for planned in left_out}
+    new = [planned for planned in new if planned.foreground_id not in waiting]
     ordered = [_standing(old, by_id.get(old.foreground_id), sources, refused) for old in before]
     lost = [planned for planned in ordered if planned.foreground_id not in by_id and not planned.replaced]
     change = Change(
@@ -103,12 +109,12 @@ def grow(
         [planned for planned in lost if planned.source in sources],
         [planned for planned in lost if planned.source not in sources],
     )
-    if not extend and (lost or any(planned.foreground_id not in returning for planned in change.new)):
+    if not extend and (lost or (change.new and not retry)):
         remedy = "--extend adds what is new and leaves what stands as it is; or choose another --out"
         raise InputError(f"the foregrounds are not those that {folder.root} was started with: {change.words}; {remedy}")
     generation = max((planned.generation for planned in before), default=-1) + 1
     ordered += [replace(planned, generation=generation, returned=planned.foreground_id in returning) for planned in new]
-    growth = Growth(ordered, len(before), change)
+    growth = Growth(ordered, len(before), change, left_out)
     if not before:
         _refuse_other_order(folder, growth)
     return growth
@@ -160,7 +166,7 @@ def removal(folder: DatasetFolder) -> str:
     Raises:
         InputError: If the folder holds anything but composites.
     """
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, any_version=True)
     if manifest["plan"]["kind"] != "composites":
         raise InputError(f"{folder.root} holds {manifest['plan']['kind']}, not composites; choose another --out")
     marks = folder.marks()
@@ -191,7 +197,8 @@ def _trusted_rejects(folder: DatasetFolder) -> list[Path]:
     return [*found, plan] if plan.is_file() and is_parquet(plan) else found
 
 
-def _names(foregrounds: Sequence[PlannedForeground]) -> str:
+def name_some(foregrounds: Sequence[PlannedForeground]) -> str:
+    """The first three sources, in words."""
     more = ["..."] if len(foregrounds) > _NAMED else []
     return ", ".join([*(planned.source for planned in foregrounds[:_NAMED]), *more])
 

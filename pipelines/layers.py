@@ -7,24 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import version
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
+
+import numpy as np
 
 from pipelines.clock import StageClock
-from pipelines.plan import PlannedForeground, foreground_method, thumbnail
-from pipelines.runner import WORKER_DIED
-from pipelines.work import refusal
-from rssn.backgrounds import Background, load_background
+from rssn.backgrounds import Background, background_bytes
 from rssn.cache import CachedLayer, LayerCache
 from rssn.codecs import ImageCodec, encode_picture
 from rssn.denoise import backend_version, denoise
 from rssn.errors import Rejected
-from rssn.foreground import estimate_layers
-from rssn.images import Alpha, Image, Pixels, encode_png, to_float, to_uint8
-from rssn.matting import MattingSample
+from rssn.images import Image, Pixels, decode_pixels, to_float, to_uint8
 from rssn.noise_level import estimate_sigma
-from rssn.recipe import ForegroundChoice, Recipe
+from rssn.recipe import Recipe
+from rssn.shards import content_id
 
 _BASE_BYTES = 900 << 20
 _BYTES_PER_PIXEL = 160
@@ -43,10 +40,8 @@ def worker_memory(pixels: int, recipe: Recipe) -> int:
     return _BASE_BYTES + (_BYTES_PER_PIXEL_BM3D if package else _BYTES_PER_PIXEL) * pixels
 
 
-_READERS = ("pillow", "opencv-python", "numpy")
-_ESTIMATORS = ("rssn", "numba", "pymatting")
-"""Whose versions may change a layer."""
-R = TypeVar("R")
+READERS = ("rssn", "pillow", "opencv-python", "numpy")
+"""Whose versions may change what is decoded."""
 
 
 class Whole(NamedTuple):
@@ -75,18 +70,24 @@ class LayerContext:
         backend = self.recipe.denoise.backend
         return ("denoised", backend, backend_version(backend), repr(sigma), *key)
 
-    def sigma(self, measured: Callable[[], Image]) -> float:
+    def sigma(self, measured: Callable[[], Image], key: tuple[str, ...]) -> float:
         """How strong a layer is denoised, in 8-bit units; by its photograph, which is read only if the recipe asks."""
         if self.recipe.denoise.sigma != "auto":
             return float(self.recipe.denoise.sigma)
-        picture = measured()
-        with self.clock.stage("denoise"):
-            return 255.0 * estimate_sigma(picture)
+
+        def estimate() -> CachedLayer:
+            picture = measured()
+            with self.clock.stage("denoise"):
+                return CachedLayer(np.full((1, 1, 3), estimate_sigma(picture), dtype=np.float32), "")
+
+        with self.clock.stage("cache"):
+            found = self.cache.get(("sigma", version("rssn"), *key), estimate)
+        return round(2550.0 * float(found.pixels[0, 0, 0])) / 10.0
 
     @staticmethod
-    def background_key(background: Background) -> tuple[str, ...]:
-        """The name of a background's own layer."""
-        return ("background", background.background_id, *map(version, _READERS))
+    def _background_key(data: bytes) -> tuple[str, ...]:
+        """The name of a background's own layer, by the bytes that are decoded: a curated one bears its source's id."""
+        return ("background", content_id(data), *map(version, READERS))
 
     def denoise(self, read: Callable[[], CachedLayer], key: tuple[str, ...], sigma: float) -> CachedLayer:
         """A layer without its noise; `key` names it, and it is read only if the cache does not hold the result."""
@@ -107,133 +108,38 @@ class LayerContext:
     def background(self, background: Background, *, denoised: bool) -> Whole:
         """B as the draw wants it: denoised before it is resized, while its noise is still its own."""
         self.enter(background.background_id)
+        data = self._bytes(background)
         if not denoised:
-            return Whole(self._decoded(background), None)
-        sigma, key = self.background_sigma(background), self.background_key(background)
-        layer = self.denoise(lambda: CachedLayer(self._decoded(background), ""), key, sigma)
+            return Whole(self._decoded(data, background), None)
+        key = self._background_key(data)
+        sigma = self.sigma(lambda: self._decoded(data, background), key)
+        layer = self.denoise(lambda: CachedLayer(self._decoded(data, background), ""), key, sigma)
         return Whole(layer.pixels, sigma)
 
-    def background_sigma(self, background: Background) -> float:
-        """How strong B is denoised, in 8-bit units."""
-        return self.sigma(lambda: self._decoded(background))
+    def holds_denoised(self, background: Background) -> bool:
+        """Whether the cache holds B without its noise."""
+        data = self._bytes(background)
+        key = self._background_key(data)
+        return self.cache.holds(self.denoised_key(key, self.sigma(lambda: self._decoded(data, background), key)))
 
-    def _decoded(self, background: Background) -> Image:
+    def _bytes(self, background: Background) -> bytes:
+        with self.clock.stage("read"):
+            try:
+                return background_bytes(background)
+            except Rejected as error:
+                raise _blamed(error, background) from error
+
+    def _decoded(self, data: bytes, background: Background) -> Image:
         def decode() -> Pixels:
             try:
-                return load_background(background)
-            except Rejected as error:  # the row of the rejects bears the foreground's name
-                words = f"background {background.source}: {error.message}"
-                raise Rejected("background", error.reason, words) from error
+                return decode_pixels(data)
+            except Rejected as error:
+                raise _blamed(error, background) from error
 
         with self.clock.stage("read"):
-            return to_float(self.cache.get_pixels(self.background_key(background), decode))
+            return to_float(self.cache.get_pixels(self._background_key(data), decode))
 
 
-class ForegroundLayers:
-    """F of one foreground, with and without its noise, as floats and encoded; each made at most once.
-
-    A failure is remembered too: the second composite of a broken foreground fails at once, for the same reason.
-    """
-
-    def __init__(self, planned: PlannedForeground, context: LayerContext) -> None:
-        self.planned = planned
-        self._context = context
-        self._failures: dict[str, Exception] = {}  # what failed: the pair, F, or F without its noise
-
-    @property
-    def sample(self) -> MattingSample:
-        """The decoded pair."""
-        return self._remembered("pair", lambda: self._sample)
-
-    @property
-    def alpha(self) -> Alpha:
-        """The matte, H x W."""
-        return self.sample.alpha
-
-    @cached_property
-    def sigma(self) -> float:
-        """How strong F is denoised, in 8-bit units; by its photograph, for F is smooth where it does not show."""
-        return self._context.sigma(lambda: self.sample.picture)
-
-    @property
-    def method(self) -> str:
-        """How F was made: the recipe's method, a fallback, or `given` (the data set ships it)."""
-        return self._noisy.method
-
-    def refusal(self, error: Exception, k: int) -> dict[str, Any]:
-        """The reject row of a composite, with a small JPEG of the colour file where it can be decoded."""
-        poisoned = isinstance(error, Rejected) and error.reason == WORKER_DIED
-        small = None if poisoned else self._thumbnail
-        return refusal(error, f"{self.planned.foreground_id}/{k}", self.planned.source, small)
-
-    @cached_property
-    def _thumbnail(self) -> bytes | None:
-        return thumbnail(self.planned.pair.picture)
-
-    @cached_property
-    def alpha_png(self) -> bytes:
-        """The matte as 8-bit PNG."""
-        with self._context.clock.stage("encode"):
-            return encode_png(to_uint8(self.alpha))
-
-    def layer(self, *, denoised: bool) -> Image:
-        """F as the draw wants it, H x W x 3."""
-        noisy = self._remembered("F", lambda: self._noisy)
-        return self._remembered("denoised F", lambda: self._denoised).pixels if denoised else noisy.pixels
-
-    def _remembered(self, what: str, make: Callable[[], R]) -> R:
-        if what in self._failures:
-            raise self._failures[what]
-        try:
-            return make()
-        except Exception as error:
-            self._failures[what] = error
-            raise
-
-    def encoded(self, *, denoised: bool) -> bytes:
-        """F as the draw wants it, as it is stored."""
-        return self._denoised_bytes if denoised else self._noisy_bytes
-
-    @cached_property
-    def _sample(self) -> MattingSample:
-        self._context.enter(self.planned.foreground_id)
-        with self._context.clock.stage("read"):
-            return self.planned.load()
-
-    @property
-    def wanted(self) -> ForegroundChoice:
-        """The method that F is to be made by; a fallback may be what makes it, see `method`."""
-        return foreground_method(self.planned.pair, self._context.recipe.foreground)
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The name of F in the cache: everything that decides its values."""
-        return ("foreground", self.planned.foreground_id, self.wanted, *map(version, (*_READERS, *_ESTIMATORS)))
-
-    @cached_property
-    def _noisy(self) -> CachedLayer:
-        method, sample = self.wanted, self.sample
-        self._context.enter(self.planned.foreground_id)
-        if method == "given":
-            return CachedLayer(cast(Image, sample.foreground), method)  # there is one: `foreground_method` looked
-
-        def compute() -> CachedLayer:
-            with self._context.clock.stage("foreground"):
-                layers = estimate_layers(sample.picture, sample.alpha, method)
-            return CachedLayer(layers.foreground, layers.method)
-
-        with self._context.clock.stage("cache"):
-            return self._context.cache.get(self.key, compute)
-
-    @cached_property
-    def _denoised(self) -> CachedLayer:
-        self._context.enter(self.planned.foreground_id)
-        return self._context.denoise(lambda: self._noisy, self.key, self.sigma)
-
-    @cached_property
-    def _noisy_bytes(self) -> bytes:
-        return self._context.encode(self._noisy.pixels)
-
-    @cached_property
-    def _denoised_bytes(self) -> bytes:
-        return self._context.encode(self._denoised.pixels)
+def _blamed(error: Rejected, background: Background) -> Rejected:
+    """The row of the rejects bears the foreground's name; this names the background."""
+    return Rejected("background", error.reason, f"background {background.source}: {error.message}")

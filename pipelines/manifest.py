@@ -106,11 +106,15 @@ def close_dataset(folder: DatasetFolder, totals: Mapping[str, Any]) -> None:
     write_json(folder.manifest, read_manifest(folder) | {"totals": dict(totals)})
 
 
-def read_manifest(folder: DatasetFolder) -> dict[str, Any]:
+def read_manifest(folder: DatasetFolder, *, any_version: bool = False) -> dict[str, Any]:
     """The manifest of a data set.
 
+    Args:
+        folder: Where it lies.
+        any_version: Take those with other columns too; to remove them, say.
+
     Raises:
-        InputError: If there is none, or it is none of ours.
+        InputError: If there is none, it is none of ours, or its rows have the columns of another version.
     """
     if not folder.manifest.is_file():
         raise InputError(f"{folder.root}: no data set here (it has no manifest.json)")
@@ -119,6 +123,10 @@ def read_manifest(folder: DatasetFolder) -> dict[str, Any]:
         raise InputError(f"{folder.root}: its data set was removed by --overwrite; run that command again")
     if not isinstance(manifest.get("plan"), dict) or "kind" not in manifest["plan"]:
         raise InputError(f"{folder.manifest}: not a manifest of ours")
+    made = manifest["plan"].get("schema_version", SCHEMA_VERSION)
+    if made != SCHEMA_VERSION and not any_version:
+        remedy = "use the release that made it, choose another --out, or compose again with --overwrite"
+        raise InputError(f"{folder.root}: its columns are of version {made}, ours of {SCHEMA_VERSION}; {remedy}")
     return manifest
 
 
@@ -127,15 +135,24 @@ def screened_by(plan: Mapping[str, Any]) -> str | None:
     return " and ".join(name for key in ("detector", "saliency") if (name := plan.get(key))) or None
 
 
-def stored_plan(folder: DatasetFolder) -> dict[str, Any] | None:
-    """The plan of the data set in a folder; None where there is no data set, or none any more.
+def holds_dataset(folder: DatasetFolder) -> bool:
+    """Whether there is a data set of ours in a folder, of whatever version.
 
     Raises:
         InputError: If the manifest is none of ours.
     """
     if not folder.manifest.is_file() or _read_json(folder).get(_REMOVED):
-        return None
-    plan: dict[str, Any] = read_manifest(folder)["plan"]
+        return False
+    return bool(read_manifest(folder, any_version=True))
+
+
+def stored_plan(folder: DatasetFolder) -> dict[str, Any] | None:
+    """The plan of the data set in a folder; None where there is no data set, or none any more.
+
+    Raises:
+        InputError: As `read_manifest` does.
+    """
+    plan: dict[str, Any] | None = read_manifest(folder)["plan"] if holds_dataset(folder) else None
     return plan
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from pipelines.card import write_card
 from pipelines.clock import StageClock
 from pipelines.compose import Output
+from pipelines.foreground_layers import ForegroundLayers
 from pipelines.growth import grow
-from pipelines.layers import ForegroundLayers, LayerContext, worker_memory
+from pipelines.layers import LayerContext, worker_memory
 from pipelines.lease import leased
 from pipelines.manifest import close_dataset, open_dataset, refuse_foreign
 from pipelines.plan import (

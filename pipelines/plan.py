@@ -7,7 +7,7 @@ went in.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -180,6 +180,27 @@ def load_plan(root: Path) -> Plan:
         return _read(root, path.stat().st_mtime_ns)
     except (pa.ArrowException, KeyError, TypeError) as error:
         raise InputError(f"{path.parent}: the plan is damaged; remove it and compose again, that goes on") from error
+
+
+def refuse_other_backgrounds(folder: DatasetFolder, found: Sequence[Background]) -> None:
+    """Name the backgrounds that differ from those that the run in a folder was started with; the manifest has a digest.
+
+    Raises:
+        InputError: If there is a difference.
+    """
+    if not has_plan(folder.root):
+        return
+    before = {background.background_id: background.source for background in load_plan(folder.root).backgrounds}
+    now = {background.background_id: background.source for background in found}
+    gone, new = sorted({*before} - {*now}), sorted({*now} - {*before})
+    if gone or new:
+        parts = [
+            f"{len(ids)} {what} ({', '.join(names[i] for i in ids[:3])}{', ...' if len(ids) > 3 else ''})"
+            for ids, names, what in ((gone, before, "gone"), (new, now, "new"))
+            if ids
+        ]
+        words = f"the backgrounds are not those that {folder.root} was started with: {', '.join(parts)}"
+        raise InputError(f"{words}; other backgrounds would be drawn: choose another --out, or --overwrite")
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.runner import WORKER_DIED, Done, LocalRunner, Outcome, ShardTask, T, attempt
-from rssn.errors import InputError
+from rssn.errors import InputError, RssnError
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 _ATTEMPTS = 3  # at one item
@@ -57,6 +57,7 @@ class RayRunner:
 
         self._ray = ray
         self._workers = workers
+        self._own = address is None
         own = {"num_cpus": workers, "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
         environment: dict[str, Any] = {"env_vars": _ONE_THREAD}
         if address:
@@ -117,6 +118,8 @@ class RayRunner:
         try:
             outcome: Outcome[T] = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
+            if self._own and isinstance(error, self._ray.exceptions.LocalRayletDiedError):
+                raise RssnError("Ray itself ended; the same command starts it anew and goes on") from error
             words = f"the worker died at every attempt ({type(error).__name__}); if memory ran out, use fewer --workers"
             return Outcome(task, None, words, WORKER_DIED)
         return outcome

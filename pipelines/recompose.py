@@ -10,7 +10,8 @@ from typing import Any
 from pipelines.clock import StageClock
 from pipelines.composites import blend_layers, in_frame, stored_draw
 from pipelines.forecast import CPU_SECONDS_PER_MEGAPIXEL
-from pipelines.layers import ForegroundLayers, LayerContext
+from pipelines.foreground_layers import ForegroundLayers
+from pipelines.layers import LayerContext
 from pipelines.manifest import read_manifest
 from pipelines.plan import Plan, PlannedForeground, has_plan, load_plan
 from rssn.backgrounds import Background
@@ -99,8 +100,7 @@ class Recomposed:
         if whole and denoise and not cache.holds(self._context.denoised_key(layers.key, layers.sigma)):
             cost += pixels * denoise
         if (whole or self._draw.blur_size) and denoise:
-            sigma = self._context.background_sigma(background)
-            held = cache.holds(self._context.denoised_key(self._context.background_key(background), sigma))
+            held = self._context.holds_denoised(background)
             cost += 0.0 if held else background.width * background.height * denoise
         return cost / 1e6
 

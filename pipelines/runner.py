@@ -60,6 +60,7 @@ class Done:
 
     mark: Mark
     seconds: Mapping[str, float] = field(default_factory=dict)  # by stage
+    kept: int = 0  # rows that stood before and were taken over
 
 
 @dataclass(frozen=True)

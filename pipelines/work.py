@@ -45,7 +45,7 @@ def parse_budget(text: str | None) -> Budget:
         return Budget()
     count = re.fullmatch(r"\d+", text)
     share = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
-    if not count and not share:
+    if (not count and not share) or (share and float(share[1]) > 100):
         raise InputError(f"--max-errors is {text!r}; give a count such as 20 or a share such as 1%")
     return Budget(count=int(text)) if count else Budget(share=float(text[:-1]) / 100.0)
 
@@ -66,15 +66,13 @@ class Tally:
     statistics: Counter[str] = field(default_factory=Counter)  # whole numbers from the marks
     peak_bytes: int = 0  # the most that one worker took
 
-    def add(self, mark: Mark, *, reused: bool) -> None:
-        """Count a shard."""
+    def add(self, mark: Mark, reused: int) -> None:
+        """Count a shard, so many of whose rows stood before."""
         self.rejected += mark.rejected
         self.bytes += mark.bytes
         self.statistics.update(mark.statistics)
-        if reused:
-            self.reused += mark.rows
-        else:
-            self.written += mark.rows
+        self.reused += reused
+        self.written += mark.rows - reused
 
 
 @dataclass(frozen=True)
@@ -220,7 +218,7 @@ def _reuse(folder: DatasetFolder, task: ShardTask, tally: Tally, progress: _Prog
             tally.damaged.append(task.name)
         return False
     folder.failure(task.name).unlink(missing_ok=True)
-    tally.add(mark, reused=True)
+    tally.add(mark, mark.rows)
     progress.finish(task.size, reused=True)
     return True
 
@@ -235,6 +233,6 @@ def _count(folder: DatasetFolder, outcome: Outcome[T], tally: Tally) -> None:
             write_parquet(folder.failure(name), REJECTS, [row])
     else:
         folder.failure(name).unlink(missing_ok=True)
-        tally.add(outcome.done.mark, reused=False)
+        tally.add(outcome.done.mark, outcome.done.kept)
         tally.seconds.update(outcome.done.seconds)
         tally.peak_bytes = max(tally.peak_bytes, outcome.peak_bytes)

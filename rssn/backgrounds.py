@@ -64,15 +64,18 @@ def find_backgrounds(root: Path, split: str = "train") -> tuple[list[Background]
     return unique, problems + duplicates
 
 
-def load_background(background: Background) -> Pixels:
-    """Decode a background to H x W x 3 uint8.
+def background_bytes(background: Background) -> bytes:
+    """The encoded picture of a background.
 
     Raises:
-        Rejected: stage `read`, see `rssn.images.decode_pixels`; `changed` if it is not the picture that was found.
+        Rejected: stage `read`, reason `unreadable`, or `changed` if it is not the picture that was found.
     """
     path = Path(background.path)
     if background.row_group < 0:
-        return decode_pixels(read_bytes(path))
+        data = read_bytes(path)
+        if content_id(data) != background.background_id:
+            raise Rejected("read", "changed", f"{path}: another picture than planned")
+        return data
     try:
         row = read_row(path, (background.row_group, background.row), ["background_id", "image"])
         data = picture_bytes(row["image"])
@@ -80,7 +83,16 @@ def load_background(background: Background) -> Pixels:
         raise Rejected("read", "unreadable", f"{path}: {error}") from error
     if background.background_id not in (row.get("background_id"), content_id(data)):
         raise Rejected("read", "changed", f"{path}: row {background.row} is another picture than planned")
-    return decode_pixels(data)
+    return data
+
+
+def load_background(background: Background) -> Pixels:
+    """Decode a background to H x W x 3 uint8.
+
+    Raises:
+        Rejected: stage `read`, see `background_bytes` and `rssn.images.decode_pixels`.
+    """
+    return decode_pixels(background_bytes(background))
 
 
 def _first_of_equals(found: Iterable[Background]) -> tuple[list[Background], list[Problem]]:

@@ -28,6 +28,7 @@ _HEAD = struct.Struct("<III20x")  # height, width, bytes of a value; then the pi
 _TYPES = {1: np.uint8, 4: np.float32}
 _LAYER, _PIXELS = ".layer", ".pixels"  # suffixes
 _LOOKS = 128
+_HANDICAP_SECONDS = 3600.0
 _STALE_SECONDS = 24 * 3600
 
 
@@ -47,9 +48,9 @@ class CachedLayer(NamedTuple):
 class LayerCache:
     """A folder of layers with a limit on its size.
 
-    When it is full, decoded photographs go before estimated and denoised layers, which took a hundred times as long,
-    and of each kind those first that were used longest ago. A process looks at the size when it has stored 1/128 of
-    the limit, because looking costs as much as decoding a photograph.
+    When it is full, what was used longest ago goes first; a decoded photograph counts as used an hour earlier than a
+    layer that was estimated or denoised, which took a hundred times as long. A process looks at the size when it first
+    stores something and whenever it has stored 1/128 of the limit, because looking costs as much as decoding.
 
     Attributes:
         root: The folder, on a local disk; made when first used.
@@ -104,18 +105,19 @@ class LayerCache:
                 status = path.stat()
             except FileNotFoundError:  # another worker evicts too
                 continue
-            entries.append((path.suffix == _LAYER, status.st_mtime_ns, status.st_size, path))
+            used = status.st_mtime - (_HANDICAP_SECONDS if path.suffix == _PIXELS else 0)
+            entries.append((used, status.st_size, path))
         self._remove_stale()
-        excess = sum(size for *_, size, _ in entries) - self.limit
-        for *_, size, path in sorted(entries):
+        excess = sum(size for _, size, _ in entries) - self.limit
+        for _, size, path in sorted(entries):
             if excess <= 0:
                 return
             path.unlink(missing_ok=True)
             excess -= size
 
     def _remove_stale(self) -> None:
-        """Half-written entries of workers that died; an entry takes seconds to write, so a day is long enough."""
-        for path in self.root.glob("*/*.tmp"):
+        """Half-written entries of workers that died, and locks; none is held for a day."""
+        for path in (path for suffix in ("tmp", "lock") for path in self.root.glob(f"*/*.{suffix}")):
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                     path.unlink()
@@ -151,9 +153,10 @@ def _store(path: Path, entry: _Entry) -> int:
 def _load(path: Path) -> _Entry | None:
     try:
         data = np.fromfile(path, dtype=np.uint8)  # uninitialised memory of its own: the pixels stay in it, writable
-        os.utime(path)
     except OSError:
         return None
+    with suppress(OSError):  # evicted a moment ago: it was read whole all the same
+        os.utime(path)
     start = _DIGEST_BYTES + _HEAD.size
     if data.size < start or _digest([data[_DIGEST_BYTES:].data]) != data[:_DIGEST_BYTES].tobytes():
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeAlias, get_args
@@ -89,6 +90,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.name or not isinstance(self.name, str):
             raise InputError("the key 'name' is missing; give the recipe a name in letters")
+        if not re.fullmatch(r"[\w.-]+", self.name):
+            raise InputError(f"name is {self.name!r}; use letters, digits, dots, dashes and underscores")
         if not _is_whole(self.k) or self.k < 1:
             raise InputError(f"k is {self.k!r}; expected a whole number of 1 or more")
         _one_of("foreground", self.foreground, FOREGROUND_CHOICES)
@@ -119,7 +122,7 @@ def parse_recipe(text: str, source: str) -> Recipe:
     """
     try:
         document = yaml.load(text, _UniqueKeys)  # noqa: S506  (it is a SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two from dates, tags and deep nests
         raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise InputError(f"{source}: a recipe is a mapping with at least the key 'name'")

@@ -1,4 +1,4 @@
-"""The columns of the Parquet contract, version 2.
+"""The columns of the Parquet contract, version 3.
 
 Picture columns are `struct<bytes, path>` and carry the Hugging Face `Image` feature in the schema's metadata, so
 that `datasets.load_dataset("parquet", ...)` gives PIL images; pyarrow, DuckDB, Polars and Ray read them as structs.
@@ -10,7 +10,7 @@ import json
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """An encoded picture (PNG or JPEG bytes) and a file name for it."""

@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from pipelines.commands import options
-from pipelines.compose import ComposeJob, run_compose
+from pipelines.compose import ComposeJob, Prepared, run_compose
 from pipelines.forecast import forecast
 from pipelines.growth import removal
-from pipelines.manifest import stored_plan
+from pipelines.manifest import holds_dataset
 from pipelines.pack import PackJob, run_pack
 from pipelines.recipes import DEFAULT, load_recipe, shipped
 from pipelines.replay import run_replay
@@ -55,7 +55,7 @@ _MATTING = "A matting data set: original/ and mask/, fg/ and alpha/, RGBA cut-ou
 @options.address
 @click.option("--dry-run", is_flag=True, help="Print the plan, its size and its cost; write nothing.")
 @click.option("--extend", is_flag=True, help="Add the foregrounds that are new; what stands is not touched.")
-@click.option("--retry-rejects", is_flag=True, help="Try again what was refused, and nothing else.")
+@click.option("--retry-rejects", is_flag=True, help="Try again what was refused or failed, nothing that is new.")
 @click.option("--overwrite", is_flag=True, help="Remove the data set in --out first.")
 def compose(
     matting: Path, backgrounds: Path, out: Path, workers: int | None, address: str | None, **settings: Any
@@ -79,16 +79,21 @@ def compose(
         overwrite=settings["overwrite"],
         retry_rejects=settings["retry_rejects"],
     )
-    if job.overwrite and stored_plan(DatasetFolder(out)):
-        click.echo(f"{'would remove' if settings['dry_run'] else 'removing'} {removal(DatasetFolder(out))}")
+    removed = removal(DatasetFolder(out)) if job.overwrite and holds_dataset(DatasetFolder(out)) else ""
     if settings["dry_run"]:
-        for line in forecast(job):
+        for line in [*([f"would remove {removed}"] if removed else []), *forecast(job)]:
             click.echo(line)
         return
+
+    def announce(prepared: Prepared) -> None:
+        if removed:
+            click.echo(f"removing {removed}")
+        click.echo(prepared.describe())
+
     tally = options.with_runner(
         workers,
         address,
-        lambda runner: run_compose(job, runner, lambda prepared: click.echo(prepared.describe())),
+        lambda runner: run_compose(job, runner, announce),
     )
     options.finish(tally, out, "composites", complete=not tally.rejected)
 

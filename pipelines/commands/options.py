@@ -69,6 +69,8 @@ def parse_bytes(option: str, text: str) -> int:
 def output(settings: Mapping[str, Any]) -> Output:
     """How the options of a command want shards to be written."""
     size = parse_bytes("--shard-size", settings["shard_size"])
+    if size < 1:
+        raise InputError(f"--shard-size is {settings['shard_size']!r}; give 1 byte or more, such as 256M")
     return Output(settings["image_codec"], size, settings["shard_rows"] or Output.shard_rows)
 
 

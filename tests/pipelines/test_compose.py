@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pipelines.foreground_layers as foreground_module
 import pipelines.layers as layers_module
 from pipelines.compose import run_compose
 from pipelines.manifest import read_manifest
@@ -250,9 +251,9 @@ def test_a_second_run_with_another_seed_denoises_nothing_again(
     """Every layer is estimated and denoised at most once, within a run and in the next."""
     recipe = replace(RECIPE, k=8, denoise=replace(RECIPE.denoise, probability=1))
     calls: list[str] = []
-    for name in ("estimate_layers", "denoise"):
-        real = getattr(layers_module, name)
-        monkeypatch.setattr(layers_module, name, lambda *a, real=real, name=name: (calls.append(name), real(*a))[1])
+    for module, name in ((foreground_module, "estimate_layers"), (layers_module, "denoise")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, real=real, name=name: (calls.append(name), real(*a))[1])
     cache = LayerCache(tmp_path / "cache", 1 << 30)
     run_compose(job_of(studio / "matting", bg20k, tmp_path / "one", recipe, cache=cache), LocalRunner())
     used = {row["background_id"] for row in rows(tmp_path / "one")}

@@ -91,7 +91,7 @@ def test_extend_leaves_what_is_gone_or_changed_as_it_is(
     brighten(changed)
     gone.unlink()
     add(matting, studio)
-    words = rf"1 was changed \(original/{changed.name}\), 1 is gone \(original/{gone.name}\), 1 is new \(original/a-new"
+    words = rf"1 was changed \(original/{changed.name}\), 1 is gone \(original/{gone.name}\)"
     for job in (job_of(matting, bg20k, out, PLAIN), job_of(matting, bg20k, out, PLAIN, retry_rejects=True)):
         with pytest.raises(InputError, match=words):
             run_compose(job, LocalRunner())
@@ -186,11 +186,64 @@ def test_a_foreground_that_failed_and_was_repaired_takes_part_anew(matting: Path
 
 
 def test_a_retry_lets_nothing_in_that_was_not_refused(matting: Path, studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    """Of two that are there now and were not planned, one was refused before."""
+    out, said = tmp_path / "out", []
+    broken = sorted((matting / "original").iterdir())[0]
+    whole = broken.read_bytes()
+    broken.write_bytes(b"no picture")
+    run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    broken.write_bytes(whole)
+    add(matting, studio)
+    with pytest.raises(InputError, match="2 are new"):
+        run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    job = job_of(matting, bg20k, out, PLAIN, retry_rejects=True)
+    tally = run_compose(job, LocalRunner(), lambda prepared: said.append(prepared.describe()))
+    assert (tally.written, tally.reused, tally.rejected, tally.left) == (2, 4, 0, 0)
+    assert "1 new ones are left out, --extend adds them: original/a-new-one.jpg" in said[0]
+    assert "original/a-new-one.jpg" not in {row["foreground_source"] for row in rows(out)}
+    assert run_compose(job_of(matting, bg20k, out, PLAIN, extend=True), LocalRunner()).written == 2
+
+
+def test_a_repaired_foreground_that_came_in_by_extend_takes_the_place_of_the_broken_one(
+    matting: Path, bg20k: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    broken = sorted((matting / "original").iterdir())[0]
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    assert run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner()).rejected == 2
+    broken.write_bytes(whole)
+    extended = run_compose(job_of(matting, bg20k, out, PLAIN, extend=True), LocalRunner())
+    assert (extended.written, extended.reused, extended.rejected) == (2, 4, 0)
+    again = run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    assert (again.written, again.reused, again.rejected) == (0, 6, 0)
+
+
+def test_other_backgrounds_are_named(matting: Path, tmp_path: Path) -> None:
+    backgrounds = tmp_path / "backgrounds"
+    backgrounds.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        (backgrounds / f"{number}.png").write_bytes(encode_png(rng.integers(0, 255, (500, 600, 3), dtype=np.uint8)))
+    run_compose(job_of(matting, backgrounds, tmp_path / "out", PLAIN), LocalRunner())
+    brighten(backgrounds / "2.png")
+    words = r"the backgrounds are not those that .*out was started with: 1 gone \(2\.png\), 1 new \(2\.png\); other"
+    for settings in ({}, {"retry_rejects": True}, {"extend": True}):
+        with pytest.raises(InputError, match=words):
+            run_compose(job_of(matting, backgrounds, tmp_path / "out", PLAIN, **settings), LocalRunner())
+
+
+def test_a_set_with_other_columns_is_told_from_a_damaged_one(matting: Path, bg20k: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
-    add(matting, studio)
-    with pytest.raises(InputError, match="1 is new"):
-        run_compose(job_of(matting, bg20k, out, PLAIN, retry_rejects=True), LocalRunner())
+    path = DatasetFolder(out).manifest
+    facts = json.loads(path.read_text())
+    facts["plan"]["schema_version"] = 2
+    path.write_text(json.dumps(facts))
+    for attempt in (run_inspect, lambda out: run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())):
+        with pytest.raises(InputError, match="its columns are of version 2, ours of 3; use the release that made it"):
+            attempt(out)
+    assert run_compose(job_of(matting, bg20k, out, PLAIN, overwrite=True), LocalRunner()).written == 6
 
 
 def test_a_damaged_plan_is_named(matting: Path, bg20k: Path, tmp_path: Path) -> None:
@@ -207,7 +260,7 @@ def test_retry_composes_what_was_refused_and_keeps_the_rest(
     matting: Path, bg20k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that fails for one background during the first run and works again during the second."""
-    real = layers_module.load_background
+    real = layers_module.background_bytes
     job = job_of(matting, bg20k, tmp_path / "out", PLAIN)
     whole = tmp_path / "whole"
     run_compose(job_of(matting, bg20k, whole, PLAIN), LocalRunner())
@@ -218,16 +271,16 @@ def test_retry_composes_what_was_refused_and_keeps_the_rest(
             raise OSError("the disk does not answer")
         return real(background)
 
-    monkeypatch.setattr(layers_module, "load_background", fail)
+    monkeypatch.setattr(layers_module, "background_bytes", fail)
     first = run_compose(job, LocalRunner())
     assert first.rejected >= 1
     assert {row["message"] for row in rejects(tmp_path / "out")} == {"OSError: the disk does not answer"}
     assert all(row["thumbnail"]["bytes"] for row in rejects(tmp_path / "out"))
     again = run_compose(job, LocalRunner())
     assert (again.written, again.rejected) == (0, first.rejected)
-    monkeypatch.setattr(layers_module, "load_background", real)
+    monkeypatch.setattr(layers_module, "background_bytes", real)
     retried = run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN, retry_rejects=True), LocalRunner())
-    assert retried.rejected == 0
+    assert (retried.written, retried.reused, retried.rejected) == (first.rejected, 6 - first.rejected, 0)
     assert digests(tmp_path / "out") == digests(whole)
     assert rejects(tmp_path / "out") == []
 

@@ -6,16 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pipelines.foreground_layers as foreground_module
 import pipelines.layers as layers_module
+from bg20k.rules import CurationRules
+from pipelines.build_bg20k import CurationJob, run_curation
 from pipelines.clock import StageClock
-from pipelines.layers import ForegroundLayers, LayerContext, worker_memory
+from pipelines.foreground_layers import ForegroundLayers
+from pipelines.layers import LayerContext, worker_memory
 from pipelines.plan import PlannedForeground, name_foregrounds
+from pipelines.runner import LocalRunner
+from pipelines.work import Budget
 from rssn.backgrounds import find_backgrounds, load_background
 from rssn.cache import LayerCache
 from rssn.denoise import denoise
 from rssn.errors import Rejected
 from rssn.foreground import estimate_foreground
-from rssn.images import encode_jpeg, to_float
+from rssn.images import decode_pixels, encode_jpeg, to_float
 from rssn.layouts import find_pairs
 from rssn.matting import load_pair
 from rssn.noise_level import estimate_sigma
@@ -47,12 +53,12 @@ def test_each_layer_is_made_once_and_only_when_asked_for(
 ) -> None:
     calls: list[str] = []
 
-    def count(name: str) -> None:
-        real = getattr(layers_module, name)
-        monkeypatch.setattr(layers_module, name, lambda *arguments: (calls.append(name), real(*arguments))[1])
+    def count(module: object, name: str) -> None:
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *arguments: (calls.append(name), real(*arguments))[1])
 
-    for name in ("estimate_layers", "denoise"):
-        count(name)
+    count(foreground_module, "estimate_layers")
+    count(layers_module, "denoise")
     layers = ForegroundLayers(planned, context)
     assert calls == []
     for _ in range(3):
@@ -102,12 +108,12 @@ def test_a_background_is_decoded_once_for_all_draws(
     bg20k: Path, context: LayerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     background, decoded = find_backgrounds(bg20k)[0][0], []
-    real = load_background
-    monkeypatch.setattr(layers_module, "load_background", lambda one: (decoded.append(one), real(one))[1])
+    real = decode_pixels
+    monkeypatch.setattr(layers_module, "decode_pixels", lambda data: (decoded.append(1), real(data))[1])
     for another in (context, replace(context, clock=StageClock())):
         for denoised in (False, True, False):
             another.background(background, denoised=denoised)
-    assert decoded == [background]
+    assert decoded == [1]
 
 
 def test_an_automatic_strength_is_that_of_each_photograph(
@@ -125,6 +131,30 @@ def test_an_automatic_strength_is_that_of_each_photograph(
     assert whole.sigma == pytest.approx(255 * of_b)
     assert np.array_equal(whole.pixels, denoise(raw, of_b, "nlmeans"))
     assert auto.background(background, denoised=False).sigma is None
+
+
+def test_two_curations_of_one_photograph_are_two_layers(studio: Path, tmp_path: Path, context: LayerContext) -> None:
+    """Both bear the id of the source; the cache must not take one for the other."""
+    sides = {}
+    for side in (100, 120):
+        out = tmp_path / str(side)
+        run_curation(CurationJob(studio / "photos", out, CurationRules(min_side=side), None, Budget()), LocalRunner())
+        first = find_backgrounds(out)[0][0]
+        sides[side] = first.background_id, context.background(first, denoised=False).pixels.shape[:2]
+        assert min(context.background(first, denoised=True).pixels.shape[:2]) == side
+    assert sides[100][0] == sides[120][0]
+    assert (min(sides[100][1]), min(sides[120][1])) == (100, 120)
+
+
+def test_a_background_that_was_replaced_since_is_refused(tmp_path: Path, context: LayerContext) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    (tmp_path / "0.jpg").write_bytes(encode_jpeg(noise))
+    (background,) = find_backgrounds(tmp_path)[0]
+    (tmp_path / "0.jpg").write_bytes(encode_jpeg(noise[::-1]))
+    for denoised in (False, True):
+        with pytest.raises(Rejected, match=r"background 0\.jpg: .*another picture than planned") as error:
+            context.background(background, denoised=denoised)
+        assert (error.value.stage, error.value.reason) == ("background", "changed")
 
 
 def test_a_broken_background_is_named_and_the_foreground_is_not_blamed(tmp_path: Path, context: LayerContext) -> None:

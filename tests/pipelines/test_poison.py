@@ -12,10 +12,10 @@ import pipelines.compose as compose_module
 import pipelines.layers as layers_module
 from pipelines.compose import prepare, run_compose
 from pipelines.compose_tasks import ComposeTask, compose_shard
+from pipelines.plan import PlannedForeground
 from pipelines.ray_runner import RayRunner
 from pipelines.runner import Done
 from rssn.backgrounds import Background
-from rssn.images import Pixels
 from rssn.matting import MattingSample
 from tests.pipelines.composing import PLAIN, digests, job_of, rejects, rows
 
@@ -23,23 +23,23 @@ from tests.pipelines.composing import PLAIN, digests, job_of, rejects, rows
 def deadly(task: ComposeTask) -> Done:
     """Make a shard in a worker that dies of the pictures named in `poison`, beside the output."""
     poison = (task.root.parent / "poison").read_text().split()
-    load_background, load_pair = layers_module.load_background, layers_module.PlannedForeground.load
+    background_bytes, load_pair = layers_module.background_bytes, PlannedForeground.load
 
-    def load(background: Background) -> Pixels:
+    def load(background: Background) -> bytes:
         if background.background_id in poison:
             os.kill(os.getpid(), signal.SIGKILL)
-        return load_background(background)
+        return background_bytes(background)
 
-    def pair(planned: layers_module.PlannedForeground) -> MattingSample:
+    def pair(planned: PlannedForeground) -> MattingSample:
         if planned.foreground_id in poison:
             os.kill(os.getpid(), signal.SIGKILL)
         return load_pair(planned)
 
-    layers_module.load_background, layers_module.PlannedForeground.load = load, pair  # type: ignore[method-assign]
+    layers_module.background_bytes, PlannedForeground.load = load, pair  # type: ignore[method-assign]
     try:
         return compose_shard(task)
     finally:
-        layers_module.load_background, layers_module.PlannedForeground.load = load_background, load_pair  # type: ignore[method-assign]
+        layers_module.background_bytes, PlannedForeground.load = background_bytes, load_pair  # type: ignore[method-assign]
 
 
 def test_poisoned_pictures_are_refused_and_everything_else_is_made(

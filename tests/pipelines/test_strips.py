@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pipelines.foreground_layers as foreground_module
 import pipelines.layers as layers_module
 from pipelines.compose import Output, run_compose
 from pipelines.inspection import Look, run_inspect
@@ -143,8 +144,8 @@ def test_the_report_makes_nothing_again_that_the_cache_holds(shards: Path, monke
     def fail(*_: object) -> None:
         raise AssertionError("the cache holds it")
 
-    for name in ("estimate_layers", "denoise"):
-        monkeypatch.setattr(layers_module, name, fail)
+    for module, name in ((foreground_module, "estimate_layers"), (layers_module, "denoise")):
+        monkeypatch.setattr(module, name, fail)
     said: list[str] = []
     found = run_inspect(shards, Look(1, 24, LayerCache(shards.parent / "cache", 1 << 30), said.append))
     strips = [path for path in found.sheets if path.name.startswith("step-strip")]

@@ -146,7 +146,7 @@ def test_budgets(text: str | None, rejected: int, spent: bool) -> None:
     assert parse_budget(text).spent(rejected, rejected, 100) is spent
 
 
-@pytest.mark.parametrize("text", ["few", "-5", "nan%", "inf%", "-1%", "1.5", "%", ""])
+@pytest.mark.parametrize("text", ["few", "101%", "-5", "nan%", "inf%", "-1%", "1.5", "%", ""])
 def test_a_budget_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=rf"--max-errors is '{text}'; give a count such as 20 or a share such as 1%"):
         parse_budget(text)

@@ -54,20 +54,23 @@ def test_a_decoded_photograph_is_kept_as_bytes(tmp_path: Path) -> None:
     assert cache.get(("a",), lambda: LAYER).pixels is LAYER.pixels
 
 
-def test_photographs_go_before_layers(tmp_path: Path) -> None:
-    pixels = np.zeros((8, 6, 3), dtype=np.uint8)
+def test_a_photograph_counts_as_used_an_hour_earlier(tmp_path: Path) -> None:
+    pixels, now = np.zeros((8, 6, 3), dtype=np.uint8), time.time()
     roomy = LayerCache(tmp_path, 1 << 20)
-    roomy.get(("old",), lambda: LAYER)
-    (layer,) = entries(tmp_path)
-    os.utime(layer, (0, 0))
-    for name in ("1", "2", "3"):
-        roomy.get_pixels((name,), lambda: pixels)
-    size = next(tmp_path.glob("*/*.pixels")).stat().st_size
-    LayerCache(tmp_path, layer.stat().st_size + size).get_pixels(("4",), lambda: pixels)
-    assert entries(tmp_path) == [layer]
-    assert len(list(tmp_path.glob("*/*.pixels"))) == 1
-    roomy.get_pixels(("4",), lambda: pixels[:1])
-    assert len(list(tmp_path.glob("*/*.pixels"))) == 1
+    for name, minutes in (("two hours", 120), ("half an hour", 30)):
+        roomy.get((name,), lambda: LAYER)
+        newest = max(entries(tmp_path), key=lambda path: path.stat().st_mtime)
+        os.utime(newest, (now, now - 60 * minutes))
+    roomy.get_pixels(("used now",), lambda: pixels)
+    size = entries(tmp_path)[0].stat().st_size
+    tight = LayerCache(tmp_path, 2 * size)
+    tight.get_pixels(("new",), lambda: pixels)
+    tight.get(("half an hour",), never)
+    tight.get_pixels(("used now",), lambda: pixels[:1])
+    made = []
+    tight.get(("two hours",), lambda: (made.append(1), LAYER)[1])
+    assert made == [1]
+    assert len(list(tmp_path.glob("*/*.pixels"))) == 0, "both layers are younger than an hour"
 
 
 def test_the_limit_is_passed_by_a_small_part_at_most(tmp_path: Path) -> None:
@@ -146,6 +149,15 @@ def test_a_full_disk_costs_the_entry_and_not_the_run(tmp_path: Path, monkeypatch
     monkeypatch.setattr(Path, "replace", full)
     assert LayerCache(tmp_path, 1 << 20).get(("a",), lambda: LAYER).pixels is LAYER.pixels
     assert [path for path in tmp_path.rglob("*") if path.suffix in (".layer", ".tmp")] == []
+
+
+def test_locks_of_yesterday_are_removed(tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path, 1 << 20)
+    cache.get(("a",), lambda: LAYER)
+    (lock,) = tmp_path.glob("*/*.lock")
+    os.utime(lock, (0, 0))
+    LayerCache(tmp_path, 1 << 20).get(("b",), lambda: LAYER)
+    assert not lock.exists()
 
 
 WORKER = """

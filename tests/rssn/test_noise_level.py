@@ -47,5 +47,5 @@ def test_a_channel_without_noise_counts_as_one() -> None:
     )
 )
 def test_any_picture_has_a_number_in_range_and_a_constant_one_has_none(picture: Image) -> None:
-    assert 0.0 <= estimate_sigma(picture) <= 2 / 0.6745
+    assert 0.0 <= estimate_sigma(picture) <= 100 / 255
     assert estimate_sigma(np.full_like(picture, 0.4)) == 0.0

@@ -1,60 +1,88 @@
 """The global verdicts: flags that reject, duplicates, salience of the keepers, the split.
 
-Works on light records of all photographs that could be examined; those that could not have their verdict already
-(`Verdict.refused`).
+Works on light records, held as columns, of all photographs that could be examined; those that could not have their
+verdict already (`Verdict.refused`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
-from bg20k.candidates import Fingerprint
 from bg20k.duplicates import FingerprintColumns, find_duplicates
 from bg20k.embedding import find_similar
 from bg20k.flags import FLAGS, flags_of
+from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
-from bg20k.salience import Detection
-from bg20k.saliency import Saliency, saliency_score
+from bg20k.saliency import saliency_score
 from bg20k.split import split_of
 from bg20k.verdict import DUPLICATE, KEPT, KEPT_UNSCREENED, KNOWN, SALIENT_OBJECT, SALIENT_REGION, SIMILAR, Verdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record(Fingerprint):
-    """A photograph as the global stages see it.
-
-    Attributes:
-        source: Path or URL; unique, because two sources may hold the same bytes.
-        salience: Score of `bg20k.salience.salience`; None where no detector looked.
-        salient: The detection that gives the score, if any.
-        saliency: What the class-free network marked; None where none looked.
-        embedding: Vector of length 1; None where no network made one.
-    """
-
-    source: str
-    salience: float | None = None
-    salient: Detection | None = None
-    saliency: Saliency | None = None
-    embedding: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KnownSet:
-    """The photographs of a set that stands, against which a crawl is checked; columns of equal length."""
+    """The photographs of a set that stands, against which a crawl is checked; columns of equal length.
 
-    ids: npt.NDArray[np.str_]
+    Attributes:
+        ids: Content ids.
+        phashes: Perceptual hashes.
+        flat: True where the hash means nothing.
+    """
+
+    ids: npt.NDArray[np.bytes_]
     phashes: npt.NDArray[np.uint64]
     flat: npt.NDArray[np.bool_]
 
 
-NOTHING_KNOWN = KnownSet(ids=np.array([], np.str_), phashes=np.array([], np.uint64), flat=np.array([], np.bool_))
+NOTHING_KNOWN = KnownSet(ids=np.array([], np.bytes_), phashes=np.array([], np.uint64), flat=np.array([], np.bool_))
 
 
-def decide(records: Sequence[Record], rules: CurationRules, known: KnownSet = NOTHING_KNOWN) -> list[Verdict]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """The verdicts on a crawl: a keeper per photograph in memory, the words made when somebody asks for them.
+
+    Attributes:
+        crawl: The n photographs.
+        rules: What they were judged by.
+        known: The set that stands.
+        keepers: n rows: a photograph's keeper, itself where it is no duplicate; -1 - m for the m-th of the set that
+            stands.
+        similar: n truth values: whether the embeddings made it a duplicate.
+    """
+
+    crawl: Crawl
+    rules: CurationRules
+    known: KnownSet
+    keepers: npt.NDArray[np.int64]
+    similar: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.crawl)
+
+    def __iter__(self) -> Iterator[Verdict]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, row: int) -> Verdict:
+        record, keeper = self.crawl[row], int(self.keepers[row])
+        if keeper == row:
+            return _refused_flag(record, self.rules) or _judge(record, self.rules)
+        if self.similar[row]:
+            return self._similar(row, keeper)
+        if keeper < 0:
+            return _known(record, self.known.ids[-1 - keeper].decode(), int(self.known.phashes[-1 - keeper]))
+        return _duplicate(record, self.crawl[keeper])
+
+    def _similar(self, row: int, keeper: int) -> Verdict:
+        cosine = float(self.crawl.embeddings[row] @ self.crawl.embeddings[keeper])
+        message = f"looks like {self.crawl.source(keeper)}: the embeddings have a cosine of {cosine:.3f}"
+        return Verdict(False, "duplicates", SIMILAR, message, cosine, duplicate_of=self.crawl.id_of(keeper))
+
+
+def decide(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN) -> Judged:
     """Judge a whole crawl; the verdicts do not depend on the order of the records.
 
     Flags that the rules refuse come first, so that such a photograph is nobody's keeper. A duplicate is judged by its
@@ -62,57 +90,61 @@ def decide(records: Sequence[Record], rules: CurationRules, known: KnownSet = NO
     the class-free network says so; where both do, the detector's reason stands.
 
     Args:
-        records: All photographs that could be examined.
+        crawl: All photographs that could be examined.
         rules: All but those of reading apply.
         known: A set that stands: what looks like one of it is rejected.
 
     Returns:
         One verdict per record, in the order of the records.
     """
-    verdicts = [_refused_flag(record, rules) for record in records]
-    rows = [row for row, verdict in enumerate(verdicts) if verdict is None]
-    columns = _columns([records[row] for row in rows], known)
-    left: list[int] = []
-    for row, keeper in zip(rows, find_duplicates(columns, rules.phash_distance)[: len(rows)].tolist(), strict=True):
-        if keeper >= len(rows):
-            place = keeper - len(rows)
-            verdicts[row] = _known(records[row], str(known.ids[place]), int(known.phashes[place]))
-        elif rows[keeper] != row:
-            verdicts[row] = _duplicate(records[row], records[rows[keeper]])
-        else:
-            left.append(row)
-    for row, keeper, cosine in _similar(records, left, rules):
-        message = f"looks like {records[keeper].source}: the embeddings have a cosine of {cosine:.3f}"
-        keeper_id = records[keeper].background_id
-        verdicts[row] = Verdict(False, "duplicates", SIMILAR, message, cosine, duplicate_of=keeper_id)
-    return [verdict or _judge(record, rules) for record, verdict in zip(records, verdicts, strict=True)]
+    keepers, similar = np.arange(len(crawl)), np.zeros(len(crawl), np.bool_)
+    rows = _unflagged(crawl, rules)
+    keepers[rows] = _placed(find_duplicates(_columns(crawl.take(rows), known), rules.phash_distance)[: len(rows)], rows)
+    left = rows[keepers[rows] == rows]
+    left = left[crawl.embedded[left] & ~crawl.rows["flat"][left]]  # flat photographs look all alike
+    if len(left):
+        keepers[left] = left[_by_embedding(crawl.take(left), rules.cosine)]
+        similar[left] = keepers[left] != left
+    return Judged(crawl, rules, known, keepers, similar)
 
 
-def _columns(records: Sequence[Record], known: KnownSet) -> FingerprintColumns:
-    """The records, and behind them the set that stands."""
-    more = len(known.ids)
+def _unflagged(crawl: Crawl, rules: CurationRules) -> npt.NDArray[np.int64]:
+    if not rules.refused_flags:
+        return np.arange(len(crawl))
+    return np.flatnonzero(np.fromiter((_refused_flag(record, rules) is None for record in crawl), np.bool_, len(crawl)))
+
+
+def _placed(found: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Positions among some rows, and behind them in the set that stands, as `Judged.keepers` has them."""
+    count = len(rows)
+    return np.where(found < count, rows[np.minimum(found, count - 1)] if count else found, count - 1 - found)
+
+
+def _columns(crawl: Crawl, known: KnownSet) -> FingerprintColumns:
+    """The records, and behind them the set that stands; ids and sources as numbers in the same order."""
+    rows, more = crawl.rows, len(known.ids)
+    _, ids, counts = np.unique(np.concatenate([crawl.ids, known.ids]), return_inverse=True, return_counts=True)
+    sources = np.zeros(len(ids), np.int64)
+    repeated = np.flatnonzero(counts[ids[: len(rows)]] > 1)  # nothing else is ranked by its source
+    sources[repeated[pc.sort_indices(crawl.sources.take(repeated)).to_numpy()]] = np.arange(len(repeated))
+    areas = rows["source_width"].astype(np.int64) * rows["source_height"]
     return FingerprintColumns(
-        ids=np.concatenate([np.array([r.background_id for r in records], dtype=np.str_), known.ids]),
-        sources=np.array([r.source for r in records] + [""] * more, dtype=np.str_),
-        areas=np.array([r.source_width * r.source_height for r in records] + [0] * more, dtype=np.int64),
-        sharpness=np.array([r.sharpness for r in records] + [0.0] * more, dtype=np.float64),
-        phashes=np.concatenate([np.array([r.phash for r in records], dtype=np.uint64), known.phashes]),
-        flat=np.concatenate([np.array([r.flat for r in records], dtype=np.bool_), known.flat]),
-        fixed=np.arange(len(records) + more) >= len(records),
+        ids=ids,
+        sources=sources,
+        areas=np.concatenate([areas, np.zeros(more, np.int64)]),
+        sharpness=np.concatenate([rows["sharpness"], np.zeros(more)]),
+        phashes=np.concatenate([rows["phash"], known.phashes]),
+        flat=np.concatenate([rows["flat"], known.flat]),
+        fixed=np.arange(len(ids)) >= len(rows),
     )
 
 
-def _similar(records: Sequence[Record], rows: Sequence[int], rules: CurationRules) -> list[tuple[int, int, float]]:
-    """Rows that are duplicates by their embeddings, keeper and cosine of each; flat photographs look all alike."""
-    embedded = [row for row in rows if records[row].embedding is not None and not records[row].flat]
-    order = _columns([records[row] for row in embedded], NOTHING_KNOWN).best_first().tolist()
-    ranked = [embedded[place] for place in order]
-    vectors = [vector for row in ranked if (vector := records[row].embedding) is not None]
-    if not vectors:
-        return []
-    keepers = find_similar(np.stack(vectors), rules.cosine).tolist()
-    found = [(place, keeper) for place, keeper in enumerate(keepers) if keeper != place]
-    return [(ranked[place], ranked[keeper], float(vectors[place] @ vectors[keeper])) for place, keeper in found]
+def _by_embedding(crawl: Crawl, cosine: float) -> npt.NDArray[np.int64]:
+    """The keeper of each photograph by the embeddings."""
+    order = _columns(crawl, NOTHING_KNOWN).best_first()
+    keepers = np.empty(len(crawl), np.int64)
+    keepers[order] = order[find_similar(crawl.embeddings[order], cosine)]
+    return keepers
 
 
 def _refused_flag(record: Record, rules: CurationRules) -> Verdict | None:

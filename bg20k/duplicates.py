@@ -6,7 +6,7 @@ The search for near hashes is exact and far from quadratic, see `hamming`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,16 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from bg20k.hamming import Hashes, Integers
 
+_BLOCK = 65_536  # pairs turned into Python numbers at a time
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FingerprintColumns:
     """Fingerprints of n photographs as columns of equal length.
 
     Attributes:
-        ids: Content ids.
-        sources: Paths or URLs; they rank copies of equal bytes and nothing else.
+        ids: Content ids, or numbers in the same order.
+        sources: Paths or URLs, or numbers in the same order; they rank copies of equal bytes and nothing else.
         areas: Pixels of the source.
         sharpness: Variance of the Laplacian, see `Fingerprint`.
         phashes: 64-bit perceptual hashes.
@@ -29,8 +31,8 @@ class FingerprintColumns:
         fixed: True where a photograph belongs to a set that stands: it comes before all others and stays.
     """
 
-    ids: npt.NDArray[np.str_]
-    sources: npt.NDArray[np.str_]
+    ids: npt.NDArray[Any]
+    sources: npt.NDArray[Any]
     areas: Integers
     sharpness: npt.NDArray[np.float64]
     phashes: Hashes
@@ -91,7 +93,8 @@ def claim(pairs: Integers, fixed: npt.NDArray[np.bool_]) -> Integers:
         fixed: Of each item.
     """
     keeper = np.arange(fixed.size)
-    for better, worse in pairs.tolist():
-        if keeper[better] == better and keeper[worse] == worse and not fixed[worse]:
-            keeper[worse] = better
+    for start in range(0, len(pairs), _BLOCK):
+        for better, worse in pairs[start : start + _BLOCK].tolist():
+            if keeper[better] == better and keeper[worse] == worse and not fixed[worse]:
+                keeper[worse] = better
     return keeper

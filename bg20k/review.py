@@ -5,11 +5,17 @@ A person's decision is about one photograph; copies follow by the rules of `appl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
-from bg20k.decide import Record
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bg20k.decide import Judged
+from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
 from bg20k.split import split_of
 from bg20k.verdict import (
@@ -24,7 +30,7 @@ from bg20k.verdict import (
 )
 
 Choice: TypeAlias = Literal["keep", "reject"]
-Judge: TypeAlias = Callable[[Sequence[Record]], list[Verdict]]
+Judge: TypeAlias = Callable[[Crawl], Judged]
 
 NOBODY_LOOKED: Final = 0.5
 """Uncertainty of a photograph that no detector screened."""
@@ -43,6 +49,23 @@ class Decision:
 
     choice: Choice
     background_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """Verdicts with a person's decisions on top: those that changed lie over those of the stages, by row."""
+
+    before: Judged
+    changed: dict[int, Verdict] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.before)
+
+    def __iter__(self) -> Iterator[Verdict]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, row: int) -> Verdict:
+        return self.changed[row] if row in self.changed else self.before[row]
 
 
 def uncertainty(verdict: Verdict, rules: CurationRules) -> float:
@@ -88,9 +111,7 @@ def keep_refusal(verdict: Verdict, *, examined: bool) -> str:
     return ""
 
 
-def apply_review(
-    records: Sequence[Record], decisions: Mapping[str, Decision], rules: CurationRules, judge: Judge
-) -> list[Verdict]:
+def apply_review(crawl: Crawl, decisions: Mapping[str, Decision], rules: CurationRules, judge: Judge) -> Reviewed:
     """Judge a crawl with a person's decisions on top.
 
     * A decision that agrees with the verdict confirms it and changes nothing.
@@ -103,7 +124,7 @@ def apply_review(
     * What a decision does not concern stays as it was.
 
     Args:
-        records: All photographs that could be examined.
+        crawl: All photographs that could be examined.
         decisions: By source. Those on other sources, or on bytes that have changed, have no effect.
         rules: `train_share` applies.
         judge: `bg20k.decide.decide` with its rules.
@@ -111,26 +132,30 @@ def apply_review(
     Returns:
         One verdict per record, in the order of the records, whatever that is.
     """
-    before = judge(records)
-    chosen = [_choice(record, decisions) for record in records]
-    final = [_overruled(*each, rules) for each in zip(records, before, chosen, strict=True)]
-    _drop_equal_bytes(records, before, final)
-    gone = {r.background_id for r, v in zip(records, final, strict=True) if v.reason == HUMAN}
+    before = judge(crawl)
+    chosen = _choices(crawl, decisions)
+    final = Reviewed(before)
+    for row, choice in chosen.items():
+        final.changed[row] = _overruled(crawl[row], before[row], choice, rules)
+    _drop_equal_bytes(crawl, final)
+    gone = {crawl.id_of(row) for row, verdict in final.changed.items() if verdict.reason == HUMAN}
     if gone:
-        _fill(records, final, judge, _Orphans.of(records, final, chosen, gone))
+        _fill(crawl, final, judge, _Orphans.of(crawl, final, chosen, gone))
     return final
 
 
-def _choice(record: Record, decisions: Mapping[str, Decision]) -> Choice | None:
-    decision = decisions.get(record.source)
-    return decision.choice if decision and decision.background_id == record.background_id else None
+def _choices(crawl: Crawl, decisions: Mapping[str, Decision]) -> dict[int, Choice]:
+    """The decisions that concern a photograph as it is, by row."""
+    rows = np.flatnonzero(pc.is_in(crawl.sources, pa.array(list(decisions), pa.large_string())).to_numpy(False))
+    made = {row: decisions[crawl.source(row)] for row in rows.tolist()}
+    return {row: decision.choice for row, decision in made.items() if decision.background_id == crawl.id_of(row)}
 
 
 def _same_bytes(verdict: Verdict) -> bool:
     return verdict.reason in (DUPLICATE, KNOWN) and verdict.score is None
 
 
-def _overruled(record: Record, verdict: Verdict, choice: Choice | None, rules: CurationRules) -> Verdict:
+def _overruled(record: Record, verdict: Verdict, choice: Choice, rules: CurationRules) -> Verdict:
     if choice == "reject" and verdict.keep:
         return Verdict(False, "review", HUMAN, f"rejected by a person; before: {verdict.message}")
     if choice == "keep" and not verdict.keep and not keep_refusal(verdict, examined=True):
@@ -140,68 +165,79 @@ def _overruled(record: Record, verdict: Verdict, choice: Choice | None, rules: C
     return verdict
 
 
-def _drop_equal_bytes(records: Sequence[Record], before: Sequence[Verdict], final: list[Verdict]) -> None:
+def _drop_equal_bytes(crawl: Crawl, final: Reviewed) -> None:
     """Take back a person's keep of a picture whose bytes are kept already, under a source that comes first."""
     kept: set[str] = set()
-    order = sorted(range(len(records)), key=lambda row: (final[row].reason == KEPT_HUMAN, records[row].source))
-    for row in order:
-        if final[row].reason == KEPT_HUMAN and records[row].background_id in kept:
-            final[row] = before[row]
+    wanted = {crawl.id_of(row) for row, verdict in final.changed.items() if verdict.reason == KEPT_HUMAN}
+    rows = crawl.rows_of(wanted).tolist() if wanted else []
+    for row in sorted(rows, key=lambda row: (final[row].reason == KEPT_HUMAN, crawl.source(row))):
+        if final[row].reason == KEPT_HUMAN and crawl.id_of(row) in kept:
+            del final.changed[row]
         elif final[row].keep:
-            kept.add(records[row].background_id)
+            kept.add(crawl.id_of(row))
 
 
 @dataclass(frozen=True)
 class _Orphans:
-    """Duplicates whose keeper a person rejected, and the crawl in which they are judged again; as rows."""
+    """Duplicates whose keeper a person rejected, and the crawl in which they are judged again; as rows, ascending."""
 
-    rows: frozenset[int]
-    crawl: Sequence[int]
+    rows: Sequence[int]
+    crawl: npt.NDArray[np.int64]
 
     @classmethod
-    def of(
-        cls, records: Sequence[Record], final: Sequence[Verdict], chosen: Sequence[Choice | None], gone: set[str]
-    ) -> _Orphans:
-        left = [
-            row
-            for row, verdict in enumerate(final)
-            if not (
-                verdict.reason in (DUPLICATE, SIMILAR)
-                and (chosen[row] == "reject" or records[row].background_id in gone)
-            )
-            and verdict.reason != HUMAN
-        ]
-        return cls(frozenset(row for row in left if final[row].duplicate_of in gone), left)
+    def of(cls, crawl: Crawl, final: Reviewed, chosen: Mapping[int, Choice], gone: set[str]) -> _Orphans:
+        same = crawl.rows_of(gone)
+        rejected = (row for row, choice in chosen.items() if choice == "reject")
+        left = np.ones(len(crawl), np.bool_)
+        left[[row for row in {*same.tolist(), *rejected} if final[row].reason in (DUPLICATE, SIMILAR, HUMAN)]] = False
+        keepers = final.before.keepers
+        followers = np.flatnonzero(left & np.isin(keepers, same) & (keepers != np.arange(len(crawl)))).tolist()
+        return cls([row for row in followers if final[row].duplicate_of in gone], np.flatnonzero(left))
 
 
-def _fill(records: Sequence[Record], final: list[Verdict], judge: Judge, orphans: _Orphans) -> None:
+def _fill(crawl: Crawl, final: Reviewed, judge: Judge, orphans: _Orphans) -> None:
     """Give each orphan its new verdict."""
-    again = dict(zip(orphans.crawl, judge([records[row] for row in orphans.crawl]), strict=True))
-    standing: dict[str, list[int]] = {}  # kept photographs that now look like a better one, by the better one's id
-    for row in orphans.crawl:
-        if final[row].keep and again[row].duplicate_of:
-            standing.setdefault(again[row].duplicate_of or "", []).append(row)
-    for row in orphans.rows:
-        verdict, stays = again[row], standing.get(records[row].background_id)
+    again = judge(crawl.take(orphans.crawl))
+    standing = _standing(final, again, orphans)
+    for row, place in zip(orphans.rows, np.searchsorted(orphans.crawl, orphans.rows).tolist(), strict=True):
+        verdict, stays = again[place], standing.get(crawl.id_of(row))
         if verdict.keep and stays:
-            other = min(stays, key=lambda one: (again[one].score or 0, records[one].source))
-            message = f"looks like {records[other].source}, which is kept already"
-            final[row] = _duplicate(message, again[other].score, records[other].background_id)
+            other = min(stays, key=lambda one: (again[one].score or 0, again.crawl.source(one)))
+            message = f"looks like {again.crawl.source(other)}, which is kept already"
+            final.changed[row] = _duplicate(message, again[other].score, again.crawl.id_of(other))
         else:
-            final[row] = _came_in(verdict) if verdict.keep else verdict
-    _follow(records, final, orphans.rows)
+            final.changed[row] = _came_in(verdict) if verdict.keep else verdict
+    _follow(crawl, final, orphans.rows)
 
 
-def _follow(records: Sequence[Record], final: list[Verdict], rows: frozenset[int]) -> None:
+def _standing(final: Reviewed, again: Judged, orphans: _Orphans) -> dict[str, list[int]]:
+    """Places of kept photographs that now look like an orphan, by the orphan's id."""
+    found: dict[str, list[int]] = {}
+    ids = {final.before.crawl.id_of(row) for row in orphans.rows}
+    follows = np.isin(again.keepers, again.crawl.rows_of(ids)) & (again.keepers != np.arange(len(again)))
+    for place in np.flatnonzero(follows).tolist():
+        if final[int(orphans.crawl[place])].keep:
+            found.setdefault(again[place].duplicate_of or "", []).append(place)
+    return found
+
+
+def _follow(crawl: Crawl, final: Reviewed, rows: Sequence[int]) -> None:
     """Name as keeper what was kept or judged in the end, where an orphan's keeper became a duplicate itself."""
-    named = [(r.background_id, v.duplicate_of) for r, v in zip(records, final, strict=True)]
-    judged = {own for own, keeper in named if keeper is None}
-    next_of = {own: keeper for own, keeper in named if keeper not in (None, own)}
+    order = np.argsort(crawl.ids, kind="stable")
+    ids = crawl.ids[order]
+
+    def next_of(name: str) -> str | None:
+        first, last = (np.searchsorted(ids, name.encode(), side) for side in ("left", "right"))
+        keepers = [final[row].duplicate_of for row in order[first:last].tolist()]
+        return None if None in keepers else next((other for other in keepers[::-1] if other != name), None)
+
+    ends: dict[int, Verdict] = {}
     for row in rows:
         keeper = final[row].duplicate_of
-        while keeper in next_of and keeper not in judged:
-            keeper = next_of[keeper]
-        final[row] = replace(final[row], duplicate_of=keeper)
+        while keeper and (further := next_of(keeper)):
+            keeper = further
+        ends[row] = replace(final[row], duplicate_of=keeper)
+    final.changed.update(ends)
 
 
 def _came_in(verdict: Verdict) -> Verdict:

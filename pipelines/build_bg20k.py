@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bg20k.decide import KnownSet, decide
+from bg20k.records import Crawl
 from bg20k.review import Decision, apply_review
 from bg20k.rules import CurationRules
 from bg20k.verdict import Verdict
@@ -156,7 +157,7 @@ def _verdicts(job: CurationJob, decisions: Mapping[str, Decision], known: KnownS
     """Judge every photograph, shard by shard: those that were refused while they were read, then the candidates."""
     folder = candidates_folder(job.out)
     shards = [mark.name for mark in folder.marks()]
-    crawl = [record for name in shards for record in records(folder, name, job.rules)]
+    crawl = Crawl.of(record for name in shards for record in records(folder, name, job.rules))
     judge = partial(decide, rules=job.rules, known=known)
     judged = iter(apply_review(crawl, decisions, job.rules, judge))
     for name in shards:

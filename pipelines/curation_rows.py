@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bg20k.candidates import Candidate
-from bg20k.decide import Record
 from bg20k.flags import flags_of
+from bg20k.records import Record
 from bg20k.rules import CurationRules
 from bg20k.salience import Detection, salience
 from bg20k.saliency import Saliency

@@ -43,7 +43,7 @@ def load_known(root: Path | None) -> KnownSet:
             tables.append(_columns(folder.data(mark.name)))
     table = pa.concat_tables(tables)
     return KnownSet(
-        ids=np.array(table["background_id"].to_pylist(), dtype=np.str_),
+        ids=np.array([name.encode() for name in table["background_id"].to_pylist()], dtype=np.bytes_),
         phashes=table["phash"].to_numpy(),
         flat=table["flat"].to_numpy(),
     )
@@ -51,7 +51,9 @@ def load_known(root: Path | None) -> KnownSet:
 
 def known_facts(known: KnownSet) -> Mapping[str, Any] | None:
     """What the manifest says of it."""
-    return {"count": len(known.ids), "digest": digest(sorted(known.ids.tolist()))} if len(known.ids) else None
+    if not len(known.ids):
+        return None
+    return {"count": len(known.ids), "digest": digest(sorted(name.decode() for name in known.ids.tolist()))}
 
 
 def _columns(path: Path) -> pa.Table:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bg20k.decide import KnownSet, Record, decide
+from bg20k.decide import NOTHING_KNOWN, KnownSet, decide
+from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
 from bg20k.salience import Detection
 from bg20k.saliency import Saliency
@@ -32,14 +34,18 @@ def record(name: str, phash: int, width: int = 4000) -> Record:
     )
 
 
+def judge(records: Sequence[Record], rules: CurationRules, known: KnownSet = NOTHING_KNOWN) -> list[Verdict]:
+    return list(decide(Crawl.of(records), rules, known))
+
+
 def test_a_clean_photograph_is_kept_in_its_split() -> None:
-    [verdict] = decide([record("lake", 1)], RULES)
+    [verdict] = judge([record("lake", 1)], RULES)
     split = split_of("lake", 0.75)
     assert verdict == Verdict(True, "split", "kept", f"kept for {split}", 0.0, split=split)
 
 
 def test_without_a_detector_the_verdict_says_so() -> None:
-    [verdict] = decide([replace(record("lake", 1), salience=None)], RULES)
+    [verdict] = judge([replace(record("lake", 1), salience=None)], RULES)
     assert verdict.keep
     assert verdict.reason == "kept_unscreened"
     assert "not screened" in verdict.message
@@ -48,10 +54,10 @@ def test_without_a_detector_the_verdict_says_so() -> None:
 
 def test_a_salient_object_rejects_from_the_threshold_on() -> None:
     cat = replace(record("cat", 1), salience=0.875, salient=CAT)
-    [verdict] = decide([cat], replace(RULES, confidence=0.875))
+    [verdict] = judge([cat], replace(RULES, confidence=0.875))
     message = "cat with confidence 0.88 on 25.0% of the frame"
     assert verdict == Verdict(False, "salience", "salient_object", message, 0.875)
-    [verdict] = decide([cat], replace(RULES, confidence=0.876))
+    [verdict] = judge([cat], replace(RULES, confidence=0.876))
     assert (verdict.keep, verdict.reason, verdict.score) == (True, "kept", 0.875)
 
 
@@ -59,7 +65,7 @@ def test_duplicates_come_before_salience() -> None:
     keeper = replace(record("cat", 0b1000, width=5000), salience=0.875, salient=CAT)
     copy = replace(record("copy", 0b1011), salience=0.9, salient=CAT)
     same = replace(keeper, source="z/cat.jpg")
-    verdicts = decide([copy, same, keeper], RULES)
+    verdicts = judge([copy, same, keeper], RULES)
     assert verdicts[0] == Verdict(
         False,
         "duplicates",
@@ -77,9 +83,9 @@ def test_duplicates_come_before_salience() -> None:
 def test_a_flag_rejects_where_the_rules_say_so_and_keeps_nobody_else_out() -> None:
     enlarged = replace(record("big", 0b1, width=8000), detail=0.02)
     original = replace(record("true", 0b11), detail=0.2)
-    plain = decide([enlarged, original], RULES)
+    plain = judge([enlarged, original], RULES)
     assert [(v.keep, v.reason) for v in plain] == [(True, "kept"), (False, "duplicate")]
-    strict = decide([enlarged, original], replace(RULES, refused_flags=("upscaled",)))
+    strict = judge([enlarged, original], replace(RULES, refused_flags=("upscaled",)))
     assert [(v.keep, v.stage, v.reason, v.score) for v in strict] == [
         (False, "resolution", "upscaled", 0.02),
         (True, "split", "kept", 0.0),
@@ -87,7 +93,7 @@ def test_a_flag_rejects_where_the_rules_say_so_and_keeps_nobody_else_out() -> No
 
 
 KNOWN = KnownSet(
-    ids=np.array(["old", "twin", "grey"]),
+    ids=np.array([b"old", b"twin", b"grey"]),
     phashes=np.array([0b1111, 0b1111 << 20, 0xFF << 40], np.uint64),
     flat=np.array([False, False, True]),
 )
@@ -98,20 +104,20 @@ def test_what_a_standing_set_holds_is_rejected_with_its_id() -> None:
     near = record("near", (0b1111 << 20) ^ 0b1, width=9000)
     flat_hash = record("alone", 0xFF << 40)
     follower = record("follower", ((0b1111 << 20) ^ 0b1) ^ (0xF << 50))
-    verdicts = decide([same, near, flat_hash, follower], RULES, KNOWN)
+    verdicts = judge([same, near, flat_hash, follower], RULES, KNOWN)
     assert verdicts[0] == Verdict(
         False, "duplicates", "known", "the same bytes as old of the set that stands", None, duplicate_of="old"
     )
     assert (verdicts[1].reason, verdicts[1].score, verdicts[1].duplicate_of) == ("known", 1, "twin")
     assert verdicts[2].keep
     assert verdicts[3].reason == "known"
-    assert decide([same], RULES)[0].keep
+    assert judge([same], RULES)[0].keep
 
 
 def test_a_standing_photograph_is_no_less_known_for_having_a_twin_in_its_set() -> None:
     """Two of the set are near each other, as after a person's keep; a crawl may be near the second alone."""
-    known = KnownSet(ids=np.array(["a", "b"]), phashes=np.array([0, 0b111111], np.uint64), flat=np.array([False] * 2))
-    [verdict] = decide([record("new", 0b111111111111)], RULES, known)
+    known = KnownSet(ids=np.array([b"a", b"b"]), phashes=np.array([0, 0b111111], np.uint64), flat=np.array([False] * 2))
+    [verdict] = judge([record("new", 0b111111111111)], RULES, known)
     assert (verdict.reason, verdict.duplicate_of) == ("known", "b")
 
 
@@ -125,26 +131,26 @@ def test_embeddings_find_what_hashes_do_not() -> None:
     crop = embedded("crop", 2**40 - 1, 0.1)
     stranger = embedded("stranger", (2**40 - 1) << 24, 1.0)
     flats = [embedded(f"flat{n}", 0, 0.0, flat=True) for n in range(2)]
-    verdicts = decide([crop, *flats, stranger, keeper], RULES)
+    verdicts = judge([crop, *flats, stranger, keeper], RULES)
     assert [v.reason for v in verdicts] == ["similar", "kept", "kept", "kept", "kept"]
     assert verdicts[0].duplicate_of == "keeper"
     assert verdicts[0].score == pytest.approx(np.cos(0.1), abs=1e-6)
-    assert all(v.keep for v in decide([crop, keeper], replace(RULES, cosine=0.999)))
+    assert all(v.keep for v in judge([crop, keeper], replace(RULES, cosine=0.999)))
 
 
 def test_the_class_free_network_rejects_what_no_class_is_known_for() -> None:
     statue = replace(record("statue", 1), saliency=Saliency(0.9, 0.2, 0.9))
-    [verdict] = decide([statue], RULES)
+    [verdict] = judge([statue], RULES)
     assert (verdict.keep, verdict.stage, verdict.reason) == (False, "salience", "salient_region")
     assert verdict.score == pytest.approx(0.81)
-    [both] = decide([replace(statue, salience=0.875, salient=CAT)], RULES)
+    [both] = judge([replace(statue, salience=0.875, salient=CAT)], RULES)
     assert both.reason == "salient_object"
-    [screened] = decide([replace(statue, salience=None, saliency=Saliency())], RULES)
+    [screened] = judge([replace(statue, salience=None, saliency=Saliency())], RULES)
     assert screened.reason == "kept"
 
 
 def test_no_records() -> None:
-    assert decide([], RULES) == []
+    assert judge([], RULES) == []
 
 
 scores = st.one_of(st.none(), st.floats(0, 1))
@@ -162,9 +168,9 @@ records = st.lists(
 
 @given(records, st.randoms(use_true_random=False))
 def test_verdicts_follow_their_photograph_in_any_order(crawl: list[Record], random: object) -> None:
-    verdicts = dict(zip((r.source for r in crawl), decide(crawl, RULES), strict=True))
+    verdicts = dict(zip((r.source for r in crawl), judge(crawl, RULES), strict=True))
     shuffled = sorted(crawl, key=lambda _: random.random())  # type: ignore[attr-defined]
-    assert dict(zip((r.source for r in shuffled), decide(shuffled, RULES), strict=True)) == verdicts
+    assert dict(zip((r.source for r in shuffled), judge(shuffled, RULES), strict=True)) == verdicts
     for verdict in verdicts.values():
         assert verdict.stage in STAGES
         assert verdict.reason in REASONS

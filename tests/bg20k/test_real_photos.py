@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bg20k.candidates import Fingerprint, examine
-from bg20k.decide import Record, decide
+from bg20k.decide import decide
+from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
 
 RULES = CurationRules()
@@ -34,7 +35,7 @@ def records(shared: Path, labels: dict[str, dict[str, str]]) -> list[Record]:
 
 
 def test_every_duplicate_group_keeps_exactly_one(records: list[Record], labels: dict[str, dict[str, str]]) -> None:
-    verdicts = decide(records, RULES)
+    verdicts = decide(Crawl.of(records), RULES)
     kept = defaultdict(list)
     for record, verdict in zip(records, verdicts, strict=True):
         kept[labels[record.source]["duplicate_group"] or record.source].append(verdict.keep)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bg20k.decide import Record, decide
+from bg20k.decide import decide
+from bg20k.records import Crawl, Record
 from bg20k.review import Choice, Decision, apply_review, keep_refusal, uncertainty
 from bg20k.rules import CurationRules
 from bg20k.split import split_of
@@ -78,7 +79,7 @@ def review(records: Sequence[Record], rules: CurationRules = RULES, **choices: C
     """Verdicts by name (source without suffix)."""
     ids = {r.source: r.background_id for r in records}
     decisions = {f"{name}.jpg": Decision(choice, ids[f"{name}.jpg"]) for name, choice in choices.items()}
-    verdicts = apply_review(records, decisions, rules, partial(decide, rules=rules))
+    verdicts = apply_review(Crawl.of(records), decisions, rules, partial(decide, rules=rules))
     return {r.source.removesuffix(".jpg"): v for r, v in zip(records, verdicts, strict=True)}
 
 
@@ -173,7 +174,7 @@ def test_a_reject_that_agrees_changes_nothing() -> None:
 def test_decisions_on_other_bytes_have_no_effect() -> None:
     judge = partial(decide, rules=RULES)
     decisions = {"a.jpg": Decision("reject", "other"), "gone.jpg": Decision("reject", "a")}
-    assert apply_review([A, B], decisions, RULES, judge) == judge([A, B])
+    assert [*apply_review(Crawl.of([A, B]), decisions, RULES, judge)] == [*judge(Crawl.of([A, B]))]
 
 
 names = st.integers(0, 7)
@@ -205,11 +206,11 @@ def test_a_review_of_any_crawl(crawl: list[Record], chosen: dict[str, Choice], r
     judge = partial(decide, rules=RULES)
     ids = {r.source: r.background_id for r in crawl}
     decisions = {source: Decision(choice, ids.get(source)) for source, choice in chosen.items()}
-    before = {r.source: v for r, v in zip(crawl, judge(crawl), strict=True)}
-    after = {r.source: v for r, v in zip(crawl, apply_review(crawl, decisions, RULES, judge), strict=True)}
+    before = {r.source: v for r, v in zip(crawl, judge(Crawl.of(crawl)), strict=True)}
+    after = {r.source: v for r, v in zip(crawl, apply_review(Crawl.of(crawl), decisions, RULES, judge), strict=True)}
 
     shuffled = sorted(crawl, key=lambda _: random.random())  # type: ignore[attr-defined]
-    again = apply_review(shuffled, decisions, RULES, judge)
+    again = apply_review(Crawl.of(shuffled), decisions, RULES, judge)
     assert {r.source: v for r, v in zip(shuffled, again, strict=True)} == after
 
     kept = [ids[source] for source, verdict in after.items() if verdict.keep]

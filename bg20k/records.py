@@ -1,0 +1,180 @@
+"""Light records of a whole crawl: one photograph as the global stages see it, and millions of them as columns.
+
+A record as an object takes some 2 KB. `Crawl` holds the same in a packed row of 128 bytes and the source's characters,
+and makes the object again when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bg20k.candidates import Fingerprint
+from bg20k.salience import Detection
+from bg20k.saliency import Saliency
+
+_ID_BYTES = 20  # of a content id, see rssn.shards.content_id
+_BLOCK = 4096  # records turned into columns at a time
+_ROW = np.dtype(
+    [
+        ("background_id", f"S{_ID_BYTES}"),
+        ("source_width", np.int32),
+        ("source_height", np.int32),
+        ("phash", np.uint64),
+        ("sharpness", np.float64),
+        ("flat", np.bool_),
+        ("detail", np.float64),  # NaN: None, as below
+        ("salience", np.float64),
+        ("label", np.int16),  # -1: no salient detection
+        ("confidence", np.float64),
+        ("box", np.float64, 4),
+        ("saliency", np.float64, 3),
+    ]
+)
+_Floats: TypeAlias = npt.NDArray[np.float32]
+_Rows: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record(Fingerprint):
+    """A photograph as the global stages see it.
+
+    Attributes:
+        source: Path or URL; unique, because two sources may hold the same bytes.
+        salience: Score of `bg20k.salience.salience`; None where no detector looked.
+        salient: The detection that gives the score, if any.
+        saliency: What the class-free network marked; None where none looked.
+        embedding: Vector of length 1; None where no network made one.
+    """
+
+    source: str
+    salience: float | None = None
+    salient: Detection | None = None
+    saliency: Saliency | None = None
+    embedding: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crawl:
+    """The records of n photographs as columns; gives a record back by its row.
+
+    Attributes:
+        rows: n packed rows.
+        sources: n paths or URLs.
+        labels: Names of the classes that the rows number.
+        embeddings: n x d, a row of NaN where there is none; d is 0 where no photograph has one.
+    """
+
+    rows: npt.NDArray[np.void]
+    sources: pa.LargeStringArray
+    labels: tuple[str, ...]
+    embeddings: _Floats
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Crawl:
+        """Pack records; at no time are more than 4,096 of them at hand, so that an iterator needs little memory.
+
+        Raises:
+            ValueError: If a content id has more than 20 bytes.
+        """
+        labels: dict[str, int] = {}
+        rows, sources, embeddings = [np.empty(0, _ROW)], [pa.array([], pa.large_string())], [np.empty((0, 0), "f4")]
+        stream = iter(records)
+        while block := list(islice(stream, _BLOCK)):
+            rows.append(np.array([_packed(record, labels) for record in block], dtype=_ROW))
+            sources.append(pa.array([record.source for record in block], pa.large_string()))
+            embeddings.append(_stacked([record.embedding for record in block]))
+        width = max(part.shape[1] for part in embeddings)
+        wide = [part if part.shape[1] else np.full((len(part), width), np.nan, "f4") for part in embeddings]
+        return cls(np.concatenate(rows), pa.concat_arrays(sources), tuple(labels), np.concatenate(wide))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, row: int) -> Record:
+        name, width, height, phash, sharpness, flat, detail, salience, label, confidence, box, saliency = self.rows[row]
+        left, top, right, bottom = box.tolist()
+        return Record(
+            background_id=name.decode(),
+            source=self.source(row),
+            source_width=int(width),
+            source_height=int(height),
+            phash=int(phash),
+            sharpness=float(sharpness),
+            flat=bool(flat),
+            detail=_known(detail),
+            salience=_known(salience),
+            salient=None if label < 0 else Detection(self.labels[label], float(confidence), (left, top, right, bottom)),
+            saliency=None if np.isnan(saliency[0]) else Saliency(*saliency.tolist()),
+            embedding=self.embeddings[row] if self.embedded[row] else None,
+        )
+
+    @property
+    def ids(self) -> npt.NDArray[np.bytes_]:
+        """The n content ids."""
+        return np.asarray(self.rows["background_id"])
+
+    @property
+    def embedded(self) -> npt.NDArray[np.bool_]:
+        """Which of the n photographs have an embedding."""
+        if not self.embeddings.shape[1]:
+            return np.broadcast_to(np.False_, len(self))
+        return ~np.isnan(self.embeddings[:, 0])
+
+    def id_of(self, row: int) -> str:
+        """The content id of a row."""
+        name: bytes = self.ids[row]
+        return name.decode()
+
+    def source(self, row: int) -> str:
+        """The source of a row."""
+        name: str = self.sources[row].as_py()
+        return name
+
+    def rows_of(self, ids: Iterable[str]) -> _Rows:
+        """The rows with any of these content ids, ascending."""
+        return np.flatnonzero(np.isin(self.ids, np.array([name.encode() for name in ids], dtype=np.bytes_)))
+
+    def take(self, rows: _Rows) -> Crawl:
+        """Some of the photographs."""
+        return Crawl(self.rows[rows], self.sources.take(pa.array(rows)), self.labels, self.embeddings[rows])
+
+
+def _packed(record: Record, labels: dict[str, int]) -> tuple[Any, ...]:
+    name, found, part = record.background_id.encode(), record.salient, record.saliency
+    if len(name) > _ID_BYTES:
+        raise ValueError(f"{record.background_id}: a content id has at most {_ID_BYTES} bytes")
+    nan = float("nan")
+    return (
+        name,
+        record.source_width,
+        record.source_height,
+        record.phash,
+        record.sharpness,
+        record.flat,
+        nan if record.detail is None else record.detail,
+        nan if record.salience is None else record.salience,
+        -1 if found is None else labels.setdefault(found.label, len(labels)),
+        nan if found is None else found.confidence,
+        (nan,) * 4 if found is None else found.box,
+        (nan,) * 3 if part is None else (part.confidence, part.area, part.compactness),
+    )
+
+
+def _stacked(embeddings: list[_Floats | None]) -> _Floats:
+    some = next((vector for vector in embeddings if vector is not None), np.empty(0, np.float32))
+    none = np.full(some.shape, np.nan, np.float32)
+    return np.stack([none if vector is None else vector for vector in embeddings])
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

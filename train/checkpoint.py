@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,9 +15,13 @@ from torch import Tensor
 from rssn.errors import InputError
 from train.config import Plain
 from train.network.gfm import GFM
+from train.network.published import PublishedGFM
 from train.rosta import Rosta
 
 FORMAT = "rssn-gfm-1"
+
+Network: TypeAlias = GFM | PublishedGFM
+"""What predicts: gives `evidence` and knows its `rosta`."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,10 @@ class Checkpoint:
     """A run at a step: everything that continuing it needs. The loader's position follows from the step."""
 
     step: int  # steps done
-    config: Mapping[str, Plain]  # of `TrainConfig.to_plain`
-    data_digest: str  # of the shards it was trained on
+    config: Mapping[str, Plain]  # of `TrainConfig.to_plain`, or what `train import` knows
     model: Mapping[str, Tensor]
-    optimiser: Mapping[str, Any]
+    data_digest: str = ""  # of the shards it was trained on
+    optimiser: Mapping[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -63,13 +67,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(**content)
 
 
-def load_network(path: Path, device: torch.device) -> GFM:
+def load_network(path: Path, device: torch.device) -> Network:
     """The trained network of a checkpoint, ready to predict.
 
     Raises:
-        InputError: If the file is missing or no checkpoint of `train run`.
+        InputError: If the file is missing or no checkpoint of `train run` or `train import`.
     """
     checkpoint = load_checkpoint(path)
-    network = GFM(str(checkpoint.config["backbone"]), Rosta(str(checkpoint.config["rosta"])))
+    config = checkpoint.config
+    backbone, rosta = str(config["backbone"]), Rosta(str(config["rosta"]))
+    network: Network
+    if config.get("published"):
+        network = PublishedGFM(backbone, rosta)
+    else:
+        ablations = config.get("ablations") or ()
+        network = GFM(backbone, rosta, ablations=[str(each) for each in ablations])  # type: ignore[union-attr]
     network.load_state_dict(checkpoint.model)
     return network.to(device).eval()

@@ -11,11 +11,12 @@ from rssn.errors import InputError
 from train.network.backbones import backbone_named
 from train.rosta import Rosta
 
-Plain: TypeAlias = str | int | float | list[int] | None
+Plain: TypeAlias = str | int | float | list[int] | list[str] | None
 
 MAX_SIDE = 1600
 """The longer side of what the network sees of a whole photograph, px, unless the user says otherwise."""
 
+_OPTIONS = {"crop_sizes": "--crop-size", "ablations": "--ablation"}
 _FREE_ON_RESUME = frozenset({"data", "out", "max_steps", "checkpoint_every", "workers"})
 
 
@@ -31,6 +32,7 @@ class TrainConfig:
     batch_size: int = 4
     learning_rate: float = 1e-5
     seed: int = 0
+    ablations: tuple[str, ...] = ()  # what of `train.network.gfm.Ablation` is left out
     crop_sizes: tuple[int, ...] = (640, 960, 1280)  # px, sides of the square crops
     input_size: int = 320  # px, what a crop is resized to
     weights: Path | None = None  # a torchvision state dict for the encoder
@@ -46,6 +48,8 @@ class TrainConfig:
             raise InputError(f"--learning-rate {self.learning_rate}: must lie between 0 and 1")
         if self.input_size < 64 or self.input_size % 32:
             raise InputError(f"--input-size {self.input_size}: must be a multiple of 32, at least 64")
+        if "single" in self.ablations and ("no-ppm" in self.ablations or self.rosta is not Rosta.TT):
+            raise InputError("--ablation single: without a glance there is no PPM, and only --rosta TT")
         if not self.crop_sizes or min(self.crop_sizes) < 1:
             raise InputError(f"--crop-size {self.crop_sizes}: give at least one side of 1 px or more")
 
@@ -63,7 +67,7 @@ class TrainConfig:
 
 
 def _option(name: str) -> str:
-    return "--crop-size" if name == "crop_sizes" else "--" + name.replace("_", "-")
+    return _OPTIONS.get(name, "--" + name.replace("_", "-"))
 
 
 def _plain(value: object) -> Plain:

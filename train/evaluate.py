@@ -1,9 +1,10 @@
-"""`train eval`: a trained network judged on real photographs as in the paper's Table 1."""
+"""`train eval`: trained networks judged on photographs as in the paper's Table 1, or as alphamatting's heirs do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,26 +14,71 @@ import pyarrow as pa
 
 from rssn.errors import InputError, Rejected
 from rssn.images import Alpha, Pixels, encode_png, fit_inside, to_float, to_uint8
-from rssn.layouts import find_pairs
-from rssn.matting import Pair, load_pair
 from rssn.report import Tile, contact_sheet
 from rssn.shards import write_json, write_parquet
-from train.inference import predict_alpha
+from train.checkpoint import Network
+from train.dim_metrics import DIM_METRICS, dim_metrics
+from train.examples import Example, Failure, find_examples, read_trimap
+from train.inference import Strategy, predict_alpha
 from train.metrics import METRICS, matting_metrics
-from train.network.gfm import GFM
 from train.rosta import make_trimap
 
 Row: TypeAlias = dict[str, str | float]
 
-_SCHEMA = pa.schema([("name", pa.string()), *((metric, pa.float64()) for metric in METRICS)])
 _HEADINGS = ("SAD", "MSE", "MAD", "Grad", "Conn", "SAD-TRAN", "SAD-FG", "SAD-BG")
 _DECIMALS = (2, 4, 4, 2, 2, 2, 2, 2)
 _WORST = 8
 
 
+class Protocol(StrEnum):
+    """Whose definitions the metrics follow."""
+
+    GFM = "gfm"  # the paper's tables
+    DIM = "dim"  # Deep Image Matting's code, the unknown part of the trimap alone
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the metrics."""
+        return METRICS if self is Protocol.GFM else DIM_METRICS
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Networks and the rules they are judged by."""
+
+    networks: Sequence[Network]  # in `eval` mode; several: the median of their mattes
+    strategy: Strategy = field(default_factory=Strategy)
+    protocol: Protocol = Protocol.GFM
+    trimaps: Path | None = None  # a folder of the data set's own; made of alpha with 25 px where None
+
+    @property
+    def region(self) -> str:
+        """Where errors are counted, in words."""
+        trimap = f"trimaps of {self.trimaps}" if self.trimaps else "a trimap of 25 px"
+        whole = f"whole picture; TRAN, FG and BG by {trimap}"
+        return whole if self.protocol is Protocol.GFM else f"unknown part of {trimap}"
+
+    def judge(self, example: Example) -> Judgement:
+        """Predict one photograph and compare with its matte; the prediction is rounded to 8 bits first.
+
+        Raises:
+            Rejected: If a file cannot be read, or there is no photograph.
+        """
+        picture, alpha = example.load()
+        predicted = to_float(to_uint8(predict_alpha(self.networks, picture, self.strategy)))
+        trimap = read_trimap(self.trimaps, example.name) if self.trimaps else make_trimap(alpha)
+        if trimap.shape != alpha.shape:
+            raise Rejected("read", "size_mismatch", f"the trimap is {trimap.shape}, its alpha {alpha.shape}")
+        metrics = (matting_metrics if self.protocol is Protocol.GFM else dim_metrics)(predicted, alpha, trimap)
+        captions = (example.name, f"SAD {metrics['sad']:.2f}", f"MSE {metrics['mse']:.4f}")
+        pictures = (to_uint8(picture), to_uint8(predicted), to_uint8(alpha), _error(predicted, alpha))
+        shown = zip(pictures, (*captions, f"Grad {metrics['grad']:.2f}"), strict=True)
+        return Judgement(example.name, metrics, [Tile(_thumbnail(pixels), caption) for pixels, caption in shown])
+
+
 @dataclass(frozen=True)
 class Judgement:
-    """A judged photograph, and the row of pictures that shows it."""
+    """A judged photograph, and the row of pictures that shows it: photo, prediction, truth, error."""
 
     name: str
     metrics: dict[str, float]
@@ -40,37 +86,26 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A photograph that could not be judged, and why."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """The result on a data set."""
 
-    rows: list[Row]  # per photograph, in order of name
+    rows: list[Row]  # per photograph, as they came
     failures: list[Failure]
+    worst: list[Judgement]  # those with the largest SAD, first of all the largest
 
     @property
     def mean(self) -> dict[str, float]:
         """Mean over photographs."""
-        return {metric: float(np.mean([float(row[metric]) for row in self.rows])) for metric in METRICS}
+        metrics = [name for name in self.rows[0] if name != "name"]
+        return {metric: float(np.mean([float(row[metric]) for row in self.rows])) for metric in metrics}
 
 
-def evaluate_folder(network: GFM, data: Path, out: Path, max_side: int, on_image: Callable[[int], None]) -> Evaluation:
-    """Judge a network on a folder of photographs with mattes.
-
-    Predictions are rounded to 8 bits, trimaps made with 25 px. Writes `per_image.parquet`, `summary.json` and
-    `worst.png`, which shows the photographs with the largest SAD: photo, prediction, truth, error.
+def evaluate(judge: Judge, data: Path, on_image: Callable[[int], None]) -> Evaluation:
+    """Judge networks on a data set.
 
     Args:
-        network: In `eval` mode.
-        data: A data set with `original/` and `mask/`.
-        out: The folder for results.
-        max_side: See `train.inference.predict_alpha`.
+        judge: Networks and rules.
+        data: See `train.examples.find_examples`.
         on_image: Told the number of photographs before the first, and 0 after each.
 
     Returns:
@@ -79,69 +114,55 @@ def evaluate_folder(network: GFM, data: Path, out: Path, max_side: int, on_image
     Raises:
         InputError: If the data set is none, or every photograph failed.
     """
-    found = find_pairs(data)
-    failures = [Failure(problem.source, f"{problem.reason}: {problem.message}") for problem in found.problems]
-    judged: list[Row] = []
-    worst: list[Judgement] = []
-    on_image(len(found.pairs))
-    for pair in found.pairs:
+    found = find_examples(data)
+    result = Evaluation([], found.failures, [])
+    on_image(len(found.examples))
+    for example in found.examples:
         try:
-            judgement = judge(network, pair, max_side)
+            judgement = judge.judge(example)
         except Rejected as error:
-            failures.append(Failure(pair.name, str(error)))
+            result.failures.append(Failure(example.name, str(error)))
         else:
-            judged.append({"name": judgement.name, **judgement.metrics})
-            worst = sorted([*worst, judgement], key=lambda each: -each.metrics["sad"])[:_WORST]
+            result.rows.append({"name": judgement.name, **judgement.metrics})
+            result.worst[:] = sorted([*result.worst, judgement], key=lambda each: -each.metrics["sad"])[:_WORST]
         on_image(0)
-    if not judged:
-        raise InputError(
-            f"--data {data}: no photograph could be judged; the first: {failures[0].name}: {failures[0].reason}"
-        )
-    evaluation = Evaluation(judged, failures)
-    _write(evaluation, worst, out)
-    return evaluation
+    if not result.rows:
+        first = result.failures[0] if result.failures else Failure(str(data), "it holds none")
+        raise InputError(f"--data {data}: no photograph could be judged; the first: {first.name}: {first.reason}")
+    return result
 
 
-def judge(network: GFM, pair: Pair, max_side: int) -> Judgement:
-    """Predict one photograph and compare with its matte.
-
-    Raises:
-        Rejected: If a file cannot be read, or the pair has no photograph.
-    """
-    if pair.image is None:
-        raise Rejected(
-            "read", "no_photograph", "the data set ships the foreground only; there is nothing to predict from"
-        )
-    sample = load_pair(pair)
-    predicted = to_float(to_uint8(predict_alpha(network, sample.picture, max_side)))
-    metrics = matting_metrics(predicted, sample.alpha, make_trimap(sample.alpha))
-    captions = (pair.name, f"SAD {metrics['sad']:.2f}", f"MSE {metrics['mse']:.4f}", f"Grad {metrics['grad']:.2f}")
-    pictures = (to_uint8(sample.picture), to_uint8(predicted), to_uint8(sample.alpha), _error(predicted, sample.alpha))
-    tiles = [Tile(_thumbnail(pixels), caption) for pixels, caption in zip(pictures, captions, strict=True)]
-    return Judgement(pair.name, metrics, tiles)
-
-
-def format_table(rows: Sequence[tuple[str, dict[str, float]]]) -> str:
-    """Lines of text with the columns of Table 1."""
-    width = max(6, *(len(name) for name, _ in rows))
-    lines = [" " * width + "".join(f"{heading:>10}" for heading in _HEADINGS)]
-    for name, metrics in rows:
-        cells = zip(METRICS, _DECIMALS, strict=True)
-        lines.append(f"{name:<{width}}" + "".join(f"{metrics[key]:>10.{digits}f}" for key, digits in cells))
-    return "\n".join(lines)
-
-
-def _write(evaluation: Evaluation, worst: Sequence[Judgement], out: Path) -> None:
-    write_parquet(out / "per_image.parquet", _SCHEMA, evaluation.rows)
-    sheet = contact_sheet([judgement.tiles for judgement in worst], ("photo", "prediction", "truth", "error"), side=300)
-    (out / "worst.png").write_bytes(encode_png(sheet))
+def write_evaluation(evaluation: Evaluation, judge: Judge, out: Path) -> None:
+    """Write `per_image.parquet`, `summary.json` and `worst.png`, which shows the photographs with the largest SAD."""
+    schema = pa.schema([("name", pa.string()), *((metric, pa.float64()) for metric in judge.protocol.metrics)])
+    write_parquet(out / "per_image.parquet", schema, evaluation.rows)
+    (out / "worst.png").write_bytes(encode_png(strip(evaluation.worst)))
     summary = {
         "images": len(evaluation.rows),
         "mean": evaluation.mean,
-        "region": "whole picture; TRAN, FG and BG by a trimap of 25 px",
+        "protocol": str(judge.protocol),
+        "region": judge.region,
+        "strategy": judge.strategy.describe(),
+        "networks": len(judge.networks),
         "failures": [{"name": each.name, "reason": each.reason} for each in evaluation.failures],
     }
     write_json(out / "summary.json", summary)
+
+
+def strip(judgements: Sequence[Judgement], side: int = 300) -> Pixels:
+    """A contact sheet of judgements."""
+    return contact_sheet([each.tiles for each in judgements], ("photo", "prediction", "truth", "error"), side=side)
+
+
+def format_table(rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
+    """Lines of text with the columns of Table 1; of the DIM protocol the first five."""
+    width = max(6, *(len(name) for name, _ in rows))
+    columns = zip(METRICS, _HEADINGS, _DECIMALS, strict=True)
+    shown = [column for column in columns if column[0] in rows[0][1]]
+    lines = [" " * width + "".join(f"{heading:>10}" for _, heading, _ in shown)]
+    for name, metrics in rows:
+        lines.append(f"{name:<{width}}" + "".join(f"{metrics[key]:>10.{digits}f}" for key, _, digits in shown))
+    return "\n".join(lines)
 
 
 def _error(predicted: Alpha, alpha: Alpha) -> Pixels:

@@ -63,7 +63,8 @@ class _Trainer:
         if stored:
             self._check(stored)
         weights = None if stored else config.weights
-        self.network: GFM = seeded_gfm(config.backbone, config.rosta, config.seed, weights).to(self.device).train()
+        self.network: GFM = seeded_gfm(config.backbone, config.rosta, config.seed, weights, config.ablations)
+        self.network.to(self.device).train()
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
         self.step = 0
         if stored:

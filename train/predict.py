@@ -1,4 +1,4 @@
-"""`train predict`: for each photograph an alpha PNG and a cut-out with its foreground's own colours."""
+"""`train predict`: for each photograph an alpha PNG, a cut-out with its foreground's own colours, and a composite."""
 
 from __future__ import annotations
 
@@ -9,56 +9,89 @@ from pathlib import Path
 
 import numpy as np
 
-from rssn.errors import InputError
+from rssn.errors import InputError, Rejected
 from rssn.foreground import estimate_foreground
-from rssn.images import Alpha, Image, Pixels, decode_image, encode_png, read_bytes, to_uint8
-from train.inference import predict_alpha
-from train.network.gfm import GFM
+from rssn.images import Alpha, Image, Pixels, decode_image, encode_png, list_images, read_bytes, to_uint8
+from rssn.route import Crop, blend, fit_background, fitted_size
+from train.checkpoint import Network
+from train.inference import Strategy, predict_alpha
+
+
+def find_photos(given: Sequence[Path]) -> list[tuple[Path, str]]:
+    """The photographs of files and folders, each with the name of its results.
+
+    A file's name is its stem; what lies below a folder keeps its place there.
+
+    Raises:
+        InputError: If something is missing, there are no pictures, or two would have the same name.
+    """
+    found: list[tuple[Path, str]] = []
+    for path in given:
+        if path.is_dir():
+            found += [(each, str(each.relative_to(path).with_suffix(""))) for each in list_images(path)]
+        else:
+            found.append((path, path.stem))
+    if not found:
+        raise InputError(f"{', '.join(map(str, given))}: no pictures in there")
+    twice = [name for name, count in Counter(name for _, name in found).items() if count > 1]
+    if twice:
+        raise InputError(f"{twice[0]}: several photos have this name; predict them into different --out folders")
+    return found
+
+
+def read_background(path: Path) -> Image:
+    """Read the picture that subjects are composed on.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    try:
+        return decode_image(read_bytes(path))
+    except Rejected as error:
+        raise InputError(f"--background {path}: {error}") from error
 
 
 @dataclass(frozen=True)
-class PredictedFiles:
-    """What was written for a photograph."""
+class Cutter:
+    """Networks that cut subjects out, and where the results go."""
 
-    alpha: Path  # 8-bit grey PNG
-    cutout: Path  # RGBA PNG, straight alpha
+    networks: Sequence[Network]  # in `eval` mode
+    strategy: Strategy
+    out: Path
+    background: Image | None = None  # what to compose on
 
+    def cut(self, photo: Path, name: str) -> list[Path]:
+        """Write `<name>-alpha.png`, `<name>-cutout.png` and, with a background, `<name>-composite.png`.
 
-def check_photos(photos: Sequence[Path]) -> None:
-    """Refuse photographs whose results would overwrite each other.
+        All have the photograph's size; a background covers it, cropped, not distorted.
 
-    Raises:
-        InputError: If two have the same stem.
-    """
-    twice = [stem for stem, count in Counter(photo.stem for photo in photos).items() if count > 1]
-    if twice:
-        raise InputError(f"{twice[0]}: several photos have this name; predict them into different --out folders")
-
-
-def predict_photo(network: GFM, photo: Path, out: Path, max_side: int) -> PredictedFiles:
-    """Write `<stem>-alpha.png` and `<stem>-cutout.png`, both of the photograph's size.
-
-    Raises:
-        Rejected: If the photograph cannot be read, or its foreground not be estimated.
-    """
-    image = decode_image(read_bytes(photo))
-    alpha = predict_alpha(network, image, max_side)
-    files = PredictedFiles(out / f"{photo.stem}-alpha.png", out / f"{photo.stem}-cutout.png")
-    out.mkdir(parents=True, exist_ok=True)
-    files.alpha.write_bytes(encode_png(to_uint8(alpha)))
-    files.cutout.write_bytes(encode_png(cut_out(image, alpha)))
-    return files
+        Raises:
+            Rejected: If the photograph cannot be read, or its foreground not be estimated.
+        """
+        image = decode_image(read_bytes(photo))
+        alpha = predict_alpha(self.networks, image, self.strategy)
+        foreground = own_colours(image, alpha)
+        pictures = {"alpha": to_uint8(alpha), "cutout": np.dstack([to_uint8(foreground), to_uint8(alpha)])}
+        if self.background is not None:
+            pictures["composite"] = composite(foreground, alpha, self.background)
+        files = []
+        for kind, pixels in pictures.items():
+            path = self.out / f"{name}-{kind}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encode_png(pixels))
+            files.append(path)
+        return files
 
 
-def cut_out(image: Image, alpha: Alpha) -> Pixels:
-    """The foreground alone: its estimated colours, free of the old background's, with alpha.
+def own_colours(image: Image, alpha: Alpha) -> Image:
+    """The foreground's colours, free of the old background's, by the closed form; H x W x 3 float32 in [0, 1]."""
+    foreground, _ = estimate_foreground(image, alpha, method="levin")
+    return foreground
 
-    Args:
-        image: H x W x 3 RGB float32 in [0, 1].
-        alpha: H x W float32 in [0, 1].
 
-    Returns:
-        H x W x 4 uint8 RGBA, not premultiplied.
-    """
-    foreground, _ = estimate_foreground(image, alpha, method="multilevel")
-    return np.dstack([to_uint8(foreground), to_uint8(alpha)])
+def composite(foreground: Image, alpha: Alpha, background: Image) -> Pixels:
+    """A subject on another background, equation 1; H x W x 3 uint8."""
+    frame = (alpha.shape[1], alpha.shape[0])
+    width, height = fitted_size((background.shape[1], background.shape[0]), frame, "cover")
+    middle = Crop((width - frame[0]) // 2, (height - frame[1]) // 2, *frame)
+    return to_uint8(blend(foreground, fit_background(background, (width, height), middle), alpha))

@@ -16,7 +16,7 @@ def checkpoint_of(network: GFM, config: TrainConfig) -> Checkpoint:
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     torch.autograd.backward(network(torch.rand(2, 3, 64, 64)).glance.square().mean())
     optimiser.step()
-    return Checkpoint(7, config.to_plain(), "digest", network.state_dict(), optimiser.state_dict())
+    return Checkpoint(7, config.to_plain(), network.state_dict(), "digest", optimiser.state_dict())
 
 
 def test_a_checkpoint_comes_back_whole(config: TrainConfig, tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_failed_write_leaves_the_old_checkpoint(config: TrainConfig, tmp_path:
     good = checkpoint_of(seeded_gfm("tiny", Rosta.TT, 0), config)
     save_checkpoint(path, good)
     before = path.read_bytes()
-    unwritable = Checkpoint(8, {"stream": path.open("rb")}, "", {}, {})  # type: ignore[dict-item]
+    unwritable = Checkpoint(8, {"stream": path.open("rb")}, {})  # type: ignore[dict-item]
     with pytest.raises(TypeError):
         save_checkpoint(path, unwritable)
     assert path.read_bytes() == before
@@ -47,7 +47,7 @@ def test_a_failed_write_leaves_the_old_checkpoint(config: TrainConfig, tmp_path:
 def test_the_network_of_a_checkpoint_predicts_the_same(config: TrainConfig, tmp_path: Path, rosta: Rosta) -> None:
     network = seeded_gfm("tiny", rosta, 5)
     plain = {**config.to_plain(), "rosta": rosta.value}
-    save_checkpoint(tmp_path / "last.pt", Checkpoint(1, plain, "", network.state_dict(), {}))
+    save_checkpoint(tmp_path / "last.pt", Checkpoint(1, plain, network.state_dict()))
     loaded = load_network(tmp_path / "last.pt", torch.device("cpu"))
     image = torch.rand(1, 3, 64, 64)
     assert not loaded.training

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from tests.train.network.released import random_state, shapes
 from train.cli import main
 
 
@@ -86,13 +88,56 @@ def test_bad_input_is_one_line(shards: Path, tmp_path: Path) -> None:
     options = run_options(shards, tmp_path / "run")
     assert "--batch-size 0: must be 1 or more" in refused(call(*options, "--batch-size", 0))
     assert "no such folder" in refused(call(*options, "--data", tmp_path / "absent"))
-    assert "'--backbone'" in refused(call(*options, "--backbone", "vgg"))
+    assert "--backbone vgg: unknown" in refused(call(*options, "--backbone", "vgg"))
     assert "tiny has no published weights" in refused(call(*options, "--weights", tmp_path / "a.pth"))
     assert "last.pt: No such file" in refused(call("eval", "--checkpoint", tmp_path / "last.pt", "--data", tmp_path))
     torch.save({}, tmp_path / "last.pt")
     assert "not a checkpoint" in refused(call("predict", "--checkpoint", tmp_path / "last.pt", tmp_path / "a.jpg"))
     call(*options)
     assert "--seed was 0, now 3" in refused(call(*options, "--seed", 3))
+
+
+def test_describe_shows_the_papers_figures_beside_ours() -> None:
+    shown = call("describe", "--backbone", "r34", "--rosta", "TT", "--no-time")
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.splitlines()[1].split() == ["GFM-TT(r34)", "54.77", "55.29", "55.29", "131.81", "132.28"]
+    timed = call("describe", "--backbone", "tiny", "--rosta", "BT").stdout.splitlines()[1].split()
+    assert timed[0] == "GFM-BT(tiny)"
+    assert float(timed[-1]) > 0
+
+
+def test_import_turns_a_released_file_into_a_checkpoint_that_predicts(
+    shared: Path, photographs: Path, tmp_path: Path
+) -> None:
+    torch.save(random_state(shapes(shared, "r34", "TT"), 1), tmp_path / "gfm_r34_tt.pth")
+    options = ("--backbone", "r34", "--out", tmp_path / "ours.pt")
+    imported = call("import", tmp_path / "gfm_r34_tt.pth", *options, "--rosta", "TT")
+    assert imported.exit_code == 0, imported.output
+    assert "GFM-TT(r34), 54,773,316 parameters" in imported.stdout
+    out = tmp_path / "mattes"
+    predicted = call("predict", "--checkpoint", tmp_path / "ours.pt", photographs / "original", "--out", out)
+    assert predicted.exit_code == 0, predicted.output
+    assert len(list(out.iterdir())) == 8
+    assert "not the released GFM-FT(r34)" in refused(
+        call("import", tmp_path / "gfm_r34_tt.pth", *options, "--rosta", "FT")
+    )
+
+
+def test_ensemble_hybrid_and_background_are_reachable(shards: Path, photographs: Path, tmp_path: Path) -> None:
+    for rosta in ("TT", "FT"):
+        call(*run_options(shards, tmp_path / rosta, 1), "--rosta", rosta)
+    ensemble = [word for rosta in ("TT", "FT") for word in ("--checkpoint", tmp_path / rosta / "last.pt")]
+    out = tmp_path / "out"
+    options = ["--data", shards, "--out", out, "--hybrid", "1/2", "1", "--max-side", 0, "--protocol", "dim"]
+    judged = call("eval", *ensemble, *options)
+    assert judged.exit_code == 0, judged.output
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["networks"], summary["strategy"]) == (2, "whole, hybrid d1 0.5, d2 1")
+    photo = photographs / "original" / "scene0.png"
+    predicted = call("predict", *ensemble, photo, "--out", out, "--background", photo, "--hybrid", "1/2", "1")
+    assert predicted.exit_code == 0, predicted.output
+    assert (out / "scene0-composite.png").is_file()
+    assert "two shares" in refused(call("predict", *ensemble, photo, "--hybrid", "half", "1"))
 
 
 @pytest.mark.parametrize("command", ["run", "eval", "predict"])

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from rssn.errors import InputError
-from rssn.images import to_float, to_uint8
-from train.evaluate import evaluate_folder, format_table
-from train.inference import predict_alpha
+from rssn.images import encode_png, to_float, to_uint8
+from train.dim_metrics import DIM_METRICS, dim_metrics
+from train.evaluate import Evaluation, Judge, Protocol, evaluate, format_table, write_evaluation
+from train.inference import Strategy, predict_alpha
 from train.metrics import METRICS, matting_metrics
 from train.network.gfm import GFM, seeded_gfm
 from train.rosta import Rosta, make_trimap
@@ -23,17 +24,25 @@ def network() -> GFM:
     return seeded_gfm("tiny", Rosta.BT, 2).eval()
 
 
+def run(judge: Judge, data: Path, out: Path) -> Evaluation:
+    result = evaluate(judge, data, lambda _: None)
+    write_evaluation(result, judge, out)
+    return result
+
+
 def test_figures_are_those_of_the_rounded_prediction(
     network: GFM, photographs: Path, scenes: list, tmp_path: Path
 ) -> None:
     heard: list[int] = []
-    result = evaluate_folder(network, photographs, tmp_path, 1600, heard.append)
+    judge = Judge([network])
+    result = evaluate(judge, photographs, heard.append)
+    write_evaluation(result, judge, tmp_path)
     assert heard == [4, 0, 0, 0, 0]
     assert result.failures == []
     table = pq.read_table(tmp_path / "per_image.parquet").to_pylist()
     assert table == result.rows
     for scene, row in zip(scenes, table, strict=True):
-        predicted = to_float(to_uint8(predict_alpha(network, to_float(scene.image), 1600)))
+        predicted = to_float(to_uint8(predict_alpha([network], to_float(scene.image), Strategy())))
         expected = matting_metrics(predicted, to_float(scene.alpha), make_trimap(scene.alpha))
         assert row == {"name": scene.name, **expected}
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -42,7 +51,7 @@ def test_figures_are_those_of_the_rounded_prediction(
 
 
 def test_the_sheet_starts_with_the_worst(network: GFM, photographs: Path, scenes: list, tmp_path: Path) -> None:
-    result = evaluate_folder(network, photographs, tmp_path, 1600, lambda _: None)
+    result = run(Judge([network]), photographs, tmp_path)
     worst = max(result.rows, key=lambda row: row["sad"])["name"]
     sheet = cv2.cvtColor(cv2.imread(str(tmp_path / "worst.png")), cv2.COLOR_BGR2RGB)
     pixels = next(scene.image for scene in scenes if scene.name == worst)
@@ -57,7 +66,7 @@ def test_a_failed_photograph_is_reported_and_the_rest_is_judged(
     shutil.copytree(photographs, data)
     (data / "original" / "scene1.png").write_bytes(b"")
     (data / "mask" / "scene2.png").unlink()
-    result = evaluate_folder(network, data, tmp_path / "out", 1600, lambda _: None)
+    result = run(Judge([network]), data, tmp_path / "out")
     assert [row["name"] for row in result.rows] == ["scene0", "scene3"]
     reasons = {Path(failure.name).stem: failure.reason for failure in result.failures}
     assert "missing_partner" in reasons["scene2"]
@@ -72,7 +81,7 @@ def test_a_folder_where_all_fail_is_refused(network: GFM, photographs: Path, tmp
     for path in (data / "original").iterdir():
         path.write_bytes(b"")
     with pytest.raises(InputError, match="no photograph could be judged; the first: scene0: read: empty"):
-        evaluate_folder(network, data, tmp_path / "out", 1600, lambda _: None)
+        run(Judge([network]), data, tmp_path / "out")
 
 
 def test_foregrounds_without_photographs_cannot_be_judged(network: GFM, photographs: Path, tmp_path: Path) -> None:
@@ -80,7 +89,7 @@ def test_foregrounds_without_photographs_cannot_be_judged(network: GFM, photogra
     shutil.copytree(photographs / "original", data / "fg")
     shutil.copytree(photographs / "mask", data / "alpha")
     with pytest.raises(InputError, match="no_photograph"):
-        evaluate_folder(network, data, tmp_path / "out", 1600, lambda _: None)
+        run(Judge([network]), data, tmp_path / "out")
 
 
 def test_the_table_has_the_columns_of_table_1() -> None:
@@ -89,3 +98,30 @@ def test_the_table_has_the_columns_of_table_1() -> None:
     assert heading.split() == ["SAD", "MSE", "MAD", "Grad", "Conn", "SAD-TRAN", "SAD-FG", "SAD-BG"]
     assert row.split() == ["GFM-TT(d)", "10.27", "0.0027", "0.0060", "8.80", "9.37", "8.45", "0.57", "1.25"]
     assert len(heading) == len(row)
+
+
+def test_shards_give_the_figures_of_the_folder(network: GFM, photographs: Path, shards: Path, tmp_path: Path) -> None:
+    folder, stored = (run(Judge([network]), data, tmp_path / data.name) for data in (photographs, shards))
+    assert [row.pop("name") for row in stored.rows] == [f"scene{n}/0" for n in range(4)]
+    assert [row.pop("name") for row in folder.rows] == [f"scene{n}" for n in range(4)]
+    assert stored.rows == folder.rows
+
+
+def test_the_dim_protocol_takes_the_data_sets_own_trimaps(
+    network: GFM, photographs: Path, scenes: list, tmp_path: Path
+) -> None:
+    (tmp_path / "trimaps").mkdir()
+    for scene in scenes[1:]:
+        unknown = np.where(make_trimap(scene.alpha, 7) == 128, 90, make_trimap(scene.alpha, 7)).astype(np.uint8)
+        (tmp_path / "trimaps" / f"{scene.name}.png").write_bytes(encode_png(unknown))
+    result = run(Judge([network], protocol=Protocol.DIM, trimaps=tmp_path / "trimaps"), photographs, tmp_path / "out")
+    assert [failure.reason.split(": ")[1] for failure in result.failures] == ["no_trimap"]
+    for scene, row in zip(scenes[1:], result.rows, strict=True):
+        predicted = to_float(to_uint8(predict_alpha([network], to_float(scene.image), Strategy())))
+        expected = dim_metrics(predicted, to_float(scene.alpha), make_trimap(scene.alpha, 7))
+        assert row == {"name": scene.name, **expected}
+    assert tuple(pq.read_schema(tmp_path / "out" / "per_image.parquet").names) == ("name", *DIM_METRICS)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["protocol"], summary["images"]) == ("dim", 3)
+    assert summary["region"].startswith("unknown part of trimaps of")
+    assert format_table([("x", result.mean)]).splitlines()[0].split() == ["SAD", "MSE", "MAD", "Grad", "Conn"]

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from train.inference import predict_alpha
+from rssn.errors import InputError
+from train.inference import Strategy, predict_alpha
 from train.network.gfm import GFM, seeded_gfm
 from train.rosta import Rosta
 
 
 @pytest.fixture(scope="module")
 def network() -> GFM:
-    return seeded_gfm("tiny", Rosta.BT, 1).eval()
+    return seeded_gfm("tiny", Rosta.FT, 1).eval()
 
 
 def image_of(height: int, width: int) -> np.ndarray:
@@ -26,23 +28,77 @@ def run(network: GFM, image: np.ndarray) -> np.ndarray:
 
 def test_sides_of_32_are_used_as_they_are(network: GFM) -> None:
     image = image_of(64, 96)
-    np.testing.assert_array_equal(predict_alpha(network, image, 96), run(network, image))
+    np.testing.assert_array_equal(predict_alpha([network], image, Strategy(96)), run(network, image))
 
 
 @pytest.mark.parametrize(("height", "width"), [(50, 70), (1, 33), (65, 31)])
 def test_other_sides_are_padded_and_cut_not_distorted(network: GFM, height: int, width: int) -> None:
     image = image_of(height, width)
     padded = np.pad(image, ((0, -height % 32), (0, -width % 32), (0, 0)), mode="edge")
-    np.testing.assert_array_equal(predict_alpha(network, image, 1600), run(network, padded)[:height, :width])
+    found = predict_alpha([network], image, Strategy(1600))
+    np.testing.assert_array_equal(found, run(network, padded)[:height, :width])
 
 
 @pytest.mark.parametrize(("height", "width"), [(100, 300), (300, 100), (200, 200), (500, 2)])
 def test_a_large_photograph_keeps_its_size(network: GFM, height: int, width: int) -> None:
     seen = []
     handle = network.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[2:])))
-    alpha = predict_alpha(network, image_of(height, width), 64)
+    alpha = predict_alpha([network], image_of(height, width), Strategy(64))
     handle.remove()
     assert alpha.shape == (height, width)
     assert alpha.dtype == np.float32
     assert 0.0 <= alpha.min() <= alpha.max() <= 1.0
     assert max(seen[0]) == 64
+
+
+def test_a_whole_photograph_is_never_shrunk(network: GFM) -> None:
+    image = image_of(32, 1664)
+    np.testing.assert_array_equal(predict_alpha([network], image, Strategy(0)), run(network, image))
+    assert not np.array_equal(predict_alpha([network], image, Strategy()), run(network, image))
+
+
+def test_an_ensemble_is_the_median_of_its_mattes() -> None:
+    networks = [seeded_gfm("tiny", rosta, 5).eval() for rosta in Rosta]
+    image = image_of(64, 64)
+    mattes = np.stack([run(each, image) for each in networks])
+    assert np.ptp(mattes, axis=0).max() > 0.1
+    np.testing.assert_array_equal(predict_alpha(networks, image, Strategy()), np.median(mattes, axis=0))
+
+
+@pytest.mark.parametrize("rosta", list(Rosta))
+def test_hybrid_takes_the_glance_of_one_size_and_the_focus_of_another(rosta: Rosta) -> None:
+    network = seeded_gfm("tiny", rosta, 3).eval()
+    image = image_of(192, 384)
+    evidence = []
+    for share in (3, 2):
+        small = cv2.resize(image, (384 // share, 192 // share), interpolation=cv2.INTER_AREA)
+        with torch.inference_mode():
+            found = network.evidence(torch.from_numpy(small.transpose(2, 0, 1).copy())[None])
+        evidence.append(found[share == 2][0].numpy().transpose(1, 2, 0))
+    scores, focus = (cv2.resize(each, (384, 192), interpolation=cv2.INTER_LINEAR) for each in evidence)
+    label = scores.argmax(axis=2)
+    expected = {"TT": np.where(label == 1, focus, label == 2), "FT": label + focus, "BT": label - focus}[rosta]
+    found = predict_alpha([network], image, Strategy.parse(0, ("1/3", "0.5")))
+    differs = np.abs(found - np.clip(expected, 0, 1)) > 1e-4
+    assert differs.mean() < 0.01  # a class may turn on the last digit of a score
+
+
+def test_one_decoder_can_be_hybrid_too() -> None:
+    network = seeded_gfm("tiny", Rosta.TT, 0, ablations=["single"]).eval()
+    assert predict_alpha([network], image_of(64, 96), Strategy(0, (0.25, 0.5))).shape == (64, 96)
+
+
+@pytest.mark.parametrize(
+    ("hybrid", "message"),
+    [
+        (("1/2", "1/3"), "0 < D1 <= D2 <= 1"),
+        (("0", "1/2"), "0 < D1"),
+        (("a", "b"), "two shares"),
+        (("1/0", "1"), "two"),
+    ],
+)
+def test_impossible_shares_are_refused(hybrid: tuple[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Strategy.parse(1600, hybrid)
+    with pytest.raises(InputError, match="--max-side 16: must be 0 or at least 32"):
+        Strategy(16)

@@ -17,7 +17,8 @@ from rssn.errors import InputError
 from rssn.images import to_float
 from train.checkpoint import Checkpoint, load_checkpoint, load_network, save_checkpoint
 from train.config import TrainConfig
-from train.evaluate import evaluate_folder
+from train.evaluate import Judge, evaluate
+from train.inference import Strategy
 from train.loop import NonFiniteLoss, StepReport, train
 from train.metrics import matting_metrics
 from train.rosta import make_trimap
@@ -129,7 +130,7 @@ def test_the_tiny_network_learns_four_scenes(config: TrainConfig, photographs: P
     totals = [line["total"] for line in losses(config.out)]
     assert np.mean(totals[-5:]) < 0.5 * np.mean(totals[:5])
     network = load_network(result.checkpoint, torch.device("cpu"))
-    judged = evaluate_folder(network, photographs, tmp_path / "eval", 96, lambda _: None)
+    judged = evaluate(Judge([network], Strategy(96)), photographs, lambda _: None)
     constants = constant_predictions(photographs)
     assert judged.mean["sad"] < 0.5 * min(each["sad"] for each in constants)
     assert judged.mean["mse"] < 0.5 * min(each["mse"] for each in constants)

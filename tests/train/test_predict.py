@@ -8,46 +8,69 @@ import pytest
 
 from rssn.errors import InputError, Rejected
 from rssn.images import decode_alpha, encode_png, to_float, to_uint8
-from train.inference import predict_alpha
+from train.inference import Strategy, predict_alpha
 from train.network.gfm import seeded_gfm
-from train.predict import check_photos, cut_out, predict_photo
+from train.predict import Cutter, composite, find_photos, own_colours, read_background
 from train.rosta import Rosta
 
 
 def test_files_have_the_photographs_size_and_the_networks_alpha(scenes: list, tmp_path: Path) -> None:
-    network = seeded_gfm("tiny", Rosta.BT, 0).eval()
+    networks = [seeded_gfm("tiny", Rosta.BT, 0).eval()]
     photo = tmp_path / "cat.png"
     pixels = scenes[0].image[:70, :90]
     photo.write_bytes(encode_png(pixels))
-    files = predict_photo(network, photo, tmp_path / "out", 1600)
-    assert (files.alpha.name, files.cutout.name) == ("cat-alpha.png", "cat-cutout.png")
-    expected = to_uint8(predict_alpha(network, to_float(pixels), 1600))
-    np.testing.assert_array_equal(to_uint8(decode_alpha(files.alpha.read_bytes())), expected)
-    cutout = cv2.imread(str(files.cutout), cv2.IMREAD_UNCHANGED)
+    files = Cutter(networks, Strategy(), tmp_path / "out", to_float(scenes[1].image)).cut(photo, "pets/cat")
+    assert [str(path.relative_to(tmp_path / "out")) for path in files] == [
+        f"pets/cat-{kind}.png" for kind in ("alpha", "cutout", "composite")
+    ]
+    expected = to_uint8(predict_alpha(networks, to_float(pixels), Strategy()))
+    np.testing.assert_array_equal(to_uint8(decode_alpha(files[0].read_bytes())), expected)
+    cutout = cv2.imread(str(files[1]), cv2.IMREAD_UNCHANGED)
     assert cutout.shape == (70, 90, 4)
     np.testing.assert_array_equal(cutout[..., 3], expected)
+    assert cv2.imread(str(files[2])).shape == (70, 90, 3)
 
 
 def test_a_cut_out_shows_the_foreground_not_the_mixture(scenes: list) -> None:
     scene = scenes[1]
-    cutout = cut_out(to_float(scene.image), to_float(scene.alpha))
+    colours = to_uint8(own_colours(to_float(scene.image), to_float(scene.alpha)))
     rim = (scene.alpha > 60) & (scene.alpha < 200)
     truth = scene.foreground.astype(int)
-    error = np.abs(cutout[..., :3].astype(int) - truth)[rim].mean()
+    error = np.abs(colours.astype(int) - truth)[rim].mean()
     mixture = np.abs(scene.image.astype(int) - truth)[rim].mean()
     assert mixture > 40
     assert error < 0.2 * mixture
-    np.testing.assert_array_equal(cutout[..., 3], scene.alpha)
+
+
+def test_a_background_covers_the_frame_and_is_not_distorted() -> None:
+    alpha = np.zeros((40, 60), np.float32)
+    alpha[:, :10] = 1.0
+    background = np.tile(np.linspace(0, 1, 240, dtype=np.float32)[None, :, None], (80, 1, 3))
+    found = composite(np.ones((40, 60, 3), np.float32), alpha, background)
+    assert (found[:, :10] == 255).all()
+    ramp = background[0, 60:180, 0].reshape(60, 2).mean(axis=1)  # half the size, then the middle
+    assert np.abs(found[5, 10:, 0] / 255 - ramp[10:]).max() < 0.005
 
 
 def test_a_broken_photograph_is_rejected_with_its_reason(tmp_path: Path) -> None:
     photo = tmp_path / "broken.jpg"
     photo.write_bytes(b"\xff\xd8\xff nothing")
+    network = seeded_gfm("tiny", Rosta.TT, 0).eval()
     with pytest.raises(Rejected, match="not_an_image"):
-        predict_photo(seeded_gfm("tiny", Rosta.TT, 0).eval(), photo, tmp_path / "out", 1600)
+        Cutter([network], Strategy(), tmp_path / "out").cut(photo, "broken")
+    with pytest.raises(InputError, match=r"--background .*broken\.jpg: read: not_an_image"):
+        read_background(photo)
 
 
-def test_photographs_of_one_name_are_refused() -> None:
-    check_photos([Path("a/cat.jpg"), Path("a/dog.jpg")])
+def test_folders_are_searched_and_names_may_not_meet(tmp_path: Path) -> None:
+    for name in ("a/cat.jpg", "a/deep/cat.png", "b/cat.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a/notes.txt").touch()
+    found = find_photos([tmp_path / "a", Path("dog.jpg")])
+    assert [name for _, name in found] == ["cat", "deep/cat", "dog"]
     with pytest.raises(InputError, match="cat: several photos have this name"):
-        check_photos([Path("a/cat.jpg"), Path("b/cat.png")])
+        find_photos([tmp_path / "a", tmp_path / "b"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no pictures in there"):
+        find_photos([tmp_path / "empty"])

@@ -1,6 +1,7 @@
 """The glance decoder (section 3.2) and the focus decoder (section 3.3), and the parts they are made of.
 
-Each decoder has five blocks D0 .. D4; block i works at the resolution of the encoder's stage i and doubles it.
+Each decoder has a block for each stage of the encoder, D0, D1 ..; block i works at the resolution of stage i and
+enlarges to that of the stage below.
 """
 
 from __future__ import annotations
@@ -44,22 +45,33 @@ class GlanceDecoder(nn.Module):
     Args:
         backbone: Whose features it reads.
         classes: C of equation 2.
+        pooling: Whether it has the pyramid pooling module; without it a block sees the block above alone.
     """
 
-    def __init__(self, backbone: Backbone, classes: int) -> None:
+    def __init__(self, backbone: Backbone, classes: int, pooling: bool = True) -> None:
         super().__init__()
-        deepest, widths = backbone.channels[-1], backbone.widths
-        self.pooling = PyramidPooling(deepest)
-        self.context = nn.ModuleList(_context(deepest, width, level) for level, width in enumerate(widths[:-1]))
-        inputs = [2 * width for width in widths[:-1]] + [2 * deepest]
-        self.blocks = _blocks(inputs, widths, classes)
+        deepest, blocks, top = backbone.channels[-1], backbone.blocks, len(backbone.blocks) - 1
+        self.pooling = PyramidPooling(deepest) if pooling else None
+        self.context = nn.ModuleDict(
+            {
+                str(level): _context(deepest, blocks[level + 1][-1], backbone.strides[-1] // backbone.strides[level])
+                for level in range(top)
+                if pooling and not backbone.alone(level)
+            }
+        )
+        inputs = [blocks[level + 1][-1] * (1 + (str(level) in self.context)) for level in range(top)]
+        self.blocks = _blocks(backbone, [*inputs, deepest * (1 + pooling)], classes)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features of E0 .. E4 -> N x C x H x W logits, at the resolution of the image."""
-        pooled = self.pooling(features[-1])
-        x: Tensor = self.blocks[-1](torch.cat([pooled, features[-1]], dim=1))
-        for level in reversed(range(len(self.context))):
-            x = self.blocks[level](torch.cat([self.context[level](pooled), x], dim=1))
+        """Features of E0, E1 .. -> N x C x H x W logits, at the resolution of the image."""
+        deepest = features[-1]
+        pooled = deepest if self.pooling is None else self.pooling(deepest)
+        x: Tensor = self.blocks[-1](deepest if self.pooling is None else torch.cat([pooled, deepest], dim=1))
+        for level in reversed(range(len(self.blocks) - 1)):
+            branch = str(level)
+            if branch in self.context:
+                x = torch.cat([self.context[branch](pooled), x], dim=1)
+            x = self.blocks[level](x)
         return x
 
 
@@ -68,41 +80,43 @@ class FocusDecoder(nn.Module):
 
     Args:
         backbone: Whose features it reads.
+        bridge: Whether it has the bridge block; without it the top block sees the deepest feature alone.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, bridge: bool = True) -> None:
         super().__init__()
-        deepest, widths = backbone.channels[-1], backbone.widths
-        self.bridge = _bridge_block(deepest)
-        shortcuts = zip(widths[:-1], backbone.channels[:-1], strict=True)
-        inputs = [width + channels for width, channels in shortcuts] + [2 * deepest]
-        self.blocks = _blocks(inputs, widths, 1)
+        deepest, blocks, top = backbone.channels[-1], backbone.blocks, len(backbone.blocks) - 1
+        self.bridge = _bridge_block(deepest) if bridge else None
+        self.shortcuts = [not backbone.alone(level) for level in range(top)]
+        inputs = [blocks[level + 1][-1] + self.shortcuts[level] * backbone.channels[level] for level in range(top)]
+        self.blocks = _blocks(backbone, [*inputs, deepest * (1 + bridge)], 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features of E0 .. E4 -> N x 1 x H x W logits, at the resolution of the image."""
-        x: Tensor = self.blocks[-1](torch.cat([self.bridge(features[-1]), features[-1]], dim=1))
-        for level in reversed(range(len(features) - 1)):
-            x = self.blocks[level](torch.cat([x, features[level]], dim=1))
+        """Features of E0, E1 .. -> N x 1 x H x W logits, at the resolution of the image."""
+        deepest = features[-1]
+        seen = deepest if self.bridge is None else torch.cat([self.bridge(deepest), deepest], dim=1)
+        x: Tensor = self.blocks[-1](seen)
+        for level in reversed(range(len(self.blocks) - 1)):
+            x = self.blocks[level](torch.cat([x, features[level]], dim=1) if self.shortcuts[level] else x)
         return x
 
 
-def _blocks(inputs: Sequence[int], widths: Sequence[int], outputs: int) -> nn.ModuleList:
-    """D0 .. D4; block i hands on what block i - 1 is wide, D0 the logits."""
-    after = (outputs, *widths[:-1])
-    return nn.ModuleList(
-        nn.Sequential(
-            *_conv(before, width),
-            *_conv(width, width),
-            *(_conv(width, out) if level else [nn.Conv2d(width, out, 3, padding=1)]),
-            _upsample(2),
-        )
-        for level, (before, width, out) in enumerate(zip(inputs, widths, after, strict=True))
-    )
+def _blocks(backbone: Backbone, inputs: Sequence[int], outputs: int) -> nn.ModuleList:
+    """D0, D1 ..; the last convolution of D0 gives the logits."""
+    blocks = nn.ModuleList()
+    for level, (before, widths) in enumerate(zip(inputs, backbone.blocks, strict=True)):
+        layers = [layer for pair in zip((before, *widths), widths, strict=False) for layer in _conv(*pair)]
+        if level == 0:
+            layers.append(nn.Conv2d((before, *widths)[-1], outputs, 3, padding=1))
+        if backbone.scale(level) > 1:
+            layers.append(_upsample(backbone.scale(level)))
+        blocks.append(nn.Sequential(*layers))
+    return blocks
 
 
-def _context(channels: int, width: int, level: int) -> nn.Sequential:
-    """The pyramid's branch to block `level`: from 1/32 of the resolution to 1 / 2^(level + 1)."""
-    return nn.Sequential(*_conv(channels, width), _upsample(2 ** (4 - level)))
+def _context(channels: int, width: int, scale: int) -> nn.Sequential:
+    """The pyramid's branch to a block."""
+    return nn.Sequential(*_conv(channels, width), _upsample(scale))
 
 
 def _bridge_block(channels: int) -> nn.Sequential:

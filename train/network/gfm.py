@@ -5,6 +5,8 @@ Both decoders give logits; sigmoid and argmax belong to the fusion, so the cross
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,17 +15,25 @@ from torch import Tensor, nn
 
 from train.network.backbones import backbone_named
 from train.network.decoders import FocusDecoder, GlanceDecoder
-from train.network.encoders import Encoder
+from train.network.encoders import build_encoder
 from train.rosta import FOREGROUND, TRANSITION, Rosta
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+class Ablation(StrEnum):
+    """What section 5.5 takes away."""
+
+    SINGLE = "single"  # one decoder, with shortcuts and bridge block, predicts alpha everywhere
+    NO_PPM = "no-ppm"  # no pyramid pooling module in the glance decoder
+    NO_BB = "no-bb"  # no bridge block in the focus decoder
+
+
 class Prediction(NamedTuple):
     """What GFM says about a batch."""
 
-    glance: Tensor  # N x C x H x W logits
+    glance: Tensor  # N x C x H x W logits; C is 0 where a single decoder does everything
     focus: Tensor  # N x 1 x H x W logits
     alpha: Tensor  # N x 1 x H x W in [0, 1]
 
@@ -32,21 +42,25 @@ class GFM(nn.Module):
     """The Glance and Focus Matting network.
 
     Args:
-        backbone: A name from `train.network.backbones.BACKBONES`.
-        rosta: What the glance decoder is asked for.
-        weights: A torchvision state dict for the encoder; random values where None.
+        backbone: A name that `train.network.backbones.backbone_named` knows.
+        rosta: What the glance decoder is asked for; TT where a single decoder does everything.
+        weights: A state dict for the encoder; random values where None.
+        ablations: What to leave out.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: str, rosta: Rosta, weights: Path | None = None) -> None:
+    def __init__(
+        self, backbone: str, rosta: Rosta, weights: Path | None = None, ablations: Collection[str] = ()
+    ) -> None:
         super().__init__()
-        parts = backbone_named(backbone)
         self.rosta = rosta
-        self.encoder = Encoder(parts, weights)
-        self.glance = GlanceDecoder(parts, rosta.classes)
-        self.focus = FocusDecoder(parts)
+        self.encoder = build_encoder(backbone_named(backbone), weights)
+        parts = self.encoder.backbone
+        single = Ablation.SINGLE in ablations
+        self.glance = None if single else GlanceDecoder(parts, rosta.classes, Ablation.NO_PPM not in ablations)
+        self.focus = FocusDecoder(parts, Ablation.NO_BB not in ablations)
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -56,16 +70,35 @@ class GFM(nn.Module):
         Args:
             image: N x 3 x H x W RGB in [0, 1]; H and W are multiples of 32.
         """
-        features = self.encoder((image - self.mean) / self.std)
-        glance, focus = self.glance(features), self.focus(features)
-        return Prediction(glance, focus, fuse(glance.argmax(dim=1, keepdim=True), focus.sigmoid(), self.rosta))
+        glance, focus = self.decode((image - self.mean) / self.std)
+        return Prediction(glance, focus, fuse(decide(glance), focus.sigmoid(), self.rosta))
+
+    def decode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoder and decoders alone: an image as the encoder wants it -> both logits."""
+        features = self.encoder(image)
+        focus = self.focus(features)
+        return focus[:, :0] if self.glance is None else self.glance(features), focus
+
+    def evidence(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """What `train.inference` fuses: N x C x H x W scores, whose largest is the class, and the focus in [0, 1]."""
+        prediction = self(image)
+        return prediction.glance, prediction.focus.sigmoid()
 
 
-def seeded_gfm(backbone: str, rosta: Rosta, seed: int, weights: Path | None = None) -> GFM:
+def seeded_gfm(
+    backbone: str, rosta: Rosta, seed: int, weights: Path | None = None, ablations: Collection[str] = ()
+) -> GFM:
     """A GFM whose random starting values depend on `seed` alone; torch's own generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return GFM(backbone, rosta, weights)
+        return GFM(backbone, rosta, weights, ablations)
+
+
+def decide(scores: Tensor) -> Tensor:
+    """N x C x H x W scores -> N x 1 x H x W labels; without any class everything is transition, for the one decoder."""
+    if scores.shape[1] == 0:
+        return torch.full((scores.shape[0], 1, *scores.shape[2:]), TRANSITION, device=scores.device)
+    return scores.argmax(dim=1, keepdim=True)
 
 
 def fuse(labels: Tensor, focus: Tensor, rosta: Rosta) -> Tensor:

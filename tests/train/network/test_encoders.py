@@ -13,17 +13,21 @@ from train.network.encoders import Encoder
 
 
 @pytest.mark.parametrize("name", list(BACKBONES))
-def test_stages_halve_the_resolution(name: str) -> None:
+def test_stages_have_the_channels_and_resolutions_of_the_table(name: str) -> None:
     backbone = BACKBONES[name]
     with torch.inference_mode():
         features = Encoder(backbone).eval()(torch.rand(1, 3, 64, 96))
     shapes = [tuple(feature.shape[1:]) for feature in features]
-    assert shapes == [(c, 32 >> level, 48 >> level) for level, c in enumerate(backbone.channels)]
+    table = zip(backbone.channels, backbone.strides, strict=True)
+    assert shapes == [(channels, 64 // stride, 96 // stride) for channels, stride in table]
 
 
 def test_an_unknown_backbone_is_refused() -> None:
-    with pytest.raises(InputError, match="--backbone vgg: unknown; choose one of r34, d121, tiny"):
-        backbone_named("vgg")
+    for name in ("vgg", "timm:", "keras:resnet50"):
+        with pytest.raises(
+            InputError, match=f"--backbone {name}: unknown; choose one of r34, d121, r34_2b, r101, tiny"
+        ):
+            backbone_named(name)
 
 
 def save(state: dict[str, torch.Tensor], path: Path) -> Path:

@@ -1,0 +1,1 @@
+"""The commands of `train`: each parses, calls, prints."""

@@ -1,0 +1,50 @@
+"""`train eval`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from train.commands.options import FOLDER, counter, fail_if, networks, open_networks
+
+
+@click.command("eval")
+@networks
+@click.option("--data", type=FOLDER, required=True, help="Photographs with their mattes: a data set, or shards.")
+@click.option("--out", type=FOLDER, help="Folder for the results.  [default: eval/ beside the first checkpoint]")
+@click.option(
+    "--protocol",
+    type=click.Choice(["gfm", "dim"]),
+    default="gfm",
+    help="gfm: the paper's tables; dim: Deep Image Matting's code, on the unknown part of the trimap.",
+)
+@click.option("--trimaps", type=FOLDER, help="The data set's own trimaps, named as the photographs.  [default: 25 px]")
+def evaluate(
+    checkpoints: tuple[Path, ...], data: Path, out: Path | None, protocol: str, trimaps: Path | None, **how: Any
+) -> None:
+    """Judge networks on photographs, as in Table 1 of the paper.
+
+    Writes per_image.parquet, summary.json and worst.png (photo, prediction, truth and error of the worst cases). The
+    exit code is 1 if a photograph could not be judged.
+
+    \b
+    Examples:
+      train eval --checkpoint runs/first/last.pt --data AM-2k/validation --hybrid 1/3 1/2
+      train eval --checkpoint tt.pt --checkpoint ft.pt --checkpoint bt.pt --data shards/
+      train eval --checkpoint tt.pt --data alphamatting --protocol dim --trimaps alphamatting/trimap
+    """  # noqa: D301
+    from train.evaluate import Judge, Protocol, format_table, write_evaluation  # noqa: PLC0415
+    from train.evaluate import evaluate as judge_all  # noqa: PLC0415
+
+    opened, strategy = open_networks(checkpoints, **how)
+    judge = Judge(opened, strategy, Protocol(protocol), trimaps)
+    out = out or checkpoints[0].parent / "eval"
+    with tqdm(unit="photo", dynamic_ncols=True) as bar:
+        result = judge_all(judge, data, counter(bar))
+    write_evaluation(result, judge, out)
+    click.echo(format_table([(f"mean of {len(result.rows)}", result.mean)]))
+    click.echo(f"worst cases: {out / 'worst.png'}\nper photo:   {out / 'per_image.parquet'}")
+    fail_if([f"{failure.name}: {failure.reason}" for failure in result.failures], "could not be judged")

@@ -1,0 +1,85 @@
+"""What the commands share: types of options, threads, progress, and how failures are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from tqdm import tqdm
+
+from train.config import MAX_SIDE
+from train.rosta import Rosta
+
+if TYPE_CHECKING:
+    from train.checkpoint import Network
+    from train.inference import Strategy
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+ROSTAS = click.Choice([each.value for each in Rosta])
+
+
+def use_all_cpus() -> None:
+    """Compute with all processors that this process may use."""
+    from train.device import available_cpus, limit_threads  # noqa: PLC0415  (loads torch)
+
+    limit_threads(available_cpus())
+
+
+def counter(bar: tqdm[Any]) -> Callable[[int], None]:
+    """Tell a bar the total before the first item, and 0 after each."""
+
+    def show(total: int) -> None:
+        if total:
+            bar.reset(total=total)
+        else:
+            bar.update()
+
+    return show
+
+
+def fail_if(failures: Sequence[str], verdict: str) -> None:
+    """End with exit code 1 and the list of what failed, if anything did."""
+    if failures:
+        listed = "\n".join(f"  {failure}" for failure in failures)
+        raise click.ClickException(f"{len(failures)} {verdict}:\n{listed}")
+
+
+def networks(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of commands that predict: checkpoints, and what they see of a photograph; see `open_networks`."""
+    for option in (
+        click.option(
+            "--checkpoint",
+            "checkpoints",
+            type=FILE,
+            multiple=True,
+            required=True,
+            help="last.pt of a run; repeat it for an ensemble: the median of their mattes (section 5.4).",
+        ),
+        click.option(
+            "--max-side", default=MAX_SIDE, help="Larger photographs are shrunk for GFM, px; 0: they are not."
+        ),
+        click.option(
+            "--hybrid",
+            nargs=2,
+            metavar="D1 D2",
+            help="Glance at D1 of the size, focus at D2 (section 5.4); the paper's best is 1/3 1/2.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def open_networks(
+    checkpoints: Sequence[Path], max_side: int, hybrid: tuple[str, str] | None
+) -> tuple[list[Network], Strategy]:
+    """What the options of `networks` mean."""
+    from train.checkpoint import load_network  # noqa: PLC0415  (loads torch, as below)
+    from train.device import best_device  # noqa: PLC0415
+    from train.inference import Strategy  # noqa: PLC0415
+
+    strategy = Strategy.parse(max_side, hybrid)
+    use_all_cpus()
+    return [load_network(path, best_device()) for path in checkpoints], strategy

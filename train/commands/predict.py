@@ -1,0 +1,47 @@
+"""`train predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from rssn.errors import Rejected
+from train.commands.options import FILE, FOLDER, fail_if, networks, open_networks
+
+
+@click.command()
+@networks
+@click.option("--out", type=FOLDER, default=Path("predictions"), help="Folder for the results.")
+@click.option("--background", type=FILE, help="Also compose each subject on this picture.")
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+def predict(
+    checkpoints: tuple[Path, ...], out: Path, background: Path | None, photos: tuple[Path, ...], **how: Any
+) -> None:
+    """Cut subjects out of photographs.
+
+    Writes <name>-alpha.png and <name>-cutout.png (RGBA, colours of the foreground alone, by the closed form) for each
+    of PHOTOS, which are files or folders, and <name>-composite.png with --background. The exit code is 1 if a
+    photograph failed.
+
+    \b
+    Examples:
+      train predict --checkpoint runs/first/last.pt cat.jpg dog.jpg --out mattes/
+      train predict --checkpoint runs/first/last.pt photos/ --background beach.jpg --hybrid 1/3 1/2
+    """  # noqa: D301
+    from train.predict import Cutter, find_photos, read_background  # noqa: PLC0415
+
+    found = find_photos(photos)
+    scene = read_background(background) if background else None
+    opened, strategy = open_networks(checkpoints, **how)
+    cutter, failures = Cutter(opened, strategy, out, scene), []
+    for photo, name in tqdm(found, unit="photo", dynamic_ncols=True, disable=len(found) == 1):
+        try:
+            files = cutter.cut(photo, name)
+        except Rejected as error:
+            failures.append(f"{photo}: {error}")
+        else:
+            tqdm.write("\n".join(str(path) for path in files))
+    fail_if(failures, "could not be predicted")

@@ -1,0 +1,51 @@
+"""The authors' released checkpoints, read into a network that gives the same mattes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from train.checkpoint import Checkpoint, save_checkpoint
+from train.config import Plain
+from train.network.published import PublishedGFM
+from train.network.weights import read_state
+from train.rosta import Rosta
+
+
+def load_published(
+    path_or_state_dict: str | Path | Mapping[str, Tensor], backbone: str, rosta: Rosta | str
+) -> PublishedGFM:
+    """Load a released checkpoint (`gfm_r34_tt.pth`, ...).
+
+    Args:
+        path_or_state_dict: The file, read without running any code from it, or its content.
+        backbone: `r34`, `d121`, `r34_2b` or `r101`.
+        rosta: `TT`, `FT` or `BT`.
+
+    Returns:
+        A network in `eval` mode. It takes N x 3 x H x W RGB float32 in 0 to 255 and gives an object with `glance`,
+        `focus` and `alpha`, equal to theirs.
+
+    Raises:
+        InputError: If the file is another network's; the message names the difference.
+    """
+    network = PublishedGFM(backbone, Rosta(rosta))
+    if isinstance(path_or_state_dict, Mapping):
+        network.load_released(path_or_state_dict, "the state dict")
+    else:
+        network.load_released(read_state(Path(path_or_state_dict), "the checkpoint"), str(path_or_state_dict))
+    return network.eval()
+
+
+def import_published(path: Path, backbone: str, rosta: Rosta, out: Path) -> PublishedGFM:
+    """Write a released checkpoint in our format, for `train eval`, `predict` and `export`.
+
+    Raises:
+        InputError: As `load_published` does.
+    """
+    network = load_published(path, backbone, rosta)
+    config: dict[str, Plain] = {"backbone": backbone, "rosta": str(rosta), "published": 1}
+    save_checkpoint(out, Checkpoint(step=0, config=config, model=network.state_dict()))
+    return network

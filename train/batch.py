@@ -13,7 +13,7 @@ class Sample(NamedTuple):
 
     image: Tensor  # 3 x H x W RGB in [0, 1]
     alpha: Tensor  # 1 x H x W in [0, 1]
-    foreground: Tensor  # 3 x H x W
+    foreground: Tensor  # 3 x H x W, or 3 x 0 x 0 where the composition loss is off
     background: Tensor  # 3 x H x W
     glance: Tensor  # H x W int64 class labels
     focus: Tensor  # 1 x H x W in [0, 1]

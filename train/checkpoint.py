@@ -26,13 +26,17 @@ Network: TypeAlias = GFM | PublishedGFM
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run at a step: everything that continuing it needs. The loader's position follows from the step."""
+    """A run at a step: everything that continuing it needs."""
 
     step: int  # steps done
     config: Mapping[str, Plain]  # of `TrainConfig.to_plain`, or what `train import` knows
     model: Mapping[str, Tensor]
     data_digest: str = ""  # of the shards it was trained on
     optimiser: Mapping[str, Any] = field(default_factory=dict)
+    scheduler: Mapping[str, Any] = field(default_factory=dict)
+    ema: Mapping[str, Tensor] = field(default_factory=dict)  # moving average of the weights; empty where none is kept
+    position: int = 0  # samples drawn so far, see `train.order`
+    rng: Tensor | None = None  # of torch on the CPU
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -48,6 +52,17 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def rotate(path: Path, step: int, keep: int) -> None:
+    """Keep a checkpoint under its step's name, too, and of such names the newest `keep`."""
+    if not keep:
+        return
+    name = path.with_name(f"step-{step:08d}.pt")
+    name.unlink(missing_ok=True)
+    os.link(path, name)  # the next save replaces last.pt by another file
+    for old in sorted(path.parent.glob("step-*.pt"))[:-keep]:
+        old.unlink()
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -68,7 +83,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def load_network(path: Path, device: torch.device) -> Network:
-    """The trained network of a checkpoint, ready to predict.
+    """The trained network of a checkpoint, ready to predict; with the averaged weights where there are some.
 
     Raises:
         InputError: If the file is missing or no checkpoint of `train run` or `train import`.
@@ -82,5 +97,5 @@ def load_network(path: Path, device: torch.device) -> Network:
     else:
         ablations = config.get("ablations") or ()
         network = GFM(backbone, rosta, ablations=[str(each) for each in ablations])  # type: ignore[union-attr]
-    network.load_state_dict(checkpoint.model)
+    network.load_state_dict({**checkpoint.model, **checkpoint.ema})
     return network.to(device).eval()

@@ -2,77 +2,172 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from rssn.errors import InputError
 from train.network.backbones import backbone_named
 from train.rosta import Rosta
 
-Plain: TypeAlias = str | int | float | list[int] | list[str] | None
+Plain: TypeAlias = str | int | float | list[Any] | dict[str, Any] | None
 
 MAX_SIDE = 1600
 """The longer side of what the network sees of a whole photograph, px, unless the user says otherwise."""
 
-_OPTIONS = {"crop_sizes": "--crop-size", "ablations": "--ablation"}
-_FREE_ON_RESUME = frozenset({"data", "out", "max_steps", "checkpoint_every", "workers"})
+OPTIMISERS = ("adam", "adamw")
+PRECISIONS = ("fp32", "bf16")
+
+_OPTIONS = {
+    "crop_sizes": "--crop-size",
+    "ablations": "--ablation",
+    "mixture": "--mix",
+    "losses": "--loss-weight",
+}
+_FREE_ON_RESUME = frozenset(
+    {
+        "data", "out", "max_steps", "checkpoint_every", "keep", "workers", "compile", "tensorboard", "batch_size",
+        "validation", "validate_every", "validation_side", "weights",
+    }
+)  # fmt: skip
+_LEAST = {
+    "max_steps": 1, "batch_size": 1, "seed": 0, "checkpoint_every": 1, "keep": 0, "workers": 0, "validate_every": 1,
+    "validation_side": 32, "weight_decay": 0, "clip": 0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """How much each term of equation 8 counts; the paper's 1 each."""
+
+    cross_entropy: float = 1.0  # equation 2
+    focus_alpha: float = 1.0  # equation 4
+    focus_laplacian: float = 1.0  # equation 5
+    alpha: float = 1.0  # equation 6, as equation 4 on the whole matte
+    laplacian: float = 1.0  # equation 6, as equation 5 on the whole matte
+    composition: float = 1.0  # equation 7; at 0 neither F nor B is read
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not 0.0 <= value < math.inf:
+                raise InputError(f"--loss-weight {name}={value}: must be 0 or more")
+        if not any(asdict(self).values()):
+            raise InputError("--loss-weight: all are 0; nothing would be learned")
+
+    @classmethod
+    def parse(cls, words: tuple[str, ...]) -> LossWeights:
+        """From `name=value` words.
+
+        Raises:
+            InputError: If there is no such term, or the value is no weight.
+        """
+        known = [each.name for each in fields(cls)]
+        found: dict[str, float] = {}
+        for word in words:
+            name, _, value = word.partition("=")
+            try:
+                found[name] = float(value)
+            except ValueError as error:
+                raise InputError(f"--loss-weight {word}: give NAME=NUMBER, as in composition=0") from error
+            if name not in known:
+                raise InputError(f"--loss-weight {word}: no such term; there are {', '.join(known)}")
+        return cls(**found)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """The settings of `train run`; defaults are the paper's COMP-Track (section 5.2.2)."""
 
-    data: Path  # a folder of shards
+    data: tuple[str, ...]  # folders or URLs of shards
     out: Path  # checkpoints, metrics and curve
+    mixture: tuple[float, ...] = ()  # share of samples from each of `data`; empty: each row once an epoch
     backbone: str = "r34"
     rosta: Rosta = Rosta.TT
-    max_steps: int = 10_000
-    batch_size: int = 4
-    learning_rate: float = 1e-5
-    seed: int = 0
     ablations: tuple[str, ...] = ()  # what of `train.network.gfm.Ablation` is left out
+    max_steps: int = 10_000
+    batch_size: int = 4  # samples of a process and step
+    world_size: int = 1  # processes
+    optimiser: str = "adam"
+    learning_rate: float = 1e-5
+    weight_decay: float = 0.0
+    clip: float = 0.0  # norm to which gradients are clipped; 0: never
+    ema: float = 0.0  # decay of the weights' moving average; 0: none is kept
+    losses: LossWeights = field(default_factory=LossWeights)
+    precision: str = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    seed: int = 0
     crop_sizes: tuple[int, ...] = (640, 960, 1280)  # px, sides of the square crops
     input_size: int = 320  # px, what a crop is resized to
     weights: Path | None = None  # a torchvision state dict for the encoder
     checkpoint_every: int = 500  # steps
+    keep: int = 0  # older checkpoints beside last.pt
     workers: int = 1  # processes that prepare samples; 0 prepares them in this one
+    validation: Path | None = None  # photographs with mattes, or shards
+    validate_every: int = 1000  # steps
+    validation_side: int = MAX_SIDE  # px; larger photographs are shrunk
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         backbone_named(self.backbone)
-        for flag, least in (("max_steps", 1), ("batch_size", 1), ("seed", 0), ("checkpoint_every", 1), ("workers", 0)):
-            if getattr(self, flag) < least:
-                raise InputError(f"{_option(flag)} {getattr(self, flag)}: must be {least} or more")
+        for name, least in _LEAST.items():
+            if not getattr(self, name) >= least:
+                raise InputError(f"{_option(name)} {getattr(self, name)}: must be {least} or more")
         if not 0.0 < self.learning_rate < 1.0:
             raise InputError(f"--learning-rate {self.learning_rate}: must lie between 0 and 1")
+        if not 0.0 <= self.ema < 1.0:
+            raise InputError(f"--ema {self.ema}: must be 0 or lie below 1, as 0.999")
         if self.input_size < 64 or self.input_size % 32:
             raise InputError(f"--input-size {self.input_size}: must be a multiple of 32, at least 64")
-        if "single" in self.ablations and ("no-ppm" in self.ablations or self.rosta is not Rosta.TT):
-            raise InputError("--ablation single: without a glance there is no PPM, and only --rosta TT")
         if not self.crop_sizes or min(self.crop_sizes) < 1:
             raise InputError(f"--crop-size {self.crop_sizes}: give at least one side of 1 px or more")
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        for flag, value, known in (
+            ("--optimiser", self.optimiser, OPTIMISERS),
+            ("--precision", self.precision, PRECISIONS),
+        ):
+            if value not in known:
+                raise InputError(f"{flag} {value}: unknown; choose one of {', '.join(known)}")
+        if "single" in self.ablations and ("no-ppm" in self.ablations or self.rosta is not Rosta.TT):
+            raise InputError("--ablation single: without a glance there is no PPM, and only --rosta TT")
+        if self.mixture and len(self.mixture) != len(self.data):
+            raise InputError(f"--mix: {len(self.mixture)} shares for {len(self.data)} sets; give one for each --data")
+        if self.mixture and not (min(self.mixture) >= 0 and 0 < sum(self.mixture) < math.inf):
+            raise InputError(f"--mix {self.mixture}: shares must be 0 or more, and not all 0")
+
+    @property
+    def step_size(self) -> int:
+        """Samples of a step, of all processes together."""
+        return self.batch_size * self.world_size
 
     def to_plain(self) -> dict[str, Plain]:
         """The settings as values that `torch.load(weights_only=True)` and JSON know."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)} | {"step_size": self.step_size}
 
     def difference(self, stored: Mapping[str, Plain]) -> list[str]:
         """Where a stored run of the same folder had other settings, in words; those that may change are left out."""
         return [
             f"{_option(name)} was {stored.get(name)}, now {value}"
             for name, value in self.to_plain().items()
-            if name not in _FREE_ON_RESUME and stored.get(name) != value
+            if name not in _FREE_ON_RESUME and name != "world_size" and stored.get(name) != value
         ]
 
 
 def _option(name: str) -> str:
+    if name == "step_size":
+        return "--batch-size times the number of processes"
     return _OPTIONS.get(name, "--" + name.replace("_", "-"))
 
 
 def _plain(value: object) -> Plain:
+    if isinstance(value, LossWeights):
+        return asdict(value)
     if isinstance(value, tuple):
         return list(value)
-    if value is None or type(value) in (int, float, str):
+    if value is None or type(value) in (bool, int, float, str):
         return value  # type: ignore[return-value]
     return str(value)

@@ -41,13 +41,12 @@ def draw_curve(history: Sequence[Mapping[str, float]], path: Path) -> Path:
     rows = -(-len(_TERMS) // _COLUMNS)
     picture = PillowImage.new("RGB", (_WIDTH, _TOTAL_HEIGHT + rows * _PANEL_HEIGHT), _PAPER)
     pen = ImageDraw.Draw(picture)
-    steps = np.array([line["step"] for line in history], dtype=np.float64)
-    _draw_panel(pen, _Panel(0, 0, _WIDTH, _TOTAL_HEIGHT), "total", (steps, _column(history, "total")))
+    _draw_panel(pen, _Panel(0, 0, _WIDTH, _TOTAL_HEIGHT), "total", _curve(history, "total"))
     width = _WIDTH // _COLUMNS
     for index, term in enumerate(_TERMS):
         row, column = divmod(index, _COLUMNS)
         panel = _Panel(column * width, _TOTAL_HEIGHT + row * _PANEL_HEIGHT, width, _PANEL_HEIGHT)
-        _draw_panel(pen, panel, term, (steps, _column(history, term)))
+        _draw_panel(pen, panel, term, _curve(history, term))
     path.write_bytes(encode_png(np.asarray(picture)))
     return path
 
@@ -60,15 +59,17 @@ def smooth(values: npt.NDArray[np.float64], span: int) -> npt.NDArray[np.float64
     return np.asarray((sums[last] - sums[first]) / (last - first), dtype=np.float64)
 
 
-def _column(history: Sequence[Mapping[str, float]], name: str) -> npt.NDArray[np.float64]:
-    return np.array([line[name] for line in history], dtype=np.float64)
+def _curve(history: Sequence[Mapping[str, float]], name: str) -> tuple[npt.NDArray[np.float64], ...]:
+    """Steps and values of a term; empty where the run has no such term."""
+    found = np.array([(line["step"], line[name]) for line in history if name in line], dtype=np.float64)
+    return tuple(found.reshape(-1, 2).T)
 
 
 def _draw_panel(
     pen: ImageDraw.ImageDraw,
     panel: _Panel,
     title: str,
-    curve: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+    curve: tuple[npt.NDArray[np.float64], ...],
 ) -> None:
     """One curve: raw values pale, their running mean over a twentieth of the run on top; the axis starts at 0."""
     steps, values = curve

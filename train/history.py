@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from rssn.errors import InputError
+from rssn.errors import DependencyError, InputError
 
 
 class History:
@@ -44,3 +45,36 @@ class History:
             return [json.loads(line) for line in whole]
         except ValueError as error:
             raise InputError(f"{self._path}: not the record of a run ({error}); give another --out") from error
+
+
+class Board:
+    """The same figures for TensorBoard, where it is wanted.
+
+    Args:
+        folder: Of its event files; None: nothing is written.
+        purge: Later steps of an earlier start are forgotten.
+
+    Raises:
+        DependencyError: If it is wanted and tensorboard is not installed.
+    """
+
+    def __init__(self, folder: Path | None, purge: int) -> None:
+        self._writer: Any = None
+        if folder is not None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (optional)
+            except ModuleNotFoundError as error:
+                raise DependencyError("--tensorboard: it is not installed: pip install tensorboard") from error
+            self._writer = SummaryWriter(str(folder), purge_step=purge + 1)
+
+    def append(self, step: int, losses: Mapping[str, float]) -> None:
+        """Add one step."""
+        if self._writer is not None:
+            for name, value in losses.items():
+                place = name.replace("_", "/", 1) if name.startswith("validation_") else f"loss/{name}"
+                self._writer.add_scalar(place, value, step)
+
+    def close(self) -> None:
+        """Write what is buffered."""
+        if self._writer is not None:
+            self._writer.close()

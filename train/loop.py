@@ -1,4 +1,4 @@
-"""The training loop: one process, one loop, Adam at a fixed rate (section 5.2.2).
+"""The training loop (section 5.2.2): the same for one process, for those of `torchrun` and for those of Ray Train.
 
 A step is a function of the seed, the data and the steps before it, so a resumed run gives the same losses. Nothing is
 printed here: the caller hears of every step through `on_step`.
@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
 
 import torch
 
-from rssn.errors import InputError, RssnError
+from rssn.errors import InputError
 from rssn.shards import write_json
 from train.batch import Batch
-from train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from train.checkpoint import Checkpoint, load_checkpoint, rotate, save_checkpoint
 from train.config import TrainConfig
 from train.curve import draw_curve
-from train.data import batches, open_dataset
-from train.device import best_device
-from train.history import History
-from train.losses import gfm_losses
-from train.network.gfm import GFM, seeded_gfm
-
-
-class NonFiniteLoss(RssnError):
-    """Training diverged; the message names the step, the terms and the samples."""
+from train.data import ShardDataset, batches
+from train.distributed import Group, joined
+from train.history import Board, History
+from train.learner import Learner
+from train.stopping import StopSignals
 
 
 @dataclass(frozen=True)
@@ -39,6 +34,7 @@ class StepReport:
     step: int  # counted from 1
     losses: dict[str, float]
     seconds: float  # since the step before, loading included
+    waited: float  # of them, for data
 
 
 @dataclass(frozen=True)
@@ -51,63 +47,6 @@ class TrainResult:
     stopped_by: signal.Signals | None  # the signal that ended it early
 
 
-class _Trainer:
-    """A network, its optimiser and its position."""
-
-    def __init__(self, config: TrainConfig, data_digest: str) -> None:
-        self.config = config
-        self.data_digest = data_digest
-        self.device = best_device()
-        self.path = config.out / "last.pt"
-        stored = load_checkpoint(self.path) if self.path.is_file() else None
-        if stored:
-            self._check(stored)
-        weights = None if stored else config.weights
-        self.network: GFM = seeded_gfm(config.backbone, config.rosta, config.seed, weights, config.ablations)
-        self.network.to(self.device).train()
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
-        self.step = 0
-        if stored:
-            self.network.load_state_dict(stored.model)
-            self.optimiser.load_state_dict(dict(stored.optimiser))
-            self.step = stored.step
-
-    def update(self, batch: Batch) -> dict[str, float]:
-        """One step of the optimiser; a loss that is not finite changes nothing."""
-        batch = batch.to(self.device)
-        losses = gfm_losses(self.network(batch.image), batch)
-        values = {name: float(value.detach()) for name, value in losses.items()}
-        if not torch.isfinite(losses["total"]):
-            terms = ", ".join(f"{name} {value:g}" for name, value in values.items())
-            raise NonFiniteLoss(
-                f"step {self.step + 1}: the loss is not finite ({terms}); samples: {', '.join(batch.sample_ids)}; "
-                f"look at them with `rssn inspect`, or lower --learning-rate; {self.path} is from before"
-            )
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(losses["total"])
-        self.optimiser.step()
-        self.step += 1
-        return values
-
-    def save(self) -> None:
-        """Write the checkpoint of this step."""
-        state = Checkpoint(
-            step=self.step,
-            config=self.config.to_plain(),
-            data_digest=self.data_digest,
-            model=self.network.state_dict(),
-            optimiser=self.optimiser.state_dict(),
-        )
-        save_checkpoint(self.path, state)
-
-    def _check(self, stored: Checkpoint) -> None:
-        different = self.config.difference(stored.config)
-        if stored.data_digest != self.data_digest:
-            different.append(f"--data {self.config.data} holds other shards than before")
-        if different:
-            raise InputError(f"{self.path}: this run was started otherwise: {'; '.join(different)}; give another --out")
-
-
 def train(config: TrainConfig, on_step: Callable[[StepReport], None]) -> TrainResult:
     """Train until `config.max_steps`, from where `config.out` stopped, or from the start.
 
@@ -118,46 +57,94 @@ def train(config: TrainConfig, on_step: Callable[[StepReport], None]) -> TrainRe
         InputError: If the data, the weights or an earlier run in the same folder do not fit.
         NonFiniteLoss: If the loss is not finite; the last checkpoint stays.
     """
-    dataset = open_dataset(config)
-    trainer = _Trainer(config, dataset.digest)
-    history = History(config.out / "metrics.jsonl", keep=trainer.step)
-    write_json(config.out / "config.json", config.to_plain())
-    with _StopSignals() as stop:
+    with joined() as group:
+        return _train(config, group, on_step)
+
+
+def _train(config: TrainConfig, group: Group, on_step: Callable[[StepReport], None]) -> TrainResult:
+    """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
+    dataset = ShardDataset(config)
+    run = _Run(config, group, dataset.digest)
+    with StopSignals() as stop:
+        stopped_by = run.steps(batches(dataset, config, run.learner.step, group.rank), stop, on_step)
+    return run.finish(stopped_by)
+
+
+class _Run:
+    """A learner, its records, and its files; only the chief of the group writes."""
+
+    def __init__(self, config: TrainConfig, group: Group, data_digest: str) -> None:
+        self.config = config
+        self.group = group
+        self.data_digest = data_digest
+        self.path = config.out / "last.pt"
+        stored = load_checkpoint(self.path) if self.path.is_file() else None
+        if stored:
+            self._check(stored)
+        self.learner = Learner(config, group, stored)
+        if group.chief:
+            self.history = History(config.out / "metrics.jsonl", keep=self.learner.step)
+            self.board = Board(config.out / "tensorboard" if config.tensorboard else None, self.learner.step)
+            write_json(config.out / "config.json", config.to_plain())
+
+    def steps(
+        self, stream: Iterator[Batch], stop: StopSignals, on_step: Callable[[StepReport], None]
+    ) -> signal.Signals | None:
+        """Take every batch of the stream, or those until a signal comes to any of the processes."""
         before = time.perf_counter()
-        for batch in batches(dataset, config, trainer.step):
-            losses = trainer.update(batch)
+        for batch in stream:
+            waited = time.perf_counter() - before
+            losses = self.learner.update(batch)
+            self._validate(losses)
             now = time.perf_counter()
-            history.append(trainer.step, losses, now - before)
-            on_step(StepReport(trainer.step, losses, now - before))
+            if self.group.chief:
+                self.history.append(self.learner.step, losses, now - before)
+                self.board.append(self.learner.step, losses)
+                on_step(StepReport(self.learner.step, losses, now - before, waited))
             before = now
-            if stop.received:
-                break
-            if trainer.step % config.checkpoint_every == 0:
-                trainer.save()
-        trainer.save()
-    curve = draw_curve(history.read(), config.out / "curve.png")
-    return TrainResult(trainer.step, trainer.path, curve, stop.received)
+            number = self._agreed(stop)
+            if number:
+                return signal.Signals(number)
+            if self.learner.step % self.config.checkpoint_every == 0:
+                self.save()
+        return None
 
+    def save(self) -> None:
+        """Write the checkpoint of this step, and rotate older ones."""
+        if self.group.chief:
+            save_checkpoint(self.path, self.learner.state(self.data_digest))
+            rotate(self.path, self.learner.step, self.config.keep)
 
-class _StopSignals:
-    """Notes the first SIGINT or SIGTERM instead of dying of it; main thread only, as Python's signals are."""
+    def finish(self, stopped_by: signal.Signals | None) -> TrainResult:
+        """Save, and draw the curve."""
+        self.save()
+        curve = self.config.out / "curve.png"
+        if self.group.chief:
+            self.board.close()
+            draw_curve(self.history.read(), curve)
+        return TrainResult(self.learner.step, self.path, curve, stopped_by)
 
-    def __init__(self) -> None:
-        self.received: signal.Signals | None = None
-        self._before: dict[signal.Signals, object] = {}
+    def _validate(self, losses: dict[str, float]) -> None:
+        """Add the metrics of a validation step to its losses."""
+        due = self.config.validation is not None and self.learner.step % self.config.validate_every == 0
+        if due and self.group.chief:
+            from train.validation import validate  # noqa: PLC0415  (loads compiled kernels, which take a second)
 
-    def __enter__(self) -> _StopSignals:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._note)
-        return self
+            losses |= validate(self.learner.network, self.learner.state(self.data_digest), self.config)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+    def _agreed(self, stop: StopSignals) -> int:
+        """The number of a signal that came to any of the processes, 0 for none: all stop after the same step."""
+        number = int(stop.received or 0)
+        if self.group.size == 1:
+            return number
+        found = torch.tensor(float(number), device=self.group.device)
+        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+        return int(found)
 
-    def _note(self, number: int, _: FrameType | None) -> None:
-        self.received = signal.Signals(number)
-        for each, handler in self._before.items():
-            signal.signal(each, handler)  # type: ignore[arg-type]
+    def _check(self, stored: Checkpoint) -> None:
+        different = self.config.difference(stored.config)
+        if stored.data_digest != self.data_digest:
+            shown = " ".join(self.config.data)
+            different.append(f"--data {shown} holds other shards than before")
+        if different:
+            raise InputError(f"{self.path}: this run was started otherwise: {'; '.join(different)}; give another --out")

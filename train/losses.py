@@ -11,10 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from train.batch import Batch
+from train.config import LossWeights
 from train.network.gfm import Prediction
 
 EPSILON = 1e-6
 """The paper's constant of equations 4 and 7."""
+
+EQUAL = LossWeights()
+"""Equation 8: every term counts 1."""
 
 LEVELS = 5
 """Levels of the Laplacian pyramid; the last one is what the four bands leave."""
@@ -22,34 +26,50 @@ LEVELS = 5
 _BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
 
 
-def gfm_losses(prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
-    """All terms of equation 8, each a scalar; `total` is their sum.
+def gfm_losses(
+    prediction: Prediction, batch: Batch, weights: LossWeights = EQUAL, count: Tensor | None = None
+) -> dict[str, Tensor]:
+    """The terms of equation 8, each a scalar, not weighted; `total` is their weighted sum.
 
     `cross_entropy` is L_CE, `focus_alpha` and `focus_laplacian` are L_FD, `alpha`, `laplacian` and `composition`
-    are L_CM.
+    are L_CM. A network with a single decoder has L_CM alone. Without weight the composition loss is not computed, as
+    its F and B are not read then. `count` is the number of transition pixels that L_FD is a mean over, where it is not
+    this batch's: of several processes the mean, so that the mean of their losses is that of one large batch.
     """
-    focus = prediction.focus.sigmoid()
+    prediction = Prediction(*(field.float() for field in prediction))
     terms = {
-        "cross_entropy": F.cross_entropy(prediction.glance, batch.glance),
-        "focus_alpha": alpha_loss(focus, batch.focus, batch.transition),
-        "focus_laplacian": laplacian_loss(focus, batch.focus, batch.transition),
         "alpha": alpha_loss(prediction.alpha, batch.alpha),
         "laplacian": laplacian_loss(prediction.alpha, batch.alpha),
-        "composition": composition_loss(prediction.alpha, batch.alpha, batch.foreground, batch.background),
     }
-    return {**terms, "total": torch.stack(list(terms.values())).sum()}
+    if weights.composition:
+        colours = (batch.foreground, batch.background)
+        terms["composition"] = composition_loss(prediction.alpha, batch.alpha, *colours)
+    if prediction.glance.shape[1]:
+        focus = prediction.focus.sigmoid()
+        terms = {
+            "cross_entropy": F.cross_entropy(prediction.glance, batch.glance),
+            "focus_alpha": alpha_loss(focus, batch.focus, batch.transition, count),
+            "focus_laplacian": laplacian_loss(focus, batch.focus, batch.transition, count),
+            **terms,
+        }
+    return {**terms, "total": torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()}
 
 
-def alpha_loss(predicted: Tensor, alpha: Tensor, weight: Tensor | None = None) -> Tensor:
+def alpha_loss(predicted: Tensor, alpha: Tensor, weight: Tensor | None = None, count: Tensor | None = None) -> Tensor:
     """Absolute difference of mattes, equation 4, as a mean over the pixels of `weight`.
 
     The weight stands outside the root: that is equation 4 without the constant that epsilon adds for every pixel
-    outside the transition area. A batch without any transition pixel gives 0.
+    outside the transition area. A batch without any transition pixel gives 0. `count` replaces the sum of `weight`.
     """
-    return _weighted_mean(_smooth_absolute(alpha - predicted), weight)
+    difference = _smooth_absolute(alpha - predicted)
+    if weight is None:
+        return difference.mean()
+    return (difference * weight).sum() / (weight.sum() if count is None else count).clamp(min=1.0)
 
 
-def laplacian_loss(predicted: Tensor, alpha: Tensor, weight: Tensor | None = None) -> Tensor:
+def laplacian_loss(
+    predicted: Tensor, alpha: Tensor, weight: Tensor | None = None, count: Tensor | None = None
+) -> Tensor:
     """L1 distance of Laplacian pyramids, equation 5, per pixel of `weight`.
 
     Two decisions. The paper's sum grows with the picture; here it is divided by the sum of `weight`, as equation 4
@@ -59,15 +79,17 @@ def laplacian_loss(predicted: Tensor, alpha: Tensor, weight: Tensor | None = Non
     """
     difference = alpha - predicted if weight is None else (alpha - predicted) * weight
     per_level = torch.stack([band.abs().mean() for band in laplacian_pyramid(difference)])
-    share = 1.0 if weight is None else weight.numel() / weight.sum().clamp(min=1.0)
-    return per_level.sum() * share
+    if weight is None:
+        return per_level.sum()
+    return per_level.sum() * weight.numel() / (weight.sum() if count is None else count).clamp(min=1.0)
 
 
 def composition_loss(predicted: Tensor, alpha: Tensor, foreground: Tensor, background: Tensor) -> Tensor:
     """Absolute difference of the composites of both mattes, equation 7, as a mean over pixels and colours.
 
-    Both sides are composed here from the F and B that made the training picture. Where noise was added to that
-    picture, the same noise would be added to both composites and cancels in their difference, so it plays no part.
+    Both sides are composed here from the F and B that made the training picture, before noise. With the same noise n
+    on F, B and I, as the paper's authors train, I = alpha (F + n) + (1 - alpha) (B + n), and n cancels in the
+    difference: this is their loss for any noise, without storing it.
 
     Args:
         predicted: N x 1 x H x W.
@@ -117,9 +139,3 @@ def _double(image: Tensor, axis: int) -> Tensor:
 
 def _smooth_absolute(difference: Tensor) -> Tensor:
     return (difference.square() + EPSILON**2).sqrt()
-
-
-def _weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
-    if weight is None:
-        return values.mean()
-    return (values * weight).sum() / weight.sum().clamp(min=1.0)

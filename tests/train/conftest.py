@@ -94,7 +94,7 @@ def photographs(scenes: list[Scene], tmp_path_factory: pytest.TempPathFactory) -
 def config(shards: Path, tmp_path: Path) -> TrainConfig:
     """A run of seconds."""
     return TrainConfig(
-        data=shards,
+        data=(str(shards),),
         out=tmp_path / "run",
         backbone="tiny",
         rosta=Rosta.TT,

@@ -77,6 +77,27 @@ def test_what_fails_is_named_the_rest_is_done_and_the_exit_code_tells(
     assert len(list((tmp_path / "mattes").iterdir())) == 6
 
 
+def test_every_option_of_a_run_is_reachable(shards: Path, photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["--data", shards, "--mix", 1, "--mix", 2, "--optimiser", "adamw", "--weight-decay", 0.01, "--clip", 1]
+    words += ["--ema", 0.9, "--loss-weight", "composition=0", "--precision", "bf16", "--channels-last", "--keep", 1]
+    words += ["--validation", photographs, "--validate-every", 2, "--validation-side", 64, "--ablation", "no-bb"]
+    result = call(*run_options(shards, out), *words, "--checkpoint-every", 1, "--rosta", "BT")
+    assert result.exit_code == 0, result.output
+    assert "waiting for data" in result.stderr
+    config = json.loads((out / "config.json").read_text())
+    expected = {
+        "mixture": [1.0, 2.0], "optimiser": "adamw", "weight_decay": 0.01, "clip": 1.0, "ema": 0.9, "keep": 1,
+        "precision": "bf16", "channels_last": True, "validate_every": 2, "validation_side": 64, "rosta": "BT",
+        "ablations": ["no-bb"], "checkpoint_every": 1, "data": [str(shards), str(shards)],
+    }  # fmt: skip
+    assert {name: config[name] for name in expected} == expected
+    assert config["losses"]["composition"] == 0.0
+    assert (out / "step-00000002.pt").is_file()
+    assert (out / "validation" / "step-00000002.png").is_file()
+    assert call("eval", "--checkpoint", out / "last.pt", "--data", photographs).exit_code == 0
+
+
 def test_a_random_encoder_is_announced_with_the_remedy(tmp_path: Path) -> None:
     result = call("run", "--data", tmp_path, "--out", tmp_path / "run", "--backbone", "r34")
     assert "r34 starts from random values" in result.stderr

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from rssn.errors import InputError
-from train.config import TrainConfig
+from train.config import LossWeights, TrainConfig
 from train.rosta import Rosta
 
-CONFIG = TrainConfig(data=Path("shards"), out=Path("run"))
+CONFIG = TrainConfig(data=("shards",), out=Path("run"))
 
 
 def test_defaults_are_the_papers_comp_track() -> None:
@@ -33,6 +33,19 @@ def test_defaults_are_the_papers_comp_track() -> None:
         ({"input_size": 32}, "--input-size 32"),
         ({"crop_sizes": ()}, "--crop-size"),
         ({"crop_sizes": (640, 0)}, "--crop-size"),
+        ({"optimiser": "sgd"}, "--optimiser sgd"),
+        ({"precision": "fp8"}, "--precision fp8"),
+        ({"clip": -1.0}, "--clip -1"),
+        ({"clip": float("nan")}, "--clip nan"),
+        ({"weight_decay": -1.0}, "--weight-decay -1"),
+        ({"ema": 1.0}, "--ema 1"),
+        ({"keep": -1}, "--keep -1"),
+        ({"validate_every": 0}, "--validate-every 0"),
+        ({"validation_side": 16}, "--validation-side 16"),
+        ({"mixture": (1.0, 2.0)}, "--mix: 2 shares for 1 sets"),
+        ({"mixture": (0.0,)}, "--mix"),
+        ({"ablations": ("single",), "rosta": Rosta.FT}, "--ablation single"),
+        ({"ablations": ("single", "no-ppm")}, "--ablation single"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_name_of_its_flag(change: dict[str, object], flag: str) -> None:
@@ -50,10 +63,27 @@ def test_plain_values_survive_json_and_compare_equal() -> None:
 
 def test_only_what_shapes_the_result_must_agree() -> None:
     stored = CONFIG.to_plain()
-    grown = replace(CONFIG, max_steps=99_999, workers=7, checkpoint_every=3, data=Path("moved"), out=Path("there"))
+    grown = replace(CONFIG, max_steps=99_999, workers=7, checkpoint_every=3, data=("moved",), out=Path("there"))
     assert grown.difference(stored) == []
     other = replace(CONFIG, learning_rate=1e-4, crop_sizes=(640,))
     assert other.difference(stored) == [
         "--learning-rate was 1e-05, now 0.0001",
         "--crop-size was [640, 960, 1280], now [640]",
     ]
+
+
+def test_two_processes_go_on_where_one_with_twice_the_batch_was() -> None:
+    alone = replace(CONFIG, batch_size=8).to_plain()
+    assert replace(CONFIG, batch_size=4, world_size=2).difference(alone) == []
+    assert replace(CONFIG, batch_size=4).difference(alone) == [
+        "--batch-size times the number of processes was 8, now 4"
+    ]
+
+
+def test_loss_weights_are_named_as_the_terms() -> None:
+    assert LossWeights.parse(("composition=0", "alpha=2.5")) == LossWeights(composition=0.0, alpha=2.5)
+    for word, message in (("beta=1", "no such term"), ("alpha", "NAME=NUMBER"), ("alpha=-1", "must be 0 or more")):
+        with pytest.raises(InputError, match=message):
+            LossWeights.parse((word,))
+    with pytest.raises(InputError, match="all are 0"):
+        LossWeights(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rssn.images import encode_png, to_uint8
+from rssn.images import decode_pixels, encode_jpeg, encode_png, to_uint8
 from rssn.schema import picture
 from train.crops import Augmentation, Crop, draw_crop, make_sample
 from train.network.gfm import fuse
@@ -19,7 +21,10 @@ SIDES = st.integers(1, 90)
 def test_crops_are_squares_inside_the_picture(height: int, width: int, side: int, seed: int) -> None:
     alpha = np.random.default_rng(seed).random((height, width)).astype(np.float32)
     crop = draw_crop(alpha, Augmentation(Rosta.TT, (side,), 64), np.random.default_rng(seed))
-    assert crop.size == min(side, height, width)
+    least = min(side, height, width)
+    scale = crop.scale_for(64)
+    assert least - scale < crop.size <= least
+    assert (crop.top % scale, crop.left % scale, crop.size % scale) == (0, 0, 0)
     assert 0 <= crop.top <= height - crop.size
     assert 0 <= crop.left <= width - crop.size
     assert crop.cut(alpha).shape == (crop.size, crop.size)
@@ -98,3 +103,37 @@ def test_a_crop_of_the_input_size_is_not_resampled() -> None:
     y, x = np.mgrid[:150, :170]
     alpha = to_uint8(np.clip((60 - np.hypot(y - 70, x - 90)) / 12, 0, 1).astype(np.float32))
     np.testing.assert_array_equal(sample.image[0].numpy() * 255, crop.cut(alpha))
+
+
+@pytest.mark.parametrize(("size", "scale"), [(127, 1), (128, 2), (255, 2), (256, 4), (1280, 4)])
+def test_a_crop_says_how_much_smaller_its_picture_may_be(size: int, scale: int) -> None:
+    assert Crop(0, 0, size, flip=False).scale_for(64) == scale
+
+
+@pytest.mark.parametrize("side", [64, 128, 200, 256])
+def test_a_scaled_decode_shows_the_same_crop(side: int, shared: Path) -> None:
+    pixels = decode_pixels((shared / "data/am2k/original/sample1.jpg").read_bytes())[:402, :603]
+    alpha = np.zeros(pixels.shape[:2], np.uint8)
+    alpha[100:300, 150:450] = 255
+    coded, whole = ({name: picture(encode(pixels), name) for name in ("image", "foreground", "background")}
+                    for encode in (encode_jpeg, encode_png))  # fmt: skip
+    augmentation = Augmentation(Rosta.TT, (side,), 64)
+    for seed in range(4):
+        samples = [
+            make_sample(
+                {"sample_id": "a", "alpha": picture(encode_png(alpha), "a"), **row},
+                augmentation,
+                np.random.default_rng(seed),
+            )
+            for row in (coded, whole)
+        ]
+        error = 255 * (samples[0].image - samples[1].image)
+        assert float(error.square().mean()) < 255**2 / 10**3.2  # 32 dB or more
+        assert torch.equal(samples[0].glance, samples[1].glance)
+
+
+def test_layers_are_not_decoded_where_they_are_not_needed() -> None:
+    source = {**row(), "foreground": None, "background": None}
+    augmentation = Augmentation(Rosta.TT, (64,), 64, colours=False)
+    sample = make_sample(source, augmentation, np.random.default_rng(0))
+    assert sample.foreground.shape == sample.background.shape == (3, 0, 0)

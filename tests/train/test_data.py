@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -16,12 +19,13 @@ from rssn.images import encode_png, to_uint8
 from rssn.schema import BACKGROUNDS, picture
 from rssn.shards import DatasetFolder, write_json, write_shard
 from train.batch import Batch
-from train.config import TrainConfig
-from train.data import StepSampler, batches, open_dataset
+from train.config import LossWeights, TrainConfig
+from train.data import ShardDataset, StepSampler, batches
+from train.order import Mixture
 
 
 def read(config: TrainConfig, start: int = 0) -> list[Batch]:
-    return list(batches(open_dataset(config), config, start))
+    return list(batches(ShardDataset(config), config, start))
 
 
 def assert_equal(one: Batch, other: Batch) -> None:
@@ -31,7 +35,7 @@ def assert_equal(one: Batch, other: Batch) -> None:
 
 
 def test_every_row_is_found_and_comes_once_an_epoch(config: TrainConfig) -> None:
-    dataset = open_dataset(config)
+    dataset = ShardDataset(config)
     assert len(dataset) == 4
     assert len({place.path for place in dataset.locations}) == 2
     for batch in read(config):
@@ -39,8 +43,10 @@ def test_every_row_is_found_and_comes_once_an_epoch(config: TrainConfig) -> None
 
 
 def test_order_changes_with_the_epoch_and_the_seed(config: TrainConfig) -> None:
-    orders = [[index for keys in StepSampler(50, replace(config, seed=seed, max_steps=25), 0) for _, index in keys]
-              for seed in (0, 1)]  # fmt: skip
+    orders = [
+        [index for keys in StepSampler(Mixture((50,), (), seed), replace(config, max_steps=25), 0) for _, index in keys]
+        for seed in (0, 1)
+    ]
     first, second = orders[0][:50], orders[0][50:]
     assert sorted(first) == sorted(second) == list(range(50))
     assert first != second
@@ -48,7 +54,7 @@ def test_order_changes_with_the_epoch_and_the_seed(config: TrainConfig) -> None:
 
 
 def test_batches_run_on_across_the_end_of_an_epoch(config: TrainConfig) -> None:
-    keys = list(StepSampler(4, replace(config, batch_size=3, max_steps=4), 0))
+    keys = list(StepSampler(Mixture((4,), (), 0), replace(config, batch_size=3, max_steps=4), 0))
     assert [len(each) for each in keys] == [3, 3, 3, 3]
     assert sorted(key for each in keys for key in each) == [(e, i) for e in range(3) for i in range(4)]
 
@@ -65,47 +71,99 @@ def test_loader_processes_change_nothing(config: TrainConfig) -> None:
 
 
 def test_a_crop_differs_between_epochs(config: TrainConfig) -> None:
-    dataset = open_dataset(config)
+    dataset = ShardDataset(config)
     assert not torch.equal(dataset[0, 0].image, dataset[1, 0].image)
     assert torch.equal(dataset[1, 0].image, dataset[1, 0].image)
 
 
+def test_ranks_share_the_batches_of_one_process(config: TrainConfig) -> None:
+    dataset = ShardDataset(config)
+    pairs = replace(config, batch_size=2, world_size=2)
+    halves = [list(batches(dataset, pairs, 0, rank)) for rank in (0, 1)]
+    for whole, one, other in zip(read(config), *halves, strict=True):
+        assert whole.sample_ids == one.sample_ids + other.sample_ids
+        assert torch.equal(whole.image, torch.cat([one.image, other.image]))
+
+
+def test_a_url_gives_the_batches_of_the_folder(config: TrainConfig) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.put(config.data[0], "/bucket/shards", recursive=True)
+    try:
+        elsewhere = replace(config, data=("memory://bucket/shards",))
+        for here, there in zip(read(config), read(elsewhere), strict=True):
+            assert_equal(here, there)
+        with pytest.raises(InputError, match="--data memory://bucket/absent: no such folder"):
+            ShardDataset(replace(config, data=("memory://bucket/absent",)))
+        with pytest.raises(InputError, match="--data nothing://a: cannot be opened"):
+            ShardDataset(replace(config, data=("nothing://a",)))
+    finally:
+        memory.rm("/bucket", recursive=True)
+
+
+def test_several_sets_are_mixed_by_their_shares(
+    config: TrainConfig, scenes: list[Any], store: Callable[..., Path], tmp_path: Path
+) -> None:
+    other = [replace(scene, name=f"other{number}") for number, scene in enumerate(scenes[:2])]
+    both = replace(config, data=(*config.data, str(store(tmp_path, other))), max_steps=12)
+    plain = [name for batch in read(both) for name in batch.sample_ids]
+    assert sum(name.startswith("other") for name in plain) == 12 * 4 / 3
+    mixed = [name for batch in read(replace(both, mixture=(1.0, 2.0))) for name in batch.sample_ids]
+    assert sum(name.startswith("other") for name in mixed) == 12 * 4 * 2 / 3
+    assert ShardDataset(both).digest != ShardDataset(config).digest
+
+
+def test_without_composition_loss_neither_layer_is_needed(config: TrainConfig, tmp_path: Path) -> None:
+    root = tmp_path / "shards"
+    shutil.copytree(config.data[0], root)
+    for path in (root / "data").iterdir():
+        table = pq.read_table(path).drop_columns(["foreground", "background"])
+        pq.write_table(table, path, compression="none")
+        mark = root / "marks" / f"{path.stem}.json"
+        write_json(mark, {**json.loads(mark.read_text()), "bytes": path.stat().st_size})
+    config = replace(config, data=(str(root),))
+    with pytest.raises(InputError, match="no column background, foreground"):
+        ShardDataset(config)
+    batch = read(replace(config, losses=LossWeights(composition=0.0)))[0]
+    assert (batch.foreground.numel(), batch.background.numel()) == (0, 0)
+    assert batch.image.shape == (4, 3, 64, 64)
+
+
 def test_a_missing_folder_and_a_folder_without_manifest_are_refused(config: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder; `rssn compose` makes one"):
-        open_dataset(replace(config, data=tmp_path / "absent"))
+        ShardDataset(replace(config, data=(str(tmp_path / "absent"),)))
     with pytest.raises(InputError, match=r"no manifest\.json"):
-        open_dataset(replace(config, data=tmp_path))
+        ShardDataset(replace(config, data=(str(tmp_path),)))
 
 
 def test_only_marked_shards_count(
     config: TrainConfig, scenes: list[Any], store: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = DatasetFolder(store(tmp_path / "shards", scenes))
-    config = replace(config, data=folder.root)
+    config = replace(config, data=(str(folder.root),))
     first, second = folder.marks()
     folder.mark(first.name).unlink()
-    assert len(open_dataset(config)) == 2
-    assert {place.path for place in open_dataset(config).locations} == {folder.data(second.name)}
+    assert len(ShardDataset(config)) == 2
+    assert {place.path for place in ShardDataset(config).locations} == {str(folder.data(second.name))}
     folder.mark(second.name).unlink()
     with pytest.raises(InputError, match="no finished shard"):
-        open_dataset(config)
+        ShardDataset(config)
 
 
 def test_a_shard_that_differs_from_its_mark_is_refused(
     config: TrainConfig, scenes: list[Any], store: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = DatasetFolder(store(tmp_path / "shards", scenes))
-    config = replace(config, data=folder.root)
+    config = replace(config, data=(str(folder.root),))
     mark = folder.marks()[0]
     path = folder.data(mark.name)
     content = path.read_bytes()
     path.write_bytes(content[:-100])
     with pytest.raises(InputError, match="cannot be read: run `rssn compose` again"):
-        open_dataset(config)
+        ShardDataset(config)
     path.write_bytes(content)
     write_json(folder.mark(mark.name), {**json.loads(folder.mark(mark.name).read_text()), "rows": 9})
     with pytest.raises(InputError, match=r"2 rows, its mark says [0-9]+ and 9"):
-        open_dataset(config)
+        ShardDataset(config)
 
 
 def test_backgrounds_are_no_training_set(config: TrainConfig, tmp_path: Path) -> None:
@@ -114,7 +172,7 @@ def test_backgrounds_are_no_training_set(config: TrainConfig, tmp_path: Path) ->
     write_shard(folder, "backgrounds-00000-of-00001", BACKGROUNDS, [row], [])
     write_json(folder.manifest, {})
     with pytest.raises(InputError, match="no column alpha, background, foreground, sample_id"):
-        open_dataset(replace(config, data=tmp_path))
+        ShardDataset(replace(config, data=(str(tmp_path),)))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -122,7 +180,8 @@ def test_a_damaged_picture_is_named_in_one_line(
     config: TrainConfig, scenes: list[Any], store: Callable[..., Path], tmp_path: Path, workers: int
 ) -> None:
     broken = replace(scenes[0], alpha=to_uint8(np.zeros((8, 8), np.float32)))
-    config = replace(config, data=store(tmp_path / "shards", [broken, *scenes[1:]]), workers=workers)
+    data = (str(store(tmp_path / "shards", [broken, *scenes[1:]])),)
+    config = replace(config, data=data, workers=workers)
     with pytest.raises(InputError) as caught:
         read(config)
     message = str(caught.value)
@@ -135,7 +194,7 @@ def test_the_digest_names_the_content(
 ) -> None:
     same = store(tmp_path / "same", scenes)
     other = store(tmp_path / "other", scenes[::-1])
-    digests = [open_dataset(replace(config, data=root)).digest for root in (config.data, same, other)]
+    digests = [ShardDataset(replace(config, data=(str(root),))).digest for root in (config.data[0], same, other)]
     assert digests[0] == digests[1] != digests[2]
 
 
@@ -143,7 +202,7 @@ def test_large_groups_are_not_kept_for_ever(
     config: TrainConfig, scenes: list[Any], store: Callable[..., Path], tmp_path: Path
 ) -> None:
     many = [replace(scenes[0], name=f"copy{n}") for n in range(12)]
-    dataset = open_dataset(replace(config, data=store(tmp_path, many, per_shard=1)))
+    dataset = ShardDataset(replace(config, data=(str(store(tmp_path, many, per_shard=1)),)))
     assert [dataset[0, n].sample_id for n in (*range(12), 3)] == [*(f"copy{n}/0" for n in range(12)), "copy3/0"]
     assert len(dataset._groups) == 8
     assert all(isinstance(group, pa.Table) for group in dataset._groups.values())

@@ -19,7 +19,8 @@ from train.checkpoint import Checkpoint, load_checkpoint, load_network, save_che
 from train.config import TrainConfig
 from train.evaluate import Judge, evaluate
 from train.inference import Strategy
-from train.loop import NonFiniteLoss, StepReport, train
+from train.learner import NonFiniteLoss
+from train.loop import StepReport, train
 from train.metrics import matting_metrics
 from train.rosta import make_trimap
 
@@ -105,7 +106,7 @@ def test_a_run_that_was_started_otherwise_is_refused_with_the_difference(
     with pytest.raises(InputError, match=r"--learning-rate was 0.01, now 0.001; --seed was 0, now 1; give another"):
         train(replace(config, learning_rate=1e-3, seed=1), ignore)
     with pytest.raises(InputError, match="holds other shards than before"):
-        train(replace(config, data=store(tmp_path / "other", scenes[:2])), ignore)
+        train(replace(config, data=(str(store(tmp_path / "other", scenes[:2])),)), ignore)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_samples_and_saves_nothing(config: TrainConfig) -> None:
@@ -146,3 +147,66 @@ def constant_predictions(photographs: Path) -> list[dict[str, float]]:
         rows = [matting_metrics(np.full_like(matte, value), matte, make_trimap(matte)) for matte in mattes]
         results.append({key: float(np.mean([row[key] for row in rows])) for key in ("sad", "mse")})
     return results
+
+
+def test_validation_is_in_the_record_and_in_pictures(config: TrainConfig, photographs: Path) -> None:
+    config = replace(config, validation=photographs, validate_every=3, ema=0.5, keep=2, checkpoint_every=1)
+    whole = replace(config, out=config.out / "whole")
+    result = train(whole, ignore)
+    lines = losses(whole.out)
+    assert ["validation_sad" in line for line in lines] == [False, False, True, False, False, True]
+    assert sorted(path.name for path in (whole.out / "validation").iterdir()) == [
+        "step-00000003.png",
+        "step-00000006.png",
+    ]
+    network = load_network(result.checkpoint, torch.device("cpu"))
+    mean = evaluate(Judge([network]), photographs, lambda _: None).mean
+    assert {name: lines[-1][f"validation_{name}"] for name in mean} == pytest.approx(mean)
+    without = replace(config, out=config.out / "without", validation=None)
+    train(without, ignore)
+    assert [line["total"] for line in losses(without.out)] == [line["total"] for line in lines]
+
+
+def test_older_checkpoints_rotate(config: TrainConfig) -> None:
+    train(replace(config, keep=2, checkpoint_every=2, max_steps=7), ignore)
+    names = sorted(path.name for path in config.out.glob("*.pt"))
+    assert names == ["last.pt", "step-00000006.pt", "step-00000007.pt"]
+    assert [load_checkpoint(config.out / name).step for name in names] == [7, 6, 7]
+
+
+def test_a_checkpoint_holds_all_that_goes_on(config: TrainConfig) -> None:
+    train(config, ignore)
+    stored = load_checkpoint(config.out / "last.pt")
+    assert (stored.step, stored.position) == (6, 24)
+    assert stored.scheduler["last_epoch"] == 6
+    assert stored.rng is not None
+    assert stored.config["losses"]["composition"] == 1.0
+
+
+def test_every_setting_resumes_to_the_last_digit(config: TrainConfig) -> None:
+    config = replace(
+        config, optimiser="adamw", weight_decay=0.1, clip=1.0, ema=0.9, precision="bf16", channels_last=True
+    )
+    whole, parts = (replace(config, out=config.out / name) for name in ("whole", "parts"))
+    train(whole, ignore)
+    train(replace(parts, max_steps=3), ignore)
+    train(parts, ignore)
+    assert losses(parts.out) == losses(whole.out)
+    one, other = (load_checkpoint(each.out / "last.pt") for each in (whole, parts))
+    assert all(torch.equal(one.ema[name], other.ema[name]) for name in one.ema)
+
+
+def test_tensorboard_holds_the_record(config: TrainConfig) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train(replace(config, tensorboard=True, max_steps=3), ignore)
+    found = accumulator.EventAccumulator(str(config.out / "tensorboard")).Reload()
+    events = found.Scalars("loss/total")
+    assert [event.step for event in events] == [1, 2, 3]
+    assert [event.value for event in events] == pytest.approx([line["total"] for line in losses(config.out)])
+
+
+def test_the_wait_for_data_is_part_of_a_step(config: TrainConfig) -> None:
+    heard: list[StepReport] = []
+    train(config, heard.append)
+    assert all(0 <= report.waited <= report.seconds for report in heard)
+    assert any(report.waited > 0 for report in heard)

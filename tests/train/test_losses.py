@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from train.batch import Batch
+from train.config import LossWeights
 from train.losses import (
     EPSILON,
     alpha_loss,
@@ -169,3 +170,56 @@ def test_the_focus_is_free_outside_the_transition() -> None:
     losses = gfm_losses(predict(glance, elsewhere, Rosta.TT), batch)
     assert float(losses["focus_alpha"]) < 1e-4
     assert float(losses["focus_laplacian"]) < 1e-4
+
+
+def test_composition_loss_is_the_authors_with_the_same_noise_on_foreground_background_and_image() -> None:
+    predicted, alpha = plane(13), plane(14)
+    foreground, background, noise = (torch.rand((2, 3, *SIDES)) for _ in range(3))
+    front, back = foreground + noise, background + noise
+    image = alpha * front + (1 - alpha) * back
+    theirs = ((image - (predicted * front + (1 - predicted) * back)).square() + EPSILON**2).sqrt().mean()
+    assert float(composition_loss(predicted, alpha, foreground, background)) == pytest.approx(float(theirs), rel=1e-4)
+
+
+def test_weights_scale_the_terms_of_the_total() -> None:
+    batch, glance, focus = scene(Rosta.TT)
+    prediction = predict(glance * 0.01, focus * 0.1, Rosta.TT)
+    weights = LossWeights(cross_entropy=0.5, focus_alpha=2, focus_laplacian=3, alpha=4, laplacian=5, composition=0)
+    losses = gfm_losses(prediction, batch._replace(foreground=torch.empty(0), background=torch.empty(0)), weights)
+    assert "composition" not in losses
+    total = losses.pop("total")
+    assert float(total) == pytest.approx(
+        sum(getattr(weights, name) * float(value) for name, value in losses.items()), rel=1e-6
+    )
+
+
+def test_a_single_decoder_has_the_collaborative_terms_alone() -> None:
+    batch, _, focus = scene(Rosta.TT)
+    losses = gfm_losses(Prediction(focus[:, :0], focus, focus.sigmoid()), batch)
+    assert list(losses) == ["alpha", "laplacian", "composition", "total"]
+    assert float(losses["total"]) < 1e-4
+
+
+def test_gradients_equal_finite_differences() -> None:
+    batch, glance, focus = scene(Rosta.FT)
+    rng = torch.Generator().manual_seed(1)
+    focus = (0.3 * focus + torch.randn(focus.shape, generator=rng)).double().requires_grad_()
+    names = ("alpha", "focus", "transition", "foreground", "background")
+    exact = batch._replace(**{name: getattr(batch, name).double() for name in names})
+
+    def total(values: torch.Tensor) -> torch.Tensor:
+        label = glance.argmax(1, keepdim=True)
+        terms = (
+            alpha_loss(values.sigmoid(), exact.focus, exact.transition),
+            laplacian_loss(values.sigmoid(), exact.focus, exact.transition),
+            composition_loss(fuse(label, values.sigmoid(), Rosta.FT), exact.alpha, exact.foreground, exact.background),
+        )
+        return torch.stack(terms).sum()
+
+    (gradient,) = torch.autograd.grad(total(focus), focus)
+    for y, x in ((16, 30), (16, 16), (5, 25), (27, 41)):
+        step = torch.zeros_like(focus)
+        step[0, 0, y, x] = 1e-5
+        with torch.no_grad():
+            difference = (total(focus + step) - total(focus - step)) / 2e-5
+        assert float(gradient[0, 0, y, x]) == pytest.approx(float(difference), rel=1e-3, abs=1e-9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,70 +10,163 @@ import click
 from tqdm import tqdm
 
 from train.commands.options import FILE, FOLDER, ROSTAS, use_all_cpus
-from train.config import TrainConfig
+from train.config import OPTIMISERS, PRECISIONS, LossWeights, TrainConfig
 from train.network.backbones import BACKBONES, LIBRARIES, backbone_named
 from train.rosta import Rosta
 
 if TYPE_CHECKING:
     from train.loop import StepReport, TrainResult
 
+_Command = Callable[..., None]
 _BACKBONES = f"The encoder: {', '.join(BACKBONES)}, or {' or '.join(f'{name}:MODEL' for name in LIBRARIES)}."
+_SMOOTHED = 0.9  # of the shown times, what the steps before count
+
+
+def _network(command: _Command) -> _Command:
+    for option in (
+        click.option("--weights", type=FILE, help="ImageNet weights for the encoder; nothing is downloaded."),
+        click.option(
+            "--ablation",
+            "ablations",
+            type=click.Choice(["single", "no-ppm", "no-bb"]),
+            multiple=True,
+            help="Leave out a part, as section 5.5 does: one decoder, no pyramid pooling, no bridge block.",
+        ),
+        click.option(
+            "--rosta",
+            type=ROSTAS,
+            default=TrainConfig.rosta.value,
+            help="What the glance decoder learns: trimap, foreground or background (section 3.4).",
+        ),
+        click.option("--backbone", default=TrainConfig.backbone, help=_BACKBONES),
+    ):
+        command = option(command)
+    return command
+
+
+def _samples(command: _Command) -> _Command:
+    for option in (
+        click.option("--workers", default=TrainConfig.workers, help="Processes that prepare samples; 0: none."),
+        click.option("--input-size", default=TrainConfig.input_size, help="Side that crops are resized to, px."),
+        click.option(
+            "--crop-size",
+            "crop_sizes",
+            type=int,
+            multiple=True,
+            default=TrainConfig.crop_sizes,
+            help="Side of the square crops, px; repeat it for several.",
+        ),
+        click.option(
+            "--mix",
+            "mixture",
+            type=float,
+            multiple=True,
+            help="Share of the samples from each --data, in their order.  [default: each row once an epoch]",
+        ),
+        click.option(
+            "--data",
+            multiple=True,
+            required=True,
+            help="Shards of `rssn compose` or `rssn pack`: a folder, or a URL as s3://bucket/shards. May be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _optimisation(command: _Command) -> _Command:
+    for option in (
+        click.option("--seed", default=TrainConfig.seed, help="Of starting values, order and crops."),
+        click.option("--compile", is_flag=True, help="Compile the network with torch.compile."),
+        click.option("--channels-last", is_flag=True, help="Store features px by px; faster on GPUs."),
+        click.option(
+            "--precision",
+            type=click.Choice(PRECISIONS),
+            default=TrainConfig.precision,
+            help="bf16: the network runs under autocast; losses stay in fp32.",
+        ),
+        click.option(
+            "--loss-weight",
+            "losses",
+            multiple=True,
+            help="NAME=NUMBER of equation 8; composition=0 reads no F, B.",
+        ),
+        click.option("--ema", default=TrainConfig.ema, help="Decay of the weights' moving average, as 0.999; 0: none."),
+        click.option("--clip", default=TrainConfig.clip, help="Norm to which gradients are clipped; 0: never."),
+        click.option("--weight-decay", default=TrainConfig.weight_decay, help="Of the optimiser."),
+        click.option(
+            "--learning-rate",
+            default=TrainConfig.learning_rate,
+            help="Fixed. The paper: 1e-5 for composites, 1e-4 for photographs.",
+        ),
+        click.option("--optimiser", type=click.Choice(OPTIMISERS), default=TrainConfig.optimiser, help="Its kind."),
+        click.option(
+            "--batch-size", default=TrainConfig.batch_size, help="Of each process. The paper: 32 for r34, 4 for d121."
+        ),
+        click.option("--max-steps", default=TrainConfig.max_steps, help="Stop after so many, earlier ones included."),
+    ):
+        command = option(command)
+    return command
+
+
+def _records(command: _Command) -> _Command:
+    for option in (
+        click.option("--tensorboard", is_flag=True, help="Also write event files for TensorBoard."),
+        click.option(
+            "--validation-side", default=TrainConfig.validation_side, help="Larger photographs are shrunk, px."
+        ),
+        click.option("--validate-every", default=TrainConfig.validate_every, help="Steps between validations."),
+        click.option("--validation", type=FOLDER, help="Photographs with mattes, or shards, to judge on the way."),
+        click.option("--keep", default=TrainConfig.keep, help="Older checkpoints to keep beside last.pt."),
+        click.option("--checkpoint-every", default=TrainConfig.checkpoint_every, help="Steps between checkpoints."),
+        click.option("--out", type=FOLDER, required=True, help="Folder of the run; one that stopped is continued."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command()
-@click.option("--data", type=FOLDER, required=True, help="Shards, made by `rssn compose`.")
-@click.option("--out", type=FOLDER, required=True, help="Folder of the run; an interrupted run in it is continued.")
-@click.option("--backbone", default=TrainConfig.backbone, help=_BACKBONES)
-@click.option(
-    "--rosta",
-    type=ROSTAS,
-    default=TrainConfig.rosta.value,
-    help="What the glance decoder learns: trimap, foreground or background (section 3.4).",
-)
-@click.option(
-    "--ablation",
-    "ablations",
-    type=click.Choice(["single", "no-ppm", "no-bb"]),
-    multiple=True,
-    help="Leave out a part, as section 5.5 does: one decoder, no pyramid pooling, no bridge block. May be repeated.",
-)
-@click.option("--max-steps", default=TrainConfig.max_steps, help="Stop after this many steps, earlier ones included.")
-@click.option("--batch-size", default=TrainConfig.batch_size, help="The paper: 32 for r34, 4 for d121.")
-@click.option(
-    "--learning-rate", default=TrainConfig.learning_rate, help="The paper: 1e-5 for composites, 1e-4 for photographs."
-)
-@click.option("--seed", default=TrainConfig.seed, help="Of starting values, order and crops.")
-@click.option("--weights", type=FILE, help="torchvision's ImageNet weights for the encoder; nothing is downloaded.")
-@click.option(
-    "--crop-size",
-    "crop_sizes",
-    type=int,
-    multiple=True,
-    default=TrainConfig.crop_sizes,
-    help="Side of the square crops, px; repeat it for several.",
-)
-@click.option("--input-size", default=TrainConfig.input_size, help="Side that crops are resized to, px.")
-@click.option("--checkpoint-every", default=TrainConfig.checkpoint_every, help="Steps between checkpoints.")
-@click.option("--workers", default=TrainConfig.workers, help="Processes that prepare samples; 0: none.")
-def run(rosta: str, **options: Any) -> None:
+@_samples
+@_records
+@_network
+@_optimisation
+@click.option("--ray-workers", type=click.IntRange(1), help="Train with so many workers of a Ray cluster.")
+def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, **options: Any) -> None:
     """Train on shards, or continue a run that stopped.
 
     Writes last.pt, metrics.jsonl, config.json and curve.png into --out. Ctrl-C saves and stops; the same command
-    continues, and gives the losses that an unbroken run would have given. --max-steps may grow.
+    continues, and gives the losses that an unbroken run would have given. --max-steps may grow. Started by torchrun,
+    several GPUs or machines train together.
 
     \b
     Examples:
       train run --data shards/ --out runs/first --weights resnet34-b627a593.pth
+      train run --data ori/ --data shards/ --mix 1 --mix 3 --out runs/mixed --validation AM-2k/validation
+      torchrun --nproc-per-node 4 -m train.cli run --data s3://bucket/shards --out runs/four --batch-size 8
       train run --data shards/ --out runs/tiny --backbone tiny --max-steps 200 --learning-rate 1e-2
     """  # noqa: D301
-    config = TrainConfig(rosta=Rosta(rosta), **options)
+    from train.distributed import world_size  # noqa: PLC0415  (loads torch, as below)
+
+    size = ray_workers or world_size()
+    config = TrainConfig(rosta=Rosta(rosta), losses=LossWeights.parse(losses), world_size=size, **options)
+    if ray_workers:
+        from train.ray_launch import train_on_ray  # noqa: PLC0415
+
+        _warn_of_random_start(config)
+        _report_run(train_on_ray(config), config)
+        return
+    from train.distributed import is_chief  # noqa: PLC0415
     from train.loop import train  # noqa: PLC0415
 
     use_all_cpus()
-    _warn_of_random_start(config)
-    with tqdm(total=config.max_steps, unit="step", dynamic_ncols=True) as bar:
+    if is_chief():
+        _warn_of_random_start(config)
+    with tqdm(total=config.max_steps, unit="step", dynamic_ncols=True, disable=not is_chief()) as bar:
         result = train(config, _progress(bar, config))
-    _report_run(result, config)
+    if is_chief():
+        _report_run(result, config)
+    elif result.stopped_by:
+        sys.exit(128 + result.stopped_by)
 
 
 def _warn_of_random_start(config: TrainConfig) -> None:
@@ -88,12 +182,21 @@ def _warn_of_random_start(config: TrainConfig) -> None:
 
 
 def _progress(bar: tqdm[Any], config: TrainConfig) -> Callable[[StepReport], None]:
+    steps, seconds, waited = 0.0, 0.0, 0.0  # of the last ten or so
+
     def show(report: StepReport) -> None:
+        nonlocal steps, seconds, waited
         if bar.n == 0 and report.step > 1:
             bar.initial = report.step - 1
             bar.reset(total=config.max_steps)
+        steps = _SMOOTHED * steps + 1
+        seconds = _SMOOTHED * seconds + report.seconds
+        waited = _SMOOTHED * waited + report.waited
         bar.update(report.step - bar.n)
-        bar.set_postfix_str(f"loss {report.losses['total']:.4f}, {config.batch_size / report.seconds:.1f} samples/s")
+        speed = config.step_size * steps / seconds
+        bar.set_postfix_str(
+            f"loss {report.losses['total']:.4f}, {speed:.1f} samples/s, {100 * waited / seconds:.0f} % waiting for data"
+        )
 
     return show
 
@@ -102,4 +205,4 @@ def _report_run(result: TrainResult, config: TrainConfig) -> None:
     click.echo(f"step {result.step} of {config.max_steps}\ncheckpoint: {result.checkpoint}\nloss curve: {result.curve}")
     if result.stopped_by:
         click.echo(f"stopped by {result.stopped_by.name}; the same command continues", err=True)
-        raise SystemExit(128 + result.stopped_by)
+        sys.exit(128 + result.stopped_by)

@@ -1,0 +1,67 @@
+"""Two processes by `torchrun` are one with twice the batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from train.checkpoint import load_checkpoint
+
+TERMS = ("cross_entropy", "focus_alpha", "focus_laplacian", "alpha", "laplacian", "composition", "total")
+
+
+def command(shards: Path, out: Path, batch: int, steps: int) -> list[str]:
+    options = {"data": shards, "out": out, "backbone": "tiny", "max-steps": steps, "batch-size": batch, "crop-size": 64}
+    options |= {"input-size": 64, "workers": 0, "learning-rate": 0.001, "clip": 1.0}
+    return ["-m", "train.cli", "run", *(str(word) for name, value in options.items() for word in (f"--{name}", value))]
+
+
+def two(*words: str) -> list[str]:
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
+
+
+def losses(out: Path) -> list[list[float]]:
+    return [[json.loads(line)[name] for name in TERMS] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def test_two_processes_have_the_losses_of_one_with_twice_the_batch(
+    shards: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    alone, pair = tmp_path / "alone", tmp_path / "pair"
+    subprocess.run([sys.executable, *command(shards, alone, 4, 4)], check=True, env=environment)
+    words = two(*command(shards, pair, 2, 2))
+    said = subprocess.run(words, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert said.count("checkpoint:") == 1  # the first of them alone talks
+    assert load_checkpoint(pair / "last.pt").position == 8
+    subprocess.run(two(*command(shards, pair, 2, 4)), check=True, env=environment)  # and goes on
+    torch.testing.assert_close(torch.tensor(losses(pair)), torch.tensor(losses(alone)), atol=1e-4, rtol=1e-4)
+    assert losses(pair)[0] != losses(pair)[1]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the processes in Linux's /proc")
+def test_a_signal_to_one_of_them_stops_both_after_the_same_step(
+    shards: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    out = tmp_path / "run"
+    started = subprocess.Popen(two(*command(shards, out, 2, 100_000)), env=environment, stderr=subprocess.PIPE)
+    record = out / "metrics.jsonl"
+    while not (record.is_file() and record.stat().st_size > 500):
+        assert started.poll() is None
+        time.sleep(0.1)
+    children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text()
+    os.kill(int(children.split()[-1]), signal.SIGTERM)
+    assert started.wait(60) != 0
+    assert load_checkpoint(out / "last.pt").step == len(losses(out))

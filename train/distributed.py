@@ -1,0 +1,126 @@
+"""Several processes that train one network: who they are, and what they tell each other.
+
+`torchrun` and Ray Train start them. One process is a group of one; nothing here then talks to anybody.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from train.device import best_device
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes of a run, as one of them sees them."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0  # on its machine
+
+    @property
+    def chief(self) -> bool:
+        """Whether this is the one that writes and talks."""
+        return self.rank == 0
+
+    @property
+    def device(self) -> torch.device:
+        """Its GPU, or the CPU."""
+        return torch.device("cuda", self.local_rank) if torch.cuda.is_available() else best_device()
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean over the processes, element by element; no gradient."""
+        if self.size == 1:
+            return values
+        values = values.clone()
+        dist.all_reduce(values)
+        return values / self.size
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """A network whose gradients are averaged over the processes and whose batch norms see all their samples."""
+        if self.size == 1:
+            return network
+        if self.device.type == "cuda":
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+            return nn.parallel.DistributedDataParallel(network, device_ids=[self.local_rank])
+        for module in network.modules():
+            if type(module) is nn.BatchNorm2d:
+                module.__class__ = SharedBatchNorm
+        return nn.parallel.DistributedDataParallel(network)
+
+
+class SharedBatchNorm(nn.BatchNorm2d):
+    """A batch norm over the samples of all processes, on the CPU, where torch has none. All have as many samples."""
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """N x C x H x W -> the same shape."""
+        if not self.training:
+            return super().forward(feature)
+        size = dist.get_world_size()
+        mean: Tensor = _Sum.apply(feature.mean((0, 2, 3))) / size  # type: ignore[no-untyped-call]
+        centred = feature - mean[:, None, None]
+        variance: Tensor = _Sum.apply(centred.square().mean((0, 2, 3))) / size  # type: ignore[no-untyped-call]
+        self._remember(mean.detach(), variance.detach(), size * feature.numel() // feature.shape[1])
+        scale = self.weight / (variance + self.eps).sqrt()
+        return centred * scale[:, None, None] + self.bias[:, None, None]
+
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked += 1
+        momentum = self.momentum or 0.1
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance * count / max(1, count - 1), momentum)
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over the processes; gradients flow back to all of them."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        """The sum of every process's values."""
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """Every process's loss depends on these values."""
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+def world_size() -> int:
+    """The number of processes that `torchrun` started, 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_chief() -> bool:
+    """Whether this is the process of `torchrun` that writes and talks, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def joined() -> Iterator[Group]:
+    """Join the processes of a run; those that Ray Train started have met already."""
+    if dist.is_available() and dist.is_initialized():
+        yield Group(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+        return
+    if world_size() == 1:
+        yield Group()
+        return
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield Group(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+        dist.barrier()  # the chief still writes when the others are done
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,127 @@
+"""A network that learns: optimiser, precision, clipping and the moving average, and what of it a checkpoint holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rssn.errors import RssnError
+from train.batch import Batch
+from train.checkpoint import Checkpoint
+from train.config import TrainConfig
+from train.distributed import Group
+from train.losses import gfm_losses
+from train.network.gfm import seeded_gfm
+
+
+class NonFiniteLoss(RssnError):
+    """Training diverged; the message names the step, the terms and the samples."""
+
+
+class Learner:
+    """A network and its optimiser.
+
+    Args:
+        config: The run's settings.
+        group: The processes that train it together.
+        stored: What to go on from; the start where None.
+    """
+
+    def __init__(self, config: TrainConfig, group: Group, stored: Checkpoint | None = None) -> None:
+        self._config = config
+        self._group = group
+        weights = None if stored else config.weights
+        torch.backends.cudnn.deterministic = True
+        torch.manual_seed(config.seed)
+        self.network = seeded_gfm(config.backbone, config.rosta, config.seed, weights, config.ablations)
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        self.network.to(group.device, memory_format=layout).train()  # type: ignore[call-overload]
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimiser]
+        self.optimiser = kind(self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        self.scheduler = torch.optim.lr_scheduler.ConstantLR(self.optimiser, factor=1.0)  # the paper's fixed rate
+        self.step = 0
+        self._average: dict[str, Tensor] = {}
+        if stored:
+            self._restore(stored)
+        elif config.ema:
+            self._average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        wrapped = group.wrap(self.network)
+        self._forward: nn.Module = torch.compile(wrapped) if config.compile else wrapped  # type: ignore[assignment]
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """One step of the optimiser; a loss that is not finite changes nothing.
+
+        Returns:
+            The terms of the loss, means over the processes.
+
+        Raises:
+            NonFiniteLoss: If the loss is not finite in any process.
+        """
+        batch = batch.to(self._group.device)
+        losses = self._losses(batch)
+        names, values = list(losses), torch.stack([value.detach() for value in losses.values()])
+        found = dict(zip(names, self._group.mean(values).tolist(), strict=True))
+        if not torch.isfinite(torch.tensor(found["total"])):
+            terms = ", ".join(f"{name} {value:g}" for name, value in found.items())
+            raise NonFiniteLoss(
+                f"step {self.step + 1}: the loss is not finite ({terms}); samples: {', '.join(batch.sample_ids)}; "
+                f"look at them with `rssn inspect`, or lower --learning-rate; {self._config.out / 'last.pt'} is from "
+                "before"
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(losses["total"])
+        if self._config.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self._config.clip)
+        self.optimiser.step()
+        self.scheduler.step()
+        self.step += 1
+        self._follow()
+        return found
+
+    def state(self, data_digest: str) -> Checkpoint:
+        """What a checkpoint of this step holds."""
+        return Checkpoint(
+            step=self.step,
+            config=self._config.to_plain(),
+            model=self.network.state_dict(),
+            data_digest=data_digest,
+            optimiser=self.optimiser.state_dict(),
+            scheduler=_plain_state(self.scheduler.state_dict()),
+            ema=self._average,
+            position=self.step * self._config.step_size,
+            rng=torch.get_rng_state(),
+        )
+
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        image = batch.image
+        if self._config.channels_last:
+            image = image.contiguous(memory_format=torch.channels_last)
+        half = self._config.precision == "bf16"
+        with torch.autocast(self._group.device.type, dtype=torch.bfloat16, enabled=half):
+            prediction = self._forward(image)
+        count = self._group.mean(batch.transition.sum())
+        return gfm_losses(prediction, batch, self._config.losses, count)
+
+    def _follow(self) -> None:
+        """Move the average towards the weights; what is no float (batch counters) is taken over."""
+        for name, value in self.network.state_dict().items() if self._average else ():
+            if value.is_floating_point():
+                self._average[name].lerp_(value, 1.0 - self._config.ema)
+            else:
+                self._average[name].copy_(value)
+
+    def _restore(self, stored: Checkpoint) -> None:
+        self.network.load_state_dict(stored.model)
+        self.optimiser.load_state_dict(dict(stored.optimiser))
+        if stored.scheduler:
+            self.scheduler.load_state_dict(dict(stored.scheduler))
+        self._average = {name: value.to(self._group.device) for name, value in stored.ema.items()}
+        self.step = stored.step
+        if stored.rng is not None:
+            torch.set_rng_state(stored.rng)
+
+
+def _plain_state(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in state.items() if isinstance(value, (int, float, bool, list))}

@@ -1,0 +1,119 @@
+"""Shards where they lie: in a local folder, or at any URL that fsspec knows (s3://, gs://, https://, memory://)."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rssn.errors import InputError
+from rssn.shards import Mark, content_id
+
+_AGAIN = "run `rssn compose` again, it repairs what is damaged"
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a row is stored."""
+
+    path: str
+    group: int
+    row: int
+
+
+@dataclass(frozen=True)
+class StoredSet:
+    """The rows of one data set, and a name for its content."""
+
+    root: str
+    locations: list[Location]
+    digest: str
+
+
+def open_set(root: str, columns: tuple[str, ...]) -> StoredSet:
+    """Find every row of every marked shard, from marks and footers alone.
+
+    Args:
+        root: A folder or URL that `rssn compose` or `rssn pack` wrote.
+        columns: Those that a shard must have.
+
+    Raises:
+        InputError: If it is no finished data set, or a shard is not what its mark says.
+    """
+    storage, path = _storage(root)
+    marks = [mark for mark in _marks(storage, path, root) if mark.rows]
+    locations = [place for mark in marks for place in _locations(root, mark, columns)]
+    if not locations:
+        raise InputError(f"--data {root}: its shards hold no rows")
+    return StoredSet(root, locations, content_id(*(mark.sha256.encode() for mark in marks)))
+
+
+def read_group(place: Location, columns: list[str]) -> pa.Table:
+    """The row group of a row."""
+    with _parquet(place.path) as file:
+        return file.read_row_group(place.group, columns=columns)
+
+
+def _storage(root: str) -> tuple[Any, str]:
+    import fsspec  # noqa: PLC0415  (with torch; only training needs it)
+
+    try:
+        storage, path = fsspec.core.url_to_fs(root)
+    except (ValueError, ImportError, OSError) as error:
+        raise InputError(f"--data {root}: cannot be opened: {error}") from error
+    return storage, path
+
+
+def _marks(storage: Any, path: str, root: str) -> list[Mark]:
+    if not storage.isdir(path):
+        raise InputError(f"--data {root}: no such folder; `rssn compose` makes one")
+    if not storage.isfile(posixpath.join(path, "manifest.json")):
+        raise InputError(f"--data {root}: no manifest.json; give the folder that `rssn compose` wrote")
+    found = []
+    for name in sorted(storage.glob(posixpath.join(path, "marks", "*.json"))):
+        try:
+            mark = Mark(**json.loads(storage.cat_file(name)))
+        except (OSError, ValueError, TypeError):
+            continue
+        if mark.name == posixpath.basename(name).removesuffix(".json"):
+            found.append(mark)
+    if not found:
+        raise InputError(f"--data {root}: no finished shard (marks/ is empty); run `rssn compose` again")
+    return found
+
+
+def _locations(root: str, mark: Mark, columns: tuple[str, ...]) -> list[Location]:
+    """The rows of a shard, if size, row count and columns are what its mark and the contract say."""
+    path = posixpath.join(root, "data", f"{mark.name}.parquet")
+    storage, inside = _storage(path)
+    try:
+        size = storage.size(inside)
+        with _parquet(path) as file:
+            footer = file.metadata
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: its mark says it is finished, but it cannot be read: {_AGAIN}") from error
+    if size != mark.bytes or footer.num_rows != mark.rows:
+        found = f"{size} bytes and {footer.num_rows} rows, its mark says {mark.bytes} and {mark.rows}"
+        raise InputError(f"{path}: {found}; {_AGAIN}")
+    missing = set(columns) - set(footer.schema.to_arrow_schema().names)
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(sorted(missing))}; training needs composites, not backgrounds")
+    groups = range(footer.num_row_groups)
+    return [Location(path, group, row) for group in groups for row in range(footer.row_group(group).num_rows)]
+
+
+@contextmanager
+def _parquet(path: str) -> Iterator[pq.ParquetFile]:
+    if "://" not in path:
+        with pq.ParquetFile(path) as file:
+            yield file
+        return
+    storage, inside = _storage(path)
+    with storage.open(inside, "rb") as stream, pq.ParquetFile(stream, pre_buffer=True) as file:
+        yield file

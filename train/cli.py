@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from rssn.errors import RssnError
+from train.commands.export import export
 from train.commands.judge import evaluate
 from train.commands.network import describe, import_released
 from train.commands.predict import predict
@@ -51,7 +52,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-for command in (run, evaluate, predict, import_released, describe):
+for command in (run, evaluate, predict, import_released, export, describe):
     main.add_command(command)
 
 

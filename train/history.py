@@ -64,7 +64,7 @@ class Board:
             try:
                 from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (optional)
             except ModuleNotFoundError as error:
-                raise DependencyError("--tensorboard: it is not installed: pip install tensorboard") from error
+                raise DependencyError("--tensorboard: it is not installed: pip install 'rssn[tensorboard]'") from error
             self._writer = SummaryWriter(str(folder), purge_step=purge + 1)
 
     def append(self, step: int, losses: Mapping[str, float]) -> None:

@@ -35,7 +35,7 @@ def train_on_ray(config: TrainConfig) -> TrainResult:
         from ray.train.torch import TorchTrainer  # noqa: PLC0415
     except ImportError as error:
         raise DependencyError(
-            f"--ray-workers: Ray Train is not installed ({error}): pip install 'ray[train]'"
+            f"--ray-workers: Ray Train is not installed ({error}): pip install 'rssn[ray-train]'"
         ) from error
     config = replace(config, out=config.out.absolute(), data=tuple(_absolute(root) for root in config.data))
     trainer = TorchTrainer(

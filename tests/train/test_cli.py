@@ -161,7 +161,18 @@ def test_ensemble_hybrid_and_background_are_reachable(shards: Path, photographs:
     assert "two shares" in refused(call("predict", *ensemble, photo, "--hybrid", "half", "1"))
 
 
-@pytest.mark.parametrize("command", ["run", "eval", "predict"])
+def test_export_says_how_well_it_agrees(shards: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    call(*run_options(shards, out, 1))
+    exported = call("export", "--checkpoint", out / "last.pt", "--format", "torchscript", "--size", 64, 96)
+    assert exported.exit_code == 0, exported.output
+    assert exported.stdout.startswith(f"{out / 'last.ts'}: differs from the network by at most ")
+    assert (out / "last.ts").is_file()
+    wrong = call("export", "--checkpoint", out / "last.pt", "--format", "onnx", "--size", 64, 50)
+    assert "--size 64 50" in refused(wrong)
+
+
+@pytest.mark.parametrize("command", ["run", "eval", "predict", "export"])
 def test_help_shows_an_example(command: str) -> None:
     result = call(command, "--help")
     assert result.exit_code == 0

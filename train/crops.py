@@ -30,7 +30,7 @@ from rssn.images import (
     to_uint8,
 )
 from train.batch import Sample
-from train.rosta import Rosta, focus_target, make_trimap, rosta_targets
+from train.rosta import Rosta, focus_target, glance_and_transition, make_trimap
 
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
 
@@ -57,9 +57,12 @@ class Crop:
     flip: bool
 
     def cut(self, array: _Array) -> _Array:
-        """The square of an H x W or H x W x C array, without copying."""
-        square = array[self.top : self.top + self.size, self.left : self.left + self.size]
-        return square[:, ::-1] if self.flip else square  # type: ignore[return-value]
+        """The square of an H x W or H x W x C array, not mirrored, without copying."""
+        return array[self.top : self.top + self.size, self.left : self.left + self.size]  # type: ignore[return-value]
+
+    def turn(self, square: _Array) -> _Array:
+        """Mirror the columns of a square, if this crop does; it is cheaper after resizing."""
+        return np.ascontiguousarray(square[:, ::-1]) if self.flip else square  # type: ignore[return-value]
 
     def scale_for(self, input_size: int) -> int:
         """How many times smaller a picture may be decoded so that the crop still has `input_size` px: 1, 2 or 4."""
@@ -109,13 +112,13 @@ def make_sample(row: Mapping[str, Any], augmentation: Augmentation, rng: np.rand
         Rejected: stage `read`, if a picture cannot be decoded.
         InputError: If the row's pictures differ in size.
     """
-    alpha = to_uint8(decode_alpha(row["alpha"]["bytes"]))
+    alpha = _matte(row["alpha"]["bytes"])
     crop = draw_crop(alpha, augmentation, rng)
     size, rosta = augmentation.input_size, augmentation.rosta
-    square = np.ascontiguousarray(crop.cut(alpha))
-    targets = rosta_targets(to_float(square), rosta)
-    glance = _nearest(targets.glance, size)
-    small_alpha = to_float(resize_area(square, size, size))
+    square = crop.cut(alpha)
+    labels, transition = glance_and_transition(square, rosta)
+    glance, focused = (crop.turn(_nearest(each, size)) for each in (labels, transition.view(np.uint8)))
+    small_alpha = to_float(crop.turn(resize_area(square, size, size)))
     shown = ("image", "foreground", "background") if augmentation.colours else ("image",)
     pictures = [_picture(row, name, alpha.shape, crop, size) for name in shown]
     pictures += [torch.empty(3, 0, 0)] * (3 - len(pictures))
@@ -127,7 +130,7 @@ def make_sample(row: Mapping[str, Any], augmentation: Augmentation, rng: np.rand
         background=background,
         glance=torch.from_numpy(glance.astype(np.int64)),
         focus=_plane(focus_target(glance, small_alpha, rosta)),
-        transition=_plane(_nearest(targets.transition.astype(np.uint8), size).astype(np.float32)),
+        transition=_plane(focused.astype(np.float32)),
         sample_id=row["sample_id"],
     )
 
@@ -140,13 +143,18 @@ def _picture(row: Mapping[str, Any], name: str, shape: tuple[int, ...], crop: Cr
     if scale > 1 and header.format == "JPEG" and orientation(header) == 1:
         header.draft(None, (-(-header.width // scale), -(-header.height // scale)))
         crop = crop.shrunk(scale)
-    square = np.ascontiguousarray(crop.cut(srgb_pixels(load(header))))
-    small = torch.from_numpy(resize_area(square, size, size)).permute(2, 0, 1)
-    return small.contiguous().float().div_(255.0)
+    small = crop.turn(resize_area(crop.cut(srgb_pixels(load(header))), size, size))
+    return torch.from_numpy(small).permute(2, 0, 1).contiguous().float().div_(255.0)
+
+
+def _matte(data: bytes) -> Pixels:
+    """A matte in 8 bits; shards hold nothing else."""
+    header = open_header(data)
+    return np.asarray(load(header)) if header.mode == "L" else to_uint8(decode_alpha(data))
 
 
 def _nearest(labels: Pixels, size: int) -> Pixels:
-    small = cv2.resize(np.ascontiguousarray(labels), (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+    small = cv2.resize(labels, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
     return np.asarray(small, dtype=np.uint8)
 
 

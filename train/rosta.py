@@ -74,16 +74,25 @@ def rosta_targets(alpha: Alpha, rosta: Rosta) -> RostaTargets:
         alpha: H x W float32 in [0, 1].
         rosta: The representation.
     """
-    if rosta is Rosta.TT:
-        glance = (make_trimap(alpha, rosta.kernel_size) // 127).astype(np.uint8)
-        transition = glance == TRANSITION
-    elif rosta is Rosta.FT:
-        certain = erode(_opaque(alpha), rosta.kernel_size)
-        glance, transition = certain.astype(np.uint8), (alpha > 0) & ~certain
-    else:
-        possible = dilate(alpha > 0, rosta.kernel_size)
-        glance, transition = possible.astype(np.uint8), possible & ~_opaque(alpha)
+    glance, transition = glance_and_transition(alpha, rosta)
     return RostaTargets(glance, focus_target(glance, alpha, rosta), transition)
+
+
+def glance_and_transition(alpha: Alpha | Pixels, rosta: Rosta) -> tuple[Pixels, Mask]:
+    """The first and the last of `rosta_targets`: those that are made at full resolution.
+
+    Args:
+        alpha: H x W, float32 in [0, 1] or uint8.
+        rosta: The representation.
+    """
+    if rosta is Rosta.TT:
+        glance = make_trimap(alpha, rosta.kernel_size) // np.uint8(127)
+        return glance, glance == TRANSITION
+    if rosta is Rosta.FT:
+        certain = erode(_opaque(alpha), rosta.kernel_size)
+        return certain.astype(np.uint8), (alpha > 0) & ~certain
+    possible = dilate(alpha > 0, rosta.kernel_size)
+    return possible.astype(np.uint8), possible & ~_opaque(alpha)
 
 
 def focus_target(glance: Pixels, alpha: Alpha, rosta: Rosta) -> Alpha:

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
-from tests.benchmarks import bench_bm3d, bench_kernels, bench_levin, bench_route
+from tests.benchmarks import bench_bm3d, bench_kernels, bench_levin, bench_loader, bench_metrics, bench_route
 from tests.benchmarks.inputs import CROP_SIDE, Pictures, open_pictures
 from tests.benchmarks.table import Row, table_lines
 
@@ -43,6 +43,8 @@ def all_rows(pictures: Pictures, work: Path, side: int | None) -> Iterator[Row]:
     )
     yield bench_route.route_row(run, parts)
     yield from bench_kernels.rows(pairs[0], background, run)
+    yield from bench_loader.rows(pictures.matting, work)
+    yield bench_metrics.row(pairs[0][1])
 
 
 def notes(pictures: Pictures, side: int | None) -> list[str]:
@@ -58,6 +60,8 @@ def notes(pictures: Pictures, side: int | None) -> list[str]:
         "Whole route, reference: Pipeline 1 as printed with the same draws, summed from its parts: Levin once a "
         f"photograph (each measured), BM3D on F and B of each composite that drew it (a px as on {bm3d}), and for "
         "every composite decoding, fitting, blending and encoding (measured once).",
+        "Training sample: crops of 640, 960 and 1280 px resized to 320, read from packed shards; reference: "
+        "the work of the published loader, which decodes five pictures whole.",
     ]
 
 

@@ -65,7 +65,8 @@ def test_a_matte_without_transition_gets_a_uniform_crop() -> None:
 
 def test_a_flip_mirrors_columns() -> None:
     array = np.arange(12).reshape(3, 4)
-    np.testing.assert_array_equal(Crop(0, 1, 3, flip=True).cut(array), [[3, 2, 1], [7, 6, 5], [11, 10, 9]])
+    crop = Crop(0, 1, 3, flip=True)
+    np.testing.assert_array_equal(crop.turn(crop.cut(array)), [[3, 2, 1], [7, 6, 5], [11, 10, 9]])
 
 
 def row(size: tuple[int, int] = (150, 170)) -> dict[str, object]:
@@ -102,7 +103,7 @@ def test_a_crop_of_the_input_size_is_not_resampled() -> None:
     )
     y, x = np.mgrid[:150, :170]
     alpha = to_uint8(np.clip((60 - np.hypot(y - 70, x - 90)) / 12, 0, 1).astype(np.float32))
-    np.testing.assert_array_equal(sample.image[0].numpy() * 255, crop.cut(alpha))
+    np.testing.assert_array_equal(sample.image[0].numpy() * 255, crop.turn(crop.cut(alpha)))
 
 
 @pytest.mark.parametrize(("size", "scale"), [(127, 1), (128, 2), (255, 2), (256, 4), (1280, 4)])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.ndimage import distance_transform_edt, gaussian_filter, label
+from scipy.ndimage import label
 
 from rssn.images import decode_alpha, to_float, to_uint8
 from train.metrics import METRICS, connectivity_error, gradient_error, matting_metrics
@@ -148,37 +148,12 @@ def test_figures_on_a_real_matte(shared: Path) -> None:
     assert metrics["grad"] == pytest.approx(6.463, abs=0.02)
 
 
-def reference_connectivity(predicted: np.ndarray, alpha: np.ndarray) -> float:
-    """Labelling by scikit-image and a distance transform for each threshold, as the authors evaluate."""
-    measure = pytest.importorskip("skimage.measure")
-    level = np.full(alpha.shape, -1.0)
-    for step in range(1, 11):
-        threshold = np.float32(step) / np.float32(10)
-        labels = measure.label((predicted >= threshold) & (alpha >= threshold), connectivity=1)
-        sizes = np.bincount(labels.ravel())[1:]
-        if not sizes.size:
-            continue
-        region = labels == 1 + int(np.argmax(sizes))
-        level[(level == -1) & ~region] = (step - 1) / 10
-        distance_transform_edt(~region)
-    level[level == -1] = 1.0
-    phi = [1 - (matte - level) * (matte - level >= 0.15) for matte in (predicted, alpha)]
-    return float(np.abs(phi[0] - phi[1]).sum() / 1000)
-
-
-def reference_gradient(predicted: np.ndarray, alpha: np.ndarray) -> float:
-    magnitudes = [
-        np.hypot(*(gaussian_filter(matte.astype(np.float64), 1.4, order=order) for order in ([1, 0], [0, 1])))
-        for matte in (predicted, alpha)
-    ]
-    return float(np.square(magnitudes[0] - magnitudes[1]).sum() / 10)
-
-
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.3])
 def test_figures_on_a_photograph_equal_the_libraries(noise: float, shared: Path) -> None:
     alpha = decode_alpha((shared / "data/am2k/mask/sample1.png").read_bytes())[::2, ::2].copy()
-    rng = np.random.default_rng(0)
-    predicted = gaussian_filter(alpha, 3) + rng.normal(0, noise, alpha.shape).astype(np.float32)
-    predicted = to_float(to_uint8(predicted))
-    assert connectivity_error(predicted, alpha) == pytest.approx(reference_connectivity(predicted, alpha), abs=1e-6)
-    assert gradient_error(predicted, alpha) == pytest.approx(reference_gradient(predicted, alpha), abs=1e-6)
+    bench = pytest.importorskip("tests.benchmarks.bench_metrics", reason="scikit-image is not installed")
+    predicted = bench.worse(alpha, noise)
+    assert connectivity_error(predicted, alpha) == pytest.approx(
+        bench.reference_connectivity(predicted, alpha), abs=1e-6
+    )
+    assert gradient_error(predicted, alpha) == pytest.approx(bench.reference_gradient(predicted, alpha), abs=1e-6)

@@ -28,6 +28,9 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except RssnError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
         except ModuleNotFoundError as error:
             if error.name not in _EXTRAS:
                 raise

@@ -52,6 +52,12 @@ class Judge:
     trimaps: Path | None = None  # a folder of the data set's own; made of alpha with 25 px where None
 
     @property
+    def name(self) -> str:
+        """The first column of Table 1, or of Table 2 for an ensemble."""
+        names = [network.name for network in self.networks]
+        return names[0] if len(names) == 1 else f"GFM-ENS({', '.join(names)})"
+
+    @property
     def region(self) -> str:
         """Where errors are counted, in words."""
         trimap = f"trimaps of {self.trimaps}" if self.trimaps else "a trimap of 25 px"
@@ -138,6 +144,8 @@ def write_evaluation(evaluation: Evaluation, judge: Judge, out: Path) -> None:
     write_parquet(out / "per_image.parquet", schema, evaluation.rows)
     (out / "worst.png").write_bytes(encode_png(strip(evaluation.worst)))
     summary = {
+        "name": judge.name,
+        "row": format_table([(judge.name, evaluation.mean)]).splitlines()[-1],
         "images": len(evaluation.rows),
         "mean": evaluation.mean,
         "protocol": str(judge.protocol),

@@ -36,7 +36,6 @@ def gfm_losses(
     its F and B are not read then. `count` is the number of transition pixels that L_FD is a mean over, where it is not
     this batch's: of several processes the mean, so that the mean of their losses is that of one large batch.
     """
-    prediction = Prediction(*(field.float() for field in prediction))
     terms = {
         "alpha": alpha_loss(prediction.alpha, batch.alpha),
         "laplacian": laplacian_loss(prediction.alpha, batch.alpha),

@@ -46,7 +46,8 @@ def test_run_eval_and_predict(shards: Path, photographs: Path, tmp_path: Path) -
     judged = call("eval", "--checkpoint", out / "last.pt", "--data", photographs)
     assert judged.exit_code == 0, judged.output
     assert judged.stdout.splitlines()[0].split()[:2] == ["SAD", "MSE"]
-    assert judged.stdout.splitlines()[1].startswith("mean of 4")
+    assert judged.stdout.splitlines()[1].startswith("GFM-TT(tiny) ")
+    assert judged.stdout.splitlines()[2].startswith("mean of 4 photographs; whole picture")
     assert {path.name for path in (out / "eval").iterdir()} == {"per_image.parquet", "summary.json", "worst.png"}
 
     photos = sorted((photographs / "original").iterdir())[:2]
@@ -154,6 +155,7 @@ def test_ensemble_hybrid_and_background_are_reachable(shards: Path, photographs:
     assert judged.exit_code == 0, judged.output
     summary = json.loads((out / "summary.json").read_text())
     assert (summary["networks"], summary["strategy"]) == (2, "whole, hybrid d1 0.5, d2 1")
+    assert summary["row"].split()[:2] == ["GFM-ENS(GFM-TT(tiny),", "GFM-FT(tiny))"]
     photo = photographs / "original" / "scene0.png"
     predicted = call("predict", *ensemble, photo, "--out", out, "--background", photo, "--hybrid", "1/2", "1")
     assert predicted.exit_code == 0, predicted.output
@@ -170,6 +172,15 @@ def test_export_says_how_well_it_agrees(shards: Path, tmp_path: Path) -> None:
     assert (out / "last.ts").is_file()
     wrong = call("export", "--checkpoint", out / "last.pt", "--format", "onnx", "--size", 64, 50)
     assert "--size 64 50" in refused(wrong)
+
+
+def test_a_disk_that_refuses_is_one_line(shards: Path, photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    call(*run_options(shards, out, 1))
+    (tmp_path / "file").touch()
+    photo = photographs / "original" / "scene0.png"
+    failed = call("predict", "--checkpoint", out / "last.pt", photo, "--out", tmp_path / "file" / "below")
+    assert "Not a directory" in refused(failed)
 
 
 @pytest.mark.parametrize("command", ["run", "eval", "predict", "export"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rssn.errors import InputError, RssnError
+from rssn.errors import DependencyError, InputError, RssnError
 from train import export
 from train.export import export_network
 from train.network.gfm import GFM, seeded_gfm
@@ -66,3 +66,10 @@ def test_a_file_that_computes_something_else_is_not_written(tmp_path: Path, monk
 def test_sizes_are_multiples_of_32(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--size 64 100: must be multiples of 32"):
         export_network(seeded_gfm("tiny", Rosta.TT, 2), tmp_path / "a.onnx", "onnx", (64, 100))
+
+
+def test_missing_packages_are_named_with_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = seeded_gfm("tiny", Rosta.TT, 2).eval()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnxscript" else name)
+    with pytest.raises(DependencyError, match=r"onnxscript is not installed: pip install 'rssn\[onnx\]'"):
+        export_network(network, tmp_path / "a.onnx", "onnx", (64, 96))

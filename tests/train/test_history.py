@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from rssn.errors import InputError
-from train.history import History
+from rssn.errors import DependencyError, InputError
+from train.history import Board, History
 
 
 def test_lines_come_back_and_later_ones_are_forgotten(tmp_path: Path) -> None:
@@ -29,3 +30,12 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     path.write_text("hello\n")
     with pytest.raises(InputError, match="not the record of a run"):
         History(path, keep=9)
+
+
+def test_tensorboard_is_named_with_its_extra_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    Board(None, 0).append(1, {"total": 1.0})
+    with pytest.raises(DependencyError, match=r"--tensorboard: .*pip install 'rssn\[tensorboard\]'"):
+        Board(tmp_path, 0)

@@ -45,6 +45,7 @@ def evaluate(
     with tqdm(unit="photo", dynamic_ncols=True) as bar:
         result = judge_all(judge, data, counter(bar))
     write_evaluation(result, judge, out)
-    click.echo(format_table([(f"mean of {len(result.rows)}", result.mean)]))
+    click.echo(format_table([(judge.name, result.mean)]))
+    click.echo(f"mean of {len(result.rows)} photographs; {judge.region}; {strategy.describe()}")
     click.echo(f"worst cases: {out / 'worst.png'}\nper photo:   {out / 'per_image.parquet'}")
     fail_if([f"{failure.name}: {failure.reason}" for failure in result.failures], "could not be judged")

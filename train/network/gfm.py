@@ -31,7 +31,7 @@ class Ablation(StrEnum):
 
 
 class Prediction(NamedTuple):
-    """What GFM says about a batch."""
+    """What GFM says about a batch, in float32 whatever the convolutions computed in."""
 
     glance: Tensor  # N x C x H x W logits; C is 0 where a single decoder does everything
     focus: Tensor  # N x 1 x H x W logits
@@ -64,13 +64,18 @@ class GFM(nn.Module):
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
+    @property
+    def name(self) -> str:
+        """As the paper's tables call it: `GFM-TT(r34)`."""
+        return f"GFM-{self.rosta}({self.encoder.backbone.name})"
+
     def forward(self, image: Tensor) -> Prediction:
         """Predict a batch.
 
         Args:
             image: N x 3 x H x W RGB in [0, 1]; H and W are multiples of 32.
         """
-        glance, focus = self.decode((image - self.mean) / self.std)
+        glance, focus = (logits.float() for logits in self.decode((image - self.mean) / self.std))
         return Prediction(glance, focus, fuse(decide(glance), focus.sigmoid(), self.rosta))
 
     def decode(self, image: Tensor) -> tuple[Tensor, Tensor]:

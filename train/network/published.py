@@ -31,6 +31,7 @@ class PublishedGFM(nn.Module):
             raise InputError(f"--backbone {backbone}: released are {', '.join(PUBLISHED_BACKBONES)}")
         self.rosta = rosta
         self.gfm = GFM(backbone, rosta)
+        self.name = self.gfm.name
 
     def forward(self, image: Tensor) -> Prediction:
         """Predict a batch.

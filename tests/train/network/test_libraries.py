@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from rssn.errors import InputError
+from rssn.errors import DependencyError, InputError
 from rssn.vision import torchvision_models
 from train.network.gfm import GFM, seeded_gfm
 from train.rosta import Rosta
@@ -78,3 +79,9 @@ def test_what_gives_no_pyramid_is_refused(name: str, message: str) -> None:
         pytest.importorskip("timm")
     with pytest.raises(InputError, match=message):
         GFM(name, Rosta.TT)
+
+
+def test_timm_is_named_with_its_extra_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(DependencyError, match=r"timm is not installed: pip install 'rssn\[timm\]'"):
+        GFM("timm:resnet18", Rosta.TT)

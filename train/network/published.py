@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from rssn.errors import InputError
@@ -87,7 +89,8 @@ def released_name(name: str) -> str:
 def _unused(backbone: Backbone) -> dict[str, tuple[int, ...]]:
     """Shapes of what the released files hold beside the network: the library's model and, for r34_2b, `psp1`."""
     prefix = "densenet" if backbone.family == "densenet" else "resnet"
-    model: nn.Module = getattr(torchvision_models(), backbone.model)(weights=None)
+    with torch.device("meta"):  # shapes alone
+        model: nn.Module = getattr(torchvision_models(), backbone.model)(weights=None)
     found = {f"{prefix}.{name}": tuple(value.shape) for name, value in model.state_dict().items()}
     if backbone.alone(0):
         width = backbone.blocks[1][-1]
@@ -104,17 +107,12 @@ def released_count(backbone: str, rosta: Rosta) -> tuple[int, int]:
     """
     parts = backbone_named(backbone)
     used = sum(parameter.numel() for parameter in GFM(backbone, rosta).parameters())
-    unused = 0
-    for name, shape in _unused(parts).items():
-        if _never_used(name, parts):
-            count = 1
-            for side in shape:
-                count *= side
-            unused += count
+    unused = sum(math.prod(shape) for name, shape in _unused(parts).items() if _never_used(name, parts))
     return used + unused, unused
 
 
 def _never_used(name: str, backbone: Backbone) -> bool:
+    """Whether a name of `_unused` is a parameter that stands nowhere else in the file."""
     statistics = name.endswith(("running_mean", "running_var", "num_batches_tracked"))
     copies = not name.partition(".")[2].startswith(backbone.unused) and not name.startswith("psp1.")
     return not statistics and not copies

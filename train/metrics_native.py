@@ -1,7 +1,7 @@
 """Compiled kernels of the gradient and connectivity errors; `train.metrics` says what they mean.
 
-Connected components are found on runs of px instead of px: a row of a matte has few. Gradients are taken only where
-the two mattes differ within the reach of the kernel; elsewhere they are equal.
+Connected components are found on runs of px instead of px: a row of a matte has few. Gradients are taken only of
+rows where the two mattes differ within the reach of the kernel; elsewhere they are equal.
 """
 
 from __future__ import annotations
@@ -148,55 +148,39 @@ def gradient_sum(predicted: Floats, alpha: Floats, smooth: Floats, derive: Float
         derive: Those of its derivative, which is antisymmetric.
     """
     height, width = alpha.shape
-    lefts, rights = _differences(predicted, alpha)
+    differs = np.empty(height, np.bool_)
+    for y in range(height):
+        differs[y] = np.any(predicted[y] != alpha[y])
     room, guess, truth = np.empty((2, width)), np.empty(width), np.empty(width)
     total = 0.0
     for y in range(height - 2 * REACH):
-        left, right = width, 0
-        for near in range(y, y + 2 * REACH + 1):
-            left, right = min(left, lefts[near]), max(right, rights[near])
-        left, right = max(0, left - 2 * REACH), min(width - 2 * REACH, right)
-        if left < right:
-            _magnitudes(predicted[y:], left, right, smooth, derive, room, guess)
-            _magnitudes(alpha[y:], left, right, smooth, derive, room, truth)
-            for x in range(left, right):
+        if np.any(differs[y : y + 2 * REACH + 1]):
+            _magnitudes(predicted[y:], smooth, derive, room, guess)
+            _magnitudes(alpha[y:], smooth, derive, room, truth)
+            for x in range(width - 2 * REACH):
                 total += (guess[x] - truth[x]) ** 2
     return total
 
 
 @compiled
-def _differences(predicted: Floats, alpha: Floats) -> tuple[Integers, Integers]:
-    """Of each row, the first px where the mattes differ and the one behind the last; width and 0 where none does."""
-    height, width = alpha.shape
-    lefts, rights = np.full(height, width, np.int32), np.zeros(height, np.int32)
-    for y in range(height):
-        for x in range(width):
-            if predicted[y, x] != alpha[y, x]:
-                lefts[y] = x
-                break
-        for x in range(width - 1, lefts[y] - 1, -1):
-            if predicted[y, x] != alpha[y, x]:
-                rights[y] = x + 1
-                break
-    return lefts, rights
+def _magnitudes(rows: Floats, smooth: Floats, derive: Floats, room: Floats, result: Floats) -> None:
+    """Gradient magnitudes of the px in the middle of the first 2 * `REACH` + 1 rows.
 
-
-@compiled
-def _magnitudes(
-    rows: Floats, left: int, right: int, smooth: Floats, derive: Floats, room: Floats, result: Floats
-) -> None:
-    """Gradient magnitudes of the px left .. right in the middle of the first 2 * `REACH` + 1 rows."""
-    for x in range(left, right + 2 * REACH):
+    Loops begin at 0 and the taps are constants: so they are unrolled, no index can be negative, and px are handled side
+    by side.
+    """
+    slopes, levels = room[0], room[1]
+    count = rows.shape[1] - 2 * REACH
+    for x in range(count + 2 * REACH):
         slope, level = 0.0, smooth[0] * rows[REACH, x]
-        for far in range(1, REACH + 1):  # a constant, so that it is unrolled, and px are handled side by side
+        for far in range(1, REACH + 1):
             before, after = rows[REACH - far, x], rows[REACH + far, x]
             slope += derive[far] * (after - before)
             level += smooth[far] * (after + before)
-        room[0, x], room[1, x] = slope, level
-    for x in range(left, right):
-        at = x + REACH
-        vertical, horizontal = smooth[0] * room[0, at], 0.0
+        slopes[x], levels[x] = slope, level
+    for x in range(count):
+        vertical, horizontal = smooth[0] * slopes[x + REACH], 0.0
         for far in range(1, REACH + 1):
-            vertical += smooth[far] * (room[0, at + far] + room[0, at - far])
-            horizontal += derive[far] * (room[1, at + far] - room[1, at - far])
+            vertical += smooth[far] * (slopes[x + (REACH + far)] + slopes[x + (REACH - far)])
+            horizontal += derive[far] * (levels[x + (REACH + far)] - levels[x + (REACH - far)])
         result[x] = np.sqrt(vertical * vertical + horizontal * horizontal)

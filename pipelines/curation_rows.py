@@ -16,6 +16,7 @@ from bg20k.salience import Detection, salience
 from bg20k.saliency import Saliency
 from rssn.crawl import Place
 from rssn.images import encode_jpeg, fit_inside
+from rssn.photograph import is_mislabelled
 from rssn.rows import iter_rows
 from rssn.schema import BACKGROUNDS, CANDIDATES, VERDICTS, picture
 from rssn.shards import DatasetFolder, Row
@@ -56,7 +57,7 @@ def candidate_row(
         "flat": found.flat,
         "detail": found.detail,
         "format": found.format,
-        "converted": found.converted,
+        "converted": [*found.converted, *(["mislabelled"] if is_mislabelled(place.source, found.format) else [])],
         "boxes": None if detections is None else [_box(detection) for detection in detections],
         "saliency": None if saliency is None else asdict(saliency),
         "embedding": embedding,

@@ -23,7 +23,7 @@ from pipelines.work import enter, refusal
 from rssn.crawl import Place, read_photographs
 from rssn.errors import Rejected
 from rssn.images import encode_jpeg, fit_inside
-from rssn.photograph import decode_photograph
+from rssn.photograph import decode_photograph, salvage
 from rssn.rows import iter_rows, read_range
 from rssn.schema import BACKGROUNDS, CANDIDATES
 from rssn.shards import DatasetFolder, Row, write_shard
@@ -176,10 +176,13 @@ def _candidate_row(task: ExamineTask, place: Place, data: bytes) -> Row:
 
 
 def _thumbnail(data: bytes, rules: CurationRules, error: Exception) -> bytes | None:
-    """A small JPEG of a photograph that is too small; what cannot be read has none."""
-    if isinstance(error, Rejected) and error.stage == "resolution":
+    """A small JPEG of a photograph that is too small, or of what is left of a truncated one; others have none."""
+    if isinstance(error, Rejected) and (error.stage == "resolution" or error.reason == "truncated"):
         with suppress(Rejected):
-            pixels = decode_photograph(data, THUMBNAIL_SIDE, rules.max_pixels).pixels
+            if error.reason == "truncated":
+                pixels = salvage(data, THUMBNAIL_SIDE, rules.max_pixels)
+            else:
+                pixels = decode_photograph(data, THUMBNAIL_SIDE, rules.max_pixels).pixels
             return encode_jpeg(fit_inside(pixels, THUMBNAIL_SIDE), 85)
     return None
 

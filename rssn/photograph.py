@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image as PillowImage
+from PIL import ImageFile
 
 from rssn.images import MAX_PIXELS, Pixels, is_deep, load, open_header, orientation, shown_size, srgb_pixels
 
@@ -27,9 +28,15 @@ CONVERSIONS = {
     "grey": "grey to RGB",
     "deep": "more than 8 bits to 8",
     "alpha": "the alpha channel or transparent colour was dropped",
+    "mislabelled": "read as what it is, not as what its name says",
 }
 """What decoding may have to change, in the order in which it is listed."""
 
+_SUFFIX_FORMATS = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
+}  # fmt: skip
+_PNG_DEPTH = 24  # place of the bit depth in a PNG's header
+_TIFF_DEPTHS = 258  # its tag in a TIFF
 _GRID = 6  # tiles in each direction
 _MARGIN = 1.2  # decoded shorter side over the asked one, at least: below it a scaled decode is visibly crisper
 
@@ -64,7 +71,7 @@ def decode_photograph(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> P
     """
     picture = open_header(data, max_pixels)
     width, height = shown_size(picture)
-    converted = _conversions(picture)
+    converted = _conversions(picture, data)
     least = math.ceil(_MARGIN * side)
     scaled = picture.format == "JPEG" and min(picture.size) >= 2 * least
     if scaled:
@@ -77,17 +84,48 @@ def decode_photograph(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> P
     return Photograph(pixels, width, height, _tiles(picture), picture.format or "", converted)
 
 
-def _conversions(picture: PillowImage.Image) -> tuple[str, ...]:
+def salvage(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """What can be decoded of a truncated photograph, at most twice `side` px on its shorter side; the rest is grey.
+
+    Raises:
+        Rejected: If nothing can be decoded.
+    """
+    picture = open_header(data, max_pixels)
+    if picture.format == "JPEG":
+        picture.draft(None, (side, side))
+    strict, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+    try:
+        return srgb_pixels(load(picture))
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = strict
+
+
+def is_mislabelled(name: str, found: str) -> bool:
+    """Whether a file's suffix promises another format than the one that was found; other suffixes promise nothing."""
+    promised = _SUFFIX_FORMATS.get(name[name.rfind(".") :].lower() if "." in name else "")
+    return promised is not None and promised != found
+
+
+def _conversions(picture: PillowImage.Image, data: bytes) -> tuple[str, ...]:
     present = {
         "rotated": orientation(picture) != 1,
         "icc": bool(picture.info.get("icc_profile")),
         "cmyk": picture.mode in ("CMYK", "YCCK"),
         "palette": picture.mode in ("P", "PA"),
         "grey": picture.mode in ("1", "L", "LA", "La") or is_deep(picture),
-        "deep": is_deep(picture),
+        "deep": is_deep(picture) or _has_deep_colours(picture, data),
         "alpha": picture.has_transparency_data,
     }
-    return tuple(name for name in CONVERSIONS if present[name])
+    return tuple(name for name, found in present.items() if found)
+
+
+def _has_deep_colours(picture: PillowImage.Image, data: bytes) -> bool:
+    """Whether colours of more than 8 bits were cut to 8, which Pillow does without a word."""
+    if picture.format == "PNG":
+        return data[_PNG_DEPTH : _PNG_DEPTH + 1] == b"\x10"
+    tags = getattr(picture, "tag_v2", None) or {}
+    depths = tags.get(_TIFF_DEPTHS, (8,))
+    return max(depths if isinstance(depths, tuple) else (depths,), default=8) > 8
 
 
 def _tiles(picture: PillowImage.Image) -> Pixels:

@@ -146,7 +146,10 @@ def test_what_was_converted_is_in_the_rows(tmp_path: Path) -> None:
     curate(folder, out := tmp_path / "out")
     found = verdicts(out)
     assert (found["cmyk.jpg"]["converted"], found["cmyk.jpg"]["format"]) == (["cmyk"], "JPEG")
-    assert (found["mislabelled.jpg"]["converted"], found["mislabelled.jpg"]["format"]) == (["grey"], "PNG")
+    assert (found["mislabelled.jpg"]["converted"], found["mislabelled.jpg"]["format"]) == (
+        ["grey", "mislabelled"],
+        "PNG",
+    )
     assert (found["moving.gif"]["keep"], found["moving.gif"]["reason"]) == (False, "animated")
 
 

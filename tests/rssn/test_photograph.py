@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
@@ -12,7 +13,7 @@ from PIL import ImageCms
 from bg20k.candidates import resized_size
 from rssn.errors import Rejected
 from rssn.images import Pixels, decode_pixels, resize_area
-from rssn.photograph import CONVERSIONS, TILE_SIDE, decode_photograph
+from rssn.photograph import CONVERSIONS, TILE_SIDE, decode_photograph, is_mislabelled, salvage
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SIDEWAYS = PillowImage.Exif()
@@ -71,6 +72,9 @@ def test_samples_are_of_the_full_resolution() -> None:
         (("palette",), encoded(scene(60, 40), "P", "PNG")),
         (("alpha",), encoded(scene(60, 40), "RGBA", "PNG")),
         (("grey", "deep"), encoded(np.full((40, 60), 40_000, np.uint16), None, "PNG")),
+        (("deep",), cv2.imencode(".png", scene(60, 40).astype(np.uint16) * 257)[1].tobytes()),
+        (("deep",), cv2.imencode(".tif", scene(60, 40).astype(np.uint16) * 257)[1].tobytes()),
+        ((), cv2.imencode(".tif", scene(60, 40))[1].tobytes()),
         (("rotated",), encoded(scene(60, 40), exif=SIDEWAYS)),
         (("icc",), encoded(scene(60, 40), icc_profile=PROFILE)),
     ],
@@ -105,3 +109,32 @@ def test_the_scaled_decode_stays_within_its_bound(shared: Path) -> None:
         error = resize_area(scaled.pixels, *size).astype(np.float64) - resize_area(whole, *size)
         assert np.abs(error).mean() <= 1.5, name
         assert 10 * np.log10(255**2 / np.square(error).mean()) >= 35, name
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "wrong"),
+    [
+        ("a/b.JPG", "JPEG", False), ("b.jpeg", "PNG", True), ("b.png", "WEBP", True), ("b.tif", "TIFF", False),
+        ("no suffix", "PNG", False), ("https://a.org/x?id=3.14", "JPEG", False),
+    ],
+)  # fmt: skip
+def test_a_name_that_promises_another_format(name: str, found: str, wrong: bool) -> None:
+    assert is_mislabelled(name, found) is wrong
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_what_is_left_of_a_truncated_photograph(kind: str) -> None:
+    whole = encoded(scene(600, 400), None, kind)
+    cut = whole[: len(whole) // 2]
+    with pytest.raises(Rejected, match="damaged"):
+        decode_pixels(cut)
+    left, full = salvage(cut, 1000), decode_pixels(whole)
+    assert left.shape == full.shape
+    assert np.abs(left[:100].astype(int) - full[:100]).max() <= 2
+    with pytest.raises(Rejected, match="damaged"):
+        decode_pixels(cut)
+
+
+def test_nothing_is_left_of_what_is_no_picture() -> None:
+    with pytest.raises(Rejected):
+        salvage(b"no picture", 100)

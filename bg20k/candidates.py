@@ -16,10 +16,11 @@ from PIL import Image as PillowImage
 from bg20k.detail import detail
 from bg20k.rules import CurationRules
 from bg20k.verdict import TOO_LONG, TOO_SMALL
+from rssn.decoding import picture_size
 from rssn.errors import Rejected
-from rssn.images import Pixels, picture_size, resize_area
+from rssn.files import content_id
+from rssn.images import Pixels, resize_area
 from rssn.photograph import decode_photograph
-from rssn.shards import content_id
 
 _JPEG_SIDE = 65_500  # px; what libjpeg writes at most
 _HASH_SIDE = 256
@@ -76,7 +77,7 @@ def examine(data: bytes, rules: CurationRules) -> Candidate:
         The resized photograph and its fingerprint.
 
     Raises:
-        Rejected: stage `read` as `rssn.images.decode_pixels` does; stage `resolution`, reason `too_small` or
+        Rejected: stage `read` as `rssn.decoding.decode_pixels` does; stage `resolution`, reason `too_small` or
             `too_long`, judged from the header before the picture is decoded.
     """
     shown = picture_size(data, rules.max_pixels)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from rssn.decoding import MAX_PIXELS
 from rssn.errors import InputError
-from rssn.images import MAX_PIXELS
 
 UPSCALED: Final = "upscaled"
 PANORAMA: Final = "panorama"

@@ -40,9 +40,10 @@ from pipelines.runner import Runner, shard_ranges
 from pipelines.work import Budget, Tally, Work, run_tasks
 from rssn.crawl import list_photographs
 from rssn.errors import InputError, Rejected
+from rssn.files import write_parquet
 from rssn.rows import iter_rows
 from rssn.schema import PLANNED_PHOTOS, VERDICTS
-from rssn.shards import DatasetFolder, shard_name, write_parquet
+from rssn.shards import DatasetFolder, shard_name
 
 SPLITS = ("train", "validation")
 _PHOTOS_PER_SHARD = 400  # about 256 MiB of photographs of 1080 px

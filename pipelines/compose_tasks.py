@@ -26,10 +26,11 @@ from rssn.cache import LayerCache
 from rssn.codecs import ImageCodec
 from rssn.draw import choose_backgrounds, draw
 from rssn.errors import Rejected
+from rssn.files import Row
 from rssn.recipe import Recipe
 from rssn.rows import iter_rows
 from rssn.schema import COMPOSITES
-from rssn.shards import DatasetFolder, Row, trusted_mark, write_shard
+from rssn.shards import DatasetFolder, trusted_mark, write_shard
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from rssn import route
 from rssn.backgrounds import Background
 from rssn.codecs import suffix
 from rssn.draw import Draw
+from rssn.files import Row
 from rssn.images import Image
 from rssn.recipe import Recipe
 from rssn.route import Composite, Crop
 from rssn.schema import picture
-from rssn.shards import Row
 
 
 def compose_row(context: LayerContext, layers: ForegroundLayers, background: Background, k: int, drawn: Draw) -> Row:

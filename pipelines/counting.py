@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rssn.images import Pixels, decode_pixels
+from rssn.decoding import decode_pixels
+from rssn.images import Pixels
 from rssn.rows import place_of, read_row
 from rssn.shards import DatasetFolder, Mark
 

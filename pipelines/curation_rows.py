@@ -15,11 +15,12 @@ from bg20k.rules import CurationRules
 from bg20k.salience import Detection, salience
 from bg20k.saliency import Saliency
 from rssn.crawl import Place
+from rssn.files import Row
 from rssn.images import encode_jpeg, fit_inside
 from rssn.photograph import is_mislabelled
 from rssn.rows import iter_rows
 from rssn.schema import BACKGROUNDS, CANDIDATES, VERDICTS, picture
-from rssn.shards import DatasetFolder, Row
+from rssn.shards import DatasetFolder
 
 THUMBNAIL_SIDE = 256  # px
 

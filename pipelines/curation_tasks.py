@@ -22,11 +22,12 @@ from pipelines.runner import Done
 from pipelines.work import enter, refusal
 from rssn.crawl import Place, read_photographs
 from rssn.errors import Rejected
+from rssn.files import Row
 from rssn.images import encode_jpeg, fit_inside
 from rssn.photograph import decode_photograph, salvage
 from rssn.rows import iter_rows, read_range
 from rssn.schema import BACKGROUNDS, CANDIDATES
-from rssn.shards import DatasetFolder, Row, write_shard
+from rssn.shards import DatasetFolder, write_shard
 
 
 @dataclass(frozen=True)

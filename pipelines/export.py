@@ -36,8 +36,9 @@ from pipelines.export_forms import (
 from pipelines.manifest import read_manifest
 from pipelines.verification import verify
 from rssn.errors import InputError
+from rssn.files import write_json
 from rssn.rows import iter_rows
-from rssn.shards import DatasetFolder, Mark, write_json
+from rssn.shards import DatasetFolder, Mark
 
 ExportFormat: TypeAlias = Literal["folder", "webdataset"]
 FORMATS: tuple[str, ...] = get_args(ExportFormat)

@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 from pipelines.manifest import read_manifest, stored_plan
 from pipelines.plan import PlannedForeground, digest, has_plan, load_plan
 from rssn.errors import InputError
+from rssn.files import sha256
 from rssn.matting import Pair
 from rssn.rows import is_parquet, iter_rows
-from rssn.shards import DatasetFolder, sha256
+from rssn.shards import DatasetFolder
 
 Grown: TypeAlias = dict[str, Any]
 """For the manifest: count and digest of all foregrounds, and of each generation."""

@@ -16,12 +16,13 @@ from pipelines.clock import StageClock
 from rssn.backgrounds import Background, background_bytes
 from rssn.cache import CachedLayer, LayerCache
 from rssn.codecs import ImageCodec, encode_picture
+from rssn.decoding import decode_pixels
 from rssn.denoise import backend_version, denoise
 from rssn.errors import Rejected
-from rssn.images import Image, Pixels, decode_pixels, to_float, to_uint8
+from rssn.files import content_id
+from rssn.images import Image, Pixels, to_float, to_uint8
 from rssn.noise_level import estimate_sigma
 from rssn.recipe import Recipe
-from rssn.shards import content_id
 
 _BASE_BYTES = 900 << 20
 _BYTES_PER_PIXEL = 160

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rssn.errors import InputError
-from rssn.shards import write_json
+from rssn.files import write_json
 
 RENEWED_SECONDS = 5.0
 STALE_SECONDS = 60.0

@@ -14,8 +14,9 @@ from typing import Any
 
 from pipelines.lease import is_lease
 from rssn.errors import InputError
+from rssn.files import write_json
 from rssn.schema import SCHEMA_VERSION
-from rssn.shards import DatasetFolder, write_json
+from rssn.shards import DatasetFolder
 
 _DECIDING = (
     "rssn",

@@ -30,11 +30,12 @@ from pipelines.work import Budget, Tally, Work, enter, run_tasks
 from rssn.cache import LayerCache
 from rssn.codecs import ImageCodec, suffix
 from rssn.errors import Rejected
+from rssn.files import Row
 from rssn.foreground import estimate_layers
 from rssn.layouts import find_pairs
 from rssn.recipe import Recipe
 from rssn.schema import COMPOSITES, picture
-from rssn.shards import DatasetFolder, Row, shard_name, write_shard
+from rssn.shards import DatasetFolder, shard_name, write_shard
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,17 @@ import pyarrow as pa
 
 from pipelines.work import refusal
 from rssn.backgrounds import Background
+from rssn.decoding import decode_pixels, picture_size
 from rssn.draw import background_key
 from rssn.errors import InputError, Rejected
-from rssn.images import decode_pixels, encode_jpeg, fit_inside, picture_size, read_bytes
+from rssn.files import write_parquet
+from rssn.images import encode_jpeg, fit_inside, read_bytes
 from rssn.matting import MattingSample, Pair, Problem, load_pair, pair_id
 from rssn.recipe import ForegroundChoice
 from rssn.route import upscaling
 from rssn.rows import iter_rows
 from rssn.schema import PLANNED_BACKGROUNDS, PLANNED_FOREGROUNDS, REJECTS
-from rssn.shards import DatasetFolder, write_parquet
+from rssn.shards import DatasetFolder
 
 THUMBNAIL_SIDE = 256
 """Longer side of a thumbnail in `rejects/`, px."""

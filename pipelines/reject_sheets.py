@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.sheets import TILES_PER_ROW, parts, small_tile
+from rssn.decoding import decode_pixels
 from rssn.errors import Rejected
-from rssn.images import Pixels, decode_pixels
+from rssn.images import Pixels
 from rssn.report import Tile, contact_sheet
 from rssn.rows import iter_rows, place_of, read_row
 

@@ -11,8 +11,9 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rssn.decoding import decode_pixels
 from rssn.errors import InputError, Rejected
-from rssn.images import decode_pixels, encode_jpeg, fit_inside
+from rssn.images import encode_jpeg, fit_inside
 from rssn.rows import places, read_row
 
 THUMBNAIL_SIDE = 512  # px

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from rssn.shards import DatasetFolder, write_json
+from rssn.files import write_json
+from rssn.shards import DatasetFolder
 
 _NAME = ".run.json"
 _WRITTEN_SECONDS = 1.0

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines.counting import spread
+from rssn.decoding import decode_pixels
 from rssn.errors import Rejected
-from rssn.images import Pixels, decode_pixels, fit_inside, read_bytes
+from rssn.images import Pixels, fit_inside, read_bytes
 from rssn.report import Tile, contact_sheet
 from rssn.shards import DatasetFolder, Mark
 

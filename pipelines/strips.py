@@ -18,8 +18,9 @@ from pipelines.recompose import Recomposed, Sources, open_sources
 from pipelines.sheets import parts
 from rssn import route
 from rssn.cache import LayerCache
+from rssn.decoding import decode_alpha, decode_image, decode_pixels
 from rssn.errors import InputError, Rejected, RssnError
-from rssn.images import Image, Pixels, decode_alpha, decode_image, decode_pixels, fit_inside, to_float, to_uint8
+from rssn.images import Image, Pixels, fit_inside, to_float, to_uint8
 from rssn.report import Tile, contact_sheet
 from rssn.shards import DatasetFolder, Mark
 

@@ -16,8 +16,9 @@ from tqdm import tqdm
 from pipelines.run_state import RunState, StateFile
 from pipelines.runner import WORKER_DIED, Done, Outcome, Runner, ShardTask, T
 from rssn.errors import InputError, Rejected
+from rssn.files import write_parquet
 from rssn.schema import REJECTS, picture
-from rssn.shards import DatasetFolder, Mark, read_mark, trusted_mark, write_parquet
+from rssn.shards import DatasetFolder, Mark, read_mark, trusted_mark
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from rssn.decoding import decode_pixels, picture_size
 from rssn.embedded import cell_text, embedded_rows, picture_bytes, picture_column
 from rssn.errors import InputError, Rejected
-from rssn.images import Pixels, decode_pixels, list_images, picture_size, read_bytes
+from rssn.files import content_id
+from rssn.images import Pixels, list_images, read_bytes
 from rssn.matting import Problem
 from rssn.rows import places, read_row
 from rssn.schema import BACKGROUNDS
-from rssn.shards import DatasetFolder, check_shard, content_id
+from rssn.shards import DatasetFolder, check_shard
 from rssn.tables import is_table, nothing_usable, read_table
 
 
@@ -90,7 +92,7 @@ def load_background(background: Background) -> Pixels:
     """Decode a background to H x W x 3 uint8.
 
     Raises:
-        Rejected: stage `read`, see `background_bytes` and `rssn.images.decode_pixels`.
+        Rejected: stage `read`, see `background_bytes` and `rssn.decoding.decode_pixels`.
     """
     return decode_pixels(background_bytes(background))
 

@@ -16,8 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from rssn.decoding import has_alpha_channel
 from rssn.errors import InputError
-from rssn.images import has_alpha_channel, list_images
+from rssn.images import list_images
 from rssn.matting import Pair, PairSet, Problem
 from rssn.tables import TABLE, is_table, table_pairs
 

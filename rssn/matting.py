@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rssn.decoding import decode_alpha, decode_cutout, decode_image
 from rssn.errors import Rejected
-from rssn.images import Alpha, Image, decode_alpha, decode_cutout, decode_image, read_bytes
-from rssn.shards import content_id
+from rssn.files import content_id
+from rssn.images import Alpha, Image, read_bytes
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageFile
 
-from rssn.images import MAX_PIXELS, Pixels, is_deep, load, open_header, orientation, shown_size, srgb_pixels
+from rssn.decoding import MAX_PIXELS, is_deep, load, open_header, orientation, shown_size, srgb_pixels
+from rssn.images import Pixels
 
 TILE_SIDE = 256
 """Side of a sample of the full resolution, px."""
@@ -64,7 +65,7 @@ class Photograph:
 
 
 def decode_photograph(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> Photograph:
-    """Decode a photograph that will be shrunk to `side` px on its shorter side; see `rssn.images.decode_pixels`.
+    """Decode a photograph that will be shrunk to `side` px on its shorter side; see `rssn.decoding.decode_pixels`.
 
     Raises:
         Rejected: as `decode_pixels` does.

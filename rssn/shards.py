@@ -7,25 +7,19 @@ valid mark and nothing else.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rssn.errors import InputError
+from rssn.files import Row, sha256, write_json, write_parquet
 from rssn.schema import REJECTS
-
-Row: TypeAlias = Mapping[str, Any]
-
-ROW_GROUP_BYTES = 8 << 20
-"""A row group closes at about this size, so that a reader can fetch one row without reading a whole shard."""
 
 _FAILED = "-failed"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -159,39 +153,6 @@ def write_shard(
     return mark
 
 
-def write_parquet(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
-    """Stream rows to a temporary file beside `path`, flush, rename; returns their count.
-
-    Without rows no file is left. Picture columns are stored as they are: they are compressed already.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        count = 0
-        with pq.ParquetWriter(temporary, schema, compression="none") as writer:
-            for group in _row_groups(rows):
-                writer.write_table(pa.Table.from_pylist([dict(row) for row in group], schema=schema))
-                count += len(group)
-        if count:
-            _publish(temporary, path)
-        else:
-            path.unlink(missing_ok=True)
-        return count
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write JSON so that a reader sees the old file or the whole new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8")
-        _publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def read_mark(path: Path) -> Mark | None:
     """The mark in a file, or None where there is none or it is not a whole one."""
     try:
@@ -221,17 +182,6 @@ def trusted_mark(folder: DatasetFolder, name: str) -> Mark | None:
     return mark if mark and mark.name == name and check_shard(folder, mark) is None else None
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def content_id(*parts: bytes) -> str:
-    """A name for bytes that depends on nothing but the bytes: 20 hex digits of sha256."""
-    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:20]
-
-
 def _reported(path: Path, rows: Iterable[Row], rejects: list[dict[str, Any]]) -> Iterator[Row]:
     for count, row in enumerate(rows, 1):
         yield row
@@ -243,28 +193,3 @@ def _read_count(path: Path) -> int:
         return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):  # being written, or just removed
         return 0
-
-
-def _row_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    group: list[Row] = []
-    size = 0
-    for row in rows:
-        group.append(row)
-        size += sum(len(v["bytes"]) for v in row.values() if isinstance(v, Mapping) and "bytes" in v)
-        if size >= ROW_GROUP_BYTES or len(group) >= 65_536:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
-
-
-def _publish(temporary: Path, path: Path) -> None:
-    """Flush a finished temporary file and give it its name, durably."""
-    with temporary.open("rb") as stream:
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

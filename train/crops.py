@@ -16,19 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from rssn.decoding import decode_alpha, load, open_header, orientation, srgb_pixels
 from rssn.errors import InputError
-from rssn.images import (
-    Alpha,
-    Pixels,
-    decode_alpha,
-    load,
-    open_header,
-    orientation,
-    resize_area,
-    srgb_pixels,
-    to_float,
-    to_uint8,
-)
+from rssn.images import Alpha, Pixels, resize_area, to_float, to_uint8
 from train.batch import Sample
 from train.rosta import Rosta, focus_target, glance_and_transition, make_trimap
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from rssn.errors import InputError, Rejected
-from rssn.shards import content_id
+from rssn.files import content_id
 from train.batch import Batch, Sample, collate
 from train.config import TrainConfig
 from train.crops import Augmentation, make_sample

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from rssn.errors import InputError, Rejected
+from rssn.files import write_json, write_parquet
 from rssn.images import Alpha, Pixels, encode_png, fit_inside, to_float, to_uint8
 from rssn.report import Tile, contact_sheet
-from rssn.shards import write_json, write_parquet
 from train.checkpoint import Network
 from train.dim_metrics import DIM_METRICS, dim_metrics
 from train.examples import Example, Failure, find_examples, read_trimap

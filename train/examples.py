@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from rssn.decoding import decode_alpha, decode_image
 from rssn.errors import InputError, Rejected
-from rssn.images import Alpha, Image, Pixels, decode_alpha, decode_image, read_bytes, to_uint8
+from rssn.images import Alpha, Image, Pixels, read_bytes, to_uint8
 from rssn.layouts import find_pairs
 from rssn.matting import Pair, load_pair
 from rssn.shards import DatasetFolder

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from rssn.errors import InputError
-from rssn.shards import write_json
+from rssn.files import write_json
 from train.batch import Batch
 from train.checkpoint import Checkpoint, load_checkpoint, rotate, save_checkpoint
 from train.config import TrainConfig

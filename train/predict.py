@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rssn.decoding import decode_image
 from rssn.errors import InputError, Rejected
 from rssn.foreground import estimate_foreground
-from rssn.images import Alpha, Image, Pixels, decode_image, encode_png, list_images, read_bytes, to_uint8
+from rssn.images import Alpha, Image, Pixels, encode_png, list_images, read_bytes, to_uint8
 from rssn.route import Crop, blend, fit_background, fitted_size
 from train.checkpoint import Network
 from train.inference import Strategy, predict_alpha

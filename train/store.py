@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rssn.errors import InputError
-from rssn.shards import Mark, content_id
+from rssn.files import content_id
+from rssn.shards import Mark
 
 _AGAIN = "run `rssn compose` again, it repairs what is damaged"
 

@@ -24,12 +24,14 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bg20k.candidates import examine
-from bg20k.decide import Record, decide
+from bg20k.decide import decide
+from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
 from bg20k.salience import Detector, salience
 from bg20k.verdict import DUPLICATE, Verdict
 from bg20k.yolo import YoloDetector
-from rssn.images import decode_pixels, encode_jpeg, fit_inside
+from rssn.decoding import decode_pixels
+from rssn.images import encode_jpeg, fit_inside
 from tests.benchmarks.table import Job, Row, measured, table_lines
 
 RULES = CurationRules()
@@ -72,7 +74,9 @@ def screen(labels: Path, photos: Path, detector: Detector | None) -> Screened:
     with labels.open(encoding="utf-8") as stream:
         table = {row["file"]: row for row in csv.DictReader(stream, delimiter="\t")}
     records = [_record(photos / name, name, detector) for name in table]
-    return Screened(table, records, {r.source: v for r, v in zip(records, decide(records, RULES), strict=True)})
+    return Screened(
+        table, records, {r.source: v for r, v in zip(records, decide(Crawl.of(records), RULES), strict=True)}
+    )
 
 
 def rows(photos: Sequence[Path]) -> Iterator[Row]:

@@ -13,7 +13,8 @@ import numpy as np
 from rssn import route
 from rssn.cache import CachedLayer, LayerCache
 from rssn.codecs import encode_picture
-from rssn.images import decode_alpha, decode_image, encode_png, to_uint8
+from rssn.decoding import decode_alpha, decode_image
+from rssn.images import encode_png, to_uint8
 from rssn.schema import COMPOSITES, picture
 from rssn.shards import DatasetFolder, write_shard
 from tests.benchmarks.bench_route import Composed

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pymatting
 
+from rssn.decoding import decode_alpha, decode_image
 from rssn.foreground import REGULARIZATION, estimate_layers, warm_up
-from rssn.images import Alpha, Image, decode_alpha, decode_image
+from rssn.images import Alpha, Image
 from tests.benchmarks.inputs import Pair
 from tests.benchmarks.table import Cost, Job, Row, measured
 

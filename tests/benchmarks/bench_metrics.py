@@ -11,7 +11,8 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.measure import label
 
-from rssn.images import Alpha, decode_alpha, to_float, to_uint8
+from rssn.decoding import decode_alpha
+from rssn.images import Alpha, to_float, to_uint8
 from tests.benchmarks.table import Job, Row, measured
 from train.metrics import connectivity_error, gradient_error
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rssn.backgrounds import find_backgrounds, load_background
-from rssn.images import Image, Pixels, decode_alpha, decode_image, decode_pixels, encode_jpeg, encode_png, to_uint8
+from rssn.decoding import decode_alpha, decode_image, decode_pixels
+from rssn.images import Image, Pixels, encode_jpeg, encode_png, to_uint8
 from rssn.layouts import find_pairs
 from rssn.studio import StudioPlan, write_studio
 from tests.benchmarks.table import command_cost

@@ -15,8 +15,9 @@ import pymatting
 from rssn import denoise as denoiser
 from rssn import foreground, route
 from rssn.codecs import encode_picture
+from rssn.decoding import decode_alpha, decode_image
 from rssn.draw import Draw
-from rssn.images import Image, decode_alpha, decode_image, encode_png, to_uint8
+from rssn.images import Image, encode_png, to_uint8
 from tests.benchmarks.bench_bm3d import SIGMA
 from tests.benchmarks.inputs import Pair, picture_bytes
 from tests.benchmarks.table import Job

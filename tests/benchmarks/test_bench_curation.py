@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bg20k.decide import decide
+from bg20k.records import Crawl
 from bg20k.rules import CurationRules
 from tests.benchmarks.bench_curation import Screened, screening_lines
 from tests.bg20k.test_decide import record
@@ -27,5 +28,5 @@ def test_groups_that_do_not_keep_exactly_one_are_named() -> None:
         f"{name}.jpg": {"label": "clean", "duplicate_group": group}
         for name, group in (("a", "g1"), ("b", "g1"), ("c", "g2"), ("d", "g2"))
     }
-    verdicts = {r.source: v for r, v in zip(records, decide(records, CurationRules()), strict=True)}
+    verdicts = {r.source: v for r, v in zip(records, decide(Crawl.of(records), CurationRules()), strict=True)}
     assert Screened(labels, records, verdicts).groups() == (2, ["g2"])

@@ -20,10 +20,11 @@ from pipelines.ray_runner import RayRunner
 from pipelines.runner import LocalRunner
 from pipelines.work import Budget
 from rssn.draw import draw
+from rssn.files import write_json
 from rssn.images import Pixels, encode_png
 from rssn.recipe import Recipe
 from rssn.schema import COMPOSITES, picture
-from rssn.shards import DatasetFolder, shard_name, write_json, write_shard
+from rssn.shards import DatasetFolder, shard_name, write_shard
 from rssn.studio import StudioPlan, write_studio
 
 MIN_SIDE = 120

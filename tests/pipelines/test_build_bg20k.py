@@ -20,8 +20,8 @@ from pipelines.ray_runner import RayRunner
 from pipelines.runner import LocalRunner
 from pipelines.work import Budget
 from rssn.backgrounds import find_backgrounds, load_background
+from rssn.decoding import decode_pixels
 from rssn.errors import InputError
-from rssn.images import decode_pixels
 from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder
 from tests.pipelines.conftest import MIN_SIDE

@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 
 from pipelines.card import write_card
+from rssn.files import write_parquet
 from rssn.recipe import Recipe
 from rssn.schema import BACKGROUNDS, REJECTS
-from rssn.shards import DatasetFolder, write_parquet
+from rssn.shards import DatasetFolder
 
 Maker = Callable[..., Path]
 

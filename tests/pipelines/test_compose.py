@@ -25,9 +25,10 @@ from pipelines.runner import LocalRunner, Runner
 from pipelines.work import Tally
 from rssn import route
 from rssn.cache import LayerCache
+from rssn.decoding import decode_alpha, decode_image, decode_pixels
 from rssn.draw import draw
 from rssn.errors import InputError
-from rssn.images import decode_alpha, decode_image, decode_pixels, encode_png, to_uint8
+from rssn.images import encode_png, to_uint8
 from rssn.recipe import Recipe
 from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder

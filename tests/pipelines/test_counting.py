@@ -9,9 +9,10 @@ import pytest
 
 from pipelines import counting
 from pipelines.counting import brightness, count_brightness, count_columns, count_distinct, count_rejects, share, spread
+from rssn.files import write_parquet
 from rssn.rows import read_row
 from rssn.schema import REJECTS
-from rssn.shards import DatasetFolder, write_parquet
+from rssn.shards import DatasetFolder
 
 Maker = Callable[..., Path]
 

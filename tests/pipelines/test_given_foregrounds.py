@@ -19,8 +19,9 @@ from pipelines.recipes import load_recipe
 from pipelines.runner import LocalRunner
 from pipelines.work import Budget
 from rssn.cache import LayerCache
+from rssn.decoding import decode_alpha, decode_image, decode_pixels
 from rssn.foreground import estimate_foreground
-from rssn.images import decode_alpha, decode_image, decode_pixels, encode_png, to_uint8
+from rssn.images import encode_png, to_uint8
 from tests.pipelines.composing import PLAIN, job_of, rejects, rows
 
 Rssn = Callable[..., CompletedProcess[str]]

@@ -19,10 +19,12 @@ from pipelines.plan import make_plan
 from pipelines.runner import LocalRunner
 from pipelines.work import refusal
 from rssn.backgrounds import find_backgrounds
+from rssn.decoding import decode_pixels
 from rssn.errors import InputError
-from rssn.images import decode_pixels, encode_png
+from rssn.files import write_parquet
+from rssn.images import encode_png
 from rssn.schema import REJECTS
-from rssn.shards import DatasetFolder, write_parquet
+from rssn.shards import DatasetFolder
 from tests.pipelines.composing import PLAIN, digests, files, job_of, rejects, rows
 
 

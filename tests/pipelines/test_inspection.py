@@ -16,11 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.inspection import Look, run_inspect
+from rssn.decoding import decode_pixels
 from rssn.errors import InputError
-from rssn.images import decode_pixels, encode_jpeg, encode_png
+from rssn.files import write_parquet
+from rssn.images import encode_jpeg, encode_png
 from rssn.recipe import NoiseStep, Recipe
 from rssn.schema import REJECTS, picture
-from rssn.shards import DatasetFolder, write_parquet
+from rssn.shards import DatasetFolder
 from tests.pipelines.conftest import FakeSet
 
 Maker = Callable[..., Path]

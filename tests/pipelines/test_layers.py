@@ -18,10 +18,11 @@ from pipelines.runner import LocalRunner
 from pipelines.work import Budget
 from rssn.backgrounds import find_backgrounds, load_background
 from rssn.cache import LayerCache
+from rssn.decoding import decode_pixels
 from rssn.denoise import denoise
 from rssn.errors import Rejected
 from rssn.foreground import estimate_foreground
-from rssn.images import decode_pixels, encode_jpeg, to_float
+from rssn.images import encode_jpeg, to_float
 from rssn.layouts import find_pairs
 from rssn.matting import load_pair
 from rssn.noise_level import estimate_sigma

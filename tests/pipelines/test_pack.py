@@ -12,8 +12,9 @@ from pipelines.recipes import load_recipe
 from pipelines.runner import LocalRunner
 from pipelines.work import Budget
 from rssn import route
+from rssn.decoding import decode_alpha, decode_image
 from rssn.foreground import estimate_foreground
-from rssn.images import decode_alpha, decode_image, to_uint8
+from rssn.images import to_uint8
 from tests.pipelines.composing import digests, rows
 
 

@@ -16,8 +16,9 @@ from PIL import Image as PillowImage
 
 from pipelines.recipes import load_recipe
 from rssn import route
+from rssn.decoding import decode_alpha, decode_image, decode_pixels
 from rssn.draw import draw
-from rssn.images import decode_alpha, decode_image, decode_pixels, encode_jpeg, encode_png, resize_area, to_uint8
+from rssn.images import encode_jpeg, encode_png, resize_area, to_uint8
 from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder
 

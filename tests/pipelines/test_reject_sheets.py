@@ -10,9 +10,9 @@ import pytest
 from pipelines import reject_sheets as module
 from pipelines.counting import count_rejects
 from pipelines.reject_sheets import RejectSheet, reject_sheets
+from rssn.files import write_parquet
 from rssn.images import encode_png
 from rssn.schema import REJECTS, picture
-from rssn.shards import write_parquet
 
 
 def _reject(number: int, reason: str, colour: tuple[int, int, int] | None) -> dict[str, Any]:

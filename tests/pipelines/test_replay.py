@@ -13,8 +13,8 @@ from pipelines.recipes import load_recipe
 from pipelines.replay import run_replay
 from pipelines.runner import LocalRunner
 from pipelines.work import Budget
+from rssn.decoding import decode_pixels
 from rssn.errors import InputError, Rejected
-from rssn.images import decode_pixels
 from tests.pipelines.composing import RECIPE, job_of, rows
 
 

@@ -12,7 +12,7 @@ from bg20k.review import Decision
 from pipelines.review import PAGE, Query, ReviewSet, load_review
 from pipelines.review_log import Made
 from rssn.errors import InputError
-from rssn.shards import write_json
+from rssn.files import write_json
 from tests.pipelines.reviewing import duplicate, salient, small, verdict, write_set
 
 ROWS = [

@@ -7,10 +7,12 @@ import pytest
 
 from pipelines import review_pictures
 from pipelines.review_pictures import THUMBNAIL_SIDE, Pictures
+from rssn.decoding import decode_pixels
 from rssn.errors import InputError
-from rssn.images import decode_pixels, fit_inside
+from rssn.files import write_parquet
+from rssn.images import fit_inside
 from rssn.schema import CANDIDATES, picture
-from rssn.shards import DatasetFolder, write_parquet
+from rssn.shards import DatasetFolder
 from tests.pipelines.reviewing import photograph, salient, small, verdict, write_set
 
 

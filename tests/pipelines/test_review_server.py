@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rssn.images import decode_pixels
+from rssn.decoding import decode_pixels
 from tests.pipelines.reviewing import Served, decided, duplicate, salient, serve, small, verdict, write_set
 
 ROWS = [verdict(0, score=0.4), salient(1, 0.6), duplicate(2, 0, 6), small(3), *(verdict(n) for n in range(4, 60))]

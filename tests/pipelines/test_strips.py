@@ -19,8 +19,9 @@ from pipelines.runner import LocalRunner
 from pipelines.strips import COLUMNS, GAIN, STRIP_SIDE, blend_difference, step_strip
 from pipelines.work import Budget
 from rssn.cache import LayerCache
+from rssn.decoding import decode_pixels
 from rssn.errors import DependencyError
-from rssn.images import Pixels, decode_pixels, encode_png, to_uint8
+from rssn.images import Pixels, encode_png, to_uint8
 from rssn.shards import DatasetFolder
 from tests.pipelines.composing import RECIPE, job_of, rows
 

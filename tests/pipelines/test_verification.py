@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.verification import verify
+from rssn.files import write_parquet
 from rssn.schema import REJECTS
-from rssn.shards import DatasetFolder, write_parquet
+from rssn.shards import DatasetFolder
 
 Maker = Callable[..., Path]
 _REJECT = {"item_id": "x", "source": "x", "stage": "s", "reason": "r", "message": "m"}

@@ -11,9 +11,10 @@ import pytest
 
 from rssn.backgrounds import find_backgrounds, load_background
 from rssn.errors import InputError, Rejected
+from rssn.files import content_id, write_json
 from rssn.images import Pixels, encode_png
 from rssn.schema import BACKGROUNDS, picture
-from rssn.shards import DatasetFolder, content_id, write_json, write_shard
+from rssn.shards import DatasetFolder, write_shard
 
 
 def _pixels(seed: int) -> Pixels:

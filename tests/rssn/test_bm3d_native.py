@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from rssn.bm3d_matching import REFERENCES, STEP, offsets
 from rssn.bm3d_native import Strength, bm3d
 from rssn.bm3d_tiles import MARGIN, POSITIONS
+from rssn.decoding import decode_pixels
 from rssn.denoise import denoise
 from rssn.errors import InputError
-from rssn.images import Image, decode_pixels, to_float
+from rssn.images import Image, to_float
 from tests.rssn.bm3d_reference import slow_bm3d
 
 _SIGMA = 10 / 255

@@ -14,7 +14,8 @@ from scipy.sparse.linalg import spsolve
 from rssn.closed_form import solve
 from rssn.closed_form_grid import build_grid
 from rssn.closed_form_solver import FEW_UNKNOWNS
-from rssn.images import Alpha, Image, decode_alpha, decode_image
+from rssn.decoding import decode_alpha, decode_image
+from rssn.images import Alpha, Image
 
 EPSILON = 1e-5
 

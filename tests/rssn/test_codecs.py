@@ -7,8 +7,9 @@ import pytest
 from PIL import Image as PillowImage
 
 from rssn.codecs import BYTES_PER_PIXEL, encode_picture, suffix
+from rssn.decoding import decode_pixels
 from rssn.errors import InputError, Rejected
-from rssn.images import decode_pixels, to_uint8
+from rssn.images import to_uint8
 from rssn.studio import render_background
 
 PIXELS = to_uint8(render_background(4, 240, 160))

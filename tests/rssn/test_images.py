@@ -16,23 +16,9 @@ from PIL import Image as PillowImage
 from PIL import ImageCms
 from PIL.JpegImagePlugin import JpegImageFile
 
+from rssn.decoding import decode_alpha, decode_cutout, decode_image, decode_pixels, has_alpha_channel, picture_size
 from rssn.errors import InputError, Rejected
-from rssn.images import (
-    decode_alpha,
-    decode_cutout,
-    decode_image,
-    decode_pixels,
-    encode_jpeg,
-    encode_png,
-    fit_inside,
-    has_alpha_channel,
-    list_images,
-    picture_size,
-    read_bytes,
-    resize_area,
-    to_float,
-    to_uint8,
-)
+from rssn.images import encode_jpeg, encode_png, fit_inside, list_images, read_bytes, resize_area, to_float, to_uint8
 
 _TURNS = {
     1: lambda p: p,

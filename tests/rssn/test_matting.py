@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rssn.errors import Rejected
+from rssn.files import content_id
 from rssn.images import encode_png, to_float
 from rssn.matting import Pair, load_pair, pair_id
-from rssn.shards import content_id
 
 _PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 _VALUES = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5

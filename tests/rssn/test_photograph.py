@@ -11,8 +11,9 @@ from PIL import Image as PillowImage
 from PIL import ImageCms
 
 from bg20k.candidates import resized_size
+from rssn.decoding import decode_pixels
 from rssn.errors import Rejected
-from rssn.images import Pixels, decode_pixels, resize_area
+from rssn.images import Pixels, resize_area
 from rssn.photograph import CONVERSIONS, TILE_SIDE, decode_photograph, is_mislabelled, salvage
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rssn.images import Pixels, decode_pixels
+from rssn.decoding import decode_pixels
+from rssn.images import Pixels
 from rssn.report import PAGE_BYTES, Section, Tile, contact_sheet, font, page, wrap
 
 _GAP, _LINE = 10, 17

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 import rssn.schema
+from rssn.files import write_parquet
 from rssn.images import Pixels, encode_jpeg, encode_png
 from rssn.schema import BACKGROUNDS, COMPOSITES, IMAGE, picture
-from rssn.shards import write_parquet
 
 
 def _pixels(seed: int, channels: int = 3) -> Pixels:

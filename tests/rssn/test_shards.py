@@ -12,19 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rssn.errors import InputError
+from rssn.files import content_id, sha256, write_json, write_parquet
 from rssn.schema import BACKGROUNDS, REJECTS, picture
-from rssn.shards import (
-    DatasetFolder,
-    check_shard,
-    content_id,
-    read_mark,
-    sha256,
-    shard_name,
-    trusted_mark,
-    write_json,
-    write_parquet,
-    write_shard,
-)
+from rssn.shards import DatasetFolder, check_shard, read_mark, shard_name, trusted_mark, write_shard
 
 _NAME = "train-00000-of-00001"
 

@@ -12,8 +12,9 @@ import pymatting
 import pytest
 from PIL import Image as PillowImage
 
+from rssn.decoding import decode_alpha, decode_image, decode_pixels, picture_size
 from rssn.errors import Rejected
-from rssn.images import decode_alpha, decode_image, decode_pixels, list_images, picture_size, to_uint8
+from rssn.images import list_images, to_uint8
 from rssn.studio import StudioPlan, StudioShot, render_background, render_shot, write_studio
 
 SHOTS = {seed: ((240, 180) if seed % 4 < 2 else (180, 240)) for seed in range(10)}

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from rssn.files import write_json
 from rssn.images import Pixels, encode_png, to_uint8
 from rssn.schema import COMPOSITES, picture
-from rssn.shards import DatasetFolder, shard_name, write_json, write_shard
+from rssn.shards import DatasetFolder, shard_name, write_shard
 from train.config import TrainConfig
 from train.rosta import Rosta
 

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rssn.images import decode_pixels, encode_jpeg, encode_png, to_uint8
+from rssn.decoding import decode_pixels
+from rssn.images import encode_jpeg, encode_png, to_uint8
 from rssn.schema import picture
 from train.crops import Augmentation, Crop, draw_crop, make_sample
 from train.network.gfm import fuse

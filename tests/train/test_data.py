@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from rssn.errors import InputError
+from rssn.files import write_json
 from rssn.images import encode_png, to_uint8
 from rssn.schema import BACKGROUNDS, picture
-from rssn.shards import DatasetFolder, write_json, write_shard
+from rssn.shards import DatasetFolder, write_shard
 from train.batch import Batch
 from train.config import LossWeights, TrainConfig
 from train.data import ShardDataset, StepSampler, batches

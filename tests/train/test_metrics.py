@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.ndimage import label
 
-from rssn.images import decode_alpha, to_float, to_uint8
+from rssn.decoding import decode_alpha
+from rssn.images import to_float, to_uint8
 from train.metrics import METRICS, connectivity_error, gradient_error, matting_metrics
 from train.rosta import make_trimap
 

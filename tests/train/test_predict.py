@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from rssn.decoding import decode_alpha
 from rssn.errors import InputError, Rejected
-from rssn.images import decode_alpha, encode_png, to_float, to_uint8
+from rssn.images import encode_png, to_float, to_uint8
 from train.inference import Strategy, predict_alpha
 from train.network.gfm import seeded_gfm
 from train.predict import Cutter, composite, find_photos, own_colours, read_background

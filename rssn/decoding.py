@@ -1,0 +1,213 @@
+"""From the bytes of a picture file to arrays.
+
+Decoding is Pillow's, because it knows EXIF orientation, ICC profiles, CMYK, palettes and 16 bits.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageCms, ImageOps
+
+from rssn.errors import Rejected
+from rssn.images import Alpha, Image, Pixels, to_float, to_uint8
+
+MAX_PIXELS = 120_000_000
+"""Pictures with more pixels than this are refused before they are decoded."""
+
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+
+
+_SRGB = ImageCms.createProfile("sRGB")
+
+
+def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Decode a photograph to 8-bit sRGB.
+
+    EXIF orientation is applied, ICC profiles are converted to sRGB, CMYK, palette, grey and 16-bit pictures become
+    8-bit RGB, and an alpha channel is dropped.
+
+    Args:
+        data: The bytes of a JPEG, PNG, WebP, TIFF, BMP or GIF file.
+        max_pixels: Pictures with more pixels are refused before decoding.
+
+    Returns:
+        H x W x 3 uint8, RGB.
+
+    Raises:
+        Rejected: stage `read`, with the reason `empty`, `not_an_image`, `animated`, `too_many_pixels` or `truncated`.
+    """
+    return srgb_pixels(load(open_header(data, max_pixels)))
+
+
+def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
+    """Decode a photograph to float32 RGB in [0, 1]; see `decode_pixels`."""
+    return to_float(decode_pixels(data, max_pixels))
+
+
+def decode_alpha(data: bytes, max_pixels: int = MAX_PIXELS) -> Alpha:
+    """Decode an alpha matte to H x W float32 in [0, 1].
+
+    Grey pictures of 1, 8 and 16 bits and of floats in [0, 1] keep their precision; colour pictures are read by their
+    luminance.
+
+    Raises:
+        Rejected: as `decode_pixels` does.
+    """
+    picture = _upright(load(open_header(data, max_pixels)))
+    if is_deep(picture):
+        return _unit_range(picture)
+    return to_float(np.asarray(_convert(picture, "L")))
+
+
+def decode_cutout(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[Image, Alpha]:
+    """Decode a picture that carries its own matte: H x W x 3 from the colours and H x W from the alpha channel.
+
+    Alpha channels of 16 bits are read with 8. Colours that were multiplied by alpha, and say so, are divided again.
+
+    Raises:
+        Rejected: as `decode_pixels` does, or with the reason `no_alpha_channel`.
+    """
+    picture = _upright(load(open_header(data, max_pixels)))
+    if not picture.has_transparency_data:
+        raise Rejected("read", "no_alpha_channel", f"a cut-out needs an alpha channel; this picture is {picture.mode}")
+    picture = _convert(picture, "RGBA")
+    alpha = to_float(np.asarray(picture.getchannel("A")))
+    return to_float(np.asarray(_convert(_srgb(picture), "RGB"))), alpha
+
+
+def has_alpha_channel(path: Path) -> bool:
+    """Whether a file is a picture with an alpha channel (or a transparent colour), by its header alone."""
+    try:
+        with warnings.catch_warnings(), PillowImage.open(path, formats=_FORMATS) as picture:
+            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
+            return picture.has_transparency_data
+    except Exception:  # whatever a broken header makes Pillow raise: no cut-out
+        return False
+
+
+def picture_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Width and height as a viewer shows them (after EXIF orientation), read from the header alone."""
+    return shown_size(open_header(data, max_pixels))
+
+
+def shown_size(picture: PillowImage.Image) -> tuple[int, int]:
+    """Width and height of an opened picture as a viewer shows it."""
+    tags = getattr(picture, "tag_v2", None)  # newer Pillows turn the size of a TIFF, older ones do not
+    width, height = (tags[256], tags[257]) if tags else picture.size
+    return (height, width) if orientation(picture) in (5, 6, 7, 8) else (width, height)
+
+
+def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
+    """Open a picture without decoding it; animated and too large ones are refused.
+
+    Raises:
+        Rejected: as `decode_pixels` does, `truncated` apart.
+    """
+    if not data:
+        raise Rejected("read", "empty", "the file has no bytes")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
+            picture = PillowImage.open(io.BytesIO(data), formats=_FORMATS)
+            picture.decodermaxblock = max(picture.decodermaxblock, len(data))  # or it is fed, and copied, in pieces
+            moving = getattr(picture, "is_animated", False) and picture.format != "MPO"
+    except PillowImage.DecompressionBombError as error:
+        raise Rejected("read", "too_many_pixels", f"{error}; the limit is {max_pixels}") from error
+    except Exception as error:  # Pillow's plugins raise whatever a broken header makes them raise
+        raise Rejected("read", "not_an_image", f"no {', '.join(_FORMATS)} picture ({type(error).__name__})") from error
+    if picture.mode == "I" and picture.format == "TIFF":
+        raise Rejected("read", "not_an_image", "32-bit or signed whole numbers do not say what is white; use 16 bits")
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise Rejected("read", "too_many_pixels", f"{width} x {height} px; the limit is {max_pixels}")
+    if moving:
+        raise Rejected("read", "animated", "a moving picture, or several pages in one file")
+    return picture
+
+
+def load(picture: PillowImage.Image) -> PillowImage.Image:
+    """Decode an opened picture.
+
+    Raises:
+        Rejected: stage `read`, reason `truncated`.
+    """
+    try:
+        picture.load()
+    except Exception as error:  # as above: a broken body raises OSError, SyntaxError, struct.error, ...
+        raise Rejected("read", "truncated", f"the picture data is damaged: {_first_line(error)}") from error
+    return picture
+
+
+def srgb_pixels(picture: PillowImage.Image) -> Pixels:
+    """A decoded picture, upright, as H x W x 3 uint8 of sRGB; see `decode_pixels`."""
+    return np.asarray(_convert(_srgb(_eight_bit(_upright(picture))), "RGB"))
+
+
+def _upright(picture: PillowImage.Image) -> PillowImage.Image:
+    if orientation(picture) == 1:
+        return picture  # Pillow would copy it
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # broken EXIF raises as broken headers do; viewers ignore it, and so do we
+        return picture
+
+
+def orientation(picture: PillowImage.Image) -> int:
+    """The EXIF orientation in a picture's header: 1 upright, also where there is none or it cannot be read."""
+    try:
+        # The plain method: that of PNG decodes the whole picture in search of a tag behind it.
+        return int(PillowImage.Image.getexif(picture).get(0x0112, 1))
+    except Exception:  # as above
+        return 1
+
+
+def _eight_bit(picture: PillowImage.Image) -> PillowImage.Image:
+    if not is_deep(picture):
+        return picture
+    shallow = PillowImage.fromarray(to_uint8(_unit_range(picture)))
+    shallow.info = picture.info
+    return shallow
+
+
+def is_deep(picture: PillowImage.Image) -> bool:
+    """Whether a grey picture has more than 8 bits: integers (`I`, `I;16`, ...) or floats (`F`)."""
+    return picture.mode.startswith("I") or picture.mode == "F"
+
+
+def _unit_range(picture: PillowImage.Image) -> npt.NDArray[np.float32]:
+    white = np.float32(1.0 if picture.mode == "F" else 65535.0)
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float32) / white, nan=0.0)
+    return np.asarray(np.clip(values, 0.0, 1.0), dtype=np.float32)
+
+
+def _srgb(picture: PillowImage.Image) -> PillowImage.Image:
+    profile = picture.info.get("icc_profile")
+    if not profile:
+        return picture
+    if picture.mode not in ("RGB", "CMYK", "L"):
+        picture = _convert(picture, "L" if picture.mode in ("1", "LA") else "RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB") or picture
+    except (ImageCms.PyCMSError, OSError):
+        return picture  # a profile that does not fit its picture: viewers ignore it, and so do we
+
+
+def _convert(picture: PillowImage.Image, mode: str) -> PillowImage.Image:
+    if picture.mode == mode:
+        return picture
+    try:
+        return picture.convert(mode)
+    except ValueError as error:
+        raise Rejected("read", "not_an_image", f"the colour mode {picture.mode} cannot be read") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -33,7 +33,8 @@ from pipelines.curation_tasks import (
     verdicts_path,
 )
 from pipelines.known_set import known_facts, load_known
-from pipelines.manifest import close_dataset, open_dataset, screened_by
+from pipelines.lease import leased
+from pipelines.manifest import close_dataset, open_dataset, refuse_foreign, screened_by
 from pipelines.review_log import review_path
 from pipelines.reviewed import SOURCE, decisions_to_apply, effects, outdated_shards
 from pipelines.runner import Runner, shard_ranges
@@ -85,9 +86,15 @@ def run_curation(job: CurationJob, runner: Runner) -> Curated:
 
     Raises:
         InputError: If the photographs, a network, the set to check against, the review or the output folder cannot be
-            used, or the budget is spent.
+            used, another run works on the folder, or the budget is spent.
         DependencyError: If a network's package is not installed.
     """
+    refuse_foreign(DatasetFolder(job.out))
+    with leased(job.out):
+        return _curate(job, runner)
+
+
+def _curate(job: CurationJob, runner: Runner) -> Curated:
     photos = _count_photographs(job.photos)
     names, known = job.models.names(), load_known(job.against)
     folder = DatasetFolder(job.out)

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 import pipelines.lease as lease_module
+from bg20k.rules import CurationRules
+from pipelines.build_bg20k import CurationJob, run_curation
 from pipelines.compose import run_compose
 from pipelines.lease import leased, read_lease
 from pipelines.runner import LocalRunner
+from pipelines.work import Budget
 from rssn.errors import InputError
 from tests.pipelines.composing import QUICK, files, job_of
 
@@ -44,6 +47,8 @@ def test_the_second_of_two_is_refused_by_name(
     words = rf"out: another run works on it \(process {holder.pid} on .*, since .*, renewed \d s ago\); wait for it"
     with pytest.raises(InputError, match=words):
         run_compose(job_of(studio / "matting", bg20k, tmp_path / "out", QUICK), LocalRunner())
+    with pytest.raises(InputError, match=words):
+        run_curation(CurationJob(studio / "photos", tmp_path / "out", CurationRules(), None, Budget()), LocalRunner())
     assert files(tmp_path / "out") == before
 
 

@@ -7,10 +7,10 @@ say) stops at its next renewal.
 
 from __future__ import annotations
 
-import _thread
 import fcntl
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -104,7 +104,7 @@ def _renew(root: Path, mine: Lease, done: threading.Event, lost: threading.Event
         with suppress(OSError), _alone(root):
             if not _is_mine(root, mine):
                 lost.set()
-                _thread.interrupt_main()
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # out of whatever it waits for
                 return
             os.utime(root / _NAME)
 

@@ -25,6 +25,7 @@ from rssn.files import write_json
 RENEWED_SECONDS = 5.0
 STALE_SECONDS = 60.0
 _NAME = ".lease.json"
+_LOST = signal.SIGUSR1  # a run in the background may ignore SIGINT
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def leased(root: Path) -> Iterator[None]:
             raise InputError(f"{root}: another run works on it ({other.words}); {remedy}")
         _write(root, mine)
     done, lost = threading.Event(), threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(_LOST, signal.default_int_handler)
     renewal = threading.Thread(target=_renew, args=(root, mine, done, lost), daemon=True)
     renewal.start()
     try:
@@ -104,7 +107,8 @@ def _renew(root: Path, mine: Lease, done: threading.Event, lost: threading.Event
         with suppress(OSError), _alone(root):
             if not _is_mine(root, mine):
                 lost.set()
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # out of whatever it waits for
+                if signal.getsignal(_LOST) is signal.default_int_handler:
+                    signal.pthread_kill(threading.main_thread().ident or 0, _LOST)  # out of whatever it waits for
                 return
             os.utime(root / _NAME)
 

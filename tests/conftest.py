@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +11,10 @@ import pytest
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # shared machines stall; no test is timed
 hypothesis.settings.load_profile("unhurried")
+
+
+# A suite that was started in the background ignores Ctrl-C, and so would the commands that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rssn.errors import DependencyError, InputError
+from rssn.errors import DependencyError, InputError, first_line
 from rssn.images import Pixels
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -37,7 +37,7 @@ class OnnxModel:
     def __init__(self, path: Path, side: int) -> None:
         self.name = model_name(path)
         self._path = path
-        self._session = _session(path)
+        self._session = open_session(path)
         inputs = self._session.get_inputs()
         shape = list(inputs[0].shape) if len(inputs) == 1 else []
         if len(shape) != 4 or shape[1] != 3 or inputs[0].type != "tensor(float)":
@@ -63,7 +63,7 @@ class OnnxModel:
         try:
             output = self._session.run(None, {self._input: tensor})[0]
         except Exception as error:  # onnxruntime raises errors of its own for whatever is wrong inside
-            raise InputError(f"{self._path}: the network failed: {str(error).splitlines()[0]}") from error
+            raise InputError(f"{self._path}: the network failed: {first_line(error)}") from error
         values = np.asarray(output, dtype=np.float32)
         if not np.isfinite(values).all():
             raise InputError(f"{self._path}: the network gave numbers that are not finite")
@@ -88,7 +88,13 @@ def normalised(pixels: Pixels, size: tuple[int, int]) -> Floats:
     return np.ascontiguousarray(((small - _MEAN) / _DEVIATION).transpose(2, 0, 1)[None])
 
 
-def _session(path: Path) -> Any:
+def open_session(path: Path) -> Any:
+    """A session of onnxruntime on one thread; by default each takes all cores and lets them spin.
+
+    Raises:
+        InputError: If the file is no ONNX network.
+        DependencyError: If onnxruntime is not installed.
+    """
     try:
         import onnxruntime  # noqa: PLC0415  (optional extra)
     except ImportError as error:
@@ -99,4 +105,4 @@ def _session(path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above
-        raise InputError(f"{path}: no ONNX network: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: no ONNX network: {first_line(error)}") from error

@@ -7,7 +7,6 @@ nothing, send nothing, keep its settings in a private folder and load weights wi
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,8 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bg20k.onnx_model import model_name, open_session
 from bg20k.salience import CREATURES, OBJECTS, Detection
-from rssn.errors import DependencyError, InputError
+from rssn.errors import DependencyError, InputError, first_line
 from rssn.images import Pixels
 
 _FLOOR = 0.05
@@ -45,9 +45,7 @@ class YoloDetector:
 
     def __init__(self, path: Path) -> None:
         _check_path(path)
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        self.name = f"{path.name}@{digest[:8]}"
+        self.name = model_name(path)
         self._predictor = _load(path)
 
     def detect(self, images: Sequence[Pixels]) -> list[list[Detection]]:
@@ -78,8 +76,7 @@ def _load(path: Path) -> Any:
     try:
         predictor.setup_model(str(path), verbose=False)
     except Exception as error:  # ultralytics, torch and onnxruntime raise whatever a broken file makes them raise
-        found = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: no YOLO model that can be loaded safely: {found}") from error
+        raise InputError(f"{path}: no YOLO model that can be loaded safely: {first_line(error)}") from error
     model = predictor.model
     task = model.task or getattr(model.model, "task", None)
     if task != "detect" or not (CREATURES | OBJECTS) & set(model.names.values()):
@@ -91,18 +88,8 @@ def _load(path: Path) -> Any:
         # CPU-only torch. Without it ultralytics suppresses overlapping boxes in torch.
         predictor.done_warmup = True
         if path.suffix == ".onnx":
-            model.backend.session = _single_threaded(path)
+            model.backend.session = open_session(path)
     return predictor
-
-
-def _single_threaded(path: Path) -> Any:
-    """An ONNX session on one thread; by default each session takes all cores and lets them spin."""
-    import onnxruntime  # noqa: PLC0415  (optional extra)
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def _predictor_class() -> Any:

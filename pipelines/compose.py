@@ -13,7 +13,7 @@ from typing import Any
 
 from pipelines.card import write_card
 from pipelines.compose_tasks import ComposeTask, compose_shard
-from pipelines.growth import Growth, Refused, grow, name_some, refused_before, returning_ids
+from pipelines.growth import Growth, Refused, grow, refused_before, returning_ids
 from pipelines.layers import worker_memory
 from pipelines.lease import leased
 from pipelines.manifest import (
@@ -30,6 +30,7 @@ from pipelines.plan import (
     digest,
     make_plan,
     name_foregrounds,
+    name_some,
     refuse_other_backgrounds,
     refuse_problems,
     write_plan,

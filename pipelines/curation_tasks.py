@@ -23,7 +23,7 @@ from pipelines.work import enter, refusal
 from rssn.crawl import Place, read_photographs
 from rssn.errors import Rejected
 from rssn.files import Row
-from rssn.images import encode_jpeg, fit_inside
+from rssn.images import Pixels, encode_jpeg, fit_inside
 from rssn.photograph import decode_photograph, salvage
 from rssn.rows import iter_rows, read_range
 from rssn.schema import BACKGROUNDS, CANDIDATES
@@ -178,14 +178,18 @@ def _candidate_row(task: ExamineTask, place: Place, data: bytes) -> Row:
 
 def _thumbnail(data: bytes, rules: CurationRules, error: Exception) -> bytes | None:
     """A small JPEG of a photograph that is too small, or of what is left of a truncated one; others have none."""
-    if isinstance(error, Rejected) and (error.stage == "resolution" or error.reason == "truncated"):
-        with suppress(Rejected):
-            if error.reason == "truncated":
-                pixels = salvage(data, THUMBNAIL_SIDE, rules.max_pixels)
-            else:
-                pixels = decode_photograph(data, THUMBNAIL_SIDE, rules.max_pixels).pixels
-            return encode_jpeg(fit_inside(pixels, THUMBNAIL_SIDE), 85)
+    if not isinstance(error, Rejected):
+        return None
+    with suppress(Rejected):
+        if error.reason == "truncated":
+            return _small_jpeg(salvage(data, THUMBNAIL_SIDE, rules.max_pixels))
+        if error.stage == "resolution":
+            return _small_jpeg(decode_photograph(data, THUMBNAIL_SIDE, rules.max_pixels).pixels)
     return None
+
+
+def _small_jpeg(pixels: Pixels) -> bytes:
+    return encode_jpeg(fit_inside(pixels, THUMBNAIL_SIDE), 85)
 
 
 def _background_rows(task: PublishTask, candidates: DatasetFolder, verdicts: dict[str, Any]) -> Iterator[Row]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from importlib.metadata import version
 from typing import Any, TypeVar, cast
 
 from pipelines.layers import READERS, LayerContext
@@ -17,6 +16,7 @@ from rssn.foreground import estimate_layers
 from rssn.images import Alpha, Image, encode_png, to_uint8
 from rssn.matting import MattingSample
 from rssn.recipe import ForegroundChoice
+from rssn.versions import version
 
 _ESTIMATORS = ("numba", "pymatting")
 """Whose versions may change F."""

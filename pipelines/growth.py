@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pipelines.manifest import read_manifest, stored_plan
-from pipelines.plan import PlannedForeground, digest, has_plan, load_plan
+from pipelines.plan import PlannedForeground, digest, has_plan, load_plan, name_some
 from rssn.errors import InputError
 from rssn.files import sha256
 from rssn.matting import Pair
@@ -18,8 +18,6 @@ from rssn.shards import DatasetFolder
 
 Grown: TypeAlias = dict[str, Any]
 """For the manifest: count and digest of all foregrounds, and of each generation."""
-
-_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -99,10 +97,10 @@ def grow(
     by_id = {planned.foreground_id: planned for planned in found}
     sources = {planned.source for planned in found}
     known = {planned.foreground_id for planned in before}
-    new = [planned for planned in found if planned.foreground_id not in known]
-    left_out = [planned for planned in new if retry and not extend and planned.foreground_id not in returning]
-    waiting = {planned.foreground_id for planned in left_out}
-    new = [planned for planned in new if planned.foreground_id not in waiting]
+    fresh = [planned for planned in found if planned.foreground_id not in known]
+    admitted = {planned.foreground_id for planned in fresh if extend or not retry} | set(returning)
+    new = [planned for planned in fresh if planned.foreground_id in admitted]
+    left_out = [planned for planned in fresh if planned.foreground_id not in admitted]
     ordered = [_standing(old, by_id.get(old.foreground_id), sources, refused) for old in before]
     lost = [planned for planned in ordered if planned.foreground_id not in by_id and not planned.replaced]
     change = Change(
@@ -196,12 +194,6 @@ def _trusted_rejects(folder: DatasetFolder) -> list[Path]:
     found = [path for path, digest_ in marked if path.is_file() and sha256(path) == digest_]
     plan = folder.rejects("plan")
     return [*found, plan] if plan.is_file() and is_parquet(plan) else found
-
-
-def name_some(foregrounds: Sequence[PlannedForeground]) -> str:
-    """The first three sources, in words."""
-    more = ["..."] if len(foregrounds) > _NAMED else []
-    return ", ".join([*(planned.source for planned in foregrounds[:_NAMED]), *more])
 
 
 def _counted(ids: list[str]) -> dict[str, Any]:

@@ -5,9 +5,10 @@ Finished layers live in the cache, named by content, so another shard, another s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +21,10 @@ from rssn.decoding import decode_pixels
 from rssn.denoise import backend_version, denoise
 from rssn.errors import Rejected
 from rssn.files import content_id
-from rssn.images import Image, Pixels, to_float, to_uint8
+from rssn.images import Image, to_float, to_uint8
 from rssn.noise_level import estimate_sigma
 from rssn.recipe import Recipe
+from rssn.versions import version
 
 _BASE_BYTES = 900 << 20
 _BYTES_PER_PIXEL = 160
@@ -85,11 +87,6 @@ class LayerContext:
             found = self.cache.get(("sigma", version("rssn"), *key), estimate)
         return round(2550.0 * float(found.pixels[0, 0, 0])) / 10.0
 
-    @staticmethod
-    def _background_key(data: bytes) -> tuple[str, ...]:
-        """The name of a background's own layer, by the bytes that are decoded: a curated one bears its source's id."""
-        return ("background", content_id(data), *map(version, READERS))
-
     def denoise(self, read: Callable[[], CachedLayer], key: tuple[str, ...], sigma: float) -> CachedLayer:
         """A layer without its noise; `key` names it, and it is read only if the cache does not hold the result."""
 
@@ -109,38 +106,46 @@ class LayerContext:
     def background(self, background: Background, *, denoised: bool) -> Whole:
         """B as the draw wants it: denoised before it is resized, while its noise is still its own."""
         self.enter(background.background_id)
-        data = self._bytes(background)
+        stored = self._stored(background)
         if not denoised:
-            return Whole(self._decoded(data, background), None)
-        key = self._background_key(data)
-        sigma = self.sigma(lambda: self._decoded(data, background), key)
-        layer = self.denoise(lambda: CachedLayer(self._decoded(data, background), ""), key, sigma)
+            return Whole(self._decoded(stored), None)
+        sigma = self.sigma(lambda: self._decoded(stored), stored.key)
+        layer = self.denoise(lambda: CachedLayer(self._decoded(stored), ""), stored.key, sigma)
         return Whole(layer.pixels, sigma)
 
     def holds_denoised(self, background: Background) -> bool:
         """Whether the cache holds B without its noise."""
-        data = self._bytes(background)
-        key = self._background_key(data)
-        return self.cache.holds(self.denoised_key(key, self.sigma(lambda: self._decoded(data, background), key)))
+        stored = self._stored(background)
+        sigma = self.sigma(lambda: self._decoded(stored), stored.key)
+        return self.cache.holds(self.denoised_key(stored.key, sigma))
 
-    def _bytes(self, background: Background) -> bytes:
-        with self.clock.stage("read"):
-            try:
-                return background_bytes(background)
-            except Rejected as error:
-                raise _blamed(error, background) from error
+    def _stored(self, background: Background) -> _Stored:
+        with self.clock.stage("read"), _blaming(background):
+            return _Stored(background, background_bytes(background))
 
-    def _decoded(self, data: bytes, background: Background) -> Image:
-        def decode() -> Pixels:
-            try:
-                return decode_pixels(data)
-            except Rejected as error:
-                raise _blamed(error, background) from error
-
-        with self.clock.stage("read"):
-            return to_float(self.cache.get_pixels(self._background_key(data), decode))
+    def _decoded(self, stored: _Stored) -> Image:
+        with self.clock.stage("read"), _blaming(stored.background):
+            return to_float(self.cache.get_pixels(stored.key, lambda: decode_pixels(stored.data)))
 
 
-def _blamed(error: Rejected, background: Background) -> Rejected:
+@dataclass(frozen=True)
+class _Stored:
+    """A background and its bytes."""
+
+    background: Background
+    data: bytes
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """The name of its own layer, by the bytes that are decoded: a curated one bears its source's id."""
+        return ("background", content_id(self.data), *map(version, READERS))
+
+
+@contextmanager
+def _blaming(background: Background) -> Iterator[None]:
     """The row of the rejects bears the foreground's name; this names the background."""
-    return Rejected("background", error.reason, f"background {background.source}: {error.message}")
+    try:
+        yield
+    except Rejected as error:
+        words = f"background {background.source}: {error.message}"
+        raise Rejected("background", error.reason, words) from error

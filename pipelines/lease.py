@@ -81,8 +81,8 @@ def leased(root: Path) -> Iterator[None]:
             raise InputError(f"{root}: another run works on it ({other.words}); {remedy}")
         _write(root, mine)
     done, lost = threading.Event(), threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(_LOST, signal.default_int_handler)
+    chief = threading.current_thread() is threading.main_thread()
+    before = signal.signal(_LOST, signal.default_int_handler) if chief else None
     renewal = threading.Thread(target=_renew, args=(root, mine, done, lost), daemon=True)
     renewal.start()
     try:
@@ -94,6 +94,8 @@ def leased(root: Path) -> Iterator[None]:
     finally:
         done.set()
         renewal.join()
+        if chief:
+            signal.signal(_LOST, before)
         with _alone(root):
             if _is_mine(root, mine):
                 (root / _NAME).unlink(missing_ok=True)

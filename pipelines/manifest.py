@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pipelines import run_state
 from pipelines.lease import is_lease
 from rssn.errors import InputError
 from rssn.files import write_json
@@ -98,7 +99,7 @@ def remove_dataset(folder: DatasetFolder) -> None:
 def _clear(folder: DatasetFolder) -> None:
     for name in ("marks", "data", "rejects", "plan", "progress", "report", "candidates"):
         shutil.rmtree(folder.root / name, ignore_errors=True)
-    for name in ("README.md", "verdicts.parquet", ".run.json"):
+    for name in ("README.md", "verdicts.parquet", run_state.NAME):
         (folder.root / name).unlink(missing_ok=True)
 
 

@@ -37,6 +37,8 @@ THUMBNAIL_SIDE = 256
 _THUMBNAILS = 24
 """So many refusals of one kind get a picture while planning; a report shows no more of one reason."""
 
+_NAMED = 3
+
 _OWN = ("foreground_id", "width", "height", "generation", "returned", "replaced")
 
 
@@ -192,17 +194,22 @@ def refuse_other_backgrounds(folder: DatasetFolder, found: Sequence[Background])
     """
     if not has_plan(folder.root):
         return
-    before = {background.background_id: background.source for background in load_plan(folder.root).backgrounds}
-    now = {background.background_id: background.source for background in found}
+    before = {background.background_id: background for background in load_plan(folder.root).backgrounds}
+    now = {background.background_id: background for background in found}
     gone, new = sorted({*before} - {*now}), sorted({*now} - {*before})
     if gone or new:
         parts = [
-            f"{len(ids)} {what} ({', '.join(names[i] for i in ids[:3])}{', ...' if len(ids) > 3 else ''})"
-            for ids, names, what in ((gone, before, "gone"), (new, now, "new"))
+            f"{len(ids)} {what} ({name_some([known[i] for i in ids])})"
+            for ids, known, what in ((gone, before, "gone"), (new, now, "new"))
             if ids
         ]
         words = f"the backgrounds are not those that {folder.root} was started with: {', '.join(parts)}"
         raise InputError(f"{words}; other backgrounds would be drawn: choose another --out, or --overwrite")
+
+
+def name_some(members: Sequence[PlannedForeground] | Sequence[Background]) -> str:
+    """The first three sources, in words."""
+    return ", ".join([*(each.source for each in members[:_NAMED]), *(["..."] if len(members) > _NAMED else [])])
 
 
 @lru_cache(maxsize=1)

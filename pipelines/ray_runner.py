@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.runner import WORKER_DIED, Done, LocalRunner, Outcome, ShardTask, T, attempt
-from rssn.errors import InputError, RssnError
+from rssn.errors import InputError, RssnError, first_line
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 _ATTEMPTS = 3  # at one item
@@ -72,7 +72,7 @@ class RayRunner:
                 **({} if address else own),
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InputError(f"--address {address}: no Ray cluster answers there: {_first_line(error)}") from error
+            raise InputError(f"--address {address}: no Ray cluster answers there: {first_line(error)}") from error
 
     def run(
         self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
@@ -167,7 +167,3 @@ def _item_at_hand(task: ShardTask) -> str:
         return task.note.read_text(encoding="utf-8")
     except OSError:
         return ""
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

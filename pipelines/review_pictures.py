@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rssn.decoding import decode_pixels
-from rssn.errors import InputError, Rejected
+from rssn.errors import InputError, Rejected, first_line
 from rssn.images import encode_jpeg, fit_inside
 from rssn.rows import places, read_row
 
@@ -68,7 +68,7 @@ def _find(path: Path, column: str) -> Iterator[tuple[str, Place]]:
         with pq.ParquetFile(path) as file:
             rows = file.read(columns=["source", f"{column}.path"]).to_pylist()
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: damaged: {str(error).splitlines()[0]}; run rssn build-bg20k again") from error
+        raise InputError(f"{path}: damaged: {first_line(error)}; run rssn build-bg20k again") from error
     for row, place in zip(rows, places(path), strict=True):
         if row[column] is not None:
             yield row["source"], (path, place, column)

@@ -15,7 +15,7 @@ from pathlib import Path
 from rssn.files import write_json
 from rssn.shards import DatasetFolder
 
-_NAME = ".run.json"
+NAME = ".run.json"
 _WRITTEN_SECONDS = 1.0
 
 
@@ -71,4 +71,4 @@ class StateFile:
 
 
 def _path(folder: DatasetFolder) -> Path:
-    return folder.root / _NAME
+    return folder.root / NAME

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.counting import count_rejects, share
+from pipelines.curation_tasks import candidates_folder
 from pipelines.lease import read_lease
 from pipelines.manifest import read_manifest
 from pipelines.run_state import RunState, read_state
 from rssn.rows import is_parquet, iter_rows
 from rssn.shards import DatasetFolder
-
-_CANDIDATES = "candidates"  # the working set of a curation
 
 
 def status(root: Path) -> list[str]:
@@ -27,7 +26,7 @@ def status(root: Path) -> list[str]:
     """
     folder = DatasetFolder(root)
     manifest = read_manifest(folder)
-    working = [DatasetFolder(root / _CANDIDATES), folder]
+    working = [candidates_folder(root), folder]
     states = [(one, state) for one in working if (state := read_state(one))]
     lines = [f"{root}: {manifest['plan']['kind']}, {_owner(root, manifest, running=bool(states))}"]
     for one, state in states:

@@ -115,8 +115,6 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
             words = f"{tally.written} {work.unit} written, {tally.reused} reused, {tally.rejected} rejected"
             raise KeyboardInterrupt(words) from None
     work.folder.sweep()  # a worker that was killed and replaced leaves its half-written file
-    if not tally.failed:
-        progress.state_file.remove()
     return tally
 
 
@@ -133,7 +131,7 @@ class _Progress:
     """A bar with rate and time left, over the tasks that are done and the items of those at hand; and a file of it."""
 
     def __init__(self, work: Work[Any], total: int, tally: Tally) -> None:
-        self.state_file = StateFile(work.folder)
+        self._state_file = StateFile(work.folder)
         self._work = work
         self._total = total
         self._tally = tally
@@ -147,12 +145,16 @@ class _Progress:
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
-        self.state_file.write(self._state(), last=True)
+        state = self._state()
+        if state.done_shards < state.shards:
+            self._state_file.write(state, last=True)
+        else:  # the marks say all
+            self._state_file.remove()
 
     def announce(self) -> None:
         """The work begins: what was done before is known."""
         self._started = time.time()
-        self.state_file.write(self._state())
+        self._state_file.write(self._state())
 
     def finish(self, items: int, *, reused: bool = False) -> None:
         """Count a task that is done."""
@@ -161,7 +163,7 @@ class _Progress:
         if reused:
             self._reused += items
         else:
-            self.state_file.write(self._state())
+            self._state_file.write(self._state())
         self._bar.set_postfix(MB=round(self._tally.bytes / 1e6), rejected=self._tally.rejected, refresh=False)
         self.update()
 

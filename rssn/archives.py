@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal, TypeAlias
 
-from rssn.errors import Rejected
+from rssn.errors import Rejected, first_line
 
 ARCHIVE_SUFFIXES = frozenset({".tar", ".zip"})
 
@@ -57,7 +57,7 @@ def list_members(path: Path) -> Iterator[Member]:
         else:
             yield from _zip_members(path)
     except (OSError, tarfile.TarError, zipfile.BadZipFile, ValueError, EOFError, zlib.error) as error:
-        words = f"the archive is damaged or of another format; what comes after cannot be listed: {_words(error)}"
+        words = f"the archive is damaged or of another format; what comes after cannot be listed: {first_line(error)}"
         if archive_format(path) == "tar":
             words += "; a compressed one has to be unpacked first (gunzip)"
         yield Member("", -1, 0, "damaged_archive", words)
@@ -74,7 +74,7 @@ def read_tar_member(path: Path, offset: int, size: int) -> bytes:
             stream.seek(offset)
             data = stream.read(size)
     except OSError as error:
-        raise Rejected("read", "unreadable", f"{path}: {_words(error)}") from error
+        raise Rejected("read", "unreadable", f"{path}: {first_line(error)}") from error
     if len(data) != size:
         raise Rejected("read", "unreadable", f"{path}: the archive ends inside this member")
     return data
@@ -91,7 +91,7 @@ def read_zip_member(path: Path, number: int, max_bytes: int) -> bytes:
         with archive.open(archive.infolist()[number]) as stream:
             data = stream.read(max_bytes + 1)
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, LookupError) as error:
-        raise Rejected("read", "unreadable", f"{path}: member {number}: {_words(error)}") from error
+        raise Rejected("read", "unreadable", f"{path}: member {number}: {first_line(error)}") from error
     except Exception as error:  # bz2 and lzma raise errors of their own
         raise Rejected("read", "unreadable", f"{path}: member {number}: {type(error).__name__}") from error
     if len(data) > max_bytes:
@@ -152,7 +152,3 @@ def _unsafe(name: str) -> tuple[str, str]:
 def _printable(name: str) -> str:
     """A name that every table can hold; what cannot be printed is escaped."""
     return name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:1000]
-
-
-def _words(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -100,27 +100,20 @@ class LayerCache:
     def _evict(self) -> None:
         self._unseen = 0
         entries = []
-        for path in (path for suffix in (_PIXELS, _LAYER) for path in self.root.glob(f"*/*{suffix}")):
-            try:
+        for path in self.root.glob("*/*"):
+            with suppress(FileNotFoundError):  # another worker evicts too
                 status = path.stat()
-            except FileNotFoundError:  # another worker evicts too
-                continue
-            used = status.st_mtime - (_HANDICAP_SECONDS if path.suffix == _PIXELS else 0)
-            entries.append((used, status.st_size, path))
-        self._remove_stale()
+                if path.suffix in (_PIXELS, _LAYER):
+                    used = status.st_mtime - (_HANDICAP_SECONDS if path.suffix == _PIXELS else 0)
+                    entries.append((used, status.st_size, path))
+                elif time.time() - status.st_mtime > _STALE_SECONDS:  # a half-written entry, or a lock
+                    path.unlink()
         excess = sum(size for _, size, _ in entries) - self.limit
         for _, size, path in sorted(entries):
             if excess <= 0:
                 return
             path.unlink(missing_ok=True)
             excess -= size
-
-    def _remove_stale(self) -> None:
-        """Half-written entries of workers that died, and locks; none is held for a day."""
-        for path in (path for suffix in ("tmp", "lock") for path in self.root.glob(f"*/*.{suffix}")):
-            with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                    path.unlink()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageCms, ImageOps
 
-from rssn.errors import Rejected
+from rssn.errors import Rejected, first_line
 from rssn.images import Alpha, Image, Pixels, to_float, to_uint8
 
 MAX_PIXELS = 120_000_000
@@ -141,7 +141,7 @@ def load(picture: PillowImage.Image) -> PillowImage.Image:
     try:
         picture.load()
     except Exception as error:  # as above: a broken body raises OSError, SyntaxError, struct.error, ...
-        raise Rejected("read", "truncated", f"the picture data is damaged: {_first_line(error)}") from error
+        raise Rejected("read", "truncated", f"the picture data is damaged: {first_line(error)}") from error
     return picture
 
 
@@ -207,7 +207,3 @@ def _convert(picture: PillowImage.Image, mode: str) -> PillowImage.Image:
         return picture.convert(mode)
     except ValueError as error:
         raise Rejected("read", "not_an_image", f"the colour mode {picture.mode} cannot be read") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Literal, TypeAlias, get_args
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from rssn.errors import DependencyError, InputError
 from rssn.images import Image, to_float, to_uint8
+from rssn.versions import version
 
 DenoiseBackend: TypeAlias = Literal["native", "bm3d", "nlmeans"]
 

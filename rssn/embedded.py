@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rssn.errors import InputError, Rejected
+from rssn.errors import InputError, Rejected, first_line
 from rssn.rows import places
 from rssn.tables import column_names, read_parquet_schema
 
@@ -60,7 +60,7 @@ def embedded_rows(
                 for row in part.to_pylist():
                     yield next(where), {names[column]: cell for column, cell in row.items()}
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{table}: the table is damaged: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{table}: the table is damaged: {first_line(error)}") from error
 
 
 def picture_bytes(cell: Any) -> bytes:

@@ -5,6 +5,11 @@ into a row in `rejects/`, and the run goes on.
 """
 
 
+def first_line(error: BaseException) -> str:
+    """What a library's error says, as far as it fits into a message of ours."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 class RssnError(Exception):
     """Base of every error that this project raises on purpose."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -103,7 +104,7 @@ def salvage(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> Pixels:
 
 def is_mislabelled(name: str, found: str) -> bool:
     """Whether a file's suffix promises another format than the one that was found; other suffixes promise nothing."""
-    promised = _SUFFIX_FORMATS.get(name[name.rfind(".") :].lower() if "." in name else "")
+    promised = _SUFFIX_FORMATS.get(PurePosixPath(name).suffix.lower())
     return promised is not None and promised != found
 
 

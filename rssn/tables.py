@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rssn.errors import InputError, Rejected
+from rssn.errors import InputError, Rejected, first_line
 from rssn.matting import Pair, Problem
 
 TABLE = "table"
@@ -152,7 +152,7 @@ def read_parquet_schema(path: Path) -> pa.Schema:
     try:
         return pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: not a Parquet file: {first_line(error)}") from error
 
 
 def _read_parquet(path: Path, columns: list[str]) -> list[dict[str, Any]]:
@@ -160,7 +160,7 @@ def _read_parquet(path: Path, columns: list[str]) -> list[dict[str, Any]]:
         with pq.ParquetFile(path) as file:
             rows: list[dict[str, Any]] = file.read(columns=columns).to_pylist()
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: the table is damaged: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: the table is damaged: {first_line(error)}") from error
     return rows
 
 

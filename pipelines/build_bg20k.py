@@ -95,18 +95,17 @@ def run_curation(job: CurationJob, runner: Runner) -> Curated:
 
 
 def _curate(job: CurationJob, runner: Runner) -> Curated:
-    photos = _count_photographs(job.photos)
-    names, known = job.models.names(), load_known(job.against)
+    known = load_known(job.against)
+    facts = plan_facts(job, known)
     folder = DatasetFolder(job.out)
     decisions = decisions_to_apply(folder, job.apply_review)
-    facts = {"rules": asdict(job.rules), **names, "against": known_facts(known), "photos": photos}
     open_dataset(folder, "backgrounds", facts, _sources(job, decisions))
     write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, list_photographs(job.photos)))
-    examined = run_tasks(_examine_work(job, photos["count"]), runner)
+    examined = run_tasks(_examine_work(job, facts["photos"]["count"]), runner)
     if examined.failed:
         return Curated(examined, Counter(), Counter())
     write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, decisions or {}, known))
-    tally = run_tasks(_publish_work(job, folder, screened_by(names)), runner)
+    tally = run_tasks(_publish_work(job, folder, screened_by(facts)), runner)
     tally.damaged += examined.damaged
     curated = _count(job, tally, decisions)
     if tally.failed:
@@ -115,6 +114,21 @@ def _curate(job: CurationJob, runner: Runner) -> Curated:
     close_dataset(folder, {"rows": curated.splits.total(), "rejected": tally.rejected, **totals})
     write_card(folder)
     return curated
+
+
+def plan_facts(job: CurationJob, known: KnownSet) -> dict[str, Any]:
+    """Everything that decides the rows, for the manifest.
+
+    Args:
+        job: The job.
+        known: The set that it is checked against.
+
+    Raises:
+        InputError: If the photographs or a network cannot be used.
+        DependencyError: If a network's package is not installed.
+    """
+    photos = _count_photographs(job.photos)
+    return {"rules": asdict(job.rules), **job.models.names(), "against": known_facts(known), "photos": photos}
 
 
 def _count_photographs(photos: Path) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from bg20k.review import Decision
@@ -76,22 +78,24 @@ def outdated_shards(
     Args:
         folder: The published set.
         tasks: All of its shards.
-        verdicts: All of its verdicts.
+        verdicts: All of its verdicts, those of one candidate shard after the other.
     """
-    refused: dict[str, set[tuple[str, ...]]] = {task.candidates: set() for task in tasks}
-    wanted: dict[tuple[str, str], set[str]] = {(task.candidates, task.split): set() for task in tasks}
-    for row in verdicts:
-        if row["keep"]:
-            wanted[row["candidate_shard"], row["split"]].add(row["source"])
-        else:
-            refused[row["candidate_shard"]].add(_refusal(row))
-    return frozenset(
-        task.name
-        for task in tasks
-        if {row["source"] for row in iter_rows(folder.data(task.name), ["source"])}
-        != wanted[task.candidates, task.split]
-        or (task.split == "train" and _refusals(folder, task.name) != refused[task.candidates])
-    )
+    made_of: dict[str, list[PublishTask]] = {}
+    for task in tasks:
+        made_of.setdefault(task.candidates, []).append(task)
+    outdated: set[str] = set()
+    for candidates, rows in groupby(verdicts, key=itemgetter("candidate_shard")):
+        judged = list(rows)
+        outdated |= {task.name for task in made_of[candidates] if _is_outdated(folder, task, judged)}
+    return frozenset(outdated)
+
+
+def _is_outdated(folder: DatasetFolder, task: PublishTask, judged: Sequence[Mapping[str, Any]]) -> bool:
+    wanted = {row["source"] for row in judged if row["keep"] and row["split"] == task.split}
+    if {row["source"] for row in iter_rows(folder.data(task.name), ["source"])} != wanted:
+        return True
+    refused = {_refusal(row) for row in judged if not row["keep"]}
+    return task.split == "train" and _refusals(folder, task.name) != refused
 
 
 def _effect(decision: Decision, row: Mapping[str, Any]) -> str:

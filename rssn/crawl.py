@@ -1,12 +1,13 @@
 """Photographs as a crawl brings them: a folder with all below it, archives in it or alone, or a table.
 
-Listing streams: nothing but the names seen so far is held. A place says where the bytes of one photograph are; what
-cannot be read is a place too, with its reason, so that nothing is lost.
+Listing streams: a folder takes no memory, an archive or a table of paths that of its names' hashes. A place says where
+the bytes of one photograph are; what cannot be read is a place too, with its reason, so that nothing is lost.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -69,7 +70,7 @@ def list_photographs(root: Path) -> Iterator[Place]:
     Raises:
         InputError: If it is nothing of the kind, or the table cannot be read.
     """
-    return _unique(_found(root))
+    return _found(root)
 
 
 def read_photographs(places: Sequence[Place], max_bytes: int) -> Iterator[bytes | Rejected]:
@@ -92,9 +93,9 @@ def _found(root: Path) -> Iterator[Place]:
     if root.is_dir():
         return _folder(root)
     if archive_format(root) and root.is_file():
-        return _archive(root, "")
+        return _unique(_archive(root, ""))
     if is_table(root):
-        return _embedded(root) if picture_column(root, _PICTURES) else _listed(root)
+        return _embedded(root) if picture_column(root, _PICTURES) else _unique(_listed(root))
     if not root.exists():
         raise InputError(f"{root}: no such folder, archive or table")
     kinds = "a folder, an archive (.tar, .zip) or a table (.csv, .parquet)"
@@ -102,11 +103,16 @@ def _found(root: Path) -> Iterator[Place]:
 
 
 def _unique(places: Iterable[Place]) -> Iterator[Place]:
-    """Rename places whose name was there already: `a.jpg`, `a.jpg#2`, ..."""
-    seen: dict[int, int] = {}
+    """Rename places whose name was there already: `a.jpg`, `a.jpg#2`, ...; archives and tables may repeat one."""
+    seen: set[int] = set()  # hashes: the names of millions would take gigabytes
+    copies: Counter[str] = Counter()
     for place in places:
-        count = seen[hash(place.source)] = seen.get(hash(place.source), 0) + 1
-        yield replace(place, source=f"{place.source}#{count}") if count > 1 else place
+        name = place.source
+        while hash(name) in seen:
+            copies[place.source] += 1
+            name = f"{place.source}#{copies[place.source] + 1}"
+        seen.add(hash(name))
+        yield place if name == place.source else replace(place, source=name)
 
 
 def _folder(root: Path) -> Iterator[Place]:
@@ -117,7 +123,7 @@ def _folder(root: Path) -> Iterator[Place]:
             if path.suffix.lower() in CRAWL_SUFFIXES:
                 yield _file(path, path.relative_to(root).as_posix())
             elif path.suffix.lower() in ARCHIVE_SUFFIXES:
-                yield from _archive(path, f"{path.relative_to(root).as_posix()}/")
+                yield from _unique(_archive(path, f"{path.relative_to(root).as_posix()}/"))
 
 
 def _file(path: Path, source: str) -> Place:

@@ -18,6 +18,9 @@ Row: TypeAlias = Mapping[str, Any]
 ROW_GROUP_BYTES = 8 << 20
 """A row group closes at about this size, so that a reader can fetch one row without reading a whole shard."""
 
+ROW_GROUP_ROWS = 8192
+"""Or at so many rows: they are held as objects until then, and who wants a shard's verdicts reads whole groups."""
+
 
 def write_parquet(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
     """Stream rows to a temporary file beside `path`, flush, rename; returns their count.
@@ -69,7 +72,7 @@ def _row_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
     for row in rows:
         group.append(row)
         size += sum(len(v["bytes"]) for v in row.values() if isinstance(v, Mapping) and "bytes" in v)
-        if size >= ROW_GROUP_BYTES or len(group) >= 65_536:
+        if size >= ROW_GROUP_BYTES or len(group) >= ROW_GROUP_ROWS:
             yield group
             group, size = [], 0
     if group:

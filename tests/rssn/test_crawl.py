@@ -52,6 +52,14 @@ def test_equal_names_are_told_apart(tmp_path: Path) -> None:
     assert crawl(path) == {"a.jpg": b"first", "a.jpg#2": b"second"}
 
 
+def test_a_name_that_looks_like_a_copy_s_keeps_its_own(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.jpg#2"):
+        (tmp_path / name).write_bytes(b"a")
+    (tmp_path / "t.csv").write_text("path\na.jpg\na.jpg#2\na.jpg\na.jpg\n")
+    sources = [place.source for place in list_photographs(tmp_path / "t.csv")]
+    assert sources == ["a.jpg", "a.jpg#2", "a.jpg#3", "a.jpg#4"]
+
+
 def test_a_damaged_archive_is_a_row_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"no archive")
     (tmp_path / "b.jpg").write_bytes(b"b")

@@ -157,9 +157,9 @@ def test_row_groups_close_at_8_mebibytes(tmp_path: Path) -> None:
 
 def test_rows_without_pictures_close_groups_by_count(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    assert write_parquet(path, REJECTS, (_reject(0) for _ in range(65_537))) == 65_537
+    assert write_parquet(path, REJECTS, (_reject(0) for _ in range(8193))) == 8193
     metadata = pq.read_metadata(path)
-    assert [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)] == [65_536, 1]
+    assert [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)] == [8192, 1]
 
 
 def test_a_shard_without_rows_is_done_and_leaves_no_data(tmp_path: Path) -> None:

@@ -1,0 +1,125 @@
+"""What `rssn build-bg20k` asks of its driver: CPU time and memory, by the number of photographs.
+
+python -m tests.benchmarks.bench_driver 50000 200000
+
+The photographs are made up: rows of a table whose candidates lie there already, with random fingerprints, one in ten a
+copy of another, and pictures of a few bytes. So nothing is examined, and everything else runs as it does in earnest:
+listing, checking what is done, judging, writing the verdicts, publishing (in this process, as with `--workers 0`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bg20k.decide import NOTHING_KNOWN
+from bg20k.rules import CurationRules
+from pipelines.build_bg20k import CurationJob, plan_facts, run_curation
+from pipelines.curation_tasks import candidates_folder
+from pipelines.manifest import open_dataset
+from pipelines.runner import LocalRunner, shard_ranges
+from pipelines.work import Budget
+from rssn.crawl import Place, list_photographs
+from rssn.schema import CANDIDATES, picture
+from rssn.shards import DatasetFolder, shard_name, write_shard
+from tests.benchmarks.table import Cost, command_cost
+
+_PHOTOS_PER_SHARD = 400
+_BLOCK = 4096
+_PICTURE = picture(b"picture", "a.jpg")
+_AMONG = 10_000_000  # photographs, to which the figures are continued
+
+
+def prepare(count: int, root: Path) -> Path:
+    """Lay a table of photographs below a folder, and a set whose candidates are examined; returns the table."""
+    table = root / "photos.parquet"
+    schema = pa.schema([("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))])
+    with pq.ParquetWriter(table, schema) as writer:
+        for start in range(0, count, _BLOCK):
+            some = [{"image": _PICTURE}] * min(_BLOCK, count - start)
+            writer.write_table(pa.Table.from_pylist(some, schema=schema))
+    hashes = np.random.default_rng(0).integers(0, 1 << 63, count, np.int64).astype(np.uint64)
+    copies = np.arange(9, count, 10)
+    hashes[copies] = hashes[copies - 5]
+    places = list_photographs(table)
+    job = _job(table)
+    open_dataset(DatasetFolder(job.out), "backgrounds", plan_facts(job, NOTHING_KNOWN), {})
+    ranges = shard_ranges([1] * count, _PHOTOS_PER_SHARD)
+    for index, (start, stop) in enumerate(ranges):
+        name = shard_name("candidates", index, len(ranges))
+        write_shard(candidates_folder(job.out), name, CANDIDATES, _rows(places, hashes, start, stop), [])
+    return table
+
+
+def curate(table: Path) -> None:
+    """Run the command's work; for a process of its own."""
+    run_curation(_job(table), LocalRunner())
+
+
+def _job(table: Path) -> CurationJob:
+    return CurationJob(table, table.parent / "out", CurationRules(), None, Budget())
+
+
+def _rows(places: Iterator[Place], hashes: Any, start: int, stop: int) -> Iterator[dict[str, Any]]:
+    for number in range(start, stop):
+        place = asdict(next(places))
+        yield {
+            "background_id": f"{number:020x}",
+            "source": place["source"],
+            "image": _PICTURE,
+            "thumbnail": _PICTURE,
+            "width": 1620,
+            "height": 1080,
+            "source_width": 4000,
+            "source_height": 3000,
+            "phash": int(hashes[number]),
+            "sharpness": float(number % 1000),
+            "flat": False,
+            "detail": 0.2,
+            "format": "JPEG",
+            "converted": [],
+            "boxes": [{"label": "bird", "confidence": 0.2, "x": 0.1, "y": 0.1, "width": 0.1, "height": 0.1}],
+        }
+
+
+def lines(costs: dict[int, Cost]) -> Iterator[str]:
+    """A line for each number of photographs, and what each further photograph adds."""
+    for count, cost in costs.items():
+        yield f"{count:>10,} photographs: {cost.seconds:8.1f} CPU-s, {(cost.peak or 0) / 1e6:8.0f} MB"
+    for (few, first), (many, second) in pairwise(costs.items()):
+        seconds = (second.seconds - first.seconds) / (many - few)
+        size = ((second.peak or 0) - (first.peak or 0)) / (many - few)
+        yield f"each further photograph: {1e3 * seconds:.2f} CPU-ms, {size:.0f} bytes"
+        at = f"{_AMONG / 1e6:.0f} million"
+        yield f"so {at}: {_AMONG * seconds / 3600:.1f} CPU-hours, {(_AMONG * size + (first.peak or 0)) / 1e9:.1f} GB"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("counts", type=int, nargs="*", default=[50_000, 200_000])
+    parser.add_argument("--curate", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.curate:
+        return curate(options.curate)
+    costs = {}
+    for count in options.counts:
+        with tempfile.TemporaryDirectory() as folder:
+            table = prepare(count, Path(folder))
+            costs[count] = command_cost(["-m", "tests.benchmarks.bench_driver", "--curate", str(table)])
+    sys.stdout.write("\n".join([*lines(costs), ""]))
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -63,6 +63,10 @@ class Detector(Protocol):
     def name(self) -> str:
         """What goes into the column `screened_by`."""
 
+    @property
+    def batch(self) -> int:
+        """How many photographs it works on at once."""
+
     def detect(self, images: Sequence[Pixels]) -> list[list[Detection]]:
         """Find objects.
 

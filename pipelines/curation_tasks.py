@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow.parquet as pq
 
-from bg20k.candidates import examine
+from bg20k.candidates import Candidate, examine
 from bg20k.embedding import Embedder, load_embedder
 from bg20k.rules import CurationRules
-from bg20k.salience import Detector
+from bg20k.salience import Detection, Detector
 from bg20k.saliency import OnnxSaliency, SaliencyModel, find_salient
 from bg20k.yolo import YoloDetector
 from pipelines.curation_rows import ORIGIN, PUBLISHED, THUMBNAIL_SIDE, background_row, candidate_row, origin_of
@@ -104,7 +105,7 @@ def examine_shard(task: ExamineTask) -> Done:
     """Read, measure, resize and screen photographs; what cannot be examined becomes a row of the rejects."""
     rejects: list[dict[str, Any]] = []
     places = [Place(**row) for row in read_range(photos_plan(task.root), task.start, task.stop)]
-    rows = _candidate_rows(task, places, rejects)
+    rows = _candidate_rows(task, places, _Rejects(task, rejects))
     return Done(write_shard(candidates_folder(task.root), task.name, CANDIDATES, rows, rejects))
 
 
@@ -155,22 +156,58 @@ def embedder_of(model: str) -> Embedder:
     return load_embedder(model)
 
 
-def _candidate_rows(task: ExamineTask, places: list[Place], rejects: list[dict[str, Any]]) -> Iterator[Row]:
+@dataclass(frozen=True)
+class _Rejects:
+    """The rows of the rejects of a task: nothing vanishes, whatever happens to one photograph."""
+
+    task: ExamineTask
+    rows: list[dict[str, Any]]
+
+    def add(self, place: Place, data: bytes | Rejected, error: Exception) -> None:
+        """A photograph's bytes, or why there are none, and what happened to it."""
+        thumbnail = None if isinstance(data, Rejected) else _thumbnail(data, self.task.rules, error)
+        self.rows.append(refusal(error, place.source, place.source, thumbnail) | origin_of(place))
+
+
+_Examined: TypeAlias = tuple[Place, bytes, Candidate]
+
+
+def _candidate_rows(task: ExamineTask, places: list[Place], rejects: _Rejects) -> Iterator[Row]:
+    detector = load_detector(task.models.detector) if task.models.detector else None
+    examined = _examined(task, places, rejects)
+    while some := list(islice(examined, detector.batch if detector else 1)):
+        for (place, data, found), detections in zip(some, _detections(detector, some), strict=True):
+            try:
+                if isinstance(detections, Exception):
+                    raise detections
+                yield _candidate_row(task, place, found, detections)
+            except Exception as error:
+                rejects.add(place, data, error)
+
+
+def _examined(task: ExamineTask, places: list[Place], rejects: _Rejects) -> Iterator[_Examined]:
     for place, data in zip(places, read_photographs(places, task.rules.max_bytes), strict=True):
         try:
             if isinstance(data, Rejected):
                 raise data
             enter(task, place.source)
-            yield _candidate_row(task, place, data)
-        except Exception as error:  # nothing vanishes: whatever happens to one photograph is a row of the rejects
-            thumbnail = None if isinstance(data, Rejected) else _thumbnail(data, task.rules, error)
-            rejects.append(refusal(error, place.source, place.source, thumbnail) | origin_of(place))
+            yield place, data, examine(data, task.rules)
+        except Exception as error:
+            rejects.add(place, data, error)
 
 
-def _candidate_row(task: ExamineTask, place: Place, data: bytes) -> Row:
+def _detections(detector: Detector | None, some: list[_Examined]) -> list[list[Detection] | Exception | None]:
+    """The findings in each photograph; the error, where the detector failed on it alone."""
+    if detector is None:
+        return [None] * len(some)
+    try:
+        return [*detector.detect([found.pixels for _, _, found in some])]
+    except Exception as error:
+        return [error] if len(some) == 1 else [each for one in some for each in _detections(detector, [one])]
+
+
+def _candidate_row(task: ExamineTask, place: Place, found: Candidate, detections: list[Detection] | None) -> Row:
     models = task.models
-    found = examine(data, task.rules)
-    detections = load_detector(models.detector).detect([found.pixels])[0] if models.detector else None
     saliency = find_salient(load_saliency(models.saliency).mask(found.pixels)) if models.saliency else None
     embedding = embedder_of(models.embedder).embed(found.pixels).tolist() if models.embedder else None
     return candidate_row(place, found, detections, saliency, embedding)

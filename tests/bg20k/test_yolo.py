@@ -35,12 +35,24 @@ weights, *photos = map(Path, sys.argv[1:])
 detector = YoloDetector(weights)
 images = [decode_pixels(photo.read_bytes()) for photo in photos]
 together = detector.detect(images)
+def batched():  # as on a GPU; an ONNX file of one image takes no batches
+    if weights.suffix != ".pt":
+        return []
+    detector.batch = len(images)
+    from ultralytics.utils import nms
+    suppressed = []
+    whole = nms.non_max_suppression
+    nms.non_max_suppression = lambda values, *a, **k: suppressed.append(len(values)) or whole(values, *a, **k)
+    found = [[(d.label, d.confidence, d.box) for d in ds] for ds in detector.detect(images)]
+    return [suppressed, found]
 import ultralytics
 print(json.dumps({
     "name": detector.name,
     "found": {p.stem: [(d.label, d.confidence, d.box) for d in ds] for p, ds in zip(photos, together, strict=True)},
     "alone": detector.detect(images[-1:])[0] == together[-1],
     "none": detector.detect([]),
+    "batch": detector.batch,
+    "batched": batched(),
     "torchvision": "torchvision" in sys.modules,
     "sync": ultralytics.settings["sync"],
     "settings": str(ultralytics.settings.file),
@@ -178,6 +190,13 @@ def test_weights_of_torch_load_without_running_code(render, tmp_path: Path) -> N
     assert all(result["found"].values())
     assert {row[0] for rows in result["found"].values() for row in rows} <= {"person", "car", "bench"}
     assert not result["torchvision"]
+    assert result["batch"] == 1
+    suppressed, batched = result["batched"]
+    assert suppressed == [1, 1]
+    for alone, together in zip(result["found"].values(), batched, strict=True):
+        assert [label for label, *_ in together] == [label for label, *_ in alone]
+        for (_, before, box), (_, after, other) in zip(alone, together, strict=True):
+            assert [after, *other] == pytest.approx([before, *box], abs=1e-3)
 
     evil, other = answer(REFUSED, tmp_path, tmp_path / "evil.pt", tmp_path / "other.pt")
     assert "evil.pt: no YOLO model that can be loaded safely" in evil

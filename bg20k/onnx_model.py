@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -18,8 +18,14 @@ from rssn.images import Pixels
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
-_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+Scaling: TypeAlias = Literal["imagenet", "centred"]
+"""How a network wants colours in [0, 1]: by the mean and deviation of ImageNet (U^2-Net, BiRefNet, most others), or
+less 0.5 (IS-Net, RMBG-1.4)."""
+
+_SCALINGS: dict[Scaling, tuple[Floats, Floats]] = {
+    "imagenet": (np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)),
+    "centred": (np.full(3, 0.5, np.float32), np.ones(3, np.float32)),
+}
 
 
 class OnnxModel:
@@ -28,14 +34,16 @@ class OnnxModel:
     Args:
         path: The file.
         side: H and W where the network leaves them open.
+        scaling: What it was trained with.
 
     Raises:
         InputError: If the file is missing, or no such network.
         DependencyError: If onnxruntime is not installed.
     """
 
-    def __init__(self, path: Path, side: int) -> None:
-        self.name = model_name(path)
+    def __init__(self, path: Path, side: int, scaling: Scaling = "imagenet") -> None:
+        self.name = model_name(path) + (f", {scaling}" if scaling != "imagenet" else "")
+        self._scaling: Scaling = scaling
         self._path = path
         self._session = open_session(path)
         inputs = self._session.get_inputs()
@@ -50,8 +58,7 @@ class OnnxModel:
         """Run the network on a picture.
 
         Args:
-            pixels: H x W x 3 uint8 RGB; squeezed to the network's size, scaled to [0, 1], normalised by the mean and
-                deviation of ImageNet.
+            pixels: H x W x 3 uint8 RGB; squeezed to the network's size and scaled.
 
         Returns:
             The first output.
@@ -59,7 +66,7 @@ class OnnxModel:
         Raises:
             InputError: If the network fails, or gives something else than finite numbers.
         """
-        tensor = normalised(pixels, self._size)
+        tensor = normalised(pixels, self._size, self._scaling)
         try:
             output = self._session.run(None, {self._input: tensor})[0]
         except Exception as error:  # onnxruntime raises errors of its own for whatever is wrong inside
@@ -82,10 +89,11 @@ def model_name(path: Path) -> str:
         return f"{path.name}@{hashlib.file_digest(stream, 'sha256').hexdigest()[:8]}"
 
 
-def normalised(pixels: Pixels, size: tuple[int, int]) -> Floats:
-    """A picture as a network of ImageNet wants it: 1 x 3 x H x W, at the given width and height."""
+def normalised(pixels: Pixels, size: tuple[int, int], scaling: Scaling = "imagenet") -> Floats:
+    """A picture as a network wants it: 1 x 3 x H x W, at the given width and height."""
+    mean, deviation = _SCALINGS[scaling]
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255.0)
-    return np.ascontiguousarray(((small - _MEAN) / _DEVIATION).transpose(2, 0, 1)[None])
+    return np.ascontiguousarray(((small - mean) / deviation).transpose(2, 0, 1)[None])
 
 
 def open_session(path: Path) -> Any:

@@ -14,7 +14,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from bg20k.onnx_model import Floats, OnnxModel
+from bg20k.onnx_model import Floats, OnnxModel, Scaling
 from bg20k.rules import CurationRules
 from rssn.errors import InputError
 from rssn.images import Pixels
@@ -59,8 +59,8 @@ class OnnxSaliency:
         DependencyError: If onnxruntime is not installed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._model = OnnxModel(path, _SIDE)
+    def __init__(self, path: Path, scaling: Scaling = "imagenet") -> None:
+        self._model = OnnxModel(path, _SIDE, scaling)
         self._path = path
         self.name = self._model.name
 

@@ -17,8 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bg20k.classes import CREATURES, OBJECTS
 from bg20k.onnx_model import model_name, open_session
-from bg20k.salience import CREATURES, OBJECTS, Detection
+from bg20k.salience import Detection
 from rssn.errors import DependencyError, InputError, first_line
 from rssn.images import Pixels
 

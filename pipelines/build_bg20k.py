@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bg20k.decide import KnownSet, decide
+from bg20k.onnx_model import Scaling
 from bg20k.records import Crawl
 from bg20k.review import Decision, apply_review
 from bg20k.rules import CurationRules
@@ -63,12 +64,13 @@ class CurationJob:
     apply_review: bool | None = None  # None: as the last run did
     against: Path | None = None  # a set that stands: what it holds is rejected
     saliency: Path | None = None  # a class-free network, ONNX
+    saliency_scaling: Scaling = "imagenet"
     deep_duplicates: str | None = None  # see bg20k.embedding.load_embedder
 
     @property
     def models(self) -> Models:
         """The networks that look at each photograph."""
-        return Models(self.detector, self.saliency, self.deep_duplicates)
+        return Models(self.detector, self.saliency, self.deep_duplicates, self.saliency_scaling)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from bg20k.candidates import Candidate, examine
 from bg20k.embedding import Embedder, load_embedder
+from bg20k.onnx_model import Scaling
 from bg20k.rules import CurationRules
 from bg20k.salience import Detection, Detector
 from bg20k.saliency import OnnxSaliency, SaliencyModel, find_salient
@@ -38,6 +39,7 @@ class Models:
     detector: Path | None = None
     saliency: Path | None = None
     embedder: str | None = None
+    scaling: Scaling = "imagenet"  # of the class-free network's input
 
     def names(self) -> dict[str, str | None]:
         """What each calls itself, file and digest, for the manifest; loads them.
@@ -48,7 +50,7 @@ class Models:
         """
         return {
             "detector": load_detector(self.detector).name if self.detector else None,
-            "saliency": load_saliency(self.saliency).name if self.saliency else None,
+            "saliency": load_saliency(self.saliency, self.scaling).name if self.saliency else None,
             "deep_duplicates": embedder_of(self.embedder).name if self.embedder else None,
         }
 
@@ -145,9 +147,9 @@ def load_detector(path: Path) -> Detector:
 
 
 @lru_cache(maxsize=1)
-def load_saliency(path: Path) -> SaliencyModel:
+def load_saliency(path: Path, scaling: Scaling) -> SaliencyModel:
     """The class-free network of this process, loaded once."""
-    return OnnxSaliency(path)
+    return OnnxSaliency(path, scaling)
 
 
 @lru_cache(maxsize=1)
@@ -208,7 +210,8 @@ def _detections(detector: Detector | None, some: list[_Examined]) -> list[list[D
 
 def _candidate_row(task: ExamineTask, place: Place, found: Candidate, detections: list[Detection] | None) -> Row:
     models = task.models
-    saliency = find_salient(load_saliency(models.saliency).mask(found.pixels)) if models.saliency else None
+    network = load_saliency(models.saliency, models.scaling) if models.saliency else None
+    saliency = find_salient(network.mask(found.pixels)) if network else None
     embedding = embedder_of(models.embedder).embed(found.pixels).tolist() if models.embedder else None
     return candidate_row(place, found, detections, saliency, embedding)
 

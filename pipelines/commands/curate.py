@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from bg20k.classes import CREATURES, OBJECTS
 from bg20k.flags import FLAGS
+from bg20k.onnx_model import Scaling
 from bg20k.rules import CurationRules
 from bg20k.verdict import REASONS
 from pipelines.build_bg20k import CurationJob, run_curation
@@ -22,6 +24,8 @@ NOT_SCREENED = """\
 NOT SCREENED for salient objects: no detector was given, so people and animals may stay in the backgrounds.
 Give one with --detector MODEL (a YOLO model trained on COCO, .pt or .onnx; pip install 'rssn[curate]')."""
 
+_NUMBERS = {name: value for name, value in CurationRules.numbers().items() if name != "min_side"}
+
 
 @click.command("build-bg20k")
 @click.argument("photos", type=options.FOLDER)
@@ -30,6 +34,12 @@ Give one with --detector MODEL (a YOLO model trained on COCO, .pt or .onnx; pip 
     "--detector", type=options.FOLDER, help="A YOLO model of COCO classes, .pt or .onnx; nothing is downloaded."
 )
 @click.option("--saliency", type=options.FOLDER, help="A class-free second opinion: a saliency network, .onnx.")
+@click.option(
+    "--saliency-scaling",
+    type=click.Choice(get_args(Scaling)),
+    default="imagenet",
+    help="How that network wants its input: by ImageNet's mean and deviation, or less 0.5 (IS-Net).",
+)
 @click.option(
     "--deep-duplicates",
     metavar="MODEL",
@@ -42,6 +52,21 @@ Give one with --detector MODEL (a YOLO model trained on COCO, .pt or .onnx; pip 
     type=click.Choice(list(FLAGS)),
     multiple=True,
     help="Reject what is otherwise only flagged; may be given twice.",
+)
+@click.option(
+    "--ignore-class",
+    "ignored_classes",
+    type=click.Choice(sorted(CREATURES | OBJECTS)),
+    metavar="CLASS",
+    multiple=True,
+    help="A COCO class that is no salient object in your backgrounds, as car; may be repeated.",
+)
+@click.option(
+    "--rule",
+    "rules",
+    metavar="NAME=NUMBER",
+    multiple=True,
+    help=f"Another threshold: {', '.join(f'{name}={value}' for name, value in _NUMBERS.items())}.",
 )
 @click.option("--export-folder", type=options.FOLDER, help="Write train/ and testval/ there, as rssn export does.")
 @click.option("--min-side", type=int, default=1080, help="Shorter side in px that a photo must have and is resized to.")
@@ -64,8 +89,9 @@ def build_bg20k(photos: Path, out: Path, detector: Path | None, min_side: int, *
     train and validation, and writes every verdict with its reason to verdicts.parquet.
     """
     budget = parse_budget(settings["max_errors"])
-    rules = CurationRules(min_side=min_side, refused_flags=tuple(sorted(set(settings["refused_flags"]))))
-    more = {name: settings[name] for name in ("against", "saliency", "deep_duplicates")}
+    lists = {name: sorted(set(settings[name])) for name in ("refused_flags", "ignored_classes")}
+    rules = CurationRules.parse(settings["rules"], min_side=min_side, **lists)
+    more = {name: settings[name] for name in ("against", "saliency", "saliency_scaling", "deep_duplicates")}
     job = CurationJob(photos, out, rules, detector, budget, settings["review"], **more)
     if detector is None and job.saliency is None:
         click.secho(NOT_SCREENED, fg="yellow", bold=True, err=True)

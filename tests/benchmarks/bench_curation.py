@@ -1,6 +1,6 @@
 """The curation: what a photograph costs against OpenCV, and what the screening gets right on labelled photographs.
 
-python tests/benchmarks/bench_curation.py LABELS PHOTOS [DETECTOR]
+python -m tests.benchmarks.bench_curation LABELS PHOTOS [DETECTOR] [--saliency FILE.onnx] [--embedder MODEL]
 
 LABELS is a table of tabs with the columns `file`, `label` (`clean` or `salient`) and `duplicate_group` (empty for
 photographs without copies); PHOTOS is the folder of those files. Nothing is asserted: the figures are printed.
@@ -10,28 +10,28 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any, NamedTuple, get_args
 
 import cv2
 import numpy as np
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from bg20k.candidates import examine
 from bg20k.decide import decide
+from bg20k.embedding import Embedder, load_embedder
+from bg20k.onnx_model import Scaling
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
 from bg20k.salience import Detector, salience
+from bg20k.saliency import OnnxSaliency, Saliency, SaliencyModel, find_salient, saliency_score
 from bg20k.verdict import DUPLICATE, Verdict
 from bg20k.yolo import YoloDetector
 from rssn.decoding import decode_pixels
-from rssn.images import encode_jpeg, fit_inside
+from rssn.images import Pixels, encode_jpeg, fit_inside, to_float, to_uint8
 from tests.benchmarks.table import Job, Row, measured, table_lines
 
 RULES = CurationRules()
@@ -39,6 +39,26 @@ _FACTS = ("background_id", "source_width", "source_height", "phash", "sharpness"
 _KINDS = {(True, True): "hits", (True, False): "misses", (False, True): "false alarms"}  # salient, rejected
 _REPEATS = 7
 _TIMED = 5  # photographs
+
+
+class Opinion(NamedTuple):
+    """A network that says of photographs how surely they show something salient."""
+
+    name: str
+    threshold: float
+    score: Callable[[Record], float]
+
+
+DETECTOR = Opinion("salient screening", RULES.confidence, lambda record: record.salience or 0.0)
+CLASS_FREE = Opinion("class-free", RULES.saliency, lambda record: saliency_score(record.saliency or Saliency(), RULES))
+
+
+class Networks(NamedTuple):
+    """What looks at the photographs."""
+
+    detector: Detector | None = None
+    saliency: SaliencyModel | None = None
+    embedder: Embedder | None = None
 
 
 @dataclass(frozen=True)
@@ -49,15 +69,19 @@ class Screened:
     records: Sequence[Record]
     verdicts: Mapping[str, Verdict]
 
-    def errors(self) -> dict[str, list[str]]:
+    def errors(self, opinion: Opinion) -> dict[str, list[str]]:
         """By kind: `hits`, `misses` (salient, let through) and `false alarms`; copies count as their originals do."""
         found: dict[str, list[str]] = defaultdict(list)
         for record in self.records:
             salient = self.labels[record.source]["label"] == "salient"
-            rejected = (record.salience or 0.0) >= RULES.confidence
-            if salient or rejected:
-                found[_KINDS[salient, rejected]].append(f"{record.source} ({record.salience:.2f})")
+            score = opinion.score(record)
+            if salient or score >= opinion.threshold:
+                found[_KINDS[salient, score >= opinion.threshold]].append(f"{record.source} ({score:.2f})")
         return found
+
+    def scores(self, opinion: Opinion, label: str) -> list[float]:
+        """The scores of the photographs with a label."""
+        return [opinion.score(record) for record in self.records if self.labels[record.source]["label"] == label]
 
     def groups(self) -> tuple[int, list[str]]:
         """How many groups of copies there are, and those of which not exactly one is kept or judged in its place."""
@@ -69,11 +93,11 @@ class Screened:
         return len(left), sorted(group for group, count in left.items() if count != 1)
 
 
-def screen(labels: Path, photos: Path, detector: Detector | None) -> Screened:
+def screen(labels: Path, photos: Path, networks: Networks) -> Screened:
     """Examine, screen and judge all labelled photographs."""
     with labels.open(encoding="utf-8") as stream:
         table = {row["file"]: row for row in csv.DictReader(stream, delimiter="\t")}
-    records = [_record(photos / name, name, detector) for name in table]
+    records = [_record(photos / name, name, networks) for name in table]
     return Screened(
         table, records, {r.source: v for r, v in zip(records, decide(Crawl.of(records), RULES), strict=True)}
     )
@@ -117,27 +141,57 @@ def _curated(data: bytes) -> bytes:
     return encode_jpeg(found.pixels) + encode_jpeg(fit_inside(found.pixels, 256), 85)
 
 
-def _record(path: Path, name: str, detector: Detector | None) -> Record:
+def _record(path: Path, name: str, networks: Networks) -> Record:
     found = examine(path.read_bytes(), RULES)
-    score, salient = salience(detector.detect([found.pixels])[0], RULES) if detector else (None, None)
-    return Record(**{fact: getattr(found, fact) for fact in _FACTS}, source=name, salience=score, salient=salient)
+    facts: dict[str, Any] = {fact: getattr(found, fact) for fact in _FACTS}
+    if networks.detector:
+        facts["salience"], facts["salient"] = salience(networks.detector.detect([found.pixels])[0], RULES)
+    if networks.saliency:
+        facts["saliency"] = find_salient(networks.saliency.mask(found.pixels))
+    return Record(**facts, source=name)
 
 
-def screening_lines(found: Screened) -> Iterator[str]:
+def screening_lines(found: Screened, opinion: Opinion = DETECTOR) -> Iterator[str]:
     """Precision and recall, and which photographs are wrong."""
-    errors = found.errors()
+    errors = found.errors(opinion)
     hits, misses, alarms = (len(errors[kind]) for kind in ("hits", "misses", "false alarms"))
     precision = hits / (hits + alarms) if hits + alarms else float("nan")
     recall = hits / (hits + misses) if hits + misses else float("nan")
-    yield f"salient screening: precision {precision:.3f}, recall {recall:.3f} on {len(found.records)} photographs"
+    yield f"{opinion.name}: precision {precision:.3f}, recall {recall:.3f} on {len(found.records)} photographs"
     for kind in ("misses", "false alarms"):
         yield f"  {kind}: {', '.join(errors[kind]) or 'none'}"
-    scores = {
-        label: [record.salience or 0.0 for record in found.records if found.labels[record.source]["label"] == label]
-        for label in ("salient", "clean")
-    }
-    if all(scores.values()):
-        yield f"  margin: least salient {min(scores['salient']):.2f}, most salient clean {max(scores['clean']):.2f}"
+    salient, clean = found.scores(opinion, "salient"), found.scores(opinion, "clean")
+    if salient and clean:
+        yield f"  margin: least salient {min(salient):.2f}, most salient clean {max(clean):.2f}"
+
+
+def embedding_lines(photos: Sequence[Path], embedder: Embedder) -> Iterator[str]:
+    """How alike copies of a photograph look to a network, and how alike two photographs."""
+    pixels = [examine(path.read_bytes(), RULES).pixels for path in photos]
+    found = np.stack([embedder.embed(each) for each in pixels])
+    strangers = (found @ found.T)[np.triu_indices(len(photos), 1)]
+    yield f"embeddings of {embedder.name}: of {len(photos)} photographs the two most alike reach {strangers.max():.2f}"
+    for name, change in COPIES.items():
+        cosines = np.array([one @ embedder.embed(change(each)) for one, each in zip(found, pixels, strict=True)])
+        reach = (cosines >= RULES.cosine).mean()
+        words = f"{cosines.min():.2f} and more, median {np.median(cosines):.2f}"
+        yield f"  {name}: {words}; {reach:.0%} reach {RULES.cosine}"
+
+
+def _without_a_tenth(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[:2]
+    return pixels[height // 10 : -(height // 10), width // 10 : -(width // 10)]
+
+
+COPIES: dict[str, Callable[[Pixels], Pixels]] = {
+    "without a tenth on each side": _without_a_tenth,
+    "a corner of 60 %": lambda pixels: pixels[: pixels.shape[0] * 3 // 5, : pixels.shape[1] * 3 // 5],
+    "mirrored": lambda pixels: np.ascontiguousarray(pixels[:, ::-1]),
+    "darkened, gamma 1.8": lambda pixels: to_uint8(to_float(pixels) ** np.float32(1.8)),
+    "warmed": lambda pixels: to_uint8(to_float(pixels) * np.array([1.25, 1.0, 0.75], np.float32)),
+    "grey": lambda pixels: np.repeat(to_uint8(to_float(pixels).mean(axis=2))[..., None], 3, axis=2),
+}
+"""What people do to a photograph that a perceptual hash does not bear."""
 
 
 def main() -> None:
@@ -146,13 +200,25 @@ def main() -> None:
     parser.add_argument("labels", type=Path)
     parser.add_argument("photos", type=Path)
     parser.add_argument("detector", type=Path, nargs="?")
+    parser.add_argument("--saliency", type=Path, help="a class-free network, .onnx")
+    parser.add_argument("--saliency-scaling", choices=get_args(Scaling), default="imagenet")
+    parser.add_argument("--embedder", help="as --deep-duplicates of rssn build-bg20k takes it")
     options = parser.parse_args()
-    found = screen(options.labels, options.photos, YoloDetector(options.detector) if options.detector else None)
-    lines = list(screening_lines(found)) if options.detector else ["salient screening: no detector was given"]
+    networks = Networks(
+        YoloDetector(options.detector) if options.detector else None,
+        OnnxSaliency(options.saliency, options.saliency_scaling) if options.saliency else None,
+        load_embedder(options.embedder) if options.embedder else None,
+    )
+    found = screen(options.labels, options.photos, networks)
+    lines = list(screening_lines(found)) if networks.detector else ["salient screening: no detector was given"]
+    lines += screening_lines(found, CLASS_FREE) if networks.saliency else []
     count, wrong = found.groups()
     kept = f"{count - len(wrong)} of {count} keep exactly one"
     lines.append(f"duplicate groups: {kept}; wrong: {', '.join(wrong) or 'none'}")
     names = sorted(found.labels)
+    if networks.embedder:
+        firsts = {found.labels[name]["duplicate_group"] or name: name for name in names[::-1]}
+        lines += embedding_lines([options.photos / name for name in sorted(firsts.values())], networks.embedder)
     photos = [options.photos / name for name in names[:: max(1, len(names) // _TIMED)][:_TIMED]]
     print("\n".join([*lines, "", *table_lines(rows(photos))]))  # noqa: T201
 

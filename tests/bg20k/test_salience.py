@@ -48,3 +48,10 @@ def test_scenery_never_counts(label: str) -> None:
 def test_equal_confidences_are_settled_by_area() -> None:
     small, large = found("cat", 0.5, 0.25), found("bird", 0.5, 0.5)
     assert salience([small, large], RULES) == salience([large, small], RULES) == (0.5, large)
+
+
+def test_an_ignored_class_never_counts() -> None:
+    rules = CurationRules(ignored_classes=("car",))
+    car, dog = Detection("car", 0.9, (0.0, 0.0, 1.0, 1.0)), Detection("dog", 0.6, (0.0, 0.0, 0.5, 0.5))
+    assert salience([car, dog], rules) == (0.6, dog)
+    assert salience([car], rules) == (0.0, None)

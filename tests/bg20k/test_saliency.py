@@ -78,3 +78,14 @@ def test_what_is_no_such_network_is_named(tmp_path: Path) -> None:
     for name, words in (("two", "gives one mask"), ("nan", "not finite")):
         with pytest.raises(InputError, match=words):
             OnnxSaliency(tmp_path / f"{name}.onnx").mask(np.zeros((20, 20, 3), np.uint8))
+
+
+def test_each_scaling_is_the_one_that_the_network_was_trained_with(tmp_path: Path) -> None:
+    path = write_network(tmp_path / "red.onnx", RED, [0.0], sigmoid=False)
+    pixels = np.full((16, 16, 3), (102, 51, 51), np.uint8)
+    logits = {"imagenet": 4 * ((0.4 - 0.485) / 0.229 - (0.2 - 0.456) / 0.224 - (0.2 - 0.406) / 0.225)}
+    logits["centred"] = 4 * (0.4 - 0.5 - 2 * (0.2 - 0.5))
+    for scaling, logit in logits.items():
+        model = OnnxSaliency(path, scaling)  # type: ignore[arg-type]
+        assert model.mask(pixels) == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-4)
+    assert OnnxSaliency(path, "centred").name == OnnxSaliency(path).name + ", centred"

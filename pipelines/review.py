@@ -155,7 +155,6 @@ class ReviewSet:
             "score": photo.verdict.score,
             "uncertainty": round(photo.uncertainty, 4),
             "refusal": photo.refusal,
-            "boxes": photo.boxes,
             "keeper": None if photo.keeper is None else self._brief(self.photos[photo.keeper], decisions),
             "copies": [self._brief(self.photos[number], decisions) for number in photo.copies[:_COPIES]],
             "copy_count": len(photo.copies),
@@ -168,6 +167,7 @@ class ReviewSet:
             "keep": photo.verdict.keep,
             "reason": photo.verdict.reason,
             "choice": _choice(photo, decisions),
+            "boxes": photo.boxes,
         }
 
 

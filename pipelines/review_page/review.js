@@ -195,14 +195,15 @@ function drawBoxes(figure, image, boxes, kind) {
   const svg = makeSvg("svg", { viewBox: `0 0 ${w} ${h}`, "aria-hidden": "true" });
   const taken = [];
   for (const box of boxes) {
-    svg.append(makeSvg("rect", { x: box.x * w, y: box.y * h, width: box.width * w, height: box.height * h }));
+    const opacity = Math.max(0.35, Math.min(1, 2 * box.confidence)); // what can decide nothing stands back
+    svg.append(makeSvg("rect", { opacity, x: box.x * w, y: box.y * h, width: box.width * w, height: box.height * h }));
     const place = { x: box.x * w + size / 4, y: box.y * h > 1.3 * size ? box.y * h - size / 3 : box.y * h + size };
     const hides = ({ x, y }) => Math.abs(x - place.x) < 5 * size && Math.abs(y - place.y) < 1.1 * size;
     for (let tries = 0; tries < 2 && taken.some(hides); tries++) place.y += 1.2 * size;
     if (taken.some(hides)) continue; // a crowd: frames without words
     taken.push(place);
     const label = `${box.label} ${box.confidence.toFixed(2)}`;
-    svg.append(makeSvg("text", { ...place, "font-size": size, "stroke-width": size / 6 }, label));
+    svg.append(makeSvg("text", { ...place, opacity, "font-size": size, "stroke-width": size / 6 }, label));
   }
   figure.append(svg);
 }

@@ -53,7 +53,7 @@ def test_a_photograph_tells_all_that_the_page_shows(tmp_path: Path) -> None:
         {"label": "cat", "confidence": 0.75, "x": 0.25, "y": 0.25, "width": 0.5, "height": 0.25}
     ]
     assert photos["00001.jpg"]["keeper"] is None
-    keeper = {"number": 3, "source": "00000.jpg", "keep": True, "reason": "kept", "choice": "keep"}
+    keeper = {"number": 3, "source": "00000.jpg", "keep": True, "reason": "kept", "choice": "keep", "boxes": []}
     assert photos["00002.jpg"]["keeper"] == photos["00005.jpg"]["keeper"] == keeper
     assert photos["00000.jpg"]["copy_count"] == 2
     assert [copy["source"] for copy in photos["00000.jpg"]["copies"]] == ["00002.jpg", "00005.jpg"]

@@ -22,20 +22,14 @@ from bg20k.review import Decision, apply_review
 from bg20k.rules import CurationRules
 from bg20k.verdict import Verdict
 from pipelines.card import write_card
+from pipelines.curation_folders import candidates_folder, photos_plan, verdicts_path
 from pipelines.curation_rows import LIGHT, ORIGIN, measured, records
-from pipelines.curation_tasks import (
-    ExamineTask,
-    Models,
-    PublishTask,
-    candidates_folder,
-    examine_shard,
-    photos_plan,
-    publish_shard,
-    verdicts_path,
-)
+from pipelines.examine_task import ExamineTask, examine_shard
 from pipelines.known_set import known_facts, load_known
 from pipelines.lease import leased
 from pipelines.manifest import close_dataset, open_dataset, refuse_foreign, screened_by
+from pipelines.networks import Models
+from pipelines.publish_task import PublishTask, publish_shard
 from pipelines.review_log import review_path
 from pipelines.reviewed import SOURCE, decisions_to_apply, effects, outdated_shards
 from pipelines.runner import Runner, shard_ranges
@@ -109,6 +103,8 @@ def _curate(job: CurationJob, runner: Runner) -> Curated:
     write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, decisions or {}, known))
     tally = run_tasks(_publish_work(job, folder, screened_by(facts)), runner)
     tally.damaged += examined.damaged
+    tally.seconds.update(examined.seconds)
+    tally.peak_bytes = max(tally.peak_bytes, examined.peak_bytes)
     curated = _count(job, tally, decisions)
     if tally.failed:
         return curated

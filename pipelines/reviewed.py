@@ -10,8 +10,8 @@ from typing import Any
 
 from bg20k.review import Decision
 from bg20k.verdict import HUMAN, KEPT_HUMAN, KEPT_INSTEAD
-from pipelines.curation_tasks import PublishTask
 from pipelines.manifest import read_manifest, stored_plan
+from pipelines.publish_task import PublishTask
 from pipelines.review_log import read_decisions, review_path
 from rssn.errors import InputError
 from rssn.rows import iter_rows

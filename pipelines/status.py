@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.counting import count_rejects, share
-from pipelines.curation_tasks import candidates_folder
+from pipelines.curation_folders import candidates_folder
 from pipelines.lease import read_lease
 from pipelines.manifest import read_manifest
 from pipelines.run_state import RunState, read_state

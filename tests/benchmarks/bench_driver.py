@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from bg20k.decide import NOTHING_KNOWN
 from bg20k.rules import CurationRules
 from pipelines.build_bg20k import CurationJob, plan_facts, run_curation
-from pipelines.curation_tasks import candidates_folder
+from pipelines.curation_folders import candidates_folder
 from pipelines.manifest import open_dataset
 from pipelines.runner import LocalRunner, shard_ranges
 from pipelines.work import Budget

@@ -13,8 +13,9 @@ import pytest
 
 from bg20k.rules import CurationRules
 from bg20k.salience import Detection
-from pipelines import curation_tasks
-from pipelines.curation_tasks import ExamineTask, Models, candidates_folder, examine_shard, photos_plan
+from pipelines import examine_task
+from pipelines.curation_folders import candidates_folder, photos_plan
+from pipelines.examine_task import ExamineTask, examine_shard
 from rssn.crawl import list_photographs
 from rssn.files import write_parquet
 from rssn.images import Pixels, encode_png
@@ -45,7 +46,7 @@ class Greys:
 @pytest.fixture
 def detector(monkeypatch: pytest.MonkeyPatch) -> Greys:
     found = Greys()
-    monkeypatch.setattr(curation_tasks, "load_detector", lambda _: found)
+    monkeypatch.setattr(examine_task, "load_detector", lambda _: found)
     return found
 
 
@@ -58,7 +59,7 @@ def examined(folder: Path, greys: Sequence[int]) -> tuple[list[dict[str, Any]], 
     out = folder / "out"
     write_parquet(photos_plan(out), PLANNED_PHOTOS, map(asdict, list_photographs(photos)))
     rules = CurationRules(min_side=SIDE)
-    examine_shard(ExamineTask(out, rules, "candidates-0", 0, len(greys), Models(detector=Path("greys.onnx"))))
+    examine_shard(ExamineTask(out, rules, "candidates-0", 0, len(greys)))
     shards = candidates_folder(out)
     return list(iter_rows(shards.data("candidates-0"))), list(iter_rows(shards.rejects("candidates-0")))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -12,6 +12,24 @@ from torch import Tensor, nn
 
 from rssn.errors import InputError
 
+_STAGED = re.compile(r"^(blocks\.\d+\.\d+)\.", re.MULTILINE)
+_EFFICIENT_BLOCK = re.compile(r"_blocks\.(\d+)\.(\w+)\.(\w+)")
+_EFFICIENT_TOP = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+_SEPARABLE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_EXPANDED = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
 _LEGACY_DENSE = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
@@ -49,14 +67,34 @@ def load_encoder_weights(model: nn.Module, path: Path, name: str, unused: Collec
     Raises:
         InputError: If the file does not fit; the message names the difference.
     """
-    given = {_LEGACY_DENSE.sub(r"\1\2", key): value for key, value in read_state(path, "--weights").items()}
     expected, prefixes = model.state_dict(), tuple(unused)
+    rename = _efficient_names(expected)
+    given = {rename(_LEGACY_DENSE.sub(r"\1\2", key)): value for key, value in read_state(path, "--weights").items()}
     optional = {key for key in expected if key.endswith("num_batches_tracked") or key.startswith(prefixes)}
     relevant = {key: value for key, value in given.items() if not key.startswith(prefixes)}
     problems = differences(relevant, {key: tuple(value.shape) for key, value in expected.items()}, optional)
     if problems:
         raise InputError(f"--weights {path}: not {name}: {problems}")
     model.load_state_dict(relevant, strict=False)
+
+
+def _efficient_names(expected: Iterable[str]) -> Callable[[str], str]:
+    """From the names of efficientnet-pytorch and its lite descendants to timm's; all others stay.
+
+    The former number the blocks from first to last, the latter by stage; a block without expansion lacks its first
+    convolution, so that the numbers of its batch norms are one less.
+    """
+    stages = list(dict.fromkeys(_STAGED.findall("\n".join(expected))))
+
+    def rename(key: str) -> str:
+        top, block = _EFFICIENT_TOP.get(key.partition(".")[0]), _EFFICIENT_BLOCK.match(key)
+        if block and int(block[1]) < len(stages):
+            stage = stages[int(block[1])]
+            parts = _EXPANDED if f"{stage}.conv_pwl.weight" in expected else _SEPARABLE
+            return f"{stage}.{parts.get(block[2], block[2])}.{block[3]}"
+        return key if top is None else f"{top}.{key.partition('.')[2]}"
+
+    return rename
 
 
 def differences(

@@ -93,19 +93,25 @@ def examine(data: bytes, rules: CurationRules) -> Candidate:
     if size != pixels.shape[1::-1]:
         pixels = resize_area(pixels, *size)
     grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    square = resize_area(grey, _HASH_SIDE, _HASH_SIDE)
+    phash, flat = hash_picture(grey, rules)
     return Candidate(
         background_id=content_id(data),
         source_width=photograph.width,
         source_height=photograph.height,
-        phash=perceptual_hash(square),
+        phash=phash,
         sharpness=_sharpness(grey),
-        flat=float(resize_area(square, 32, 32).std()) < rules.flat_std,
+        flat=flat,
         detail=detail(photograph.tiles),
         pixels=pixels,
         format=photograph.format,
         converted=photograph.converted,
     )
+
+
+def hash_picture(grey: Pixels, rules: CurationRules) -> tuple[int, bool]:
+    """The perceptual hash of a grey H x W picture, and whether the picture is so flat that it means nothing."""
+    square = resize_area(grey, _HASH_SIDE, _HASH_SIDE)
+    return perceptual_hash(square), float(resize_area(square, 32, 32).std()) < rules.flat_std
 
 
 def resized_size(width: int, height: int, side: int) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from pipelines.commands.curate import build_bg20k
 from pipelines.commands.export import export
 from pipelines.commands.look import demo, inspect, status
 from pipelines.commands.review import review
+from pipelines.commands.study import study
 from rssn.errors import RssnError
 
 
@@ -48,10 +49,11 @@ def main() -> None:
     rssn compose --matting AM-2k --backgrounds bg20k/ --k 5 --out shards/
     rssn status shards/                             how far it is, from another terminal
     rssn inspect shards/                            verify, count, look
+    rssn study STUDY.yaml --out study/              which route makes the better network?
     """
 
 
-for _command in (demo, build_bg20k, review, compose, pack, status, inspect, replay, export):
+for _command in (demo, build_bg20k, review, compose, pack, status, inspect, replay, export, study):
     main.add_command(_command)
 
 

@@ -27,12 +27,13 @@ _PACKAGES = ("rssn", "bg20k", "pipelines")
 _OBJECT_STORE_BYTES = 100 << 20  # marks are all that passes through it
 
 
-def make_runner(workers: int | None, address: str | None = None) -> LocalRunner | RayRunner:
+def make_runner(workers: int | None, address: str | None = None, *, gpu_each: bool = False) -> LocalRunner | RayRunner:
     """`workers` processes on Ray, here or on the cluster at an address; 0 runs in this process without Ray.
 
     Args:
         workers: None takes as many as there are CPUs.
         address: `auto`, `<host>:<port>` or `ray://<host>:<port>`; None starts a Ray of its own.
+        gpu_each: Whether a task wants a GPU to itself, where there are any.
     """
     if workers is not None and workers < 0:
         raise InputError(f"--workers is {workers}; give 0 to run in this process, or the number of processes")
@@ -40,7 +41,7 @@ def make_runner(workers: int | None, address: str | None = None) -> LocalRunner 
         raise InputError(f"--workers 0 works in this process, --address {address} on a cluster; give one of them")
     if workers == 0:
         return LocalRunner()
-    return RayRunner(workers, address) if address else RayRunner(workers or os.cpu_count() or 1)
+    return RayRunner(workers if address else workers or os.cpu_count() or 1, address, gpu_each=gpu_each)
 
 
 class RayRunner:
@@ -50,7 +51,7 @@ class RayRunner:
     workers the tasks take what CPUs the cluster has, also those that come later.
     """
 
-    def __init__(self, workers: int | None, address: str | None = None) -> None:
+    def __init__(self, workers: int | None, address: str | None = None, *, gpu_each: bool = False) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray  # noqa: PLC0415  (seconds; commands that need no workers do not pay for it)
@@ -58,6 +59,7 @@ class RayRunner:
         self._ray = ray
         self._workers = workers
         self._own = address is None
+        self._gpu_each = gpu_each
         own = {"num_cpus": workers, "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
         environment: dict[str, Any] = {"env_vars": _ONE_THREAD}
         if address:
@@ -78,7 +80,7 @@ class RayRunner:
         self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
     ) -> Iterator[Outcome[T]]:
         """Keep two tasks per worker in flight until all are done."""
-        remote = self._ray.remote(num_cpus=1, max_retries=0)(attempt)
+        remote = self._ray.remote(num_cpus=1, num_gpus=self._gpus(), max_retries=0)(attempt)
         waiting, again, deaths = iter(tasks), deque[T](), _Deaths()
         flying: dict[Any, T] = {}
         while True:
@@ -106,6 +108,10 @@ class RayRunner:
     def close(self) -> None:
         """Stop the local Ray, or leave the cluster."""
         self._ray.shutdown()
+
+    def _gpus(self) -> int:
+        """Of each task."""
+        return int(self._gpu_each and self._ray.cluster_resources().get("GPU", 0) >= 1)
 
     def _capacity(self) -> tuple[int, int]:
         """How many tasks can run at once, and the memory of the largest node, in bytes."""

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeAlias, get_args
 
-import yaml
-
 from rssn.denoise import DenoiseBackend
+from rssn.documents import load_mapping
 from rssn.errors import InputError
 from rssn.foreground import ForegroundMethod
 
@@ -120,13 +119,7 @@ def parse_recipe(text: str, source: str) -> Recipe:
     Raises:
         InputError: Naming file, key and remedy, for anything that is not a valid recipe.
     """
-    try:
-        document = yaml.load(text, _UniqueKeys)  # noqa: S506  (it is a SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two from dates, tags and deep nests
-        raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{source}: a recipe is a mapping with at least the key 'name'")
-    return recipe_from_dict(document, source)
+    return recipe_from_dict(load_mapping(text, source, "a recipe is a mapping with at least the key 'name'"), source)
 
 
 def recipe_from_dict(values: Mapping[str, Any], source: str) -> Recipe:
@@ -140,18 +133,6 @@ def recipe_from_dict(values: Mapping[str, Any], source: str) -> Recipe:
         return recipe
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which no key stands twice: PyYAML takes the last and says nothing."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: the key '{key.value}' stands twice; remove one")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 _STEPS: dict[str, type] = {"denoise": DenoiseStep, "blur": BlurStep, "noise": NoiseStep}

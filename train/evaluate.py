@@ -50,6 +50,7 @@ class Judge:
     strategy: Strategy = field(default_factory=Strategy)
     protocol: Protocol = Protocol.GFM
     trimaps: Path | None = None  # a folder of the data set's own; made of alpha with 25 px where None
+    mattes: Path | None = None  # a folder into which each prediction is written as <name>.png
 
     @property
     def name(self) -> str:
@@ -71,7 +72,10 @@ class Judge:
             Rejected: If a file cannot be read, or there is no photograph.
         """
         picture, alpha = example.load()
-        predicted = to_float(to_uint8(predict_alpha(self.networks, picture, self.strategy)))
+        matte = to_uint8(predict_alpha(self.networks, picture, self.strategy))
+        if self.mattes:
+            _write_matte(self.mattes, example.name, matte)
+        predicted = to_float(matte)
         trimap = read_trimap(self.trimaps, example.name) if self.trimaps else make_trimap(alpha)
         if trimap.shape != alpha.shape:
             raise Rejected("read", "size_mismatch", f"the trimap is {trimap.shape}, its alpha {alpha.shape}")
@@ -171,6 +175,15 @@ def format_table(rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
     for name, metrics in rows:
         lines.append(f"{name:<{width}}" + "".join(f"{metrics[key]:>10.{digits}f}" for key, _, digits in shown))
     return "\n".join(lines)
+
+
+def _write_matte(folder: Path, name: str, matte: Pixels) -> None:
+    """As 8-bit PNG; a name with slashes gives folders."""
+    path = folder / f"{name}.png"
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise Rejected("write", "unsafe_path", f"the name {name} leads out of {folder}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_png(matte))
 
 
 def _error(predicted: Alpha, alpha: Alpha) -> Pixels:

@@ -91,9 +91,9 @@ def layer_cache(folder: Path, size: str) -> LayerCache:
     return cache
 
 
-def with_runner(count: int | None, where: str | None, work: Callable[[Runner], R]) -> R:
+def with_runner(count: int | None, where: str | None, work: Callable[[Runner], R], *, gpu_each: bool = False) -> R:
     """Start workers here or on the cluster at an address, do the work, stop them whatever happens."""
-    runner = make_runner(count, where)
+    runner = make_runner(count, where, gpu_each=gpu_each)
     try:
         return work(runner)
     finally:

@@ -22,9 +22,8 @@ from train.commands.options import FOLDER, counter, fail_if, networks, open_netw
     help="gfm: the paper's tables; dim: Deep Image Matting's code, on the unknown part of the trimap.",
 )
 @click.option("--trimaps", type=FOLDER, help="The data set's own trimaps, named as the photographs.  [default: 25 px]")
-def evaluate(
-    checkpoints: tuple[Path, ...], data: Path, out: Path | None, protocol: str, trimaps: Path | None, **how: Any
-) -> None:
+@click.option("--mattes", is_flag=True, help="Also write each predicted matte, to mattes/ in --out.")
+def evaluate(checkpoints: tuple[Path, ...], data: Path, out: Path | None, **settings: Any) -> None:
     """Judge networks on photographs, as in Table 1 of the paper.
 
     Writes per_image.parquet, summary.json and worst.png (photo, prediction, truth and error of the worst cases). The
@@ -39,9 +38,10 @@ def evaluate(
     from train.evaluate import Judge, Protocol, format_table, write_evaluation  # noqa: PLC0415
     from train.evaluate import evaluate as judge_all  # noqa: PLC0415
 
-    opened, strategy = open_networks(checkpoints, **how)
-    judge = Judge(opened, strategy, Protocol(protocol), trimaps)
     out = out or checkpoints[0].parent / "eval"
+    mattes = out / "mattes" if settings["mattes"] else None
+    opened, strategy = open_networks(checkpoints, settings["max_side"], settings["hybrid"])
+    judge = Judge(opened, strategy, Protocol(settings["protocol"]), settings["trimaps"], mattes)
     with tqdm(unit="photo", dynamic_ncols=True) as bar:
         result = judge_all(judge, data, counter(bar))
     write_evaluation(result, judge, out)

@@ -1,0 +1,1 @@
+"""`rssn study`: from a study file to the table of the COMP-Track."""

@@ -1,0 +1,85 @@
+"""Small crops of photographs that hold salient objects: what COCO is as a background set, where COCO is not at hand.
+
+Floor 3. A crop is as large as COCO's pictures and lies around a salient object of a curated set's rejected photograph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from bg20k.verdict import SALIENT_OBJECT
+from pipelines.curation_folders import candidates_folder, verdicts_path
+from rssn.decoding import decode_pixels
+from rssn.errors import InputError, RssnError
+from rssn.images import Pixels, encode_png
+from rssn.rows import iter_rows
+
+
+def salient_crops(curated: Path, size: tuple[int, int], each: int) -> Iterator[tuple[str, Pixels]]:
+    """Crops of the photographs that a curation rejected for a salient object, with a name for each.
+
+    Args:
+        curated: A `build-bg20k` output.
+        size: Width and height of a crop, px; photographs that are smaller give none.
+        each: Crops of a photograph, spread evenly over the places that show the centre of its surest object.
+    """
+    wanted = {
+        row["source"]: row["candidate_shard"]
+        for row in iter_rows(verdicts_path(curated), ["source", "candidate_shard", "reason"])
+        if row["reason"] == SALIENT_OBJECT
+    }
+    folder = candidates_folder(curated)
+    for shard in sorted(set(wanted.values())):
+        for row in iter_rows(folder.data(shard), ["source", "background_id", "image", "boxes"]):
+            if row["source"] in wanted:
+                pixels = decode_pixels(row["image"]["bytes"])
+                for number, (left, top) in enumerate(_places(row, pixels, size, each)):
+                    crop = pixels[top : top + size[1], left : left + size[0]]
+                    yield f"{row['background_id']}-{number}", np.ascontiguousarray(crop)
+
+
+def _places(row: Mapping[str, Any], pixels: Pixels, size: tuple[int, int], each: int) -> list[tuple[int, int]]:
+    height, width = pixels.shape[:2]
+    if width < size[0] or height < size[1]:
+        return []
+    box = max(row["boxes"], key=lambda found: found["confidence"])
+    centre = ((box["x"] + box["width"] / 2) * width, (box["y"] + box["height"] / 2) * height)
+    shares = np.random.default_rng(int(row["background_id"], 16)).random((each, 2))
+    ranges = [
+        (max(0.0, middle - length), min(middle, whole - length))
+        for middle, length, whole in zip(centre, size, (width, height), strict=True)
+    ]
+    return [
+        (round(x[0] + share[0] * (x[1] - x[0])), round(y[0] + share[1] * (y[1] - y[0])))
+        for share in shares
+        for x, y in [ranges]
+    ]
+
+
+@click.command()
+@click.argument("curated", type=click.Path(path_type=Path))
+@click.option("--size", nargs=2, type=click.IntRange(min=16), default=(640, 480), help="Width and height, px.")
+@click.option("--each", type=click.IntRange(min=1), default=6, help="Crops of a photograph.")
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+def main(curated: Path, size: tuple[int, int], each: int, out: Path) -> None:
+    """Write crops of the salient photographs of CURATED as PNG files."""
+    out.mkdir(parents=True, exist_ok=True)
+    count = 0
+    try:
+        for name, pixels in salient_crops(curated, size, each):
+            (out / f"{name}.png").write_bytes(encode_png(pixels))
+            count += 1
+        if not count:
+            raise InputError(f"{curated}: no photograph of at least {size[0]} x {size[1]} px with a salient object")
+    except RssnError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{count} crops: {out}")
+
+
+if __name__ == "__main__":
+    main()

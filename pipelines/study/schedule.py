@@ -1,0 +1,148 @@
+"""Makes the steps of a study: what has its mark is left alone; trainings and evaluations run side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.runner import Done, Runner
+from pipelines.study.steps import Kind, Step
+from rssn.errors import RssnError
+from rssn.files import write_json
+from rssn.shards import Mark
+
+ALONE: frozenset[Kind] = frozenset({"curate", "crops", "compose", "pack"})
+"""Steps that take all workers by themselves."""
+
+_DONE_ALL_THE_SAME: dict[Kind, str] = {"compose": "manifest.json", "pack": "manifest.json", "eval": "summary.json"}
+"""Commands that fail at the end where a photograph was refused, and the file that says that they came to their end."""
+
+_STEP_BYTES = 2 << 30
+_SAID = 400  # characters of a log, at its end
+
+
+@dataclass(frozen=True)
+class StepTask:
+    """A step for a worker: what it needs to know."""
+
+    name: str
+    kind: Kind
+    folder: Path
+    command: tuple[str, ...]  # module and arguments
+    threads: int
+    size: int = 1
+    memory: int = _STEP_BYTES
+    poisoned: frozenset[str] = frozenset()
+
+    @property
+    def note(self) -> Path:
+        """Nobody names items here."""
+        return self.folder / "note"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How the steps run.
+
+    Attributes:
+        runner: For trainings and evaluations.
+        options: `--workers` and `--address` of the commands that start workers of their own.
+        threads: Of each training.
+    """
+
+    runner: Runner
+    options: Sequence[str]
+    threads: int
+
+
+def is_done(step: Step, root: Path) -> bool:
+    """Whether a step has its mark."""
+    return took(step, root) is not None
+
+
+def took(step: Step, root: Path) -> float | None:
+    """Seconds that a step took; None where it is not done."""
+    try:
+        mark = json.loads(step.mark(root).read_text(encoding="utf-8"))
+        return float(mark["seconds"]) if mark["key"] == step.key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def make_steps(steps: Sequence[Step], root: Path, workers: Workers, say: Callable[[str], None]) -> None:
+    """Make all steps of one kind that are not made yet.
+
+    Raises:
+        RssnError: If one fails, when those beside it are made; the message names its log.
+    """
+    todo = [step for step in steps if not is_done(step, root)]
+    tasks = [_task(step, root, workers) for step in todo]
+    failed = []
+    for task in tasks:
+        say(f"$ {shlex.join(task.command)}")
+    started = time.monotonic()
+    for number, outcome in enumerate(workers.runner.run(make_step, tasks, lambda: None), 1):
+        if outcome.done is None:
+            failed.append(outcome.error)
+        passed = time.monotonic() - started
+        words = f"failed: {outcome.error}" if outcome.done is None else f"{outcome.task.name} is done"
+        left = passed / number * (len(tasks) - number) / 60
+        say(f"{number} of {len(tasks)}: {words}; {passed / 60:.1f} min, about {left:.1f} left")
+    if failed:
+        raise RssnError(f"{len(failed)} of {len(tasks)} steps failed; the first: {failed[0]}; the same command goes on")
+
+
+def make_step(task: StepTask) -> Done:
+    """Run a step's command, its words into a log, and write its mark.
+
+    Raises:
+        RssnError: If the command fails; with the end of its log.
+    """
+    task.folder.mkdir(parents=True, exist_ok=True)
+    log = task.folder / "log.txt"
+    started = time.monotonic()
+    code = _run(task, log)
+    seconds = time.monotonic() - started
+    end = task.folder / "out" / _DONE_ALL_THE_SAME.get(task.kind, "")
+    if code and not (task.kind in _DONE_ALL_THE_SAME and _is_complete(end)):
+        said = " ".join(log.read_text(encoding="utf-8", errors="replace")[-_SAID:].split())
+        raise RssnError(f"{task.name}: exit code {code}: {said} ({log})")
+    key = task.folder.name.rpartition("-")[2]
+    write_json(task.folder / "step.json", {"key": key, "command": task.command, "seconds": round(seconds, 1)})
+    return Done(Mark(task.name, 1, 0, ""))
+
+
+def _task(step: Step, root: Path, workers: Workers) -> StepTask:
+    options = workers.options if step.kind in ("curate", "compose", "pack") else ()
+    command = (step.module, *step.command(root), *options)
+    threads = (os.cpu_count() or 1) if step.kind in ALONE else workers.threads
+    return StepTask(step.label, step.kind, step.folder(root), command, threads)
+
+
+def _run(task: StepTask, log: Path) -> int:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(task.threads)}
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    command = [sys.executable, "-m", "pipelines.study.child", *task.command]
+    with log.open("ab") as words:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment)  # noqa: S603
+        try:
+            return child.wait()
+        except BaseException:
+            child.terminate()  # a training saves first
+            child.wait()
+            raise
+
+
+def _is_complete(proof: Path) -> bool:
+    try:
+        facts = json.loads(proof.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return proof.name != "manifest.json" or "totals" in facts

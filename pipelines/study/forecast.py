@@ -8,10 +8,10 @@ from pathlib import Path
 from pipelines.study.schedule import took
 from pipelines.study.steps import Kind, Plan, Step
 
-_ASSUMED: dict[Kind, float] = {"curate": 300.0, "crops": 10.0, "compose": 1200.0, "pack": 120.0, "eval": 60.0}
+_ASSUMED: dict[Kind, float] = {"curate": 300.0, "crops": 10.0, "compose": 600.0, "pack": 120.0, "eval": 60.0}
 """Seconds of a step of which this folder knows nothing yet."""
 
-_ASSUMED_TRAINING = 1.0  # seconds a step and sample of the batch, on one core
+_ASSUMED_TRAINING = 0.3  # seconds a step and sample of the batch, on one core
 _DEFAULT_STEPS, _DEFAULT_BATCH = 10_000, 4
 
 

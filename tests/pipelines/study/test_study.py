@@ -1,0 +1,118 @@
+"""The study that ships as `demo`, end to end: killed in the middle, gone on with, finished, and left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from pipelines.commands.study import study as command
+from rssn.rows import iter_rows
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "pipelines.cli", "study", "demo", "--out", "out", "--workers", "0"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    return subprocess.Popen(
+        words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def children(out: Path) -> list[str]:
+    """Command lines of processes that work for a study."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = place.read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if "pipelines.study.child" in words and any(word.startswith(str(out)) for word in words):
+            found.append(" ".join(words))
+    return found
+
+
+def marks(out: Path) -> dict[str, int]:
+    return {path.parent.name.rpartition("-")[0]: path.stat().st_mtime_ns for path in out.glob("steps/*/step.json")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int], str]:
+    """The folder, what was done when the study was killed, and what it said in the end."""
+    folder = tmp_path_factory.mktemp("study")
+    out = folder / "out"
+    killed = start(folder)
+    deadline = time.monotonic() + 300
+    while "train-plain-tt-0" not in marks(out) and time.monotonic() < deadline and killed.poll() is None:
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    before = marks(out)
+    while children(out) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert children(out) == []
+    again = start(folder)
+    said, _ = again.communicate(timeout=500)
+    assert again.returncode == 0, said
+    return folder, before, said
+
+
+def test_what_was_done_before_the_kill_is_not_made_again(finished: tuple[Path, dict[str, int], str]) -> None:
+    folder, before, _ = finished
+    after = marks(folder / "out")
+    assert "train-plain-tt-0" in before
+    assert "eval-rssn-tt-1" not in before
+    assert before.items() <= after.items()
+    assert sorted(after) == sorted(
+        ["curate-curated", "compose-plain", "compose-rssn", "pack-photographs"]
+        + [
+            f"{kind}-{row}-tt-{n}"
+            for kind in ("train", "eval")
+            for row in ("plain", "rssn", "photographs")
+            for n in (0, 1)
+        ]
+    )
+
+
+def test_every_figure_is_kept(finished: tuple[Path, dict[str, int], str]) -> None:
+    out = finished[0] / "out"
+    rows = list(iter_rows(out / "per_image.parquet"))
+    judged = {name for row in rows for name in [row["image"]]}
+    assert len(rows) == 3 * 2 * len(judged) > 0
+    for place in out.glob("steps/eval-rssn-tt-1-*/out/per_image.parquet"):
+        theirs = {row["name"]: row["sad"] for row in iter_rows(place)}
+        assert theirs == {row["image"]: row["sad"] for row in rows if (row["row"], row["seed"]) == ("rssn", 1)}
+    assert pq.read_schema(out / "per_image.parquet").names[:4] == ["row", "rosta", "seed", "image"]
+
+
+def test_the_result_can_be_read_and_seen(finished: tuple[Path, dict[str, int], str]) -> None:
+    folder, _, said = finished
+    text = (folder / "out" / "README.md").read_text()
+    assert text in said
+    assert text.count("| photographs | TT |") == 3  # its line, and twice compared
+    assert "cannot give a p below" in text
+    page = (folder / "out" / "index.html").read_text()
+    assert page.count("<img ") == 3  # the mattes, and the curves of three networks, two in a row
+    assert "<script" not in page
+
+
+def test_the_same_command_makes_nothing_again(
+    finished: tuple[Path, dict[str, int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _, _ = finished
+    monkeypatch.chdir(folder)
+    before = marks(folder / "out")
+    planned = CliRunner().invoke(command, ["demo", "--out", "out", "--dry-run"])
+    assert planned.output.splitlines()[-1] == "16 of 16 steps done; about 0.0 min for the others, one after the other"
+    again = CliRunner().invoke(command, ["demo", "--out", "out", "--workers", "0"])
+    assert again.exit_code == 0, again.output
+    assert "== train: 6 steps, 6 done before" in again.output
+    assert marks(folder / "out") == before

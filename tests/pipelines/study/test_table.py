@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pipelines.study.reading import parse_study
+from pipelines.study.statistics import Comparison, compare, summarise
+from pipelines.study.table import differences, markdown, table
+from tests.pipelines.study.test_reading import TEXT
+from tests.pipelines.study.test_statistics import figures
+
+LINES = summarise(figures({"plain": {0: [10.0, 20.0], 1: [12.0, 22.0]}, "coco": {0: [30.0, 40.0], 1: [30.0, 44.0]}}))
+
+
+def test_the_columns_are_the_papers_and_its_figures_stand_beside() -> None:
+    rows = table(LINES, {"coco": {"sad": 46.16}})
+    assert rows[0] == ["trained on", "RoSTa", "SAD", "MSE", "MAD", "Grad", "Conn", "SAD-TRAN", "SAD-FG", "SAD-BG"]
+    assert rows[1][:4] == ["plain", "TT", "16.00 ± 1.41", "1.6000 ± 0.1414"]
+    assert rows[2][2] == "36.00 ± 1.41 [46.16]"
+
+
+def test_a_protocol_without_the_last_columns_has_none() -> None:
+    few = [
+        {k: v for k, v in each.items() if k != "sad_tran"} | {"sad_tran": None} for each in figures({"a": {0: [1.0]}})
+    ]
+    assert "SAD-TRAN" not in table(summarise(few), {})[0]
+
+
+def test_differences_say_what_may_be_claimed() -> None:
+    found = Comparison("plain", "rssn", "TT", -6.0, 8, 9, 0.0078, 0.0156)
+    assert differences([found])[1] == [
+        "plain",
+        "rssn",
+        "TT",
+        "-6.00",
+        "8 of 9 images",
+        "0.0078",
+        "0.016",
+        "rssn is better",
+    ]
+
+
+def test_the_text_is_whole() -> None:
+    study = parse_study(TEXT, "mine")
+    text = markdown(study, LINES, compare(LINES, [("plain", "coco")]), ["compose-plain: 12 rows"])
+    assert text.startswith("# mine\n\n| trained on | RoSTa |")
+    assert "mean ± standard deviation over 2 seeds." in text
+    assert (
+        "| plain | coco | TT | +20.00 | 0 of 2 images | 0.5 | 0.5 | no claim: 2 images cannot give a p below 0.5 |"
+        in text
+    )
+    assert text.endswith("\n* compose-plain: 12 rows\n")

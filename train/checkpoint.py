@@ -36,13 +36,14 @@ class Checkpoint:
     scheduler: Mapping[str, Any] = field(default_factory=dict)
     ema: Mapping[str, Tensor] = field(default_factory=dict)  # moving average of the weights; empty where none is kept
     position: int = 0  # samples drawn so far, see `train.order`
-    rng: Tensor | None = None  # of torch on the CPU
+    rng: Tensor | None = None  # state of torch's generator on the CPU
+    gpu_rng: Tensor | None = None  # and on the GPU, where it has one; drawn from in step by all processes
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint so that a reader sees the old file or the whole new one, also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")  # one name: a killed writer leaves one file, not one each time
     content = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
     try:
         with temporary.open("wb") as stream:

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow as pa
+import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from rssn.errors import InputError, Rejected
@@ -101,18 +102,29 @@ def batches(dataset: ShardDataset, config: TrainConfig, start: int, rank: int = 
         batch_sampler=StepSampler(dataset.mixture, config, start, rank),
         num_workers=config.workers,
         collate_fn=collate,
-        worker_init_fn=_start_worker,
+        worker_init_fn=_limit_threads,
+        generator=torch.Generator(),  # torch's own belongs to the network, whose dice a resumed run takes up again
         # a forked process inherits OpenCV's and torch's pools without their threads, and waits for them for ever
         multiprocessing_context="spawn" if config.workers else None,
     )
     try:
-        yield from loader
+        yield from _deaf(loader)
     except InputError as error:
         raise InputError(str(error).rpartition("InputError: ")[2].strip()) from error
 
 
-def _start_worker(_: int) -> None:
-    """One thread per process; Ctrl-C reaches the whole process group, and the trainer alone answers it."""
+def _deaf(loader: DataLoader[Sample]) -> Iterator[Batch]:
+    """Start the loader's processes with SIGINT and SIGTERM blocked, from their first instruction on.
+
+    Ctrl-C reaches the whole process group, and so does what ends a job on a cluster; the trainer alone answers. When it
+    is gone, they end by themselves.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        return iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _limit_threads(_: int) -> None:
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)

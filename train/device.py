@@ -24,3 +24,14 @@ def limit_threads(threads: int) -> None:
     """Let torch and OpenCV use this many threads in this process."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
+
+
+def gpu_rng_state(device: torch.device) -> torch.Tensor | None:
+    """The state of a GPU's random numbers, None on the CPU."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+
+def set_gpu_rng_state(device: torch.device, state: torch.Tensor) -> None:
+    """Take up a GPU's random numbers again; a CPU, where the run goes on now, has no use for them."""
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)

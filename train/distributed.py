@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from train.device import best_device
+from train.network.libraries import synchronised
 
 
 @dataclass(frozen=True)
@@ -49,21 +50,27 @@ class Group:
         if self.size == 1:
             return network
         if self.device.type == "cuda":
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-            return nn.parallel.DistributedDataParallel(network, device_ids=[self.local_rank])
+            return nn.parallel.DistributedDataParallel(synchronised(network), device_ids=[self.local_rank])
         for module in network.modules():
-            if type(module) is nn.BatchNorm2d:
+            if isinstance(module, nn.BatchNorm2d):
                 module.__class__ = SharedBatchNorm
         return nn.parallel.DistributedDataParallel(network)
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
-    """A batch norm over the samples of all processes, on the CPU, where torch has none. All have as many samples."""
+    """A batch norm over the samples of all processes, on the CPU, where torch has none. All have as many samples.
+
+    Those of timm hold what follows them, a drop-out and an activation.
+    """
 
     def forward(self, feature: Tensor) -> Tensor:
         """N x C x H x W -> the same shape."""
-        if not self.training:
-            return super().forward(feature)
+        feature = self._shared(feature) if self.training else super().forward(feature)
+        for follower in self.children():
+            feature = follower(feature)
+        return feature
+
+    def _shared(self, feature: Tensor) -> Tensor:
         size = dist.get_world_size()
         mean: Tensor = _Sum.apply(feature.mean((0, 2, 3))) / size  # type: ignore[no-untyped-call]
         centred = feature - mean[:, None, None]

@@ -11,6 +11,7 @@ from rssn.errors import RssnError
 from train.batch import Batch
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
+from train.device import gpu_rng_state, set_gpu_rng_state
 from train.distributed import Group
 from train.losses import gfm_losses
 from train.network.gfm import seeded_gfm
@@ -92,6 +93,7 @@ class Learner:
             ema=self._average,
             position=self.step * self._config.step_size,
             rng=torch.get_rng_state(),
+            gpu_rng=gpu_rng_state(self._group.device),
         )
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -121,6 +123,8 @@ class Learner:
         self.step = stored.step
         if stored.rng is not None:
             torch.set_rng_state(stored.rng)
+        if stored.gpu_rng is not None:
+            set_gpu_rng_state(self._group.device, stored.gpu_rng)
 
 
 def _plain_state(state: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from train.config import TrainConfig
 from train.curve import draw_curve
 from train.data import ShardDataset, batches
 from train.distributed import Group, joined
+from train.folder import owned
 from train.history import Board, History
 from train.learner import Learner
 from train.stopping import StopSignals
@@ -54,7 +56,7 @@ def train(config: TrainConfig, on_step: Callable[[StepReport], None]) -> TrainRe
     SIGTERM ends the run after the step at hand and saves; a second one has its usual effect.
 
     Raises:
-        InputError: If the data, the weights or an earlier run in the same folder do not fit.
+        InputError: If the data, the weights or an earlier run in the same folder do not fit, or a run is at work there.
         NonFiniteLoss: If the loss is not finite; the last checkpoint stays.
     """
     with joined() as group:
@@ -64,10 +66,11 @@ def train(config: TrainConfig, on_step: Callable[[StepReport], None]) -> TrainRe
 def _train(config: TrainConfig, group: Group, on_step: Callable[[StepReport], None]) -> TrainResult:
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
-    run = _Run(config, group, dataset.digest)
-    with StopSignals() as stop:
-        stopped_by = run.steps(batches(dataset, config, run.learner.step, group.rank), stop, on_step)
-    return run.finish(stopped_by)
+    with owned(config.out) if group.chief else nullcontext():
+        run = _Run(config, group, dataset.digest)
+        with StopSignals() as stop:
+            stopped_by = run.steps(batches(dataset, config, run.learner.step, group.rank), stop, on_step)
+        return run.finish(stopped_by)
 
 
 class _Run:

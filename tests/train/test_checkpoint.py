@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,21 @@ def test_a_checkpoint_comes_back_whole(config: TrainConfig, tmp_path: Path) -> N
     assert torch.equal(moments, stored.optimiser["state"][0]["exp_avg"])
     assert float(moments.abs().sum()) > 0
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["last.pt"]
+
+
+def test_writers_that_were_killed_leave_nothing_once_another_has_written(tmp_path: Path) -> None:
+    code = """
+import os, sys, torch
+from pathlib import Path
+from train.checkpoint import Checkpoint, save_checkpoint
+torch.save = lambda content, stream: (stream.write(b"half"), os.kill(os.getpid(), 9))
+save_checkpoint(Path(sys.argv[1]), Checkpoint(1, {}, {}))
+"""
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "last.pt")], check=False)
+    assert killed.returncode == -9
+    assert len(list(tmp_path.iterdir())) == 1
+    save_checkpoint(tmp_path / "last.pt", Checkpoint(2, {}, {}))
+    assert [each.name for each in tmp_path.iterdir()] == ["last.pt"]
 
 
 def test_a_failed_write_leaves_the_old_checkpoint(config: TrainConfig, tmp_path: Path) -> None:

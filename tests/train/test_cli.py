@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,6 +57,15 @@ def test_run_eval_and_predict(shards: Path, photographs: Path, tmp_path: Path) -
     assert {path.name for path in (tmp_path / "mattes").iterdir()} == {
         f"scene{n}-{kind}.png" for n in (0, 1) for kind in ("alpha", "cutout")
     }
+
+
+def test_the_speed_of_a_resumed_run_is_that_of_its_own_steps(shards: Path, tmp_path: Path) -> None:
+    call(*run_options(shards, tmp_path / "run", steps=4))
+    resumed = call(*run_options(shards, tmp_path / "run", steps=6)).stderr
+    assert "6/6" in resumed
+    shown = [float(found) for found in re.findall(r"(-?[0-9.]+)step/s", resumed)]
+    assert shown
+    assert min(shown) >= 0.0
 
 
 def test_what_fails_is_named_the_rest_is_done_and_the_exit_code_tells(

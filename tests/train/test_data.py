@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +73,31 @@ def test_a_later_start_gives_the_tail(config: TrainConfig) -> None:
 def test_loader_processes_change_nothing(config: TrainConfig) -> None:
     for here, elsewhere in zip(read(config), read(replace(config, workers=2)), strict=True):
         assert_equal(here, elsewhere)
+
+
+def test_drawing_batches_leaves_the_networks_dice_alone(config: TrainConfig) -> None:
+    """A resumed run starts the loader once more than an unbroken one did."""
+    before = torch.get_rng_state()
+    read(replace(config, max_steps=1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_stops_a_whole_process_group_does_not_stop_the_loader(config: TrainConfig, number: signal.Signals) -> None:
+    def strike() -> None:
+        while not stopped.wait(0.01):
+            for child in multiprocessing.active_children():
+                os.kill(int(child.pid or 0), number)  # from its first moment on
+
+    stopped = threading.Event()
+    thread = threading.Thread(target=strike)
+    thread.start()
+    try:
+        found = read(replace(config, workers=1, max_steps=2))
+    finally:
+        stopped.set()
+        thread.join()
+    assert [each.sample_ids for each in found] == [each.sample_ids for each in read(replace(config, max_steps=2))]
 
 
 def test_a_crop_differs_between_epochs(config: TrainConfig) -> None:

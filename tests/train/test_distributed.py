@@ -13,7 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from rssn.vision import torchvision_models
 from train.checkpoint import load_checkpoint
+from train.distributed import Group, SharedBatchNorm
+from train.network.gfm import seeded_gfm
+from train.rosta import Rosta
 
 TERMS = ("cross_entropy", "focus_alpha", "focus_laplacian", "alpha", "laplacian", "composition", "total")
 
@@ -65,3 +69,22 @@ def test_a_signal_to_one_of_them_stops_both_after_the_same_step(
     os.kill(int(children.split()[-1]), signal.SIGTERM)
     assert started.wait(60) != 0
     assert load_checkpoint(out / "last.pt").step == len(losses(out))
+
+
+def test_batch_norms_of_timm_are_shared_too_and_keep_their_activation(tmp_path: Path) -> None:
+    torchvision_models()
+    pytest.importorskip("timm")
+    plain, wrapped = (seeded_gfm("timm:mobilenetv3_small_050", Rosta.TT, 0).train() for _ in range(2))
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        together = Group(size=2).wrap(wrapped)
+        torch.testing.assert_close(together(image).focus, plain(image).focus, atol=1e-4, rtol=1e-4)
+    finally:
+        torch.distributed.destroy_process_group()
+    norms = [each for each in wrapped.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+    assert norms
+    assert all(type(each) is SharedBatchNorm for each in norms)
+    for each, other in zip(wrapped.buffers(), plain.buffers(), strict=True):
+        torch.testing.assert_close(each, other, atol=1e-4, rtol=1e-4)

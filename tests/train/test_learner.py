@@ -83,6 +83,13 @@ def test_a_compiled_network_has_the_losses_of_the_plain_one(config: TrainConfig,
     assert list(compiled.state("").model) == list(plain.state("").model)
 
 
+def test_a_restored_learner_draws_the_numbers_of_the_one_before(config: TrainConfig, batch: Batch) -> None:
+    state = taught(config, batch, 1).state("")
+    expected = torch.rand(4)
+    Learner(config, Group(), state)
+    assert torch.equal(torch.rand(4), expected)
+
+
 @pytest.mark.parametrize("ablation", ["single", "no-ppm", "no-bb"])
 def test_ablated_networks_learn_go_on_and_come_back(config: TrainConfig, ablation: str) -> None:
     config = replace(config, ablations=(ablation,))

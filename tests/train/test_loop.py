@@ -92,6 +92,15 @@ def test_a_signal_saves_first_and_the_run_can_go_on(config: TrainConfig, number:
     assert losses(config.out) == losses(whole.out)
 
 
+def test_a_folder_belongs_to_one_run_at_a_time(config: TrainConfig) -> None:
+    def start_another(_: StepReport) -> None:
+        with pytest.raises(InputError, match=r"--out .*run: another run is at work here"):
+            train(config, ignore)
+
+    assert train(replace(config, max_steps=1), start_another).step == 1
+    assert train(replace(config, max_steps=2), ignore).step == 2
+
+
 def test_a_finished_run_is_left_as_it_is(config: TrainConfig) -> None:
     train(config, ignore)
     before = losses(config.out)

@@ -186,9 +186,8 @@ def _progress(bar: tqdm[Any], config: TrainConfig) -> Callable[[StepReport], Non
 
     def show(report: StepReport) -> None:
         nonlocal steps, seconds, waited
-        if bar.n == 0 and report.step > 1:
-            bar.initial = report.step - 1
-            bar.reset(total=config.max_steps)
+        if bar.n == 0:  # the steps of an earlier start took no time of this one
+            bar.initial = bar.n = bar.last_print_n = report.step - 1
         steps = _SMOOTHED * steps + 1
         seconds = _SMOOTHED * seconds + report.seconds
         waited = _SMOOTHED * waited + report.waited

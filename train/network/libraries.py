@@ -53,6 +53,7 @@ def timm_features(name: str, weights: Path | None) -> Features:
         InputError: If there is no such model, it gives no pyramid, or the weights do not fit.
         DependencyError: If timm is not installed.
     """
+    torchvision_models()  # timm imports torchvision, which may need help
     try:
         timm: Any = importlib.import_module("timm")
     except ModuleNotFoundError as error:
@@ -68,6 +69,18 @@ def timm_features(name: str, weights: Path | None) -> Features:
         load_encoder_weights(module, weights, f"timm's {name}", whole.keys() - module.state_dict().keys())
     info = module.feature_info
     return _checked(f"timm:{name}", Features(module, tuple(info.channels()), tuple(info.reduction())))
+
+
+def synchronised(network: nn.Module) -> nn.Module:
+    """The network with batch norms over the samples of all GPUs.
+
+    Only timm's own function keeps the activation that timm's batch norms hold; torch's would drop it.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    if all(type(norm) is nn.BatchNorm2d for norm in norms):
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call,no-any-return]
+    converted: nn.Module = importlib.import_module("timm.layers").convert_sync_batchnorm(network)
+    return converted
 
 
 def _nodes(extraction: Any, model: nn.Module) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +10,14 @@ import torch
 from rssn.errors import DependencyError, InputError
 from rssn.vision import torchvision_models
 from train.network.gfm import GFM, seeded_gfm
+from train.network.libraries import synchronised
 from train.rosta import Rosta
+
+
+@pytest.fixture(autouse=True)
+def _torchvision() -> None:
+    """timm imports it, and it may need help."""
+    torchvision_models()
 
 
 @pytest.mark.parametrize(
@@ -85,3 +93,26 @@ def test_timm_is_named_with_its_extra_where_it_is_missing(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(DependencyError, match=r"timm is not installed: pip install 'rssn\[timm\]'"):
         GFM("timm:resnet18", Rosta.TT)
+
+
+def test_timm_may_be_the_first_to_need_torchvision() -> None:
+    pytest.importorskip("timm")
+    words = ["-m", "train.cli", "describe", "--backbone", "timm:resnet10t", "--rosta", "TT", "--no-time"]
+    said = subprocess.run([sys.executable, *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert "GFM-TT(timm:resnet10t)" in said
+
+
+@pytest.mark.parametrize("name", ["tiny", "timm:mobilenetv3_small_050"])
+def test_batch_norms_over_all_gpus_keep_what_follows_them(name: str) -> None:
+    if name.startswith("timm:"):
+        pytest.importorskip("timm")
+    network = seeded_gfm(name, Rosta.TT, 0).eval()
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = network(image).focus
+    converted = synchronised(network)
+    with torch.inference_mode():
+        torch.testing.assert_close(converted(image).focus, expected)
+    norms = [each for each in converted.modules() if isinstance(each, torch.nn.modules.batchnorm._BatchNorm)]
+    assert norms
+    assert all(isinstance(each, torch.nn.SyncBatchNorm) for each in norms)

@@ -10,6 +10,8 @@ from typing import Any, Final, TypeAlias
 Options: TypeAlias = Mapping[str, Any]
 """Options of one of our commands by their names, without dashes: a value, a list for one that is repeated, or true."""
 
+Paper: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
+
 COLUMNS: Final = ("sad", "mse", "mad", "grad", "conn", "sad_tran", "sad_fg", "sad_bg")
 """Of the paper's tables, in their order."""
 
@@ -40,7 +42,7 @@ class Row:
         recipe: As `rssn compose --recipe` takes it; None: the photographs themselves (`rssn pack`, the ORI-Track).
         backgrounds: The name of a set.
         options: Of `rssn compose` or `rssn pack`.
-        training: Options of `train run` that differ from the network's.
+        training: Options of `train run` that differ from the network's, `backbone` and `weights` among them.
     """
 
     recipe: str | None = None
@@ -90,20 +92,20 @@ class Study:
         seeds: Of the trainings.
         evaluation: What all are judged on.
         compare: Pairs of rows to be tested against each other; all pairs where none are given.
-        paper: The paper's figures, by row and column.
+        paper: The paper's figures, by row, representation (or `ensemble`) and column.
         studio: A folder into which the project renders pictures of its own, unless it is there.
     """
 
     name: str
     about: str = ""
     foregrounds: tuple[str, ...]
-    backgrounds: Mapping[str, BackgroundSet]
     rows: Mapping[str, Row]
     network: Network
     seeds: tuple[int, ...]
     evaluation: Evaluation
+    backgrounds: Mapping[str, BackgroundSet] = field(default_factory=dict)
     compare: tuple[tuple[str, str], ...] = ()
-    paper: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    paper: Paper = field(default_factory=dict)
     studio: str | None = None
 
     @property

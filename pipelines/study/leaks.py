@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from bg20k.candidates import hash_picture
 from bg20k.hamming import near_pairs
 from bg20k.rules import CurationRules
 from pipelines.study.definition import Study
+from pipelines.study.steps import listing
 from rssn.backgrounds import background_bytes, find_backgrounds
 from rssn.decoding import decode_pixels
 from rssn.errors import InputError, Rejected
-from rssn.files import content_id
+from rssn.files import content_id, write_json
 from rssn.images import read_bytes
 from rssn.layouts import find_pairs
 
@@ -33,37 +37,66 @@ class Print(NamedTuple):
     flat: bool
 
 
-def check_foregrounds(study: Study) -> None:
+def check_foregrounds(study: Study, clean: Clean) -> None:
     """Refuse foregrounds that stand in the evaluation set, or look like one that does.
+
+    Args:
+        study: The study.
+        clean: What was looked at before.
 
     Raises:
         InputError: Naming both.
     """
-    judged = _judged(study)
-    if judged:
-        for matting in study.foregrounds:
-            _refuse(judged, list(_pair_prints(Path(matting))), f"foreground of {matting}")
+    for matting in study.foregrounds:
+        clean.check(study.evaluation.data, matting, "foreground", _pair_prints)
 
 
-def check_backgrounds(study: Study, places: Sequence[Path]) -> None:
+def check_backgrounds(study: Study, places: Sequence[Path], clean: Clean) -> None:
     """Refuse backgrounds that stand in the evaluation set, or look like one that does.
 
     Args:
         study: The study.
         places: Folders, tables or curated sets.
+        clean: What was looked at before.
 
     Raises:
         InputError: Naming both.
     """
-    judged = _judged(study)
-    if judged:
-        for place in places:
-            _refuse(judged, list(_background_prints(place)), f"background of {place}")
+    for place in places:
+        clean.check(study.evaluation.data, str(place), "background", _background_prints)
 
 
-def _judged(study: Study) -> list[Print]:
-    data = Path(study.evaluation.data)
-    return [] if (data / "manifest.json").is_file() else list(_pair_prints(data))
+class Clean:
+    """Sets in which no leak was found; as long as neither they nor the evaluation set change, they are not read again.
+
+    Args:
+        path: The file that remembers them; None remembers nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def check(self, data: str, place: str, what: str, prints: Callable[[Path], Iterator[Print]]) -> None:
+        """Look for what stands in both.
+
+        Raises:
+            InputError: Naming both.
+        """
+        if (Path(data) / "manifest.json").is_file():
+            return  # shards: nobody knows from what they were made
+        key = hashlib.sha256(json.dumps([listing(data), place, listing(place)]).encode()).hexdigest()
+        known = self._known()
+        if key in known:
+            return
+        _refuse(list(_pair_prints(Path(data))), list(prints(Path(place))), f"{what} of {place}")
+        if self._path:
+            write_json(self._path, {"clean": sorted({*known, key})})
+
+    def _known(self) -> set[str]:
+        try:
+            return set(json.loads(self._path.read_text(encoding="utf-8"))["clean"]) if self._path else set()
+        except (OSError, ValueError, KeyError, TypeError):
+            return set()
 
 
 def _refuse(judged: Sequence[Print], given: Sequence[Print], what: str) -> None:
@@ -89,7 +122,7 @@ def _refuse(judged: Sequence[Print], given: Sequence[Print], what: str) -> None:
 
 
 def _pair_prints(root: Path) -> Iterator[Print]:
-    for pair in find_pairs(root).pairs:
+    for pair in tqdm(find_pairs(root).pairs, desc=f"leaks: {root.name}", unit=" pairs", leave=False):
         for path in pair.colours:
             try:
                 yield _print(str(path), read_bytes(path))
@@ -98,7 +131,7 @@ def _pair_prints(root: Path) -> Iterator[Print]:
 
 
 def _background_prints(place: Path) -> Iterator[Print]:
-    for background in find_backgrounds(place)[0]:
+    for background in tqdm(find_backgrounds(place)[0], desc=f"leaks: {place.name}", unit=" photos", leave=False):
         try:
             yield _print(background.source, background_bytes(background))
         except Rejected:

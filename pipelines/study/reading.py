@@ -14,6 +14,7 @@ from typing import Any
 from pipelines.study.definition import COLUMNS, BackgroundSet, Evaluation, Network, Row, Study
 from rssn.documents import load_mapping
 from rssn.errors import DependencyError, InputError
+from train.rosta import Rosta
 
 _PACKAGE = "package:"
 
@@ -147,9 +148,11 @@ def _check(study: Study) -> None:
     for pair in study.compare:
         if len(pair) != 2 or not set(pair) <= set(study.rows):
             raise InputError(f"'compare' holds {list(pair)!r}; give pairs of rows: {', '.join(study.rows)}")
-    for name, figures in study.paper.items():
-        if name not in study.rows or not set(figures) <= set(COLUMNS):
-            raise InputError(f"'paper.{name}': rows are {', '.join(study.rows)}, columns {', '.join(COLUMNS)}")
+    for name, by_rosta in study.paper.items():
+        columns = {column for figures in by_rosta.values() for column in figures}
+        if name not in study.rows or not set(by_rosta) <= {*Rosta, "ensemble"} or not columns <= set(COLUMNS):
+            rows, known = ", ".join(study.rows), ", ".join(COLUMNS)
+            raise InputError(f"'paper.{name}': give {{ROW: {{TT: {{sad: 1.0}}}}}}; rows are {rows}, columns {known}")
 
 
 def _check_backgrounds(study: Study, name: str, one: BackgroundSet) -> None:

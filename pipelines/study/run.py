@@ -11,7 +11,7 @@ from pipelines.lease import leased
 from pipelines.runner import LocalRunner, Runner
 from pipelines.study.definition import Study
 from pipelines.study.forecast import forecast
-from pipelines.study.leaks import check_backgrounds, check_foregrounds
+from pipelines.study.leaks import Clean, check_backgrounds, check_foregrounds
 from pipelines.study.report import write_report
 from pipelines.study.schedule import ALONE, Workers, make_steps, took
 from pipelines.study.steps import KINDS, Kind, Plan, Step, plan_study
@@ -35,7 +35,7 @@ def dry_run(job: StudyJob) -> list[str]:
         InputError: If an input is missing, or a leak is found.
         DependencyError: If the package that brings the weights is not installed.
     """
-    check_foregrounds(job.study)
+    check_foregrounds(job.study, Clean(None))
     return forecast(plan_study(job.study), job.out)
 
 
@@ -59,12 +59,13 @@ def run_study(
     if job.study.studio and not Path(job.study.studio).exists():
         say(f"rendering pictures: {job.study.studio}")
         write_studio(Path(job.study.studio), StudioPlan())
-    check_foregrounds(job.study)
     plan = plan_study(job.study)
     with leased(job.out):
+        clean = Clean(job.out / "leaks.json")
+        check_foregrounds(job.study, clean)
         for kind in KINDS:
             if kind == "compose":
-                check_backgrounds(job.study, list(_places(job, plan)))
+                check_backgrounds(job.study, list(_places(job, plan)), clean)
             _make(job, plan, kind, with_runner, say)
         return write_report(job.study, plan, job.out, list(_notes(plan, job.out)))
 

@@ -7,12 +7,15 @@ changes the names of what is made from it, and of nothing else; what has its mar
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, get_args
+
+import click
 
 from pipelines.recipes import shipped as shipped_recipes
 from pipelines.study.definition import BackgroundSet, Options, Row, Study
@@ -64,7 +67,7 @@ class Step:
     def key(self) -> str:
         """12 hex digits."""
         words = [self._meaning(each) for each in self.arguments]
-        facts = [self.kind, words, [_listing(path) for path in self.reads]]
+        facts = [self.kind, words, [listing(path) for path in self.reads]]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
     def _meaning(self, word: str | Result) -> str:
@@ -116,22 +119,26 @@ def plan_study(study: Study) -> Plan:
     """The steps of a study.
 
     Raises:
-        InputError: If an input is missing.
+        InputError: If an input is missing, or a command does not know an option.
         DependencyError: If the package that brings the weights is not installed.
     """
+    listing.cache_clear()
     sets: dict[str, Step | str] = {}
     for name, one in sorted(study.backgrounds.items(), key=lambda item: item[1].crops is not None):
         sets[name] = _background_step(name, one, sets)
     used = {row.backgrounds for row in study.rows.values() if row.recipe is not None}
-    made = {name: list(_shard_steps(name, row, study, sets)) for name, row in study.rows.items()}
+    made: dict[str, list[Step]] = {}
+    known: dict[str, Step] = {}  # rows that differ in their network alone share their shards
+    for name, row in study.rows.items():
+        made[name] = [known.setdefault(step.key, step) for step in _shard_steps(name, row, study, sets)]
     cells = [cell for name, row in study.rows.items() for cell in _cells(name, row, study, made[name])]
     steps = [step for name, step in sets.items() if isinstance(step, Step) and _is_used(name, used, study)]
     steps += [step for shards in made.values() for step in shards]
     for cell in cells:
         steps += [*cell.judged.needs, cell.judged]
-    _listing.cache_clear()
-    for step in steps:
+    for step in dict.fromkeys(steps):
         _ = step.key  # what lies there now decides, and what is missing is said before anything is made
+        _check_words(step)
     return Plan(sorted(dict.fromkeys(steps), key=lambda step: KINDS.index(step.kind)), cells)
 
 
@@ -144,6 +151,22 @@ def arguments(options: Options) -> list[str]:
                 parts = one if isinstance(one, tuple) else () if one is True else (one,)
                 words += [f"--{name}", *map(str, parts)]
     return words
+
+
+def _check_words(step: Step) -> None:
+    """Whether its command knows its options.
+
+    Raises:
+        InputError: Naming the step and the option.
+    """
+    command = importlib.import_module(step.module).main  # not above: the `rssn` command holds this module
+    words = step.command(Path())
+    if isinstance(command, click.Group):
+        command = command.commands[words.pop(0)]
+    try:
+        command.make_context(step.label, words)
+    except click.UsageError as error:
+        raise InputError(f"{step.label}: {error.format_message()}") from error
 
 
 def _is_used(name: str, used: set[str | None], study: Study) -> bool:
@@ -193,12 +216,13 @@ def _cells(name: str, row: Row, study: Study, shards: Sequence[Step]) -> Iterato
 
 def _train_step(name: str, row: Row, study: Study, shards: Sequence[Step], rosta: str, seed: int) -> Step:
     network = study.network
-    options = dict(network.options) | dict(row.training)
+    options = {"backbone": network.backbone, "weights": network.weights} | dict(network.options) | dict(row.training)
+    weights = [str(weights_file(given))] if (given := options.pop("weights")) else []
+    backbone = options.pop("backbone")
     data = [word for step in shards for word in ("--data", Result(step))]
-    words = ["--backbone", network.backbone, "--rosta", rosta, "--seed", str(seed), *arguments(options)]
-    weights = [str(weights_file(network.weights))] if network.weights else []
-    given = [word for path in weights for word in ("--weights", path)]
-    return Step("train", f"{name}-{rosta.lower()}-{seed}", ("run", *data, *words, *given), tuple(weights))
+    words = ["--backbone", backbone, "--rosta", rosta, "--seed", str(seed), *arguments(options)]
+    words += [word for path in weights for word in ("--weights", path)]
+    return Step("train", f"{name}-{rosta.lower()}-{seed}", ("run", *data, *words), tuple(weights))
 
 
 def _files(words: Sequence[str]) -> list[str]:
@@ -206,8 +230,12 @@ def _files(words: Sequence[str]) -> list[str]:
 
 
 @lru_cache
-def _listing(path: str) -> list[list[str | int]]:
-    """Names, sizes and times of what lies there; a URL stands for itself."""
+def listing(path: str) -> list[list[str | int]]:
+    """Names, sizes and times of what lies there; a URL stands for itself.
+
+    Raises:
+        InputError: If nothing lies there.
+    """
     if "://" in path:
         return [[path]]
     root = Path(path)

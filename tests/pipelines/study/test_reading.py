@@ -57,7 +57,11 @@ def test_an_input_may_lie_elsewhere() -> None:
         ("  real: {}", "  real: 3", "'rows.real' is 3; expected a mapping"),
         ("$data/eval", "$date/eval", r"'\$date/eval': names no input; the study's inputs are data"),
         ("seeds:", "compare: [[plain, fancy]]\nseeds:", r"'compare' holds \['plain', 'fancy'\]; give pairs of rows"),
-        ("seeds:", "paper: {plain: {SAD: 1}}\nseeds:", "'paper.plain': rows are plain, coco, real, columns sad, mse"),
+        (
+            "seeds:",
+            "paper: {plain: {TT: {SAD: 1}}}\nseeds:",
+            "'paper.plain': give .*; rows are plain, coco, real, columns sad, mse",
+        ),
         ("name: mine", "name: mine\nname: yours", "the key 'name' stands twice"),
     ],
 )

@@ -115,3 +115,31 @@ def test_options_become_words() -> None:
     options = {"k": 5, "crop-size": (320, 640), "mattes": True, "off": False, "hybrid": (("1/3", "1/2"),)}
     words = ["--k", "5", "--crop-size", "320", "--crop-size", "640", "--mattes", "--hybrid", "1/3", "1/2"]
     assert arguments(options) == words
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("max-steps: 4", "max-step: 4", r"train-plain-tt-0: No such option:? '?--max-step"),
+        ("max-steps: 4", "max-steps: many", "train-plain-tt-0: Invalid value for '--max-steps': 'many'"),
+        ("min-side: 384", "side: 384", r"curate-bg: No such option:? '?--side"),
+        ("{crops: bg}", "{crops: bg, options: {size: 640}}", "crops-crops: .*--size"),
+        ("$data/eval}", "$data/eval, options: {hybrid: 1/3}}", "eval-plain-tt-0: Got unexpected extra argument"),
+    ],
+)
+def test_an_option_that_a_command_does_not_know_is_named_before_anything_is_made(
+    planned: Planned, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        planned(old, new)
+
+
+def test_rows_that_differ_in_their_network_alone_share_their_shards(planned: Planned) -> None:
+    row = "{recipe: comp-bg20k, backgrounds: bg}"
+    both = f"{row}\n  large: {row[:-1]}, training: {{backbone: r34, batch-size: 32}}}}"
+    plan = planned(row, both)
+    steps = {step.label: step for step in plan.steps}
+    assert steps["train-large-tt-0"].needs == steps["train-plain-tt-0"].needs == [steps["compose-plain"]]
+    words = steps["train-large-tt-0"].arguments
+    assert words[words.index("--backbone") + 1] == "r34"
+    assert words[words.index("--batch-size") + 1] == "32"

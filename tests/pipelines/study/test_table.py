@@ -10,7 +10,7 @@ LINES = summarise(figures({"plain": {0: [10.0, 20.0], 1: [12.0, 22.0]}, "coco": 
 
 
 def test_the_columns_are_the_papers_and_its_figures_stand_beside() -> None:
-    rows = table(LINES, {"coco": {"sad": 46.16}})
+    rows = table(LINES, {"coco": {"TT": {"sad": 46.16}}, "plain": {"FT": {"sad": 1.0}}})
     assert rows[0] == ["trained on", "RoSTa", "SAD", "MSE", "MAD", "Grad", "Conn", "SAD-TRAN", "SAD-FG", "SAD-BG"]
     assert rows[1][:4] == ["plain", "TT", "16.00 ± 1.41", "1.6000 ± 0.1414"]
     assert rows[2][2] == "36.00 ± 1.41 [46.16]"

@@ -131,7 +131,7 @@ def _picture(row: Mapping[str, Any], name: str, shape: tuple[int, ...], crop: Cr
         raise InputError(f"{name} is {(header.height, header.width)}, alpha {shape}")
     scale = crop.scale_for(size)
     if scale > 1 and header.format == "JPEG" and orientation(header) == 1:
-        header.draft(None, (-(-header.width // scale), -(-header.height // scale)))
+        header.draft(None, (header.width // scale, header.height // scale))  # rounded up, it would decode more
         crop = crop.shrunk(scale)
     small = crop.turn(resize_area(crop.cut(srgb_pixels(load(header))), size, size))
     return torch.from_numpy(small).permute(2, 0, 1).contiguous().float().div_(255.0)

@@ -31,7 +31,7 @@ _DECIDING = (
     "imagehash",
 )
 """Whose versions may change a byte of a shard; a denoiser's own stand in the plan of a composition."""
-_LIBRARIES = (*_DECIDING, "bm3d", "bm4d", "ray")
+_LIBRARIES = (*_DECIDING, "bm3d", "bm4d", "ray", "ultralytics", "onnxruntime", "torch", "torchvision")
 
 _REMOVED = "removed"
 

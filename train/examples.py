@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from rssn.decoding import decode_alpha, decode_image
 from rssn.errors import InputError, Rejected
-from rssn.images import Alpha, Image, Pixels, read_bytes, to_uint8
+from rssn.images import SUFFIXES, Alpha, Image, Pixels, read_bytes, to_uint8
 from rssn.layouts import find_pairs
 from rssn.matting import Pair, load_pair
+from rssn.rows import iter_rows, places, read_row
 from rssn.shards import DatasetFolder
 
 
@@ -64,9 +64,10 @@ def read_trimap(folder: Path, name: str) -> Pixels:
     Raises:
         Rejected: If there is none, or it cannot be read.
     """
-    found = [path for path in sorted(folder.glob(f"{Path(name).stem}.*")) if path.is_file()]
+    wanted = Path(name).name
+    found = [path for path in sorted(folder.iterdir()) if path.stem == wanted and path.suffix.lower() in SUFFIXES]
     if not found:
-        raise Rejected("read", "no_trimap", f"no file {Path(name).stem}.* in {folder}")
+        raise Rejected("read", "no_trimap", f"no picture {wanted}.* in {folder}")
     values = to_uint8(decode_alpha(read_bytes(found[0])))
     return np.where((values == 0) | (values == 255), values, 128).astype(np.uint8)
 
@@ -84,21 +85,16 @@ def _stored(folder: DatasetFolder) -> list[Example]:
     examples = []
     for mark in folder.marks():
         path = folder.data(mark.name)
-        if mark.rows:
-            with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    names = file.read_row_group(group, columns=["sample_id"])["sample_id"].to_pylist()
-                    examples += [Example(name, partial(_load_row, path, group, at)) for at, name in enumerate(names)]
+        rows = zip(places(path), iter_rows(path, ["sample_id"]), strict=True) if mark.rows else ()
+        examples += [Example(row["sample_id"], partial(_load_row, path, place)) for place, row in rows]
     if not examples:
         raise InputError(f"--data {folder.root}: its shards hold no rows")
     return examples
 
 
-def _load_row(path: Path, group: int, row: int) -> tuple[Image, Alpha]:
-    with pq.ParquetFile(path) as file:
-        table = file.read_row_group(group, columns=["image.bytes", "alpha.bytes"]).slice(row, 1)
-    found = table.to_pylist()[0]
-    image, alpha = decode_image(found["image"]["bytes"]), decode_alpha(found["alpha"]["bytes"])
+def _load_row(path: Path, place: tuple[int, int]) -> tuple[Image, Alpha]:
+    row = read_row(path, place, ["image.bytes", "alpha.bytes"])
+    image, alpha = decode_image(row["image"]["bytes"]), decode_alpha(row["alpha"]["bytes"])
     if image.shape[:2] != alpha.shape:
         raise Rejected("read", "size_mismatch", f"image is {image.shape[:2]}, alpha {alpha.shape}")
     return image, alpha

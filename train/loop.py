@@ -26,7 +26,7 @@ from train.distributed import Group, joined
 from train.folder import owned
 from train.history import Board, History
 from train.learner import Learner
-from train.stopping import StopSignals
+from train.stopping import Stop, StopSignals
 
 
 @dataclass(frozen=True)
@@ -49,27 +49,29 @@ class TrainResult:
     stopped_by: signal.Signals | None  # the signal that ended it early
 
 
-def train(config: TrainConfig, on_step: Callable[[StepReport], None]) -> TrainResult:
+def train(config: TrainConfig, on_step: Callable[[StepReport], None], stop: Stop | None = None) -> TrainResult:
     """Train until `config.max_steps`, from where `config.out` stopped, or from the start.
 
     Writes `last.pt`, `metrics.jsonl`, `config.json` and, at the end, `curve.png` into `config.out`. The first SIGINT or
-    SIGTERM ends the run after the step at hand and saves; a second one has its usual effect.
+    SIGTERM ends the run after the step at hand and saves; a second one has its usual effect. So does what `stop` says,
+    where it is given.
 
     Raises:
         InputError: If the data, the weights or an earlier run in the same folder do not fit, or a run is at work there.
         NonFiniteLoss: If the loss is not finite; the last checkpoint stays.
     """
     with joined() as group:
-        return _train(config, group, on_step)
+        return _train(config, group, on_step, stop)
 
 
-def _train(config: TrainConfig, group: Group, on_step: Callable[[StepReport], None]) -> TrainResult:
+def _train(config: TrainConfig, group: Group, on_step: Callable[[StepReport], None], stop: Stop | None) -> TrainResult:
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
     with owned(config.out) if group.chief else nullcontext():
         run = _Run(config, group, dataset.digest)
-        with StopSignals() as stop:
-            stopped_by = run.steps(batches(dataset, config, run.learner.step, group.rank), stop, on_step)
+        with StopSignals() as signals:
+            stream = batches(dataset, config, run.learner.step, group.rank)
+            stopped_by = run.steps(stream, stop or signals, on_step)
         return run.finish(stopped_by)
 
 
@@ -91,7 +93,7 @@ class _Run:
             write_json(config.out / "config.json", config.to_plain())
 
     def steps(
-        self, stream: Iterator[Batch], stop: StopSignals, on_step: Callable[[StepReport], None]
+        self, stream: Iterator[Batch], stop: Stop, on_step: Callable[[StepReport], None]
     ) -> signal.Signals | None:
         """Take every batch of the stream, or those until a signal comes to any of the processes."""
         before = time.perf_counter()
@@ -135,7 +137,7 @@ class _Run:
 
             losses |= validate(self.learner.network, self.learner.state(self.data_digest), self.config)
 
-    def _agreed(self, stop: StopSignals) -> int:
+    def _agreed(self, stop: Stop) -> int:
         """The number of a signal that came to any of the processes, 0 for none: all stop after the same step."""
         number = int(stop.received or 0)
         if self.group.size == 1:

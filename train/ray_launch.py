@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import replace
+from threading import Thread
 from typing import Any
 
 import torch
@@ -15,6 +18,7 @@ from train.checkpoint import load_checkpoint
 from train.config import TrainConfig
 from train.device import available_cpus, limit_threads
 from train.loop import StepReport, TrainResult, train
+from train.stopping import StopFile, StopSignals
 
 _PAUSE = 10.0  # seconds between two lines of progress
 
@@ -22,41 +26,73 @@ _PAUSE = 10.0  # seconds between two lines of progress
 def train_on_ray(config: TrainConfig) -> TrainResult:
     """Train with `config.world_size` workers of a Ray cluster (`RAY_ADDRESS`), or of one that is started here.
 
-    `config.out`, and local `config.data`, must lie where every worker reaches them.
+    `config.out` and the local files that `config` names must lie where every worker reaches them. SIGINT and SIGTERM
+    end the run as in `train.loop.train`.
 
     Raises:
         DependencyError: If Ray Train is not installed.
         RssnError: What a worker refused, as `train.loop.train` does.
     """
+    config = _anywhere(config)
+    stop = _stop_file(config)
+    stop.clear()
+    try:
+        stopped_by = _fit(_trainer(config), stop)
+    except RssnError:
+        raise
+    except Exception as error:
+        raise _own(error) or error from None
+    finally:
+        stop.clear()
+    checkpoint = config.out / "last.pt"
+    return TrainResult(load_checkpoint(checkpoint).step, checkpoint, config.out / "curve.png", stopped_by)
+
+
+def _trainer(config: TrainConfig) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
     try:
-        from ray.train import RunConfig, ScalingConfig  # noqa: PLC0415  (optional, and slow to load)
+        import ray  # noqa: PLC0415  (optional, and slow to load, as below)
+        from ray.train import RunConfig, ScalingConfig  # noqa: PLC0415
         from ray.train.torch import TorchTrainer  # noqa: PLC0415
     except ImportError as error:
         raise DependencyError(
             f"--ray-workers: Ray Train is not installed ({error}): pip install 'rssn[ray-train]'"
         ) from error
-    config = replace(config, out=config.out.absolute(), data=tuple(_absolute(root) for root in config.data))
-    trainer = TorchTrainer(
+    quiet = ray.LoggingConfig(log_level="ERROR")  # without Ray's dashboard a warning comes every second
+    ray.init(os.environ.get("RAY_ADDRESS") or "local", ignore_reinit_error=True, logging_config=quiet)
+    return TorchTrainer(
         _worker,
         train_loop_config={"config": config},
         scaling_config=ScalingConfig(num_workers=config.world_size, use_gpu=torch.cuda.is_available()),
         run_config=RunConfig(name="ray", storage_path=str(config.out)),
     )
-    try:
-        trainer.fit()
-    except Exception as error:
-        raise _own(error) or error from None
-    checkpoint = config.out / "last.pt"
-    return TrainResult(load_checkpoint(checkpoint).step, checkpoint, config.out / "curve.png", None)
+
+
+def _fit(trainer: Any, stop: StopFile) -> signal.Signals | None:
+    """Train in a thread: in the main one Ray Train would take Ctrl-C over, and kill the workers before they save."""
+    ended: Future[Any] = Future()
+
+    def work() -> None:
+        try:
+            ended.set_result(trainer.fit())
+        except Exception as error:
+            ended.set_exception(error)
+
+    with StopSignals() as signals:
+        Thread(target=work, daemon=True).start()
+        while not wait([ended], timeout=0.2).done:
+            if signals.received:
+                stop.write(signals.received)
+        ended.result()
+        return signals.received
 
 
 def _worker(settings: dict[str, Any]) -> None:
     config: TrainConfig = settings["config"]
     limit_threads(max(1, available_cpus() // config.world_size))
     try:
-        train(config, _line_by_line(config))
+        train(config, _line_by_line(config), _stop_file(config))
     except RssnError as error:
         raise RuntimeError(f"{_MARK}{error}{_MARK}") from error
 
@@ -81,6 +117,16 @@ def _line_by_line(config: TrainConfig) -> Callable[[StepReport], None]:
             print(f"step {report.step} of {config.max_steps}: loss {report.losses['total']:.4f}, {speed:.1f} samples/s")  # noqa: T201
 
     return show
+
+
+def _stop_file(config: TrainConfig) -> StopFile:
+    return StopFile(config.out / ".stop")
+
+
+def _anywhere(config: TrainConfig) -> TrainConfig:
+    """The same settings for workers that work in other folders."""
+    here = {name: path and path.absolute() for name in ("weights", "validation") for path in [getattr(config, name)]}
+    return replace(config, out=config.out.absolute(), data=tuple(_absolute(root) for root in config.data), **here)
 
 
 def _absolute(root: str) -> str:

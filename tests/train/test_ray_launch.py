@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from rssn.errors import InputError
+from train.checkpoint import load_checkpoint
 from train.ray_launch import _MARK, _own
 
 
@@ -18,16 +21,33 @@ def losses(out: Path) -> list[float]:
     return [json.loads(line)["total"] for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_two_ray_workers_have_the_losses_of_one_process_with_twice_the_batch(shards: Path, tmp_path: Path) -> None:
+def command(shards: Path, out: Path, steps: int, *words: str) -> list[str]:
+    options = ["--data", str(shards), "--out", str(out), "--backbone", "tiny", "--max-steps", str(steps), *words]
+    options += ["--crop-size", "64", "--input-size", "64", "--workers", "0", "--learning-rate", "1e-3"]
+    return [sys.executable, "-m", "train.cli", "run", *options]
+
+
+def test_two_ray_workers_are_one_process_with_twice_the_batch_and_save_when_they_are_stopped(
+    shards: Path, photographs: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("ray.train.torch", reason="Ray Train is not installed: pip install 'rssn[ray-train]'")
-    for name, words in (("alone", ["--batch-size", "4"]), ("ray", ["--batch-size", "2", "--ray-workers", "2"])):
-        options = ["--data", str(shards), "--out", str(tmp_path / name), "--backbone", "tiny", "--max-steps", "3"]
-        options += ["--crop-size", "64", "--input-size", "64", "--workers", "0", "--learning-rate", "1e-3", *words]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "train.cli", "run", *options]
-        said = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
-        assert "step 3 of 3" in said
-    assert losses(tmp_path / "ray") == pytest.approx(losses(tmp_path / "alone"), rel=1e-4)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command(shards, tmp_path / "alone", 3, "--batch-size", "4"), env=environment, check=True)
+    words = ["--batch-size", "2", "--ray-workers", "2", "--checkpoint-every", "100000"]
+    words += ["--validation", photographs.name, "--validate-every", "2"]  # a path as seen from here
+    started = subprocess.Popen(
+        command(shards, tmp_path / "ray", 100_000, *words), env=environment, cwd=photographs.parent
+    )
+    record = tmp_path / "ray" / "metrics.jsonl"
+    while not (record.is_file() and record.read_text().count("\n") >= 3):
+        assert started.poll() is None
+        time.sleep(0.1)
+    started.send_signal(signal.SIGINT)
+    assert started.wait(120) == 128 + signal.SIGINT
+    found = losses(tmp_path / "ray")
+    assert found[:3] == pytest.approx(losses(tmp_path / "alone"), rel=1e-4)
+    assert load_checkpoint(tmp_path / "ray" / "last.pt").step == len(found)
+    assert "validation_sad" in record.read_text().splitlines()[1]
 
 
 def test_a_workers_own_message_is_found_among_rays_words() -> None:

@@ -38,6 +38,7 @@ from pipelines.manifest import close_dataset, open_dataset, refuse_foreign, scre
 from pipelines.review_log import review_path
 from pipelines.reviewed import SOURCE, decisions_to_apply, effects, outdated_shards
 from pipelines.runner import Runner, shard_ranges
+from pipelines.staging import handed_over
 from pipelines.work import Budget, Tally, Work, run_tasks
 from rssn.crawl import list_photographs
 from rssn.errors import InputError, Rejected
@@ -102,11 +103,11 @@ def _curate(job: CurationJob, runner: Runner) -> Curated:
     facts = {"rules": asdict(job.rules), **names, "against": known_facts(known), "photos": photos}
     open_dataset(folder, "backgrounds", facts, _sources(job, decisions))
     write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, list_photographs(job.photos)))
-    examined = run_tasks(_examine_work(job, photos["count"]), runner)
+    examined = run_tasks(handed_over(_examine_work(job, photos["count"]), job.out), runner)
     if examined.failed:
         return Curated(examined, Counter(), Counter())
     write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, decisions or {}, known))
-    tally = run_tasks(_publish_work(job, folder, screened_by(names)), runner)
+    tally = run_tasks(handed_over(_publish_work(job, folder, screened_by(names)), job.out), runner)
     tally.damaged += examined.damaged
     curated = _count(job, tally, decisions)
     if tally.failed:

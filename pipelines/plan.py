@@ -30,6 +30,7 @@ from rssn.route import upscaling
 from rssn.rows import iter_rows
 from rssn.schema import PLANNED_BACKGROUNDS, PLANNED_FOREGROUNDS, REJECTS
 from rssn.shards import DatasetFolder
+from rssn.urls import shown
 
 THUMBNAIL_SIDE = 256
 """Longer side of a thumbnail in `rejects/`, px."""
@@ -158,7 +159,8 @@ def write_plan(
     is killed in between must know still what it may let in.
     """
     rows = [
-        {key: getattr(f, key) for key in _OWN} | {key: value and str(value) for key, value in asdict(f.pair).items()}
+        {key: getattr(f, key) for key in _OWN}
+        | {key: value and shown(str(value)) for key, value in asdict(f.pair).items()}
         for f in foregrounds
     ]
     write_parquet(_path(folder.root, "backgrounds"), PLANNED_BACKGROUNDS, map(asdict, backgrounds))

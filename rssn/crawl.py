@@ -18,6 +18,7 @@ from rssn.embedded import cell_text, embedded_rows, picture_bytes, picture_colum
 from rssn.errors import InputError, Rejected
 from rssn.images import SUFFIXES, read_bytes
 from rssn.tables import Table, TableRow, is_table, read_table
+from rssn.urls import shown
 
 CRAWL_SUFFIXES = SUFFIXES | {".gif", ".jfif", ".jpe", ".heic", ".heif", ".avif", ".jxl", ".jp2"}
 """Names that are taken for photographs. Of some formats the reader refuses every file: a verdict, not a silence."""
@@ -127,7 +128,7 @@ def _file(path: Path, source: str) -> Place:
         name = os.fsencode(source).decode("utf-8", "backslashreplace")
         return Place(name, "none", "", reason="unsafe_path", message="the file's name is not UTF-8; rename it")
     try:
-        return Place(source, "file", str(path.resolve()), size=path.stat().st_size)
+        return Place(source, "file", shown(str(path.resolve())), size=path.stat().st_size)
     except OSError as error:
         return Place(source, "none", str(path), reason="unreadable", message=f"{path}: {error.strerror or error}")
 
@@ -141,7 +142,7 @@ def _archive(path: Path, prefix: str) -> Iterator[Place]:
         elif Path(member.name).suffix.lower() in CRAWL_SUFFIXES:
             source, where = f"{prefix}{member.name}", (member.place, -1, member.size)
             kept = (kind, "", "") if not member.reason else ("none", member.reason, member.message)
-            yield Place(source, kept[0], str(path.resolve()), *where, reason=kept[1], message=kept[2])
+            yield Place(source, kept[0], shown(str(path.resolve())), *where, reason=kept[1], message=kept[2])
 
 
 def _listed(root: Path) -> Iterator[Place]:
@@ -166,7 +167,7 @@ def _table_file(row: TableRow) -> Place:
 
 
 def _embedded(root: Path) -> Iterator[Place]:
-    path = str(root.resolve())
+    path = shown(str(root.resolve()))
     for number, ((group, row), cells) in enumerate(embedded_rows(root, _LIGHT, 4096), 1):
         origin, licence = (cell_text(cells.get(name)) for name in _LIGHT)
         yield Place(f"{root.name}, row {number}", "row", path, row, group, origin=origin, licence=licence)

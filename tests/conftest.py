@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from rssn.urls import Url
+from tests.bucket import Store
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # shared machines stall; no test is timed
 hypothesis.settings.load_profile("unhurried")
@@ -24,3 +29,30 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no real data: {folder}/data is absent (set RSSN_TEST_DATA)")
     return folder
+
+
+_NUMBERS = count()
+
+
+@pytest.fixture(scope="session")
+def _running_store() -> Iterator[Store]:
+    running = Store()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def store(_running_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """The store, as the environment says; whatever is tried again is tried twice."""
+    settings = {"ENDPOINT_URL": _running_store.endpoint, "DEFAULT_REGION": "us-east-1", "MAX_ATTEMPTS": "2"}
+    keys = {"ACCESS_KEY_ID": "AKIDFORTESTS", "SECRET_ACCESS_KEY": "the-secret-of-the-tests"}
+    for name, value in (settings | keys).items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    yield _running_store
+    _running_store.faults = []
+
+
+@pytest.fixture
+def bucket(store: Store) -> Url:
+    """A new bucket."""
+    return store.bucket(f"bucket-{next(_NUMBERS)}")

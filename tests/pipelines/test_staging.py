@@ -1,0 +1,183 @@
+"""Data sets in a bucket: the same bytes as in a folder, whatever the store does meanwhile."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.compose import run_compose
+from pipelines.runner import LocalRunner
+from pipelines.staging import source, staged, viewed
+from pipelines.status import status
+from pipelines.work import Tally
+from rssn.buckets import list_objects
+from rssn.cache import LayerCache
+from rssn.errors import InputError, RemoteError
+from rssn.urls import Url
+from tests.bucket import Fault, Store
+from tests.pipelines.composing import QUICK, files, job_of
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+SHARD = "data/composites-00001-of-00003.parquet"
+MARK = "marks/composites-00001-of-00003.json"
+
+
+@pytest.fixture(scope="session")
+def whole(studio: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of an undisturbed run in a folder."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    run_compose(job_of(studio / "matting", bg20k, out, QUICK), LocalRunner())
+    return files(out)
+
+
+@pytest.fixture
+def compose(studio: Path, bg20k: Path, tmp_path: Path) -> Callable[..., Tally]:
+    """Composes into a bucket."""
+
+    def run(out: Url, **more: Any) -> Tally:
+        with staged(out, tmp_path / "cache") as root:
+            cache = LayerCache(tmp_path / "cache", 0)
+            return run_compose(job_of(studio / "matting", bg20k, root, QUICK, cache=cache, **more), LocalRunner())
+
+    return run
+
+
+def stored(store: Store, url: str) -> dict[str, bytes]:
+    return {name: store.get(f"{url}/{name}") for name in sorted(store.names(url))}
+
+
+def leftovers(tmp_path: Path) -> list[Path]:
+    return [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_the_same_files_as_in_a_folder(
+    compose: Callable[..., Tally], store: Store, bucket: Url, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = Url(f"{bucket}/sets/first")
+    assert compose(out).written == 6
+    found = stored(store, out)
+    assert found.keys() == whole.keys()
+    assert [name for name in whole if found[name] != whole[name]] == []
+    assert leftovers(tmp_path) == []
+    again = compose(out)
+    assert (again.written, again.reused) == (0, 6)
+    assert stored(store, out) == whole
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("throttle", SHARD), ("fail", SHARD), ("cut", SHARD), ("cut", MARK), ("fail", "manifest")]
+)
+def test_a_fault_that_passes_changes_nothing(
+    kind: Any, path: str, compose: Callable[..., Tally], store: Store, bucket: Url, whole: dict[str, bytes]
+) -> None:
+    store.faults = [Fault(kind, "PUT", path)]
+    tally = compose(bucket)
+    assert store.faults[0].seen == 1
+    assert (tally.written, tally.failed) == (6, [])
+    assert stored(store, bucket) == whole
+    assert store.unfinished(bucket) == 0
+
+
+@pytest.mark.parametrize("kind", ["throttle", "fail", "cut"])
+def test_a_fault_that_stays_fails_one_shard_until_the_next_run(
+    kind: Any,
+    compose: Callable[..., Tally],
+    store: Store,
+    bucket: Url,
+    whole: dict[str, bytes],
+    tmp_path: Path,
+) -> None:
+    store.faults = [Fault(kind, "PUT", SHARD, times=99)]
+    tally = compose(bucket)
+    assert 1 < store.faults[0].seen <= 20
+    assert (tally.written, tally.lost) == (4, 2)
+    assert f"{bucket}/{SHARD}" in tally.failed[0]
+    assert "check the URL" in tally.failed[0]
+    found = store.names(bucket)
+    assert (SHARD in found, MARK in found) == (False, False)
+    assert "rejects/composites-00001-of-00003-failed.parquet" in found
+    assert leftovers(tmp_path) == []
+    with viewed(bucket) as root:
+        lines = status(root)
+    assert lines[0] == f"{bucket}: composites, stopped; the same command goes on where it was"
+    assert lines[-1].startswith("failed: composites-00001-of-00003: error: ")
+    store.faults = []
+    assert (compose(bucket).written, stored(store, bucket)) == (2, whole)
+
+
+def test_what_a_mark_does_not_prove_is_made_again(
+    compose: Callable[..., Tally], store: Store, bucket: Url, whole: dict[str, bytes]
+) -> None:
+    compose(bucket)
+    store.remove(f"{bucket}/{SHARD}")
+    store.put(f"{bucket}/data/composites-00000-of-00003.parquet", b"of another size")
+    store.remove(f"{bucket}/marks/composites-00002-of-00003.json")
+    tally = compose(bucket)
+    assert (tally.written, tally.reused) == (6, 0)
+    assert tally.damaged == ["composites-00000-of-00003", "composites-00001-of-00003"]
+    assert stored(store, bucket) == whole
+
+
+def test_a_prefix_of_somebody_else_is_refused(compose: Callable[..., Tally], store: Store, bucket: Url) -> None:
+    store.put(f"{bucket}/mine/letter.txt", b"dear")
+    with pytest.raises(InputError, match=f"{bucket}/mine: not empty and no data set of ours"):
+        compose(Url(f"{bucket}/mine"))
+    assert store.names(f"{bucket}/mine") == {"letter.txt"}
+    with pytest.raises(RemoteError, match=r"nobody-made-it/\.lease\.json: there is no such bucket"):
+        compose(Url("s3://nobody-made-it"))
+
+
+def test_removed_and_made_anew(
+    compose: Callable[..., Tally], store: Store, bucket: Url, whole: dict[str, bytes]
+) -> None:
+    compose(bucket, seed=1)
+    assert stored(store, bucket) != whole
+    with pytest.raises(InputError, match="holds another data set: seed was 1, is now 0"):
+        compose(bucket)
+    assert compose(bucket, overwrite=True).written == 6
+    assert stored(store, bucket) == whole
+
+
+def test_sources_and_output_by_url(
+    rssn: Run, studio: Path, bg20k: Path, store: Store, bucket: Url, tmp_path: Path
+) -> None:
+    for root, name in ((studio / "matting", "am2k"), (bg20k, "bg20k")):
+        for file, data in files(root).items():
+            store.put(f"{bucket}/{name}/{file}", data)
+    common = ["--recipe", "comp-bg20k", "--foreground", "multiply", "--k", 2, "--workers", 0, "--cache-size", 0]
+    inputs = ["--matting", f"{bucket}/am2k", "--backgrounds", f"{bucket}/bg20k", "--cache-dir", tmp_path / "cache"]
+    done = rssn("compose", *inputs, "--out", f"{bucket}/out", *common)
+    assert done.returncode == 0, done.stderr
+    assert f"6 composites written, 0 reused, 0 rejected: {bucket}/out" in done.stdout
+    inputs = ["--matting", studio / "matting", "--backgrounds", bg20k]
+    assert rssn("compose", *inputs, "--out", tmp_path / "out", *common).returncode == 0
+    here, there = files(tmp_path / "out"), stored(store, f"{bucket}/out")
+    assert [name for name in here if name.startswith(("data/", "marks/")) and here[name] != there[name]] == []
+    manifest = json.loads(there["manifest.json"])
+    assert manifest["sources"] == {"matting": f"{bucket}/am2k", "backgrounds": f"{bucket}/bg20k"}
+    seen = rssn("inspect", f"{bucket}/out", "--strips", 1, "--cache-dir", tmp_path / "cache")
+    assert seen.returncode == 0, seen.stderr
+    assert f"report  {bucket}/out/report/index.html" in seen.stdout
+    assert {"report/index.html", "report/step-strip-01.png"} <= store.names(f"{bucket}/out")
+    store.remove(f"{bucket}/out/{SHARD}")
+    seen = rssn("inspect", f"{bucket}/out", "--strips", 0, "--cache-dir", tmp_path / "cache")
+    assert (seen.returncode, seen.stderr) == (1, f"problem: {SHARD.removeprefix('data/')}: the file is missing\n")
+
+
+def test_listing_twice_follows_the_bucket(store: Store, bucket: Url, tmp_path: Path) -> None:
+    store.put(f"{bucket}/a/one.jpg", b"123")
+    store.put(f"{bucket}/a/two.jpg", b"4567")
+    root = source(Url(f"{bucket}/a"), tmp_path)
+    assert {path.name: path.stat().st_size for path in root.iterdir()} == {"one.jpg": 3, "two.jpg": 4}
+    store.remove(f"{bucket}/a/one.jpg")
+    store.put(f"{bucket}/a/two.jpg", b"4")
+    root = source(Url(f"{bucket}/a"), tmp_path)
+    assert {path.name: path.stat().st_size for path in root.iterdir()} == {"two.jpg": 1}
+    with pytest.raises(InputError, match=f"{bucket}/none: nothing lies there"):
+        source(Url(f"{bucket}/none"), tmp_path)
+    assert list_objects(f"{bucket}/none") == {}

@@ -24,7 +24,7 @@ FAILED = b"<Error><Code>InternalError</Code><Message>We encountered an internal 
 class Fault:
     """What happens to requests of a method whose path matches, `times` times."""
 
-    kind: Literal["throttle", "fail", "cut"]
+    kind: Literal["throttle", "fail", "cut", "hang"]  # the last: nothing is answered until the other side is gone
     method: str
     path: str
     times: int = 1
@@ -98,6 +98,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.read(size // 2)
             return self._cut()
         body = self.rfile.read(size)
+        if fault and fault.kind == "hang":
+            self.connection.recv(1)
+            self.close_connection = True
+            return None
         if fault and fault.kind != "cut":
             return self._answer(*((503, SLOW_DOWN) if fault.kind == "throttle" else (500, FAILED)))
         link = http.client.HTTPConnection(*self.store.target)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.clock import StageClock
 from rssn.backgrounds import Background, background_bytes
+from rssn.buckets import version_of
 from rssn.cache import CachedLayer, LayerCache
 from rssn.codecs import ImageCodec, encode_picture
 from rssn.decoding import decode_pixels
@@ -23,6 +26,7 @@ from rssn.files import content_id
 from rssn.images import Image, Pixels, to_float, to_uint8
 from rssn.noise_level import estimate_sigma
 from rssn.recipe import Recipe
+from rssn.urls import url_of
 
 _BASE_BYTES = 900 << 20
 _BYTES_PER_PIXEL = 160
@@ -126,9 +130,21 @@ class LayerContext:
     def _bytes(self, background: Background) -> bytes:
         with self.clock.stage("read"):
             try:
-                return background_bytes(background)
+                return self._fetched(background)
             except Rejected as error:
                 raise _blamed(error, background) from error
+
+    def _fetched(self, background: Background) -> bytes:
+        """The encoded background; one in a bucket is fetched once for each machine."""
+        url = url_of(Path(background.path))
+        if url is None:
+            return background_bytes(background)
+        place = (str(background.row_group), str(background.row), background.background_id)
+        try:
+            key = ("object", url, _version_of(url), *place)
+        except OSError as error:
+            raise Rejected("read", "unreadable", str(error)) from error
+        return self.cache.get_bytes(key, lambda: background_bytes(background))
 
     def _decoded(self, data: bytes, background: Background) -> Image:
         def decode() -> Pixels:
@@ -139,6 +155,12 @@ class LayerContext:
 
         with self.clock.stage("read"):
             return to_float(self.cache.get_pixels(self._background_key(data), decode))
+
+
+@lru_cache(maxsize=65_536)
+def _version_of(url: str) -> str:
+    """Asked once in each process: an object that changes in the middle of a run is refused by its content."""
+    return version_of(url)
 
 
 def _blamed(error: Rejected, background: Background) -> Rejected:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rssn.decoding import decode_pixels, picture_size
@@ -16,7 +17,7 @@ from rssn.errors import InputError, Rejected
 from rssn.files import content_id
 from rssn.images import Pixels, list_images, read_bytes
 from rssn.matting import Problem
-from rssn.remote import content, parquet
+from rssn.remote import ahead, content, parquet
 from rssn.rows import places, read_row
 from rssn.schema import BACKGROUNDS
 from rssn.shards import DatasetFolder, check_shard
@@ -161,15 +162,16 @@ def _shard_backgrounds(path: Path) -> list[Background]:
 
 
 def _pictures(root: Path) -> tuple[list[Background], list[Problem]]:
-    found: list[Background] = []
-    problems: list[Problem] = []
-    for path in list_images(root):
-        source = path.relative_to(root).as_posix()
-        try:
-            found.append(_picture_file(path, source, ""))
-        except Rejected as error:
-            problems.append(Problem(source, error.reason, error.message))
-    return found, problems
+    seen = list(ahead(partial(_picture_below, root), list_images(root), remote=is_listed(root)))
+    return [one for one in seen if isinstance(one, Background)], [one for one in seen if isinstance(one, Problem)]
+
+
+def _picture_below(root: Path, path: Path) -> Background | Problem:
+    source = path.relative_to(root).as_posix()
+    try:
+        return _picture_file(path, source, "")
+    except Rejected as error:
+        return Problem(source, error.reason, error.message)
 
 
 def _listed(root: Path) -> tuple[list[Background], list[Problem]]:

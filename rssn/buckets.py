@@ -30,6 +30,19 @@ def list_objects(url: str) -> dict[str, int]:
     return {}
 
 
+def version_of(url: str) -> str:
+    """What changes when an object is written anew: its size and the store's tag, or date.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        RemoteError: If the bucket does not say.
+    """
+    with told(url):
+        facts = {name.lower().replace("_", ""): value for name, value in store(url).info(url).items()}
+    tag = next((facts[name] for name in ("etag", "md5hash", "lastmodified", "mtime") if facts.get(name)), "")
+    return f"{facts['size']} {tag}"
+
+
 def download(url: str, root: Path, names: list[str]) -> None:
     """Copy objects below a URL to files of the same names below a folder, several at a time.
 

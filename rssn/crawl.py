@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -17,8 +18,9 @@ from rssn.archives import ARCHIVE_SUFFIXES, archive_format, list_members, read_t
 from rssn.embedded import cell_text, embedded_rows, picture_bytes, picture_column
 from rssn.errors import InputError, Rejected
 from rssn.images import SUFFIXES, read_bytes
+from rssn.remote import ahead
 from rssn.tables import Table, TableRow, is_table, read_table
-from rssn.urls import shown
+from rssn.urls import shown, url_of
 
 CRAWL_SUFFIXES = SUFFIXES | {".gif", ".jfif", ".jpe", ".heic", ".heif", ".avif", ".jxl", ".jp2"}
 """Names that are taken for photographs. Of some formats the reader refuses every file: a verdict, not a silence."""
@@ -82,11 +84,15 @@ def read_photographs(places: Sequence[Place], max_bytes: int) -> Iterator[bytes 
         places: In the order of `list_photographs`.
         max_bytes: Larger ones are refused before they are read.
     """
-    for (kind, path), group in groupby(places, key=lambda place: (place.kind, place.path)):
+    for (kind, path), group in groupby(
+        places, key=lambda place: (place.kind, place.path if place.kind == "row" else "")
+    ):
         if kind == "row":
             yield from _read_rows(Path(path), list(group), max_bytes)
         else:
-            yield from (_read_one(place, max_bytes) for place in group)
+            members = list(group)
+            remote = kind == "file" and url_of(Path(members[0].path)) is not None
+            yield from ahead(partial(_read_one, max_bytes=max_bytes), members, remote=remote)
 
 
 def _found(root: Path) -> Iterator[Place]:

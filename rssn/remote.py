@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import pyarrow.parquet as pq
 
@@ -15,6 +17,11 @@ from rssn.urls import OUTPUTS, SOURCES, is_listed, is_plain, path_of, url_of
 
 READ_AHEAD = 4 << 20
 """Bytes that are fetched at a time where a whole object is read bit by bit."""
+
+_AT_A_TIME = 16
+
+S = TypeVar("S")
+R = TypeVar("R")
 
 
 def opened(path: Path, ahead: int = 0) -> BinaryIO:
@@ -51,6 +58,23 @@ def parquet(path: Path) -> Iterator[pq.ParquetFile]:
         return
     with opened(path) as stream, pq.ParquetFile(stream, pre_buffer=True) as file:
         yield file
+
+
+def ahead(read: Callable[[S], R], items: Iterable[S], *, remote: bool) -> Iterator[R]:
+    """What `read` gives of each item, in order; where it waits for a bucket, several are on their way at a time."""
+    if not remote:
+        yield from map(read, items)
+        return
+    pool, flying = ThreadPoolExecutor(_AT_A_TIME), deque[Future[R]]()
+    try:
+        for item in items:
+            flying.append(pool.submit(read, item))
+            if len(flying) == _AT_A_TIME:
+                yield flying.popleft().result()
+        while flying:
+            yield flying.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def size_of(path: Path) -> int | None:

@@ -7,6 +7,7 @@ import logging
 import re
 import socket
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
@@ -45,6 +46,7 @@ class Store:
         self._moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self._moto.start()
         self.faults: list[Fault] = []
+        self.asked: Counter[str] = Counter()  # how often for each object, as `GET key`
         self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": self}))
         self._proxy.daemon_threads = True
         threading.Thread(target=self._proxy.serve_forever, daemon=True).start()
@@ -93,6 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         size = int(self.headers.get("Content-Length") or 0)
+        self.store.asked[f"{self.command} {self.path.partition('?')[0].rpartition('/')[2]}"] += 1
         fault = next((one for one in self.store.faults if one.strikes(self.command, self.path)), None)
         if fault and fault.kind == "cut" and self.command == "PUT":
             self.rfile.read(size // 2)

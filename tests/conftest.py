@@ -42,7 +42,7 @@ def _running_store() -> Iterator[Store]:
 
 
 @pytest.fixture
-def store(_running_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def s3(_running_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """The store, as the environment says; whatever is tried again is tried twice."""
     settings = {"ENDPOINT_URL": _running_store.endpoint, "DEFAULT_REGION": "us-east-1", "MAX_ATTEMPTS": "2"}
     keys = {"ACCESS_KEY_ID": "AKIDFORTESTS", "SECRET_ACCESS_KEY": "the-secret-of-the-tests"}
@@ -53,6 +53,6 @@ def store(_running_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[St
 
 
 @pytest.fixture
-def bucket(store: Store) -> Url:
+def bucket(s3: Store) -> Url:
     """A new bucket."""
-    return store.bucket(f"bucket-{next(_NUMBERS)}")
+    return s3.bucket(f"bucket-{next(_NUMBERS)}")

@@ -29,8 +29,8 @@ def without_sources(found: dict[str, bytes]) -> dict[str, bytes]:
     return {name: data for name, data in found.items() if name not in NAMING_SOURCES}
 
 
-def stored(store: Store, url: str) -> dict[str, bytes]:
-    return {name: store.get(f"{url}/{name}") for name in sorted(store.names(url))}
+def stored(s3: Store, url: str) -> dict[str, bytes]:
+    return {name: s3.get(f"{url}/{name}") for name in sorted(s3.names(url))}
 
 
 def curate(out: Url, photos: Url, cache: Path) -> Tally:
@@ -39,38 +39,38 @@ def curate(out: Url, photos: Url, cache: Path) -> Tally:
         return run_curation(job, LocalRunner()).tally
 
 
-def test_a_curation(studio: Path, store: Store, bucket: Url, tmp_path: Path) -> None:
+def test_a_curation(studio: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
     here = tmp_path / "photos"
     here.mkdir()
     (here / "photo_broken.jpg").write_bytes(b"no picture")
     for path in sorted((studio / "photos").glob("photo_*"))[:5]:
         shutil.copy(path, here)
     for path in here.iterdir():
-        store.put(f"{bucket}/photos/{path.name}", path.read_bytes())
+        s3.put(f"{bucket}/photos/{path.name}", path.read_bytes())
     run_curation(CurationJob(here, tmp_path / "bg20k", RULES, None, Budget()), LocalRunner())
     whole = files(tmp_path / "bg20k")
     out, photos = Url(f"{bucket}/bg20k"), Url(f"{bucket}/photos")
     curate(out, photos, tmp_path)
-    found = stored(store, out)
+    found = stored(s3, out)
     assert found.keys() == whole.keys()
     assert without_sources(found) == without_sources(whole)
     assert f"photos: {bucket}/photos".encode() in found["README.md"]
     kinds = ("candidates/data/", "candidates/rejects/", "data/train-", "rejects/train-")
     lost = [next(name for name in found if name.startswith(kind)) for kind in kinds]
     for name in lost[::2]:
-        store.remove(f"{out}/{name}")
+        s3.remove(f"{out}/{name}")
     tally = curate(out, photos, tmp_path)
     assert tally.damaged == [Path(lost[0]).stem]
     assert (tally.written > 0, tally.reused > 0) == (True, True)
-    assert stored(store, out) == found
+    assert stored(s3, out) == found
     with viewed(out) as root:
         assert run_inspect(root).problems == []
-    assert "report/index.html" in store.names(out)
+    assert "report/index.html" in s3.names(out)
 
 
-def test_packing(studio: Path, store: Store, bucket: Url, tmp_path: Path) -> None:
+def test_packing(studio: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
     settings = (load_recipe("ori"), Budget(), Output())
     run_pack(PackJob(studio / "matting", tmp_path / "out", *settings), LocalRunner())
     with staged(bucket, tmp_path) as root:
         assert run_pack(PackJob(studio / "matting", root, *settings), LocalRunner()).written == 3
-    assert stored(store, bucket) == files(tmp_path / "out")
+    assert stored(s3, bucket) == files(tmp_path / "out")

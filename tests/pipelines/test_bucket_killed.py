@@ -37,12 +37,12 @@ def compose(matting: Path, bg20k: Path, cache: Path, out: Url) -> Tally:
     "moment", [("plan/foregrounds", 0), ("data/composites-00001", 2), ("marks/composites-00001", 2), ("README", 6)]
 )
 def test_the_same_command_goes_on(
-    moment: tuple[str, int], studio: Path, bg20k: Path, store: Store, bucket: Url, tmp_path: Path
+    moment: tuple[str, int], studio: Path, bg20k: Path, s3: Store, bucket: Url, tmp_path: Path
 ) -> None:
     path, reused = moment
     run_compose(job_of(studio / "matting", bg20k, tmp_path / "whole", QUICK), LocalRunner())
     places = (studio / "matting", bg20k, tmp_path / "cache")
-    store.faults = [fault := Fault("hang", "PUT", path)]
+    s3.faults = [fault := Fault("hang", "PUT", path)]
     command = [sys.executable, "-c", DRIVER, *map(str, places), bucket]
     with subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL) as driver:
         deadline = time.time() + 60
@@ -52,8 +52,8 @@ def test_the_same_command_goes_on(
         with pytest.raises(InputError, match=rf"{bucket}: another run works on it \(process {driver.pid} on "):
             compose(*places, bucket)
         driver.kill()
-    store.faults = []
+    s3.faults = []
     assert compose(*places, bucket).reused == reused
     whole = files(tmp_path / "whole")
-    assert {name: store.get(f"{bucket}/{name}") for name in sorted(store.names(bucket))} == whole
+    assert {name: s3.get(f"{bucket}/{name}") for name in sorted(s3.names(bucket))} == whole
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []

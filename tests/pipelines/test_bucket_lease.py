@@ -20,27 +20,27 @@ from rssn.urls import Url
 from tests.bucket import Fault, Store
 
 
-def put(store: Store, url: str, age: float, **more: Any) -> None:
+def put(s3: Store, url: str, age: float, **more: Any) -> None:
     facts = {"host": "elsewhere", "pid": 1, "since": time.time() - 900, "renewed": time.time() - age}
-    store.put(f"{url}/.lease.json", json.dumps(facts | more).encode())
+    s3.put(f"{url}/.lease.json", json.dumps(facts | more).encode())
 
 
-def test_the_second_is_refused_and_a_stale_one_taken_over(store: Store, bucket: Url, tmp_path: Path) -> None:
-    put(store, bucket, 5)
+def test_the_second_is_refused_and_a_stale_one_taken_over(s3: Store, bucket: Url, tmp_path: Path) -> None:
+    put(s3, bucket, 5)
     words = rf"{bucket}: another run works on it \(process 1 on elsewhere, since .*, renewed \d s ago\); wait for it"
     with pytest.raises(InputError, match=words), staged(bucket, tmp_path):
         pass
-    assert store.names(bucket) == {".lease.json"}
-    put(store, bucket, 61)
+    assert s3.names(bucket) == {".lease.json"}
+    put(s3, bucket, 61)
     with staged(bucket, tmp_path):
-        assert json.loads(store.get(f"{bucket}/.lease.json"))["host"] != "elsewhere"
-    assert store.names(bucket) == set()
+        assert json.loads(s3.get(f"{bucket}/.lease.json"))["host"] != "elsewhere"
+    assert s3.names(bucket) == set()
 
 
 @pytest.mark.parametrize("stale", [False, True])
-def test_of_many_that_come_at_once_one_gets_it(stale: bool, store: Store, bucket: Url, tmp_path: Path) -> None:
+def test_of_many_that_come_at_once_one_gets_it(stale: bool, s3: Store, bucket: Url, tmp_path: Path) -> None:
     if stale:
-        put(store, bucket, 61)
+        put(s3, bucket, 61)
     got, refused, all_tried = [], [], threading.Barrier(4)
 
     def attempt() -> None:
@@ -61,31 +61,31 @@ def test_of_many_that_come_at_once_one_gets_it(stale: bool, store: Store, bucket
 
 
 def test_it_is_renewed_with_the_state_and_a_run_that_lost_it_stops(
-    store: Store, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: Store, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease_module, "RENEWED_SECONDS", 0.1)
     (tmp_path / ".run.json").write_text("{}")
 
     def work() -> None:
         with held(BucketLease(bucket, tmp_path)):
-            store.faults = [Fault("fail", "PUT", "lease", times=4)]  # a renewal that fails is not the end
-            first = store.get(f"{bucket}/.lease.json")
+            s3.faults = [Fault("fail", "PUT", "lease", times=4)]  # a renewal that fails is not the end
+            first = s3.get(f"{bucket}/.lease.json")
             deadline = time.time() + 20
-            while time.time() < deadline and ".run.json" not in store.names(bucket):
+            while time.time() < deadline and ".run.json" not in s3.names(bucket):
                 time.sleep(0.02)
-            assert store.faults[0].seen == 4
-            assert json.loads(store.get(f"{bucket}/.lease.json"))["renewed"] > json.loads(first)["renewed"]
-            put(store, bucket, 0)
+            assert s3.faults[0].seen == 4
+            assert json.loads(s3.get(f"{bucket}/.lease.json"))["renewed"] > json.loads(first)["renewed"]
+            put(s3, bucket, 0)
             time.sleep(10)
 
     with pytest.raises(InputError, match=f"{bucket}: another run took the folder over"):
         work()
-    assert json.loads(store.get(f"{bucket}/.lease.json"))["host"] == "elsewhere"
+    assert json.loads(s3.get(f"{bucket}/.lease.json"))["host"] == "elsewhere"
 
 
-def test_status_says_who_works_there(store: Store, bucket: Url) -> None:
-    put(store, bucket, 7)
-    store.put(f"{bucket}/manifest.json", json.dumps({"plan": {"kind": "composites"}}).encode())
+def test_status_says_who_works_there(s3: Store, bucket: Url) -> None:
+    put(s3, bucket, 7)
+    s3.put(f"{bucket}/manifest.json", json.dumps({"plan": {"kind": "composites"}}).encode())
     with viewed(bucket) as root:
         first = status(root)[0]
     assert first.startswith(f"{bucket}: composites, running: process 1 on elsewhere, since ")

@@ -47,8 +47,8 @@ def compose(studio: Path, bg20k: Path, tmp_path: Path) -> Callable[..., Tally]:
     return run
 
 
-def stored(store: Store, url: str) -> dict[str, bytes]:
-    return {name: store.get(f"{url}/{name}") for name in sorted(store.names(url))}
+def stored(s3: Store, url: str) -> dict[str, bytes]:
+    return {name: s3.get(f"{url}/{name}") for name in sorted(s3.names(url))}
 
 
 def leftovers(tmp_path: Path) -> list[Path]:
@@ -56,49 +56,49 @@ def leftovers(tmp_path: Path) -> list[Path]:
 
 
 def test_the_same_files_as_in_a_folder(
-    compose: Callable[..., Tally], store: Store, bucket: Url, whole: dict[str, bytes], tmp_path: Path
+    compose: Callable[..., Tally], s3: Store, bucket: Url, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
     out = Url(f"{bucket}/sets/first")
     assert compose(out).written == 6
-    found = stored(store, out)
+    found = stored(s3, out)
     assert found.keys() == whole.keys()
     assert [name for name in whole if found[name] != whole[name]] == []
     assert leftovers(tmp_path) == []
     again = compose(out)
     assert (again.written, again.reused) == (0, 6)
-    assert stored(store, out) == whole
+    assert stored(s3, out) == whole
 
 
 @pytest.mark.parametrize(
     ("kind", "path"), [("throttle", SHARD), ("fail", SHARD), ("cut", SHARD), ("cut", MARK), ("fail", "manifest")]
 )
 def test_a_fault_that_passes_changes_nothing(
-    kind: Any, path: str, compose: Callable[..., Tally], store: Store, bucket: Url, whole: dict[str, bytes]
+    kind: Any, path: str, compose: Callable[..., Tally], s3: Store, bucket: Url, whole: dict[str, bytes]
 ) -> None:
-    store.faults = [Fault(kind, "PUT", path)]
+    s3.faults = [Fault(kind, "PUT", path)]
     tally = compose(bucket)
-    assert store.faults[0].seen == 1
+    assert s3.faults[0].seen == 1
     assert (tally.written, tally.failed) == (6, [])
-    assert stored(store, bucket) == whole
-    assert store.unfinished(bucket) == 0
+    assert stored(s3, bucket) == whole
+    assert s3.unfinished(bucket) == 0
 
 
 @pytest.mark.parametrize("kind", ["throttle", "fail", "cut"])
 def test_a_fault_that_stays_fails_one_shard_until_the_next_run(
     kind: Any,
     compose: Callable[..., Tally],
-    store: Store,
+    s3: Store,
     bucket: Url,
     whole: dict[str, bytes],
     tmp_path: Path,
 ) -> None:
-    store.faults = [Fault(kind, "PUT", SHARD, times=99)]
+    s3.faults = [Fault(kind, "PUT", SHARD, times=99)]
     tally = compose(bucket)
-    assert 1 < store.faults[0].seen <= 20
+    assert 1 < s3.faults[0].seen <= 20
     assert (tally.written, tally.lost) == (4, 2)
     assert f"{bucket}/{SHARD}" in tally.failed[0]
     assert "check the URL" in tally.failed[0]
-    found = store.names(bucket)
+    found = s3.names(bucket)
     assert (SHARD in found, MARK in found) == (False, False)
     assert "rejects/composites-00001-of-00003-failed.parquet" in found
     assert leftovers(tmp_path) == []
@@ -106,49 +106,47 @@ def test_a_fault_that_stays_fails_one_shard_until_the_next_run(
         lines = status(root)
     assert lines[0] == f"{bucket}: composites, stopped; the same command goes on where it was"
     assert lines[-1].startswith("failed: composites-00001-of-00003: error: ")
-    store.faults = []
-    assert (compose(bucket).written, stored(store, bucket)) == (2, whole)
+    s3.faults = []
+    assert (compose(bucket).written, stored(s3, bucket)) == (2, whole)
 
 
 def test_what_a_mark_does_not_prove_is_made_again(
-    compose: Callable[..., Tally], store: Store, bucket: Url, whole: dict[str, bytes]
+    compose: Callable[..., Tally], s3: Store, bucket: Url, whole: dict[str, bytes]
 ) -> None:
     compose(bucket)
-    store.remove(f"{bucket}/{SHARD}")
-    store.put(f"{bucket}/data/composites-00000-of-00003.parquet", b"of another size")
-    store.remove(f"{bucket}/marks/composites-00002-of-00003.json")
+    s3.remove(f"{bucket}/{SHARD}")
+    s3.put(f"{bucket}/data/composites-00000-of-00003.parquet", b"of another size")
+    s3.remove(f"{bucket}/marks/composites-00002-of-00003.json")
     tally = compose(bucket)
     assert (tally.written, tally.reused) == (6, 0)
     assert tally.damaged == ["composites-00000-of-00003", "composites-00001-of-00003"]
-    assert stored(store, bucket) == whole
+    assert stored(s3, bucket) == whole
 
 
-def test_a_prefix_of_somebody_else_is_refused(compose: Callable[..., Tally], store: Store, bucket: Url) -> None:
-    store.put(f"{bucket}/mine/letter.txt", b"dear")
+def test_a_prefix_of_somebody_else_is_refused(compose: Callable[..., Tally], s3: Store, bucket: Url) -> None:
+    s3.put(f"{bucket}/mine/letter.txt", b"dear")
     with pytest.raises(InputError, match=f"{bucket}/mine: not empty and no data set of ours"):
         compose(Url(f"{bucket}/mine"))
-    assert store.names(f"{bucket}/mine") == {"letter.txt"}
+    assert s3.names(f"{bucket}/mine") == {"letter.txt"}
     with pytest.raises(RemoteError, match=r"nobody-made-it/\.lease\.json: there is no such bucket"):
         compose(Url("s3://nobody-made-it"))
 
 
-def test_removed_and_made_anew(
-    compose: Callable[..., Tally], store: Store, bucket: Url, whole: dict[str, bytes]
-) -> None:
+def test_removed_and_made_anew(compose: Callable[..., Tally], s3: Store, bucket: Url, whole: dict[str, bytes]) -> None:
     compose(bucket, seed=1)
-    assert stored(store, bucket) != whole
+    assert stored(s3, bucket) != whole
     with pytest.raises(InputError, match="holds another data set: seed was 1, is now 0"):
         compose(bucket)
     assert compose(bucket, overwrite=True).written == 6
-    assert stored(store, bucket) == whole
+    assert stored(s3, bucket) == whole
 
 
 def test_sources_and_output_by_url(
-    rssn: Run, studio: Path, bg20k: Path, store: Store, bucket: Url, tmp_path: Path
+    rssn: Run, studio: Path, bg20k: Path, s3: Store, bucket: Url, tmp_path: Path
 ) -> None:
     for root, name in ((studio / "matting", "am2k"), (bg20k, "bg20k")):
         for file, data in files(root).items():
-            store.put(f"{bucket}/{name}/{file}", data)
+            s3.put(f"{bucket}/{name}/{file}", data)
     common = ["--recipe", "comp-bg20k", "--foreground", "multiply", "--k", 2, "--workers", 0, "--cache-size", 0]
     inputs = ["--matting", f"{bucket}/am2k", "--backgrounds", f"{bucket}/bg20k", "--cache-dir", tmp_path / "cache"]
     done = rssn("compose", *inputs, "--out", f"{bucket}/out", *common)
@@ -156,26 +154,26 @@ def test_sources_and_output_by_url(
     assert f"6 composites written, 0 reused, 0 rejected: {bucket}/out" in done.stdout
     inputs = ["--matting", studio / "matting", "--backgrounds", bg20k]
     assert rssn("compose", *inputs, "--out", tmp_path / "out", *common).returncode == 0
-    here, there = files(tmp_path / "out"), stored(store, f"{bucket}/out")
+    here, there = files(tmp_path / "out"), stored(s3, f"{bucket}/out")
     assert [name for name in here if name.startswith(("data/", "marks/")) and here[name] != there[name]] == []
     manifest = json.loads(there["manifest.json"])
     assert manifest["sources"] == {"matting": f"{bucket}/am2k", "backgrounds": f"{bucket}/bg20k"}
     seen = rssn("inspect", f"{bucket}/out", "--strips", 1, "--cache-dir", tmp_path / "cache")
     assert seen.returncode == 0, seen.stderr
     assert f"report  {bucket}/out/report/index.html" in seen.stdout
-    assert {"report/index.html", "report/step-strip-01.png"} <= store.names(f"{bucket}/out")
-    store.remove(f"{bucket}/out/{SHARD}")
+    assert {"report/index.html", "report/step-strip-01.png"} <= s3.names(f"{bucket}/out")
+    s3.remove(f"{bucket}/out/{SHARD}")
     seen = rssn("inspect", f"{bucket}/out", "--strips", 0, "--cache-dir", tmp_path / "cache")
     assert (seen.returncode, seen.stderr) == (1, f"problem: {SHARD.removeprefix('data/')}: the file is missing\n")
 
 
-def test_listing_twice_follows_the_bucket(store: Store, bucket: Url, tmp_path: Path) -> None:
-    store.put(f"{bucket}/a/one.jpg", b"123")
-    store.put(f"{bucket}/a/two.jpg", b"4567")
+def test_listing_twice_follows_the_bucket(s3: Store, bucket: Url, tmp_path: Path) -> None:
+    s3.put(f"{bucket}/a/one.jpg", b"123")
+    s3.put(f"{bucket}/a/two.jpg", b"4567")
     root = source(Url(f"{bucket}/a"), tmp_path)
     assert {path.name: path.stat().st_size for path in root.iterdir()} == {"one.jpg": 3, "two.jpg": 4}
-    store.remove(f"{bucket}/a/one.jpg")
-    store.put(f"{bucket}/a/two.jpg", b"4")
+    s3.remove(f"{bucket}/a/one.jpg")
+    s3.put(f"{bucket}/a/two.jpg", b"4")
     root = source(Url(f"{bucket}/a"), tmp_path)
     assert {path.name: path.stat().st_size for path in root.iterdir()} == {"two.jpg": 1}
     with pytest.raises(InputError, match=f"{bucket}/none: nothing lies there"):

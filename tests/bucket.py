@@ -55,6 +55,12 @@ class Store:
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
         self.client: Any = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self.target[1]}", **keys)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads to the proxy; requests are tried twice."""
+        keys = {"AWS_ACCESS_KEY_ID": "AKIDFORTESTS", "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-tests"}
+        return keys | {"AWS_ENDPOINT_URL": self.endpoint, "AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "2"}
+
     def close(self) -> None:
         self._proxy.shutdown()
         self._proxy.server_close()

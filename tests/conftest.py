@@ -43,11 +43,9 @@ def _running_store() -> Iterator[Store]:
 
 @pytest.fixture
 def s3(_running_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """The store, as the environment says; whatever is tried again is tried twice."""
-    settings = {"ENDPOINT_URL": _running_store.endpoint, "DEFAULT_REGION": "us-east-1", "MAX_ATTEMPTS": "2"}
-    keys = {"ACCESS_KEY_ID": "AKIDFORTESTS", "SECRET_ACCESS_KEY": "the-secret-of-the-tests"}
-    for name, value in (settings | keys).items():
-        monkeypatch.setenv(f"AWS_{name}", value)
+    """The store, which the environment leads to."""
+    for name, value in _running_store.environment.items():
+        monkeypatch.setenv(name, value)
     yield _running_store
     _running_store.faults = []
 

@@ -146,8 +146,8 @@ def leased(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held(place: LeasePlace) -> Iterator[None]:
-    """Hold the lease of a data set, wherever it lies.
+def held(place: LeasePlace) -> Iterator[threading.Event]:
+    """Hold the lease of a data set, wherever it lies; gives what is set as soon as another driver took it over.
 
     Raises:
         InputError: If another driver holds it, or took it over meanwhile.
@@ -167,7 +167,7 @@ def held(place: LeasePlace) -> Iterator[None]:
     renewal = threading.Thread(target=_renew, args=(place, mine, done, lost), daemon=True)
     renewal.start()
     try:
-        yield
+        yield lost
     except KeyboardInterrupt:
         if lost.is_set():
             raise InputError(f"{place.name}: another run took the folder over, because this one stood still") from None

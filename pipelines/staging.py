@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from threading import Event
 from typing import Generic
 
 from pipelines.bucket_lease import BucketLease
@@ -69,20 +70,25 @@ def staged(out: Path | Url, cache: Path) -> Iterator[Path]:
         yield out
         return
     root = path_of(out, cache.resolve(), OUTPUTS)
-    with held(BucketLease(out, root)):
+    with held(BucketLease(out, root)) as lost:
         shutil.rmtree(root, ignore_errors=True)
         try:
             _fetch(root)
             abort_uploads(out)
-            yield root
-        except BaseException:
-            with suppress(OSError):
-                _hand_over(root)
-            raise
-        else:
-            _hand_over(root)
+            yield from _handing_over(root, lost)
         finally:
             shutil.rmtree(root, ignore_errors=True)
+
+
+def _handing_over(root: Path, lost: Event) -> Iterator[Path]:
+    try:
+        yield root
+    except BaseException:
+        with suppress(OSError):
+            if not lost.is_set():
+                _hand_over(root)
+        raise
+    _hand_over(root)
 
 
 @contextmanager
@@ -142,6 +148,7 @@ class Handover(Generic[T]):
 
     def __call__(self, task: T) -> Done:
         """Fetch, work, hand over, remove."""
+        task.note.unlink(missing_ok=True)  # of an earlier attempt on this machine
         for name, digest in self.inputs.items():
             _have(self.root, name, digest)
         names = self._names(task.name)
@@ -178,14 +185,19 @@ class Handover(Generic[T]):
         upload(self.folder.root / names[0], f"{self._url}/{names[0]}")
 
 
-@lru_cache(maxsize=16)
 def _have(root: Path, name: str, digest: str) -> None:
-    """Fetch a file unless it is here; asked once in each process."""
+    """Fetch a file unless it is here."""
     path = root / name
-    if not path.is_file() or sha256(path) != digest:
-        download(url_of(root) or "", root, [name])
-    if sha256(path) != digest:
+    if path.is_file() and _sha256(path, path.stat().st_mtime_ns) == digest:
+        return
+    download(url_of(root) or "", root, [name])
+    if _sha256(path, path.stat().st_mtime_ns) != digest:
         raise InputError(f"{url_of(path)}: not what this run has written; another run changed it")
+
+
+@lru_cache(maxsize=16)
+def _sha256(path: Path, _written_ns: int) -> str:
+    return sha256(path)
 
 
 def _trusted(found: Mapping[str, int], folder: DatasetFolder, name: str) -> Mark | None:

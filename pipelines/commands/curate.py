@@ -37,7 +37,7 @@ Give one with --detector MODEL (a YOLO model trained on COCO, .pt or .onnx; pip 
     metavar="MODEL",
     help="Find crops and re-gradings too: FILE.onnx, or a torchvision backbone and its weights, resnet50=FILE.",
 )
-@click.option("--against", type=options.FOLDER, help="A finished set; photos that it holds already are rejected.")
+@click.option("--against", type=options.PLACE, help="A finished set; photos that it holds already are rejected.")
 @click.option(
     "--reject-flag",
     "refused_flags",
@@ -68,10 +68,11 @@ def build_bg20k(photos: Path | Url, out: Path | Url, detector: Path | None, min_
     """
     budget = parse_budget(settings["max_errors"])
     rules = CurationRules(min_side=min_side, refused_flags=tuple(sorted(set(settings["refused_flags"]))))
-    more = {name: settings[name] for name in ("against", "saliency", "deep_duplicates")}
     cache_dir = settings["cache_dir"]
     if detector is None and settings["saliency"] is None:
         click.secho(NOT_SCREENED, fg="yellow", bold=True, err=True)
+    against = settings["against"] and source(settings["against"], cache_dir)
+    more = {"against": against, "saliency": settings["saliency"], "deep_duplicates": settings["deep_duplicates"]}
     with staged(out, cache_dir) as root:
         job = CurationJob(source(photos, cache_dir), root, rules, detector, budget, settings["review"], **more)
         where = (settings["workers"], settings["address"])

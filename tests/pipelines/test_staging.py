@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from pipelines.cli import main
 from pipelines.compose import run_compose
+from pipelines.inspection import run_inspect
 from pipelines.runner import LocalRunner
 from pipelines.staging import source, staged, viewed
 from pipelines.status import status
@@ -22,7 +24,6 @@ from rssn.urls import Url
 from tests.bucket import Fault, Store
 from tests.pipelines.composing import QUICK, files, job_of
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SHARD = "data/composites-00001-of-00003.parquet"
 MARK = "marks/composites-00001-of-00003.json"
 
@@ -83,7 +84,7 @@ def test_a_fault_that_passes_changes_nothing(
     assert s3.unfinished(bucket) == 0
 
 
-@pytest.mark.parametrize("kind", ["throttle", "fail", "cut"])
+@pytest.mark.parametrize("kind", ["throttle", "cut"])
 def test_a_fault_that_stays_fails_one_shard_until_the_next_run(
     kind: Any,
     compose: Callable[..., Tally],
@@ -141,30 +142,65 @@ def test_removed_and_made_anew(compose: Callable[..., Tally], s3: Store, bucket:
     assert stored(s3, bucket) == whole
 
 
-def test_sources_and_output_by_url(
-    rssn: Run, studio: Path, bg20k: Path, s3: Store, bucket: Url, tmp_path: Path
-) -> None:
+def command(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [*map(str, arguments), "--cache-dir", "cache"])
+
+
+@pytest.fixture
+def sources(studio: Path, bg20k: Path, s3: Store, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Url:
+    """A bucket that holds a matting set and backgrounds."""
+    monkeypatch.chdir(tmp_path)
     for root, name in ((studio / "matting", "am2k"), (bg20k, "bg20k")):
         for file, data in files(root).items():
             s3.put(f"{bucket}/{name}/{file}", data)
-    common = ["--recipe", "comp-bg20k", "--foreground", "multiply", "--k", 2, "--workers", 0, "--cache-size", 0]
-    inputs = ["--matting", f"{bucket}/am2k", "--backgrounds", f"{bucket}/bg20k", "--cache-dir", tmp_path / "cache"]
-    done = rssn("compose", *inputs, "--out", f"{bucket}/out", *common)
-    assert done.returncode == 0, done.stderr
-    assert f"6 composites written, 0 reused, 0 rejected: {bucket}/out" in done.stdout
-    inputs = ["--matting", studio / "matting", "--backgrounds", bg20k]
-    assert rssn("compose", *inputs, "--out", tmp_path / "out", *common).returncode == 0
-    here, there = files(tmp_path / "out"), stored(s3, f"{bucket}/out")
-    assert [name for name in here if name.startswith(("data/", "marks/")) and here[name] != there[name]] == []
-    manifest = json.loads(there["manifest.json"])
+    return bucket
+
+
+def compose_command(bucket: Url, out: str) -> Result:
+    inputs = ["--matting", f"{bucket}/am2k", "--backgrounds", f"{bucket}/bg20k", "--out", out]
+    settings = ["--recipe", "comp-bg20k", "--foreground", "multiply", "--k", 2, "--workers", 0]
+    return command("compose", *inputs, *settings)
+
+
+def test_a_command_ends_with_a_line_that_has_no_secret(sources: Url, s3: Store) -> None:
+    s3.faults = [Fault("fail", "PUT", "out/marks", times=99)]
+    done = compose_command(sources, f"{sources}/out")
+    assert done.exit_code == 1
+    assert (
+        f"failed: composites-00000-of-00003: {sources}/out/marks/composites-00000-of-00003.json: the st" in done.output
+    )
+    s3.faults = [Fault("fail", "PUT", "manifest", times=99)]
+    done = compose_command(sources, f"{sources}/other")
+    assert (done.exit_code, type(done.exception)) == (1, SystemExit)
+    assert done.output.splitlines()[-1].startswith(f"Error: {sources}/other/manifest.json: the store gave no answer")
+    done = compose_command(sources, "s3://me:the-password@bucket/out")
+    assert done.output.startswith("Error: s3://***@bucket/out: no user, key or signature belongs in a URL; give s3://b")
+    assert "the-password" not in done.output + "".join(map(str, Path("cache").rglob("*")))
+
+
+def test_sources_and_output_by_url(whole: dict[str, bytes], sources: Url, s3: Store) -> None:
+    bucket = sources
+    done = compose_command(bucket, f"{bucket}/out")
+    assert done.exit_code == 0, done.output
+    assert f"6 composites written, 0 reused, 0 rejected: {bucket}/out" in done.output
+    found = stored(s3, f"{bucket}/out")
+    assert [n for n in whole if n.startswith(("data/", "marks/")) and whole[n] != found[n]] == []
+    manifest = json.loads(found["manifest.json"])
     assert manifest["sources"] == {"matting": f"{bucket}/am2k", "backgrounds": f"{bucket}/bg20k"}
-    seen = rssn("inspect", f"{bucket}/out", "--strips", 1, "--cache-dir", tmp_path / "cache")
-    assert seen.returncode == 0, seen.stderr
-    assert f"report  {bucket}/out/report/index.html" in seen.stdout
+    assert b"the-secret-of-the-tests" not in b"".join(found.values())
+    seen = command("inspect", f"{bucket}/out", "--strips", 1)
+    assert seen.exit_code == 0, seen.output
+    assert f"report  {bucket}/out/report/index.html" in seen.output
+    assert "finished" in CliRunner().invoke(main, ["status", f"{bucket}/out"]).output
     assert {"report/index.html", "report/step-strip-01.png"} <= s3.names(f"{bucket}/out")
     s3.remove(f"{bucket}/out/{SHARD}")
-    seen = rssn("inspect", f"{bucket}/out", "--strips", 0, "--cache-dir", tmp_path / "cache")
-    assert (seen.returncode, seen.stderr) == (1, f"problem: {SHARD.removeprefix('data/')}: the file is missing\n")
+    s3.put(f"{bucket}/out/data/composites-x1-00000-of-00001.parquet", b"without a mark")
+    with viewed(Url(f"{bucket}/out")) as root:
+        problems = run_inspect(root).problems
+    assert problems == [
+        f"{Path(SHARD).name}: the file is missing",
+        "composites-x1-00000-of-00001.parquet: has no mark; it does not count",
+    ]
 
 
 def test_listing_twice_follows_the_bucket(s3: Store, bucket: Url, tmp_path: Path) -> None:

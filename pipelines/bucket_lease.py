@@ -1,6 +1,6 @@
 """The lease of a data set in a bucket: an object, made only if there is none, and written again while its owner lives.
 
-A stale one is overwritten; of two that do so at once the last one has it, which each sees when it looks again.
+A stale one is overwritten by whoever makes the claim to it, an object too that is made only if there is none.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipelines.lease import Lease
@@ -18,7 +18,7 @@ from rssn.buckets import remove, upload, write
 from rssn.files import write_json
 from rssn.remote import content
 
-_SETTLED_SECONDS = 1.0
+_CLAIM = ".lease-claim.json"
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class BucketLease:
 
     url: str
     root: Path
+    object_name: str = ".lease.json"
 
     @property
     def name(self) -> str:
@@ -50,13 +51,22 @@ class BucketLease:
 
     def take(self, mine: Lease, stale: Lease | None) -> bool:
         """Write a lease where there is none or a stale one; whether it was written."""
-        try:
-            write(self._url, self._bytes(mine), new=stale is None)
-        except FileExistsError:
+        if stale is None:
+            return self._make(mine)
+        claim = replace(self, object_name=_CLAIM)
+        if not claim._make(mine):
+            other = claim.read()
+            if other and other.stale:  # its owner died within a second of it: the next one who comes is free to claim
+                claim.remove()
             return False
-        if stale is not None:
-            time.sleep(_SETTLED_SECONDS)
-        return True
+        try:
+            now = self.read()
+            free = now is not None and now.owner == stale.owner
+            if free:
+                write(self._url, self._bytes(mine))
+            return free
+        finally:
+            claim.remove()
 
     def renew(self, mine: Lease) -> None:
         """Say that the owner lives, and how far it is."""
@@ -79,7 +89,16 @@ class BucketLease:
 
     @property
     def _url(self) -> str:
-        return f"{self.url}/.lease.json"
+        return f"{self.url}/{self.object_name}"
+
+    def _make(self, lease: Lease) -> bool:
+        """Write it if there is none; whether it was written, be it that the store's first answer was lost."""
+        try:
+            write(self._url, self._bytes(lease), new=True)
+        except FileExistsError:
+            now = self.read()
+            return now is not None and now.owner == lease.owner
+        return True
 
     @property
     def _object(self) -> Path:

@@ -44,6 +44,11 @@ class Lease:
         return self.age > STALE_SECONDS or (self.host == socket.gethostname() and not _runs(self.pid))
 
     @property
+    def owner(self) -> tuple[str, int, float]:
+        """Which run it is of."""
+        return self.host, self.pid, self.since
+
+    @property
     def words(self) -> str:
         """Owner and age."""
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
@@ -193,7 +198,7 @@ def _renew(place: LeasePlace, mine: Lease, done: threading.Event, lost: threadin
 
 def _is_mine(place: LeasePlace, mine: Lease) -> bool:
     now = place.read()
-    return now is not None and (now.host, now.pid, now.since) == (mine.host, mine.pid, mine.since)
+    return now is not None and now.owner == mine.owner
 
 
 def _runs(pid: int) -> bool:

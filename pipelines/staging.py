@@ -42,7 +42,6 @@ _OURS = re.compile(
 """What the driver writes itself."""
 _PASSING = re.compile(r"(candidates/)?(\.run\.json|rejects/(plan|[^/]+-failed)\.parquet)")
 _PICTURES = re.compile(r"report/(contact-sheet|step-strip)-[^/]+")
-_LEASE = ".lease.json"
 
 
 def source(place: Path | Url, cache: Path) -> Path:
@@ -222,7 +221,7 @@ def _keep(folder: DatasetFolder, mark: Mark) -> None:
 def _fetch(root: Path) -> None:
     """Have the light part of the data set that a folder stands for."""
     url = url_of(root) or ""
-    names = [name for name in list_objects(url) if name != _LEASE]
+    names = [name for name in list_objects(url) if not name.startswith(".lease")]
     if names and "manifest.json" not in names:
         raise InputError(f"{url}: not empty and no data set of ours; choose another --out")
     root.mkdir(parents=True)

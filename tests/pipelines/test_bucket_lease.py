@@ -32,6 +32,9 @@ def test_the_second_is_refused_and_a_stale_one_taken_over(s3: Store, bucket: Url
         pass
     assert s3.names(bucket) == {".lease.json"}
     put(s3, bucket, 61)
+    s3.put(f"{bucket}/.lease-claim.json", s3.get(f"{bucket}/.lease.json"))  # who claimed it died of it
+    with pytest.raises(InputError, match="another run works on it"), staged(bucket, tmp_path):
+        pass
     with staged(bucket, tmp_path):
         assert json.loads(s3.get(f"{bucket}/.lease.json"))["host"] != "elsewhere"
     assert s3.names(bucket) == set()

@@ -73,7 +73,8 @@ class RayRunner:
                 **({} if address else own),
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InputError(f"--address {address}: no Ray cluster answers there: {_first_line(error)}") from error
+            words = f"--address {address}: no Ray cluster answers there: {_first_line(error)}"
+            raise InputError(f"{words}; one that wants a token needs RAY_AUTH_MODE=token here too") from error
 
     def run(
         self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]

@@ -16,6 +16,8 @@ from typing import Any
 from rssn.errors import DependencyError, InputError, RemoteError
 from rssn.urls import PROTOCOLS, scrub
 
+_PARTS = 2  # of 50 MB, of a shard that are on their way at once; with s3fs' ten a worker took 0.5 GB for them
+
 
 def list_objects(url: str) -> dict[str, int]:
     """Bytes of every object below a URL, by its name from there on; of the object itself, its name is empty.
@@ -116,8 +118,13 @@ def store(url: str) -> Any:
     import fsspec  # noqa: PLC0415  (those who use no bucket do not pay for it)
 
     protocol = url.partition("://")[0]
+    parts = {} if protocol == "gs" else {"max_concurrency": _PARTS}
     try:
-        return fsspec.filesystem(protocol, use_listings_cache=False)
+        if protocol == "s3":
+            from s3fs.core import set_custom_error_handler  # noqa: PLC0415
+
+            set_custom_error_handler(_is_temporary)
+        return fsspec.filesystem(protocol, use_listings_cache=False, **parts)
     except ImportError as error:
         words = f"{protocol}:// needs a package that is not installed"
         raise DependencyError(f"{words}; pip install 'rssn[{PROTOCOLS[protocol]}]'") from error
@@ -145,6 +152,12 @@ def _written(url: str) -> Iterator[None]:
             yield
     except FileNotFoundError as error:
         raise RemoteError(f"{url}: there is no such bucket; make it first, for nothing here makes buckets") from error
+
+
+def _is_temporary(error: Exception) -> bool:
+    """Whether S3 failed within: s3fs tries throttled and cut requests again of itself, and these if it is told to."""
+    answer = getattr(error, "response", None) or {}
+    return bool(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500)
 
 
 def _words(error: Exception) -> str:

@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from rssn.buckets import store, told
 from rssn.errors import InputError
 from rssn.files import content_id
+from rssn.remote import parquet
 from rssn.shards import Mark
 from rssn.urls import PROTOCOLS, checked_url, scrub
 
@@ -61,7 +63,7 @@ def open_set(root: str, columns: tuple[str, ...]) -> StoredSet:
 
 def read_group(place: Location, columns: list[str]) -> pa.Table:
     """The row group of a row."""
-    with told(place.path), _parquet(place.path) as file:
+    with _parquet(place.path) as file:
         return file.read_row_group(place.group, columns=columns)
 
 
@@ -118,8 +120,8 @@ def _locations(root: str, mark: Mark, columns: tuple[str, ...]) -> list[Location
 
 @contextmanager
 def _parquet(path: str) -> Iterator[pq.ParquetFile]:
-    if "://" not in path:
-        with pq.ParquetFile(path) as file:
+    if "://" not in path or path.partition("://")[0] in PROTOCOLS:
+        with parquet(Path(path)) as file:
             yield file
         return
     storage, inside = _storage(path)

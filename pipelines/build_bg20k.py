@@ -33,6 +33,7 @@ from pipelines.publish_task import PublishTask, publish_shard
 from pipelines.review_log import review_path
 from pipelines.reviewed import SOURCE, decisions_to_apply, effects, outdated_shards
 from pipelines.runner import Runner, shard_ranges
+from pipelines.staging import handed_over
 from pipelines.work import Budget, Tally, Work, run_tasks
 from rssn.crawl import list_photographs
 from rssn.errors import InputError, Rejected
@@ -97,11 +98,11 @@ def _curate(job: CurationJob, runner: Runner) -> Curated:
     decisions = decisions_to_apply(folder, job.apply_review)
     open_dataset(folder, "backgrounds", facts, _sources(job, decisions))
     write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, list_photographs(job.photos)))
-    examined = run_tasks(_examine_work(job, facts["photos"]["count"]), runner)
+    examined = run_tasks(handed_over(_examine_work(job, facts["photos"]["count"]), job.out), runner)
     if examined.failed:
         return Curated(examined, Counter(), Counter())
     write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, decisions or {}, known))
-    tally = run_tasks(_publish_work(job, folder, screened_by(facts)), runner)
+    tally = run_tasks(handed_over(_publish_work(job, folder, screened_by(facts)), job.out), runner)
     tally.damaged += examined.damaged
     tally.seconds.update(examined.seconds)
     tally.peak_bytes = max(tally.peak_bytes, examined.peak_bytes)

@@ -14,6 +14,7 @@ from pipelines.commands.look import demo, inspect, status
 from pipelines.commands.review import review
 from pipelines.commands.study import study
 from rssn.errors import RssnError
+from rssn.urls import scrub, shown
 
 
 class _Group(click.Group):
@@ -23,10 +24,10 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except RssnError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(shown(scrub(str(error)))) from error
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
-            raise click.ClickException(f"{where}{error.strerror or error}") from error
+            raise click.ClickException(shown(scrub(f"{where}{error.strerror or error}"))) from error
         except KeyboardInterrupt as error:
             counts = f": {error}" if str(error) else ""
             click.echo(f"\nstopped{counts}; the same command goes on where it was", err=True)

@@ -36,6 +36,7 @@ from pipelines.plan import (
     write_plan,
 )
 from pipelines.runner import Runner, shard_ranges
+from pipelines.staging import handed_over
 from pipelines.warm_up import warm_up
 from pipelines.work import Budget, Tally, Work, run_tasks
 from rssn import denoise
@@ -178,7 +179,7 @@ def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None
     redo |= _incomplete(folder, tasks, prepared.plan)
     refused = len(prepared.refused)
     work = Work(folder, tasks, compose_shard, "composites", job.budget, refused, job.recipe.k, redo)
-    tally = run_tasks(work, runner)
+    tally = run_tasks(handed_over(work, job.out), runner)
     tally.left = left
     totals = {"rows": tally.written + tally.reused, "rejected": tally.rejected, **tally.statistics}
     if not tally.failed and not left:

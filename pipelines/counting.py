@@ -12,10 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from rssn.decoding import decode_pixels
 from rssn.images import Pixels
+from rssn.remote import parquet
 from rssn.rows import place_of, read_row
 from rssn.shards import DatasetFolder, Mark
 
@@ -104,5 +104,5 @@ def _order(value: object) -> tuple[float, str]:
 
 def _tables(files: Iterable[Path], columns: Sequence[str]) -> Iterator[pa.Table]:
     for path in files:
-        with pq.ParquetFile(path) as file:
+        with parquet(path) as file:
             yield file.read(columns=list(columns))

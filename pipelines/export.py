@@ -17,7 +17,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from pipelines.export_forms import (
@@ -37,6 +36,7 @@ from pipelines.manifest import read_manifest
 from pipelines.verification import verify
 from rssn.errors import InputError
 from rssn.files import write_json
+from rssn.remote import parquet
 from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder, Mark
 
@@ -123,7 +123,8 @@ def _export_shards(
             exported.rows += mark.rows
     if job.format == "folder":
         files = [folder.data(mark.name) for mark in marks]
-        schema = light_schema(pq.read_schema(files[0]))
+        with parquet(files[0]) as first:
+            schema = light_schema(first.schema_arrow)
         rows = chain.from_iterable(iter_rows(file, schema.names) for file in files)
         write_index(job.out / _INDEX, schema, rows, layout)
 

@@ -15,6 +15,7 @@ from pipelines.verification import Verified
 from rssn.goodness import DrawCounts, Fit, fit_draws
 from rssn.recipe import recipe_from_dict
 from rssn.shards import DatasetFolder
+from rssn.urls import shown
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,14 @@ class Found:
     def originals(self) -> Path | None:
         """The matting data set that it was made from."""
         source = self.manifest["sources"].get("matting")
-        return Path(source) if source else None
+        return Path(source) if source else None  # of a URL too, see rssn.urls
 
 
 def facts_of(found: Found, fits: Sequence[Fit]) -> dict[str, object]:
     """What stands at the top of the report: names and values."""
     marks = found.verified.trusted
     facts: dict[str, object] = {
-        "folder": str(found.folder.root),
+        "folder": shown(str(found.folder.root)),
         "rows": found.rows,
         "shards": len(marks),
         "size": f"{sum(mark.bytes for mark in marks) / 1e6:.1f} MB",

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bg20k.decide import NOTHING_KNOWN, KnownSet
 from pipelines.manifest import read_manifest
 from pipelines.plan import digest
 from rssn.errors import InputError
+from rssn.remote import parquet
 from rssn.schema import BACKGROUNDS
 from rssn.shards import DatasetFolder, check_shard
+from rssn.urls import is_listed
 
 _COLUMNS = ("background_id", "phash", "flat")
 
@@ -36,7 +37,7 @@ def load_known(root: Path | None) -> KnownSet:
         raise InputError(f"--against {root}: its curation was interrupted; run the same rssn build-bg20k again first")
     tables = [pa.table({name: pa.array([], BACKGROUNDS.field(name).type) for name in _COLUMNS})]
     for mark in folder.marks():
-        problem = check_shard(folder, mark)
+        problem = check_shard(folder, mark, whole=not is_listed(root))
         if problem:
             raise InputError(f"--against {root}: {problem}; run its rssn build-bg20k again, it repairs what is damaged")
         if mark.rows:
@@ -57,7 +58,7 @@ def known_facts(known: KnownSet) -> Mapping[str, Any] | None:
 
 
 def _columns(path: Path) -> pa.Table:
-    with pq.ParquetFile(path) as file:
+    with parquet(path) as file:
         if not set(_COLUMNS) <= set(file.schema_arrow.names):
             raise InputError(f"--against: {path}: made by an older version; curate that set again")
         return file.read(columns=list(_COLUMNS)).cast(pa.schema([BACKGROUNDS.field(name) for name in _COLUMNS]))

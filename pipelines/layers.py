@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.clock import StageClock
 from rssn.backgrounds import Background, background_bytes
+from rssn.buckets import version_of
 from rssn.cache import CachedLayer, LayerCache
 from rssn.codecs import ImageCodec, encode_picture
 from rssn.decoding import decode_pixels
@@ -24,6 +26,7 @@ from rssn.files import content_id
 from rssn.images import Image, to_float, to_uint8
 from rssn.noise_level import estimate_sigma
 from rssn.recipe import Recipe
+from rssn.urls import url_of
 from rssn.versions import version
 
 _BASE_BYTES = 900 << 20
@@ -121,11 +124,29 @@ class LayerContext:
 
     def _stored(self, background: Background) -> _Stored:
         with self.clock.stage("read"), _blaming(background):
-            return _Stored(background, background_bytes(background))
+            return _Stored(background, self._fetched(background))
+
+    def _fetched(self, background: Background) -> bytes:
+        """The encoded background; one in a bucket is fetched once for each machine."""
+        url = url_of(Path(background.path))
+        if url is None:
+            return background_bytes(background)
+        place = (str(background.row_group), str(background.row), background.background_id)
+        try:
+            key = ("object", url, _version_of(url), *place)
+        except OSError as error:
+            raise Rejected("read", "unreadable", str(error)) from error
+        return self.cache.get_bytes(key, lambda: background_bytes(background))
 
     def _decoded(self, stored: _Stored) -> Image:
         with self.clock.stage("read"), _blaming(stored.background):
             return to_float(self.cache.get_pixels(stored.key, lambda: decode_pixels(stored.data)))
+
+
+@lru_cache(maxsize=65_536)
+def _version_of(url: str) -> str:
+    """Asked once in each process: an object that changes in the middle of a run is refused by its content."""
+    return version_of(url)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,12 @@ from typing import Any
 
 from pipelines import run_state
 from pipelines.lease import is_lease
+from pipelines.staging import clear
 from rssn.errors import InputError
 from rssn.files import write_json
 from rssn.schema import SCHEMA_VERSION
 from rssn.shards import DatasetFolder
+from rssn.urls import scrub, shown
 
 _DECIDING = (
     "rssn",
@@ -82,8 +84,9 @@ def open_dataset(
     check_dataset(folder, kind, plan, growing)
     if folder.manifest.is_file() and _read_json(folder).get(_REMOVED):
         _clear(folder)  # the removal was interrupted: what it left must not pass for work that is done
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    facts = {"plan": _planned(kind, plan), "sources": dict(sources), "command": command, "versions": _versions()}
+    command = scrub(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+    places = {name: shown(place) for name, place in sources.items()}
+    facts = {"plan": _planned(kind, plan), "sources": places, "command": command, "versions": _versions()}
     write_json(folder.manifest, facts)
 
 
@@ -97,10 +100,13 @@ def remove_dataset(folder: DatasetFolder) -> None:
 
 
 def _clear(folder: DatasetFolder) -> None:
-    for name in ("marks", "data", "rejects", "plan", "progress", "report", "candidates"):
+    folders = ("marks", "data", "rejects", "plan", "progress", "report", "candidates")
+    files = ("README.md", "verdicts.parquet", run_state.NAME)
+    for name in folders:
         shutil.rmtree(folder.root / name, ignore_errors=True)
-    for name in ("README.md", "verdicts.parquet", run_state.NAME):
+    for name in files:
         (folder.root / name).unlink(missing_ok=True)
+    clear(folder.root, (*folders, *files))
 
 
 def close_dataset(folder: DatasetFolder, totals: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from pipelines.plan import (
     write_plan,
 )
 from pipelines.runner import Done, Runner, shard_ranges
+from pipelines.staging import handed_over
 from pipelines.warm_up import warm_up
 from pipelines.work import Budget, Tally, Work, enter, run_tasks
 from rssn.cache import LayerCache
@@ -102,7 +103,7 @@ def _pack(job: PackJob, runner: Runner) -> Tally:
     write_plan(folder, photographs, [], refused)
     warm_up(job.recipe)
     work = Work(folder, _tasks(job, photographs), pack_shard, "photographs", job.budget, len(refused))
-    tally = run_tasks(work, runner)
+    tally = run_tasks(handed_over(work, job.out), runner)
     if not tally.failed:
         close_dataset(folder, {"rows": tally.written + tally.reused, "rejected": tally.rejected})
         write_card(folder)

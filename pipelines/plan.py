@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,19 @@ import pyarrow as pa
 
 from pipelines.work import refusal
 from rssn.backgrounds import Background
-from rssn.decoding import decode_pixels, picture_size
+from rssn.decoding import decode_pixels
 from rssn.draw import background_key
 from rssn.errors import InputError, Rejected
 from rssn.files import write_parquet
 from rssn.images import encode_jpeg, fit_inside, read_bytes
-from rssn.matting import MattingSample, Pair, Problem, load_pair, pair_id
+from rssn.matting import MattingSample, Pair, Problem, load_pair, measure_pair
 from rssn.recipe import ForegroundChoice
+from rssn.remote import ahead
 from rssn.route import upscaling
 from rssn.rows import iter_rows
 from rssn.schema import PLANNED_BACKGROUNDS, PLANNED_FOREGROUNDS, REJECTS
 from rssn.shards import DatasetFolder
+from rssn.urls import shown, url_of
 
 THUMBNAIL_SIDE = 256
 """Longer side of a thumbnail in `rejects/`, px."""
@@ -104,10 +106,13 @@ def name_foregrounds(
     """Name each pair by its content; equal pairs count once, those and pairs without F become rejects."""
     planned: dict[str, PlannedForeground] = {}
     refused: list[dict[str, Any]] = []
-    for pair in pairs:
+    pairs = list(pairs)
+    remote = bool(pairs) and url_of(pairs[0].picture) is not None
+    for pair, found in zip(pairs, ahead(partial(_measured, wanted=wanted), pairs, remote=remote), strict=True):
         try:
-            foreground_method(pair, wanted)
-            name, (width, height) = pair_id(pair), picture_size(read_bytes(pair.picture))
+            if isinstance(found, Rejected):
+                raise found
+            name, (width, height) = found
             if name in planned:
                 raise Rejected("read", "duplicate", f"the same picture and alpha as {planned[name].source}")
         except Rejected as error:
@@ -116,6 +121,14 @@ def name_foregrounds(
             continue
         planned[name] = PlannedForeground(name, pair, width, height)
     return list(planned.values()), refused
+
+
+def _measured(pair: Pair, wanted: ForegroundChoice) -> tuple[str, tuple[int, int]] | Rejected:
+    try:
+        foreground_method(pair, wanted)
+        return measure_pair(pair)
+    except Rejected as error:
+        return error
 
 
 def refuse_problems(problems: Iterable[Problem], stage: str, root: Path) -> list[dict[str, Any]]:
@@ -160,7 +173,8 @@ def write_plan(
     is killed in between must know still what it may let in.
     """
     rows = [
-        {key: getattr(f, key) for key in _OWN} | {key: value and str(value) for key, value in asdict(f.pair).items()}
+        {key: getattr(f, key) for key in _OWN}
+        | {key: value and shown(str(value)) for key, value in asdict(f.pair).items()}
         for f in foregrounds
     ]
     write_parquet(_path(folder.root, "backgrounds"), PLANNED_BACKGROUNDS, map(asdict, backgrounds))

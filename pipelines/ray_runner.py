@@ -10,11 +10,12 @@ import os
 import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.runner import WORKER_DIED, Done, LocalRunner, Outcome, ShardTask, T, attempt
+from pipelines.runner import WORKER_DIED, Done, LocalRunner, Outcome, T, attempt
 from rssn.errors import InputError, RssnError, first_line
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -22,7 +23,7 @@ _ATTEMPTS = 3  # at one item
 _DEATHS = 30  # of one task's workers, whatever they died at
 _TICK_SECONDS = 1.0
 _SHARE = 16  # of the tasks in flight: so many of them are waited for together
-_ANSWER_SECONDS = 10.0
+_ANSWER_SECONDS = 20.0
 _PACKAGES = ("rssn", "bg20k", "pipelines")
 _OBJECT_STORE_BYTES = 100 << 20  # marks are all that passes through it
 
@@ -74,7 +75,8 @@ class RayRunner:
                 **({} if address else own),
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InputError(f"--address {address}: no Ray cluster answers there: {first_line(error)}") from error
+            words = f"--address {address}: no Ray cluster answers there: {first_line(error)}"
+            raise InputError(f"{words}; one that wants a token needs RAY_AUTH_MODE=token here too") from error
 
     def run(
         self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
@@ -100,7 +102,7 @@ class RayRunner:
             for reference in done:
                 task = flying.pop(reference)
                 outcome = self._collect(reference, task)
-                if outcome.reason == WORKER_DIED and deaths.may_retry(task):
+                if outcome.reason == WORKER_DIED and deaths.may_retry(task, self._item_at_hand(task)):
                     again.append(task)
                 else:
                     yield outcome
@@ -130,6 +132,21 @@ class RayRunner:
             return Outcome(task, None, words, WORKER_DIED)
         return outcome
 
+    def _item_at_hand(self, task: T) -> str:
+        """The item that a dead worker was at; on a cluster each node is asked, for its disk may be its own."""
+        if self._own:
+            return _read_note(task.note)[1]
+        nodes = [node["NodeID"] for node in self._ray.nodes() if node["Alive"]]
+        there = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        ask = self._ray.remote(num_cpus=0, max_retries=0)(_read_note)
+        asked = [ask.options(scheduling_strategy=there(node, soft=False)).remote(task.note) for node in nodes]
+        answered, _ = self._ray.wait(asked, num_returns=len(asked), timeout=_ANSWER_SECONDS)
+        notes = [(0.0, "")]
+        for reference in answered:
+            with suppress(self._ray.exceptions.RayError):  # a node that is lost
+                notes.append(self._ray.get(reference))
+        return max(notes)[1]
+
 
 class _Deaths:
     """Where workers died: at which item of which task, and how often."""
@@ -143,9 +160,8 @@ class _Deaths:
         """The task, told of everything that is poisoned; the same picture may be wanted by another task."""
         return replace(task, poisoned=task.poisoned | self._poisoned) if self._poisoned else task
 
-    def may_retry(self, task: T) -> bool:
-        """Count a death; whether the task may be tried again."""
-        item = _item_at_hand(task)
+    def may_retry(self, task: T, item: str) -> bool:
+        """Count a death at an item; whether the task may be tried again."""
         self._of_task[task.name] += 1
         self._at_item[task.name, item] += 1
         if self._of_task[task.name] >= _DEATHS:
@@ -168,8 +184,9 @@ def _refuse_silence(address: str) -> None:
         raise InputError(f"{words}; give auto, HOST:PORT or ray://HOST:PORT, as ray start printed it") from error
 
 
-def _item_at_hand(task: ShardTask) -> str:
+def _read_note(note: Path) -> tuple[float, str]:
+    """When a note was written, in seconds since 1970, and the item that it names; 0 and nothing where there is none."""
     try:
-        return task.note.read_text(encoding="utf-8")
+        return note.stat().st_mtime, note.read_text(encoding="utf-8")
     except OSError:
-        return ""
+        return 0.0, ""

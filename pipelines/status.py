@@ -16,6 +16,7 @@ from pipelines.manifest import read_manifest
 from pipelines.run_state import RunState, read_state
 from rssn.rows import is_parquet, iter_rows
 from rssn.shards import DatasetFolder
+from rssn.urls import shown
 
 
 def status(root: Path) -> list[str]:
@@ -28,7 +29,7 @@ def status(root: Path) -> list[str]:
     manifest = read_manifest(folder)
     working = [candidates_folder(root), folder]
     states = [(one, state) for one in working if (state := read_state(one))]
-    lines = [f"{root}: {manifest['plan']['kind']}, {_owner(root, manifest, running=bool(states))}"]
+    lines = [f"{shown(str(root))}: {manifest['plan']['kind']}, {_owner(root, manifest, running=bool(states))}"]
     for one, state in states:
         lines += _progress(one, state)
     if not states:

@@ -53,7 +53,7 @@ def _missing(folder: DatasetFolder, marks: Sequence[Mark]) -> list[str]:
     families = {(f["prefix"], int(f["total"])) for f in map(_NAME.fullmatch, known | expected) if f}
     for prefix, total in families:
         expected |= {f"{prefix}-{index:05d}-of-{total:05d}" for index in range(total)}
-    unmarked = {path.stem for path in (folder.root / "data").glob("*.parquet")} - known
+    unmarked = folder.stored() - known
     why = dict.fromkeys(folder.failures(), "not made, see its row in rejects/; the same command tries it again")
     problems = [f"{name}: {why.get(name, 'not made yet')}" for name in sorted(expected - known)]
     return problems + [f"{name}.parquet: has no mark; it does not count" for name in sorted(unmarked)]

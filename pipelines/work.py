@@ -19,6 +19,7 @@ from rssn.errors import InputError, Rejected
 from rssn.files import write_parquet
 from rssn.schema import REJECTS, picture
 from rssn.shards import DatasetFolder, Mark, read_mark, trusted_mark
+from rssn.urls import scrub, shown
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class Work(Generic[T]):
     refused: int  # inputs refused before any task ran
     each: int = 1  # items that every such input would have given
     redo: frozenset[str] = frozenset()  # shards to be made again although they are done
+    trusted: Callable[[DatasetFolder, str], Mark | None] = trusted_mark  # the mark of a shard that is done
+    keep: Callable[[DatasetFolder, Mark], None] = lambda *_: None  # hears of each shard that was made
 
 
 def run_tasks(work: Work[T], runner: Runner) -> Tally:
@@ -103,12 +106,12 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
     tally = Tally(rejected=work.refused)
     planned = sum(task.size for task in work.tasks)
     with _Progress(work, planned, tally) as progress:
-        todo = [task for task in work.tasks if task.name in work.redo or not _reuse(work.folder, task, tally, progress)]
+        todo = [task for task in work.tasks if task.name in work.redo or not _reuse(work, task, tally, progress)]
         progress.announce()
         _check_budget(work, tally, planned)
         try:
             for outcome in runner.run(work.function, todo, progress.update):
-                _count(work.folder, outcome, tally)
+                _count(work, outcome, tally)
                 progress.finish(outcome.task.size)
                 _check_budget(work, tally, planned)
         except KeyboardInterrupt:
@@ -209,13 +212,14 @@ def refusal(error: Exception, item_id: str, source: str, thumbnail: bytes | None
         "source": source,
         "stage": known.stage,
         "reason": known.reason,
-        "message": known.message,
+        "message": shown(scrub(known.message)),
         "thumbnail": thumbnail and picture(thumbnail, "thumbnail.jpg"),
     }
 
 
-def _reuse(folder: DatasetFolder, task: ShardTask, tally: Tally, progress: _Progress) -> bool:
-    mark = trusted_mark(folder, task.name)
+def _reuse(work: Work[Any], task: ShardTask, tally: Tally, progress: _Progress) -> bool:
+    folder = work.folder
+    mark = work.trusted(folder, task.name)
     if mark is None:
         if read_mark(folder.mark(task.name)) is not None:
             tally.damaged.append(task.name)
@@ -226,8 +230,8 @@ def _reuse(folder: DatasetFolder, task: ShardTask, tally: Tally, progress: _Prog
     return True
 
 
-def _count(folder: DatasetFolder, outcome: Outcome[T], tally: Tally) -> None:
-    name = outcome.task.name
+def _count(work: Work[T], outcome: Outcome[T], tally: Tally) -> None:
+    folder, name = work.folder, outcome.task.name
     if outcome.done is None:
         tally.failed.append(f"{name}: {outcome.error}")
         tally.lost += outcome.task.size
@@ -235,6 +239,7 @@ def _count(folder: DatasetFolder, outcome: Outcome[T], tally: Tally) -> None:
         with suppress(OSError):  # a full disk, for instance: the last lines of the run name the shard all the same
             write_parquet(folder.failure(name), REJECTS, [row])
     else:
+        work.keep(folder, outcome.done.mark)
         folder.failure(name).unlink(missing_ok=True)
         tally.add(outcome.done.mark, outcome.done.kept)
         tally.seconds.update(outcome.done.seconds)

@@ -16,8 +16,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal, TypeAlias
 
 from rssn.errors import Rejected, first_line
+from rssn.remote import opened
+from rssn.urls import url_of
 
 ARCHIVE_SUFFIXES = frozenset({".tar", ".zip"})
+
+_AHEAD = 1 << 20  # bytes of an archive in a bucket that are fetched at a time
 
 Format: TypeAlias = Literal["tar", "zip"]
 
@@ -70,7 +74,7 @@ def read_tar_member(path: Path, offset: int, size: int) -> bytes:
         Rejected: stage `read`, reason `unreadable`.
     """
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             stream.seek(offset)
             data = stream.read(size)
     except OSError as error:
@@ -87,7 +91,7 @@ def read_zip_member(path: Path, number: int, max_bytes: int) -> bytes:
         Rejected: stage `read`, reason `unreadable` or `too_many_bytes`.
     """
     try:
-        archive = _opened(path, path.stat().st_mtime_ns)
+        archive = _opened(path, path.stat().st_mtime_ns if url_of(path) is None else 0)
         with archive.open(archive.infolist()[number]) as stream:
             data = stream.read(max_bytes + 1)
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, LookupError) as error:
@@ -102,12 +106,12 @@ def read_zip_member(path: Path, number: int, max_bytes: int) -> bytes:
 @lru_cache(maxsize=2)
 def _opened(path: Path, _written_ns: int) -> zipfile.ZipFile:
     """An archive with its directory read; kept open, for a directory of 50,000 members takes a second."""
-    return zipfile.ZipFile(path)
+    return zipfile.ZipFile(opened(path, _AHEAD))
 
 
 def _tar_members(path: Path) -> Iterator[Member]:
     end: int | None = 0
-    with tarfile.open(path, "r:") as archive:
+    with opened(path, _AHEAD) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         for info in archive:
             end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE if info.isreg() else None
             archive.members.clear()  # type: ignore[attr-defined]  # or it keeps every header
@@ -125,13 +129,13 @@ def _ends_at(path: Path, end: int | None) -> bool:
     """Whether a tar file has its end mark, a block of zeros, at a place; None: where no file's data tells the place."""
     if end is None:
         return True
-    with path.open("rb") as stream:
+    with opened(path) as stream:
         stream.seek(end)
         return stream.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
 
 
 def _zip_members(path: Path) -> Iterator[Member]:
-    with zipfile.ZipFile(path) as archive:
+    with opened(path, _AHEAD) as stream, zipfile.ZipFile(stream) as archive:
         for number, info in enumerate(archive.infolist()):
             if info.is_dir():
                 continue

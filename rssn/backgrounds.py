@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-import pyarrow.parquet as pq
 
 from rssn.decoding import decode_pixels, picture_size
 from rssn.embedded import cell_text, embedded_rows, picture_bytes, picture_column
@@ -18,10 +17,12 @@ from rssn.errors import InputError, Rejected
 from rssn.files import content_id
 from rssn.images import Pixels, list_images, read_bytes
 from rssn.matting import Problem
+from rssn.remote import ahead, content, parquet
 from rssn.rows import places, read_row
 from rssn.schema import BACKGROUNDS
 from rssn.shards import DatasetFolder, check_shard
 from rssn.tables import is_table, nothing_usable, read_table
+from rssn.urls import is_listed, shown
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _is_curated(root: Path) -> bool:
     if not manifest.is_file():
         return False
     try:
-        facts = json.loads(manifest.read_text(encoding="utf-8"))
+        facts = json.loads(content(manifest))
     except (OSError, ValueError) as error:
         raise InputError(f"{manifest}: not JSON: {error}") from error
     plan = facts.get("plan") if isinstance(facts, dict) else None
@@ -131,7 +132,7 @@ def _curated(root: Path, split: str) -> list[Background]:
     for mark in folder.marks():
         if not mark.name.startswith(f"{split}-") or not mark.rows:
             continue
-        problem = check_shard(folder, mark)
+        problem = check_shard(folder, mark, whole=not is_listed(root))  # a bucket is not read through at each start
         if problem:
             raise InputError(f"{root}: {problem}; run rssn build-bg20k again, it repairs what is damaged")
         found.extend(_shard_backgrounds(folder.data(mark.name)))
@@ -140,9 +141,11 @@ def _curated(root: Path, split: str) -> list[Background]:
 
 def _shard_backgrounds(path: Path) -> list[Background]:
     columns = ["background_id", "source", "origin", "licence", "width", "height"]
-    if not pq.read_schema(path).equals(BACKGROUNDS):
-        raise InputError(f"{path}: not the columns of this version; run rssn build-bg20k again, into another folder")
-    rows = pq.read_table(path, columns=columns).to_pylist()
+    with parquet(path) as file:
+        if not file.schema_arrow.equals(BACKGROUNDS):
+            words = "not the columns of this version; run rssn build-bg20k again, into another folder"
+            raise InputError(f"{path}: {words}")
+        rows = file.read(columns=columns).to_pylist()
     return [
         Background(
             background_id=row["background_id"],
@@ -150,7 +153,7 @@ def _shard_backgrounds(path: Path) -> list[Background]:
             licence=row["licence"] or "",
             width=row["width"],
             height=row["height"],
-            path=str(path),
+            path=shown(str(path)),
             row_group=group,
             row=number,
         )
@@ -159,15 +162,16 @@ def _shard_backgrounds(path: Path) -> list[Background]:
 
 
 def _pictures(root: Path) -> tuple[list[Background], list[Problem]]:
-    found: list[Background] = []
-    problems: list[Problem] = []
-    for path in list_images(root):
-        source = path.relative_to(root).as_posix()
-        try:
-            found.append(_picture_file(path, source, ""))
-        except Rejected as error:
-            problems.append(Problem(source, error.reason, error.message))
-    return found, problems
+    seen = list(ahead(partial(_picture_below, root), list_images(root), remote=is_listed(root)))
+    return [one for one in seen if isinstance(one, Background)], [one for one in seen if isinstance(one, Problem)]
+
+
+def _picture_below(root: Path, path: Path) -> Background | Problem:
+    source = path.relative_to(root).as_posix()
+    try:
+        return _picture_file(path, source, "")
+    except Rejected as error:
+        return Problem(source, error.reason, error.message)
 
 
 def _listed(root: Path) -> tuple[list[Background], list[Problem]]:
@@ -188,7 +192,7 @@ def _listed(root: Path) -> tuple[list[Background], list[Problem]]:
 
 def _picture_file(path: Path, source: str, licence: str) -> Background:
     data = read_bytes(path)
-    return Background(content_id(data), source, licence, *picture_size(data), str(path), -1, -1)
+    return Background(content_id(data), source, licence, *picture_size(data), shown(str(path)), -1, -1)
 
 
 def _embedded(root: Path) -> tuple[list[Background], list[Problem]]:
@@ -204,5 +208,5 @@ def _embedded(root: Path) -> tuple[list[Background], list[Problem]]:
             problems.append(Problem(label, error.reason, error.message))
             continue
         source, licence = cell_text(row.get("source")) or label, cell_text(row.get("licence"))
-        found.append(Background(content_id(data), source, licence, *size, str(root), *place))
+        found.append(Background(content_id(data), source, licence, *size, shown(str(root)), *place))
     return found, problems

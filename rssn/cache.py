@@ -1,4 +1,4 @@
-"""A content-addressed store of layers on local disk, so that no picture is decoded, estimated or denoised twice.
+"""A content-addressed store on local disk, so that no picture is fetched, decoded, estimated or denoised twice.
 
 An entry is named by everything that decides its values. Workers share it: one that computes an entry holds its lock,
 and the others wait for the result instead of computing it too. A damaged entry counts as absent.
@@ -26,7 +26,7 @@ from rssn.images import Image, Pixels
 _DIGEST_BYTES = 32  # sha256: processors have instructions for it
 _HEAD = struct.Struct("<III20x")  # height, width, bytes of a value; then the pixels, aligned, then the method's name
 _TYPES = {1: np.uint8, 4: np.float32}
-_LAYER, _PIXELS = ".layer", ".pixels"  # suffixes
+_LAYER, _PIXELS, _BYTES = ".layer", ".pixels", ".bytes"  # suffixes
 _LOOKS = 128
 _HANDICAP_SECONDS = 3600.0
 _STALE_SECONDS = 24 * 3600
@@ -48,9 +48,9 @@ class CachedLayer(NamedTuple):
 class LayerCache:
     """A folder of layers with a limit on its size.
 
-    When it is full, what was used longest ago goes first; a decoded photograph counts as used an hour earlier than a
-    layer that was estimated or denoised, which took a hundred times as long. A process looks at the size when it first
-    stores something and whenever it has stored 1/128 of the limit, because looking costs as much as decoding.
+    When it is full, what was used longest ago goes first; what was decoded or fetched counts as used an hour earlier
+    than a layer that was estimated or denoised, which took a hundred times as long. A process looks at the size when it
+    first stores something and whenever it has stored 1/128 of the limit, because looking costs as much as decoding.
 
     Attributes:
         root: The folder, on a local disk; made when first used.
@@ -73,6 +73,17 @@ class LayerCache:
     def get_pixels(self, key: tuple[str, ...], decode: Callable[[], Pixels]) -> Pixels:
         """A decoded photograph, H x W x 3 uint8: from the store, or decoded once and stored; see `get`."""
         return self._get(self._path(key, _PIXELS), lambda: _Entry(decode(), "")).values
+
+    def get_bytes(self, key: tuple[str, ...], fetch: Callable[[], bytes]) -> bytes:
+        """What is costly to fetch: from the store, or fetched once and stored; see `get`."""
+
+        def entry() -> _Entry:
+            data = fetch()
+            padded = np.frombuffer(data + bytes(-len(data) % 3), dtype=np.uint8)
+            return _Entry(padded.reshape(1, -1, 3), str(len(data)))
+
+        found = self._get(self._path(key, _BYTES), entry)
+        return found.values.tobytes()[: int(found.method)]
 
     def holds(self, key: tuple[str, ...]) -> bool:
         """Whether there is a layer of this name; whether it is whole is known when it is read."""
@@ -103,8 +114,8 @@ class LayerCache:
         for path in self.root.glob("*/*"):
             with suppress(FileNotFoundError):  # another worker evicts too
                 status = path.stat()
-                if path.suffix in (_PIXELS, _LAYER):
-                    used = status.st_mtime - (_HANDICAP_SECONDS if path.suffix == _PIXELS else 0)
+                if path.suffix in (_PIXELS, _BYTES, _LAYER):
+                    used = status.st_mtime - (0 if path.suffix == _LAYER else _HANDICAP_SECONDS)
                     entries.append((used, status.st_size, path))
                 elif time.time() - status.st_mtime > _STALE_SECONDS:  # a half-written entry, or a lock
                     path.unlink()

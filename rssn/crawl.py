@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -18,7 +19,9 @@ from rssn.archives import ARCHIVE_SUFFIXES, archive_format, list_members, read_t
 from rssn.embedded import cell_text, embedded_rows, picture_bytes, picture_column
 from rssn.errors import InputError, Rejected
 from rssn.images import SUFFIXES, read_bytes
+from rssn.remote import ahead
 from rssn.tables import Table, TableRow, is_table, read_table
+from rssn.urls import shown, url_of
 
 CRAWL_SUFFIXES = SUFFIXES | {".gif", ".jfif", ".jpe", ".heic", ".heif", ".avif", ".jxl", ".jp2"}
 """Names that are taken for photographs. Of some formats the reader refuses every file: a verdict, not a silence."""
@@ -82,11 +85,15 @@ def read_photographs(places: Sequence[Place], max_bytes: int) -> Iterator[bytes 
         places: In the order of `list_photographs`.
         max_bytes: Larger ones are refused before they are read.
     """
-    for (kind, path), group in groupby(places, key=lambda place: (place.kind, place.path)):
+    for (kind, path), group in groupby(
+        places, key=lambda place: (place.kind, place.path if place.kind == "row" else "")
+    ):
         if kind == "row":
             yield from _read_rows(Path(path), list(group), max_bytes)
         else:
-            yield from (_read_one(place, max_bytes) for place in group)
+            members = list(group)
+            remote = kind == "file" and url_of(Path(members[0].path)) is not None
+            yield from ahead(partial(_read_one, max_bytes=max_bytes), members, remote=remote)
 
 
 def _found(root: Path) -> Iterator[Place]:
@@ -133,7 +140,7 @@ def _file(path: Path, source: str) -> Place:
         name = os.fsencode(source).decode("utf-8", "backslashreplace")
         return Place(name, "none", "", reason="unsafe_path", message="the file's name is not UTF-8; rename it")
     try:
-        return Place(source, "file", str(path.resolve()), size=path.stat().st_size)
+        return Place(source, "file", shown(str(path.resolve())), size=path.stat().st_size)
     except OSError as error:
         return Place(source, "none", str(path), reason="unreadable", message=f"{path}: {error.strerror or error}")
 
@@ -147,7 +154,7 @@ def _archive(path: Path, prefix: str) -> Iterator[Place]:
         elif Path(member.name).suffix.lower() in CRAWL_SUFFIXES:
             source, where = f"{prefix}{member.name}", (member.place, -1, member.size)
             kept = (kind, "", "") if not member.reason else ("none", member.reason, member.message)
-            yield Place(source, kept[0], str(path.resolve()), *where, reason=kept[1], message=kept[2])
+            yield Place(source, kept[0], shown(str(path.resolve())), *where, reason=kept[1], message=kept[2])
 
 
 def _listed(root: Path) -> Iterator[Place]:
@@ -172,7 +179,7 @@ def _table_file(row: TableRow) -> Place:
 
 
 def _embedded(root: Path) -> Iterator[Place]:
-    path = str(root.resolve())
+    path = shown(str(root.resolve()))
     for number, ((group, row), cells) in enumerate(embedded_rows(root, _LIGHT, 4096), 1):
         origin, licence = (cell_text(cells.get(name)) for name in _LIGHT)
         yield Place(f"{root.name}, row {number}", "row", path, row, group, origin=origin, licence=licence)

@@ -16,6 +16,7 @@ from PIL import ImageCms, ImageOps
 
 from rssn.errors import Rejected, first_line
 from rssn.images import Alpha, Image, Pixels, to_float, to_uint8
+from rssn.remote import opened
 
 MAX_PIXELS = 120_000_000
 """Pictures with more pixels than this are refused before they are decoded."""
@@ -23,6 +24,9 @@ MAX_PIXELS = 120_000_000
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 
+
+_HEADER_BYTES = 1 << 16
+"""So much of a picture in a bucket is fetched at a time to see its header."""
 
 _SRGB = ImageCms.createProfile("sRGB")
 
@@ -85,7 +89,11 @@ def decode_cutout(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[Image, Alp
 def has_alpha_channel(path: Path) -> bool:
     """Whether a file is a picture with an alpha channel (or a transparent colour), by its header alone."""
     try:
-        with warnings.catch_warnings(), PillowImage.open(path, formats=_FORMATS) as picture:
+        with (
+            warnings.catch_warnings(),
+            opened(path, _HEADER_BYTES) as stream,
+            PillowImage.open(stream, formats=_FORMATS) as picture,
+        ):
             warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
             return picture.has_transparency_data
     except Exception:  # whatever a broken header makes Pillow raise: no cut-out

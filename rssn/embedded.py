@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rssn.errors import InputError, Rejected, first_line
+from rssn.remote import parquet
 from rssn.rows import places
 from rssn.tables import column_names, read_parquet_schema
 
@@ -54,7 +54,7 @@ def embedded_rows(
         yield from ((place, {}) for place in where)
         return
     try:
-        with pq.ParquetFile(table) as file:
+        with parquet(table) as file:
             groups = range(first_group, file.num_row_groups)
             for part in file.iter_batches(batch_size=batch, row_groups=list(groups), columns=wanted):
                 for row in part.to_pylist():

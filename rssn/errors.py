@@ -22,6 +22,10 @@ class DependencyError(RssnError):
     """An optional package is missing; the message says which extra installs it."""
 
 
+class RemoteError(RssnError, OSError):
+    """A bucket did not do what it was asked, as often as it was tried; the message names the URL and the remedy."""
+
+
 class Rejected(RssnError):
     """One photograph or sample is refused; becomes a row in `rejects/`.
 

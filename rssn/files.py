@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rssn.remote import READ_AHEAD, opened
+
 Row: TypeAlias = Mapping[str, Any]
 
 
@@ -57,8 +59,11 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def sha256(path: Path) -> str:
     """Hex digest of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with opened(path, READ_AHEAD) as stream:
+        while part := stream.read(READ_AHEAD):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def content_id(*parts: bytes) -> str:

@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rssn.errors import InputError, Rejected
+from rssn.errors import InputError, Rejected, RemoteError
+from rssn.remote import content
+from rssn.urls import url_of
 
 Image: TypeAlias = npt.NDArray[np.float32]
 Alpha: TypeAlias = npt.NDArray[np.float32]
@@ -76,9 +78,11 @@ def read_bytes(path: Path) -> bytes:
         Rejected: stage `read`, reason `unreadable`.
     """
     try:
-        return path.read_bytes()
+        return content(path)
+    except RemoteError as error:
+        raise Rejected("read", "unreadable", str(error)) from error
     except OSError as error:
-        raise Rejected("read", "unreadable", f"{path}: {error.strerror or error}") from error
+        raise Rejected("read", "unreadable", f"{url_of(path) or path}: {error.strerror or error}") from error
 
 
 def list_images(folder: Path) -> list[Path]:

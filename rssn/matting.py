@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rssn.decoding import decode_alpha, decode_cutout, decode_image
+from rssn.decoding import decode_alpha, decode_cutout, decode_image, picture_size
 from rssn.errors import Rejected
 from rssn.files import content_id
 from rssn.images import Alpha, Image, read_bytes
@@ -91,9 +91,14 @@ def load_pair(pair: Pair) -> MattingSample:
     return MattingSample(_content_id(pair, data), colours[pair.picture], alpha, foreground)
 
 
-def pair_id(pair: Pair) -> str:
-    """The content id of a pair, without decoding it; `load_pair` gives the same one."""
-    return _content_id(pair, _read(pair))
+def measure_pair(pair: Pair) -> tuple[str, tuple[int, int]]:
+    """The content id of a pair, which `load_pair` gives too, and its width and height; nothing is decoded.
+
+    Raises:
+        Rejected: stage `read`: a file is unreadable, or its header broken.
+    """
+    data = _read(pair)
+    return _content_id(pair, data), picture_size(data[pair.picture])
 
 
 def _read(pair: Pair) -> dict[Path, bytes]:

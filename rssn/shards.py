@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from rssn.buckets import list_objects
 from rssn.errors import InputError
 from rssn.files import Row, sha256, write_json, write_parquet
+from rssn.remote import content, size_of
+from rssn.rows import read_footer
 from rssn.schema import REJECTS
+from rssn.urls import url_of
 
 _FAILED = "-failed"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -86,6 +89,12 @@ class DatasetFolder:
         """Every mark in the folder that bears its file's name, trusted or not, in order of name."""
         found = ((path, read_mark(path)) for path in sorted((self.root / "marks").glob("*.json")))
         return [mark for path, mark in found if mark and mark.name == path.stem]
+
+    def stored(self) -> set[str]:
+        """Names of the data files that there are, marked or not."""
+        url = url_of(self.root)
+        places = (self.root / "data").glob("*.parquet") if url is None else map(Path, list_objects(f"{url}/data"))
+        return {path.stem for path in places}
 
     def sweep(self) -> None:
         """Remove what killed writers left behind; call it only while nobody writes here."""
@@ -156,30 +165,40 @@ def write_shard(
 def read_mark(path: Path) -> Mark | None:
     """The mark in a file, or None where there is none or it is not a whole one."""
     try:
-        return Mark(**json.loads(path.read_text(encoding="utf-8")))
+        return Mark(**json.loads(content(path)))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def check_shard(folder: DatasetFolder, mark: Mark) -> str | None:
-    """What is wrong with a marked shard, in words, or None: size, rows, footer and the digests of both files agree."""
+def check_shard(folder: DatasetFolder, mark: Mark, *, whole: bool = True) -> str | None:
+    """What is wrong with a marked shard, in words, or None: size, rows, footer and the digests of both files agree.
+
+    Args:
+        folder: The data set.
+        mark: The shard's.
+        whole: Whether the files are read through for their digests.
+    """
     rejects, path = folder.rejects(mark.name), folder.data(mark.name)
-    if rejects.is_file() != bool(mark.rejected) or (mark.rejected and sha256(rejects) != mark.rejects_sha256):
+    if (size_of(rejects) is not None) != bool(mark.rejected) or (
+        whole and mark.rejected and sha256(rejects) != mark.rejects_sha256
+    ):
         return f"rejects/{rejects.name}: missing, or altered after it was marked"
-    if not path.is_file():
+    size = size_of(path)
+    if size is None:
         return f"{path.name}: the file is missing" if mark.rows else None
-    if path.stat().st_size != mark.bytes:
-        return f"{path.name}: {path.stat().st_size} bytes, its mark says {mark.bytes}"
-    if sha256(path) != mark.sha256:
+    if size != mark.bytes:
+        return f"{path.name}: {size} bytes, its mark says {mark.bytes}"
+    if whole and sha256(path) != mark.sha256:
         return f"{path.name}: the content was altered after it was marked"
-    rows = pq.read_metadata(path).num_rows
+    rows = read_footer(path).num_rows
     return None if rows == mark.rows else f"{path.name}: {rows} rows, its mark says {mark.rows}"
 
 
 def trusted_mark(folder: DatasetFolder, name: str) -> Mark | None:
     """The mark of a shard that is done, or None where the work has to be done (again)."""
     mark = read_mark(folder.mark(name))
-    return mark if mark and mark.name == name and check_shard(folder, mark) is None else None
+    whole = url_of(folder.root) is None or folder.data(name).is_file()  # a bucket is not read through
+    return mark if mark and mark.name == name and check_shard(folder, mark, whole=whole) is None else None
 
 
 def _reported(path: Path, rows: Iterable[Row], rejects: list[dict[str, Any]]) -> Iterator[Row]:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rssn.errors import InputError, Rejected, first_line
 from rssn.matting import Pair, Problem
+from rssn.remote import content, parquet
 
 TABLE = "table"
 """The name of the layout, for `--matting-format`."""
@@ -150,14 +150,15 @@ def read_parquet_schema(path: Path) -> pa.Schema:
         InputError: If it is none.
     """
     try:
-        return pq.read_schema(path)
+        with parquet(path) as file:
+            return file.schema_arrow
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a Parquet file: {first_line(error)}") from error
 
 
 def _read_parquet(path: Path, columns: list[str]) -> list[dict[str, Any]]:
     try:
-        with pq.ParquetFile(path) as file:
+        with parquet(path) as file:
             rows: list[dict[str, Any]] = file.read(columns=columns).to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: the table is damaged: {first_line(error)}") from error
@@ -192,7 +193,7 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Table:
 
 def _decode(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = content(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     encoding = next((name for mark, name in _BYTE_ORDERS.items() if data.startswith(mark)), "utf-8")

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from rssn.urls import Url
+from tests.bucket import Store
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # shared machines stall; no test is timed
 hypothesis.settings.load_profile("unhurried")
@@ -24,3 +29,28 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no real data: {folder}/data is absent (set RSSN_TEST_DATA)")
     return folder
+
+
+_NUMBERS = count()
+
+
+@pytest.fixture(scope="session")
+def _running_store() -> Iterator[Store]:
+    running = Store()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def s3(_running_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """The store, which the environment leads to."""
+    for name, value in _running_store.environment.items():
+        monkeypatch.setenv(name, value)
+    yield _running_store
+    _running_store.faults = []
+
+
+@pytest.fixture
+def bucket(s3: Store) -> Url:
+    """A new bucket."""
+    return s3.bucket(f"bucket-{next(_NUMBERS)}")

@@ -7,14 +7,18 @@ import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rssn.buckets import store, told
 from rssn.errors import InputError
 from rssn.files import content_id
+from rssn.remote import parquet
 from rssn.shards import Mark
+from rssn.urls import PROTOCOLS, checked_url, scrub
 
 _AGAIN = "run `rssn compose` again, it repairs what is damaged"
 
@@ -46,9 +50,11 @@ def open_set(root: str, columns: tuple[str, ...]) -> StoredSet:
 
     Raises:
         InputError: If it is no finished data set, or a shard is not what its mark says.
+        RemoteError: If a bucket does not answer.
     """
     storage, path = _storage(root)
-    marks = [mark for mark in _marks(storage, path, root) if mark.rows]
+    with told(root):
+        marks = [mark for mark in _marks(storage, path, root) if mark.rows]
     locations = [place for mark in marks for place in _locations(root, mark, columns)]
     if not locations:
         raise InputError(f"--data {root}: its shards hold no rows")
@@ -62,12 +68,15 @@ def read_group(place: Location, columns: list[str]) -> pa.Table:
 
 
 def _storage(root: str) -> tuple[Any, str]:
-    import fsspec  # noqa: PLC0415  (with torch; only training needs it)
+    import fsspec  # noqa: PLC0415  (those who use no bucket do not pay for it)
 
+    if root.partition("://")[0] in PROTOCOLS:
+        url = checked_url(root)
+        return store(url), url.partition("://")[2]
     try:
         storage, path = fsspec.core.url_to_fs(root)
     except (ValueError, ImportError, OSError) as error:
-        raise InputError(f"--data {root}: cannot be opened: {error}") from error
+        raise InputError(f"--data {root}: cannot be opened: {scrub(str(error))}") from error
     return storage, path
 
 
@@ -111,8 +120,8 @@ def _locations(root: str, mark: Mark, columns: tuple[str, ...]) -> list[Location
 
 @contextmanager
 def _parquet(path: str) -> Iterator[pq.ParquetFile]:
-    if "://" not in path:
-        with pq.ParquetFile(path) as file:
+    if "://" not in path or path.partition("://")[0] in PROTOCOLS:
+        with parquet(Path(path)) as file:
             yield file
         return
     storage, inside = _storage(path)

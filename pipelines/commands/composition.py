@@ -17,20 +17,20 @@ from pipelines.manifest import holds_dataset
 from pipelines.pack import PackJob, run_pack
 from pipelines.recipes import DEFAULT, load_recipe, shipped
 from pipelines.replay import run_replay
+from pipelines.staging import source, staged, viewed
 from pipelines.strips import STRIP_SIDE
 from pipelines.work import parse_budget
 from rssn.recipe import FOREGROUND_CHOICES, Recipe
 from rssn.shards import DatasetFolder
+from rssn.urls import Url, shown
 
-_MATTING = "A matting data set: original/ and mask/, fg/ and alpha/, RGBA cut-outs, or a table; see the README."
+_MATTING = "A matting data set: original/ and mask/, fg/ and alpha/, RGBA cut-outs, or a table; or s3://..."
 
 
 @click.command()
-@click.option("--matting", required=True, type=options.FOLDER, help=_MATTING)
-@click.option(
-    "--backgrounds", required=True, type=options.FOLDER, help="A build-bg20k output, or a folder of pictures."
-)
-@click.option("--out", required=True, type=options.FOLDER, help="Where the shards go; run again to go on.")
+@click.option("--matting", required=True, type=options.PLACE, help=_MATTING)
+@click.option("--backgrounds", required=True, type=options.PLACE, help="A build-bg20k output, or a folder of pictures.")
+@click.option("--out", required=True, type=options.PLACE, help="Where the shards go, or s3://...; run again to go on.")
 @options.matting_format
 @click.option("--k", type=int, help="Composites for each foreground.  [default: the recipe's, 5]")
 @click.option("--recipe", default=DEFAULT, help=f"A YAML file, or one of: {', '.join(shipped())}.")
@@ -58,61 +58,54 @@ _MATTING = "A matting data set: original/ and mask/, fg/ and alpha/, RGBA cut-ou
 @click.option("--retry-rejects", is_flag=True, help="Try again what was refused or failed, nothing that is new.")
 @click.option("--overwrite", is_flag=True, help="Remove the data set in --out first.")
 def compose(
-    matting: Path, backgrounds: Path, out: Path, workers: int | None, address: str | None, **settings: Any
+    matting: Path | Url,
+    backgrounds: Path | Url,
+    out: Path | Url,
+    workers: int | None,
+    address: str | None,
+    **settings: Any,
 ) -> None:
     """Compose foregrounds onto backgrounds by the RSSN route (Pipeline 1 of the paper).
 
     Writes Parquet shards with composite, alpha, F and B, and everything that was drawn. Stop it at any moment; the
     same command goes on where it was.
     """
-    job = ComposeJob(
-        matting,
-        backgrounds,
-        out,
-        _overridden(load_recipe(settings["recipe"]), settings),
-        settings["seed"],
-        parse_budget(settings["max_errors"]),
-        options.layer_cache(settings["cache_dir"], settings["cache_size"]),
-        options.output(settings),
-        layout=settings["matting_format"],
-        extend=settings["extend"],
-        overwrite=settings["overwrite"],
-        retry_rejects=settings["retry_rejects"],
-    )
-    removed = removal(DatasetFolder(out)) if job.overwrite and holds_dataset(DatasetFolder(out)) else ""
-    if settings["dry_run"]:
-        for line in [*([f"would remove {removed}"] if removed else []), *forecast(job)]:
-            click.echo(line)
-        return
+    cache_dir = settings["cache_dir"]
+    with viewed(out) if settings["dry_run"] else staged(out, cache_dir) as root:
+        job = _compose_job(source(matting, cache_dir), source(backgrounds, cache_dir), root, settings)
+        removed = removal(DatasetFolder(root)) if job.overwrite and holds_dataset(DatasetFolder(root)) else ""
+        if settings["dry_run"]:
+            for line in [*([f"would remove {removed}"] if removed else []), *forecast(job)]:
+                click.echo(shown(line))
+            return
 
-    def announce(prepared: Prepared) -> None:
-        if removed:
-            click.echo(f"removing {removed}")
-        click.echo(prepared.describe())
+        def announce(prepared: Prepared) -> None:
+            if removed:
+                click.echo(shown(f"removing {removed}"))
+            click.echo(prepared.describe())
 
-    tally = options.with_runner(
-        workers,
-        address,
-        lambda runner: run_compose(job, runner, announce),
-    )
+        tally = options.with_runner(workers, address, lambda runner: run_compose(job, runner, announce))
     options.finish(tally, out, "composites", complete=not tally.rejected)
 
 
 @click.command()
-@click.option("--matting", required=True, type=options.FOLDER, help="A matting data set with photographs.")
-@click.option("--out", required=True, type=options.FOLDER, help="Where the shards go; run again to go on.")
+@click.option("--matting", required=True, type=options.PLACE, help="A matting data set with photographs.")
+@click.option("--out", required=True, type=options.PLACE, help="Where the shards go, or s3://...; run again to go on.")
 @options.matting_format
 @options.codec
 @options.shard_size
 @options.shard_rows
+@options.cache_dir
 @options.max_errors
 @options.workers
 @options.address
-def pack(matting: Path, out: Path, workers: int | None, address: str | None, **settings: Any) -> None:
+def pack(matting: Path | Url, out: Path | Url, workers: int | None, address: str | None, **settings: Any) -> None:
     """Pack real photographs with their closed-form F and B, in the same columns as composites (the ORI-Track)."""
-    budget = parse_budget(settings["max_errors"])
-    job = PackJob(matting, out, load_recipe("ori"), budget, options.output(settings), settings["matting_format"])
-    tally = options.with_runner(workers, address, lambda runner: run_pack(job, runner))
+    budget, cache_dir, layout = parse_budget(settings["max_errors"]), settings["cache_dir"], settings["matting_format"]
+    with staged(out, cache_dir) as root:
+        found = source(matting, cache_dir)
+        job = PackJob(found, root, load_recipe("ori"), budget, options.output(settings), layout)
+        tally = options.with_runner(workers, address, lambda runner: run_pack(job, runner))
     options.finish(tally, out, "photographs", complete=not tally.rejected)
 
 
@@ -134,6 +127,23 @@ def replay(shards: Path, sample_id: str, out: Path | None, side: int) -> None:
         click.echo(f"the row was made with {made}", err=True)
         sys.exit(1)
     click.echo("the same bytes: image, alpha, foreground, background")
+
+
+def _compose_job(matting: Path, backgrounds: Path, root: Path, settings: dict[str, Any]) -> ComposeJob:
+    return ComposeJob(
+        matting,
+        backgrounds,
+        root,
+        _overridden(load_recipe(settings["recipe"]), settings),
+        settings["seed"],
+        parse_budget(settings["max_errors"]),
+        options.layer_cache(settings["cache_dir"], settings["cache_size"]),
+        options.output(settings),
+        layout=settings["matting_format"],
+        extend=settings["extend"],
+        overwrite=settings["overwrite"],
+        retry_rejects=settings["retry_rejects"],
+    )
 
 
 def _overridden(recipe: Recipe, settings: dict[str, Any]) -> Recipe:

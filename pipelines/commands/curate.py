@@ -12,13 +12,15 @@ from bg20k.flags import FLAGS
 from bg20k.onnx_model import Scaling
 from bg20k.rules import CurationRules
 from bg20k.verdict import REASONS
-from pipelines.build_bg20k import CurationJob, run_curation
+from pipelines.build_bg20k import Curated, CurationJob, run_curation
 from pipelines.commands import options
 from pipelines.export import ExportJob, run_export
 from pipelines.inspection import run_inspect
 from pipelines.review_log import review_path
 from pipelines.reviewed import describe
+from pipelines.staging import source, staged
 from pipelines.work import parse_budget
+from rssn.urls import Url, shown
 
 NOT_SCREENED = """\
 NOT SCREENED for salient objects: no detector was given, so people and animals may stay in the backgrounds.
@@ -28,8 +30,8 @@ _NUMBERS = {name: value for name, value in CurationRules.numbers().items() if na
 
 
 @click.command("build-bg20k")
-@click.argument("photos", type=options.FOLDER)
-@click.option("--out", required=True, type=options.FOLDER, help="Where the set goes; run again to go on.")
+@click.argument("photos", type=options.PLACE)
+@click.option("--out", required=True, type=options.PLACE, help="Where the set goes, or s3://...; run again to go on.")
 @click.option(
     "--detector", type=options.FOLDER, help="A YOLO model of COCO classes, .pt or .onnx; nothing is downloaded."
 )
@@ -45,7 +47,7 @@ _NUMBERS = {name: value for name, value in CurationRules.numbers().items() if na
     metavar="MODEL",
     help="Find crops and re-gradings too: FILE.onnx, or a torchvision backbone and its weights, resnet50=FILE.",
 )
-@click.option("--against", type=options.FOLDER, help="A finished set; photos that it holds already are rejected.")
+@click.option("--against", type=options.PLACE, help="A finished set; photos that it holds already are rejected.")
 @click.option(
     "--reject-flag",
     "refused_flags",
@@ -76,10 +78,11 @@ _NUMBERS = {name: value for name, value in CurationRules.numbers().items() if na
     default=None,
     help="Whether the decisions of rssn review are applied.  [default: as the last run did]",
 )
+@options.cache_dir
 @options.max_errors
 @options.workers
 @options.address
-def build_bg20k(photos: Path, out: Path, detector: Path | None, min_side: int, **settings: Any) -> None:
+def build_bg20k(photos: Path | Url, out: Path | Url, detector: Path | None, min_side: int, **settings: Any) -> None:
     """Curate the photographs of a crawl into a background set (section 4.1 of the paper).
 
     PHOTOS is a folder (with all below it, .tar and .zip files included), one such archive, or a table: CSV or Parquet
@@ -91,22 +94,30 @@ def build_bg20k(photos: Path, out: Path, detector: Path | None, min_side: int, *
     budget = parse_budget(settings["max_errors"])
     lists = {name: sorted(set(settings[name])) for name in ("refused_flags", "ignored_classes")}
     rules = CurationRules.parse(settings["rules"], min_side=min_side, **lists)
-    more = {name: settings[name] for name in ("against", "saliency", "saliency_scaling", "deep_duplicates")}
-    job = CurationJob(photos, out, rules, detector, budget, settings["review"], **more)
-    if detector is None and job.saliency is None:
+    cache_dir = settings["cache_dir"]
+    if detector is None and settings["saliency"] is None:
         click.secho(NOT_SCREENED, fg="yellow", bold=True, err=True)
-    curated = options.with_runner(settings["workers"], settings["address"], lambda runner: run_curation(job, runner))
+    against = settings["against"] and source(settings["against"], cache_dir)
+    more = {name: settings[name] for name in ("saliency", "saliency_scaling", "deep_duplicates")}
+    more["against"] = against
+    with staged(out, cache_dir) as root:
+        job = CurationJob(source(photos, cache_dir), root, rules, detector, budget, settings["review"], **more)
+        where = (settings["workers"], settings["address"])
+        curated = options.with_runner(*where, lambda runner: run_curation(job, runner))
+        _report(curated, root, settings["export_folder"])
+    options.finish(curated.tally, out, "backgrounds", complete=True)
+
+
+def _report(curated: Curated, root: Path, export_folder: Path | None) -> None:
     for reason, count in sorted(curated.reasons.items()):
         click.echo(f"{count:>8}  {reason}: {REASONS.get(reason, 'an error that nobody foresaw')}")
     if curated.review:
         click.echo(f"review: {describe(curated.review)}")
-    elif review_path(out).is_file():
-        click.secho(
-            f"{review_path(out)}: NOT APPLIED; --apply-review publishes what was decided", fg="yellow", err=True
-        )
+    elif review_path(root).is_file():
+        words = f"{shown(str(review_path(root)))}: NOT APPLIED; --apply-review publishes what was decided"
+        click.secho(words, fg="yellow", err=True)
     if not curated.tally.failed:
-        click.echo(f"report: {run_inspect(out).page}")
-        if settings["export_folder"] and curated.splits:
-            exported = run_export(ExportJob(out, settings["export_folder"], "folder"))
-            click.echo(f"exported: {exported.rows} photographs to {settings['export_folder']}")
-    options.finish(curated.tally, out, "backgrounds", complete=True)
+        click.echo(f"report: {shown(str(run_inspect(root).page))}")
+        if export_folder and curated.splits:
+            exported = run_export(ExportJob(root, export_folder, "folder"))
+            click.echo(f"exported: {exported.rows} photographs to {export_folder}")

@@ -11,29 +11,32 @@ import click
 from pipelines.commands import options
 from pipelines.demo import run_demo
 from pipelines.inspection import Look, run_inspect
+from pipelines.staging import viewed
 from pipelines.status import status as read_status
 from rssn.cache import LayerCache
+from rssn.urls import Url, shown
 
 
 @click.command()
-@click.argument("dataset", type=options.FOLDER)
+@click.argument("dataset", type=options.PLACE)
 @click.option("--samples", type=click.IntRange(min=1), default=48, help="How many samples the contact sheets show.")
 @click.option("--strips", type=click.IntRange(min=0), default=4, help="How many samples are shown step by step.")
 @options.cache_dir
 @options.cache_size
-def inspect(dataset: Path, samples: int, strips: int, cache_dir: Path, cache_size: str) -> None:
+def inspect(dataset: Path | Url, samples: int, strips: int, cache_dir: Path, cache_size: str) -> None:
     """Verify a data set, count it, and write report/index.html with contact sheets.
 
     Steps that no row stores are composed again, with the layers that the cache holds from rssn compose. Exits with 1 if
     a shard is missing, or does not agree with its mark.
     """
     cache = options.layer_cache(cache_dir, cache_size) if strips else LayerCache(cache_dir, 0)
-    found = run_inspect(dataset, Look(samples, strips, cache, partial(click.echo, err=True)))
+    with viewed(dataset) as root:
+        found = run_inspect(root, Look(samples, strips, cache, partial(click.echo, err=True)))
     for key, value in found.facts.items():
         click.echo(f"{key:>16}  {value}")
     for sheet in found.sheets:
-        click.echo(f"{'look at':>16}  {sheet}")
-    click.echo(f"{'report':>16}  {found.page}")
+        click.echo(f"{'look at':>16}  {shown(str(sheet))}")
+    click.echo(f"{'report':>16}  {shown(str(found.page))}")
     for problem in found.problems:
         click.echo(f"problem: {problem}", err=True)
     if found.problems:
@@ -42,14 +45,15 @@ def inspect(dataset: Path, samples: int, strips: int, cache_dir: Path, cache_siz
 
 
 @click.command()
-@click.argument("dataset", type=options.FOLDER)
-def status(dataset: Path) -> None:
+@click.argument("dataset", type=options.PLACE)
+def status(dataset: Path | Url) -> None:
     """Say how far the run in an output folder is, from another terminal or after it stopped.
 
     Done, at hand, failed, rate, time left, the slowest stage, and rejects by reason; read from the folder alone.
     """
-    for line in read_status(dataset):
-        click.echo(line)
+    with viewed(dataset) as root:
+        for line in read_status(root):
+            click.echo(line)
 
 
 @click.command()

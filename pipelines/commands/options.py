@@ -19,10 +19,21 @@ from pipelines.work import Tally
 from rssn.cache import LayerCache
 from rssn.errors import InputError
 from rssn.layouts import LAYOUT_NAMES
+from rssn.urls import Url, checked_url, is_url, scrub, shown
 
 R = TypeVar("R")
 
 FOLDER = click.Path(path_type=Path)
+
+
+class _Place(click.Path):
+    """A path, or the URL of something in a bucket."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return checked_url(value) if isinstance(value, str) and is_url(value) else super().convert(value, param, ctx)
+
+
+PLACE = _Place(path_type=Path)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 workers = click.option(
@@ -49,7 +60,7 @@ cache_dir = click.option(
     "--cache-dir",
     type=FOLDER,
     default=Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rssn",
-    help="Where estimated and denoised layers are kept for other runs; a local disk.",
+    help="Where layers are kept for other runs, and what is on its way to a bucket; a local disk.",
 )
 cache_size = click.option("--cache-size", metavar="BYTES", default="20G", help="Limit of that folder; 0 keeps nothing.")
 
@@ -100,7 +111,7 @@ def with_runner(count: int | None, where: str | None, work: Callable[[Runner], R
         runner.close()
 
 
-def finish(tally: Tally, out: Path, unit: str, *, complete: bool) -> None:
+def finish(tally: Tally, out: Path | Url, unit: str, *, complete: bool) -> None:
     """Say what became of a run, and end with a true exit code."""
     for name in tally.damaged:
         click.echo(f"made again, because it did not match its mark: {name}")
@@ -111,13 +122,13 @@ def finish(tally: Tally, out: Path, unit: str, *, complete: bool) -> None:
     lost = f", {tally.lost} lost with {len(tally.failed)} shards that failed" if tally.failed else ""
     click.echo(f"{tally.written} {unit} written, {tally.reused} reused, {tally.rejected} rejected{lost}: {out}")
     for failure in tally.failed:
-        click.echo(f"failed: {failure}", err=True)
+        click.echo(shown(scrub(f"failed: {failure}")), err=True)
     if tally.failed:
         click.echo("the same command tries the failed shards again", err=True)
     if tally.left:
         words = f"{tally.left} {unit} were not tried yet; the same command without --retry-rejects makes them"
         click.echo(words, err=True)
     if tally.rejected or tally.failed:
-        click.echo(f"what was rejected and why: {out / 'rejects'}")
+        click.echo(f"what was rejected and why: {out}/rejects")
     if tally.failed or tally.left or not complete:
         sys.exit(1)

@@ -1,42 +1,142 @@
-"""A running cluster of two nodes: the same bytes, also when a node is lost in the middle."""
+"""A running cluster of two nodes: the same bytes through a bucket or a shared folder, also when a node is lost.
+
+Where this process may mount, the nodes have a disk of their own in the place of the cache: they and the driver share
+the bucket alone.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+import pipelines.compose as compose_module
 from pipelines.compose import run_compose
-from pipelines.runner import LocalRunner
+from pipelines.compose_tasks import ComposeTask, compose_shard
+from pipelines.plan import PlannedForeground, name_foregrounds
+from pipelines.ray_runner import make_runner
+from pipelines.runner import Done, LocalRunner
+from pipelines.staging import source, staged
 from rssn.cache import LayerCache
-from tests.pipelines.composing import RECIPE, digests, job_of
+from rssn.layouts import find_pairs
+from rssn.matting import MattingSample
+from rssn.urls import Url
+from tests.bucket import Store
+from tests.pipelines.composing import QUICK, RECIPE, digests, files, job_of, rejects, rows
+
+ROOT = Path(__file__).parents[2]
+DRIVER = """
+import sys
+from pathlib import Path
+from rssn.urls import Url
+from tests.pipelines.test_cluster import drive
+drive(sys.argv[1], Url(sys.argv[2]), Path(sys.argv[3]))
+"""
 
 
-@pytest.fixture
-def cluster() -> Iterator[subprocess.Popen[str]]:
-    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
-    command = [sys.executable, "-m", "tests.pipelines.cluster"]
+def deadly(task: ComposeTask) -> Done:
+    """Make a shard in a worker that dies of one photograph."""
+    load = PlannedForeground.load
+
+    def deadly_load(planned: PlannedForeground) -> MattingSample:
+        if planned.foreground_id == os.environ["POISON"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(planned)
+
+    PlannedForeground.load = deadly_load  # type: ignore[method-assign]
+    try:
+        return compose_shard(task)
+    finally:
+        PlannedForeground.load = load  # type: ignore[method-assign]
+
+
+def drive(address: str, bucket: Url, cache: Path) -> None:
+    compose_module.compose_shard = deadly
+    runner = make_runner(None, address)
+    with staged(Url(f"{bucket}/out"), cache) as root:
+        matting, bg20k = (source(Url(f"{bucket}/{name}"), cache) for name in ("matting", "bg20k"))
+        tally = run_compose(job_of(matting, bg20k, root, QUICK, cache=LayerCache(cache, 1 << 30)), runner)
+    assert (tally.written, tally.rejected, tally.failed) == (4, 2, []), tally
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """A cluster, and the folder that is empty in its eyes whatever the driver has there."""
+
+    process: subprocess.Popen[str]
+    address: str
+    cache: Path | None  # None: this process may not mount
+
+    def lose_one(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.write("lose a node\n")
+        self.process.stdin.flush()
+
+
+@pytest.fixture(scope="module")
+def poison(studio: Path) -> str:
+    """The id of a photograph."""
+    return name_foregrounds(find_pairs(studio / "matting").pairs, "multiply")[0][1].foreground_id
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, poison: str, _running_store: Store) -> Iterator[Nodes]:
+    cache = tmp_path_factory.mktemp("cache")
+    may_mount = (
+        subprocess.run(["/usr/bin/unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
+    )
+    private = ["/usr/bin/unshare", "--mount", "sh", "-c", f'mount -t tmpfs tmpfs {cache} && exec "$@"', "sh"]
+    command = [*(private if may_mount else []), sys.executable, "-m", "tests.pipelines.cluster"]
+    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "POISON": poison, "PYTHONPATH": str(ROOT)}
+    environment |= _running_store.environment
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
-        yield process
+    with subprocess.Popen(command, text=True, env=environment, cwd=ROOT, **pipes) as process:
         assert process.stdin
+        assert process.stdout
+        yield Nodes(process, process.stdout.readline().strip(), cache if may_mount else None)
         process.stdin.close()
 
 
-def test_a_lost_node_changes_no_byte(cluster: subprocess.Popen[str], studio: Path, bg20k: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def sources(studio: Path, bg20k: Path) -> tuple[Path, Path]:
+    return studio / "matting", bg20k
+
+
+def test_nodes_with_disks_of_their_own(
+    cluster: Nodes, poison: str, sources: tuple[Path, Path], s3: Store, bucket: Url, tmp_path: Path
+) -> None:
+    if cluster.cache is None:
+        pytest.skip("a disk of a node's own needs the right to mount one")
+    for root, name in zip(sources, ("matting", "bg20k"), strict=True):
+        for file, data in files(root).items():
+            s3.put(f"{bucket}/{name}/{file}", data)
+    command = [sys.executable, "-c", DRIVER, cluster.address, bucket, str(cluster.cache)]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in s3.names(f"{bucket}/out"):
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_bytes(s3.get(f"{bucket}/out/{name}"))
+    whole = job_of(*sources, tmp_path / "whole", QUICK)
+    run_compose(whole, LocalRunner())
+    assert list(rows(tmp_path / "out")) == [row for row in rows(whole.out) if row["foreground_id"] != poison]
+    assert {row["item_id"] for row in rejects(tmp_path / "out")} == {f"{poison}/0", f"{poison}/1"}
+    assert {row["message"].partition(":")[0] for row in rejects(tmp_path / "out")} == {poison}
+    assert [path.name for path in cluster.cache.iterdir() if any(path.rglob("*.*"))] == ["bucket-sources"]
+
+
+def test_a_lost_node_changes_no_byte(cluster: Nodes, studio: Path, bg20k: Path, tmp_path: Path) -> None:
     cache = LayerCache(tmp_path / "cache", 0)
     run_compose(job_of(studio / "matting", bg20k, tmp_path / "whole", RECIPE, cache=cache), LocalRunner())
-    assert cluster.stdout
-    assert cluster.stdin
-    address = cluster.stdout.readline().strip()
     command = [
         sys.executable, "-m", "pipelines.cli", "compose", "--matting", studio / "matting", "--backgrounds", bg20k,
-        "--out", tmp_path / "out", "--k", 4, "--denoiser", "nlmeans", "--cache-size", 0, "--address", address,
+        "--out", tmp_path / "out", "--k", 4, "--denoiser", "nlmeans", "--cache-size", 0, "--address", cluster.address,
     ]  # fmt: skip
     with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         progress = tmp_path / "out" / "progress"
@@ -44,8 +144,7 @@ def test_a_lost_node_changes_no_byte(cluster: subprocess.Popen[str], studio: Pat
         while len(list(progress.glob("*.item"))) < 2 and time.time() < deadline:
             assert running.poll() is None, "the run ended before a node was lost"
             time.sleep(0.005)
-        cluster.stdin.write("lose a node\n")
-        cluster.stdin.flush()
+        cluster.lose_one()
         said, complained = running.communicate(timeout=400)
     assert running.returncode == 0, complained
     assert "12 composites written, 0 reused, 0 rejected" in said

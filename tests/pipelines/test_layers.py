@@ -27,6 +27,10 @@ from rssn.layouts import find_pairs
 from rssn.matting import load_pair
 from rssn.noise_level import estimate_sigma
 from rssn.recipe import DenoiseStep, Recipe
+from rssn.remote import list_source
+from rssn.urls import Url
+from tests.bucket import Store
+from tests.pipelines.composing import files
 
 RECIPE = Recipe("test", denoise=DenoiseStep(sigma=12, backend="nlmeans"))
 
@@ -47,6 +51,20 @@ def test_layers_are_what_the_kernels_give(planned: PlannedForeground, context: L
     layers = ForegroundLayers(planned, context)
     assert np.array_equal(layers.layer(denoised=False), expected)
     assert np.array_equal(layers.layer(denoised=True), denoise(expected, 12 / 255, "nlmeans"))
+
+
+def test_a_background_in_a_bucket_is_fetched_once(
+    bg20k: Path, context: LayerContext, s3: Store, bucket: Url, tmp_path: Path
+) -> None:
+    for name, data in files(bg20k).items():
+        s3.put(f"{bucket}/{name}", data)
+    here, there = (find_backgrounds(root)[0][0] for root in (bg20k, list_source(bucket, tmp_path)))
+    s3.asked.clear()
+    expected = context.background(here, denoised=False).pixels
+    for _ in range(3):
+        assert np.array_equal(context.background(there, denoised=False).pixels, expected)
+    shard = Path(there.path).name
+    assert (s3.asked[f"HEAD {shard}"], 0 < s3.asked[f"GET {shard}"] <= 3) == (2, True)
 
 
 def test_each_layer_is_made_once_and_only_when_asked_for(

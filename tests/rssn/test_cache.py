@@ -54,6 +54,14 @@ def test_a_decoded_photograph_is_kept_as_bytes(tmp_path: Path) -> None:
     assert cache.get(("a",), lambda: LAYER).pixels is LAYER.pixels
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_what_was_fetched_is_kept_to_the_byte(size: int, tmp_path: Path) -> None:
+    cache, data = LayerCache(tmp_path, 1 << 20), bytes(range(size))
+    for fetch in (lambda: data, lambda: b"never"):
+        assert cache.get_bytes(("a",), fetch) == data
+    assert LayerCache(tmp_path, 0).get_bytes(("a",), lambda: b"again") == b"again"
+
+
 def test_a_photograph_counts_as_used_an_hour_earlier(tmp_path: Path) -> None:
     pixels, now = np.zeros((8, 6, 3), dtype=np.uint8), time.time()
     roomy = LayerCache(tmp_path, 1 << 20)

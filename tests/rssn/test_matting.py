@@ -8,7 +8,7 @@ import pytest
 from rssn.errors import Rejected
 from rssn.files import content_id
 from rssn.images import encode_png, to_float
-from rssn.matting import Pair, load_pair, pair_id
+from rssn.matting import Pair, load_pair, measure_pair
 
 _PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 _VALUES = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
@@ -37,7 +37,7 @@ def _refusal(pair: Pair) -> Rejected:
 def test_a_photograph_is_decoded_and_named_by_its_bytes(tmp_path: Path) -> None:
     pair = _pair(tmp_path)
     sample = load_pair(pair)
-    assert sample.foreground_id == pair_id(pair) == content_id(_COLOUR, _MATTE)
+    assert sample.foreground_id == measure_pair(pair)[0] == content_id(_COLOUR, _MATTE)
     assert np.array_equal(sample.picture, to_float(_PIXELS))
     assert np.array_equal(sample.alpha, to_float(_VALUES))
     assert sample.foreground is None
@@ -63,7 +63,7 @@ def test_a_photograph_may_bring_its_foreground(tmp_path: Path) -> None:
     assert np.array_equal(sample.picture, to_float(_PIXELS))
     assert sample.foreground is not None
     assert np.array_equal(sample.foreground, to_float(255 - _PIXELS))
-    assert sample.foreground_id == pair_id(pair) == content_id(_COLOUR, ready, _MATTE)
+    assert sample.foreground_id == measure_pair(pair)[0] == content_id(_COLOUR, ready, _MATTE)
     (tmp_path / "f.png").write_bytes(encode_png(_PIXELS[:5]))
     assert _refusal(pair).reason == "size_mismatch"
 
@@ -74,7 +74,7 @@ def test_a_cutout_is_foreground_and_alpha_in_one(tmp_path: Path) -> None:
     assert sample.foreground is sample.picture
     assert np.array_equal(sample.picture, to_float(_PIXELS))
     assert np.array_equal(sample.alpha, to_float(_VALUES))
-    assert sample.foreground_id == pair_id(pair) == content_id(_CUTOUT, _CUTOUT)
+    assert sample.foreground_id == measure_pair(pair)[0] == content_id(_CUTOUT, _CUTOUT)
 
 
 def test_a_photograph_may_carry_its_matte(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_photograph_may_carry_its_matte(tmp_path: Path) -> None:
 def test_the_same_content_has_one_name_wherever_it_lies(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-    assert pair_id(_pair(tmp_path / "one")) == pair_id(_pair(tmp_path / "two"))
+    assert measure_pair(_pair(tmp_path / "one")) == measure_pair(_pair(tmp_path / "two"))
 
 
 def test_what_a_pair_can_lack(tmp_path: Path) -> None:

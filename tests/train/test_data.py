@@ -23,6 +23,8 @@ from rssn.files import write_json
 from rssn.images import encode_png, to_uint8
 from rssn.schema import BACKGROUNDS, picture
 from rssn.shards import DatasetFolder, write_shard
+from rssn.urls import Url
+from tests.bucket import Store
 from train.batch import Batch
 from train.config import LossWeights, TrainConfig
 from train.data import ShardDataset, StepSampler, batches
@@ -128,6 +130,19 @@ def test_a_url_gives_the_batches_of_the_folder(config: TrainConfig) -> None:
             ShardDataset(replace(config, data=("nothing://a",)))
     finally:
         memory.rm("/bucket", recursive=True)
+
+
+def test_a_bucket_gives_them_too_and_a_url_with_a_secret_is_refused(
+    config: TrainConfig, s3: Store, bucket: Url
+) -> None:
+    root = Path(config.data[0])
+    for path in root.rglob("*.*"):
+        s3.put(f"{bucket}/shards/{path.relative_to(root).as_posix()}", path.read_bytes())
+    for here, there in zip(read(config), read(replace(config, data=(f"{bucket}/shards",))), strict=True):
+        assert_equal(here, there)
+    with pytest.raises(InputError, match="no user, key or signature belongs in a URL") as error:
+        ShardDataset(replace(config, data=("s3://me:hush@bucket/shards",)))
+    assert "hush" not in str(error.value)
 
 
 def test_several_sets_are_mixed_by_their_shares(

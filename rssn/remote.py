@@ -1,0 +1,166 @@
+"""Files that may lie in a bucket, read as if they were here; see `rssn.urls` for the paths that stand for objects."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, cast
+
+import pyarrow.parquet as pq
+
+from rssn.buckets import download, list_objects, store, told
+from rssn.errors import InputError
+from rssn.urls import OUTPUTS, SOURCES, is_listed, is_plain, path_of, url_of
+
+READ_AHEAD = 4 << 20
+"""Bytes that are fetched at a time where a whole object is read bit by bit."""
+
+_AT_A_TIME = 16
+
+S = TypeVar("S")
+R = TypeVar("R")
+
+
+def opened(path: Path, ahead: int = 0) -> BinaryIO:
+    """A file for reading, or the object that the path stands for, of which no more is fetched than is read.
+
+    Args:
+        path: A file, or see `rssn.urls`.
+        ahead: Bytes of an object that are fetched at a time, for many small reads; 0: each read for itself.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        RemoteError: If the bucket does not give it.
+    """
+    url = _remote(path)
+    if url is None:
+        return path.open("rb")
+    cache = {"cache_type": "readahead", "block_size": ahead} if ahead else {"cache_type": "none"}
+    with told(url):
+        return cast(BinaryIO, _Told(store(url).open(url, "rb", **cache), url))
+
+
+def content(path: Path) -> bytes:
+    """All bytes of a file or of the object that a path stands for; see `opened`."""
+    with opened(path) as stream:
+        return stream.read()
+
+
+@contextmanager
+def parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file, or the object that a path stands for, of which no more is fetched than is read; see `opened`."""
+    if _remote(path) is None:
+        with pq.ParquetFile(path) as file:
+            yield file
+        return
+    with opened(path) as stream, pq.ParquetFile(stream, pre_buffer=True) as file:
+        yield file
+
+
+def ahead(read: Callable[[S], R], items: Iterable[S], *, remote: bool) -> Iterator[R]:
+    """What `read` gives of each item, in order; where it waits for a bucket, several are on their way at a time."""
+    if not remote:
+        yield from map(read, items)
+        return
+    pool, flying = ThreadPoolExecutor(_AT_A_TIME), deque[Future[R]]()
+    try:
+        for item in items:
+            flying.append(pool.submit(read, item))
+            if len(flying) == _AT_A_TIME:
+                yield flying.popleft().result()
+        while flying:
+            yield flying.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def size_of(path: Path) -> int | None:
+    """Bytes of a file or of the object that a path stands for; None where there is none.
+
+    Raises:
+        RemoteError: If the bucket does not say.
+    """
+    if _remote(path) is None or path.is_file():  # a listing has the sizes
+        return path.stat().st_size if path.is_file() else None
+    url = _remote(path) or ""
+    with suppress(FileNotFoundError), told(url):
+        return int(store(url).info(url)["size"])
+    return None
+
+
+def list_source(url: str, cache: Path) -> Path:
+    """Lay out what lies below a URL as empty files of the right names and sizes; JSON files are fetched.
+
+    Args:
+        url: A folder in a bucket, or a file in one; of a table's neighbours all are listed, for it names them.
+        cache: Where the listing goes; one that is there is brought up to date.
+
+    Returns:
+        The path that stands for it.
+
+    Raises:
+        InputError: If there is nothing, or an object's name cannot be a file's.
+        RemoteError: If the bucket does not answer.
+    """
+    base, found = url, list_objects(url)
+    if "" in found:  # a file
+        base, _, name = url.rpartition("/")
+        found = list_objects(base) if name.endswith((".csv", ".parquet")) else {name: found[""]}
+    found = {name: size for name, size in found.items() if size or not name.endswith("/")}
+    if not found:
+        raise InputError(f"{url}: nothing lies there; give a folder that holds objects, or a file")
+    root = path_of(base, cache, SOURCES)
+    for path in root.rglob("*"):
+        if path.is_file() and path.relative_to(root).as_posix() not in found:
+            path.unlink()
+    for name, size in found.items():
+        _lay_out(base, root, name, size)
+    download(base, root, [name for name in found if name.endswith(".json")])
+    return path_of(url, cache, SOURCES)
+
+
+class _Told:
+    """An open object whose errors are told, see `told`."""
+
+    def __init__(self, stream: Any, url: str) -> None:
+        self._stream = stream
+        self._url = url
+
+    def read(self, size: int = -1) -> bytes:
+        with told(self._url):
+            return bytes(self._stream.read(size))
+
+    def __enter__(self) -> _Told:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _remote(path: Path) -> str | None:
+    """The URL of what a path stands for, unless the file itself is here or would be if there was one."""
+    url = url_of(path)
+    if url is None or is_listed(path):
+        return url
+    here = OUTPUTS in path.parts and (path.parent.name != "data" or path.is_file())
+    return None if here or (SOURCES in path.parts and path.suffix == ".json") else url
+
+
+def _lay_out(url: str, root: Path, name: str, size: int) -> None:
+    path = root / name
+    if not is_plain(name):
+        raise InputError(f"{url}/{name}: cannot be the name of a file; rename the object, or give a folder without it")
+    if name.endswith(".json") or (path.is_file() and path.stat().st_size == size):
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as stream:
+            stream.truncate(size)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise InputError(f"{url}/{name}: an object and a folder of the same name; rename one of them") from error

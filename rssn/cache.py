@@ -27,6 +27,7 @@ _DIGEST_BYTES = 32  # sha256: processors have instructions for it
 _HEAD = struct.Struct("<III20x")  # height, width, bytes of a value; then the pixels, aligned, then the method's name
 _TYPES = {1: np.uint8, 4: np.float32}
 _LAYER, _PIXELS, _BYTES = ".layer", ".pixels", ".bytes"  # suffixes
+_PASSING = (".tmp", ".lock")  # half-written entries, of workers that died if they are old, and locks
 _LOOKS = 128
 _HANDICAP_SECONDS = 3600.0
 _STALE_SECONDS = 24 * 3600
@@ -117,7 +118,7 @@ class LayerCache:
                 if path.suffix in (_PIXELS, _BYTES, _LAYER):
                     used = status.st_mtime - (0 if path.suffix == _LAYER else _HANDICAP_SECONDS)
                     entries.append((used, status.st_size, path))
-                elif time.time() - status.st_mtime > _STALE_SECONDS:  # a half-written entry, or a lock
+                elif path.suffix in _PASSING and time.time() - status.st_mtime > _STALE_SECONDS:
                     path.unlink()
         excess = sum(size for _, size, _ in entries) - self.limit
         for _, size, path in sorted(entries):

@@ -168,6 +168,18 @@ def test_locks_of_yesterday_are_removed(tmp_path: Path) -> None:
     assert not lock.exists()
 
 
+def test_what_is_not_the_cache_s_own_is_left_alone(tmp_path: Path) -> None:
+    foreign = tmp_path / "photos" / "old.jpg"
+    foreign.parent.mkdir()
+    foreign.write_bytes(b"not ours")
+    (tmp_path / "bucket-sources" / "s3").mkdir(parents=True)
+    for path in (foreign, tmp_path / "bucket-sources" / "s3"):
+        os.utime(path, (0, 0))
+    LayerCache(tmp_path, 1).get(("a",), lambda: LAYER)
+    assert foreign.read_bytes() == b"not ours"
+    assert (tmp_path / "bucket-sources" / "s3").is_dir()
+
+
 WORKER = """
 import sys, time
 from pathlib import Path

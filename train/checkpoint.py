@@ -87,7 +87,7 @@ def load_network(path: Path, device: torch.device) -> Network:
     """The trained network of a checkpoint, ready to predict; with the averaged weights where there are some.
 
     Raises:
-        InputError: If the file is missing or no checkpoint of `train run` or `train import`.
+        InputError: If the file is missing, no checkpoint of `train run` or `train import`, or holds other weights.
     """
     checkpoint = load_checkpoint(path)
     config = checkpoint.config
@@ -98,5 +98,10 @@ def load_network(path: Path, device: torch.device) -> Network:
     else:
         ablations = config.get("ablations") or ()
         network = GFM(backbone, rosta, ablations=[str(each) for each in ablations])  # type: ignore[union-attr]
-    network.load_state_dict({**checkpoint.model, **checkpoint.ema})
+    try:
+        network.load_state_dict({**checkpoint.model, **checkpoint.ema})
+    except RuntimeError as error:
+        raise InputError(f"{path}: its weights are not those of {network.name}: {error}".replace("\n", " ")) from error
+    if not all(torch.isfinite(each).all() for each in network.parameters()):
+        raise InputError(f"{path}: some of its weights are no numbers; take an earlier checkpoint, or train anew")
     return network.to(device).eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -52,29 +53,24 @@ class Learner:
         self._forward: nn.Module = torch.compile(wrapped) if config.compile else wrapped  # type: ignore[assignment]
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """One step of the optimiser; a loss that is not finite changes nothing.
+        """One step of the optimiser; a loss or gradient that is not finite changes nothing.
 
         Returns:
             The terms of the loss, means over the processes.
 
         Raises:
-            NonFiniteLoss: If the loss is not finite in any process.
+            NonFiniteLoss: If the loss or its gradient is not finite in any process.
         """
         batch = batch.to(self._group.device)
         losses = self._losses(batch)
         names, values = list(losses), torch.stack([value.detach() for value in losses.values()])
         found = dict(zip(names, self._group.mean(values).tolist(), strict=True))
-        if not torch.isfinite(torch.tensor(found["total"])):
-            terms = ", ".join(f"{name} {value:g}" for name, value in found.items())
-            raise NonFiniteLoss(
-                f"step {self.step + 1}: the loss is not finite ({terms}); samples: {', '.join(batch.sample_ids)}; "
-                f"look at them with `rssn inspect`, or lower --learning-rate; {self._config.out / 'last.pt'} is from "
-                "before"
-            )
+        terms = ", ".join(f"{name} {value:g}" for name, value in found.items())
+        self._check(found["total"], f"the loss is not finite ({terms})", batch)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(losses["total"])
-        if self._config.clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self._config.clip)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self._config.clip or math.inf)
+        self._check(float(norm), f"the loss is finite ({terms}), its gradient is not", batch)
         self.optimiser.step()
         self.scheduler.step()
         self.step += 1
@@ -95,6 +91,13 @@ class Learner:
             rng=torch.get_rng_state(),
             gpu_rng=gpu_rng_state(self._group.device),
         )
+
+    def _check(self, value: float, problem: str, batch: Batch) -> None:
+        if not math.isfinite(value):
+            raise NonFiniteLoss(
+                f"step {self.step + 1}: {problem}; samples: {', '.join(batch.sample_ids)}; look at them with `rssn "
+                f"inspect`, or lower --learning-rate; {self._config.out / 'last.pt'} is from before"
+            )
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         image = batch.image

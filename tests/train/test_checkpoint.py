@@ -84,3 +84,18 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(1)}, path)
     with pytest.raises(InputError, match="not a checkpoint of `train run`"):
         load_checkpoint(path)
+
+
+def test_weights_that_are_no_numbers_or_another_networks_are_refused(config: TrainConfig, tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    model = seeded_gfm("tiny", Rosta.TT, 0).state_dict()
+    save_checkpoint(
+        path, Checkpoint(1, config.to_plain(), {**model, "focus.bridge.0.bias": torch.full((8,), torch.nan)})
+    )
+    with pytest.raises(InputError, match="some of its weights are no numbers"):
+        load_network(path, torch.device("cpu"))
+    del model["focus.bridge.0.bias"]
+    save_checkpoint(path, Checkpoint(1, config.to_plain(), model))
+    with pytest.raises(InputError, match=r"its weights are not those of GFM-TT\(tiny\): .*Missing key") as caught:
+        load_network(path, torch.device("cpu"))
+    assert "\n" not in str(caught.value)

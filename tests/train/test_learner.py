@@ -12,7 +12,7 @@ from train.checkpoint import load_checkpoint, load_network
 from train.config import TrainConfig
 from train.data import ShardDataset, batches
 from train.distributed import Group
-from train.learner import Learner
+from train.learner import Learner, NonFiniteLoss
 from train.loop import train
 
 
@@ -81,6 +81,19 @@ def test_a_compiled_network_has_the_losses_of_the_plain_one(config: TrainConfig,
     compiled = taught(replace(config, compile=True), batch, 2)
     assert compiled.update(batch) == pytest.approx(plain.update(batch), rel=1e-3, abs=1e-4)
     assert list(compiled.state("").model) == list(plain.state("").model)
+
+
+def test_a_gradient_that_is_not_finite_stops_with_the_samples_and_changes_nothing(
+    config: TrainConfig, batch: Batch
+) -> None:
+    learner = taught(config, batch, 1)
+    before = {name: value.clone() for name, value in learner.network.named_parameters()}
+    next(learner.network.parameters()).register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(
+        NonFiniteLoss, match=r"step 2: the loss is finite \(.*\), its gradient is not; samples: .*scene"
+    ):
+        learner.update(batch)
+    assert all(torch.equal(value, before[name]) for name, value in learner.network.named_parameters())
 
 
 def test_a_restored_learner_draws_the_numbers_of_the_one_before(config: TrainConfig, batch: Batch) -> None:

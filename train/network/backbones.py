@@ -38,8 +38,8 @@ class Backbone:
         return self.strides[level] // (self.strides[level - 1] if level else 1)
 
 
-BACKBONES: Mapping[str, Backbone] = {
-    "r34": Backbone(
+_OWN = (
+    Backbone(
         name="r34",
         family="resnet",
         channels=(64, 64, 128, 256, 512),
@@ -48,7 +48,7 @@ BACKBONES: Mapping[str, Backbone] = {
         model="resnet34",
         unused=("fc.",),
     ),
-    "d121": Backbone(
+    Backbone(
         name="d121",
         family="densenet",
         channels=(64, 128, 256, 512, 512),
@@ -57,7 +57,7 @@ BACKBONES: Mapping[str, Backbone] = {
         model="densenet121",
         unused=("classifier.", "features.norm5."),
     ),
-    "r34_2b": Backbone(
+    Backbone(
         name="r34_2b",
         family="resnet_2b",
         channels=(64, 64, 128, 256, 512, 512, 512),
@@ -66,7 +66,7 @@ BACKBONES: Mapping[str, Backbone] = {
         model="resnet34",
         unused=("fc.", "conv1.", "bn1."),
     ),
-    "r101": Backbone(
+    Backbone(
         name="r101",
         family="resnet",
         channels=(64, 256, 512, 1024, 2048),
@@ -75,14 +75,15 @@ BACKBONES: Mapping[str, Backbone] = {
         model="resnet101",
         unused=("fc.",),
     ),
-    "tiny": Backbone(
+    Backbone(
         name="tiny",
         family="plain",
         channels=(4, 4, 4, 4, 8),
         strides=_HALVES,
         blocks=((4, 4), (4, 4, 4), (4, 4, 4), (4, 4, 4), (8, 8, 4)),
     ),
-}
+)
+BACKBONES: Mapping[str, Backbone] = {backbone.name: backbone for backbone in _OWN}
 """By the name that `--backbone` takes. `tiny` serves tests and the demo."""
 
 

@@ -63,9 +63,19 @@ def basic(s: State, name: str, x: Tensor, stride: int) -> Tensor:
     return F.relu(x + y)
 
 
+def bottleneck(s: State, name: str, x: Tensor, stride: int) -> Tensor:
+    y = F.relu(norm(s, f"{name}.bn1", conv(s, f"{name}.conv1", x)))
+    y = F.relu(norm(s, f"{name}.bn2", conv(s, f"{name}.conv2", y, stride, 1)))
+    y = norm(s, f"{name}.bn3", conv(s, f"{name}.conv3", y))
+    if f"{name}.downsample.0.weight" in s:
+        x = norm(s, f"{name}.downsample.1", conv(s, f"{name}.downsample.0", x, stride))
+    return F.relu(x + y)
+
+
 def stack(s: State, name: str, x: Tensor, numbers: range, stride: int) -> Tensor:
     for number in numbers:
-        x = basic(s, f"{name}.{number}", x, stride if number == numbers[0] else 1)
+        residual = bottleneck if f"{name}.{number}.conv3.weight" in s else basic
+        x = residual(s, f"{name}.{number}", x, stride if number == numbers[0] else 1)
     return x
 
 
@@ -91,7 +101,7 @@ def encode(s: State, backbone: str, x: Tensor) -> list[Tensor]:
         return [*found, F.max_pool2d(y, 2, 2, ceil_mode=True)]
     first = "encoder1" if two_b else "encoder1.1"
     found = [e0, stack(s, first, e0 if two_b else F.max_pool2d(e0, 3, 2, 1), range(3), 1)]
-    for level, blocks in ((2, 4), (3, 6), (4, 3)):
+    for level, blocks in ((2, 4), (3, 23 if backbone == "r101" else 6), (4, 3)):
         found.append(stack(s, f"encoder{level}", found[-1], range(blocks), 2))
     for level in (5, 6) if two_b else ():
         found.append(stack(s, f"encoder{level}", F.max_pool2d(found[-1], 2, 2, ceil_mode=True), range(1, 4), 1))
@@ -120,7 +130,11 @@ def calibrate(s: dict[str, Tensor], backbone: str, image: Tensor) -> None:
 
 def logits(s: State, backbone: str, image: Tensor) -> tuple[Tensor, Tensor]:
     """What both heads say before their sigmoids."""
-    e = encode(s, backbone, image)
+    return decode(s, backbone, encode(s, backbone, image))
+
+
+def decode(s: State, backbone: str, e: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """The same, from the features of the encoder."""
     top, two_b = len(e) - 1, backbone == "r34_2b"
     size = e[top].shape[2:]
     pooled = [

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from rssn.errors import InputError
-from tests.train.network.released import calibrate, random_state, released, shapes
+from tests.train.network.released import calibrate, decode, encode, random_state, released, shapes
 from train.checkpoint import load_network
-from train.network.published import PublishedGFM, released_count
+from train.network.backbones import BACKBONES
+from train.network.encoders import Encoder
+from train.network.gfm import GFM
+from train.network.published import PublishedGFM, released_count, released_name
 from train.published import import_published, load_published
 from train.rosta import Rosta
 
@@ -41,6 +45,39 @@ def test_mattes_equal_the_released_networks(backbone: str, rosta: str, shared: P
     for name, reference in zip(("glance", "focus", "alpha"), expected, strict=True):
         assert float(reference.std()) > 0.1, name  # a constant would prove nothing
         torch.testing.assert_close(getattr(found, name), reference, atol=1e-5, rtol=0)
+
+
+def test_the_encoder_of_r101_equals_the_released_one(shared: Path) -> None:
+    """Alone: the whole network has 497 million parameters."""
+    named = {name: shape for name, shape in shapes(shared, "r101", "TT").items() if name.startswith("encoder")}
+    state = random_state(named, seed=5)
+    state |= {name: value / 8 for name, value in state.items() if name.endswith("bn3.weight")}  # 33 sums grow slowly
+    encoder = Encoder(BACKBONES["r101"]).eval()
+    encoder.load_state_dict({f"stages.{name.removeprefix('encoder')}": value for name, value in state.items()})
+    image = torch.rand((1, 3, 64, 96), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        for found, expected in zip(encoder(image), encode(state, "r101", image), strict=True):
+            assert float(expected.std()) > 0.1
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_decoders_wired_as_those_of_r101_equal_the_released_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a sixteenth of the channels; that the real ones are as many, the names and shapes above prove."""
+    real = BACKBONES["r101"]
+    blocks = tuple(tuple(width // 16 for width in widths) for widths in real.blocks)
+    channels = tuple(width // 16 for width in real.channels)
+    monkeypatch.setitem(BACKBONES, "r101", replace(real, family="plain", model="", channels=channels, blocks=blocks))
+    network = GFM("r101", Rosta.TT).eval()
+    shaped = {released_name(name): list(value.shape) for name, value in network.state_dict().items()}
+    state = random_state(shaped, seed=6)
+    network.load_state_dict({name: state[released_name(name)] for name in network.state_dict()})
+    with torch.inference_mode():
+        features = network.encoder(torch.rand((1, 3, 64, 96), generator=torch.Generator().manual_seed(1)))
+        assert network.glance is not None
+        found = network.glance(features), network.focus(features)
+        for one, other in zip(found, decode(state, "r101", features), strict=True):
+            assert float(other.std()) > 0.1
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("rosta", ["TT", "FT", "BT"])

@@ -47,9 +47,13 @@ def open_set(root: str, columns: tuple[str, ...]) -> StoredSet:
     Raises:
         InputError: If it is no finished data set, or a shard is not what its mark says.
     """
-    storage, path = _storage(root)
-    marks = [mark for mark in _marks(storage, path, root) if mark.rows]
-    locations = [place for mark in marks for place in _locations(root, mark, columns)]
+    try:
+        marks = [mark for mark in _marks(*_storage(root), root) if mark.rows]
+        locations = [place for mark in marks for place in _locations(root, mark, columns)]
+    except InputError:
+        raise
+    except Exception as error:  # whatever the library behind a URL raises: no credentials, no route, no such host
+        raise InputError(f"--data {root}: cannot be read: {type(error).__name__}: {error}") from error
     if not locations:
         raise InputError(f"--data {root}: its shards hold no rows")
     return StoredSet(root, locations, content_id(*(mark.sha256.encode() for mark in marks)))

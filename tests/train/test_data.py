@@ -130,6 +130,18 @@ def test_a_url_gives_the_batches_of_the_folder(config: TrainConfig) -> None:
         memory.rm("/bucket", recursive=True)
 
 
+def test_what_a_bucket_refuses_is_one_line(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoCredentials(Exception):
+        pass
+
+    def refuse(*_: object) -> bool:
+        raise NoCredentials("unable to locate credentials")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "isdir", refuse)
+    with pytest.raises(InputError, match=r"--data memory://a: cannot be read: NoCredentials: unable to locate"):
+        ShardDataset(replace(config, data=("memory://a",)))
+
+
 def test_several_sets_are_mixed_by_their_shares(
     config: TrainConfig, scenes: list[Any], store: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -17,6 +18,9 @@ from torch import Tensor, nn
 
 from train.device import best_device
 from train.network.libraries import synchronised
+
+PATIENCE = timedelta(hours=12)
+"""How long processes wait for one another: the first validates alone, which may take longer than torch's 10 minutes."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,14 @@ class Group:
         values = values.clone()
         dist.all_reduce(values)
         return values / self.size
+
+    def everyone(self, names: Sequence[str]) -> list[str]:
+        """The names of all processes, in the order of their ranks."""
+        if self.size == 1:
+            return list(names)
+        found: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(found, list(names))
+        return [name for each in found for name in each]
 
     def wrap(self, network: nn.Module) -> nn.Module:
         """A network whose gradients are averaged over the processes and whose batch norms see all their samples."""
@@ -127,7 +139,7 @@ def joined() -> Iterator[Group]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     try:
         yield Group(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
         dist.barrier()  # the chief still writes when the others are done

@@ -94,8 +94,9 @@ class Learner:
 
     def _check(self, value: float, problem: str, batch: Batch) -> None:
         if not math.isfinite(value):
+            names = ", ".join(self._group.everyone(batch.sample_ids))
             raise NonFiniteLoss(
-                f"step {self.step + 1}: {problem}; samples: {', '.join(batch.sample_ids)}; look at them with `rssn "
+                f"step {self.step + 1}: {problem}; samples: {names}; look at them with `rssn "
                 f"inspect`, or lower --learning-rate; {self._config.out / 'last.pt'} is from before"
             )
 

@@ -23,6 +23,7 @@ from train.config import TrainConfig
 from train.curve import draw_curve
 from train.data import ShardDataset, batches
 from train.distributed import Group, joined
+from train.examples import find_examples
 from train.folder import owned
 from train.history import Board, History
 from train.learner import Learner
@@ -57,7 +58,8 @@ def train(config: TrainConfig, on_step: Callable[[StepReport], None], stop: Stop
     where it is given.
 
     Raises:
-        InputError: If the data, the weights or an earlier run in the same folder do not fit, or a run is at work there.
+        InputError: If the data, the weights, the validation set or an earlier run in the same folder do not fit, or
+            another run is at work there.
         NonFiniteLoss: If the loss is not finite; the last checkpoint stays.
     """
     with joined() as group:
@@ -67,6 +69,8 @@ def train(config: TrainConfig, on_step: Callable[[StepReport], None], stop: Stop
 def _train(config: TrainConfig, group: Group, on_step: Callable[[StepReport], None], stop: Stop | None) -> TrainResult:
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
+    if config.validation is not None:
+        find_examples(config.validation)  # hours before it is needed
     with owned(config.out) if group.chief else nullcontext():
         run = _Run(config, group, dataset.digest)
         with StopSignals() as signals:

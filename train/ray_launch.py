@@ -17,6 +17,7 @@ from rssn.errors import DependencyError, InputError, RssnError
 from train.checkpoint import load_checkpoint
 from train.config import TrainConfig
 from train.device import available_cpus, limit_threads
+from train.distributed import PATIENCE
 from train.loop import StepReport, TrainResult, train
 from train.stopping import StopFile, StopSignals
 
@@ -54,7 +55,7 @@ def _trainer(config: TrainConfig) -> Any:
     try:
         import ray  # noqa: PLC0415  (optional, and slow to load, as below)
         from ray.train import RunConfig, ScalingConfig  # noqa: PLC0415
-        from ray.train.torch import TorchTrainer  # noqa: PLC0415
+        from ray.train.torch import TorchConfig, TorchTrainer  # noqa: PLC0415
     except ImportError as error:
         raise DependencyError(
             f"--ray-workers: Ray Train is not installed ({error}): pip install 'rssn[ray-train]'"
@@ -65,6 +66,7 @@ def _trainer(config: TrainConfig) -> Any:
         _worker,
         train_loop_config={"config": config},
         scaling_config=ScalingConfig(num_workers=config.world_size, use_gpu=torch.cuda.is_available()),
+        torch_config=TorchConfig(timeout_s=int(PATIENCE.total_seconds())),
         run_config=RunConfig(name="ray", storage_path=str(config.out)),
     )
 

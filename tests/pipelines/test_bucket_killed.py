@@ -33,9 +33,7 @@ def compose(matting: Path, bg20k: Path, cache: Path, out: Url) -> Tally:
         return run_compose(job_of(matting, bg20k, root, QUICK, cache=LayerCache(cache, 0)), LocalRunner())
 
 
-@pytest.mark.parametrize(
-    "moment", [("plan/foregrounds", 0), ("data/composites-00001", 2), ("marks/composites-00001", 2), ("README", 6)]
-)
+@pytest.mark.parametrize("moment", [("plan/foregrounds", 0), ("marks/composites-00001", 2), ("README", 6)])
 def test_the_same_command_goes_on(
     moment: tuple[str, int], studio: Path, bg20k: Path, s3: Store, bucket: Url, tmp_path: Path
 ) -> None:

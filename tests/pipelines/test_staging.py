@@ -163,7 +163,7 @@ def compose_command(bucket: Url, out: str) -> Result:
 
 
 def test_a_command_ends_with_a_line_that_has_no_secret(sources: Url, s3: Store) -> None:
-    s3.faults = [Fault("fail", "PUT", "out/marks", times=99)]
+    s3.faults = [Fault("fail", "PUT", "out/marks/composites-00000", times=99)]
     done = compose_command(sources, f"{sources}/out")
     assert done.exit_code == 1
     assert (

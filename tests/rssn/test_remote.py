@@ -133,4 +133,4 @@ def test_a_name_that_is_no_file_name(name: str, s3: Store, bucket: Url, tmp_path
     s3.put(f"{bucket}/{name}", png(1))
     with pytest.raises(InputError, match="rename"):
         list_source(bucket, tmp_path)
-    assert [path for path in tmp_path.parent.rglob("b.png") if path.is_file()] == []
+    assert [path for path in tmp_path.rglob("b.png") if path.is_file()] == []

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from rssn.errors import InputError
+from rssn.errors import InputError, RemoteError
 from rssn.files import write_json
 from rssn.images import encode_png, to_uint8
 from rssn.schema import BACKGROUNDS, picture
@@ -143,6 +143,18 @@ def test_a_bucket_gives_them_too_and_a_url_with_a_secret_is_refused(
     with pytest.raises(InputError, match="no user, key or signature belongs in a URL") as error:
         ShardDataset(replace(config, data=("s3://me:hush@bucket/shards",)))
     assert "hush" not in str(error.value)
+
+
+def test_what_a_bucket_refuses_is_one_line(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoCredentials(Exception):
+        pass
+
+    def refuse(*_: object) -> bool:
+        raise NoCredentials("unable to locate credentials")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "isdir", refuse)
+    with pytest.raises(RemoteError, match=r"memory://a: access is refused \(unable to locate credentials\)"):
+        ShardDataset(replace(config, data=("memory://a",)))
 
 
 def test_several_sets_are_mixed_by_their_shares(

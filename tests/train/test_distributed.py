@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from rssn.vision import torchvision_models
-from train.checkpoint import load_checkpoint
+from train.checkpoint import load_checkpoint, save_checkpoint
 from train.distributed import Group, SharedBatchNorm
 from train.network.gfm import seeded_gfm
 from train.rosta import Rosta
@@ -88,3 +89,18 @@ def test_batch_norms_of_timm_are_shared_too_and_keep_their_activation(tmp_path: 
     assert all(type(each) is SharedBatchNorm for each in norms)
     for each, other in zip(wrapped.buffers(), plain.buffers(), strict=True):
         torch.testing.assert_close(each, other, atol=1e-4, rtol=1e-4)
+
+
+def test_a_loss_that_is_not_finite_names_the_samples_of_all(
+    shards: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    out = tmp_path / "pair"
+    subprocess.run([sys.executable, *command(shards, out, 4, 1)], check=True, env=environment)
+    stored = load_checkpoint(out / "last.pt")
+    model = {name: value * torch.nan if value.is_floating_point() else value for name, value in stored.model.items()}
+    save_checkpoint(out / "last.pt", replace(stored, model=model))
+    words = two(*command(shards, out, 2, 2))
+    said = subprocess.run(words, env=environment, check=False, stderr=subprocess.PIPE, text=True)
+    assert said.returncode != 0
+    line = next(line for line in said.stderr.splitlines() if "the loss is not finite" in line)
+    assert all(f"scene{number}/0" in line for number in range(4))

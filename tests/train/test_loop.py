@@ -176,6 +176,14 @@ def test_validation_is_in_the_record_and_in_pictures(config: TrainConfig, photog
     assert [line["total"] for line in losses(without.out)] == [line["total"] for line in lines]
 
 
+def test_a_validation_set_that_is_none_is_refused_before_the_first_step(config: TrainConfig, tmp_path: Path) -> None:
+    heard: list[StepReport] = []
+    with pytest.raises(InputError, match="absent: no such folder"):
+        train(replace(config, validation=tmp_path / "absent"), heard.append)
+    assert heard == []
+    assert not config.out.exists()
+
+
 def test_older_checkpoints_rotate(config: TrainConfig) -> None:
     train(replace(config, keep=2, checkpoint_every=2, max_steps=7), ignore)
     names = sorted(path.name for path in config.out.glob("*.pt"))

@@ -9,10 +9,14 @@ import torch
 
 
 def available_cpus() -> int:
-    """The processors that this process may use: no more than `OMP_NUM_THREADS` says, where it says something."""
-    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(found, int(asked)) if asked.isdecimal() and int(asked) else found
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def chosen_threads() -> int:
+    """The threads that `OMP_NUM_THREADS` gives to this process; 0 where it says nothing."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(first) if first.isdigit() else 0
 
 
 def best_device() -> torch.device:

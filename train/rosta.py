@@ -5,7 +5,6 @@ Arrays in, arrays out; no torch. TT is the trimap, FT the certain foreground, BT
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -35,15 +34,6 @@ class Rosta(StrEnum):
         return 25 if self is Rosta.TT else 50
 
 
-@dataclass(frozen=True)
-class RostaTargets:
-    """What the two decoders should say about one picture."""
-
-    glance: Pixels  # H x W class labels
-    focus: Alpha  # H x W in [0, 1]
-    transition: Mask  # H x W: where the focus decoder is supervised (W^T in equations 4 and 5)
-
-
 def make_trimap(alpha: Alpha | Pixels, kernel_size: int = 25) -> Pixels:
     """Make a trimap by elliptical dilation and erosion (section 3.4, GFM-TT).
 
@@ -60,8 +50,8 @@ def make_trimap(alpha: Alpha | Pixels, kernel_size: int = 25) -> Pixels:
     return trimap
 
 
-def rosta_targets(alpha: Alpha, rosta: Rosta) -> RostaTargets:
-    """Make the targets of both decoders from a matte.
+def glance_and_transition(alpha: Alpha | Pixels, rosta: Rosta) -> tuple[Pixels, Mask]:
+    """What the glance decoder should say, and where the focus decoder is supervised (W^T in equations 4 and 5).
 
     TT: the glance label is the trimap, the transition its unknown part. FT: the glance label is F, the erosion of
     alpha = 1, the transition I(alpha > 0) - F. BT: the glance label is B, the dilation of alpha > 0. For BT the
@@ -71,19 +61,11 @@ def rosta_targets(alpha: Alpha, rosta: Rosta) -> RostaTargets:
     perfect focus fuse to exactly alpha (`train.network.gfm.fuse`; BT up to the rounding of 1 - (1 - alpha)).
 
     Args:
-        alpha: H x W float32 in [0, 1].
+        alpha: H x W, float32 in [0, 1] or uint8; at full resolution, before it is resized.
         rosta: The representation.
-    """
-    glance, transition = glance_and_transition(alpha, rosta)
-    return RostaTargets(glance, focus_target(glance, alpha, rosta), transition)
 
-
-def glance_and_transition(alpha: Alpha | Pixels, rosta: Rosta) -> tuple[Pixels, Mask]:
-    """The first and the last of `rosta_targets`: those that are made at full resolution.
-
-    Args:
-        alpha: H x W, float32 in [0, 1] or uint8.
-        rosta: The representation.
+    Returns:
+        H x W uint8 class labels, H x W bool.
     """
     if rosta is Rosta.TT:
         glance = make_trimap(alpha, rosta.kernel_size) // np.uint8(127)

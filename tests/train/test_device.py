@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from train.device import gpu_rng_state, set_gpu_rng_state
+from train.commands.options import use_all_cpus
+from train.device import available_cpus, gpu_rng_state, set_gpu_rng_state
+
+
+def test_threads_are_all_or_as_many_as_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for said, expected in (("3", 3), ("2,1", 2), ("", available_cpus()), ("many", available_cpus())):
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+        use_all_cpus()
+        assert torch.get_num_threads() == expected
 
 
 def test_a_gpus_random_numbers_are_stored_and_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from train.losses import (
     pyramid_up,
 )
 from train.network.gfm import Prediction, fuse
-from train.rosta import Rosta, rosta_targets
+from train.rosta import Rosta, focus_target, glance_and_transition
 
 SIDES = (32, 64)
 
@@ -106,16 +106,16 @@ def scene(rosta: Rosta) -> tuple[Batch, torch.Tensor, torch.Tensor]:
     """A batch, and the logits of a glance and a focus decoder that are sure of the truth."""
     y, x = np.mgrid[: SIDES[0], : SIDES[1]]
     alpha = np.clip((14 - np.hypot(y - 16, x - 30)) / 5, 0, 1).astype(np.float32)
-    targets = rosta_targets(alpha, rosta)
-    labels = torch.from_numpy(targets.glance.astype(np.int64))[None]
+    glance_target, transition = glance_and_transition(alpha, rosta)
+    labels = torch.from_numpy(glance_target.astype(np.int64))[None]
     batch = Batch(
         image=torch.rand(1, 3, *SIDES),
         alpha=torch.from_numpy(alpha)[None, None],
         foreground=torch.rand(1, 3, *SIDES),
         background=torch.rand(1, 3, *SIDES),
         glance=labels,
-        focus=torch.from_numpy(targets.focus)[None, None],
-        transition=torch.from_numpy(targets.transition.astype(np.float32))[None, None],
+        focus=torch.from_numpy(focus_target(glance_target, alpha, rosta))[None, None],
+        transition=torch.from_numpy(transition.astype(np.float32))[None, None],
         sample_ids=("a/0",),
     )
     glance = 40.0 * F.one_hot(labels, rosta.classes).permute(0, 3, 1, 2).float()

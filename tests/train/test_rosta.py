@@ -11,7 +11,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from rssn.images import to_uint8
 from train.network.gfm import fuse
-from train.rosta import Rosta, make_trimap, rosta_targets
+from train.rosta import Rosta, focus_target, glance_and_transition, make_trimap
 
 MATTES = hnp.arrays(
     np.uint8,
@@ -45,17 +45,17 @@ def test_trimap_band_of_a_straight_edge_is_half_a_kernel_on_each_side() -> None:
 def test_kernel_of_50_moves_a_straight_edge(rosta: Rosta, first_one: int, transition: int) -> None:
     alpha = np.zeros((120, 200), np.float32)
     alpha[:, 100:] = 1.0
-    targets = rosta_targets(alpha, rosta)
-    assert int(np.argmax(targets.glance[60])) == first_one
-    assert int(targets.transition[60].sum()) == transition
+    glance, unknown = glance_and_transition(alpha, rosta)
+    assert int(np.argmax(glance[60])) == first_one
+    assert int(unknown[60].sum()) == transition
 
 
 @given(MATTES, st.sampled_from(list(Rosta)))
 def test_perfect_glance_and_focus_fuse_to_exactly_alpha(matte: np.ndarray, rosta: Rosta) -> None:
     alpha = matte.astype(np.float32) / np.float32(255)
-    targets = rosta_targets(alpha, rosta)
-    labels = torch.from_numpy(targets.glance)[None, None]
-    fused = fuse(labels, torch.from_numpy(targets.focus)[None, None], rosta)[0, 0].numpy()
+    glance, _ = glance_and_transition(alpha, rosta)
+    focus = torch.from_numpy(focus_target(glance, alpha, rosta))[None, None]
+    fused = fuse(torch.from_numpy(glance)[None, None], focus, rosta)[0, 0].numpy()
     rounding = 2**-24 if rosta is Rosta.BT else 0.0  # of 1 - (1 - alpha) in float32
     np.testing.assert_allclose(fused, alpha, rtol=0, atol=rounding)
     np.testing.assert_array_equal(to_uint8(fused), matte)
@@ -64,12 +64,12 @@ def test_perfect_glance_and_focus_fuse_to_exactly_alpha(matte: np.ndarray, rosta
 @given(MATTES, st.sampled_from(list(Rosta)))
 def test_the_focus_decoder_is_asked_wherever_the_glance_cannot_know(matte: np.ndarray, rosta: Rosta) -> None:
     alpha = matte.astype(np.float32) / np.float32(255)
-    targets = rosta_targets(alpha, rosta)
-    certain = (targets.glance > 0).astype(np.float32) if rosta is not Rosta.TT else targets.glance / np.float32(2)
-    outside = ~targets.transition
+    glance, transition = glance_and_transition(alpha, rosta)
+    certain = (glance > 0).astype(np.float32) if rosta is not Rosta.TT else glance / np.float32(2)
+    outside = ~transition
     np.testing.assert_array_equal(certain[outside], alpha[outside])
 
 
 @given(MATTES, st.sampled_from(list(Rosta)))
 def test_labels_are_classes(matte: np.ndarray, rosta: Rosta) -> None:
-    assert rosta_targets(matte.astype(np.float32) / np.float32(255), rosta).glance.max() < rosta.classes
+    assert glance_and_transition(matte, rosta)[0].max() < rosta.classes

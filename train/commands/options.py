@@ -22,10 +22,13 @@ ROSTAS = click.Choice([each.value for each in Rosta])
 
 
 def use_all_cpus() -> None:
-    """Compute with all processors that this process may use."""
-    from train.device import available_cpus, limit_threads  # noqa: PLC0415  (loads torch)
+    """Compute with all processors that this process may use, or with as many threads as `OMP_NUM_THREADS` says.
 
-    limit_threads(available_cpus())
+    `torchrun` sets it, so that its processes do not get into one another's way.
+    """
+    from train.device import available_cpus, chosen_threads, limit_threads  # noqa: PLC0415  (loads torch)
+
+    limit_threads(chosen_threads() or available_cpus())
 
 
 def counter(bar: tqdm[Any]) -> Callable[[int], None]:

@@ -37,10 +37,9 @@ _BYTES_PER_PIXEL_BM3D = 1024
 def worker_memory(pixels: int, recipe: Recipe) -> int:
     """Bytes to reserve for a worker that estimates or denoises pictures of at most this many pixels.
 
-    0.9 GB and 160 MB for each megapixel; 1 GB for each where the package `bm3d` denoises. Measured were at most 1.0 GB
-    with pictures of 2 MP, 1.5 with 8 MP and 3.4 with 25 MP. Where the closed form has to fall back on pymatting's
-    solver, that takes 0.6 GB a megapixel, which nobody knows before. The last lines of a run say what its largest
-    worker took.
+    0.9 GB and 160 MB for each megapixel; 1 GB for each where the package `bm3d` denoises. Where the closed form has to
+    fall back on pymatting's solver, that takes more, which nobody knows before. The last lines of a run say what its
+    largest worker took.
     """
     package = recipe.denoise.probability > 0 and recipe.denoise.backend == "bm3d"
     return _BASE_BYTES + (_BYTES_PER_PIXEL_BM3D if package else _BYTES_PER_PIXEL) * pixels

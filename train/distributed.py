@@ -83,13 +83,13 @@ class SharedBatchNorm(nn.BatchNorm2d):
         return feature
 
     def _shared(self, feature: Tensor) -> Tensor:
-        size = dist.get_world_size()
-        mean: Tensor = _Sum.apply(feature.mean((0, 2, 3))) / size  # type: ignore[no-untyped-call]
-        centred = feature - mean[:, None, None]
+        size, wide = dist.get_world_size(), feature.float()  # under bf16 too
+        mean: Tensor = _Sum.apply(wide.mean((0, 2, 3))) / size  # type: ignore[no-untyped-call]
+        centred = wide - mean[:, None, None]
         variance: Tensor = _Sum.apply(centred.square().mean((0, 2, 3))) / size  # type: ignore[no-untyped-call]
         self._remember(mean.detach(), variance.detach(), size * feature.numel() // feature.shape[1])
         scale = self.weight / (variance + self.eps).sqrt()
-        return centred * scale[:, None, None] + self.bias[:, None, None]
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(feature.dtype)
 
     def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:

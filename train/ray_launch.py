@@ -12,6 +12,7 @@ from threading import Thread
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from rssn.errors import DependencyError, InputError, RssnError
 from train.checkpoint import load_checkpoint
@@ -115,8 +116,10 @@ def _line_by_line(config: TrainConfig) -> Callable[[StepReport], None]:
         nonlocal shown
         if time.monotonic() - shown > _PAUSE or report.step == config.max_steps:
             shown = time.monotonic()
-            speed = config.step_size / report.seconds
-            print(f"step {report.step} of {config.max_steps}: loss {report.losses['total']:.4f}, {speed:.1f} samples/s")  # noqa: T201
+            speed, waited = config.step_size / report.seconds, 100 * report.waited / report.seconds
+            left = tqdm.format_interval((config.max_steps - report.step) * report.seconds)
+            loss = f"step {report.step} of {config.max_steps}: loss {report.losses['total']:.4f}"
+            print(f"{loss}, {speed:.1f} samples/s, {waited:.0f} % waiting for data, {left} left")  # noqa: T201
 
     return show
 

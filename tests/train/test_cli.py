@@ -63,9 +63,7 @@ def test_the_speed_of_a_resumed_run_is_that_of_its_own_steps(shards: Path, tmp_p
     call(*run_options(shards, tmp_path / "run", steps=4))
     resumed = call(*run_options(shards, tmp_path / "run", steps=6)).stderr
     assert "6/6" in resumed
-    shown = [float(found) for found in re.findall(r"(-?[0-9.]+)step/s", resumed)]
-    assert shown
-    assert min(shown) >= 0.0
+    assert not re.search(r"-[0-9.]+(step/s|s/step)", resumed)
 
 
 def test_what_fails_is_named_the_rest_is_done_and_the_exit_code_tells(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,18 +73,34 @@ def test_a_signal_to_one_of_them_stops_both_after_the_same_step(
     assert load_checkpoint(out / "last.pt").step == len(losses(out))
 
 
-def test_batch_norms_of_timm_are_shared_too_and_keep_their_activation(tmp_path: Path) -> None:
+@pytest.fixture
+def group_of_one(tmp_path: Path) -> Iterator[None]:
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("group_of_one")
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_a_shared_batch_norm_is_torchs(kind: torch.dtype) -> None:
+    plain, shared = torch.nn.BatchNorm2d(3).train(), torch.nn.BatchNorm2d(3).train()
+    shared.__class__ = SharedBatchNorm
+    feature = 5 + 2 * torch.randn((2, 3, 8, 8), generator=torch.Generator().manual_seed(0)).to(kind)
+    found, expected = shared(feature), plain(feature)
+    assert found.dtype == kind
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(list(shared.buffers()), list(plain.buffers()))
+
+
+@pytest.mark.usefixtures("group_of_one")
+def test_batch_norms_of_timm_are_shared_too_and_keep_their_activation() -> None:
     torchvision_models()
     pytest.importorskip("timm")
     plain, wrapped = (seeded_gfm("timm:mobilenetv3_small_050", Rosta.TT, 0).train() for _ in range(2))
     image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
-    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
-    try:
-        together = Group(size=2).wrap(wrapped)
-        torch.testing.assert_close(together(image).focus, plain(image).focus, atol=1e-4, rtol=1e-4)
-    finally:
-        torch.distributed.destroy_process_group()
+    together = Group(size=2).wrap(wrapped)
+    torch.testing.assert_close(together(image).focus, plain(image).focus, atol=1e-4, rtol=1e-4)
     norms = [each for each in wrapped.modules() if isinstance(each, torch.nn.BatchNorm2d)]
     assert norms
     assert all(type(each) is SharedBatchNorm for each in norms)

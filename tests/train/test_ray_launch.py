@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rssn.errors import InputError
 from train.checkpoint import load_checkpoint
-from train.ray_launch import _MARK, _own
+from train.config import TrainConfig
+from train.loop import StepReport
+from train.ray_launch import _MARK, _line_by_line, _own
 
 
 def losses(out: Path) -> list[float]:
@@ -57,3 +60,14 @@ def test_a_workers_own_message_is_found_among_rays_words() -> None:
     assert isinstance(found, InputError)
     assert str(found) == "shards/: no manifest.json"
     assert _own(RuntimeError("out of memory")) is None
+
+
+def test_a_line_of_progress_says_speed_wait_and_time_left(
+    config: TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show = _line_by_line(replace(config, max_steps=100))
+    for step in (10, 11):
+        show(StepReport(step, {"total": 1.5}, seconds=2.0, waited=0.5))
+    assert capsys.readouterr().out == (
+        "step 10 of 100: loss 1.5000, 2.0 samples/s, 25 % waiting for data, 03:00 left\n"
+    )

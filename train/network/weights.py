@@ -48,8 +48,8 @@ def read_state(path: Path, flag: str) -> dict[str, Tensor]:
     except OSError as error:
         raise InputError(f"{flag} {path}: {error.strerror or error}") from error
     except (RuntimeError, UnpicklingError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{flag} {path}: no state dict that torch can load safely: {reason}") from error
+        words = "it is damaged, or holds more than tensors, which might run code"
+        raise InputError(f"{flag} {path}: no state dict that torch can load safely: {words}") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{flag} {path}: holds no state dict (names with tensors)")
     return dict(state)

@@ -111,7 +111,7 @@ def test_the_same_command_makes_nothing_again(
     monkeypatch.chdir(folder)
     before = marks(folder / "out")
     planned = CliRunner().invoke(command, ["demo", "--out", "out", "--dry-run"])
-    assert planned.output.splitlines()[-1] == "16 of 16 steps done; about 0.0 min for the others, one after the other"
+    assert planned.stdout.splitlines()[-1] == "16 of 16 steps done; about 0.0 min for the others, one after the other"
     again = CliRunner().invoke(command, ["demo", "--out", "out", "--workers", "0"])
     assert again.exit_code == 0, again.output
     assert "== train: 6 steps, 6 done before" in again.output

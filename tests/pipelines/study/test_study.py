@@ -72,13 +72,8 @@ def test_what_was_done_before_the_kill_is_not_made_again(finished: tuple[Path, d
     assert "eval-rssn-tt-1" not in before
     assert before.items() <= after.items()
     assert sorted(after) == sorted(
-        ["curate-curated", "compose-plain", "compose-rssn", "pack-photographs"]
-        + [
-            f"{kind}-{row}-tt-{n}"
-            for kind in ("train", "eval")
-            for row in ("plain", "rssn", "photographs")
-            for n in (0, 1)
-        ]
+        ["curate-curated", "compose-plain", "compose-rssn"]
+        + [f"{kind}-{row}-tt-{n}" for kind in ("train", "eval") for row in ("plain", "rssn") for n in (0, 1)]
     )
 
 
@@ -86,7 +81,7 @@ def test_every_figure_is_kept(finished: tuple[Path, dict[str, int], str]) -> Non
     out = finished[0] / "out"
     rows = list(iter_rows(out / "per_image.parquet"))
     judged = {name for row in rows for name in [row["image"]]}
-    assert len(rows) == 3 * 2 * len(judged) > 0
+    assert len(rows) == 2 * 2 * len(judged) > 0
     for place in out.glob("steps/eval-rssn-tt-1-*/out/per_image.parquet"):
         theirs = {row["name"]: row["sad"] for row in iter_rows(place)}
         assert theirs == {row["image"]: row["sad"] for row in rows if (row["row"], row["seed"]) == ("rssn", 1)}
@@ -97,10 +92,10 @@ def test_the_result_can_be_read_and_seen(finished: tuple[Path, dict[str, int], s
     folder, _, said = finished
     text = (folder / "out" / "README.md").read_text()
     assert text in said
-    assert text.count("| photographs | TT |") == 3  # its line, and twice compared
+    assert text.count("| rssn | TT |") == 2  # its line, and compared
     assert "cannot give a p below" in text
     page = (folder / "out" / "index.html").read_text()
-    assert page.count("<img ") == 3  # the mattes, and the curves of three networks, two in a row
+    assert page.count("<img ") == 2  # the mattes, and the curves
     assert "<script" not in page
 
 
@@ -111,8 +106,8 @@ def test_the_same_command_makes_nothing_again(
     monkeypatch.chdir(folder)
     before = marks(folder / "out")
     planned = CliRunner().invoke(command, ["demo", "--out", "out", "--dry-run"])
-    assert planned.stdout.splitlines()[-1] == "16 of 16 steps done; about 0.0 min for the others, one after the other"
+    assert planned.stdout.splitlines()[-1] == "11 of 11 steps done; about 0.0 min for the others, one after the other"
     again = CliRunner().invoke(command, ["demo", "--out", "out", "--workers", "0"])
     assert again.exit_code == 0, again.output
-    assert "== train: 6 steps, 6 done before" in again.output
+    assert "== train: 4 steps, 4 done before" in again.output
     assert marks(folder / "out") == before

@@ -41,7 +41,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="rssn")
 def main() -> None:
-    r"""Photographs in, trustworthy matting training shards out.
+    """Photographs in, trustworthy matting training shards out.
 
     \b
     rssn demo                                       see it work, without any data
@@ -51,7 +51,7 @@ def main() -> None:
     rssn status shards/                             how far it is, from another terminal
     rssn inspect shards/                            verify, count, look
     rssn study STUDY.yaml --out study/              which route makes the better network?
-    """
+    """  # noqa: D301
 
 
 for _command in (demo, build_bg20k, review, compose, pack, status, inspect, replay, export, study):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from bg20k.duplicates import claim
 from bg20k.onnx_model import Floats, OnnxModel, model_name, normalised
-from rssn.errors import DependencyError, InputError, first_line
+from rssn.errors import DependencyError, InputError
 from rssn.images import Pixels
 from rssn.vision import torchvision_models
 
@@ -77,9 +77,8 @@ class TorchvisionEmbedder:
         try:
             network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
         except Exception as error:  # torch raises whatever a broken or foreign file makes it raise
-            raise InputError(
-                f"{weights}: no weights of {backbone} that can be loaded safely: {first_line(error)}"
-            ) from error
+            words = "they are another's, damaged, or hold more than tensors, which might run code"
+            raise InputError(f"{weights}: no weights of {backbone} that can be loaded safely: {words}") from error
         for head in _HEADS:
             if hasattr(network, head):
                 setattr(network, head, torch.nn.Identity())

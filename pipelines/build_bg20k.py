@@ -43,7 +43,9 @@ from rssn.schema import PLANNED_PHOTOS, VERDICTS
 from rssn.shards import DatasetFolder, shard_name
 
 SPLITS = ("train", "validation")
-_PHOTOS_PER_SHARD = 400  # about 256 MiB of photographs of 1080 px
+PHOTOS_PER_SHARD = 400
+"""About 256 MiB of photographs of 1080 px."""
+
 _LIGHT_VERDICT = ("source", "background_id", "candidate_shard", "keep", "stage", "reason", "message", "split")
 
 
@@ -166,7 +168,7 @@ def _light_verdicts(out: Path) -> Iterator[dict[str, Any]]:
 
 
 def _examine_work(job: CurationJob, count: int) -> Work[ExamineTask]:
-    ranges = shard_ranges([1] * count, _PHOTOS_PER_SHARD)
+    ranges = shard_ranges([1] * count, PHOTOS_PER_SHARD)
     tasks = [
         ExamineTask(job.out, job.rules, shard_name("candidates", index, len(ranges)), start, stop, job.models)
         for index, (start, stop) in enumerate(ranges)

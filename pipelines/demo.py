@@ -5,7 +5,6 @@ Each step is the command that a user would type, run as a process of its own; th
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.programs import typed
 from rssn.errors import RssnError
 from rssn.studio import StudioPlan, write_studio
 
@@ -31,8 +31,7 @@ class Step:
     @property
     def command(self) -> str:
         """What a user would type."""
-        program = "rssn" if self.module == "pipelines.cli" else "train"
-        return shlex.join([program, *self.arguments])
+        return typed(self.module, self.arguments)
 
 
 def steps(out: Path, workers: int | None) -> list[Step]:

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from rssn.files import write_json
 from rssn.schema import SCHEMA_VERSION
 from rssn.shards import DatasetFolder
 from rssn.urls import scrub, shown
+from rssn.versions import version
 
 _DECIDING = (
     "rssn",

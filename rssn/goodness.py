@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scipy import stats
+import scipy  # its parts are loaded when they are used: half a second, which not every command needs
 
 from rssn.recipe import Recipe
 
@@ -71,7 +71,7 @@ def fit_draws(recipe: Recipe, counts: DrawCounts) -> list[Fit]:
 
 
 def _share(step: str, found: int, rows: int, probability: float) -> Fit:
-    p = float(stats.binomtest(found, rows, probability).pvalue)
+    p = float(scipy.stats.binomtest(found, rows, probability).pvalue)
     return Fit(step, f"{probability:g} x {rows} = {probability * rows:g}", str(found), "exact binomial", p)
 
 
@@ -84,10 +84,12 @@ def _sizes(found: Mapping[int, int], listed: Counter[int]) -> Fit:
     if sizes == list(listed) and len(sizes) == 1:
         test, p = "nothing to choose", 1.0
     elif min(shares) * total >= 5:
-        test, p = "chi-square", float(stats.chisquare(counts, [share * total for share in shares]).pvalue)
+        test, p = "chi-square", float(scipy.stats.chisquare(counts, [share * total for share in shares]).pvalue)
     else:
         test = f"exact binomials, smallest p times {len(sizes)}"
-        singles = [stats.binomtest(count, total, share).pvalue for count, share in zip(counts, shares, strict=True)]
+        singles = [
+            scipy.stats.binomtest(count, total, share).pvalue for count, share in zip(counts, shares, strict=True)
+        ]
         p = min(1.0, len(sizes) * float(min(singles)))
     expected = ", ".join(f"{share * total:.3g} x {size} px" for size, share in zip(sizes, shares, strict=True))
     words = ", ".join(f"{count} x {size} px" for size, count in zip(sizes, counts, strict=True))

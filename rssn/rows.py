@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,13 @@ def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict
         path: The file. One that does not exist has no rows: a shard without rows or rejects leaves no file.
         columns: Names to read; None reads all.
     """
-    try:
-        with parquet(path) as file:
-            for group in range(file.num_row_groups):
-                yield from file.read_row_group(group, columns=columns).to_pylist()
-    except FileNotFoundError:
-        return
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(parquet(path))
+        except FileNotFoundError:
+            return
+        for group in range(file.num_row_groups):
+            yield from file.read_row_group(group, columns=columns).to_pylist()
 
 
 def read_row(path: Path, place: tuple[int, int], columns: Sequence[str] | None = None) -> dict[str, Any]:

@@ -17,16 +17,15 @@ from rssn.files import write_json, write_parquet
 from rssn.images import Alpha, Pixels, encode_png, fit_inside, to_float, to_uint8
 from rssn.report import Tile, contact_sheet
 from train.checkpoint import Network
+from train.columns import DECIMALS, HEADINGS, METRICS
 from train.dim_metrics import DIM_METRICS, dim_metrics
 from train.examples import Example, Failure, find_examples, read_trimap
 from train.inference import Strategy, predict_alpha
-from train.metrics import METRICS, matting_metrics
+from train.metrics import matting_metrics
 from train.rosta import make_trimap
 
 Row: TypeAlias = dict[str, str | float]
 
-_HEADINGS = ("SAD", "MSE", "MAD", "Grad", "Conn", "SAD-TRAN", "SAD-FG", "SAD-BG")
-_DECIMALS = (2, 4, 4, 2, 2, 2, 2, 2)
 _WORST = 8
 
 
@@ -169,7 +168,7 @@ def strip(judgements: Sequence[Judgement], side: int = 300) -> Pixels:
 def format_table(rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
     """Lines of text with the columns of Table 1; of the DIM protocol the first five."""
     width = max(6, *(len(name) for name, _ in rows))
-    columns = zip(METRICS, _HEADINGS, _DECIMALS, strict=True)
+    columns = zip(METRICS, HEADINGS, DECIMALS, strict=True)
     shown = [column for column in columns if column[0] in rows[0][1]]
     lines = [" " * width + "".join(f"{heading:>10}" for _, heading, _ in shown)]
     for name, metrics in rows:

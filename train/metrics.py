@@ -13,9 +13,6 @@ import numpy.typing as npt
 from rssn.images import Alpha, Pixels
 from train.metrics_native import REACH, STEPS, connected_depth, connectivity_sum, gradient_sum, threshold_steps
 
-METRICS = ("sad", "mse", "mad", "grad", "conn", "sad_tran", "sad_fg", "sad_bg")
-"""The keys of `matting_metrics`, in the order of the paper's Table 1."""
-
 _SIGMA = 1.4
 _TOLERANCE = 0.15
 _THRESHOLDS = np.arange(1, STEPS + 1, dtype=np.float32) / np.float32(STEPS)
@@ -32,7 +29,7 @@ def matting_metrics(predicted: Alpha, alpha: Alpha, trimap: Pixels) -> dict[str,
         trimap: H x W uint8 of 0, 128 and 255; the tables use `train.rosta.make_trimap(alpha, 25)`.
 
     Returns:
-        The keys of `METRICS`. SADs and `conn` in thousands, `grad` in tens, `mse` and `mad` as means.
+        The keys of `train.columns.METRICS`. SADs and `conn` in thousands, `grad` in tens, `mse` and `mad` as means.
 
     Raises:
         ValueError: If shapes, types or ranges are not as said.

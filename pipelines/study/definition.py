@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 Options: TypeAlias = Mapping[str, Any]
 """Options of one of our commands by their names, without dashes: a value, a list for one that is repeated, or true."""
 
 Paper: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
-
-COLUMNS: Final = ("sad", "mse", "mad", "grad", "conn", "sad_tran", "sad_fg", "sad_bg")
-"""Of the paper's tables, in their order."""
 
 
 @dataclass(frozen=True, kw_only=True)

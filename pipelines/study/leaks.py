@@ -13,7 +13,6 @@ import numpy as np
 from tqdm import tqdm
 
 from bg20k.candidates import hash_picture
-from bg20k.hamming import near_pairs
 from bg20k.rules import CurationRules
 from pipelines.study.definition import Study
 from pipelines.study.steps import listing
@@ -75,6 +74,7 @@ class Clean:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._judged: dict[str, list[Print]] = {}
 
     def check(self, data: str, place: str, what: str, prints: Callable[[Path], Iterator[Print]]) -> None:
         """Look for what stands in both.
@@ -88,7 +88,9 @@ class Clean:
         known = self._known()
         if key in known:
             return
-        _refuse(list(_pair_prints(Path(data))), list(prints(Path(place))), f"{what} of {place}")
+        if data not in self._judged:
+            self._judged[data] = list(_pair_prints(Path(data)))
+        _refuse(self._judged[data], list(prints(Path(place))), f"{what} of {place}")
         if self._path:
             write_json(self._path, {"clean": sorted({*known, key})})
 
@@ -101,6 +103,8 @@ class Clean:
 
 def _refuse(judged: Sequence[Print], given: Sequence[Print], what: str) -> None:
     """Equal bytes, or perceptual hashes as near as those of duplicates in a curation."""
+    from bg20k.hamming import near_pairs  # noqa: PLC0415  (its import loads numba)
+
     found = [(one.name, other.name) for one in judged for other in given if one.content == other.content]
     hashed = [each for each in (*judged, *given) if not each.flat]
     first = sum(not each.flat for each in judged)

@@ -11,9 +11,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from pipelines.study.definition import COLUMNS, BackgroundSet, Evaluation, Network, Row, Study
+from pipelines.study.definition import BackgroundSet, Evaluation, Network, Row, Study
 from rssn.documents import load_mapping
 from rssn.errors import DependencyError, InputError
+from train.columns import METRICS
 from train.rosta import Rosta
 
 _PACKAGE = "package:"
@@ -150,8 +151,8 @@ def _check(study: Study) -> None:
             raise InputError(f"'compare' holds {list(pair)!r}; give pairs of rows: {', '.join(study.rows)}")
     for name, by_rosta in study.paper.items():
         columns = {column for figures in by_rosta.values() for column in figures}
-        if name not in study.rows or not set(by_rosta) <= {*Rosta, "ensemble"} or not columns <= set(COLUMNS):
-            rows, known = ", ".join(study.rows), ", ".join(COLUMNS)
+        if name not in study.rows or not set(by_rosta) <= {*Rosta, "ensemble"} or not columns <= set(METRICS):
+            rows, known = ", ".join(study.rows), ", ".join(METRICS)
             raise InputError(f"'paper.{name}': give {{ROW: {{TT: {{sad: 1.0}}}}}}; rows are {rows}, columns {known}")
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pyarrow as pa
 
-from pipelines.study.definition import COLUMNS, Study
+from pipelines.study.definition import Study
 from pipelines.study.statistics import Line, compare, read_figures, summarise
 from pipelines.study.steps import Plan, Training
 from pipelines.study.table import TEST, differences, legend, markdown, table
@@ -19,6 +19,7 @@ from rssn.images import Pixels, encode_png, fit_inside, to_uint8
 from rssn.layouts import find_pairs
 from rssn.matting import load_pair
 from rssn.report import Section, Tile, contact_sheet, page
+from train.columns import METRICS
 
 _SIDE = 260  # px of a picture in the sheets
 _SHOWN = 3  # photographs of each kind
@@ -28,7 +29,7 @@ _SCHEMA = pa.schema(
         ("rosta", pa.string()),
         ("seed", pa.int64()),
         ("image", pa.string()),
-        *((name, pa.float64()) for name in COLUMNS),
+        *((name, pa.float64()) for name in METRICS),
     ]
 )
 
@@ -75,9 +76,10 @@ def choose_images(lines: Sequence[Line], count: int) -> list[str]:
 
 def _mattes(study: Study, cells: Sequence[Training], lines: Sequence[Line], root: Path) -> Pixels:
     first = {(cell.row, cell.rosta): cell for cell in cells[::-1]}
-    pictures = _truths(study)
+    images = choose_images(lines, _SHOWN)
+    pictures = _truths(study, images)
     rows = []
-    for image in choose_images(lines, _SHOWN):
+    for image in images:
         photo, alpha = pictures.get(image, (None, None))
         tiles = [Tile(photo, image), Tile(alpha, "truth")]
         for line in lines:
@@ -88,13 +90,13 @@ def _mattes(study: Study, cells: Sequence[Training], lines: Sequence[Line], root
     return contact_sheet(rows, heading, side=_SIDE)
 
 
-def _truths(study: Study) -> Mapping[str, tuple[Pixels, Pixels]]:
+def _truths(study: Study, images: Collection[str]) -> Mapping[str, tuple[Pixels, Pixels]]:
     """Small photographs and mattes of a folder data set; none of shards, whose mattes stand alone."""
     data = Path(study.evaluation.data)
     if (data / "manifest.json").is_file():
         return {}
     found = {}
-    for pair in find_pairs(data).pairs:
+    for pair in (pair for pair in find_pairs(data).pairs if pair.name in images):
         sample = load_pair(pair)
         found[pair.name] = (fit_inside(to_uint8(sample.picture), _SIDE), _small(to_uint8(sample.alpha)))
     return found

@@ -78,12 +78,16 @@ def _make(
     say: Callable[[str], None],
 ) -> None:
     steps = [step for step in plan.steps if step.kind == kind]
-    todo = [step for step in steps if took(step, job.out) is None]
-    say(f"\n== {kind}: {len(steps)} steps, {len(steps) - len(todo)} done before")
-    if todo and kind in ALONE:
-        make_steps(todo, job.out, Workers(LocalRunner(), job.options, job.threads), say)
-    elif todo:
-        with_runner(lambda runner: make_steps(todo, job.out, Workers(runner, job.options, job.threads), say))
+    done = sum(took(step, job.out) is not None for step in steps)
+    say(f"\n== {kind}: {len(steps)} steps, {done} done before")
+
+    def make(runner: Runner) -> None:
+        make_steps(steps, job.out, Workers(runner, job.options, job.threads), say)
+
+    if kind in ALONE:
+        make(LocalRunner())
+    elif done < len(steps):
+        with_runner(make)
 
 
 def _places(job: StudyJob, plan: Plan) -> Iterator[Path]:

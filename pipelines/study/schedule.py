@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.programs import typed
 from pipelines.runner import Done, Runner
 from pipelines.study.steps import Kind, Step
 from rssn.errors import RssnError
@@ -62,11 +62,6 @@ class Workers:
     threads: int
 
 
-def is_done(step: Step, root: Path) -> bool:
-    """Whether a step has its mark."""
-    return took(step, root) is not None
-
-
 def took(step: Step, root: Path) -> float | None:
     """Seconds that a step took; None where it is not done."""
     try:
@@ -82,11 +77,11 @@ def make_steps(steps: Sequence[Step], root: Path, workers: Workers, say: Callabl
     Raises:
         RssnError: If one fails, when those beside it are made; the message names its log.
     """
-    todo = [step for step in steps if not is_done(step, root)]
+    todo = [step for step in steps if took(step, root) is None]
     tasks = [_task(step, root, workers) for step in todo]
     failed = []
     for task in tasks:
-        say(f"$ {shlex.join(task.command)}")
+        say(f"$ {typed(task.command[0], task.command[1:])}")
     started = time.monotonic()
     for number, outcome in enumerate(workers.runner.run(make_step, tasks, lambda: None), 1):
         if outcome.done is None:

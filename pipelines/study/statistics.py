@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import wilcoxon
+import scipy  # its parts are loaded when they are used
 
-from pipelines.study.definition import COLUMNS
 from pipelines.study.steps import Training
 from rssn.errors import InputError
 from rssn.rows import iter_rows
+from train.columns import METRICS
 
 LEVEL = 0.05
 """Below it a difference is called significant; after Holm's correction."""
@@ -82,7 +82,7 @@ def read_figures(cells: Iterable[Training], root: Path) -> list[dict[str, Any]]:
     for cell in cells:
         rows = iter_rows(cell.judged.out(root) / "per_image.parquet")
         facts: dict[str, Any] = {"row": cell.row, "rosta": cell.rosta, "seed": cell.seed}
-        found += [facts | {"image": row["name"]} | {name: row.get(name) for name in COLUMNS} for row in rows]
+        found += [facts | {"image": row["name"]} | {name: row.get(name) for name in METRICS} for row in rows]
     groups: dict[tuple[Any, ...], set[str]] = {}
     for figures in found:
         groups.setdefault((figures["row"], figures["rosta"], figures["seed"]), set()).add(figures["image"])
@@ -122,7 +122,7 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def _line(row: str, rosta: str, figures: Sequence[Mapping[str, Any]]) -> Line:
-    columns = [name for name in COLUMNS if figures[0][name] is not None]
+    columns = [name for name in METRICS if figures[0][name] is not None]
     seeds = sorted({each["seed"] for each in figures})
     means = {name: [np.mean([e[name] for e in figures if e["seed"] == seed]) for seed in seeds] for name in columns}
     images = dict.fromkeys(each["image"] for each in figures)
@@ -138,6 +138,6 @@ def _cell(values: Sequence[Any]) -> Cell:
 def _compared(first: Line, second: Line) -> Comparison:
     images = list(first.by_image)
     differences: npt.NDArray[np.float64] = np.array([second.by_image[i] - first.by_image[i] for i in images])
-    p = float(wilcoxon(differences).pvalue) if differences.any() else float("nan")
+    p = float(scipy.stats.wilcoxon(differences).pvalue) if differences.any() else float("nan")
     better = int((differences < 0).sum())
     return Comparison(first.row, second.row, first.rosta, float(differences.mean()), better, len(images), p)

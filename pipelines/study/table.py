@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan
 
-from pipelines.study.definition import COLUMNS, Paper, Study
+from pipelines.study.definition import Paper, Study
 from pipelines.study.statistics import Cell, Comparison, Line
-
-_HEADINGS = ("SAD", "MSE", "MAD", "Grad", "Conn", "SAD-TRAN", "SAD-FG", "SAD-BG")
-_DECIMALS = (2, 4, 4, 2, 2, 2, 2, 2)
+from train.columns import DECIMALS, HEADINGS, METRICS
 
 
 def table(lines: Sequence[Line], paper: Paper) -> list[list[str]]:
     """A heading and a line for each row and representation: mean ± deviation over seeds, the paper's in brackets."""
-    shown = [column for column in zip(COLUMNS, _HEADINGS, _DECIMALS, strict=True) if column[0] in lines[0].cells]
+    shown = [column for column in zip(METRICS, HEADINGS, DECIMALS, strict=True) if column[0] in lines[0].cells]
     rows = [["trained on", "RoSTa", *(heading for _, heading, _ in shown)]]
     for line in lines:
         theirs = paper.get(line.row, {}).get(line.rosta, {})

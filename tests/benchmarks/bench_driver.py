@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from bg20k.decide import NOTHING_KNOWN
 from bg20k.rules import CurationRules
-from pipelines.build_bg20k import CurationJob, plan_facts, run_curation
+from pipelines.build_bg20k import PHOTOS_PER_SHARD, CurationJob, plan_facts, run_curation
 from pipelines.curation_folders import candidates_folder
 from pipelines.manifest import open_dataset
 from pipelines.runner import LocalRunner, shard_ranges
@@ -34,7 +34,6 @@ from rssn.schema import CANDIDATES, picture
 from rssn.shards import DatasetFolder, shard_name, write_shard
 from tests.benchmarks.table import Cost, command_cost
 
-_PHOTOS_PER_SHARD = 400
 _BLOCK = 4096
 _PICTURE = picture(b"picture", "a.jpg")
 _AMONG = 10_000_000  # photographs, to which the figures are continued
@@ -54,7 +53,7 @@ def prepare(count: int, root: Path) -> Path:
     places = list_photographs(table)
     job = _job(table)
     open_dataset(DatasetFolder(job.out), "backgrounds", plan_facts(job, NOTHING_KNOWN), {})
-    ranges = shard_ranges([1] * count, _PHOTOS_PER_SHARD)
+    ranges = shard_ranges([1] * count, PHOTOS_PER_SHARD)
     for index, (start, stop) in enumerate(ranges):
         name = shard_name("candidates", index, len(ranges))
         write_shard(candidates_folder(job.out), name, CANDIDATES, _rows(places, hashes, start, stop), [])

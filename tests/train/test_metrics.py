@@ -11,7 +11,8 @@ from scipy.ndimage import label
 
 from rssn.decoding import decode_alpha
 from rssn.images import to_float, to_uint8
-from train.metrics import METRICS, connectivity_error, gradient_error, matting_metrics
+from train.columns import METRICS
+from train.metrics import connectivity_error, gradient_error, matting_metrics
 from train.rosta import make_trimap
 
 BYTES = hnp.arrays(np.uint8, (9, 11), elements=st.sampled_from([0, 51, 102, 127, 128, 153, 204, 230, 255]))

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.study.definition import COLUMNS
 from pipelines.study.statistics import Comparison, compare, holm, read_figures, summarise
 from pipelines.study.steps import Step, Training
 from rssn.errors import InputError
 from rssn.files import write_parquet
+from train.columns import METRICS
 
 
 def figures(sads: dict[str, dict[int, list[float]]]) -> list[dict[str, Any]]:
     """Row -> seed -> SAD of each image; the other columns are a tenth of it."""
     return [
         {"row": row, "rosta": "TT", "seed": seed, "image": f"{n}.jpg"}
-        | {name: value if name == "sad" else value / 10 for name in COLUMNS}
+        | {name: value if name == "sad" else value / 10 for name in METRICS}
         for row, seeds in sads.items()
         for seed, values in seeds.items()
         for n, value in enumerate(values)
@@ -90,9 +90,9 @@ def test_holm_lies_between_none_and_bonferroni(values: list[float]) -> None:
 
 def test_networks_that_saw_different_images_are_not_compared(tmp_path: Path) -> None:
     cells = [Training("plain", "TT", n, Step("eval", f"plain-{n}", ("eval", str(n)))) for n in (0, 1)]
-    schema = pa.schema([("name", pa.string()), *((name, pa.float64()) for name in COLUMNS)])
+    schema = pa.schema([("name", pa.string()), *((name, pa.float64()) for name in METRICS)])
     for cell, images in zip(cells, (("a", "b"), ("a",)), strict=True):
-        rows = [{"name": image} | dict.fromkeys(COLUMNS, 1.0) for image in images]
+        rows = [{"name": image} | dict.fromkeys(METRICS, 1.0) for image in images]
         write_parquet(cell.judged.out(tmp_path) / "per_image.parquet", schema, rows)
     assert len(read_figures(cells[:1], tmp_path)) == 2
     with pytest.raises(InputError, match="judged on different images"):

@@ -6,9 +6,13 @@ key; nothing depends on the number of loader processes, and a resumed run needs 
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import signal
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import cv2
@@ -117,13 +121,23 @@ def _deaf(loader: DataLoader[Sample]) -> Iterator[Batch]:
     """Start the loader's processes with SIGINT and SIGTERM blocked, from their first instruction on.
 
     Ctrl-C reaches the whole process group, and so does what ends a job on a cluster; the trainer alone answers. When it
-    is gone, they end by themselves.
+    is gone, they end by themselves; when it ends while they are at work, it ends them, for multiprocessing would send
+    SIGTERM and wait.
     """
+    if loader.num_workers:
+        resource_tracker.ensure_running()  # its start, which comes with the first process, would unblock them
+    others = set(multiprocessing.active_children())
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         return iter(loader)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        atexit.register(_kill, [child for child in multiprocessing.active_children() if child not in others])
+
+
+def _kill(children: Sequence[BaseProcess]) -> None:
+    for child in children:
+        child.kill()
 
 
 def _limit_threads(_: int) -> None:

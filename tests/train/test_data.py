@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import pickle
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -100,6 +103,29 @@ def test_what_stops_a_whole_process_group_does_not_stop_the_loader(config: Train
         stopped.set()
         thread.join()
     assert [each.sample_ids for each in found] == [each.sample_ids for each in read(replace(config, max_steps=2))]
+
+
+LEAVING = """
+import pickle, sys
+from train.data import ShardDataset, batches
+if __name__ == "__main__":
+    config = pickle.loads(bytes.fromhex(sys.argv[1]))
+    kept = batches(ShardDataset(config), config, 0)
+    sys.modules["kept"] = kept
+    next(kept)
+"""
+
+
+def test_a_process_that_ends_while_its_loader_works_does_not_wait_for_it(config: TrainConfig, tmp_path: Path) -> None:
+    (tmp_path / "leaving.py").write_text(LEAVING)
+    words = [
+        sys.executable,
+        str(tmp_path / "leaving.py"),
+        pickle.dumps(replace(config, workers=1, max_steps=900)).hex(),
+    ]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run(words, env=environment, timeout=120, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_crop_differs_between_epochs(config: TrainConfig) -> None:

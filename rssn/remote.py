@@ -44,9 +44,16 @@ def opened(path: Path, ahead: int = 0) -> BinaryIO:
 
 
 def content(path: Path) -> bytes:
-    """All bytes of a file or of the object that a path stands for; see `opened`."""
-    with opened(path) as stream:
-        return stream.read()
+    """All bytes of a file or of the object that a path stands for, which may be written anew at any moment.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        RemoteError: If the bucket does not give it.
+    """
+    if (url := _remote(path)) is None:
+        return path.read_bytes()
+    with told(url):
+        return bytes(store(url).cat_file(url))
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tarfile
+import threading
 import zipfile
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,27 @@ def test_backgrounds_in_a_table_of_pictures(s3: Store, bucket: Url, tmp_path: Pa
     assert [b.background_id for b in there] == [b.background_id for b in here]
     assert there[0].path == f"{bucket}/some.parquet"
     assert [background_bytes(b) for b in there] == [background_bytes(b) for b in here]
+
+
+def test_an_object_that_is_written_all_the_time_can_be_read(s3: Store, bucket: Url) -> None:
+    url, over = f"{bucket}/lease.json", threading.Event()
+    versions = [b"a" * 9, b"b" * 8]
+
+    def write_on() -> None:
+        for version in cycle(versions):
+            if over.is_set():
+                return
+            s3.put(url, version)
+
+    s3.put(url, versions[0])
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    try:
+        found = {content(Path(url)) for _ in range(60)}
+    finally:
+        over.set()
+        thread.join()
+    assert found <= set(versions)
 
 
 @pytest.mark.parametrize("kind", ["throttle", "fail", "cut"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from rssn.errors import InputError
 from rssn.recipe import Recipe, parse_recipe
@@ -27,6 +30,19 @@ def load_recipe(name: str) -> Recipe:
         return parse_recipe(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text, so no YAML") from error
+
+
+def chosen_recipe(settings: Mapping[str, Any]) -> Recipe:
+    """The recipe that the options of `rssn compose` name, with what they say instead.
+
+    Raises:
+        InputError: As `load_recipe` does.
+    """
+    recipe = load_recipe(settings["recipe"])
+    given = {key: settings[key] for key in ("k", "foreground", "fit", "max_upscale") if settings[key] is not None}
+    if settings["denoiser"]:
+        given["denoise"] = replace(recipe.denoise, backend=settings["denoiser"])
+    return replace(recipe, **given)
 
 
 def shipped() -> list[str]:

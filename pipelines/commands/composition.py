@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ from pipelines.forecast import forecast
 from pipelines.growth import removal
 from pipelines.manifest import holds_dataset
 from pipelines.pack import PackJob, run_pack
-from pipelines.recipes import DEFAULT, load_recipe, shipped
+from pipelines.recipes import DEFAULT, chosen_recipe, load_recipe, shipped
 from pipelines.replay import run_replay
 from pipelines.staging import source, staged, viewed
 from pipelines.strips import STRIP_SIDE
 from pipelines.work import parse_budget
-from rssn.recipe import FOREGROUND_CHOICES, Recipe
+from rssn.recipe import FOREGROUND_CHOICES
 from rssn.shards import DatasetFolder
 from rssn.urls import Url, shown
 
@@ -134,7 +133,7 @@ def _compose_job(matting: Path, backgrounds: Path, root: Path, settings: dict[st
         matting,
         backgrounds,
         root,
-        _overridden(load_recipe(settings["recipe"]), settings),
+        chosen_recipe(settings),
         settings["seed"],
         parse_budget(settings["max_errors"]),
         options.layer_cache(settings["cache_dir"], settings["cache_size"]),
@@ -144,11 +143,3 @@ def _compose_job(matting: Path, backgrounds: Path, root: Path, settings: dict[st
         overwrite=settings["overwrite"],
         retry_rejects=settings["retry_rejects"],
     )
-
-
-def _overridden(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
-    """The recipe with what the command line says instead."""
-    given = {key: settings[key] for key in ("k", "foreground", "fit", "max_upscale") if settings[key] is not None}
-    if settings["denoiser"]:
-        given["denoise"] = replace(recipe.denoise, backend=settings["denoiser"])
-    return replace(recipe, **given)

@@ -37,7 +37,8 @@ def study(
     cpus = os.cpu_count() or 1
     count = ("--workers", str(workers)) if workers is not None else ()
     where = ("--address", address) if address else ()
-    job = StudyJob(found, out.resolve(), (*count, *where), max(1, cpus // max(1, cpus if workers is None else workers)))
+    at_once = max(1, cpus if workers is None else workers)
+    job = StudyJob(found, out.resolve(), (*count, *where), at_once, max(1, cpus // at_once))
     if dry_run:
         click.echo("\n".join(plan_lines(job)))
         return

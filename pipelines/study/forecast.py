@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.study.schedule import took
-from pipelines.study.steps import Kind, Plan, Step
-
-_ASSUMED: dict[Kind, float] = {"curate": 300.0, "crops": 10.0, "compose": 600.0, "pack": 120.0, "eval": 60.0}
-"""Seconds of a step of which this folder knows nothing yet."""
-
-_ASSUMED_TRAINING = 0.3  # seconds a step and sample of the batch, on one core
-_DEFAULT_STEPS, _DEFAULT_BATCH = 10_000, 4
+from pipelines.study.costs import Costs
+from pipelines.study.schedule import ALONE, took
+from pipelines.study.steps import Kind, Plan
 
 
-def forecast(plan: Plan, root: Path) -> list[str]:
-    """Lines: what is done and what it took, what is not and what it will take, by the like of it where there is one."""
-    lines, total = [], 0.0
+def forecast(plan: Plan, root: Path, workers: int) -> list[str]:
+    """Lines: what is done and what it took, what is not and what it will take, by the like of it where there is one.
+
+    Args:
+        plan: The steps.
+        root: The study's folder.
+        workers: Trainings and evaluations that run at a time; the other steps take all of them.
+
+    Raises:
+        InputError: If an input is missing, or no network has the name.
+        DependencyError: If a package that the study needs is not installed.
+    """
+    costs = Costs()
+    expected = {step: costs.seconds(step) / (workers if step.kind in ALONE else 1) for step in plan.steps}
+    past = {step: seconds for step in plan.steps if (seconds := took(step, root)) is not None}
+    counts: dict[Kind, tuple[float, str]] = {}
+    for kind in {step.kind for step in plan.steps}:
+        alike = [step for step in past if step.kind == kind]
+        share = sum(past[step] for step in alike) / sum(expected[step] for step in alike) if alike else 1.0
+        counts[kind] = share, f"by the {len(alike)} done here" if alike else "by what it reads"
+    lines, left = [], 0.0
     for step in plan.steps:
-        seconds = took(step, root)
-        if seconds is not None:
-            lines.append(f"done   {_time(seconds):>9}  {step.label}")
+        if step in past:
+            lines.append(f"done   {_time(past[step]):>9}  {step.label}")
             continue
-        expected, why = _expected(step, plan.steps, root)
-        total += expected
-        lines.append(f"to do  {_time(expected):>9}  {step.label}  ({why})")
-    done = sum(took(step, root) is not None for step in plan.steps)
-    lines.append(f"{done} of {len(plan.steps)} steps done; about {_time(total)} for the others, one after the other")
-    return lines
-
-
-def _expected(step: Step, steps: Sequence[Step], root: Path) -> tuple[float, str]:
-    alike = [seconds for each in steps if each.kind == step.kind and (seconds := took(each, root)) is not None]
-    if alike:
-        return sum(alike) / len(alike), f"as the {len(alike)} done here"
-    if step.kind == "train":
-        count, batch = _number(step, "--max-steps", _DEFAULT_STEPS), _number(step, "--batch-size", _DEFAULT_BATCH)
-        return count * batch * _ASSUMED_TRAINING, f"assumed: {_ASSUMED_TRAINING:g} s a sample"
-    return _ASSUMED[step.kind], "assumed"
-
-
-def _number(step: Step, option: str, default: int) -> int:
-    words = step.arguments
-    return int(str(words[words.index(option) + 1])) if option in words else default
+        share, why = counts[step.kind]
+        left += share * expected[step] / (1 if step.kind in ALONE else workers)
+        lines.append(f"to do  {_time(share * expected[step]):>9}  {step.label}  ({why})")
+    return [
+        *lines,
+        f"{len(past)} of {len(plan.steps)} steps done; about {_time(left)} for the others, with {workers} workers",
+    ]
 
 
 def _time(seconds: float) -> str:

@@ -25,6 +25,7 @@ class StudyJob:
     study: Study
     out: Path
     options: tuple[str, ...]  # `--workers` and `--address`, for the commands that start workers of their own
+    workers: int  # trainings and evaluations at a time
     threads: int  # of each training
 
 
@@ -36,7 +37,7 @@ def dry_run(job: StudyJob) -> list[str]:
         DependencyError: If the package that brings the weights is not installed.
     """
     check_foregrounds(job.study, Clean(None))
-    return forecast(plan_study(job.study), job.out)
+    return forecast(plan_study(job.study), job.out, job.workers)
 
 
 def run_study(

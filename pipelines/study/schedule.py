@@ -14,6 +14,7 @@ from pathlib import Path
 from pipelines.programs import typed
 from pipelines.runner import Done, Runner
 from pipelines.study.steps import Kind, Step
+from pipelines.study.watch import Watch
 from rssn.errors import RssnError
 from rssn.files import write_json
 from rssn.shards import Mark
@@ -25,6 +26,7 @@ _DONE_ALL_THE_SAME: dict[Kind, str] = {"compose": "manifest.json", "pack": "mani
 """Commands that fail at the end where a photograph was refused, and the file that says that they came to their end."""
 
 _STEP_BYTES = 2 << 30
+_BAR_SECONDS = "5"  # between two states of a progress bar in a log
 _SAID = 400  # characters of a log, at its end
 
 
@@ -40,6 +42,11 @@ class StepTask:
     size: int = 1
     memory: int = _STEP_BYTES
     poisoned: frozenset[str] = frozenset()
+
+    @property
+    def log(self) -> Path:
+        """What its command says."""
+        return self.folder / "log.txt"
 
     @property
     def note(self) -> Path:
@@ -82,14 +89,13 @@ def make_steps(steps: Sequence[Step], root: Path, workers: Workers, say: Callabl
     failed = []
     for task in tasks:
         say(f"$ {typed(task.command[0], task.command[1:])}")
-    started = time.monotonic()
-    for number, outcome in enumerate(workers.runner.run(make_step, tasks, lambda: None), 1):
-        if outcome.done is None:
-            failed.append(outcome.error)
-        passed = time.monotonic() - started
-        words = f"failed: {outcome.error}" if outcome.done is None else f"{outcome.task.name} is done"
-        left = passed / number * (len(tasks) - number) / 60
-        say(f"{number} of {len(tasks)}: {words}; {passed / 60:.1f} min, about {left:.1f} left")
+    with Watch({task.name: task.log for task in tasks}, say) as watch:
+        for number, outcome in enumerate(workers.runner.run(make_step, tasks, lambda: None), 1):
+            if outcome.done is None:
+                failed.append(outcome.error)
+            watch.ended(outcome.task.name)
+            words = f"failed: {outcome.error}" if outcome.done is None else f"{outcome.task.name} is done"
+            say(f"{number} of {len(tasks)}: {words}; {watch.words()}")
     if failed:
         raise RssnError(f"{len(failed)} of {len(tasks)} steps failed; the first: {failed[0]}; the same command goes on")
 
@@ -101,14 +107,13 @@ def make_step(task: StepTask) -> Done:
         RssnError: If the command fails; with the end of its log.
     """
     task.folder.mkdir(parents=True, exist_ok=True)
-    log = task.folder / "log.txt"
     started = time.monotonic()
-    code = _run(task, log)
+    code = _run(task)
     seconds = time.monotonic() - started
     end = task.folder / "out" / _DONE_ALL_THE_SAME.get(task.kind, "")
     if code and not (task.kind in _DONE_ALL_THE_SAME and _is_complete(end)):
-        said = " ".join(log.read_text(encoding="utf-8", errors="replace")[-_SAID:].split())
-        raise RssnError(f"{task.name}: exit code {code}: {said} ({log})")
+        said = " ".join(task.log.read_text(encoding="utf-8", errors="replace")[-_SAID:].split())
+        raise RssnError(f"{task.name}: exit code {code}: {said} ({task.log})")
     key = task.folder.name.rpartition("-")[2]
     write_json(task.folder / "step.json", {"key": key, "command": task.command, "seconds": round(seconds, 1)})
     return Done(Mark(task.name, 1, 0, ""))
@@ -121,11 +126,11 @@ def _task(step: Step, root: Path, workers: Workers) -> StepTask:
     return StepTask(step.label, step.kind, step.folder(root), command, threads)
 
 
-def _run(task: StepTask, log: Path) -> int:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(task.threads)}
+def _run(task: StepTask) -> int:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(task.threads), "TQDM_MININTERVAL": _BAR_SECONDS}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     command = [sys.executable, "-m", "pipelines.study.child", *task.command]
-    with log.open("ab") as words:
+    with task.log.open("ab") as words:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment)  # noqa: S603
         try:
             return child.wait()

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import click
 
@@ -138,7 +138,7 @@ def plan_study(study: Study) -> Plan:
         steps += [*cell.judged.needs, cell.judged]
     for step in dict.fromkeys(steps):
         _ = step.key  # what lies there now decides, and what is missing is said before anything is made
-        _check_words(step)
+        settings(step)
     return Plan(sorted(dict.fromkeys(steps), key=lambda step: KINDS.index(step.kind)), cells)
 
 
@@ -153,20 +153,21 @@ def arguments(options: Options) -> list[str]:
     return words
 
 
-def _check_words(step: Step) -> None:
-    """Whether its command knows its options.
+def settings(step: Step) -> Mapping[str, Any]:
+    """What a step's command understands, by parameter, defaults and all.
 
     Raises:
-        InputError: Naming the step and the option.
+        InputError: Naming the step and the option that its command does not know.
     """
     command = importlib.import_module(step.module).main  # not above: the `rssn` command holds this module
     words = step.command(Path())
     if isinstance(command, click.Group):
         command = command.commands[words.pop(0)]
     try:
-        command.make_context(step.label, words)
+        params: Mapping[str, Any] = command.make_context(step.label, words).params
     except click.UsageError as error:
         raise InputError(f"{step.label}: {error.format_message()}") from error
+    return params
 
 
 def _is_used(name: str, used: set[str | None], study: Study) -> bool:

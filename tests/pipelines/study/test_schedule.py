@@ -39,17 +39,21 @@ def test_a_step_that_fails_names_its_log_and_stops_the_study(workers: Workers, t
 
 def test_the_forecast_goes_by_the_like_of_a_step(tmp_path: Path) -> None:
     data = Step("crops", "set", ("curated",))
-    steps = [
-        Step("train", f"row-{n}", ("run", "--data", Result(data), "--max-steps", "60", "--batch-size", "2"))
-        for n in (0, 1)
+    trainings = [
+        Step("train", f"row-{n}", ("run", "--data", Result(data), "--backbone", "tiny", "--max-steps", str(steps)))
+        for n, steps in enumerate((60_000, 60_000, 120_000))
     ]
-    first = forecast(Plan([data, *steps], []), tmp_path)
-    assert first[1] == "to do    0.6 min  train-row-0  (assumed: 0.3 s a sample)"
-    steps[0].folder(tmp_path).mkdir(parents=True)
-    steps[0].mark(tmp_path).write_text(json.dumps({"key": steps[0].key, "seconds": 120.0}))
-    then = forecast(Plan([data, *steps], []), tmp_path)
+    plan = Plan([data, *trainings], [])
+    first = forecast(plan, tmp_path, 2)
+    assert first[0] == "to do    0.1 min  crops-set  (by what it reads)"
+    assert first[3].startswith("to do ")
+    assert first[3].endswith("  train-row-2  (by what it reads)")
+    trainings[0].folder(tmp_path).mkdir(parents=True)
+    trainings[0].mark(tmp_path).write_text(json.dumps({"key": trainings[0].key, "seconds": 1200.0}))
+    then = forecast(plan, tmp_path, 2)
     assert then[1:] == [
-        "done     2.0 min  train-row-0",
-        "to do    2.0 min  train-row-1  (as the 1 done here)",
-        "1 of 3 steps done; about 2.2 min for the others, one after the other",
+        "done    20.0 min  train-row-0",
+        "to do   20.0 min  train-row-1  (by the 1 done here)",
+        "to do   39.8 min  train-row-2  (by the 1 done here)",
+        "1 of 4 steps done; about 30.0 min for the others, with 2 workers",
     ]

@@ -1,0 +1,109 @@
+"""What a step is expected to cost, by the pictures that it reads and the network that it runs; for forecasts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+
+from pipelines.forecast import CPU_SECONDS_PER_MEGAPIXEL
+from pipelines.recipes import chosen_recipe
+from pipelines.study.steps import Kind, Step, listing, settings
+from rssn.decoding import picture_size
+from rssn.errors import DependencyError, Rejected
+from rssn.images import SUFFIXES, read_bytes
+from rssn.layouts import find_pairs
+from rssn.urls import Url
+from train.rosta import Rosta
+
+_STARTING = 12.0  # of a command and its workers
+_PER_PHOTOGRAPH = 0.5  # read, hash and detect
+_PER_JUDGED = 2.0  # the metrics of a matte
+_CORE, _GPU = 20.0, 3000.0  # GMac a second of one core; of a GPU, an assumption
+_PASSES = 3  # forward and backward, in forwards
+_UNSEEN = (1_000, 1.0)  # pictures and megapixels of each, where only a listing could tell
+_SIDE = 320  # at which networks are counted, px
+
+
+@dataclass
+class Costs:
+    """Expected costs; what was counted once is remembered."""
+
+    _sizes: dict[Path | Url, list[float]] = field(default_factory=dict)
+    _gmac: dict[str, float] = field(default_factory=dict)
+
+    def seconds(self, step: Step) -> float:
+        """Of one core; networks run on a GPU where this machine has one.
+
+        Raises:
+            InputError: If an input is missing, or no network has the name.
+            DependencyError: If the network's library is not installed.
+        """
+        of: Mapping[Kind, Callable[[Step], float]] = {
+            "curate": self._curate,
+            "compose": self._compose,
+            "pack": self._pack,
+            "train": self._train,
+            "eval": self._evaluate,
+        }
+        return _STARTING + (of[step.kind](step) if step.kind in of else 0.0)
+
+    def _curate(self, step: Step) -> float:
+        place = step.reads[0]
+        names = [Path(str(entry[0])) for entry in listing(place)]
+        count = _UNSEEN[0] if "://" in place else sum(name.suffix.lower() in SUFFIXES for name in names)
+        return count * _PER_PHOTOGRAPH
+
+    def _compose(self, step: Step) -> float:
+        """As if every composite had a background of its own, of the foreground's size."""
+        given = settings(step)
+        recipe, cost = chosen_recipe(given), CPU_SECONDS_PER_MEGAPIXEL
+        p, k = recipe.denoise.probability, recipe.k
+        denoised = cost[recipe.denoise.backend] * (1 - (1 - p) ** k + k * p)
+        return (cost[recipe.foreground] + denoised + k * cost["compose"]) * sum(self._megapixels(given["matting"]))
+
+    def _pack(self, step: Step) -> float:
+        cost = CPU_SECONDS_PER_MEGAPIXEL
+        return (cost["levin"] + cost["compose"]) * sum(self._megapixels(settings(step)["matting"]))
+
+    def _train(self, step: Step) -> float:
+        given = settings(step)
+        megapixels = given["max_steps"] * given["batch_size"] * given["input_size"] ** 2 / 1e6
+        return _PASSES * float(megapixels) * self._forward(given["backbone"])
+
+    def _evaluate(self, step: Step) -> float:
+        given = settings(step)
+        networks = sum(self._forward(settings(network)["backbone"]) for network in step.needs)
+        most = given["max_side"] ** 2 / 1e6 or inf
+        return sum(_PER_JUDGED + networks * min(size, most) for size in self._megapixels(given["data"]))
+
+    def _megapixels(self, place: Path | Url) -> list[float]:
+        """Of the pictures of a matting data set."""
+        if place not in self._sizes:
+            seen = isinstance(place, Path) and not (place / "manifest.json").is_file()
+            self._sizes[place] = _measured(Path(place)) if seen else [_UNSEEN[1]] * _UNSEEN[0]
+        return self._sizes[place]
+
+    def _forward(self, backbone: str) -> float:
+        """Seconds for a megapixel."""
+        try:
+            import torch  # noqa: PLC0415
+
+            from train.network.complexity import measure  # noqa: PLC0415
+        except ImportError as error:
+            raise DependencyError("the study trains networks: pip install 'rssn[train]'") from error
+        if backbone not in self._gmac:
+            self._gmac[backbone] = measure(backbone, Rosta.TT, timed=False, side=_SIDE).gmac / (_SIDE**2 / 1e6)
+        return self._gmac[backbone] / (_GPU if torch.cuda.is_available() else _CORE)
+
+
+def _measured(place: Path) -> list[float]:
+    sizes = []
+    for pair in find_pairs(place).pairs:
+        try:
+            width, height = picture_size(read_bytes(pair.picture))
+        except Rejected:  # it will be a row of the rejects
+            continue
+        sizes.append(width * height / 1e6)
+    return sizes

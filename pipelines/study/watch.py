@@ -1,0 +1,78 @@
+"""Tells how far the steps are that are being made: each writes a progress bar into its log."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Event, Thread
+
+_TAIL = 4096  # bytes at the end of a log
+_BAR = re.compile(r"\b(\d{1,3})%\|[^\r\n]*\| *([^\r\n]*)")
+
+
+class Watch:
+    """While it is entered, a line from time to time: which steps are on their way, how far, and when all will be done.
+
+    Args:
+        logs: The logs of the steps by label.
+        say: Hears the lines.
+        every: Seconds between two.
+    """
+
+    def __init__(self, logs: dict[str, Path], say: Callable[[str], None], every: float = 30.0) -> None:
+        self._logs = logs
+        self._say = say
+        self._every = every
+        self._since = time.time()
+        self._ended: set[str] = set()
+        self._over = Event()
+        self._thread = Thread(target=self._tell, daemon=True)
+
+    def ended(self, label: str) -> None:
+        """A step is done, or failed."""
+        self._ended.add(label)
+
+    def words(self) -> str:
+        """How long it has taken, and about how long all will take by what is done."""
+        done = len(self._ended) + sum(share for share, _ in self._running().values())
+        passed = time.time() - self._since
+        left = f", about {passed / done * (len(self._logs) - done) / 60:.1f} left" if done else ""
+        return f"{passed / 60:.1f} min{left}"
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _tell(self) -> None:
+        while not self._over.wait(self._every):
+            if running := self._running():
+                each = "; ".join(f"{label} {share:.0%} ({bar})" for label, (share, bar) in running.items())
+                self._say(f"  {each}; {self.words()}")
+
+    def _running(self) -> dict[str, tuple[float, str]]:
+        """Steps that have written a bar since this began, and have not ended."""
+        found = {}
+        for label, log in self._logs.items():
+            with suppress(OSError):
+                if label not in self._ended and log.stat().st_mtime >= self._since:
+                    found[label] = bar(log)
+        return {label: one for label, one in found.items() if one is not None}
+
+
+def bar(log: Path) -> tuple[float, str] | None:
+    """The last progress bar of a log: its share, and what it says of count, time and rate.
+
+    Raises:
+        OSError: If there is no log.
+    """
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _TAIL))
+        bars: Sequence[tuple[str, str]] = _BAR.findall(stream.read().decode(errors="replace"))
+    return (int(bars[-1][0]) / 100, bars[-1][1].strip()) if bars else None

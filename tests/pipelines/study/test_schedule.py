@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.ray_runner import RayRunner
 from pipelines.runner import LocalRunner
 from pipelines.study.forecast import forecast
-from pipelines.study.schedule import Workers, make_steps, took
+from pipelines.study.schedule import StepTask, Workers, make_step, make_steps, took
 from pipelines.study.steps import Plan, Result, Step
 from rssn.errors import RssnError
+
+MEETING = "tests.pipelines.study.meeting"
 
 
 @pytest.fixture
@@ -57,3 +60,15 @@ def test_the_forecast_goes_by_the_like_of_a_step(tmp_path: Path) -> None:
         "to do   39.8 min  train-row-2  (by the 1 done here)",
         "1 of 4 steps done; about 30.0 min for the others, with 2 workers",
     ]
+
+
+def test_trainings_run_side_by_side_on_ray(ray_runner: RayRunner, tmp_path: Path) -> None:
+    names = ("train-a-tt-0", "train-a-tt-1")
+    tasks = [
+        StepTask(name, "train", tmp_path / f"{name}-0123", (MEETING, str(tmp_path), name, other), 1)
+        for name, other in zip(names, reversed(names), strict=True)
+    ]
+    outcomes = list(ray_runner.run(make_step, tasks, lambda: None))
+    assert [outcome.error for outcome in outcomes] == ["", ""]
+    marks = [json.loads((task.folder / "step.json").read_text()) for task in tasks]
+    assert [(mark["key"], mark["command"][2]) for mark in marks] == [("0123", name) for name in names]

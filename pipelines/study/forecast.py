@@ -37,10 +37,9 @@ def forecast(plan: Plan, root: Path, workers: int) -> list[str]:
         share, why = counts[step.kind]
         left += share * expected[step] / (1 if step.kind in ALONE else workers)
         lines.append(f"to do  {_time(share * expected[step]):>9}  {step.label}  ({why})")
-    return [
-        *lines,
-        f"{len(past)} of {len(plan.steps)} steps done; about {_time(left)} for the others, with {workers} workers",
-    ]
+    done = f"{len(past)} of {len(plan.steps)} steps done"
+    at_once = f"{workers} worker{'s' * (workers > 1)}"
+    return [*lines, f"{done}; about {_time(left)} for the others, with {at_once}"]
 
 
 def _time(seconds: float) -> str:

@@ -124,8 +124,9 @@ def _deaf(loader: DataLoader[Sample]) -> Iterator[Batch]:
     is gone, they end by themselves; when it ends while they are at work, it ends them, for multiprocessing would send
     SIGTERM and wait.
     """
-    if loader.num_workers:
-        resource_tracker.ensure_running()  # its start, which comes with the first process, would unblock them
+    if not loader.num_workers:
+        return iter(loader)
+    resource_tracker.ensure_running()  # its start, which comes with the first process, would unblock them
     others = set(multiprocessing.active_children())
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -37,7 +37,10 @@ class Watch:
 
     def words(self) -> str:
         """How long it has taken, and about how long all will take by what is done."""
-        done = len(self._ended) + sum(share for share, _ in self._running().values())
+        return self._words(self._running())
+
+    def _words(self, running: Mapping[str, tuple[float, str]]) -> str:
+        done = len(self._ended) + sum(share for share, _ in running.values())
         passed = time.time() - self._since
         left = f", about {passed / done * (len(self._logs) - done) / 60:.1f} left" if done else ""
         return f"{passed / 60:.1f} min{left}"
@@ -53,8 +56,8 @@ class Watch:
     def _tell(self) -> None:
         while not self._over.wait(self._every):
             if running := self._running():
-                each = "; ".join(f"{label} {share:.0%} ({bar})" for label, (share, bar) in running.items())
-                self._say(f"  {each}; {self.words()}")
+                each = "; ".join(f"{label} {share:.0%} ({said})" for label, (share, said) in running.items())
+                self._say(f"  {each}; {self._words(running)}")
 
     def _running(self) -> dict[str, tuple[float, str]]:
         """Steps that have written a bar since this began, and have not ended."""

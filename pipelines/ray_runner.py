@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.runner import WORKER_DIED, Done, LocalRunner, Outcome, T, attempt
+from pipelines.runner import WORKER_DIED, Done, LocalRunner, Outcome, Room, T, attempt
 from rssn.errors import InputError, RssnError, first_line
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -106,6 +106,14 @@ class RayRunner:
                     again.append(task)
                 else:
                     yield outcome
+
+    def room(self) -> Room:
+        """All workers; networks share the cores of this machine, or of the whole cluster, among them."""
+        slots, _ = self._capacity()
+        resources = self._ray.cluster_resources()
+        networks = min(slots, int(resources["GPU"])) if self._gpus() else slots
+        cores = (os.cpu_count() or 1) if self._own else int(resources.get("CPU", 1))
+        return Room(slots, networks, max(1, cores // networks))
 
     def close(self) -> None:
         """Stop the local Ray, or leave the cluster."""

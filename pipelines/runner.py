@@ -6,6 +6,7 @@ processes. A task that raises becomes an outcome with an error, and the others g
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,6 +75,21 @@ class Outcome(Generic[T]):
     peak_bytes: int = 0  # of the worker, since it started
 
 
+@dataclass(frozen=True)
+class Room:
+    """How much runs at once.
+
+    Attributes:
+        workers: Single-threaded tasks.
+        networks: Tasks that run a network: one for each GPU where there are some.
+        threads: For each of those.
+    """
+
+    workers: int
+    networks: int
+    threads: int
+
+
 class Runner(Protocol):
     """Runs a function over tasks, in any order, and yields each outcome as it comes."""
 
@@ -81,6 +97,10 @@ class Runner(Protocol):
         self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
     ) -> Iterator[Outcome[T]]:
         """Run `function` once for every task; `on_wait` is called about every second while others work."""
+        ...
+
+    def room(self) -> Room:
+        """How much it runs at once, as things are now."""
         ...
 
     def close(self) -> None:
@@ -98,6 +118,10 @@ class LocalRunner:
         for task in tasks:
             on_wait()
             yield attempt(function, task)
+
+    def room(self) -> Room:
+        """One task, on all of this machine's cores."""
+        return Room(1, 1, os.cpu_count() or 1)
 
     def close(self) -> None:
         """Nothing was started."""

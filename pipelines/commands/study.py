@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -34,13 +33,12 @@ def study(
     relative to the current folder.
     """
     found = load_study(study, inputs)
-    cpus = os.cpu_count() or 1
     count = ("--workers", str(workers)) if workers is not None else ()
     where = ("--address", address) if address else ()
-    at_once = max(1, cpus if workers is None else workers)
-    job = StudyJob(found, out.resolve(), (*count, *where), at_once, max(1, cpus // at_once))
+    job = StudyJob(found, out.resolve(), (*count, *where))
     if dry_run:
-        click.echo("\n".join(plan_lines(job)))
+        room = options.with_runner(workers, address, lambda runner: runner.room(), gpu_each=True)
+        click.echo("\n".join(plan_lines(job, room)))
         return
     text = run_study(
         job,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.lease import leased
-from pipelines.runner import LocalRunner, Runner
+from pipelines.runner import LocalRunner, Room, Runner
 from pipelines.study.definition import Study
 from pipelines.study.forecast import forecast
 from pipelines.study.leaks import Clean, check_backgrounds, check_foregrounds
@@ -25,11 +25,9 @@ class StudyJob:
     study: Study
     out: Path
     options: tuple[str, ...]  # `--workers` and `--address`, for the commands that start workers of their own
-    workers: int  # trainings and evaluations at a time
-    threads: int  # of each training
 
 
-def dry_run(job: StudyJob) -> list[str]:
+def dry_run(job: StudyJob, room: Room) -> list[str]:
     """Lines: each step, whether it is done, and about how long it will take; nothing is written.
 
     Raises:
@@ -37,7 +35,7 @@ def dry_run(job: StudyJob) -> list[str]:
         DependencyError: If the package that brings the weights is not installed.
     """
     check_foregrounds(job.study, Clean(None))
-    return forecast(plan_study(job.study), job.out, job.workers)
+    return forecast(plan_study(job.study), job.out, room)
 
 
 def run_study(
@@ -83,7 +81,7 @@ def _make(
     say(f"\n== {kind}: {len(steps)} steps, {done} done before")
 
     def make(runner: Runner) -> None:
-        make_steps(steps, job.out, Workers(runner, job.options, job.threads), say)
+        make_steps(steps, job.out, Workers(runner, job.options), say)
 
     if kind in ALONE:
         make(LocalRunner())

@@ -61,12 +61,10 @@ class Workers:
     Attributes:
         runner: For trainings and evaluations.
         options: `--workers` and `--address` of the commands that start workers of their own.
-        threads: Of each training.
     """
 
     runner: Runner
     options: Sequence[str]
-    threads: int
 
 
 def took(step: Step, root: Path) -> float | None:
@@ -122,8 +120,7 @@ def make_step(task: StepTask) -> Done:
 def _task(step: Step, root: Path, workers: Workers) -> StepTask:
     options = workers.options if step.kind in ("curate", "compose", "pack") else ()
     command = (step.module, *step.command(root), *options)
-    threads = (os.cpu_count() or 1) if step.kind in ALONE else workers.threads
-    return StepTask(step.label, step.kind, step.folder(root), command, threads)
+    return StepTask(step.label, step.kind, step.folder(root), command, workers.runner.room().threads)
 
 
 def _run(task: StepTask) -> int:

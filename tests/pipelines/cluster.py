@@ -1,6 +1,6 @@
 """A Ray cluster of two nodes on this machine, in a process of its own: `python -m tests.pipelines.cluster`.
 
-Prints its address, and loses its second node when a line comes in.
+Prints its address, and loses its second node when a line comes in. Its first node says that it has a GPU.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": Fal
 
 def main() -> None:
     """Start, wait, lose a node, wait, stop."""
-    cluster = Cluster(initialize_head=True, head_node_args=NODE)
+    cluster = Cluster(initialize_head=True, head_node_args=NODE | {"num_gpus": 1})
     second = cluster.add_node(num_cpus=1, object_store_memory=NODE["object_store_memory"])
     cluster.wait_for_nodes()
     sys.stdout.write(f"{cluster.address}\n")

@@ -131,6 +131,14 @@ def test_nodes_with_disks_of_their_own(
     assert [path.name for path in cluster.cache.iterdir() if any(path.rglob("*.*"))] == ["bucket-sources"]
 
 
+def test_a_study_asks_the_cluster_what_it_can_do_at_once(cluster: Nodes, studio: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", "study", "demo", "--input", f"studio={studio}"]
+    command += ["--out", tmp_path / "out", "--dry-run", "--address", cluster.address]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].endswith(" for the others, with 2 workers, 1 network at a time")
+
+
 def test_a_lost_node_changes_no_byte(cluster: Nodes, studio: Path, bg20k: Path, tmp_path: Path) -> None:
     cache = LayerCache(tmp_path / "cache", 0)
     run_compose(job_of(studio / "matting", bg20k, tmp_path / "whole", RECIPE, cache=cache), LocalRunner())

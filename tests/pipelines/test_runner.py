@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.ray_runner import RayRunner, make_runner
-from pipelines.runner import Done, LocalRunner, Runner, shard_ranges
+from pipelines.runner import Done, LocalRunner, Room, Runner, shard_ranges
 from pipelines.work import enter
 from rssn.errors import InputError, Rejected
 from rssn.shards import Mark
@@ -88,6 +88,12 @@ def test_every_task_has_one_outcome_and_errors_stop_no_other(runner: Runner, tmp
     assert outcomes[2].error == "number 2 is refused"
     assert outcomes[3].error == "ZeroDivisionError: nobody foresaw this"
     assert {n: o.done.mark.rows for n, o in outcomes.items() if o.done} == {n: n for n in (0, 1, 4, 5, 6, 7, 8)}
+
+
+def test_a_runner_knows_its_room(runner: Runner) -> None:
+    cores = os.cpu_count() or 1
+    room = Room(1, 1, cores) if isinstance(runner, LocalRunner) else Room(2, 2, max(1, cores // 2))
+    assert runner.room() == room
 
 
 def test_ray_works_in_other_processes(ray_runner: RayRunner, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.ray_runner import RayRunner
-from pipelines.runner import LocalRunner
+from pipelines.runner import LocalRunner, Room
 from pipelines.study.forecast import forecast
 from pipelines.study.schedule import StepTask, Workers, make_step, make_steps, took
 from pipelines.study.steps import Plan, Result, Step
@@ -17,7 +17,7 @@ MEETING = "tests.pipelines.study.meeting"
 
 @pytest.fixture
 def workers() -> Workers:
-    return Workers(LocalRunner(), ("--workers", "0"), 1)
+    return Workers(LocalRunner(), ("--workers", "0"))
 
 
 def test_a_step_that_is_done_is_left_alone(workers: Workers, tmp_path: Path) -> None:
@@ -47,19 +47,21 @@ def test_the_forecast_goes_by_the_like_of_a_step(tmp_path: Path) -> None:
         for n, steps in enumerate((60_000, 60_000, 120_000))
     ]
     plan = Plan([data, *trainings], [])
-    first = forecast(plan, tmp_path, 2)
+    first = forecast(plan, tmp_path, Room(2, 2, 1))
     assert first[0] == "to do    0.1 min  crops-set  (by what it reads)"
     assert first[3].startswith("to do ")
     assert first[3].endswith("  train-row-2  (by what it reads)")
     trainings[0].folder(tmp_path).mkdir(parents=True)
     trainings[0].mark(tmp_path).write_text(json.dumps({"key": trainings[0].key, "seconds": 1200.0}))
-    then = forecast(plan, tmp_path, 2)
+    then = forecast(plan, tmp_path, Room(2, 2, 1))
     assert then[1:] == [
         "done    20.0 min  train-row-0",
         "to do   20.0 min  train-row-1  (by the 1 done here)",
         "to do   39.8 min  train-row-2  (by the 1 done here)",
-        "1 of 4 steps done; about 30.0 min for the others, with 2 workers",
+        "1 of 4 steps done; about 30.0 min for the others, with 2 workers, 2 networks at a time",
     ]
+    on_one_gpu = forecast(plan, tmp_path, Room(16, 1, 16))
+    assert on_one_gpu[-1] == "1 of 4 steps done; about 59.8 min for the others, with 16 workers, 1 network at a time"
 
 
 def test_trainings_run_side_by_side_on_ray(ray_runner: RayRunner, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
+from pipelines.study.comparisons import compare
 from pipelines.study.definition import Study
-from pipelines.study.statistics import Line, compare, read_figures, summarise
+from pipelines.study.statistics import Line, read_figures, summarise
 from pipelines.study.steps import Plan, Training
 from pipelines.study.table import TEST, differences, legend, markdown, table
 from rssn.decoding import decode_pixels
@@ -35,7 +36,7 @@ _SCHEMA = pa.schema(
 
 
 def write_report(study: Study, plan: Plan, root: Path, notes: Sequence[str]) -> str:
-    """Write `index.html`, `README.md`, `per_image.parquet` and `mattes.png` into the study's folder.
+    """Write `index.html`, `README.md`, `per_image.parquet` and `mattes-<RoSTa>.png` into the study's folder.
 
     Returns:
         The result in Markdown.
@@ -46,12 +47,13 @@ def write_report(study: Study, plan: Plan, root: Path, notes: Sequence[str]) -> 
     comparisons = compare(lines, study.pairs)
     text = markdown(study, lines, comparisons, notes)
     (root / "README.md").write_text(text, encoding="utf-8")
-    mattes = _mattes(study, plan.cells, lines, root)
-    (root / "mattes.png").write_bytes(encode_png(mattes))
+    mattes = {rosta: _mattes(study, plan.cells, by_rosta, root) for rosta, by_rosta in _groups(lines).items()}
+    for rosta, sheet in mattes.items():
+        (root / f"mattes-{rosta}.png").write_bytes(encode_png(sheet))
     sections = [
         Section("Table", f"{study.about} {legend(study)}", table=table(lines, study.paper)),
         Section("Differences", TEST, table=differences(comparisons)),
-        Section("Mattes of the same photographs", _WHICH, pictures=[mattes]),
+        *(Section(f"Mattes of the same photographs: {r}", _WHICH, pictures=[sheet]) for r, sheet in mattes.items()),
         Section("Training curves", "The first seed of each.", pictures=_curves(plan.cells, root)),
         Section("Notes", " ".join(notes)),
     ]
@@ -60,34 +62,52 @@ def write_report(study: Study, plan: Plan, root: Path, notes: Sequence[str]) -> 
 
 
 _WHICH = (
-    "The first seed of each row; under each matte its SAD, mean over the seeds. First the photographs on which the "
-    "rows differ most, then those that are hardest for all, then the easiest."
+    "The mattes of the first seed; below each its SAD, and the mean over the seeds in brackets. First the photographs "
+    "on which compared rows differ most, then those that are hardest for all, then the easiest."
 )
 
 
-def choose_images(lines: Sequence[Line], count: int) -> list[str]:
-    """Photographs to show: those on which the lines differ most, the hardest and the easiest; each once."""
+def choose_images(lines: Sequence[Line], pairs: Sequence[tuple[str, str]], count: int) -> dict[str, str]:
+    """Photographs to show, each once, and why: those on which compared rows differ most, the hardest, the easiest.
+
+    Args:
+        lines: Of one representation.
+        pairs: The rows that are compared.
+        count: Of each kind.
+    """
     images = list(lines[0].by_image)
-    scores = np.array([[line.by_image[image] for image in images] for line in lines])
-    spread = scores.max(axis=0) - scores.min(axis=0)
-    orders = [np.argsort(-spread), np.argsort(-scores.mean(axis=0)), np.argsort(scores.mean(axis=0))]
-    return list(dict.fromkeys(images[number] for order in orders for number in order[:count].tolist()))
+    scores = {line.row: np.array([line.by_image[image] for image in images]) for line in lines}
+    apart = [np.abs(scores[a] - scores[b]) for a, b in pairs if a in scores and b in scores]
+    mean = np.mean(list(scores.values()), axis=0)
+    orders = {"differs most": -np.max(apart, axis=0)} if apart else {}
+    chosen: dict[str, str] = {}
+    for why, order in (orders | {"hardest": -mean, "easiest": mean}).items():
+        for number in np.argsort(order, kind="stable")[:count].tolist():
+            chosen.setdefault(images[number], why)
+    return chosen
+
+
+def _groups(lines: Sequence[Line]) -> dict[str, list[Line]]:
+    groups: dict[str, list[Line]] = {}
+    for line in lines:
+        groups.setdefault(line.rosta, []).append(line)
+    return groups
 
 
 def _mattes(study: Study, cells: Sequence[Training], lines: Sequence[Line], root: Path) -> Pixels:
     first = {(cell.row, cell.rosta): cell for cell in cells[::-1]}
-    images = choose_images(lines, _SHOWN)
+    images = choose_images(lines, study.pairs, _SHOWN)
     pictures = _truths(study, images)
     rows = []
-    for image in images:
+    for image, why in images.items():
         photo, alpha = pictures.get(image, (None, None))
-        tiles = [Tile(photo, image), Tile(alpha, "truth")]
+        tiles = [Tile(photo, f"{why}: {image}"), Tile(alpha, "truth")]
         for line in lines:
-            place = first[line.row, line.rosta].judged.out(root) / "mattes" / f"{image}.png"
-            tiles.append(Tile(_read(place), f"SAD {line.by_image[image]:.1f}"))
+            cell = first[line.row, line.rosta]
+            matte = _read(cell.judged.out(root) / "mattes" / f"{image}.png")
+            tiles.append(Tile(matte, f"SAD {line.sad[cell.seed][image]:.1f} ({line.by_image[image]:.1f})"))
         rows.append(tiles)
-    heading = ["photograph", "truth", *(f"{line.row}, {line.rosta}" for line in lines)]
-    return contact_sheet(rows, heading, side=_SIDE)
+    return contact_sheet(rows, ["photograph", "truth", *(line.row for line in lines)], side=_SIDE)
 
 
 def _truths(study: Study, images: Collection[str]) -> Mapping[str, tuple[Pixels, Pixels]]:
@@ -105,7 +125,8 @@ def _truths(study: Study, images: Collection[str]) -> Mapping[str, tuple[Pixels,
 def _curves(cells: Sequence[Training], root: Path) -> list[Pixels]:
     shown: dict[str, Path] = {}
     for cell in cells:
-        for step in cell.judged.needs:
+        if cell.rosta != "ensemble":  # which has none but its members'
+            [step] = cell.judged.needs
             shown.setdefault(f"{cell.row}, {cell.rosta}", step.out(root) / "curve.png")
     tiles = [Tile(_read(path), name) for name, path in shown.items()]
     return [contact_sheet([tiles[start : start + 2]], side=720) for start in range(0, len(tiles), 2)]

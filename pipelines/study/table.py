@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan
 
+from pipelines.study.comparisons import Comparison
 from pipelines.study.definition import Paper, Study
-from pipelines.study.statistics import Cell, Comparison, Line
+from pipelines.study.statistics import Cell, Line
 from train.columns import DECIMALS, HEADINGS, METRICS
 
 
@@ -23,12 +24,12 @@ def table(lines: Sequence[Line], paper: Paper) -> list[list[str]]:
 
 def differences(comparisons: Sequence[Comparison]) -> list[list[str]]:
     """A heading and a line for each comparison."""
-    rows = [["from", "to", "RoSTa", "SAD", "better on", "p", "p, Holm", "so"]]
+    rows = [["from", "to", "RoSTa", "SAD", "median", "smaller on", "p, images", "p, seeds", "p, both, Holm", "so"]]
     for each in comparisons:
-        counts = f"{each.better} of {each.images} images"
-        p = "-" if isnan(each.p) else f"{each.p:.2g}"
-        change = f"{each.difference:+.2f}"
-        rows.append([each.first, each.second, each.rosta, change, counts, p, f"{each.corrected:.2g}", each.verdict])
+        counts = f"{each.smaller} of {each.images} images"
+        tests = [_p(each.p_images), _p(each.p_seeds), _p(each.corrected)]
+        changes = [f"{each.difference:+.2f}", f"{each.median:+.2f}"]
+        rows.append([each.first, each.second, each.rosta, *changes, counts, *tests, each.verdict])
     return rows
 
 
@@ -49,8 +50,14 @@ def legend(study: Study) -> str:
 
 
 TEST = """\
-SAD: the change of the mean from the first to the second. Wilcoxon's signed-rank test over the images, two-sided, each
-image by its mean over the seeds; Holm's correction for all comparisons."""
+SAD: the change of the mean from the first to the second; median: of the images' changes. p, images: Wilcoxon's
+signed-rank test, each image by its mean over the seeds: would these networks differ on other photographs? p, seeds:
+Welch's t-test, each seed by its mean over the images: would other trainings on the same data differ? Both two-sided.
+A row is called better where the larger p is below 0.05 after Holm's correction for all comparisons."""
+
+
+def _p(value: float) -> str:
+    return "-" if isnan(value) else f"{value:.2g}"
 
 
 def _words(cell: Cell, digits: int, paper: float | None) -> str:

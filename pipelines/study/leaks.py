@@ -6,38 +6,31 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import cv2
-import numpy as np
-from tqdm import tqdm
-
-from bg20k.candidates import hash_picture
-from bg20k.rules import CurationRules
+from pipelines.study import crops
 from pipelines.study.definition import Study
+from pipelines.study.prints import (
+    OVERLAP,
+    RULES,
+    Print,
+    background_prints,
+    judged_prints,
+    pair_prints,
+    salient_prints,
+    same_pictures,
+)
 from pipelines.study.steps import listing
-from rssn.backgrounds import background_bytes, find_backgrounds
-from rssn.decoding import decode_pixels
-from rssn.errors import InputError, Rejected
-from rssn.files import content_id, write_json
-from rssn.images import read_bytes
-from rssn.layouts import find_pairs
+from rssn.errors import InputError
+from rssn.files import write_json
 
-_RULES = CurationRules()
+_FORMAT = 2
+"""Of what is remembered; count it up where prints are taken or compared in another way."""
+
 _NAMED = 5
 
 
-class Print(NamedTuple):
-    """What tells a photograph from another."""
-
-    name: str
-    content: str
-    phash: int
-    flat: bool
-
-
 def check_foregrounds(study: Study, clean: Clean) -> None:
-    """Refuse foregrounds that stand in the evaluation set, or look like one that does.
+    """Refuse foregrounds that stand in the evaluation set, or look like one that does: their colours or their mattes.
 
     Args:
         study: The study.
@@ -47,11 +40,13 @@ def check_foregrounds(study: Study, clean: Clean) -> None:
         InputError: Naming both.
     """
     for matting in study.foregrounds:
-        clean.check(study.evaluation.data, matting, "foreground", _pair_prints)
+        clean.check(study.evaluation.data, matting, "foreground", pair_prints)
 
 
 def check_backgrounds(study: Study, places: Sequence[Path], clean: Clean) -> None:
     """Refuse backgrounds that stand in the evaluation set, or look like one that does.
+
+    Crops look like nothing but themselves: for those that the study made, the photographs that they are of count.
 
     Args:
         study: The study.
@@ -62,7 +57,9 @@ def check_backgrounds(study: Study, places: Sequence[Path], clean: Clean) -> Non
         InputError: Naming both.
     """
     for place in places:
-        clean.check(study.evaluation.data, str(place), "background", _background_prints)
+        clean.check(study.evaluation.data, str(place), "background", background_prints)
+        if curated := _cropped(place):
+            clean.check(study.evaluation.data, curated, "photograph behind the crops", salient_prints)
 
 
 class Clean:
@@ -82,14 +79,16 @@ class Clean:
         Raises:
             InputError: Naming both.
         """
-        if (Path(data) / "manifest.json").is_file():
-            return  # shards: nobody knows from what they were made
-        key = hashlib.sha256(json.dumps([listing(data), place, listing(place)]).encode()).hexdigest()
+        rule = [_FORMAT, RULES.phash_distance, RULES.flat_std, OVERLAP]
+        facts = [rule, listing(data), what, place, listing(place)]
+        key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         known = self._known()
         if key in known:
             return
         if data not in self._judged:
-            self._judged[data] = list(_pair_prints(Path(data)))
+            self._judged[data] = list(judged_prints(Path(data)))
+        if not self._judged[data]:
+            raise InputError(f"evaluation.data: {data}: no photograph in it can be read; name another set")
         _refuse(self._judged[data], list(prints(Path(place))), f"{what} of {place}")
         if self._path:
             write_json(self._path, {"clean": sorted({*known, key})})
@@ -102,46 +101,17 @@ class Clean:
 
 
 def _refuse(judged: Sequence[Print], given: Sequence[Print], what: str) -> None:
-    """Equal bytes, or perceptual hashes as near as those of duplicates in a curation."""
-    from bg20k.hamming import near_pairs  # noqa: PLC0415  (its import loads numba)
-
-    found = [(one.name, other.name) for one in judged for other in given if one.content == other.content]
-    hashed = [each for each in (*judged, *given) if not each.flat]
-    first = sum(not each.flat for each in judged)
-    values = np.array([each.phash for each in hashed], dtype=np.uint64)
-    distinct, place = np.unique(values, return_inverse=True)
-    members: dict[int, list[int]] = {}
-    for number, at in enumerate(place.tolist()):
-        members.setdefault(at, []).append(number)
-    groups = [(at, at) for at in members] + near_pairs(distinct, _RULES.phash_distance).tolist()
-    for left, right in groups:
-        numbers = {*members[left], *members[right]}
-        ours, theirs = (sorted(n for n in numbers if (n < first) == side) for side in (True, False))
-        found += [(hashed[one].name, hashed[other].name) for one in ours for other in theirs]
-    if found:
-        pairs = list(dict.fromkeys(found))
+    pairs = list(dict.fromkeys(same_pictures(judged, given)))
+    if pairs:
         words = "; ".join(f"{theirs} is {ours}" for ours, theirs in pairs[:_NAMED])
         more = f"; and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
         raise InputError(f"a {what} stands in the evaluation set, or looks like one that does: {words}{more}")
 
 
-def _pair_prints(root: Path) -> Iterator[Print]:
-    for pair in tqdm(find_pairs(root).pairs, desc=f"leaks: {root.name}", unit=" pairs", leave=False):
-        for path in pair.colours:
-            try:
-                yield _print(str(path), read_bytes(path))
-            except Rejected:  # it will be a row of the rejects
-                continue
-
-
-def _background_prints(place: Path) -> Iterator[Print]:
-    for background in tqdm(find_backgrounds(place)[0], desc=f"leaks: {place.name}", unit=" photos", leave=False):
-        try:
-            yield _print(background.source, background_bytes(background))
-        except Rejected:
-            continue
-
-
-def _print(name: str, data: bytes) -> Print:
-    grey = np.asarray(cv2.cvtColor(decode_pixels(data), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    return Print(name, content_id(data), *hash_picture(grey, _RULES))
+def _cropped(place: Path) -> str | None:
+    """The curated set that a `crops` step took its crops of, by the mark beside its results."""
+    try:
+        command = json.loads((place.parent / "step.json").read_text(encoding="utf-8"))["command"]
+        return str(command[1]) if command[0] == crops.__name__ else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None

@@ -109,9 +109,13 @@ def _refuse(judged: Sequence[Print], given: Sequence[Print], what: str) -> None:
 
 
 def _cropped(place: Path) -> str | None:
-    """The curated set that a `crops` step took its crops of, by the mark beside its results."""
+    """The curated set that a `crops` step took its crops of: the mark beside its results names it.
+
+    Its folder lies beside that of the crops, also where the study's folder was moved since.
+    """
     try:
         command = json.loads((place.parent / "step.json").read_text(encoding="utf-8"))["command"]
-        return str(command[1]) if command[0] == crops.__name__ else None
+        beside = place.parents[1].joinpath(*Path(command[1]).parts[-2:])
+        return str(beside) if command[0] == crops.__name__ else None
     except (OSError, ValueError, LookupError, TypeError):
         return None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,8 +87,7 @@ def test_a_photograph_that_was_encoded_again_is_refused(study: Study, data: Path
 
 def test_a_mirrored_photograph_is_refused(study: Study, data: Path) -> None:
     (data / "photos").mkdir()
-    mirrored = np.ascontiguousarray(scene(12)[:, ::-1])
-    (data / "photos" / "mirrored.jpg").write_bytes(encode_jpeg(mirrored, 80))
+    (data / "photos" / "mirrored.jpg").write_bytes(encode_jpeg(np.ascontiguousarray(scene(12)[:, ::-1]), 80))
     with pytest.raises(InputError, match=r"photos stands in .*: mirrored.jpg is .*judged2.png$"):
         check_backgrounds(study, [data / "photos"], Clean(None))
 
@@ -106,8 +106,7 @@ def test_a_matte_is_refused_under_other_colours(study: Study, data: Path) -> Non
     """What is left of a photograph in a set of `fg/` and `alpha/`: the colours are others, the matte is the same."""
     known = np.where(matte(11)[..., None] > 0, scene(11), 0).astype(np.uint8)
     write(data / "cut", "a.png", encode_png(known), matte(11), ("fg", "alpha"))
-    words = r"foreground of .*cut stands in .*: .*cut/alpha/a.png is .*eval/mask/judged1.png$"
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=r"foreground of .*cut stands .*: .*cut/alpha/a.png is .*/mask/judged1.png$"):
         check_foregrounds(replace(study, foregrounds=(str(data / "cut"),)), Clean(None))
 
 
@@ -195,18 +194,19 @@ def crop(curated: Path, folder: Path) -> Path:
 
 def test_crops_are_refused_for_the_photographs_that_they_are_of(study: Study, data: Path) -> None:
     again = {"11.jpg": encode_jpeg(scene(11), 80), "40.jpg": encode_jpeg(scene(40), 80)}
-    curate(data / "curated", again, SALIENT_OBJECT)
-    crops = crop(data / "curated", data / "crops-coco-0123")
-    assert len(list(crops.glob("*.png"))) == 12
-    (data / "taken").mkdir()
-    for each in crops.glob("*.png"):
-        (data / "taken" / each.name).write_bytes(each.read_bytes())
+    curated = data / "steps" / "curate-bg-0123" / "out"
+    curate(curated, again, SALIENT_OBJECT)
+    found = crop(curated, data / "steps" / "crops-coco-4567")
+    assert len(list(found.glob("*.png"))) == 12
+    shutil.copytree(found, data / "taken")
     check_backgrounds(study, [data / "taken"], Clean(None))  # the crops by themselves say nothing
-    words = r"a photograph behind the crops of .*curated stands in .*: 11.jpg is .*judged1.png$"
+    shutil.move(data / "steps", data / "moved")
+    crops = data / "moved" / found.relative_to(data / "steps")
+    words = r"a photograph behind the crops of .*curate-bg-0123/out stands in .*: 11.jpg is .*judged1.png$"
     with pytest.raises(InputError, match=words):
         check_backgrounds(study, [crops], Clean(None))
     listing.cache_clear()
-    curate(data / "curated", again, "duplicate")  # no crops are taken of it
+    curate(data / "moved" / "curate-bg-0123" / "out", again, "duplicate")  # no crops are taken of it
     check_backgrounds(study, [crops], Clean(None))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from pipelines.programs import typed
 from pipelines.runner import Done, Runner
 from pipelines.study.steps import Kind, Step
+from pipelines.study.versions import made_by
 from pipelines.study.watch import Watch
 from rssn.errors import RssnError
 from rssn.files import write_json
@@ -113,7 +114,8 @@ def make_step(task: StepTask) -> Done:
         said = " ".join(task.log.read_text(encoding="utf-8", errors="replace")[-_SAID:].split())
         raise RssnError(f"{task.name}: exit code {code}: {said} ({task.log})")
     key = task.folder.name.rpartition("-")[2]
-    write_json(task.folder / "step.json", {"key": key, "command": task.command, "seconds": round(seconds, 1)})
+    facts = {"key": key, "command": task.command, "seconds": round(seconds, 1), "versions": made_by()}
+    write_json(task.folder / "step.json", facts)
     return Done(Mark(task.name, 1, 0, ""))
 
 

@@ -43,7 +43,11 @@ def test_a_step_that_fails_names_its_log_and_stops_the_study(workers: Workers, t
 def test_the_forecast_goes_by_the_like_of_a_step(tmp_path: Path) -> None:
     data = Step("crops", "set", ("curated",))
     trainings = [
-        Step("train", f"row-{n}", ("run", "--data", Result(data), "--backbone", "tiny", "--max-steps", str(steps)))
+        Step(
+            "train",
+            f"row-{n}",
+            ("run", "--data", Result(data), "--backbone", "tiny", "--max-steps", str(steps), "--seed", str(n)),
+        )
         for n, steps in enumerate((60_000, 60_000, 120_000))
     ]
     plan = Plan([data, *trainings], [])

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.study.reading import parse_study
-from pipelines.study.steps import KINDS, Plan, arguments, plan_study
+from pipelines.study.steps import KINDS, Plan, plan_study
+from pipelines.study.words import arguments
 from rssn.errors import InputError
 from tests.pipelines.study.test_reading import TEXT
 
@@ -90,7 +91,7 @@ def test_a_command_takes_the_results_of_others(planned: Planned, tmp_path: Path)
     compose, train = steps["compose-coco"], steps["train-coco-tt-1"]
     crops = steps["crops-crops"].out(tmp_path)
     assert compose.command(tmp_path)[-8:] == [
-        "--k", "2", "--recipe", "comp-coco", "--backgrounds", str(crops), "--out", str(compose.out(tmp_path))
+        "--backgrounds", str(crops), "--k", "2", "--recipe", "comp-coco", "--out", str(compose.out(tmp_path))
     ]  # fmt: skip
     assert train.command(tmp_path)[:3] == ["run", "--data", str(compose.out(tmp_path))]
     assert train.command(tmp_path)[7:11] == ["--seed", "1", "--max-steps", "4"]
@@ -143,3 +144,12 @@ def test_rows_that_differ_in_their_network_alone_share_their_shards(planned: Pla
     words = steps["train-large-tt-0"].arguments
     assert words[words.index("--backbone") + 1] == "r34"
     assert words[words.index("--batch-size") + 1] == "32"
+
+
+def test_rows_that_are_the_same_share_their_networks(planned: Planned) -> None:
+    row = "{recipe: comp-bg20k, backgrounds: bg}"
+    plan = planned(row, f"{row}\n  again: {row}")
+    assert not [step.label for step in plan.steps if "again" in step.label]
+    judged = {(cell.row, cell.seed): cell.judged for cell in plan.cells}
+    assert judged["again", 1] is judged["plain", 1]
+    assert judged["again", 0] is not judged["plain", 1]

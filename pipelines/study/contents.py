@@ -1,0 +1,73 @@
+"""What lies in a folder or file that a step reads, in as few facts as tell whether it is another.
+
+A data set of ours is its marks: names, rows and digests of its shards. So a report, a review or a lease that is written
+into it changes nothing. Any other folder is the names, sizes and times of the files that one of our readers could take
+up: pictures, archives and tables. A file is its size and its time; a table too, whatever it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from rssn.archives import ARCHIVE_SUFFIXES
+from rssn.crawl import CRAWL_SUFFIXES
+from rssn.errors import InputError
+from rssn.shards import DatasetFolder
+from rssn.tables import is_table
+
+Facts: TypeAlias = list[list[str | int]]
+
+_COUNTED = CRAWL_SUFFIXES | ARCHIVE_SUFFIXES
+
+
+def contents(root: Path) -> Facts:
+    """What lies at a place, in order of name.
+
+    Raises:
+        InputError: If nothing lies there, or nothing that counts.
+    """
+    if not root.exists():
+        raise InputError(f"{root}: there is no such file or folder; name it in the study file, or with --input")
+    if not root.is_dir():
+        return [_facts(root, ".")]
+    found = _shards(root) if _is_ours(root) else [_facts(path, name) for path, name in _files(root)]
+    if not found:
+        what = "no finished shard" if _is_ours(root) else "no picture, archive or table"
+        raise InputError(f"{root}: {what} in it; name another folder in the study file, or with --input")
+    return found
+
+
+def _is_ours(root: Path) -> bool:
+    folder = DatasetFolder(root)
+    return folder.manifest.is_file() and (root / "marks").is_dir()
+
+
+def _shards(root: Path) -> Facts:
+    return [[mark.name, mark.rows, mark.sha256] for mark in DatasetFolder(root).marks()]
+
+
+def _facts(path: Path, name: str) -> list[str | int]:
+    status = path.stat()
+    return [name, status.st_size, status.st_mtime_ns]
+
+
+def _files(root: Path) -> list[tuple[Path, str]]:
+    return [(path, path.relative_to(root).as_posix()) for path in sorted(_walk(root, frozenset()))]
+
+
+def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """Files that count; links to folders are entered, as the layouts do, but for those that lead back."""
+    real = folder.resolve()
+    if real in above:
+        return
+    try:
+        below = list(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be looked into: {error.strerror}") from error
+    for path in below:
+        if path.is_dir():
+            yield from _walk(path, above | {real})
+        elif path.is_file() and (path.suffix.lower() in _COUNTED or is_table(path)):
+            yield path

@@ -1,0 +1,88 @@
+"""Options of a study file as the words of a command line: what counts, what does not, and which files are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from pipelines.study.definition import Options
+from rssn.errors import InputError
+
+UNCOUNTED: Mapping[str, frozenset[str]] = {
+    "curate": frozenset({"cache-dir", "max-errors"}),
+    "compose": frozenset({"cache-dir", "cache-size", "max-errors"}),
+    "pack": frozenset({"cache-dir", "max-errors"}),
+    "train": frozenset({"workers", "checkpoint-every", "keep", "tensorboard", "validate-every"}),
+}
+"""Options by kind of step that change how a result is made, not the result: another value makes nothing again."""
+
+_MODELS = "deep-duplicates"
+"""An option whose value is a text to click, and names a file: `FILE`, or `BACKBONE=FILE`."""
+
+
+class Words(NamedTuple):
+    """Options as words of a command line.
+
+    Attributes:
+        counted: Those that decide what the command makes.
+        uncounted: The others.
+        reads: The files and folders that the first name.
+    """
+
+    counted: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+
+
+def words_of(options: Options, kind: str, command: click.Command) -> Words:
+    """Sort the options of a step of some kind; paths become absolute, for a worker may stand in another folder.
+
+    Raises:
+        InputError: If a path is a URL.
+    """
+    free = UNCOUNTED.get(kind, frozenset())
+    paths = {word for each in command.params if isinstance(each.type, click.Path) for word in each.opts}
+    counted: dict[str, Any] = {}
+    uncounted: dict[str, Any] = {}
+    reads: list[str] = []
+    for name, value in options.items():
+        is_path = f"--{name}" in paths or name == _MODELS
+        given, found = _located(name, value) if is_path else (value, [])
+        (uncounted if name in free else counted)[name] = given
+        reads += [] if name in free else found
+    return Words(tuple(arguments(counted)), tuple(arguments(uncounted)), tuple(reads))
+
+
+def arguments(options: Options) -> list[str]:
+    """Options as a command line has them: true is a flag, a list repeats its option, `[[a, b]]` gives two values."""
+    words: list[str] = []
+    for name, value in options.items():
+        for one in value if isinstance(value, tuple) else (value,):
+            if one is not False:
+                parts = one if isinstance(one, tuple) else () if one is True else (one,)
+                words += [f"--{name}", *map(str, parts)]
+    return words
+
+
+def absolute(path: str) -> str:
+    """A path as every worker understands it; links stay as they are."""
+    return str(Path(path).absolute())
+
+
+def _located(name: str, value: Any) -> tuple[Any, list[str]]:
+    """The value with absolute paths, and the paths."""
+    words, reads = [], []
+    for one in value if isinstance(value, tuple) else (value,):
+        if not isinstance(one, str):
+            words.append(one)  # its command will refuse it
+            continue
+        if "://" in one:
+            raise InputError(f"--{name} {one}: a study reads no buckets; copy it to a folder that all nodes see")
+        paired = name == _MODELS and Path(one).suffix != ".onnx" and "=" in one
+        before, equals, path = one.partition("=") if paired else ("", "", one)
+        reads.append(absolute(path))
+        words.append(f"{before}{equals}{reads[-1]}")
+    return tuple(words), reads

@@ -1,0 +1,97 @@
+"""What counts of a folder, and what may change without a word."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from pipelines.study.contents import contents
+from rssn.errors import InputError
+from rssn.layouts import find_pairs
+from rssn.shards import Mark
+
+
+def names(root: Path) -> list[str]:
+    return [str(facts[0]) for facts in contents(root)]
+
+
+def write(path: Path, data: bytes = b"x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def mark(root: Path, name: str, digest: str) -> None:
+    write(root / "marks" / f"{name}.json", json.dumps(asdict(Mark(name, 3, 10, digest))).encode())
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Path:
+    root = tmp_path / "set"
+    write(root / "manifest.json", b"{}")
+    for name in ("train-00000-of-00001", "validation-00000-of-00001"):
+        mark(root, name, "ab")
+        write(root / "data" / f"{name}.parquet")
+    return root
+
+
+def test_links_to_folders_are_entered_as_the_layouts_do(tmp_path: Path) -> None:
+    write(tmp_path / "there" / "original" / "a.jpg", b"other")
+    write(tmp_path / "there" / "mask" / "a.png")
+    (tmp_path / "set").mkdir()
+    for side in ("original", "mask"):
+        (tmp_path / "set" / side).symlink_to(tmp_path / "there" / side)
+    assert len(find_pairs(tmp_path / "set").pairs) == 1
+    facts = contents(tmp_path / "set")
+    assert [each[:2] for each in facts] == [["mask/a.png", 1], ["original/a.jpg", 5]]
+    os.utime(tmp_path / "there" / "mask" / "a.png", ns=(1, 1))
+    assert [each[2] for each in contents(tmp_path / "set")] == [1, facts[1][2]]
+
+
+def test_links_that_lead_back_are_followed_once(tmp_path: Path) -> None:
+    for here, there in (("a", "b"), ("b", "a")):
+        write(tmp_path / here / f"{here}.jpg")
+        (tmp_path / here / "other").symlink_to(tmp_path / there)
+    (tmp_path / "a" / "self").symlink_to(tmp_path / "a")
+    assert names(tmp_path / "a") == ["a.jpg", "other/b.jpg"]
+
+
+def test_what_no_reader_takes_up_does_not_count(tmp_path: Path) -> None:
+    taken = ["a.JPG", "b.heic", "c.zip", "d.csv", "e/f.parquet"]
+    for name in [*taken, ".lease.json", "notes.txt", "review.sqlite", "report/index.html", ".cache/state"]:
+        write(tmp_path / name)
+    assert names(tmp_path) == taken
+
+
+def test_a_set_of_ours_is_its_marks(ours: Path) -> None:
+    before = contents(ours)
+    assert before == [["train-00000-of-00001", 3, "ab"], ["validation-00000-of-00001", 3, "ab"]]
+    for name in ("report/strip.png", "report/index.html", ".run.json", "review.sqlite", "verdicts.parquet"):
+        write(ours / name)
+    for place in (ours / "data").iterdir():
+        os.utime(place, ns=(1, 1))
+    assert contents(ours) == before
+    mark(ours, "train-00000-of-00001", "cd")
+    assert contents(ours)[0] == ["train-00000-of-00001", 3, "cd"]
+
+
+def test_a_file_is_its_size_and_time(tmp_path: Path) -> None:
+    place = write(tmp_path / "weights.pth", b"abc")
+    os.utime(place, ns=(7, 7))
+    assert contents(place) == [[".", 3, 7]]
+
+
+def test_a_place_without_anything_that_counts_is_named(tmp_path: Path, ours: Path) -> None:
+    with pytest.raises(InputError, match="none: there is no such file or folder; name it in the study file"):
+        contents(tmp_path / "none")
+    write(tmp_path / "empty" / "notes.txt")
+    with pytest.raises(InputError, match="empty: no picture, archive or table in it; name another folder"):
+        contents(tmp_path / "empty")
+    for place in (ours / "marks").iterdir():
+        place.unlink()
+    with pytest.raises(InputError, match="set: no finished shard in it"):
+        contents(ours)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from pipelines.recipes import shipped as shipped_recipes
+from pipelines.study.checks import check_study, check_value
 from pipelines.study.definition import BackgroundSet, Evaluation, Network, Row, Study
+from pipelines.study.words import absolute
 from rssn.documents import load_mapping
 from rssn.errors import DependencyError, InputError
-from train.columns import METRICS
-from train.rosta import Rosta
 
 _PACKAGE = "package:"
 
@@ -47,7 +48,7 @@ def shipped() -> list[str]:
 
 
 def parse_study(text: str, source: str, settings: Iterable[str] = ()) -> Study:
-    """Read a study from YAML; `$name` anywhere in it stands for an input.
+    """Read a study from YAML; `$name` anywhere in it stands for an input, and its paths become absolute.
 
     Raises:
         InputError: Naming file, key and remedy.
@@ -56,10 +57,10 @@ def parse_study(text: str, source: str, settings: Iterable[str] = ()) -> Study:
     try:
         inputs = _inputs(values.pop("inputs", {}), settings)
         study: Study = _build(Study, _filled(values, inputs), "")
-        _check(study)
+        check_study(study)
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
-    return study
+    return _located(study)
 
 
 def weights_file(given: str) -> Path:
@@ -130,39 +131,34 @@ def _value(kind: type[Any], key: str, value: Any, where: str) -> Any:
         if not isinstance(value, dict) or not value:
             raise InputError(f"'{where}' is {value!r}; expected names with a mapping each")
         return {str(name): _build(_NAMED[key], item, f"{where}.{name}") for name, item in value.items()}
-    if key in _TUPLES:
-        return value if isinstance(value, tuple) else (value,)
+    if key in _TUPLES and not isinstance(value, tuple):
+        value = (value,)
+    check_value(next(str(item.type) for item in fields(kind) if item.name == key), value, where)
     return value
 
 
-def _check(study: Study) -> None:
-    for name, one in study.backgrounds.items():
-        _check_name("backgrounds", name)
-        _check_backgrounds(study, name, one)
-    for name, row in study.rows.items():
-        _check_name("rows", name)
-        if row.recipe is not None and row.backgrounds not in study.backgrounds:
-            known = ", ".join(study.backgrounds)
-            raise InputError(f"'rows.{name}.backgrounds' is {row.backgrounds!r}; the sets are {known}")
-    if not study.seeds or not all(isinstance(seed, int) for seed in study.seeds):
-        raise InputError(f"'seeds' is {list(study.seeds)!r}; give whole numbers, three or more for a spread")
-    for pair in study.compare:
-        if len(pair) != 2 or not set(pair) <= set(study.rows):
-            raise InputError(f"'compare' holds {list(pair)!r}; give pairs of rows: {', '.join(study.rows)}")
-    for name, by_rosta in study.paper.items():
-        columns = {column for figures in by_rosta.values() for column in figures}
-        if name not in study.rows or not set(by_rosta) <= {*Rosta, "ensemble"} or not columns <= set(METRICS):
-            rows, known = ", ".join(study.rows), ", ".join(METRICS)
-            raise InputError(f"'paper.{name}': give {{ROW: {{TT: {{sad: 1.0}}}}}}; rows are {rows}, columns {known}")
+def _located(study: Study) -> Study:
+    """The same study for workers that stand in another folder."""
+    return replace(
+        study,
+        foregrounds=tuple(map(absolute, study.foregrounds)),
+        backgrounds={name: _located_set(one) for name, one in study.backgrounds.items()},
+        rows={name: _located_row(row) for name, row in study.rows.items()},
+        network=replace(study.network, weights=_located_weights(study.network.weights)),
+        evaluation=replace(study.evaluation, data=absolute(study.evaluation.data)),
+        studio=study.studio and absolute(study.studio),
+    )
 
 
-def _check_backgrounds(study: Study, name: str, one: BackgroundSet) -> None:
-    if sum(way is not None for way in (one.take, one.curate, one.crops)) != 1:
-        raise InputError(f"'backgrounds.{name}': give one of take, curate and crops")
-    if one.crops is not None and (one.crops not in study.backgrounds or not study.backgrounds[one.crops].curate):
-        raise InputError(f"'backgrounds.{name}.crops' is {one.crops!r}; give the name of a set with curate")
+def _located_set(one: BackgroundSet) -> BackgroundSet:
+    return replace(one, take=one.take and absolute(one.take), curate=one.curate and absolute(one.curate))
 
 
-def _check_name(where: str, name: str) -> None:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise InputError(f"'{where}.{name}': use lower-case letters, digits and dashes")
+def _located_row(row: Row) -> Row:
+    recipe = row.recipe if row.recipe is None or row.recipe in shipped_recipes() else absolute(row.recipe)
+    weights = {"weights": _located_weights(row.training["weights"])} if "weights" in row.training else {}
+    return replace(row, recipe=recipe, training={**row.training, **weights})
+
+
+def _located_weights(given: str | None) -> str | None:
+    return absolute(given) if given and not given.startswith(_PACKAGE) else given

@@ -1,0 +1,191 @@
+"""Mistakes in a study file that would be found after hours, or never."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.study.reading import parse_study
+from rssn.errors import InputError
+from tests.pipelines.study.test_reading import TEXT
+
+ANEW = "nowhere: what was changed is made anew"
+TRAINING = "rows.real.training"
+
+
+def refused(old: str, new: str) -> str:
+    assert old in TEXT
+    with pytest.raises(InputError) as caught:
+        parse_study(TEXT.replace(old, new), "mine.yaml")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "place"),
+    [
+        ("seed: 7", "seeds"),
+        ("rosta: FT", "network.rosta"),
+        ("data: other", "foregrounds and rows"),
+        ("backbone: r34", "network.backbone"),
+        ("weights: w.pth", "network.weights"),
+        ("out: there", "rssn study --out"),
+        ("help: true", "the command line"),
+    ],
+)
+def test_what_the_study_trains_is_not_set_by_an_option(option: str, place: str) -> None:
+    words = f"mine.yaml: 'network.options.{option.partition(':')[0]}': the study sets it itself; its place is {place}"
+    assert refused("max-steps: 4", f"max-steps: 4, {option}").startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("option", "place"), [("seed: 7", "seeds"), ("rosta: FT", "network.rosta"), ("out: x", "rssn study --out")]
+)
+def test_a_rows_training_may_differ_in_backbone_and_weights_alone(option: str, place: str) -> None:
+    words = f"'{TRAINING}.{option.partition(':')[0]}': the study sets it itself; its place is {place}"
+    assert words in refused("real: {}", f"real: {{training: {{{option}}}}}")
+    given = "{training: {backbone: r34, weights: w.pth, ablation: single, max-steps: 9, workers: 2}}"
+    training = parse_study(TEXT.replace("real: {}", f"real: {given}"), "mine").rows["real"].training
+    assert (training["backbone"], training["ablation"]) == ("r34", "single")
+
+
+@pytest.mark.parametrize(
+    ("option", "place"),
+    [
+        ("matting: other", "foregrounds"),
+        ("recipe: comp-rssn", "the row's recipe"),
+        ("backgrounds: other", "the row's backgrounds"),
+        ("out: there", "rssn study --out"),
+        ("workers: 2", "rssn study --workers"),
+        ("address: auto", "rssn study --address"),
+        ("dry-run: true", "rssn study --dry-run"),
+        ("extend: true", ANEW),
+        ("overwrite: true", ANEW),
+        ("retry-rejects: true", ANEW),
+    ],
+)
+def test_what_the_study_composes_is_not_set_by_an_option(option: str, place: str) -> None:
+    words = f"'rows.coco.options.{option.partition(':')[0]}': the study sets it itself; its place is {place}"
+    assert words in refused("k: 2", f"k: 2, {option}")
+
+
+@pytest.mark.parametrize(
+    ("option", "place"),
+    [
+        ("data: other", "evaluation.data"),
+        ("checkpoint: last.pt", "network"),
+        ("weights: w.pth", "network.weights"),
+        ("out: there", "rssn study --out"),
+        ("mattes: false", "nowhere: they are always written"),
+    ],
+)
+def test_what_the_study_judges_is_not_set_by_an_option(option: str, place: str) -> None:
+    words = f"'evaluation.options.{option.partition(':')[0]}': the study sets it itself; its place is {place}"
+    assert words in refused("$data/eval}", f"$data/eval, options: {{{option}}}}}")
+
+
+def test_what_the_study_curates_is_not_set_by_an_option() -> None:
+    for option, place in (("workers: 2", "rssn study --workers"), ("export-folder: x", "rssn export")):
+        words = f"'backgrounds.bg.options.{option.partition(':')[0]}': the study sets it itself; its place is {place}"
+        assert words in refused("min-side: 384", f"min-side: 384, {option}")
+    words = "'backgrounds.crops.options.out': the study sets it itself; its place is rssn study --out"
+    assert words in refused("{crops: bg}", "{crops: bg, options: {out: x}}")
+    words = "'backgrounds.crops.options': a set that is taken has none"
+    assert words in refused("{crops: bg}", "{take: x, options: {min-side: 9}}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("max-steps: 4", "seed=7: true", "'network.options' holds the name 'seed=7'; give an option's name"),
+        ("max-steps: 4", "--seed: 7", "'network.options' holds the name '--seed'; give an option's name"),
+        ("max-steps: 4", "5: 7", "'network.options' holds the name 5; give an option's name"),
+        ("max-steps: 4", "tensorboard: --seed=7", "'network.options.tensorboard' is '--seed=7'; give a value, a list"),
+        ("max-steps: 4", "max-steps:", "'network.options.max-steps' is None; give a value, a list of them, or true"),
+        ("max-steps: 4", "crop-size: [{a: 1}]", r"'network.options.crop-size' is [{'a': 1}]; give a value, a list"),
+        ("real: {}", "real: {training: {backbone: 3}}", f"'{TRAINING}.backbone' is 3; give a text"),
+        ("real: {}", "real: {training: {weights: false}}", f"'{TRAINING}.weights' is False; give a text"),
+    ],
+)
+def test_an_option_has_a_name_and_a_value(old: str, new: str, message: str) -> None:
+    assert message in refused(old, new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds: [0, 1]", "seeds: [0, 0]", "'seeds' is [0, 0]; give whole numbers from 0, none of them twice"),
+        ("seeds: [0, 1]", "seeds: []", "'seeds' is []; give whole numbers"),
+        ("seeds: [0, 1]", "seeds: [0, true]", "'seeds' is [0, True]; give whole numbers"),
+        ("seeds: [0, 1]", "seeds: [-1]", "'seeds' is [-1]; give whole numbers from 0"),
+        ("backbone: tiny", "backbone: tiny, rosta: []", "'network.rosta' is []; give one text or several"),
+        (
+            "backbone: tiny",
+            "backbone: tiny, rosta: [TT, TT]",
+            "is ['TT', 'TT']; give one text or several, none",
+        ),
+        ("backbone: tiny", "backbone: tiny, rosta: XT", "'network.rosta' is ['XT']; give of TT, FT, BT"),
+        ("backbone: tiny", "backbone: tiny, ensemble: 2", "'network.ensemble' is 2; give true or false"),
+        ("backbone: tiny", "backbone: 3", "'network.backbone' is 3; give a text"),
+        ("$data/matting", "[]", "'foregrounds' is []; give one text or several, none of them twice"),
+        ("$data/matting", "[$data/a, $data/a]", "give one text or several, none of them twice"),
+        ("$data/matting", "[3]", "'foregrounds' is [3]; give one text or several"),
+        ("$data/matting", "{a: b}", "'foregrounds' is [{'a': 'b'}]; give one text or several"),
+        ("recipe: comp-coco", "recipe: 3", "'rows.coco.recipe' is 3; give a text"),
+        ("backgrounds: crops,", "backgrounds: [[a]],", "'rows.coco.backgrounds' is [('a',)]; give a text"),
+        ("$data/eval}", "3}", "'evaluation.data' is 3; give a text"),
+        ("options: {k: 2}", "options: ", "'rows.coco.options' is None; give options by their names"),
+        ("options: {k: 2}", "options: [k]", "'rows.coco.options' is ['k']; give options by their names"),
+        ("real: {}", "real: {training: 3}", "'rows.real.training' is 3; give options by their names"),
+        ("seeds:", "compare: [3]\nseeds:", "'compare' is [3]; give pairs of rows, as [[plain, rssn]]"),
+        ("seeds:", "compare: [[plain]]\nseeds:", "give pairs of rows, as [[plain, rssn]]"),
+    ],
+)
+def test_a_value_is_of_its_kind(old: str, new: str, message: str) -> None:
+    assert message in refused(old, new)
+
+
+def test_a_study_has_rows() -> None:
+    rows = TEXT[TEXT.index("rows:") : TEXT.index("network:")]
+    assert "'rows' is {}; expected names with a mapping each" in refused(rows, "rows: {}\n")
+
+
+@pytest.mark.parametrize(
+    "paper",
+    [
+        "{plain: {TT: {sad: '46.16?'}}}",
+        "{plain: {TT: {sad: true}}}",
+        "{plain: {TT: {sad: .nan}}}",
+        "{plain: {TT: 3}}",
+        "{plain: {XT: {sad: 1}}}",
+        "{plain: 3}",
+        "{other: {TT: {sad: 1}}}",
+    ],
+)
+def test_the_papers_figures_are_numbers(paper: str) -> None:
+    words = "give {ROW: {TT: {sad: 1.0}}}, numbers all; rows are plain, coco, real, columns sad, mse"
+    assert words in refused("seeds:", f"paper: {paper}\nseeds:")
+
+
+def test_the_paper_is_a_mapping() -> None:
+    assert "'paper' is [1]; give {ROW:" in refused("seeds:", "paper: [1]\nseeds:")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("$data/matting", "[$data/a, s3://a/b]", "foregrounds"),
+        ("$data/eval}", "s3://a/b}", "evaluation.data"),
+        ("{crops: bg}", "{take: s3://a/b}", "backgrounds.crops"),
+        ("curate: $data/photos", "curate: s3://a/b", "backgrounds.bg"),
+        ("backbone: tiny", "backbone: tiny, weights: s3://a/b", "network.weights"),
+        ("real: {}", "real: {training: {weights: s3://a/b}}", "rows.real.training.weights"),
+        ("name: mine", "name: mine\nstudio: s3://a/b", "studio"),
+    ],
+)
+def test_a_bucket_is_refused(old: str, new: str, key: str) -> None:
+    words = f"mine.yaml: '{key}' is s3://a/b: a study reads no buckets; copy it to a folder that all nodes see"
+    assert refused(old, new) == words
+
+
+def test_an_input_is_no_bucket_either() -> None:
+    with pytest.raises(InputError, match="'foregrounds' is s3://bucket/matting: a study reads no buckets; copy it to"):
+        parse_study(TEXT, "mine.yaml", ["data=s3://bucket"])

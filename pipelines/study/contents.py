@@ -2,11 +2,13 @@
 
 A data set of ours is its marks: names, rows and digests of its shards. So a report, a review or a lease that is written
 into it changes nothing. Any other folder is the names, sizes and times of the files that one of our readers could take
-up: pictures, archives and tables. A file is its size and its time; a table too, whatever it names.
+up: pictures, archives and tables, hidden ones too, as the readers have it. A file is its size and its time; a table
+too, whatever it names.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -63,11 +65,12 @@ def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
     if real in above:
         return
     try:
-        below = list(folder.iterdir())
+        with os.scandir(folder) as entries:
+            below = [(folder / entry.name, entry.is_dir()) for entry in entries]
     except OSError as error:
         raise InputError(f"{folder}: cannot be looked into: {error.strerror}") from error
-    for path in below:
-        if path.is_dir():
+    for path, is_folder in below:
+        if is_folder:
             yield from _walk(path, above | {real})
-        elif path.is_file() and (path.suffix.lower() in _COUNTED or is_table(path)):
+        elif is_table(path) or (path.suffix.lower() in _COUNTED and path.is_file()):
             yield path

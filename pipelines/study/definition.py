@@ -8,7 +8,10 @@ from itertools import combinations
 from typing import Any, TypeAlias
 
 Options: TypeAlias = Mapping[str, Any]
-"""Options of one of our commands by their names, without dashes: a value, a list for one that is repeated, or true."""
+"""Options of one of our commands by their names, without dashes: a value, a list for one that is repeated, or true.
+
+Those that the study sets itself are refused, see `pipelines.study.checks`.
+"""
 
 Paper: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
 
@@ -77,7 +80,7 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A study.
+    """A study; once it is read, every path in it is absolute, and none is a URL.
 
     Attributes:
         name: Of the study.
@@ -86,7 +89,7 @@ class Study:
         backgrounds: By name.
         rows: By name, in the order of the table.
         network: What is trained on each.
-        seeds: Of the trainings.
+        seeds: Of the trainings, each another.
         evaluation: What all are judged on.
         compare: Pairs of rows to be tested against each other; all pairs where none are given.
         paper: The paper's figures, by row, representation (or `ensemble`) and column.

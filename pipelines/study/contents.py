@@ -2,8 +2,8 @@
 
 A data set of ours is its marks: names, rows and digests of its shards. So a report, a review or a lease that is written
 into it changes nothing. Any other folder is the names, sizes and times of the files that one of our readers could take
-up: pictures, archives and tables, hidden ones too, as the readers have it. A file is its size and its time; a table
-too, whatever it names.
+up: pictures, archives and tables, hidden ones too, as the readers have it. A single file is its digest, for weights get
+another time wherever they are installed; an archive is its size and its time, and a table is itself, whatever it names.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TypeAlias
 from rssn.archives import ARCHIVE_SUFFIXES
 from rssn.crawl import CRAWL_SUFFIXES
 from rssn.errors import InputError
+from rssn.files import sha256
 from rssn.shards import DatasetFolder
 from rssn.tables import is_table
 
@@ -33,7 +34,7 @@ def contents(root: Path) -> Facts:
     if not root.exists():
         raise InputError(f"{root}: there is no such file or folder; name it in the study file, or with --input")
     if not root.is_dir():
-        return [_facts(root, ".")]
+        return [_facts(root, ".") if root.suffix.lower() in ARCHIVE_SUFFIXES else [sha256(root)]]
     found = _shards(root) if _is_ours(root) else [_facts(path, name) for path, name in _files(root)]
     if not found:
         what = "no finished shard" if _is_ours(root) else "no picture, archive or table"

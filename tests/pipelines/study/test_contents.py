@@ -79,8 +79,13 @@ def test_a_set_of_ours_is_its_marks(ours: Path) -> None:
     assert contents(ours)[0] == ["train-00000-of-00001", 3, "cd"]
 
 
-def test_a_file_is_its_size_and_time(tmp_path: Path) -> None:
+def test_a_file_is_its_digest_whenever_it_was_installed(tmp_path: Path) -> None:
     place = write(tmp_path / "weights.pth", b"abc")
+    assert contents(place) == [["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]]
+
+
+def test_an_archive_is_its_size_and_time(tmp_path: Path) -> None:
+    place = write(tmp_path / "photos.TAR", b"abc")
     os.utime(place, ns=(7, 7))
     assert contents(place) == [[".", 3, 7]]
 

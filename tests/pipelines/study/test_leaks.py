@@ -159,14 +159,17 @@ def test_shards_to_be_judged_on_are_looked_into(study: Study, data: Path) -> Non
         check_foregrounds(packed, Clean(None))
 
 
-def test_shards_without_photographs_are_no_evaluation_set(study: Study, data: Path) -> None:
+def test_what_cannot_be_read_is_no_evaluation_set(study: Study, data: Path) -> None:
+    broken = replace(study, evaluation=replace(study.evaluation, data=str(data / "broken")))
+    (data / "broken").mkdir()
+    for name in ("a.jpg", "a_matte.png"):
+        (data / "broken" / name).write_text("no picture")
+    with pytest.raises(InputError, match=r"broken: no photograph in it can be read; name another set"):
+        check_foregrounds(broken, Clean(None))
     packed = replace(study, evaluation=replace(study.evaluation, data=str(data / "shards")))
-    (data / "shards").mkdir()
-    (data / "shards" / "manifest.json").write_text("{}")
-    with pytest.raises(InputError, match=r"shards: no photograph in it can be read; name another set"):
-        check_foregrounds(packed, Clean(None))
     candidate = {"background_id": "0" * 20, "source": "a.jpg", "image": picture(encode_png(scene(1)), "a.png")}
     write_shard(DatasetFolder(data / "shards"), "candidates-00000-of-00001", CANDIDATES, [candidate], [])
+    DatasetFolder(data / "shards").manifest.write_text("{}")
     with pytest.raises(InputError, match=r"of-00001.parquet: no photographs with mattes in it.*run `rssn pack` again"):
         check_foregrounds(packed, Clean(None))
 

@@ -24,7 +24,7 @@ _DEATHS = 30  # of one task's workers, whatever they died at
 _TICK_SECONDS = 1.0
 _SHARE = 16  # of the tasks in flight: so many of them are waited for together
 _ANSWER_SECONDS = 20.0
-_PACKAGES = ("rssn", "bg20k", "pipelines")
+_PACKAGES = ("rssn", "bg20k", "train", "pipelines")
 _OBJECT_STORE_BYTES = 100 << 20  # marks are all that passes through it
 
 

@@ -128,7 +128,7 @@ def _task(step: Step, root: Path, workers: Workers) -> StepTask:
 def _run(task: StepTask) -> int:
     environment = {**os.environ, "OMP_NUM_THREADS": str(task.threads), "TQDM_MININTERVAL": _BAR_SECONDS}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    command = [sys.executable, "-m", "pipelines.study.child", *task.command]
+    command = [sys.executable, "-P", "-m", "pipelines.study.child", *task.command]  # -P: not what lies in this folder
     with task.log.open("ab") as words:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment)  # noqa: S603
         try:

@@ -24,6 +24,7 @@ from pipelines.plan import PlannedForeground, name_foregrounds
 from pipelines.ray_runner import make_runner
 from pipelines.runner import Done, LocalRunner
 from pipelines.staging import source, staged
+from pipelines.study.schedule import StepTask, make_step
 from rssn.cache import LayerCache
 from rssn.layouts import find_pairs
 from rssn.matting import MattingSample
@@ -64,6 +65,21 @@ def drive(address: str, bucket: Url, cache: Path) -> None:
         matting, bg20k = (source(Url(f"{bucket}/{name}"), cache) for name in ("matting", "bg20k"))
         tally = run_compose(job_of(matting, bg20k, root, QUICK, cache=LayerCache(cache, 1 << 30)), runner)
     assert (tally.written, tally.rejected, tally.failed) == (4, 2, []), tally
+
+
+STUDY_DRIVER = """
+import sys
+from pathlib import Path
+from tests.pipelines.test_cluster import drive_step
+drive_step(sys.argv[1], Path(sys.argv[2]))
+"""
+
+
+def drive_step(address: str, folder: Path) -> None:
+    runner = make_runner(None, address, gpu_each=True)
+    task = StepTask("train-a", "train", folder, ("tests.pipelines.study.wherefrom",), 1)
+    (outcome,) = runner.run(make_step, [task], lambda: None)
+    assert outcome.done is not None, outcome.error
 
 
 @dataclass(frozen=True)
@@ -137,6 +153,16 @@ def test_a_study_asks_the_cluster_what_it_can_do_at_once(cluster: Nodes, studio:
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].endswith(" for the others, with 2 workers, 1 network at a time")
+
+
+def test_the_commands_of_a_study_run_the_code_that_was_sent_to_the_nodes(cluster: Nodes, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STUDY_DRIVER, cluster.address, str(tmp_path / "train-a-0123")]
+    elsewhere = os.environ | {"PYTHONPATH": str(ROOT)}  # Ray's workers look first where their driver was started
+    done = subprocess.run(command, cwd=tmp_path, env=elsewhere, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    places = (tmp_path / "train-a-0123" / "log.txt").read_text().splitlines()
+    assert [Path(place).parent.name for place in places] == ["bg20k", "pipelines", "rssn", "train"]
+    assert [place for place in places if "py_modules_files" not in place] == []
 
 
 def test_a_lost_node_changes_no_byte(cluster: Nodes, studio: Path, bg20k: Path, tmp_path: Path) -> None:

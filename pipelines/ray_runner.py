@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipelines.runner import WORKER_DIED, Done, LocalRunner, Outcome, Room, T, attempt
+from pipelines.runner import THREADS, WORKER_DIED, Done, LocalRunner, Outcome, Room, T, attempt
 from rssn.errors import InputError, RssnError, first_line
 
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 _ATTEMPTS = 3  # at one item
 _DEATHS = 30  # of one task's workers, whatever they died at
 _TICK_SECONDS = 1.0
@@ -62,7 +62,7 @@ class RayRunner:
         self._own = address is None
         self._gpu_each = gpu_each
         own = {"num_cpus": workers, "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
-        environment: dict[str, Any] = {"env_vars": _ONE_THREAD}
+        environment: dict[str, Any] = {"env_vars": dict.fromkeys(THREADS, "1")}
         if address:
             _refuse_silence(address)
             environment["py_modules"] = [str(Path(__file__).parents[1] / name) for name in _PACKAGES]
@@ -81,18 +81,20 @@ class RayRunner:
     def run(
         self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
     ) -> Iterator[Outcome[T]]:
-        """Keep two tasks per worker in flight until all are done."""
-        remote = self._ray.remote(num_cpus=1, num_gpus=self._gpus(), max_retries=0)(attempt)
+        """Keep two tasks per worker in flight until all are done; of those that run a network, what runs at once."""
+        remote = self._ray.remote(max_retries=0)(attempt)
         waiting, again, deaths = iter(tasks), deque[T](), _Deaths()
         flying: dict[Any, T] = {}
+        threads = self.room(len(tasks)).threads
         while True:
-            slots, most = self._capacity()
-            while len(flying) < 2 * slots:
+            share = self._share(len(tasks), threads)
+            while len(flying) < share.flying:
                 task = again.popleft() if again else next(waiting, None)
                 if task is None:
                     break
                 task = deaths.warned(task)
-                asked = remote.options(memory=min(task.memory, most))  # more than any node has would wait for ever
+                memory = min(task.memory, share.memory)  # more than any node has would wait for ever
+                asked = remote.options(num_cpus=share.cpus, num_gpus=share.gpus, memory=memory)
                 flying[asked.remote(function, task)] = task
             if not flying:
                 return
@@ -107,28 +109,35 @@ class RayRunner:
                 else:
                     yield outcome
 
-    def room(self) -> Room:
-        """All workers; networks share the cores of this machine, or of the whole cluster, among them."""
-        slots, _ = self._capacity()
-        resources = self._ray.cluster_resources()
-        networks = min(slots, int(resources["GPU"])) if self._gpus() else slots
-        cores = (os.cpu_count() or 1) if self._own else int(resources.get("CPU", 1))
-        return Room(slots, networks, max(1, cores // networks))
+    def room(self, tasks: int) -> Room:
+        """All workers; networks share the cores of the nodes that they run on."""
+        nodes = self._nodes()
+        room = shared_room(nodes, self._slots(nodes), tasks, gpu_each=self._gpu_each)
+        cores = os.cpu_count() or 1
+        return replace(room, threads=max(1, cores // room.networks)) if self._own else room  # Ray knows workers alone
 
     def close(self) -> None:
         """Stop the local Ray, or leave the cluster."""
         self._ray.shutdown()
 
-    def _gpus(self) -> int:
-        """Of each task."""
-        return int(self._gpu_each and self._ray.cluster_resources().get("GPU", 0) >= 1)
+    def _nodes(self) -> list[Mapping[str, float]]:
+        """What each node that lives has."""
+        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
 
-    def _capacity(self) -> tuple[int, int]:
-        """How many tasks can run at once, and the memory of the largest node, in bytes."""
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        cores = int(sum(resources.get("CPU", 0) for resources in nodes))
-        slots = cores if self._workers is None else self._workers
-        return max(1, slots), int(max((resources.get("memory", 0) for resources in nodes), default=0))
+    def _slots(self, nodes: Sequence[Mapping[str, float]]) -> int:
+        cores = int(sum(node.get("CPU", 0) for node in nodes))
+        return max(1, cores if self._workers is None else self._workers)
+
+    def _share(self, tasks: int, threads: int) -> _Share:
+        """What each task is given now; of so many, and networks were promised so many threads."""
+        nodes = self._nodes()
+        if not self._gpu_each:
+            return _Share(2 * self._slots(nodes), 1, 0, _most(nodes, "memory"))
+        room = self.room(tasks)
+        able = _able(nodes, gpu_each=True)
+        cpus = 1 if self._own else max(1, min(threads, _most(able, "CPU")))  # a large node may be lost meanwhile
+        memory = _most([node for node in able if node["CPU"] >= cpus], "memory")
+        return _Share(room.networks, cpus, int(room.gpus > 0), memory)
 
     def _collect(self, reference: Any, task: T) -> Outcome[T]:
         try:
@@ -156,6 +165,36 @@ class RayRunner:
         return max(notes)[1]
 
 
+def shared_room(nodes: Sequence[Mapping[str, float]], slots: int, tasks: int, *, gpu_each: bool) -> Room:
+    """How many networks run at once on nodes, and the threads that each of them can have on its node.
+
+    Args:
+        nodes: What each has, by Ray's names.
+        slots: Workers.
+        tasks: That are to be run.
+        gpu_each: Whether a network wants a GPU to itself, where there are any.
+    """
+    able = _able(nodes, gpu_each=gpu_each)
+    gpus = int(sum(node.get("GPU", 0) // 1 for node in able)) if gpu_each else 0
+
+    def fitting(threads: int) -> int:
+        on_each = ((node["CPU"] // threads, node["GPU"] // 1 if gpus else inf) for node in able)
+        return int(sum(min(cores, cards) for cores, cards in on_each))
+
+    networks = max(1, min(slots, tasks, fitting(1)))
+    most = next((threads for threads in range(_most(able, "CPU"), 1, -1) if fitting(threads) >= networks), 1)
+    return Room(slots, networks, most, gpus)
+
+
+class _Share(NamedTuple):
+    """What tasks are given: how many are in flight, and what Ray sets aside for each."""
+
+    flying: int
+    cpus: int
+    gpus: int
+    memory: int  # bytes; at most
+
+
 class _Deaths:
     """Where workers died: at which item of which task, and how often."""
 
@@ -178,6 +217,16 @@ class _Deaths:
             return True
         self._poisoned |= {item} - {""}
         return item != ""
+
+
+def _able(nodes: Sequence[Mapping[str, float]], *, gpu_each: bool) -> Sequence[Mapping[str, float]]:
+    """The nodes that run tasks: those with a GPU, where tasks want one and there are any."""
+    working = [node for node in nodes if node.get("CPU", 0) >= 1]
+    return [node for node in working if gpu_each and node.get("GPU", 0) >= 1] or working
+
+
+def _most(nodes: Sequence[Mapping[str, float]], resource: str) -> int:
+    return int(max((node.get(resource, 0) for node in nodes), default=0))
 
 
 def _refuse_silence(address: str) -> None:

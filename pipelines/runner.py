@@ -54,6 +54,9 @@ T = TypeVar("T", bound=ShardTask)
 
 WORKER_DIED = "worker_died"
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""Variables that say to libraries how many threads a process has; PyTorch goes by the smallest."""
+
 
 @dataclass(frozen=True)
 class Done:
@@ -83,11 +86,13 @@ class Room:
         workers: Single-threaded tasks.
         networks: Tasks that run a network: one for each GPU where there are some.
         threads: For each of those.
+        gpus: That networks can have; 0 where they run on CPUs.
     """
 
     workers: int
     networks: int
     threads: int
+    gpus: int = 0
 
 
 class Runner(Protocol):
@@ -99,8 +104,8 @@ class Runner(Protocol):
         """Run `function` once for every task; `on_wait` is called about every second while others work."""
         ...
 
-    def room(self) -> Room:
-        """How much it runs at once, as things are now."""
+    def room(self, tasks: int) -> Room:
+        """How much of so many tasks it runs at once, as things are now."""
         ...
 
     def close(self) -> None:
@@ -119,12 +124,20 @@ class LocalRunner:
             on_wait()
             yield attempt(function, task)
 
-    def room(self) -> Room:
-        """One task, on all of this machine's cores."""
-        return Room(1, 1, os.cpu_count() or 1)
+    def room(self, tasks: int) -> Room:
+        """One task, on all of this machine's cores and its GPUs."""
+        return Room(1, 1, os.cpu_count() or 1, _gpus_here())
 
     def close(self) -> None:
         """Nothing was started."""
+
+
+def _gpus_here() -> int:
+    try:
+        import torch  # noqa: PLC0415  (seconds; only who trains asks)
+    except ImportError:
+        return 0
+    return torch.cuda.device_count()
 
 
 def shard_ranges(sizes: Sequence[float], limit: float) -> list[tuple[int, int]]:

@@ -37,8 +37,8 @@ def study(
     where = ("--address", address) if address else ()
     job = StudyJob(found, out.resolve(), (*count, *where))
     if dry_run:
-        room = options.with_runner(workers, address, lambda runner: runner.room(), gpu_each=True)
-        click.echo("\n".join(plan_lines(job, room)))
+        lines = options.with_runner(workers, address, lambda runner: plan_lines(job, runner.room), gpu_each=True)
+        click.echo("\n".join(lines))
         return
     text = run_study(
         job,

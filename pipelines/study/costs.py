@@ -21,6 +21,7 @@ _STARTING = 12.0  # of a command and its workers
 _PER_PHOTOGRAPH = 0.5  # read, hash and detect
 _PER_JUDGED = 2.0  # the metrics of a matte
 _CORE, _GPU = 20.0, 3000.0  # GMac a second of one core; of a GPU, an assumption
+_SCALING = 0.75  # of threads, an assumption: n of them run a network n to this power as fast as one
 _PASSES = 3  # forward and backward, in forwards
 _UNSEEN = (1_000, 1.0)  # pictures and megapixels of each, where only a listing could tell
 _SIDE = 320  # at which networks are counted, px
@@ -28,13 +29,18 @@ _SIDE = 320  # at which networks are counted, px
 
 @dataclass
 class Costs:
-    """Expected costs; what was counted once is remembered."""
+    """Expected costs; what was counted once is remembered.
 
+    Args:
+        gpus: Whether networks run on GPUs.
+    """
+
+    gpus: bool = False
     _sizes: dict[Path | Url, list[float]] = field(default_factory=dict)
     _gmac: dict[str, float] = field(default_factory=dict)
 
-    def seconds(self, step: Step) -> float:
-        """Of one core; networks run on a GPU where this machine has one.
+    def seconds(self, step: Step, threads: int = 1) -> float:
+        """Of one core; a network runs on a GPU, or on so many threads.
 
         Raises:
             InputError: If an input is missing, or no network has the name.
@@ -44,10 +50,14 @@ class Costs:
             "curate": self._curate,
             "compose": self._compose,
             "pack": self._pack,
-            "train": self._train,
-            "eval": self._evaluate,
+            "train": lambda training: self._train(training) / self.faster(threads),
+            "eval": lambda judging: self._evaluate(judging, self.faster(threads)),
         }
         return _STARTING + (of[step.kind](step) if step.kind in of else 0.0)
+
+    def faster(self, threads: int) -> float:
+        """How many times as fast as one thread a network is taken to run on several; a GPU does not care."""
+        return 1.0 if self.gpus else threads**_SCALING
 
     def _curate(self, step: Step) -> float:
         place = step.reads[0]
@@ -72,11 +82,15 @@ class Costs:
         megapixels = given["max_steps"] * given["batch_size"] * given["input_size"] ** 2 / 1e6
         return _PASSES * float(megapixels) * self._forward(given["backbone"])
 
-    def _evaluate(self, step: Step) -> float:
+    def _evaluate(self, step: Step, faster: float) -> float:
         given = settings(step)
-        networks = sum(self._forward(settings(network)["backbone"]) for network in step.needs)
-        most = given["max_side"] ** 2 / 1e6 or inf
-        return sum(_PER_JUDGED + networks * min(size, most) for size in self._megapixels(given["data"]))
+        networks = sum(self._forward(settings(network)["backbone"]) for network in step.needs) / faster
+        from train.inference import Strategy  # noqa: PLC0415  (torch; who lacks it has heard so by now)
+
+        strategy = Strategy.parse(given["max_side"], given["hybrid"])
+        most = strategy.max_side**2 / 1e6 or inf
+        seen = sum(share**2 for share in strategy.hybrid or (1.0,))  # of its pixels: each of the two runs the network
+        return sum(_PER_JUDGED + networks * seen * min(size, most) for size in self._megapixels(given["data"]))
 
     def _megapixels(self, place: Path | Url) -> list[float]:
         """Of the pictures of a matting data set."""
@@ -88,14 +102,12 @@ class Costs:
     def _forward(self, backbone: str) -> float:
         """Seconds for a megapixel."""
         try:
-            import torch  # noqa: PLC0415
-
             from train.network.complexity import measure  # noqa: PLC0415
         except ImportError as error:
             raise DependencyError("the study trains networks: pip install 'rssn[train]'") from error
         if backbone not in self._gmac:
             self._gmac[backbone] = measure(backbone, Rosta.TT, timed=False, side=_SIDE).gmac / (_SIDE**2 / 1e6)
-        return self._gmac[backbone] / (_GPU if torch.cuda.is_available() else _CORE)
+        return self._gmac[backbone] / (_GPU if self.gpus else _CORE)
 
 
 def _measured(place: Path) -> list[float]:

@@ -27,7 +27,7 @@ class StudyJob:
     options: tuple[str, ...]  # `--workers` and `--address`, for the commands that start workers of their own
 
 
-def dry_run(job: StudyJob, room: Room) -> list[str]:
+def dry_run(job: StudyJob, room: Callable[[int], Room]) -> list[str]:
     """Lines: each step, whether it is done, and about how long it will take; nothing is written.
 
     Raises:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.programs import typed
-from pipelines.runner import Done, Runner
+from pipelines.runner import THREADS, Done, Runner
 from pipelines.study.steps import Kind, Step
 from pipelines.study.versions import made_by
 from pipelines.study.watch import Watch
@@ -84,7 +84,8 @@ def make_steps(steps: Sequence[Step], root: Path, workers: Workers, say: Callabl
         RssnError: If one fails, when those beside it are made; the message names its log.
     """
     todo = [step for step in steps if took(step, root) is None]
-    tasks = [_task(step, root, workers) for step in todo]
+    threads = workers.runner.room(len(todo)).threads
+    tasks = [_task(step, root, workers.options, threads) for step in todo]
     failed = []
     for task in tasks:
         say(f"$ {typed(task.command[0], task.command[1:])}")
@@ -119,14 +120,13 @@ def make_step(task: StepTask) -> Done:
     return Done(Mark(task.name, 1, 0, ""))
 
 
-def _task(step: Step, root: Path, workers: Workers) -> StepTask:
-    options = workers.options if step.kind in ("curate", "compose", "pack") else ()
-    command = (step.module, *step.command(root), *options)
-    return StepTask(step.label, step.kind, step.folder(root), command, workers.runner.room().threads)
+def _task(step: Step, root: Path, options: Sequence[str], threads: int) -> StepTask:
+    given = options if step.kind in ("curate", "compose", "pack") else ()
+    return StepTask(step.label, step.kind, step.folder(root), (step.module, *step.command(root), *given), threads)
 
 
 def _run(task: StepTask) -> int:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(task.threads), "TQDM_MININTERVAL": _BAR_SECONDS}
+    environment = os.environ | dict.fromkeys(THREADS, str(task.threads)) | {"TQDM_MININTERVAL": _BAR_SECONDS}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     command = [sys.executable, "-P", "-m", "pipelines.study.child", *task.command]  # -P: not what lies in this folder
     with task.log.open("ab") as words:

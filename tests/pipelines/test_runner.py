@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.ray_runner import RayRunner, make_runner
+from pipelines.ray_runner import RayRunner, make_runner, shared_room
 from pipelines.runner import Done, LocalRunner, Room, Runner, shard_ranges
 from pipelines.work import enter
 from rssn.errors import InputError, Rejected
@@ -93,7 +93,49 @@ def test_every_task_has_one_outcome_and_errors_stop_no_other(runner: Runner, tmp
 def test_a_runner_knows_its_room(runner: Runner) -> None:
     cores = os.cpu_count() or 1
     room = Room(1, 1, cores) if isinstance(runner, LocalRunner) else Room(2, 2, max(1, cores // 2))
-    assert runner.room() == room
+    assert runner.room(9) == room
+
+
+def test_one_network_has_all_cores_of_this_machine(ray_runner: RayRunner) -> None:
+    assert ray_runner.room(1) == Room(2, 1, os.cpu_count() or 1)
+
+
+CORES = {"CPU": 16.0, "memory": 64e9}
+GPUS = CORES | {"GPU": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "slots", "tasks", "room"),
+    [
+        ([CORES] * 4, 2, 9, Room(2, 2, 16)),  # a node each
+        ([CORES] * 4, 64, 9, Room(64, 9, 5)),  # three on one of them
+        ([{"CPU": 64.0}], 64, 6, Room(64, 6, 10)),
+        ([CORES, GPUS, GPUS], 48, 6, Room(48, 6, 5, 8)),  # those of the node without a GPU do not count
+        ([CORES, GPUS, GPUS], 48, 99, Room(48, 8, 4, 8)),
+        ([{"CPU": 64.0}, {"CPU": 4.0}], 68, 2, Room(68, 2, 32)),  # both on the large one
+        ([{"GPU": 1.0}, CORES], 16, 2, Room(16, 2, 8)),  # a GPU without a core is of no use
+        ([{"CPU": 4.0, "GPU": 0.5}] * 2, 8, 2, Room(8, 2, 4)),
+        ([], 1, 2, Room(1, 1, 1)),
+    ],
+)
+def test_networks_share_the_cores_of_the_nodes_that_can_run_them(
+    nodes: list[dict[str, float]], slots: int, tasks: int, room: Room
+) -> None:
+    assert shared_room(nodes, slots, tasks, gpu_each=True) == room
+
+
+def test_ray_sets_the_threads_of_a_network_aside_on_its_node(
+    ray_runner: RayRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [CORES, GPUS | {"CPU": 8.0, "memory": 32e9}]
+    monkeypatch.setattr(ray_runner, "_nodes", lambda: nodes)
+    monkeypatch.setattr(ray_runner, "_own", False)
+    assert ray_runner._share(9, 16) == (4, 1, 0, 64_000_000_000), "other tasks have a core each"
+    monkeypatch.setattr(ray_runner, "_gpu_each", True)
+    assert ray_runner._share(9, 4) == (2, 4, 1, 32_000_000_000)
+    assert ray_runner._share(9, 16) == (2, 8, 1, 32_000_000_000), "more than a node has would wait for ever"
+    monkeypatch.setattr(ray_runner, "_own", True)
+    assert ray_runner._share(9, 16)[1] == 1, "a Ray of our own knows the workers alone"
 
 
 def test_ray_works_in_other_processes(ray_runner: RayRunner, tmp_path: Path) -> None:

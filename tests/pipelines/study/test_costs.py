@@ -26,7 +26,6 @@ def matting(tmp_path_factory: pytest.TempPathFactory) -> str:
 def costs(monkeypatch: pytest.MonkeyPatch) -> Costs:
     """Of the work alone, on a CPU."""
     monkeypatch.setattr("pipelines.study.costs._STARTING", 0.0)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     return Costs()
 
 
@@ -64,7 +63,14 @@ def test_networks_cost_by_their_multiplications(costs: Costs, matting: str) -> N
     gmac = measure("tiny", Rosta.TT, timed=False, side=320).gmac
     assert costs.seconds(training) == pytest.approx(50 * 8 * 3 * gmac / 20)
     judging = Step("eval", "row", ("eval", "--checkpoint", Result(training, "last.pt"), "--data", matting))
-    assert costs.seconds(judging) == pytest.approx(2 * (2 + gmac / 0.1024 * 0.008 / 20))
+    one = gmac / 0.1024 * 0.008 / 20
+    assert costs.seconds(judging) == pytest.approx(2 * (2 + one))
+    assert costs.seconds(training, 16) == pytest.approx(50 * 8 * 3 * gmac / 20 / 8)
+    assert costs.seconds(judging, 16) == pytest.approx(2 * (2 + one / 8)), "the metrics have one thread"
+    hybrid = Step("eval", "row", (*judging.arguments, "--hybrid", "1/3", "1/2"))
+    assert costs.seconds(hybrid) == pytest.approx(2 * (2 + one * (1 / 9 + 1 / 4)))
+    on_gpus = Costs(gpus=True)
+    assert on_gpus.seconds(training, 16) == on_gpus.seconds(training) == pytest.approx(50 * 8 * 3 * gmac / 3000)
 
 
 def test_a_broken_picture_costs_nothing(costs: Costs, tmp_path: Path, matting: str) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pipelines.programs import typed
 from pipelines.runner import THREADS, Done, Runner
@@ -26,7 +29,13 @@ ALONE: frozenset[Kind] = frozenset({"curate", "crops", "compose", "pack"})
 _DONE_ALL_THE_SAME: dict[Kind, str] = {"compose": "manifest.json", "pack": "manifest.json", "eval": "summary.json"}
 """Commands that fail at the end where a photograph was refused, and the file that says that they came to their end."""
 
+_GO_ON: frozenset[Kind] = frozenset({"curate", "compose", "pack", "train"})
+"""Steps that go on where an earlier attempt ended; the others begin anew."""
+
 _STEP_BYTES = 2 << 30
+_PATIENCE_SECONDS = 120.0  # with the command of an earlier attempt: a training saves first
+_LOOK_SECONDS = 0.2
+_NOTED_SECONDS = 10.0  # that an attempt may lose when everything is killed
 _BAR_SECONDS = "5"  # between two states of a progress bar in a log
 _SAID = 400  # characters of a log, at its end
 
@@ -101,15 +110,14 @@ def make_steps(steps: Sequence[Step], root: Path, workers: Workers, say: Callabl
 
 
 def make_step(task: StepTask) -> Done:
-    """Run a step's command, its words into a log, and write its mark.
+    """Run a step's command, its words into a log, and write its mark, with the time of all attempts.
 
     Raises:
-        RssnError: If the command fails; with the end of its log.
+        RssnError: If the command fails, with the end of its log; or if that of an earlier attempt does not end.
     """
     task.folder.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    code = _run(task)
-    seconds = time.monotonic() - started
+    with _alone(task) as lock:
+        code, seconds = _run(task, lock)
     end = task.folder / "out" / _DONE_ALL_THE_SAME.get(task.kind, "")
     if code and not (task.kind in _DONE_ALL_THE_SAME and _is_complete(end)):
         said = " ".join(task.log.read_text(encoding="utf-8", errors="replace")[-_SAID:].split())
@@ -125,18 +133,66 @@ def _task(step: Step, root: Path, options: Sequence[str], threads: int) -> StepT
     return StepTask(step.label, step.kind, step.folder(root), (step.module, *step.command(root), *given), threads)
 
 
-def _run(task: StepTask) -> int:
+@contextmanager
+def _alone(task: StepTask) -> Iterator[int]:
+    """Hold the step's lock, which its command inherits: if this process is killed, the command holds it to its end."""
+    with (task.folder / ".running").open("w", encoding="ascii") as stream:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        if not _locked(stream):
+            with task.log.open("a", encoding="utf-8") as log:
+                log.write("waiting for the command of an earlier attempt, which is still at work\n")
+        while not _locked(stream):
+            if time.monotonic() > deadline:
+                words = "the command of an earlier attempt is still at work; wait for its end, or stop it"
+                raise RssnError(f"{task.name}: {words} ({task.log})")
+            time.sleep(_LOOK_SECONDS)
+        yield stream.fileno()
+
+
+def _locked(stream: IO[str]) -> bool:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _run(task: StepTask, lock: int) -> tuple[int, float]:
+    """The command's exit code, and the seconds of all attempts of which it makes use."""
     environment = os.environ | dict.fromkeys(THREADS, str(task.threads)) | {"TQDM_MININTERVAL": _BAR_SECONDS}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     command = [sys.executable, "-P", "-m", "pipelines.study.child", *task.command]  # -P: not what lies in this folder
+    spent = task.folder / "spent.json"
+    since = time.monotonic() - (_seconds(spent) if task.kind in _GO_ON else 0.0)
     with task.log.open("ab") as words:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment)  # noqa: S603
+        child = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment, pass_fds=[lock]
+        )
         try:
-            return child.wait()
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    return child.wait(_NOTED_SECONDS), time.monotonic() - since
+                _note(spent, time.monotonic() - since)
         except BaseException:
             child.terminate()  # a training saves first
             child.wait()
             raise
+        finally:
+            _note(spent, time.monotonic() - since)
+
+
+def _note(spent: Path, seconds: float) -> None:
+    with suppress(OSError):  # a disk that is full: a forecast is not worth a training
+        write_json(spent, {"seconds": round(seconds, 1)})
+
+
+def _seconds(spent: Path) -> float:
+    try:
+        return float(json.loads(spent.read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
 
 
 def _is_complete(proof: Path) -> bool:

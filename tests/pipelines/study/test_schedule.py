@@ -64,8 +64,8 @@ def test_the_forecast_goes_by_the_like_of_a_step(tmp_path: Path) -> None:
         "to do   39.8 min  train-row-2  (by the 1 done here)",
         "1 of 4 steps done; about 39.9 min for the others, with 2 workers, 2 networks at a time",
     ]
-    on_one_gpu = forecast(plan, tmp_path, lambda _: Room(16, 1, 16, 1))
-    assert on_one_gpu[-1] == "1 of 4 steps done; about 59.9 min for the others, with 16 workers, 1 network at a time"
+    on_one_gpu = forecast(plan, tmp_path, lambda _: Room(16, 1, 1))
+    assert on_one_gpu[-1] == "1 of 4 steps done; about 59.8 min for the others, with 16 workers, 1 network at a time"
 
 
 def test_steps_that_are_as_many_as_the_slots_take_as_long_as_one(tmp_path: Path) -> None:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines.lease import leased
 from pipelines.runner import LocalRunner, Room, Runner
@@ -15,7 +21,11 @@ from pipelines.study.leaks import Clean, check_backgrounds, check_foregrounds
 from pipelines.study.report import write_report
 from pipelines.study.schedule import ALONE, Workers, make_steps, took
 from pipelines.study.steps import KINDS, Kind, Plan, Step, plan_study
+from rssn.errors import InputError
 from rssn.studio import StudioPlan, write_studio
+
+_LEAKS = "leaks.json"
+_NAMED = 3  # photographs that could not be judged
 
 
 @dataclass(frozen=True)
@@ -31,10 +41,17 @@ def dry_run(job: StudyJob, room: Callable[[int], Room]) -> list[str]:
     """Lines: each step, whether it is done, and about how long it will take; nothing is written.
 
     Raises:
-        InputError: If an input is missing, or a leak is found.
+        InputError: If an input is missing, the study's own pictures among them, or a leak is found.
         DependencyError: If the package that brings the weights is not installed.
     """
-    check_foregrounds(job.study, Clean(None))
+    if job.study.studio and not Path(job.study.studio).exists():
+        remedy = "the same command without --dry-run renders them first"
+        raise InputError(f"{job.study.studio}: the pictures of this study are not rendered yet; {remedy}")
+    with tempfile.TemporaryDirectory() as scratch:
+        known = Path(scratch) / _LEAKS
+        with suppress(OSError):  # nothing was looked at before
+            shutil.copyfile(job.out / _LEAKS, known)
+        check_foregrounds(job.study, Clean(known))
     return forecast(plan_study(job.study), job.out, room)
 
 
@@ -55,18 +72,30 @@ def run_study(
         InputError: As `dry_run` does, or if another study works on the folder.
         RssnError: If a step fails; its log is named.
     """
-    if job.study.studio and not Path(job.study.studio).exists():
-        say(f"rendering pictures: {job.study.studio}")
-        write_studio(Path(job.study.studio), StudioPlan())
-    plan = plan_study(job.study)
     with leased(job.out):
-        clean = Clean(job.out / "leaks.json")
+        if job.study.studio and not Path(job.study.studio).exists():
+            say(f"rendering pictures: {job.study.studio}")
+            _render(Path(job.study.studio))
+        plan = plan_study(job.study)
+        clean = Clean(job.out / _LEAKS)
         check_foregrounds(job.study, clean)
         for kind in KINDS:
             if kind == "compose":
                 check_backgrounds(job.study, list(_places(job, plan)), clean)
             _make(job, plan, kind, with_runner, say)
         return write_report(job.study, plan, job.out, list(_notes(plan, job.out)))
+
+
+def _render(studio: Path) -> None:
+    """Whole or not at all: pictures are counted by what lies there."""
+    beside = studio.with_name(f".{studio.name}.{os.getpid()}.tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        write_studio(beside, StudioPlan())
+        if not studio.exists():  # a study with another --out may have been first
+            beside.rename(studio)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _make(
@@ -105,7 +134,25 @@ def _notes(plan: Plan, root: Path) -> Iterator[str]:
             totals = json.loads((step.out(root) / "manifest.json").read_text(encoding="utf-8"))["totals"]
             refused = f", {totals['rejected']} rejected" if totals.get("rejected") else ""
             yield f"{step.label}: {totals['rows']} rows{refused}"
+    yield from _judged({step.label: _summary(step, root) for step in plan.steps if step.kind == "eval"})
     yield f"the steps took {_sum(plan.steps, root) / 60:.0f} minutes, each by itself"
+
+
+def _judged(evaluations: Mapping[str, str]) -> Iterator[str]:
+    """What was judged: once for all evaluations of which the same can be said."""
+    for words, count in Counter(evaluations.values()).most_common():
+        labels = [label for label, said in evaluations.items() if said == words]
+        yield f"{'all evaluations' if count == len(evaluations) else ', '.join(labels)}: {words}"
+
+
+def _summary(step: Step, root: Path) -> str:
+    """How many photographs an evaluation judged, and which it could not."""
+    summary: Mapping[str, Any] = json.loads((step.out(root) / "summary.json").read_text(encoding="utf-8"))
+    failures = summary["failures"]
+    named = "; ".join(f"{each['name']}: {each['reason']}" for each in failures[:_NAMED])
+    more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
+    failed = f", {len(failures)} could not be judged ({named}{more})" if failures else ""
+    return f"{summary['images']} photographs judged{failed}"
 
 
 def _sum(steps: Iterable[Step], root: Path) -> float:

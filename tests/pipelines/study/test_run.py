@@ -1,0 +1,98 @@
+"""What a study does besides its steps: pictures of its own, dry runs, and notes on what was refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pipelines.lease import leased
+from pipelines.runner import LocalRunner
+from pipelines.study.leaks import Clean, check_foregrounds
+from pipelines.study.reading import load_study
+from pipelines.study.run import StudyJob, _notes, dry_run, run_study
+from pipelines.study.steps import Plan, Step
+from rssn.errors import InputError
+from rssn.studio import StudioPlan
+
+
+def job_in(folder: Path, studio: Path) -> StudyJob:
+    return StudyJob(load_study("demo", [f"studio={studio}"]), folder / "out", ())
+
+
+def run(job: StudyJob) -> str:
+    return run_study(job, lambda work: work(LocalRunner()), lambda _: None)
+
+
+def test_a_dry_run_before_the_pictures_are_rendered_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"studio: the pictures .* not rendered yet; the same command without --dry"):
+        dry_run(job_in(tmp_path, tmp_path / "studio"), LocalRunner().room)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_that_are_half_rendered_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(folder: Path, _: StudioPlan) -> None:
+        (folder / "photos").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipelines.study.run.write_studio", half)
+    with pytest.raises(KeyboardInterrupt):
+        run(job_in(tmp_path, tmp_path / "studio"))
+    assert not (tmp_path / "studio").exists()
+
+
+def test_one_study_alone_renders_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def render(folder: Path, _: StudioPlan) -> None:
+        folder.mkdir()
+
+    monkeypatch.setattr("pipelines.study.run.write_studio", render)
+    job = job_in(tmp_path, tmp_path / "studio")
+    with leased(job.out), pytest.raises(InputError, match="another run works on it"):
+        run(job)
+    assert [path.name for path in tmp_path.iterdir()] == []
+    with pytest.raises(InputError, match="there is no such file or folder"):  # of what this one did not render
+        run(job)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["studio"]
+
+
+def test_a_dry_run_reads_no_photograph_in_which_no_leak_was_found(
+    studio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_in(tmp_path, studio)
+    monkeypatch.setattr("pipelines.study.run.forecast", lambda *_: ["planned"])
+    assert dry_run(job, LocalRunner().room) == ["planned"]
+    assert not job.out.exists()
+    check_foregrounds(job.study, Clean(job.out / "leaks.json"))
+    before = (job.out / "leaks.json").stat()
+
+    def unread(root: Path) -> None:
+        raise AssertionError(f"{root} is read again")
+
+    monkeypatch.setattr("pipelines.study.leaks._pair_prints", unread)
+    assert dry_run(job, LocalRunner().room) == ["planned"]
+    assert (job.out / "leaks.json").stat().st_mtime_ns == before.st_mtime_ns
+    assert [path.name for path in job.out.iterdir()] == ["leaks.json"]
+
+
+def evaluated(root: Path, name: str, images: int, failures: Sequence[str]) -> Step:
+    step = Step("eval", name, ("eval", "--data", "photographs"))
+    facts = {"images": images, "failures": [{"name": each, "reason": "no PNG"} for each in failures]}
+    step.out(root).mkdir(parents=True)
+    (step.out(root) / "summary.json").write_text(json.dumps(facts))
+    step.mark(root).write_text(json.dumps({"key": step.key, "seconds": 60.0}))
+    return step
+
+
+def test_photographs_that_could_not_be_judged_are_noted(tmp_path: Path) -> None:
+    steps = [evaluated(tmp_path, "a", 9, ["x"]), evaluated(tmp_path, "b", 9, ["x"])]
+    same = "9 photographs judged, 1 could not be judged (x: no PNG)"
+    time = "the steps took {} minutes, each by itself"
+    assert list(_notes(Plan(steps, []), tmp_path)) == [f"all evaluations: {same}", time.format(2)]
+    steps.append(evaluated(tmp_path, "c", 5, list("vwxyz")))
+    others = "5 photographs judged, 5 could not be judged (v: no PNG; w: no PNG; x: no PNG; and 2 more)"
+    notes = [f"eval-a, eval-b: {same}", f"eval-c: {others}", time.format(3)]
+    assert list(_notes(Plan(steps, []), tmp_path)) == notes
+    (first, _) = _notes(Plan([evaluated(tmp_path, "d", 9, [])], []), tmp_path)
+    assert first == "all evaluations: 9 photographs judged"

@@ -23,12 +23,12 @@ from rssn.recipe import FOREGROUND_CHOICES
 from rssn.shards import DatasetFolder
 from rssn.urls import Url, shown
 
-_MATTING = "A matting data set: original/ and mask/, fg/ and alpha/, RGBA cut-outs, or a table; or s3://..."
+_MATTING = "A matting data set: AM-2k's, P3M-10k's, fg/ and alpha/ (GT/), flat, RGBA cut-outs, a table; or s3://..."
 
 
 @click.command()
 @click.option("--matting", required=True, type=options.PLACE, help=_MATTING)
-@click.option("--backgrounds", required=True, type=options.PLACE, help="A build-bg20k output, or a folder of pictures.")
+@click.option("--backgrounds", required=True, type=options.PLACE, help="A build-bg20k output, a folder, or a table.")
 @click.option("--out", required=True, type=options.PLACE, help="Where the shards go, or s3://...; run again to go on.")
 @options.matting_format
 @click.option("--k", type=int, help="Composites for each foreground.  [default: the recipe's, 5]")
@@ -42,7 +42,7 @@ _MATTING = "A matting data set: original/ and mask/, fg/ and alpha/, RGBA cut-ou
     "--denoiser", type=click.Choice(["native", "bm3d", "nlmeans"]), help="Overrides the recipe's denoise.backend."
 )
 @click.option("--fit", type=click.Choice(["cover", "stretch"]), help="Overrides how a background meets the frame.")
-@click.option("--max-upscale", type=float, help="Overrides how much a background may be enlarged.  [default: 1.5]")
+@click.option("--max-upscale", type=float, help="Overrides how much a background may be enlarged.")
 @click.option("--seed", type=int, default=0, help="Another seed gives other draws.")
 @options.codec
 @options.shard_size

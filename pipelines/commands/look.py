@@ -27,7 +27,7 @@ def inspect(dataset: Path | Url, samples: int, strips: int, cache_dir: Path, cac
     """Verify a data set, count it, and write report/index.html with contact sheets.
 
     Steps that no row stores are composed again, with the layers that the cache holds from rssn compose. Exits with 1 if
-    a shard is missing, or does not agree with its mark.
+    a shard is missing or does not agree with its mark, or if the draws do not fit the recipe.
     """
     cache = options.layer_cache(cache_dir, cache_size) if strips else LayerCache(cache_dir, 0)
     with viewed(dataset) as root:

@@ -55,12 +55,12 @@ codec = click.option(
     help="JPEG of quality 95, 4:4:4, or a lossless one. Alpha is always PNG.",
 )
 shard_size = click.option("--shard-size", metavar="BYTES", default="256M", help="About how large a shard may become.")
-shard_rows = click.option("--shard-rows", type=click.IntRange(min=1), help="At most so many rows.  [default: no limit]")
+shard_rows = click.option("--shard-rows", type=click.IntRange(min=1), help="At most so many rows, or one foreground's.")
 cache_dir = click.option(
     "--cache-dir",
     type=FOLDER,
     default=Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rssn",
-    help="Where layers are kept for other runs, and what is on its way to a bucket; a local disk.",
+    help="Where compose keeps layers for other runs, and all what is on its way to a bucket; a local disk.",
 )
 cache_size = click.option("--cache-size", metavar="BYTES", default="20G", help="Limit of that folder; 0 keeps nothing.")
 

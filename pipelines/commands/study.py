@@ -28,8 +28,8 @@ def study(
     small, demo). Each step is one of our commands; what is done stays done, and a changed recipe makes again what
     depends on it. Trainings run side by side, one for each of --workers, with a GPU each where there are some.
 
-    Writes index.html, README.md with the table in the paper's layout, and per_image.parquet. Paths in a study file are
-    relative to the current folder.
+    Writes index.html, README.md with the table in the paper's layout, mattes and per_image.parquet. Paths in a study
+    file are relative to the current folder.
     """
     found = load_study(study, inputs)
     count = ("--workers", str(workers)) if workers is not None else ()

@@ -130,7 +130,9 @@ def _records(command: _Command) -> _Command:
 @_records
 @_network
 @_optimisation
-@click.option("--ray-workers", type=click.IntRange(1), help="Train with so many workers of a Ray cluster.")
+@click.option(
+    "--ray-workers", type=click.IntRange(1), help="So many workers of the Ray at RAY_ADDRESS, or of one of its own."
+)
 def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, **options: Any) -> None:
     """Train on shards, or continue a run that stopped.
 

@@ -109,7 +109,7 @@ def grow(
         [planned for planned in lost if planned.source not in sources],
     )
     if not extend and (lost or (change.new and not retry)):
-        remedy = "--extend adds what is new and leaves what stands as it is; or choose another --out"
+        remedy = "--extend of rssn compose adds what is new and leaves what stands as it is; or choose another --out"
         raise InputError(f"the foregrounds are not those that {folder.root} was started with: {change.words}; {remedy}")
     generation = max((planned.generation for planned in before), default=-1) + 1
     ordered += [replace(planned, generation=generation, returned=planned.foreground_id in returning) for planned in new]

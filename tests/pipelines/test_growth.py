@@ -42,7 +42,7 @@ def add(matting: Path, studio: Path, name: str = "a-new-one") -> None:
 def test_new_foregrounds_ask_for_extend(matting: Path, studio: Path, bg20k: Path, tmp_path: Path) -> None:
     run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
     add(matting, studio)
-    expected = r"not those that .*out was started with: 1 is new \(original/a-new-one\.jpg\); --extend adds what is new"
+    expected = r"not those that .*out was started with: 1 is new \(original/a-new-one\.jpg\); --extend of rssn compose"
     with pytest.raises(InputError, match=expected):
         run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
 

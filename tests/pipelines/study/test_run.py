@@ -70,14 +70,14 @@ def test_a_dry_run_reads_no_photograph_in_which_no_leak_was_found(
     def unread(root: Path) -> None:
         raise AssertionError(f"{root} is read again")
 
-    monkeypatch.setattr("pipelines.study.leaks._pair_prints", unread)
+    monkeypatch.setattr("pipelines.study.leaks.judged_prints", unread)
     assert dry_run(job, LocalRunner().room) == ["planned"]
     assert (job.out / "leaks.json").stat().st_mtime_ns == before.st_mtime_ns
     assert [path.name for path in job.out.iterdir()] == ["leaks.json"]
 
 
 def evaluated(root: Path, name: str, images: int, failures: Sequence[str]) -> Step:
-    step = Step("eval", name, ("eval", "--data", "photographs"))
+    step = Step("eval", name, ("eval", "--data", name))
     facts = {"images": images, "failures": [{"name": each, "reason": "no PNG"} for each in failures]}
     step.out(root).mkdir(parents=True)
     (step.out(root) / "summary.json").write_text(json.dumps(facts))

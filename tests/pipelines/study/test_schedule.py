@@ -70,7 +70,7 @@ def test_the_forecast_goes_by_the_like_of_a_step(tmp_path: Path) -> None:
 
 def test_steps_that_are_as_many_as_the_slots_take_as_long_as_one(tmp_path: Path) -> None:
     words = ("run", "--data", "shards", "--backbone", "tiny", "--max-steps", "60000")
-    plan = Plan([Step("train", f"row-{n}", words) for n in range(7)], [])
+    plan = Plan([Step("train", f"row-{n}", (*words, "--seed", str(n))) for n in range(7)], [])
     for done in plan.steps[:1]:
         done.folder(tmp_path).mkdir(parents=True)
         done.mark(tmp_path).write_text(json.dumps({"key": done.key, "seconds": 3600.0}))

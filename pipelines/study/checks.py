@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from pipelines.study.definition import BackgroundSet, Options, Study
+from pipelines.study.words import listed
 from rssn.errors import InputError
 from train.columns import METRICS
 from train.rosta import Rosta
@@ -145,13 +146,9 @@ def _check_option(where: str, name: str, value: Any) -> None:
     if name in ("backbone", "weights"):  # of a training; a row may go without the network's weights
         check_value("str | None" if name == "weights" else "str", value, where)
         return
-    parts = [part for one in _listed(value) for part in _listed(one)]
+    parts = [part for one in listed(value) for part in listed(one)]
     if not all(isinstance(part, str | int | float) and not str(part).startswith("--") for part in parts):
         raise InputError(f"'{where}' is {_shown(value)}; give a value, a list of them, or true")
-
-
-def _listed(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)
 
 
 def _check_paper(study: Study) -> None:

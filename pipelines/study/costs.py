@@ -14,7 +14,6 @@ from rssn.decoding import picture_size
 from rssn.errors import DependencyError, Rejected
 from rssn.images import SUFFIXES, read_bytes
 from rssn.layouts import find_pairs
-from rssn.urls import Url
 from train.rosta import Rosta
 
 _STARTING = 12.0  # of a command and its workers
@@ -23,7 +22,7 @@ _PER_JUDGED = 2.0  # the metrics of a matte
 _CORE, _GPU = 20.0, 3000.0  # GMac a second of one core; of a GPU, an assumption
 _SCALING = 0.75  # of threads, an assumption: n of them run a network n to this power as fast as one
 _PASSES = 3  # forward and backward, in forwards
-_UNSEEN = (1_000, 1.0)  # pictures and megapixels of each, where only a listing could tell
+_UNSEEN = (1_000, 1.0)  # pictures and megapixels of each, of shards, which are not opened for a forecast
 _SIDE = 320  # at which networks are counted, px
 
 
@@ -36,7 +35,7 @@ class Costs:
     """
 
     gpus: bool = False
-    _sizes: dict[Path | Url, list[float]] = field(default_factory=dict)
+    _sizes: dict[Path, list[float]] = field(default_factory=dict)
     _gmac: dict[str, float] = field(default_factory=dict)
 
     def seconds(self, step: Step, threads: int = 1) -> float:
@@ -60,10 +59,8 @@ class Costs:
         return 1.0 if self.gpus else threads**_SCALING
 
     def _curate(self, step: Step) -> float:
-        place = step.reads[0]
-        names = [Path(str(entry[0])) for entry in listing(place)]
-        count = _UNSEEN[0] if "://" in place else sum(name.suffix.lower() in SUFFIXES for name in names)
-        return count * _PER_PHOTOGRAPH
+        names = [Path(str(entry[0])) for entry in listing(step.reads[0])]
+        return _PER_PHOTOGRAPH * sum(name.suffix.lower() in SUFFIXES for name in names)
 
     def _compose(self, step: Step) -> float:
         """As if every composite had a background of its own, of the foreground's size."""
@@ -92,11 +89,11 @@ class Costs:
         seen = sum(share**2 for share in strategy.hybrid or (1.0,))  # of its pixels: each of the two runs the network
         return sum(_PER_JUDGED + networks * seen * min(size, most) for size in self._megapixels(given["data"]))
 
-    def _megapixels(self, place: Path | Url) -> list[float]:
+    def _megapixels(self, place: Path) -> list[float]:
         """Of the pictures of a matting data set."""
         if place not in self._sizes:
-            seen = isinstance(place, Path) and not (place / "manifest.json").is_file()
-            self._sizes[place] = _measured(Path(place)) if seen else [_UNSEEN[1]] * _UNSEEN[0]
+            shards = (place / "manifest.json").is_file()
+            self._sizes[place] = [_UNSEEN[1]] * _UNSEEN[0] if shards else _measured(place)
         return self._sizes[place]
 
     def _forward(self, backbone: str) -> float:

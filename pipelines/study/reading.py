@@ -14,7 +14,7 @@ from typing import Any
 from pipelines.recipes import shipped as shipped_recipes
 from pipelines.study.checks import check_study, check_value
 from pipelines.study.definition import BackgroundSet, Evaluation, Network, Row, Study
-from pipelines.study.words import absolute
+from pipelines.study.words import absolute, listed
 from rssn.documents import load_mapping
 from rssn.errors import DependencyError, InputError
 
@@ -131,8 +131,7 @@ def _value(kind: type[Any], key: str, value: Any, where: str) -> Any:
         if not isinstance(value, dict) or not value:
             raise InputError(f"'{where}' is {value!r}; expected names with a mapping each")
         return {str(name): _build(_NAMED[key], item, f"{where}.{name}") for name, item in value.items()}
-    if key in _TUPLES and not isinstance(value, tuple):
-        value = (value,)
+    value = listed(value) if key in _TUPLES else value
     check_value(next(str(item.type) for item in fields(kind) if item.name == key), value, where)
     return value
 

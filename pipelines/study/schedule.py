@@ -93,6 +93,8 @@ def make_steps(steps: Sequence[Step], root: Path, workers: Workers, say: Callabl
         RssnError: If one fails, when those beside it are made; the message names its log.
     """
     todo = [step for step in steps if took(step, root) is None]
+    if not todo:
+        return
     threads = workers.runner.room(len(todo)).threads
     tasks = [_task(step, root, workers.options, threads) for step in todo]
     failed = []

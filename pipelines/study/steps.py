@@ -242,9 +242,9 @@ def _train_step(name: str, row: Row, study: Study, shards: Sequence[Step], rosta
 
 @lru_cache
 def listing(path: str) -> Facts:
-    """`contents` of a place, looked for once in a plan; a URL stands for itself.
+    """`contents` of a place, looked for once in a plan.
 
     Raises:
         InputError: If nothing lies there, or nothing that counts.
     """
-    return [[path]] if "://" in path else contents(Path(path))
+    return contents(Path(path))

@@ -60,11 +60,15 @@ def arguments(options: Options) -> list[str]:
     """Options as a command line has them: true is a flag, a list repeats its option, `[[a, b]]` gives two values."""
     words: list[str] = []
     for name, value in options.items():
-        for one in value if isinstance(value, tuple) else (value,):
+        for one in listed(value):
             if one is not False:
-                parts = one if isinstance(one, tuple) else () if one is True else (one,)
-                words += [f"--{name}", *map(str, parts)]
+                words += [f"--{name}", *map(str, () if one is True else listed(one))]
     return words
+
+
+def listed(value: Any) -> tuple[Any, ...]:
+    """The values of what may be one or several."""
+    return value if isinstance(value, tuple) else (value,)
 
 
 def absolute(path: str) -> str:
@@ -75,7 +79,7 @@ def absolute(path: str) -> str:
 def _located(name: str, value: Any) -> tuple[Any, list[str]]:
     """The value with absolute paths, and the paths."""
     words, reads = [], []
-    for one in value if isinstance(value, tuple) else (value,):
+    for one in listed(value):
         if not isinstance(one, str):
             words.append(one)  # its command will refuse it
             continue

@@ -6,17 +6,10 @@ import pytest
 
 from pipelines.study.reading import parse_study
 from rssn.errors import InputError
-from tests.pipelines.study.test_reading import TEXT
+from tests.pipelines.study.test_reading import TEXT, refused
 
 ANEW = "nowhere: what was changed is made anew"
 TRAINING = "rows.real.training"
-
-
-def refused(old: str, new: str) -> str:
-    assert old in TEXT
-    with pytest.raises(InputError) as caught:
-        parse_study(TEXT.replace(old, new), "mine.yaml")
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -5,31 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipelines.study.reading import parse_study
 from pipelines.study.schedule import StepTask, make_step
-from pipelines.study.steps import Plan, Step, plan_study
+from pipelines.study.steps import Plan, Step
 from rssn.errors import InputError
-from tests.pipelines.study.test_reading import TEXT
-
-Planned = Callable[..., Plan]
-
-
-@pytest.fixture
-def planned(tmp_path: Path) -> Planned:
-    for name in ("matting", "photos", "eval", "more"):
-        (tmp_path / "data" / name).mkdir(parents=True)
-        (tmp_path / "data" / name / "a.jpg").write_bytes(name.encode())
-
-    def plan(old: str = "", new: str = "") -> Plan:
-        assert old in TEXT
-        return plan_study(parse_study(TEXT.replace(old, new), "mine", [f"data={tmp_path / 'data'}"]))
-
-    return plan
+from tests.pipelines.study.conftest import Planned
 
 
 def labels(before: Plan, after: Plan) -> set[str]:

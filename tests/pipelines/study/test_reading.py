@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ network: {backbone: tiny, options: {max-steps: 4}}
 seeds: [0, 1]
 evaluation: {data: $data/eval}
 """
+
+
+def refused(old: str, new: str) -> str:
+    """What is said of the study with some words replaced."""
+    assert old in TEXT
+    with pytest.raises(InputError) as caught:
+        parse_study(TEXT.replace(old, new), "mine.yaml")
+    return str(caught.value)
 
 
 def test_a_study_is_what_its_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,10 +74,9 @@ def test_an_input_may_lie_elsewhere() -> None:
     ],
 )
 def test_a_mistake_is_named(old: str, new: str, message: str) -> None:
-    assert old in TEXT
-    with pytest.raises(InputError, match=message) as caught:
-        parse_study(TEXT.replace(old, new), "mine.yaml")
-    assert str(caught.value).startswith("mine.yaml: ")
+    said = refused(old, new)
+    assert re.search(message, said)
+    assert said.startswith("mine.yaml: ")
 
 
 def test_paths_are_absolute_for_a_worker_stands_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

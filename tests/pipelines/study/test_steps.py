@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipelines.study.reading import parse_study
-from pipelines.study.steps import KINDS, Plan, plan_study
+from pipelines.study.steps import KINDS, Plan
 from pipelines.study.words import arguments
 from rssn.errors import InputError
-from tests.pipelines.study.test_reading import TEXT
-
-Planned = Callable[..., Plan]
-
-
-@pytest.fixture
-def planned(tmp_path: Path) -> Planned:
-    for name in ("matting", "photos", "eval"):
-        (tmp_path / "data" / name).mkdir(parents=True)
-        (tmp_path / "data" / name / "a.jpg").write_bytes(name.encode())
-
-    def plan(old: str = "", new: str = "", place: str = "data") -> Plan:
-        return plan_study(parse_study(TEXT.replace(old, new), "mine", [f"data={tmp_path / place}"]))
-
-    return plan
+from tests.pipelines.study.conftest import Planned
 
 
 def names(plan: Plan) -> dict[str, str]:

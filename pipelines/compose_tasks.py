@@ -63,6 +63,7 @@ class ComposeTask:
 def compose_shard(task: ComposeTask) -> Done:
     """Make one shard; what cannot be composed becomes a row of its rejects."""
     warm_up(task.recipe)
+    task.cache.open()  # on this machine; said once for the shard, not of each of its samples
     shard = _Shard(task)
     folder = DatasetFolder(task.root)
     mark = write_shard(folder, task.name, COMPOSITES, shard.rows(), shard.rejects, shard.statistics)

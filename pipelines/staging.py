@@ -23,6 +23,7 @@ from pipelines.lease import held
 from pipelines.runner import Done, T
 from pipelines.work import Work
 from rssn.buckets import abort_uploads, download, list_objects, remove, upload
+from rssn.cache import own_folder
 from rssn.errors import InputError
 from rssn.files import sha256, write_json
 from rssn.remote import list_source
@@ -48,10 +49,13 @@ def source(place: Path | Url, cache: Path) -> Path:
     """The path of an input; of a URL what lies there is listed.
 
     Raises:
-        InputError: If a URL leads to nothing.
+        InputError: If a URL leads to nothing, or the cache is somebody else's folder.
         RemoteError: If the bucket does not answer.
     """
-    return list_source(place, cache.resolve()) if isinstance(place, Url) else place
+    if not isinstance(place, Url):
+        return place
+    own_folder(cache.resolve())
+    return list_source(place, cache.resolve())
 
 
 @contextmanager
@@ -68,15 +72,21 @@ def staged(out: Path | Url, cache: Path) -> Iterator[Path]:
     if not isinstance(out, Url):
         yield out
         return
+    own_folder(cache.resolve())
     root = path_of(out, cache.resolve(), OUTPUTS)
     with held(BucketLease(out, root)) as lost:
-        shutil.rmtree(root, ignore_errors=True)
+        _remove(root)
         try:
             _fetch(root)
             abort_uploads(out)
             yield from _handing_over(root, lost)
         finally:
-            shutil.rmtree(root, ignore_errors=True)
+            _remove(root)
+
+
+def _remove(root: Path) -> None:
+    with suppress(FileNotFoundError):
+        shutil.rmtree(root)
 
 
 def _handing_over(root: Path, lost: Event) -> Iterator[Path]:

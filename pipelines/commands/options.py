@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,16 +88,10 @@ def layer_cache(folder: Path, size: str) -> LayerCache:
     """The cache that `--cache-dir` and `--cache-size` ask for.
 
     Raises:
-        InputError: If the folder cannot be written to.
+        InputError: If the folder is somebody else's, or cannot be written to.
     """
     cache = LayerCache(folder.resolve(), parse_bytes("--cache-size", size))
-    try:
-        if cache.limit:
-            cache.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=cache.root):
-                pass
-    except OSError as error:
-        raise InputError(f"--cache-dir {folder}: {error.strerror}; name another folder, or --cache-size 0") from error
+    cache.open()
     return cache
 
 

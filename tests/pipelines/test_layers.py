@@ -37,7 +37,7 @@ RECIPE = Recipe("test", denoise=DenoiseStep(sigma=12, backend="nlmeans"))
 
 @pytest.fixture
 def context(tmp_path: Path) -> LayerContext:
-    return LayerContext(RECIPE, "jpeg", LayerCache(tmp_path, 1 << 30), StageClock())
+    return LayerContext(RECIPE, "jpeg", LayerCache(tmp_path / "cache", 1 << 30), StageClock())
 
 
 @pytest.fixture

@@ -53,7 +53,8 @@ def stored(s3: Store, url: str) -> dict[str, bytes]:
 
 
 def leftovers(tmp_path: Path) -> list[Path]:
-    return [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    files = (path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    return [path for path in files if path.name != "CACHEDIR.TAG"]
 
 
 def test_the_same_files_as_in_a_folder(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rssn.cache import CachedLayer, LayerCache
-from rssn.errors import Rejected
+from rssn.errors import InputError, Rejected
 
 LAYER = CachedLayer(np.linspace(0, 1, 8 * 6 * 3, dtype=np.float32).reshape(8, 6, 3), "levin-fallback-ml")
 
@@ -168,16 +168,76 @@ def test_locks_of_yesterday_are_removed(tmp_path: Path) -> None:
     assert not lock.exists()
 
 
-def test_what_is_not_the_cache_s_own_is_left_alone(tmp_path: Path) -> None:
-    foreign = tmp_path / "photos" / "old.jpg"
-    foreign.parent.mkdir()
-    foreign.write_bytes(b"not ours")
+def aged(path: Path, content: bytes = b"not ours") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    os.utime(path, (0, 0))
+    return path
+
+
+def test_the_folder_is_marked_as_the_standard_has_it(tmp_path: Path) -> None:
+    LayerCache(tmp_path / "cache", 1 << 20).get(("a",), lambda: LAYER)
+    tag = (tmp_path / "cache" / "CACHEDIR.TAG").read_bytes()
+    assert tag.startswith(b"Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of rssn")
+
+
+@pytest.mark.parametrize(
+    "name", ["projA/poetry.lock", "letter.txt", "20/05.jpg", "ab/x.lock", "CACHEDIR.TAG", "abc/d", "bucket-source/a"]
+)
+def test_a_folder_of_somebody_else_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
+    path = aged(tmp_path / name, b"Signature: 8a477f597d28d172789f06886806bc55\n# of another program\n")
+    with pytest.raises(InputError, match=rf"no cache of ours \({name.partition('/')[0]}.*name a new or empty folder"):
+        LayerCache(tmp_path, 1).get(("a",), lambda: LAYER)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
+
+
+@pytest.mark.parametrize("tag", [None, b"", b"Signature: 8a477"])
+def test_a_cache_of_an_earlier_version_and_one_whose_maker_died_are_taken(tmp_path: Path, tag: bytes | None) -> None:
+    aged(tmp_path / "ab" / f"ab{'0' * 62}.layer")
     (tmp_path / "bucket-sources" / "s3").mkdir(parents=True)
-    for path in (foreign, tmp_path / "bucket-sources" / "s3"):
-        os.utime(path, (0, 0))
-    LayerCache(tmp_path, 1).get(("a",), lambda: LAYER)
-    assert foreign.read_bytes() == b"not ours"
-    assert (tmp_path / "bucket-sources" / "s3").is_dir()
+    if tag is not None:
+        (tmp_path / "CACHEDIR.TAG").write_bytes(tag)
+    LayerCache(tmp_path, 1 << 20).get(("a",), lambda: LAYER)
+    assert (tmp_path / "CACHEDIR.TAG").read_bytes().startswith(b"Signature: 8a477f597d28d172789f06886806bc55\n")
+
+
+def test_what_cannot_be_an_entry_is_never_removed(tmp_path: Path) -> None:
+    root, name = tmp_path / "cache", "ab" + "0" * 62
+    LayerCache(root, 1 << 20).get(("a",), lambda: LAYER)
+    foreign = [
+        aged(root / place)
+        for place in (
+            "projA/poetry.lock", "projA/half.tmp", f"projA/{name}.layer", "ab/poetry.lock", "ab/a.layer",
+            f"ab/{name}.tmp", f"ab/{name}.old.lock", f"ab/below/{name}.layer", "bucket-sources/s3/a.lock",
+        )
+    ]  # fmt: skip
+    outside = [aged(tmp_path / "elsewhere" / f"{name}{suffix}") for suffix in (".layer", ".lock")]
+    (root / "cd").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (root / "ab" / f"{name[::-1]}.layer").symlink_to(outside[0])
+    own = [aged(root / "ab" / f"{name}{suffix}") for suffix in (".layer", ".pixels", ".bytes", ".lock", ".77.tmp")]
+    LayerCache(root, 1).get(("b",), lambda: LAYER)
+    assert [path for path in foreign + outside if not path.exists()] == []
+    assert [path for path in own if path.exists()] == []
+    assert (root / "ab" / f"{name[::-1]}.layer").is_symlink()
+
+
+@pytest.mark.parametrize("change", ["swap", "rename", "another kind"])
+def test_an_entry_under_another_name_is_made_again(tmp_path: Path, change: str) -> None:
+    cache = LayerCache(tmp_path, 1 << 20)
+    for name in "ab":
+        cache.get((name,), lambda name=name: CachedLayer(np.full((4, 4, 3), ord(name), np.float32), name))
+    paths = sorted(entries(tmp_path), key=lambda path: path.read_bytes()[-1])
+    one, other = (path.read_bytes() for path in paths)
+    if change == "another kind":
+        paths[0].with_suffix(".pixels").write_bytes(one)
+        assert cache.get_pixels(("a",), lambda: np.zeros((1, 1, 3), np.uint8)).shape == (1, 1, 3)
+        return
+    paths[0].write_bytes(other)
+    if change == "swap":
+        paths[1].write_bytes(one)
+    for name in "ab" if change == "swap" else "a":
+        assert cache.get((name,), lambda: LAYER).pixels is LAYER.pixels
+        assert cache.get((name,), never).method == LAYER.method
 
 
 WORKER = """
@@ -188,7 +248,7 @@ from rssn.cache import CachedLayer, LayerCache
 
 root = Path(sys.argv[1])
 def compute():
-    (root / f"computed-{sys.argv[2]}").touch()
+    (root.parent / f"computed-{sys.argv[2]}").touch()
     time.sleep(float(sys.argv[3]))
     return CachedLayer(np.full((4, 4, 3), 0.5, np.float32), "levin")
 print(LayerCache(root, 1 << 20).get(("shared",), compute).pixels.mean())
@@ -201,16 +261,16 @@ def start(root: Path, name: str, seconds: float) -> subprocess.Popen[str]:
 
 
 def test_workers_wait_for_one_another_instead_of_computing_twice(tmp_path: Path) -> None:
-    workers = [start(tmp_path, str(number), 1.5) for number in range(3)]
+    workers = [start(tmp_path / "cache", str(number), 1.5) for number in range(3)]
     assert [worker.communicate()[0].strip() for worker in workers] == ["0.5"] * 3
     assert len(list(tmp_path.glob("computed-*"))) == 1
 
 
 def test_a_worker_that_dies_releases_its_lock(tmp_path: Path) -> None:
-    dying = start(tmp_path, "dying", 600)
+    dying = start(tmp_path / "cache", "dying", 600)
     while not (tmp_path / "computed-dying").exists():
         time.sleep(0.02)
-    waiting = start(tmp_path, "waiting", 0)
+    waiting = start(tmp_path / "cache", "waiting", 0)
     dying.kill()
     assert waiting.communicate(timeout=60)[0].strip() == "0.5"
     assert (tmp_path / "computed-waiting").exists()

@@ -111,11 +111,11 @@ class _Inputs:
 
 def _store(inputs: _Inputs) -> _Step:
     layer, numbers = CachedLayer(inputs.whole, "levin"), iter(range(1 << 30))
-    return lambda: LayerCache(inputs.folder, 1 << 40).get((str(next(numbers)),), lambda: layer)
+    return lambda: LayerCache(inputs.folder / "cache", 1 << 40).get((str(next(numbers)),), lambda: layer)
 
 
 def _load(inputs: _Inputs) -> _Step:
-    cache = LayerCache(inputs.folder, 1 << 40)
+    cache = LayerCache(inputs.folder / "cache", 1 << 40)
     cache.get(("one",), lambda: CachedLayer(inputs.whole, "levin"))
     return lambda: cache.get(("one",), lambda: CachedLayer(inputs.whole[:1], "damaged"))
 

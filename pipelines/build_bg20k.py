@@ -38,6 +38,7 @@ from pipelines.work import Budget, Tally, Work, run_tasks
 from rssn.crawl import list_photographs
 from rssn.errors import InputError, Rejected
 from rssn.files import write_parquet
+from rssn.picture_files import unread_words
 from rssn.rows import iter_rows
 from rssn.schema import PLANNED_PHOTOS, VERDICTS
 from rssn.shards import DatasetFolder, shard_name
@@ -99,7 +100,9 @@ def _curate(job: CurationJob, runner: Runner) -> Curated:
     folder = DatasetFolder(job.out)
     decisions = decisions_to_apply(folder, job.apply_review)
     open_dataset(folder, "backgrounds", facts, _sources(job, decisions))
-    write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, list_photographs(job.photos)))
+    unread: Counter[str] = Counter()
+    photographs = list_photographs(job.photos, job.out, unread)
+    write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, photographs))
     examined = run_tasks(handed_over(_examine_work(job, facts["photos"]["count"]), job.out), runner)
     if examined.failed:
         return Curated(examined, Counter(), Counter())
@@ -108,10 +111,12 @@ def _curate(job: CurationJob, runner: Runner) -> Curated:
     tally.damaged += examined.damaged
     tally.seconds.update(examined.seconds)
     tally.peak_bytes = max(tally.peak_bytes, examined.peak_bytes)
+    tally.unread = {"photos": unread} if unread else {}
     curated = _count(job, tally, decisions)
     if tally.failed:
         return curated
-    totals: dict[str, Any] = {split: curated.splits[split] for split in SPLITS} | {"review": curated.review}
+    totals: dict[str, Any] = {split: curated.splits[split] for split in SPLITS}
+    totals |= {"review": curated.review, "unread": tally.unread}
     close_dataset(folder, {"rows": curated.splits.total(), "rejected": tally.rejected, **totals})
     write_card(folder)
     return curated
@@ -128,19 +133,21 @@ def plan_facts(job: CurationJob, known: KnownSet) -> dict[str, Any]:
         InputError: If the photographs or a network cannot be used.
         DependencyError: If a network's package is not installed.
     """
-    photos = _count_photographs(job.photos)
+    photos = _count_photographs(job.photos, job.out)
     return {"rules": asdict(job.rules), **job.models.names(), "against": known_facts(known), "photos": photos}
 
 
-def _count_photographs(photos: Path) -> dict[str, Any]:
+def _count_photographs(photos: Path, out: Path) -> dict[str, Any]:
     """How many photographs there are, and a digest of their names, sizes, origins and licences."""
     count, seen = 0, hashlib.sha256()
-    for place in list_photographs(photos):
+    unread: Counter[str] = Counter()
+    for place in list_photographs(photos, out, unread):
         count += 1
         facts = (place.source, place.kind, str(place.size), place.origin, place.licence)
         seen.update(("\0".join(facts) + "\n").encode())
     if not count:
-        raise InputError(f"{photos}: no pictures found in it")
+        others = f"; {unread_words(unread)}" if unread else ""
+        raise InputError(f"{photos}: no pictures found in it{others}")
     return {"count": count, "digest": seen.hexdigest()}
 
 

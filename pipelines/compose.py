@@ -6,6 +6,7 @@ foregrounds. Draws come from content ids, so nothing depends on the order of wor
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -91,6 +92,7 @@ class Prepared:
     refused: list[dict[str, Any]]  # foregrounds that cannot be composed
     unusable: list[dict[str, Any]]  # backgrounds that cannot be drawn; nothing is missing without them
     facts: dict[str, Any]  # everything that decides the rows, for the manifest
+    unread: dict[str, Counter[str]]  # files of each input that are no pictures, by suffix
 
     def describe(self, adding: str = "adding") -> str:
         """What was found, in one line."""
@@ -119,13 +121,14 @@ def prepare(job: ComposeJob) -> Prepared:
         raise InputError(f"{job.out}: nothing to try again; --retry-rejects is for what an earlier run refused")
     step = job.recipe.denoise
     denoiser = denoise.backend_version(step.backend) if step.probability > 0 else None
-    matting = find_pairs(job.matting, job.layout)
+    matting = find_pairs(job.matting, job.layout, job.out)
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
     if not found:
         first = f"{refused[0]['source']}: {refused[0]['message']}"
         raise InputError(f"{job.matting}: none of its {len(refused)} pairs can be composed; the first: {first}")
     growth = Growth(found) if job.overwrite else _grown(job, folder, found)
-    backgrounds, unusable = find_backgrounds(job.backgrounds)
+    unread: dict[str, Counter[str]] = {"matting": matting.unread, "backgrounds": Counter()}
+    backgrounds, unusable = find_backgrounds(job.backgrounds, without=job.out, unread=unread["backgrounds"])
     if len(backgrounds) < job.recipe.k:
         raise InputError(f"{job.backgrounds}: {len(backgrounds)} backgrounds, but K = {job.recipe.k} needs that many")
     refused += refuse_problems(matting.problems, "pair", job.matting)
@@ -142,7 +145,8 @@ def prepare(job: ComposeJob) -> Prepared:
         check_dataset(folder, "composites", facts, growing="foregrounds")
     unusable_rows = refuse_problems(unusable, "background", job.backgrounds)
     plan = make_plan(list(growth.foregrounds), backgrounds)
-    return Prepared(plan, growth, matting.layout, refused, unusable_rows, facts)
+    unread = {name: counts for name, counts in unread.items() if counts}
+    return Prepared(plan, growth, matting.layout, refused, unusable_rows, facts, unread)
 
 
 def _grown(job: ComposeJob, folder: DatasetFolder, found: list[PlannedForeground]) -> Growth:
@@ -180,8 +184,13 @@ def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None
     refused = len(prepared.refused)
     work = Work(folder, tasks, compose_shard, "composites", job.budget, refused, job.recipe.k, redo)
     tally = run_tasks(handed_over(work, job.out), runner)
-    tally.left = left
-    totals = {"rows": tally.written + tally.reused, "rejected": tally.rejected, **tally.statistics}
+    tally.left, tally.unread = left, prepared.unread
+    totals = {
+        "rows": tally.written + tally.reused,
+        "rejected": tally.rejected,
+        **tally.statistics,
+        "unread": tally.unread,
+    }
     if not tally.failed and not left:
         close_dataset(folder, totals)
         write_card(folder)

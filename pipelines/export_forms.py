@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from rssn.errors import InputError
-from rssn.images import SUFFIXES
+from rssn.picture_files import SUFFIX_FORMATS
 from rssn.schema import IMAGE
 
 Named: TypeAlias = tuple[str, bytes]
@@ -139,7 +139,7 @@ def _checked(name: str, column: str) -> str:
 
 def _suffix(picture: Mapping[str, Any], key: str) -> str:
     suffix = Path(picture["path"] or "").suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in SUFFIX_FORMATS:
         raise InputError(f"{key}: the stored picture is named {picture['path']!r}; expected a name such as photo.jpg")
     return suffix
 

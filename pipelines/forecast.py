@@ -12,6 +12,7 @@ from pipelines.plan import Plan, PlannedForeground, foreground_method
 from rssn.backgrounds import Background
 from rssn.codecs import BYTES_PER_PIXEL
 from rssn.draw import Draw, choose_backgrounds, draw
+from rssn.picture_files import unread_words
 from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder, read_mark, trusted_mark
 
@@ -78,6 +79,7 @@ def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
         f"{len(planned)} composites; {short} composites without enough eligible backgrounds",
         f"recipe {job.recipe.label}, seed {job.seed}, {len(tasks)} shards in {job.out}",
         *standing.words(len(rows)),
+        *(f"{name}: {unread_words(unread)}" for name, unread in prepared.unread.items()),
         *([f"{left} composites that no run has tried yet are left alone by --retry-rejects"] if left else []),
         *_draws(rows),
         f"about {_bytes(job, rows) / 1e6:.0f} MB on disk, {_cpu_seconds(job, rows) / 60:.1f} CPU-minutes",

@@ -13,6 +13,7 @@ from pipelines.manifest import screened_by
 from pipelines.reviewed import describe
 from pipelines.verification import Verified
 from rssn.goodness import DrawCounts, Fit, fit_draws
+from rssn.picture_files import unread_words
 from rssn.recipe import recipe_from_dict
 from rssn.shards import DatasetFolder
 from rssn.urls import shown
@@ -55,6 +56,8 @@ def facts_of(found: Found, fits: Sequence[Fit]) -> dict[str, object]:
         "size": f"{sum(mark.bytes for mark in marks) / 1e6:.1f} MB",
         "rejected": f"{found.rejects.total()} ({share(found.rejects)})" if found.rejects else "0",
     }
+    for name, unread in found.manifest.get("totals", {}).get("unread", {}).items():
+        facts[f"in {name}"] = unread_words(unread)
     if found.rows:
         facts |= _draw_facts(found, fits) if found.composed else _background_facts(found)
     return facts

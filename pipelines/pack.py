@@ -88,7 +88,7 @@ def run_pack(job: PackJob, runner: Runner) -> Tally:
 
 
 def _pack(job: PackJob, runner: Runner) -> Tally:
-    matting = find_pairs(job.matting, job.layout)
+    matting = find_pairs(job.matting, job.layout, job.out)
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
     growth = grow(DatasetFolder(job.out), found)
     photographs = growth.foregrounds
@@ -104,8 +104,10 @@ def _pack(job: PackJob, runner: Runner) -> Tally:
     warm_up(job.recipe)
     work = Work(folder, _tasks(job, photographs), pack_shard, "photographs", job.budget, len(refused))
     tally = run_tasks(handed_over(work, job.out), runner)
+    tally.unread = {"matting": matting.unread} if matting.unread else {}
     if not tally.failed:
-        close_dataset(folder, {"rows": tally.written + tally.reused, "rejected": tally.rejected})
+        totals = {"rows": tally.written + tally.reused, "rejected": tally.rejected, "unread": tally.unread}
+        close_dataset(folder, totals)
         write_card(folder)
     return tally
 

@@ -23,8 +23,9 @@ from rssn.decoding import decode_pixels
 from rssn.draw import background_key
 from rssn.errors import InputError, Rejected
 from rssn.files import write_parquet
+from rssn.folder_walk import Problem
 from rssn.images import encode_jpeg, fit_inside, read_bytes
-from rssn.matting import MattingSample, Pair, Problem, load_pair, measure_pair
+from rssn.matting import MattingSample, Pair, load_pair, measure_pair
 from rssn.recipe import ForegroundChoice
 from rssn.remote import ahead
 from rssn.route import upscaling

@@ -67,6 +67,7 @@ class Tally:
     seconds: Counter[str] = field(default_factory=Counter)  # by stage, summed over workers
     statistics: Counter[str] = field(default_factory=Counter)  # whole numbers from the marks
     peak_bytes: int = 0  # the most that one worker took
+    unread: dict[str, Counter[str]] = field(default_factory=dict)  # files that are no pictures: by input, by suffix
 
     def add(self, mark: Mark, reused: int) -> None:
         """Count a shard, so many of whose rows stood before."""

@@ -1,29 +1,32 @@
-"""Pictures inside `.tar` and `.zip` archives, read where they lie: nothing is unpacked to disk.
+"""Pictures inside `.tar`, `.tar.gz` and `.zip` archives, read where they lie: nothing is unpacked to disk.
 
 Member names are labels and never become paths. What cannot be read as it stands (a link, an encrypted member, a name
-that would leave the folder) is listed with its reason.
+that would leave the folder) is listed with its reason. A compressed tar is unpacked in memory from its beginning to the
+member that is asked for; those who ask in the order of the members unpack it once.
 """
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Literal, TypeAlias
+from typing import BinaryIO, cast
 
 from rssn.errors import Rejected, first_line
+from rssn.folder_walk import printable
+from rssn.picture_files import HEAD_BYTES, FileKind, archive_format, file_kind, is_hidden
 from rssn.remote import opened
 from rssn.urls import url_of
 
-ARCHIVE_SUFFIXES = frozenset({".tar", ".zip"})
-
 _AHEAD = 1 << 20  # bytes of an archive in a bucket that are fetched at a time
-
-Format: TypeAlias = Literal["tar", "zip"]
+_SWELLS = 100  # times that a compressed tar may grow when it is unpacked; pictures shrink little
+_SMALL = 1 << 30  # bytes that it may have in any case
+_HEADER = 1 << 20  # bytes of a header, names and comments included
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +35,19 @@ class Member:
 
     Attributes:
         name: Its name in the archive; cut to what can be printed.
-        place: Where its bytes begin in a tar file; its number in the directory of a zip file.
+        kind: What it is, see `rssn.picture_files.file_kind`.
+        place: Where its bytes begin in a tar file, unpacked; its number in the directory of a zip file.
         size: Bytes, unpacked, as the archive's header says.
         reason: Why it cannot be read, a stable name; empty where it can.
         message: The same in words.
     """
 
     name: str
+    kind: FileKind
     place: int
     size: int
     reason: str = ""
     message: str = ""
-
-
-def archive_format(path: Path) -> Format | None:
-    """The kind of archive that a file is named as."""
-    return {".tar": "tar", ".zip": "zip"}.get(path.suffix.lower())  # type: ignore[return-value]
 
 
 def list_members(path: Path) -> Iterator[Member]:
@@ -55,29 +55,29 @@ def list_members(path: Path) -> Iterator[Member]:
 
     A damaged archive ends with a member of the reason `damaged_archive` that stands for the rest.
     """
+    packed = archive_format(path)
     try:
-        if archive_format(path) == "tar":
-            yield from _tar_members(path)
-        else:
-            yield from _zip_members(path)
+        yield from _zip_members(path) if packed == "zip" else _tar_members(path, compressed=packed == "tgz")
     except (OSError, tarfile.TarError, zipfile.BadZipFile, ValueError, EOFError, zlib.error) as error:
         words = f"the archive is damaged or of another format; what comes after cannot be listed: {first_line(error)}"
-        if archive_format(path) == "tar":
-            words += "; a compressed one has to be unpacked first (gunzip)"
-        yield Member("", -1, 0, "damaged_archive", words)
+        if packed == "tar":
+            words += "; a compressed one is to be named .tar.gz"
+        yield Member("", "other", -1, 0, "damaged_archive", words)
 
 
-def read_tar_member(path: Path, offset: int, size: int) -> bytes:
+def read_tar_member(path: Path, offset: int, size: int, *, compressed: bool = False) -> bytes:
     """The bytes of a member of a tar file.
 
     Raises:
         Rejected: stage `read`, reason `unreadable`.
     """
     try:
-        with opened(path) as stream:
-            stream.seek(offset)
-            data = stream.read(size)
-    except OSError as error:
+        if compressed:
+            data = _read_at(_unpacked(path, _written_ns(path)), offset, size)
+        else:
+            with opened(path) as stream:
+                data = _read_at(stream, offset, size)
+    except (OSError, EOFError, zlib.error) as error:
         raise Rejected("read", "unreadable", f"{path}: {first_line(error)}") from error
     if len(data) != size:
         raise Rejected("read", "unreadable", f"{path}: the archive ends inside this member")
@@ -91,7 +91,7 @@ def read_zip_member(path: Path, number: int, max_bytes: int) -> bytes:
         Rejected: stage `read`, reason `unreadable` or `too_many_bytes`.
     """
     try:
-        archive = _opened(path, path.stat().st_mtime_ns if url_of(path) is None else 0)
+        archive = _opened(path, _written_ns(path))
         with archive.open(archive.infolist()[number]) as stream:
             data = stream.read(max_bytes + 1)
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, LookupError) as error:
@@ -103,35 +103,70 @@ def read_zip_member(path: Path, number: int, max_bytes: int) -> bytes:
     return data
 
 
+def _read_at(stream: BinaryIO, offset: int, size: int) -> bytes:
+    stream.seek(offset)
+    return stream.read(size)
+
+
+def _written_ns(path: Path) -> int:
+    return path.stat().st_mtime_ns if url_of(path) is None else 0
+
+
 @lru_cache(maxsize=2)
 def _opened(path: Path, _written_ns: int) -> zipfile.ZipFile:
     """An archive with its directory read; kept open, for a directory of 50,000 members takes a second."""
     return zipfile.ZipFile(opened(path, _AHEAD))
 
 
-def _tar_members(path: Path) -> Iterator[Member]:
-    end: int | None = 0
-    with opened(path, _AHEAD) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
-        for info in archive:
-            end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE if info.isreg() else None
-            archive.members.clear()  # type: ignore[attr-defined]  # or it keeps every header
-            if info.isdir():
-                continue
-            reason, message = _unsafe(info.name)
-            if not info.isreg() or info.sparse is not None:
-                reason, message = "not_a_file", "a link, a device or a sparse file in the archive"
-            yield Member(_printable(info.name), info.offset_data, info.size, reason, message)
-    if not _ends_at(path, end):  # tarfile takes a broken header for the end
-        raise tarfile.ReadError("no end-of-archive mark after the last member")
+@lru_cache(maxsize=2)
+def _unpacked(path: Path, _written_ns: int) -> BinaryIO:
+    """A compressed tar at the place where it was last read; what follows costs no second pass."""
+    return cast(BinaryIO, gzip.GzipFile(fileobj=opened(path, _AHEAD)))
 
 
-def _ends_at(path: Path, end: int | None) -> bool:
-    """Whether a tar file has its end mark, a block of zeros, at a place; None: where no file's data tells the place."""
-    if end is None:
-        return True
-    with opened(path) as stream:
-        stream.seek(end)
-        return stream.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+class _Watched:
+    """A tar file that is read from one end to the other: remembers its last block, and refuses to swell."""
+
+    def __init__(self, stream: BinaryIO, most: float) -> None:
+        self.last = b""
+        self._stream = stream
+        self._most = most
+
+    def read(self, size: int) -> bytes:
+        if size > _HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        self.last = self._stream.read(size)
+        return self.last
+
+    def seek(self, place: int) -> int:
+        if place > self._most:
+            raise tarfile.ReadError(f"it unpacks to more than {_SWELLS} times its size")
+        return self._stream.seek(place)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
+def _tar_members(path: Path, *, compressed: bool) -> Iterator[Member]:
+    with opened(path, _AHEAD) as packed:
+        stream = cast(BinaryIO, gzip.GzipFile(fileobj=packed)) if compressed else packed
+        most = max(_SMALL, _SWELLS * path.stat().st_size) if compressed else float("inf")
+        watched = _Watched(stream, most)
+        with tarfile.open(fileobj=cast(BinaryIO, watched), mode="r:") as archive:
+            for info in archive:
+                archive.members.clear()  # type: ignore[attr-defined]  # or it keeps every header
+                if not info.isdir():
+                    yield _tar_member(info, partial(_read_at, stream, info.offset_data, HEAD_BYTES))
+            if watched.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes a broken header for the end
+                raise tarfile.ReadError("no end-of-archive mark after the last member")
+
+
+def _tar_member(info: tarfile.TarInfo, head: Callable[[], bytes]) -> Member:
+    reason, message = _unsafe(info.name)
+    if not info.isreg() or info.sparse is not None:
+        reason, message = "not_a_file", "a link, a device or a sparse file in the archive"
+    kind = _kind(info.name, (lambda: b"") if reason else head)
+    return Member(_printable(info.name), kind, info.offset_data, info.size, reason, message)
 
 
 def _zip_members(path: Path) -> Iterator[Member]:
@@ -142,7 +177,25 @@ def _zip_members(path: Path) -> Iterator[Member]:
             reason, message = _unsafe(info.filename)
             if info.flag_bits & 1:
                 reason, message = "encrypted", "the member is encrypted; unpack the archive first"
-            yield Member(_printable(info.filename), number, info.file_size, reason, message)
+            kind = _kind(info.filename, (lambda: b"") if reason else partial(_zip_head, archive, info))
+            yield Member(_printable(info.filename), kind, number, info.file_size, reason, message)
+
+
+def _zip_head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    try:
+        with archive.open(info) as stream:
+            return stream.read(HEAD_BYTES)
+    except Exception:  # as in `read_zip_member`: nobody promised that it is a picture
+        return b""
+
+
+def _kind(name: str, head: Callable[[], bytes]) -> FileKind:
+    parts = PurePosixPath(name).parts
+    return (
+        "hidden"
+        if any(is_hidden(part) for part in parts[:-1] if part != "..")
+        else file_kind(parts[-1] if parts else "", head)
+    )
 
 
 def _unsafe(name: str) -> tuple[str, str]:
@@ -155,4 +208,4 @@ def _unsafe(name: str) -> tuple[str, str]:
 
 def _printable(name: str) -> str:
     """A name that every table can hold; what cannot be printed is escaped."""
-    return name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:1000]
+    return printable(name).replace("\0", "\\0")[:1000]

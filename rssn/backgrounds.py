@@ -6,6 +6,7 @@ A table is a CSV or Parquet file with a column `path`, or a Parquet file whose c
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +16,8 @@ from rssn.decoding import decode_pixels, picture_size
 from rssn.embedded import cell_text, embedded_rows, picture_bytes, picture_column
 from rssn.errors import InputError, Rejected
 from rssn.files import content_id
-from rssn.images import Pixels, list_images, read_bytes
-from rssn.matting import Problem
+from rssn.folder_walk import Problem, list_pictures
+from rssn.images import Pixels, read_bytes
 from rssn.remote import ahead, content, parquet
 from rssn.rows import places, read_row
 from rssn.schema import BACKGROUNDS
@@ -39,7 +40,9 @@ class Background:
     row: int
 
 
-def find_backgrounds(root: Path, split: str = "train") -> tuple[list[Background], list[Problem]]:
+def find_backgrounds(
+    root: Path, split: str = "train", without: Path | None = None, unread: Counter[str] | None = None
+) -> tuple[list[Background], list[Problem]]:
     """Find the backgrounds of a set, in order of content id.
 
     Of equal files the first path (or row) counts; the others are problems of the reason `duplicate`.
@@ -48,6 +51,8 @@ def find_backgrounds(root: Path, split: str = "train") -> tuple[list[Background]
         root: A curated set (it has a manifest of ours), a folder of pictures, or a table: CSV or Parquet with the
             columns `path` and perhaps `licence` and `source`, or Parquet with the pictures themselves in `image`.
         split: Which part of a curated set, `train` or `validation`.
+        without: A folder that does not count, wherever it lies: where results go.
+        unread: Counts the visible files of a folder that are no pictures, by suffix.
 
     Raises:
         InputError: If there is nothing of the kind, a curation was interrupted, or no background is in it.
@@ -59,11 +64,14 @@ def find_backgrounds(root: Path, split: str = "train") -> tuple[list[Background]
     elif not root.is_dir():
         kinds = "a bg20k output, a folder of pictures, or a table (.csv, .parquet)"
         raise InputError(f"{root}: no such folder or table; give {kinds}")
+    elif _is_curated(root):
+        found, problems = _curated(root, split), []
     else:
-        found, problems = (_curated(root, split), []) if _is_curated(root) else _pictures(root)
+        found, problems = _pictures(root, without, Counter() if unread is None else unread)
     unique, duplicates = _first_of_equals(found)
     if not unique:
-        raise InputError(f"{root}: no backgrounds found in it")
+        why = f"; the first of {len(problems)}: {problems[0].source}: {problems[0].message}" if problems else ""
+        raise InputError(f"{root}: no backgrounds found in it{why}")
     return unique, problems + duplicates
 
 
@@ -161,9 +169,12 @@ def _shard_backgrounds(path: Path) -> list[Background]:
     ]
 
 
-def _pictures(root: Path) -> tuple[list[Background], list[Problem]]:
-    seen = list(ahead(partial(_picture_below, root), list_images(root), remote=is_listed(root)))
-    return [one for one in seen if isinstance(one, Background)], [one for one in seen if isinstance(one, Problem)]
+def _pictures(root: Path, without: Path | None, unread: Counter[str]) -> tuple[list[Background], list[Problem]]:
+    listing = list_pictures(root, without)
+    unread.update(listing.unread)
+    seen = list(ahead(partial(_picture_below, root), listing.pictures, remote=is_listed(root)))
+    problems = [one for one in seen if isinstance(one, Problem)]
+    return [one for one in seen if isinstance(one, Background)], listing.problems + problems
 
 
 def _picture_below(root: Path, path: Path) -> Background | Problem:

@@ -6,7 +6,6 @@ the bytes of one photograph are; what cannot be read is a place too, with its re
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,18 +14,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from rssn.archives import ARCHIVE_SUFFIXES, archive_format, list_members, read_tar_member, read_zip_member
+from rssn.archives import list_members, read_tar_member, read_zip_member
 from rssn.embedded import cell_text, embedded_rows, picture_bytes, picture_column
 from rssn.errors import InputError, Rejected
-from rssn.images import SUFFIXES, read_bytes
+from rssn.folder_walk import is_utf8, printable, walk
+from rssn.images import read_bytes
+from rssn.picture_files import archive_format, suffix_of
 from rssn.remote import ahead
 from rssn.tables import Table, TableRow, is_table, read_table
 from rssn.urls import shown, url_of
 
-CRAWL_SUFFIXES = SUFFIXES | {".gif", ".jfif", ".jpe", ".heic", ".heif", ".avif", ".jxl", ".jp2"}
-"""Names that are taken for photographs. Of some formats the reader refuses every file: a verdict, not a silence."""
-
-Kind: TypeAlias = Literal["file", "tar", "zip", "row", "none"]
+Kind: TypeAlias = Literal["file", "tar", "tgz", "zip", "row", "none"]
 
 _LIGHT = ("source", "licence")
 _PICTURES = ("image", "bytes")
@@ -40,9 +38,11 @@ class Place:
     Attributes:
         source: Its name, unique in the crawl: a path below the folder, `<archive>/<member>`, or the path or number of
             a table's row.
-        kind: A file, a member of a tar or zip file, a row of a Parquet file; `none` where it cannot be read.
+        kind: A file, a member of a tar (compressed: `tgz`) or zip file, a row of a Parquet file; `none` where it cannot
+            be read.
         path: The file, archive or table.
-        place: The byte at which a tar member begins, the number of a zip member, the row in its row group; else -1.
+        place: The byte at which a tar member begins, unpacked; the number of a zip member; the row in its row group;
+            else -1.
         row_group: Of a table's row; else -1.
         size: Bytes as the file system or the header says; -1 where nothing says it.
         origin: The table's column `source`: where the photograph came from; empty where nobody said.
@@ -63,17 +63,19 @@ class Place:
     message: str = ""
 
 
-def list_photographs(root: Path) -> Iterator[Place]:
+def list_photographs(root: Path, without: Path | None = None, unread: Counter[str] | None = None) -> Iterator[Place]:
     """Every photograph of a crawl, in an order that depends on its names alone.
 
     Args:
-        root: A folder; a `.tar` or `.zip` file; a `.csv` or `.parquet` table with a column `path`, or a Parquet table
-            with the pictures in `image` or `bytes`; `source` and `licence` are carried along.
+        root: A folder; a `.tar`, `.tar.gz`, `.tgz` or `.zip` file; a `.csv` or `.parquet` table with a column `path`,
+            or a Parquet table with the pictures in `image` or `bytes`; `source` and `licence` are carried along.
+        without: A folder that does not count, wherever it lies: where results go.
+        unread: Counts the visible files that are no pictures, by suffix.
 
     Raises:
         InputError: If it is nothing of the kind, or the table cannot be read.
     """
-    return _found(root)
+    return _found(root, without, Counter() if unread is None else unread)
 
 
 def read_photographs(places: Sequence[Place], max_bytes: int) -> Iterator[bytes | Rejected]:
@@ -96,16 +98,16 @@ def read_photographs(places: Sequence[Place], max_bytes: int) -> Iterator[bytes 
             yield from ahead(partial(_read_one, max_bytes=max_bytes), members, remote=remote)
 
 
-def _found(root: Path) -> Iterator[Place]:
+def _found(root: Path, without: Path | None, unread: Counter[str]) -> Iterator[Place]:
     if root.is_dir():
-        return _folder(root)
+        return _folder(root, without, unread)
     if archive_format(root) and root.is_file():
-        return _unique(_archive(root, ""))
+        return _unique(_archive(root, "", unread))
     if is_table(root):
         return _embedded(root) if picture_column(root, _PICTURES) else _unique(_listed(root))
     if not root.exists():
         raise InputError(f"{root}: no such folder, archive or table")
-    kinds = "a folder, an archive (.tar, .zip) or a table (.csv, .parquet)"
+    kinds = "a folder, an archive (.tar, .tar.gz, .zip) or a table (.csv, .parquet)"
     raise InputError(f"{root}: no photographs there; give {kinds}")
 
 
@@ -122,39 +124,46 @@ def _unique(places: Iterable[Place]) -> Iterator[Place]:
         yield place if name == place.source else replace(place, source=name)
 
 
-def _folder(root: Path) -> Iterator[Place]:
-    for folder, below, names in os.walk(root):
-        below.sort()
-        for name in sorted(names):
-            path = Path(folder) / name
-            if path.suffix.lower() in CRAWL_SUFFIXES:
-                yield _file(path, path.relative_to(root).as_posix())
-            elif path.suffix.lower() in ARCHIVE_SUFFIXES:
-                yield from _unique(_archive(path, f"{path.relative_to(root).as_posix()}/"))
+def _folder(root: Path, without: Path | None, unread: Counter[str]) -> Iterator[Place]:
+    for found in walk(root, without):
+        if found.kind == "problem":
+            yield Place(found.name, "none", "", reason=found.reason, message=found.message)
+        elif found.kind == "picture":
+            yield _file(found.path, found.name)
+        elif found.kind == "archive":
+            yield from _unique(_archive(found.path, f"{found.name}/", unread))
+        else:
+            unread[suffix_of(found.path.name)] += 1
 
 
 def _file(path: Path, source: str) -> Place:
     try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        name = os.fsencode(source).decode("utf-8", "backslashreplace")
-        return Place(name, "none", "", reason="unsafe_path", message="the file's name is not UTF-8; rename it")
-    try:
-        return Place(source, "file", shown(str(path.resolve())), size=path.stat().st_size)
+        real = path.resolve()
+        if not is_utf8(str(real)):
+            words = "its name, or that of what it links to, is not UTF-8; rename it"
+            return Place(printable(source), "none", "", reason="unsafe_path", message=words)
+        return Place(source, "file", shown(str(real)), size=path.stat().st_size)
     except OSError as error:
-        return Place(source, "none", str(path), reason="unreadable", message=f"{path}: {error.strerror or error}")
+        return Place(source, "none", "", reason="unreadable", message=f"{path}: {error.strerror or error}")
 
 
-def _archive(path: Path, prefix: str) -> Iterator[Place]:
-    kind: Kind = archive_format(path) or "none"
+def _archive(path: Path, prefix: str, unread: Counter[str]) -> Iterator[Place]:
+    real = path.resolve()
+    if not is_utf8(str(real)):
+        whole, words = printable(prefix.rstrip("/") or path.name), "what the archive's name links to is not UTF-8"
+        yield Place(whole, "none", "", reason="unsafe_path", message=f"{words}; rename it")
+        return
     for member in list_members(path):
+        source, where = f"{prefix}{member.name}", (member.place, -1, member.size)
         if member.reason == "damaged_archive":
             whole = prefix.rstrip("/") or path.name
-            yield Place(whole, "none", str(path), reason=member.reason, message=member.message)
-        elif Path(member.name).suffix.lower() in CRAWL_SUFFIXES:
-            source, where = f"{prefix}{member.name}", (member.place, -1, member.size)
-            kept = (kind, "", "") if not member.reason else ("none", member.reason, member.message)
-            yield Place(source, kept[0], shown(str(path.resolve())), *where, reason=kept[1], message=kept[2])
+            yield Place(whole, "none", shown(str(real)), reason=member.reason, message=member.message)
+        elif member.kind == "picture" and member.reason:
+            yield Place(source, "none", shown(str(real)), *where, reason=member.reason, message=member.message)
+        elif member.kind == "picture":
+            yield Place(source, archive_format(path) or "none", shown(str(real)), *where)
+        elif member.kind != "hidden":
+            unread[suffix_of(member.name)] += 1
 
 
 def _listed(root: Path) -> Iterator[Place]:
@@ -191,11 +200,11 @@ def _read_one(place: Place, max_bytes: int) -> bytes | Rejected:
             raise Rejected("read", place.reason, place.message)
         if place.size > max_bytes:
             raise Rejected("read", "too_many_bytes", f"{place.size} bytes; the limit is {max_bytes}")
-        if place.kind == "tar":
-            return read_tar_member(Path(place.path), place.place, place.size)
+        if place.kind in ("tar", "tgz"):
+            return read_tar_member(Path(place.path), place.place, place.size, compressed=place.kind == "tgz")
         if place.kind == "zip":
             return read_zip_member(Path(place.path), place.place, max_bytes)
-        return read_bytes(Path(place.path))
+        return read_bytes(Path(place.path), max_bytes)
     except Rejected as error:
         return error
 

@@ -6,24 +6,62 @@ Decoding is Pillow's, because it knows EXIF orientation, ICC profiles, CMYK, pal
 from __future__ import annotations
 
 import io
-import warnings
+import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    ImageCms,
+    ImageFile,
+    ImageOps,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 from PIL import Image as PillowImage
-from PIL import ImageCms, ImageOps
 
 from rssn.errors import Rejected, first_line
 from rssn.images import Alpha, Image, Pixels, to_float, to_uint8
+from rssn.picture_files import FORMATS, HEAD_BYTES, format_of
 from rssn.remote import opened
 
 MAX_PIXELS = 120_000_000
 """Pictures with more pixels than this are refused before they are decoded."""
 
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+def _open_heif(stream: BinaryIO) -> ImageFile.ImageFile:
+    try:
+        from pillow_heif import HeifImageFile  # noqa: PLC0415  (an extra)
+    except ImportError as error:
+        words = "a HEIC picture, which needs a package that is not installed: pip install 'rssn[heif]'"
+        raise Rejected("read", "needs_package", words) from error
+    picture: ImageFile.ImageFile = HeifImageFile(stream)
+    return picture
 
+
+_OPENERS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.jpeg_factory,  # MPO too
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "HEIF": _open_heif,
+    "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
+}
+"""Pillow's readers themselves: its `open` has a limit of pixels of its own, for the whole process."""
+
+_SEVERAL_PICTURES = ("MPO", "HEIF")
+"""Formats in which cameras put previews and depth beside the picture, which comes first."""
 
 _HEADER_BYTES = 1 << 16
 """So much of a picture in a bucket is fetched at a time to see its header."""
@@ -38,14 +76,15 @@ def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     8-bit RGB, and an alpha channel is dropped.
 
     Args:
-        data: The bytes of a JPEG, PNG, WebP, TIFF, BMP or GIF file.
+        data: The bytes of a file of one of `rssn.picture_files.FORMATS`.
         max_pixels: Pictures with more pixels are refused before decoding.
 
     Returns:
         H x W x 3 uint8, RGB.
 
     Raises:
-        Rejected: stage `read`, with the reason `empty`, `not_an_image`, `animated`, `too_many_pixels` or `truncated`.
+        Rejected: stage `read`, with the reason `empty`, `not_an_image`, `needs_package`, `animated`,
+            `too_many_pixels` or `truncated`.
     """
     return srgb_pixels(load(open_header(data, max_pixels)))
 
@@ -89,12 +128,7 @@ def decode_cutout(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[Image, Alp
 def has_alpha_channel(path: Path) -> bool:
     """Whether a file is a picture with an alpha channel (or a transparent colour), by its header alone."""
     try:
-        with (
-            warnings.catch_warnings(),
-            opened(path, _HEADER_BYTES) as stream,
-            PillowImage.open(stream, formats=_FORMATS) as picture,
-        ):
-            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
+        with opened(path, _HEADER_BYTES) as stream, _opened(stream) as picture:
             return picture.has_transparency_data
     except Exception:  # whatever a broken header makes Pillow raise: no cut-out
         return False
@@ -121,15 +155,13 @@ def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
     if not data:
         raise Rejected("read", "empty", "the file has no bytes")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
-            picture = PillowImage.open(io.BytesIO(data), formats=_FORMATS)
-            picture.decodermaxblock = max(picture.decodermaxblock, len(data))  # or it is fed, and copied, in pieces
-            moving = getattr(picture, "is_animated", False) and picture.format != "MPO"
-    except PillowImage.DecompressionBombError as error:
-        raise Rejected("read", "too_many_pixels", f"{error}; the limit is {max_pixels}") from error
+        picture = _opened(io.BytesIO(data))
+        picture.decodermaxblock = max(picture.decodermaxblock, len(data))  # or it is fed, and copied, in pieces
+        moving = getattr(picture, "is_animated", False) and picture.format not in _SEVERAL_PICTURES
+    except Rejected:
+        raise
     except Exception as error:  # Pillow's plugins raise whatever a broken header makes them raise
-        raise Rejected("read", "not_an_image", f"no {', '.join(_FORMATS)} picture ({type(error).__name__})") from error
+        raise Rejected("read", "not_an_image", f"no {', '.join(FORMATS)} picture ({type(error).__name__})") from error
     if picture.mode == "I" and picture.format == "TIFF":
         raise Rejected("read", "not_an_image", "32-bit or signed whole numbers do not say what is white; use 16 bits")
     width, height = picture.size
@@ -137,7 +169,29 @@ def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
         raise Rejected("read", "too_many_pixels", f"{width} x {height} px; the limit is {max_pixels}")
     if moving:
         raise Rejected("read", "animated", "a moving picture, or several pages in one file")
+    if picture.format == "PNG":
+        _have_late_exif(picture, data)
+    orientation(picture)  # Pillow keeps it: what it meets behind the pixels changes nothing any more
     return picture
+
+
+def _opened(stream: BinaryIO) -> ImageFile.ImageFile:
+    found = format_of(stream.read(HEAD_BYTES))
+    stream.seek(0)
+    if found is None:
+        raise SyntaxError("the first bytes are of no picture")
+    return _OPENERS[found](stream)
+
+
+def _have_late_exif(picture: PillowImage.Image, data: bytes) -> None:
+    """Take EXIF behind a PNG's pixels up with the header: Pillow comes to it when it decodes."""
+    place = data.rfind(b"eXIf")
+    if "exif" in picture.info or place < 0:
+        return
+    length = int.from_bytes(data[place - 4 : place], "big")
+    chunk, check = data[place : place + 4 + length], data[place + 4 + length : place + 8 + length]
+    if zlib.crc32(chunk) == int.from_bytes(check, "big"):  # else four bytes of the pixels
+        picture.info["exif"] = b"Exif\0\0" + chunk[4:]
 
 
 def load(picture: PillowImage.Image) -> PillowImage.Image:

@@ -7,6 +7,7 @@ for speed.
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,8 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rssn.errors import InputError, Rejected, RemoteError
-from rssn.remote import content
+from rssn.errors import Rejected, RemoteError
+from rssn.remote import NOT_A_FILE, content
 from rssn.urls import url_of
 
 Image: TypeAlias = npt.NDArray[np.float32]
@@ -23,8 +24,8 @@ Alpha: TypeAlias = npt.NDArray[np.float32]
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
-"""Names that a folder scan takes for pictures, in lower case."""
+MAX_BYTES = 1 << 29
+"""Files with more bytes than this are refused before they are read."""
 
 
 def to_uint8(image: npt.NDArray[np.floating]) -> Pixels:
@@ -71,29 +72,19 @@ def encode_png(pixels: Pixels) -> bytes:
     return encode_pixels(".png", pixels, [])
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     """Read a source file; a missing or unreadable one is the sample's fault, not the run's.
 
     Raises:
-        Rejected: stage `read`, reason `unreadable`.
+        Rejected: stage `read`, reason `unreadable`, `not_a_file` (a pipe, a device, a socket) or `too_many_bytes`.
     """
     try:
-        return content(path)
+        return content(path, max_bytes)
     except RemoteError as error:
         raise Rejected("read", "unreadable", str(error)) from error
     except OSError as error:
-        raise Rejected("read", "unreadable", f"{url_of(path) or path}: {error.strerror or error}") from error
-
-
-def list_images(folder: Path) -> list[Path]:
-    """All pictures below a folder, by suffix, in order of their path.
-
-    Raises:
-        InputError: If the folder does not exist.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        reason = {NOT_A_FILE: "not_a_file", errno.EFBIG: "too_many_bytes"}.get(error.errno or 0, "unreadable")
+        raise Rejected("read", reason, f"{url_of(path) or path}: {error.strerror or error}") from error
 
 
 def encode_pixels(suffix: str, pixels: Pixels, options: list[int]) -> bytes:

@@ -7,19 +7,17 @@ one layout that is not a folder, see `rssn.tables`.
 
 from __future__ import annotations
 
-import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 from rssn.decoding import has_alpha_channel
 from rssn.errors import InputError
-from rssn.images import list_images
-from rssn.matting import Pair, PairSet, Problem
+from rssn.folder_walk import Problem, composed, list_folders, list_pictures, refuse_results_among
+from rssn.matting import Pair, PairSet
 from rssn.tables import TABLE, is_table, table_pairs
 
 _LEVELS = 4  # folders between the root and a side: Combined_Dataset/Training_set/Other/fg has 3
@@ -34,7 +32,27 @@ class _Group:
     mattes: list[Path] = field(default_factory=list)
 
 
-_Groups: TypeAlias = dict[str, _Group]
+@dataclass
+class _Groups:
+    """What a layout finds in a folder."""
+
+    root: Path
+    without: Path | None  # a folder that does not count
+    named: defaultdict[str, _Group] = field(default_factory=lambda: defaultdict(_Group))
+    problems: list[Problem] = field(default_factory=list)  # what cannot be looked at
+    unread: Counter[str] = field(default_factory=Counter)  # files that are no pictures, by suffix
+
+    def pictures(self, folder: Path) -> list[Path]:
+        """All pictures below a folder in the root; what else lies there is noted."""
+        listing = list_pictures(folder, self.without)
+        place = folder.relative_to(self.root)
+        self.problems += [replace(one, source=(place / one.source).as_posix()) for one in listing.problems]
+        self.unread += listing.unread
+        return listing.pictures
+
+    def group(self, name: Path) -> _Group:
+        """The group of a name below the root; accents may be written in two ways."""
+        return self.named[composed(name.as_posix())]
 
 
 @dataclass(frozen=True)
@@ -45,7 +63,7 @@ class Layout:
         name: What `--matting-format` calls it.
         expects: What it looks for, in words.
         lacks: What a colour file without a matte lacks, and a matte without a colour file.
-        group: From the root to groups of possible partners.
+        group: Puts files into groups of possible partners.
         fits: Whether those groups show that the folder has this layout.
         given: The colour files are F, not photographs.
         loose: No named folders: tried only where no other layout fits.
@@ -54,21 +72,29 @@ class Layout:
     name: str
     expects: str
     lacks: tuple[str, str]
-    group: Callable[[Path], _Groups]
-    fits: Callable[[_Groups], bool] = bool
+    group: Callable[[_Groups], None]
+    fits: Callable[[_Groups], bool] = lambda groups: bool(groups.named)
     given: bool = False
     loose: bool = False
 
+    def look(self, root: Path, without: Path | None) -> _Groups:
+        """The groups in a folder."""
+        groups = _Groups(root, without)
+        self.group(groups)
+        return groups
 
-def find_pairs(root: Path, layout: str | None = None) -> PairSet:
+
+def find_pairs(root: Path, layout: str | None = None, without: Path | None = None) -> PairSet:
     """Find the pairs of a matting data set.
 
-    Every colour file and every matte is in a pair or in a problem: `missing_partner` or `two_candidates`; what can be
-    wrong with a row of a table says `rssn.tables.table_pairs`. Other files (trimaps, face masks, ...) do not count.
+    Every colour file and every matte is in a pair or in a problem: `missing_partner` or `two_candidates`; what cannot
+    be looked at is one too, see `rssn.folder_walk`, and what can be wrong with a row of a table says
+    `rssn.tables.table_pairs`. Pictures in other folders (trimaps, face masks, ...) do not count.
 
     Args:
         root: A folder, or a table of paths (.csv, .parquet).
         layout: One of `LAYOUT_NAMES`; None detects it.
+        without: A folder that does not count, wherever it lies: where results go.
 
     Raises:
         InputError: If nothing is found, more than one layout fits, or a table cannot be read.
@@ -79,12 +105,13 @@ def find_pairs(root: Path, layout: str | None = None) -> PairSet:
         return _from_table(root, layout)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder, and no table (.csv, .parquet) either")
-    chosen, groups = _detect(root) if layout is None else _forced(root, layout)
+    refuse_results_among(root, without)
+    chosen, groups = _detect(root, without) if layout is None else _forced(root, layout, without)
     pairs, problems = _match(root, chosen, groups)
     if not pairs:
         first = f"{problems[0].source}: {problems[0].message}"
         raise InputError(f"{root}: layout {chosen.name}, but no pair is complete; the first file: {first}")
-    return PairSet(pairs, problems, chosen.name)
+    return PairSet(pairs, problems, chosen.name, groups.unread)
 
 
 def _from_table(root: Path, layout: str | None) -> PairSet:
@@ -95,17 +122,17 @@ def _from_table(root: Path, layout: str | None) -> PairSet:
     return PairSet(*table_pairs(root), TABLE)
 
 
-def _forced(root: Path, name: str) -> tuple[Layout, _Groups]:
+def _forced(root: Path, name: str, without: Path | None) -> tuple[Layout, _Groups]:
     layout = next(layout for layout in LAYOUTS if layout.name == name)
-    groups = layout.group(root)
-    if not groups:
+    groups = layout.look(root, without)
+    if not groups.named:
         raise InputError(f"{root}: nothing of layout {name} in it; it has {layout.expects}")
     return layout, groups
 
 
-def _detect(root: Path) -> tuple[Layout, _Groups]:
+def _detect(root: Path, without: Path | None) -> tuple[Layout, _Groups]:
     for loose in (False, True):
-        grouped = [(layout, layout.group(root)) for layout in LAYOUTS if layout.loose == loose]
+        grouped = [(layout, layout.look(root, without)) for layout in LAYOUTS if layout.loose == loose]
         fitting = [(layout, groups) for layout, groups in grouped if layout.fits(groups)]
         if len(fitting) == 1:
             return fitting[0]
@@ -119,8 +146,8 @@ def _detect(root: Path) -> tuple[Layout, _Groups]:
 
 def _match(root: Path, layout: Layout, groups: _Groups) -> tuple[list[Pair], list[Problem]]:
     pairs: list[Pair] = []
-    problems: list[Problem] = []
-    for name, group in sorted(groups.items()):
+    problems = list(dict.fromkeys(groups.problems))  # of a folder that two of its sides are in
+    for name, group in sorted(groups.named.items()):
         if len(group.colours) == len(group.mattes) == 1:
             colour, matte = group.colours[0], group.mattes[0]
             image, foreground = (None, colour) if layout.given else (colour, None)
@@ -137,67 +164,84 @@ def _problems(root: Path, layout: Layout, group: _Group) -> list[Problem]:
     return [Problem(file, "missing_partner", layout.lacks[0 if group.colours else 1]) for file in files]
 
 
-def _named_folders(name: str, data_sets: str, colours: tuple[str, ...], mattes: tuple[str, ...], given: bool) -> Layout:
-    """A layout with one folder for each side, next to each other; their names in any case, at any split's level."""
+def _named_folders(
+    name: str,
+    data_sets: str,
+    colours: tuple[str, ...],
+    mattes: tuple[str, ...],
+    *,
+    given: bool,
+    prefixes: tuple[str, ...] = (),
+) -> Layout:
+    """A layout with one folder for each side, next to each other; their names in any case, at any split's level.
+
+    Args:
+        name: Of the layout.
+        data_sets: Those that have it.
+        colours: Names of the folder of photographs, or of foregrounds.
+        mattes: Names of the folder of mattes.
+        given: The colour files are F.
+        prefixes: Beginnings of folders' and files' names that tell the sides apart, and are no part of a name.
+    """
     here, there = (" or ".join(f"{side}/" for side in sides) for sides in (colours, mattes))
     lacks = f"{there} has no file of this name", f"{here} has no file of this name"
-    group = partial(_group_folders, colours=frozenset(colours), mattes=frozenset(mattes))
+    group = partial(_group_folders, colours=frozenset(colours), mattes=frozenset(mattes), prefixes=prefixes)
     return Layout(name, f"{here} and {there} ({data_sets})", lacks, group, given=given)
 
 
-def _group_folders(root: Path, colours: frozenset[str], mattes: frozenset[str]) -> _Groups:
-    groups: _Groups = defaultdict(_Group)
-    for here, there in _sides(root, colours, mattes, _LEVELS):
+def _group_folders(groups: _Groups, colours: frozenset[str], mattes: frozenset[str], prefixes: tuple[str, ...]) -> None:
+    seen = set()
+    for here, there in _sides(groups, groups.root, colours, mattes, _LEVELS):
+        real = frozenset(folder.resolve() for folder in (*here, *there))
+        if real in seen:  # a link leads here
+            continue
+        seen.add(real)
         for folder, side in [*((f, "colours") for f in here), *((f, "mattes") for f in there)]:
-            for path in list_images(folder):
-                name = folder.parent.relative_to(root) / path.relative_to(folder).with_suffix("")
-                getattr(groups[name.as_posix()], side).append(path)
-    return groups
+            for path in groups.pictures(folder):
+                below = [_bare(part, prefixes) for part in path.relative_to(folder).with_suffix("").parts]
+                name = folder.parent.relative_to(groups.root).joinpath(*below)
+                getattr(groups.group(name), side).append(path)
+
+
+def _bare(part: str, prefixes: tuple[str, ...]) -> str:
+    return next((part.removeprefix(prefix) for prefix in prefixes if part.startswith(prefix)), part)
 
 
 def _sides(
-    folder: Path, colours: frozenset[str], mattes: frozenset[str], levels: int
+    groups: _Groups, folder: Path, colours: frozenset[str], mattes: frozenset[str], levels: int
 ) -> Iterator[tuple[list[Path], list[Path]]]:
     """Both sides of every part of a data set: folders that lie next to each other."""
-    below = _subfolders(folder)
+    below, problems = list_folders(groups.root, folder, groups.without)
+    groups.problems += problems
     here, there = ([child for child in below if child.name.lower() in side] for side in (colours, mattes))
     if here and there:
         yield here, there
         below = [child for child in below if child not in here and child not in there]
     if levels:
         for child in below:
-            yield from _sides(child, colours, mattes, levels - 1)
+            yield from _sides(groups, child, colours, mattes, levels - 1)
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(folder / entry.name for entry in entries if entry.is_dir())
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be looked into: {error.strerror}") from error
-
-
-def _group_flat(root: Path) -> _Groups:
-    groups: _Groups = defaultdict(_Group)
-    for path in list_images(root):
-        folder, matte = path.parent.relative_to(root), _MATTE_STEM.fullmatch(path.stem)
+def _group_flat(groups: _Groups) -> None:
+    for path in groups.pictures(groups.root):
+        folder, matte = path.parent.relative_to(groups.root), _MATTE_STEM.fullmatch(path.stem)
         if matte:
-            groups[(folder / matte["stem"]).as_posix()].mattes.append(path)
+            groups.group(folder / matte["stem"]).mattes.append(path)
         else:
-            groups[(folder / path.stem).as_posix()].colours.append(path)
-    return groups
+            groups.group(folder / path.stem).colours.append(path)
 
 
-def _group_cutouts(root: Path) -> _Groups:
-    return {path.relative_to(root).as_posix(): _Group([path], [path]) for path in list_images(root)}
+def _group_cutouts(groups: _Groups) -> None:
+    for path in groups.pictures(groups.root):
+        groups.named[path.relative_to(groups.root).as_posix()] = _Group([path], [path])
 
 
 def _has_a_pair(groups: _Groups) -> bool:
-    return any(group.colours and group.mattes for group in groups.values())
+    return any(group.colours and group.mattes for group in groups.named.values())
 
 
 def _are_mostly_cutouts(groups: _Groups) -> bool:
-    files = [group.colours[0] for name, group in groups.items() if not _MATTE_STEM.fullmatch(Path(name).stem)]
+    files = [group.colours[0] for name, group in groups.named.items() if not _MATTE_STEM.fullmatch(Path(name).stem)]
     return bool(files) and 2 * sum(map(has_alpha_channel, files)) >= len(files)
 
 
@@ -206,6 +250,14 @@ LAYOUTS = (
     _named_folders("p3m10k", "P3M-10k", ("blurred_image", "original_image"), ("mask",), given=False),
     _named_folders("dim", "Deep Image Matting, Composition-1k", ("fg",), ("alpha",), given=True),
     _named_folders("distinctions646", "Distinctions-646", ("fg",), ("gt",), given=True),
+    _named_folders(
+        "aisegment",
+        "AISegment; clip_X/ and matting_X/ in them belong together",
+        ("clip_img",),
+        ("matting",),
+        given=False,
+        prefixes=("clip_", "matting_"),
+    ),
     Layout(
         "flat",
         "name.jpg with name_matte.png, name_alpha.png or name-mask.png beside it (DAPM)",

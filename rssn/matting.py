@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rssn.decoding import decode_alpha, decode_cutout, decode_image, picture_size
 from rssn.errors import Rejected
 from rssn.files import content_id
+from rssn.folder_walk import Problem
 from rssn.images import Alpha, Image, read_bytes
 
 
@@ -41,21 +43,13 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A file or a row of a table that takes part in nothing, and why."""
-
-    source: str  # the file, below the data set's root; or the table and the row
-    reason: str  # a stable name
-    message: str
-
-
-@dataclass(frozen=True)
 class PairSet:
     """The pairs of a matting data set, in order of name or as in the table."""
 
     pairs: list[Pair]
     problems: list[Problem]
     layout: str  # its name, one of `rssn.layouts.LAYOUT_NAMES`
+    unread: Counter[str] = field(default_factory=Counter)  # files that are no pictures, by suffix
 
 
 @dataclass(frozen=True)

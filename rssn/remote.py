@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +21,9 @@ from rssn.urls import OUTPUTS, SOURCES, is_listed, is_plain, path_of, url_of
 READ_AHEAD = 4 << 20
 """Bytes that are fetched at a time where a whole object is read bit by bit."""
 
+NOT_A_FILE = errno.ENOTSUP
+"""The error number of what is a pipe, a device or a socket."""
+
 _AT_A_TIME = 16
 
 S = TypeVar("S")
@@ -33,25 +39,35 @@ def opened(path: Path, ahead: int = 0) -> BinaryIO:
 
     Raises:
         FileNotFoundError: If it is not there.
+        OSError: If it is a pipe, a device or a socket: those are not waited for.
         RemoteError: If the bucket does not give it.
     """
     url = _remote(path)
     if url is None:
-        return path.open("rb")
+        return _regular(path)
     cache = {"cache_type": "readahead", "block_size": ahead} if ahead else {"cache_type": "none"}
     with told(url):
         return cast(BinaryIO, _Told(store(url).open(url, "rb", **cache), url))
 
 
-def content(path: Path) -> bytes:
+def content(path: Path, most: int | None = None) -> bytes:
     """All bytes of a file or of the object that a path stands for, which may be written anew at any moment.
+
+    Args:
+        path: A file, or see `rssn.urls`.
+        most: Bytes that it may have; None: any number.
 
     Raises:
         FileNotFoundError: If it is not there.
+        OSError: If it is a pipe, a device or a socket, or (`errno.EFBIG`) has more bytes than it may.
         RemoteError: If the bucket does not give it.
     """
     if (url := _remote(path)) is None:
-        return path.read_bytes()
+        with _regular(path) as stream:
+            size = _checked_size(os.fstat(stream.fileno()).st_size, path, most)
+            return stream.read(size + 1 if size else most or -1)  # what says it is empty may be the system's own file
+    if is_listed(path):
+        _checked_size(path.stat().st_size, path, most)
     with told(url):
         return bytes(store(url).cat_file(url))
 
@@ -148,6 +164,24 @@ class _Told:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def _regular(path: Path) -> BinaryIO:
+    """Open a file, which must be one: a pipe without a writer would be waited for, a device may have no end."""
+    if stat.S_ISDIR(mode := path.stat().st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if stat.S_ISREG(mode):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # and not put into its place since
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
+    raise OSError(NOT_A_FILE, "a pipe, a device or a socket, not a file", str(path))
+
+
+def _checked_size(size: int, path: Path, most: int | None) -> int:
+    if most is not None and size > most:
+        raise OSError(errno.EFBIG, f"{size} bytes; the limit is {most}", str(path))
+    return size
 
 
 def _remote(path: Path) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from rssn.errors import InputError, Rejected, first_line
-from rssn.matting import Pair, Problem
+from rssn.folder_walk import Problem
+from rssn.matting import Pair
 from rssn.remote import content, parquet
 
 TABLE = "table"
@@ -59,13 +61,15 @@ class TableRow:
         if not self.text(column):
             raise Rejected("pair", "missing_value", f"the column {column} is empty")
         path = self.table.parent / self.text(column)
+        forms = [path, *(self.table.parent / unicodedata.normalize(form, self.text(column)) for form in ("NFC", "NFD"))]
         try:
-            found = path.is_file()
+            found = next((one for one in forms if one.is_file()), None)
         except OSError as error:
             raise Rejected("pair", "unreadable", f"{column}: {path}: {error.strerror}") from error
-        if not found:
-            raise Rejected("pair", "missing_file", f"{column}: {path}: no such file")
-        return path
+        if found is None:
+            what = "a folder, a pipe or a device, not a file" if path.exists() else "no such file"
+            raise Rejected("pair", "missing_file", f"{column}: {path}: {what}")
+        return found
 
 
 @dataclass(frozen=True)

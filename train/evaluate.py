@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -101,6 +102,7 @@ class Evaluation:
     rows: list[Row]  # per photograph, as they came
     failures: list[Failure]
     worst: list[Judgement]  # those with the largest SAD, first of all the largest
+    unread: Counter[str] = field(default_factory=Counter)  # files of the data set that are no pictures, by suffix
 
     @property
     def mean(self) -> dict[str, float]:
@@ -109,13 +111,14 @@ class Evaluation:
         return {metric: float(np.mean([float(row[metric]) for row in self.rows])) for metric in metrics}
 
 
-def evaluate(judge: Judge, data: Path, on_image: Callable[[int], None]) -> Evaluation:
+def evaluate(judge: Judge, data: Path, on_image: Callable[[int], None], without: Path | None = None) -> Evaluation:
     """Judge networks on a data set.
 
     Args:
         judge: Networks and rules.
         data: See `train.examples.find_examples`.
         on_image: Told the number of photographs before the first, and 0 after each.
+        without: A folder that does not count, wherever it lies: where results go.
 
     Returns:
         The judgements; photographs that failed are among its `failures`.
@@ -123,8 +126,8 @@ def evaluate(judge: Judge, data: Path, on_image: Callable[[int], None]) -> Evalu
     Raises:
         InputError: If the data set is none, or every photograph failed.
     """
-    found = find_examples(data)
-    result = Evaluation([], found.failures, [])
+    found = find_examples(data, without)
+    result = Evaluation([], found.failures, [], found.unread)
     on_image(len(found.examples))
     for example in found.examples:
         try:
@@ -155,6 +158,7 @@ def write_evaluation(evaluation: Evaluation, judge: Judge, out: Path) -> None:
         "region": judge.region,
         "strategy": judge.strategy.describe(),
         "networks": len(judge.networks),
+        "unread": dict(evaluation.unread),
         "failures": [{"name": each.name, "reason": each.reason} for each in evaluation.failures],
     }
     write_json(out / "summary.json", summary)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from rssn.decoding import decode_alpha, decode_image
 from rssn.errors import InputError, Rejected
-from rssn.images import SUFFIXES, Alpha, Image, Pixels, read_bytes, to_uint8
+from rssn.folder_walk import composed, list_pictures
+from rssn.images import Alpha, Image, Pixels, read_bytes, to_uint8
 from rssn.layouts import find_pairs
 from rssn.matting import Pair, load_pair
 from rssn.rows import iter_rows, places, read_row
@@ -40,22 +42,24 @@ class ExampleSet:
 
     examples: list[Example]
     failures: list[Failure]
+    unread: Counter[str] = field(default_factory=Counter)  # files that are no pictures, by suffix
 
 
-def find_examples(data: Path) -> ExampleSet:
+def find_examples(data: Path, without: Path | None = None) -> ExampleSet:
     """Look for examples.
 
     Args:
         data: A matting data set as `rssn compose` reads it, or the output of `rssn compose` or `rssn pack`.
+        without: A folder that does not count, wherever it lies: where results go.
 
     Raises:
         InputError: If it is neither.
     """
     if (data / "manifest.json").is_file():
         return ExampleSet(_stored(DatasetFolder(data)), [])
-    found = find_pairs(data)
+    found = find_pairs(data, without=without)
     failures = [Failure(problem.source, f"{problem.reason}: {problem.message}") for problem in found.problems]
-    return ExampleSet([Example(pair.name, partial(_load_pair, pair)) for pair in found.pairs], failures)
+    return ExampleSet([Example(pair.name, partial(_load_pair, pair)) for pair in found.pairs], failures, found.unread)
 
 
 def read_trimap(folder: Path, name: str) -> Pixels:
@@ -64,12 +68,17 @@ def read_trimap(folder: Path, name: str) -> Pixels:
     Raises:
         Rejected: If there is none, or it cannot be read.
     """
-    wanted = Path(name).name
-    found = [path for path in sorted(folder.iterdir()) if path.stem == wanted and path.suffix.lower() in SUFFIXES]
+    wanted = composed(Path(name).name)
+    found = [path for path in _pictures_in(folder) if composed(path.stem) == wanted]
     if not found:
         raise Rejected("read", "no_trimap", f"no picture {wanted}.* in {folder}")
     values = to_uint8(decode_alpha(read_bytes(found[0])))
     return np.where((values == 0) | (values == 255), values, 128).astype(np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _pictures_in(folder: Path) -> list[Path]:
+    return [path for path in list_pictures(folder).pictures if path.parent == folder]
 
 
 def _load_pair(pair: Pair) -> tuple[Image, Alpha]:

@@ -70,7 +70,7 @@ def _train(config: TrainConfig, group: Group, on_step: Callable[[StepReport], No
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
     if config.validation is not None:
-        find_examples(config.validation)  # hours before it is needed
+        find_examples(config.validation, config.out)  # hours before it is needed
     with owned(config.out) if group.chief else nullcontext():
         run = _Run(config, group, dataset.digest)
         with StopSignals() as signals:

@@ -11,33 +11,54 @@ import numpy as np
 
 from rssn.decoding import decode_image
 from rssn.errors import InputError, Rejected
+from rssn.folder_walk import is_utf8, list_pictures, printable
 from rssn.foreground import estimate_foreground
-from rssn.images import Alpha, Image, Pixels, encode_png, list_images, read_bytes, to_uint8
+from rssn.images import Alpha, Image, Pixels, encode_png, read_bytes, to_uint8
 from rssn.route import Crop, blend, fit_background, fitted_size
 from train.checkpoint import Network
 from train.inference import Strategy, predict_alpha
 
 
-def find_photos(given: Sequence[Path]) -> list[tuple[Path, str]]:
+@dataclass(frozen=True)
+class Photos:
+    """What there is to predict."""
+
+    found: list[tuple[Path, str]]  # each with the name of its results
+    failures: list[str]  # what cannot be looked at, and why
+    unread: Counter[str]  # files that are no pictures, by suffix
+
+
+def find_photos(given: Sequence[Path], out: Path) -> Photos:
     """The photographs of files and folders, each with the name of its results.
 
-    A file's name is its stem; what lies below a folder keeps its place there.
+    A file's name is its stem; what lies below a folder keeps its place there. Results of an earlier run do not count.
+
+    Args:
+        given: Files and folders.
+        out: Where results go.
 
     Raises:
-        InputError: If something is missing, there are no pictures, or two would have the same name.
+        InputError: If something is missing, there are no pictures, two would have the same name, or results would lie
+            among the photographs of a folder.
     """
-    found: list[tuple[Path, str]] = []
+    photos = Photos([], [], Counter())
     for path in given:
         if path.is_dir():
-            found += [(each, str(each.relative_to(path).with_suffix(""))) for each in list_images(path)]
+            listing = list_pictures(path, out)
+            photos.found.extend((each, str(each.relative_to(path).with_suffix(""))) for each in listing.pictures)
+            photos.failures.extend(f"{path}/{one.source}: {one.reason}: {one.message}" for one in listing.problems)
+            photos.unread.update(listing.unread)
+        elif is_utf8(str(path)):
+            photos.found.append((path, path.stem))
         else:
-            found.append((path, path.stem))
-    if not found:
-        raise InputError(f"{', '.join(map(str, given))}: no pictures in there")
-    twice = [name for name, count in Counter(name for _, name in found).items() if count > 1]
+            photos.failures.append(f"{printable(str(path))}: unsafe_path: the name is not UTF-8; rename the file")
+    if not photos.found:
+        why = f"; the first of {len(photos.failures)}: {photos.failures[0]}" if photos.failures else ""
+        raise InputError(f"{', '.join(printable(str(path)) for path in given)}: no pictures in there{why}")
+    twice = [name for name, count in Counter(name for _, name in photos.found).items() if count > 1]
     if twice:
         raise InputError(f"{twice[0]}: several photos have this name; predict them into different --out folders")
-    return found
+    return photos
 
 
 def read_background(path: Path) -> Image:

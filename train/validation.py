@@ -31,7 +31,8 @@ def validate(network: GFM, state: Checkpoint, config: TrainConfig) -> dict[str, 
     """
     judged = copy.deepcopy(network).eval()
     judged.load_state_dict({**state.model, **state.ema})
-    result = evaluate(Judge([judged], Strategy(config.validation_side)), Path(str(config.validation)), lambda _: None)
+    judge = Judge([judged], Strategy(config.validation_side))
+    result = evaluate(judge, Path(str(config.validation)), lambda _: None, config.out)
     path = config.out / "validation" / f"step-{state.step:08d}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode_png(strip(result.worst[:_SHOWN])))

@@ -18,6 +18,7 @@ from pipelines.work import Tally
 from rssn.cache import LayerCache
 from rssn.errors import InputError
 from rssn.layouts import LAYOUT_NAMES
+from rssn.picture_files import unread_words
 from rssn.urls import Url, checked_url, is_url, scrub, shown
 
 R = TypeVar("R")
@@ -114,6 +115,8 @@ def finish(tally: Tally, out: Path | Url, unit: str, *, complete: bool) -> None:
         click.echo(f"time in workers: {total:.0f} s ({shares}); the largest took {tally.peak_bytes / 1e9:.1f} GB")
     lost = f", {tally.lost} lost with {len(tally.failed)} shards that failed" if tally.failed else ""
     click.echo(f"{tally.written} {unit} written, {tally.reused} reused, {tally.rejected} rejected{lost}: {out}")
+    for name, unread in tally.unread.items():
+        click.echo(f"{name}: {unread_words(unread)}", err=True)
     for failure in tally.failed:
         click.echo(shown(scrub(f"failed: {failure}")), err=True)
     if tally.failed:

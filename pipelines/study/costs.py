@@ -12,8 +12,9 @@ from pipelines.recipes import chosen_recipe
 from pipelines.study.steps import Kind, Step, listing, settings
 from rssn.decoding import picture_size
 from rssn.errors import DependencyError, Rejected
-from rssn.images import SUFFIXES, read_bytes
+from rssn.images import read_bytes
 from rssn.layouts import find_pairs
+from rssn.picture_files import SUFFIX_FORMATS
 from train.rosta import Rosta
 
 _STARTING = 12.0  # of a command and its workers
@@ -60,7 +61,7 @@ class Costs:
 
     def _curate(self, step: Step) -> float:
         names = [Path(str(entry[0])) for entry in listing(step.reads[0])]
-        return _PER_PHOTOGRAPH * sum(name.suffix.lower() in SUFFIXES for name in names)
+        return _PER_PHOTOGRAPH * sum(name.suffix.lower() in SUFFIX_FORMATS for name in names)
 
     def _compose(self, step: Step) -> float:
         """As if every composite had a background of its own, of the foreground's size."""

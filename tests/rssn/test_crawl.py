@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 
 from rssn.crawl import Place, list_photographs, read_photographs
 from rssn.errors import InputError, Rejected
-from tests.rssn.test_archives import write_tar, write_zip
+from tests.rssn.test_archives import WRITERS, write_tar, write_tgz, write_zip
 
 LIMIT = 1000
 
@@ -37,10 +38,38 @@ def test_a_folder_with_all_below_it_and_its_archives(tmp_path: Path) -> None:
     assert list(found.values()) == [b"a", b"g", b"d", "too_many_bytes", b"c", b"b"]
 
 
-@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_what_is_no_photograph_is_counted_or_named(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.NEF", "c.rar", "._a.jpg", "out/report/sheet.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"a")
+    write_tgz(tmp_path / "t.tgz", {"c.jpg": b"c", "readme.md": b"", "__MACOSX/._c.jpg": b"x"})
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.jpg")).write_bytes(b"b")
+    (tmp_path / "bad.jpg").symlink_to(os.fsdecode(b"bad\xff.jpg"))
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    (tmp_path / "loop").symlink_to(".")
+    unread: Counter[str] = Counter()
+    assert read(list(list_photographs(tmp_path, tmp_path / "out", unread))) == {
+        "a.jpg": b"a",
+        "bad.jpg": "unsafe_path",
+        "bad\\xff.jpg": "unsafe_path",
+        "loop": "loop",
+        "pipe.jpg": "not_a_file",
+        "t.tgz/c.jpg": b"c",
+        "zero.jpg": "not_a_file",
+    }
+    assert unread == Counter({".NEF": 1, ".rar": 1, ".md": 1})
+
+
+def test_an_archive_under_another_name(tmp_path: Path) -> None:
+    write_tgz(tmp_path / "blob", {"a.jpg": b"a", "b.jpg": b"b"})
+    (tmp_path / "photos.tgz").symlink_to("blob")
+    assert crawl(tmp_path / "photos.tgz") == {"a.jpg": b"a", "b.jpg": b"b"}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
 def test_an_archive_alone(tmp_path: Path, kind: str) -> None:
-    write = write_tar if kind == "tar" else write_zip
-    path = write(tmp_path / f"p.{kind}", {"a.jpg": b"a", "../b.jpg": b"b", "sub/c.jpg": b"c"})
+    path = WRITERS[kind](tmp_path / f"p.{kind}", {"a.jpg": b"a", "../b.jpg": b"b", "sub/c.jpg": b"c"})
     assert crawl(path) == {"a.jpg": b"a", "../b.jpg": "unsafe_path", "sub/c.jpg": b"c"}
 
 

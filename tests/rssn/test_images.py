@@ -17,8 +17,8 @@ from PIL import ImageCms
 from PIL.JpegImagePlugin import JpegImageFile
 
 from rssn.decoding import decode_alpha, decode_cutout, decode_image, decode_pixels, has_alpha_channel, picture_size
-from rssn.errors import InputError, Rejected
-from rssn.images import encode_jpeg, encode_png, fit_inside, list_images, read_bytes, resize_area, to_float, to_uint8
+from rssn.errors import Rejected
+from rssn.images import encode_jpeg, encode_png, fit_inside, read_bytes, resize_area, to_float, to_uint8
 
 _TURNS = {
     1: lambda p: p,
@@ -338,16 +338,6 @@ def test_read_bytes(tmp_path: Path) -> None:
             read_bytes(wrong)
         assert caught.value.reason == "unreadable"
         assert str(wrong) in caught.value.message
-
-
-def test_list_images(tmp_path: Path) -> None:
-    for name in ("b.JPG", "a.png", "z/c.webp", "notes.txt", "z/d.gif"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "folder.png").mkdir()
-    assert [p.relative_to(tmp_path).as_posix() for p in list_images(tmp_path)] == ["a.png", "b.JPG", "z/c.webp"]
-    with pytest.raises(InputError, match="no such folder"):
-        list_images(tmp_path / "absent")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,16 @@ PUBLISHED = {
         "Test/13(2)": ("Test/FG/13(2).png", "Test/GT/13(2).png"),
         "Train/1": ("Train/FG/1.png", "Train/GT/1.png"),
     },
+    "aisegment": {
+        "18031/00000/18031-1": (
+            "clip_img/18031/clip_00000/18031-1.jpg",
+            "matting/18031/matting_00000/18031-1.png",
+        ),
+        "18031/00001/18031-2": (
+            "clip_img/18031/clip_00001/18031-2.jpg",
+            "matting/18031/matting_00001/18031-2.png",
+        ),
+    },
     "flat": {
         "00001": ("00001.png", "00001_matte.png"),
         "00002": ("00002.jpg", "00002_alpha.png"),
@@ -73,6 +84,7 @@ IGNORED = {
     "p3m10k": ("train/facemask/p_1.png", "validation/P3M-500-P/trimap/p_3.png"),
     "dim": ("Combined_Dataset/Test_set/Adobe-licensed images/trimaps/c_0.png",),
     "distinctions646": ("Train/notes/1.png",),
+    "aisegment": ("matting/18031/._matting_00000/18031-1.png", "notes/cover.png"),
     "flat": (),
     "rgba": (),
 }
@@ -152,7 +164,67 @@ def test_sides_may_be_linked_from_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "set/train/original").symlink_to(tmp_path / "store/photos")
     (tmp_path / "set/train/mask").symlink_to(tmp_path / "store/mattes")
     (tmp_path / "set/loop").symlink_to(tmp_path / "set")
-    assert "train/a" in [pair.name for pair in find_pairs(tmp_path / "set").pairs]
+    found = find_pairs(tmp_path / "set")
+    assert [pair.name for pair in found.pairs] == ["train/a"]
+    assert [(one.source, one.reason) for one in found.problems] == [("loop", "loop")]
+
+
+def test_a_part_that_is_reached_twice_counts_once(tmp_path: Path) -> None:
+    _touch(tmp_path, "train/original/a.png", "train/mask/a.png")
+    (tmp_path / "zweite").symlink_to(tmp_path / "train")
+    found = find_pairs(tmp_path)
+    assert ([pair.name for pair in found.pairs], found.problems) == (["train/a"], [])
+
+
+def test_accents_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    for layout, (colour, alpha) in {
+        "am2k": ("original/{}.png", "mask/{}.png"),
+        "flat": ("{}.png", "{}_matte.png"),
+    }.items():
+        root = tmp_path / layout
+        _touch(root, colour.format("caf\u00e9"), alpha.format("cafe\u0301"))
+        [pair] = find_pairs(root).pairs
+        assert pair.name == "caf\u00e9"
+        assert (pair.picture.exists(), pair.alpha.exists()) == (True, True)
+
+
+def test_sidecars_are_neither_pairs_nor_problems(tmp_path: Path) -> None:
+    _publish(tmp_path / "cut", "rgba")
+    for path in list((tmp_path / "cut").rglob("*.*")):
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7" + bytes(60))
+    for number in range(9):
+        _write(tmp_path / "cut", f"._gone_{number}.png", b"\0\5\x16\7")
+    found = find_pairs(tmp_path / "cut")
+    assert (found.layout, len(found.pairs), found.problems) == ("rgba", 3, [])
+
+
+def test_what_lies_in_a_side_and_is_no_picture_is_counted(tmp_path: Path) -> None:
+    _touch(tmp_path, "original/a.png", "mask/a.png")
+    _write(tmp_path, "original/b.NEF", b"II*\0")
+    _write(tmp_path, "mask/a.json", b"{}")
+    _write(tmp_path, "mask/.DS_Store", b"x")
+    _write(tmp_path, "notes/b.txt", b"x")
+    assert find_pairs(tmp_path).unread == {".NEF": 1, ".json": 1}
+
+
+def test_what_cannot_be_looked_at_is_a_problem(tmp_path: Path) -> None:
+    _touch(tmp_path, "train/original/a.png", "train/mask/a.png", "train/original/pipe.png")
+    (tmp_path / "train/original/pipe.png").unlink()
+    os.mkfifo(tmp_path / "train/original/pipe.png")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/train/mask/b\xff.png")).write_bytes(_DOT)
+    found = find_pairs(tmp_path)
+    assert [pair.name for pair in found.pairs] == ["train/a"]
+    assert [(one.source, one.reason) for one in found.problems] == [
+        ("train/original/pipe.png", "not_a_file"),
+        ("train/mask/b\\xff.png", "unsafe_path"),
+    ]
+
+
+def test_results_are_no_pairs(tmp_path: Path) -> None:
+    _touch(tmp_path, "original/a.png", "mask/a.png", "out/original/b.png", "out/mask/b.png")
+    assert [pair.name for pair in find_pairs(tmp_path, without=tmp_path / "out").pairs] == ["a"]
+    with pytest.raises(InputError, match="results would lie among the pictures"):
+        find_pairs(tmp_path, without=tmp_path)
 
 
 def test_folders_inside_a_side_may_be_called_like_sides(tmp_path: Path) -> None:

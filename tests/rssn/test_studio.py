@@ -14,7 +14,8 @@ from PIL import Image as PillowImage
 
 from rssn.decoding import decode_alpha, decode_image, decode_pixels, picture_size
 from rssn.errors import Rejected
-from rssn.images import list_images, to_uint8
+from rssn.folder_walk import list_pictures
+from rssn.images import to_uint8
 from rssn.studio import StudioPlan, StudioShot, render_background, render_shot, write_studio
 
 SHOTS = {seed: ((240, 180) if seed % 4 < 2 else (180, 240)) for seed in range(10)}
@@ -180,7 +181,7 @@ def test_written_shots_are_the_rendered_ones(studio: Path) -> None:
 
 
 def test_labels_name_every_photograph_once(studio: Path, labels: dict[str, dict[str, str]]) -> None:
-    assert sorted(labels) == [path.name for path in list_images(studio / "photos")]
+    assert sorted(labels) == [path.name for path in list_pictures(studio / "photos").pictures]
     verdicts = [row["verdict"] for row in labels.values()]
     counts = {verdict: verdicts.count(verdict) for verdict in set(verdicts)}
     expected = {"good": 4 + 5, "duplicate": 3 * 2, "too_small": 2, "truncated": 1, "empty": 1, "not_an_image": 1}

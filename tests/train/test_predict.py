@@ -68,10 +68,10 @@ def test_folders_are_searched_and_names_may_not_meet(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "a/notes.txt").touch()
-    found = find_photos([tmp_path / "a", Path("dog.jpg")])
+    found = find_photos([tmp_path / "a", Path("dog.jpg")], tmp_path / "out").found
     assert [name for _, name in found] == ["cat", "deep/cat", "dog"]
     with pytest.raises(InputError, match="cat: several photos have this name"):
-        find_photos([tmp_path / "a", tmp_path / "b"])
+        find_photos([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no pictures in there"):
-        find_photos([tmp_path / "empty"])
+        find_photos([tmp_path / "empty"], tmp_path / "out")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from train.commands.options import FOLDER, counter, fail_if, networks, open_networks
+from train.commands.options import FOLDER, counter, fail_if, networks, open_networks, say_unread
 
 
 @click.command("eval")
@@ -43,9 +43,10 @@ def evaluate(checkpoints: tuple[Path, ...], data: Path, out: Path | None, **sett
     opened, strategy = open_networks(checkpoints, settings["max_side"], settings["hybrid"])
     judge = Judge(opened, strategy, Protocol(settings["protocol"]), settings["trimaps"], mattes)
     with tqdm(unit="photo", dynamic_ncols=True) as bar:
-        result = judge_all(judge, data, counter(bar))
+        result = judge_all(judge, data, counter(bar), out)
     write_evaluation(result, judge, out)
     click.echo(format_table([(judge.name, result.mean)]))
     click.echo(f"mean of {len(result.rows)} photographs; {judge.region}; {strategy.describe()}")
     click.echo(f"worst cases: {out / 'worst.png'}\nper photo:   {out / 'per_image.parquet'}")
+    say_unread(result.unread)
     fail_if([f"{failure.name}: {failure.reason}" for failure in result.failures], "could not be judged")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from tqdm import tqdm
 
+from rssn.picture_files import unread_words
 from train.config import MAX_SIDE
 from train.rosta import Rosta
 
@@ -48,6 +49,12 @@ def fail_if(failures: Sequence[str], verdict: str) -> None:
     if failures:
         listed = "\n".join(f"  {failure}" for failure in failures)
         raise click.ClickException(f"{len(failures)} {verdict}:\n{listed}")
+
+
+def say_unread(unread: Mapping[str, int]) -> None:
+    """Tell of files that were passed over, if there are any."""
+    if unread:
+        click.echo(unread_words(unread), err=True)
 
 
 def networks(command: Callable[..., None]) -> Callable[..., None]:

@@ -9,7 +9,7 @@ import click
 from tqdm import tqdm
 
 from rssn.errors import Rejected
-from train.commands.options import FILE, FOLDER, fail_if, networks, open_networks
+from train.commands.options import FILE, FOLDER, fail_if, networks, open_networks, say_unread
 
 
 @click.command()
@@ -33,15 +33,16 @@ def predict(
     """  # noqa: D301
     from train.predict import Cutter, find_photos, read_background  # noqa: PLC0415
 
-    found = find_photos(photos)
+    given = find_photos(photos, out)
     scene = read_background(background) if background else None
     opened, strategy = open_networks(checkpoints, **how)
-    cutter, failures = Cutter(opened, strategy, out, scene), []
-    for photo, name in tqdm(found, unit="photo", dynamic_ncols=True, disable=len(found) == 1):
+    cutter, failures = Cutter(opened, strategy, out, scene), given.failures
+    for photo, name in tqdm(given.found, unit="photo", dynamic_ncols=True, disable=len(given.found) == 1):
         try:
             files = cutter.cut(photo, name)
         except Rejected as error:
             failures.append(f"{photo}: {error}")
         else:
             tqdm.write("\n".join(str(path) for path in files))
+    say_unread(given.unread)
     fail_if(failures, "could not be predicted")

@@ -61,8 +61,17 @@ def test_links_that_lead_back_are_followed_once(tmp_path: Path) -> None:
 
 
 def test_what_no_reader_takes_up_does_not_count(tmp_path: Path) -> None:
-    taken = [".hidden.png", "a.JPG", "b.heic", "c.zip", "d.csv", "e/f.parquet"]
-    for name in [*taken, ".lease.json", "notes.txt", "review.sqlite", "report/index.html", ".cache/state"]:
+    taken = ["a.JPG", "b.heic", "c.zip", "d.csv", "e/f.parquet", "g.tar.gz"]
+    for name in [
+        *taken,
+        ".hidden.png",
+        "._a.JPG",
+        ".lease.json",
+        "notes.txt",
+        "review.sqlite",
+        "report/index.html",
+        ".cache/state",
+    ]:
         write(tmp_path / name)
     assert names(tmp_path) == taken
 

@@ -191,11 +191,9 @@ def _zip_head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 def _kind(name: str, head: Callable[[], bytes]) -> FileKind:
     parts = PurePosixPath(name).parts
-    return (
-        "hidden"
-        if any(is_hidden(part) for part in parts[:-1] if part != "..")
-        else file_kind(parts[-1] if parts else "", head)
-    )
+    if any(is_hidden(part) for part in parts[:-1] if part != ".."):
+        return "hidden"
+    return file_kind(parts[-1] if parts else "", head)
 
 
 def _unsafe(name: str) -> tuple[str, str]:

@@ -117,6 +117,10 @@ class ReviewSet:
         ]
         return {"filters": filters, "decided": decided["all"], "all": counts["all"], "show": show}
 
+    def decided(self, decisions: Mapping[str, Decision]) -> int:
+        """How many photographs are decided; those on other photographs, or on bytes that changed, do not count."""
+        return sum(_choice(photo, decisions) is not None for photo in self.photos)
+
     def step(self, choices: Mapping[int, Choice], *, copies: bool) -> list[Made]:
         """The decisions of one step.
 

@@ -1,7 +1,7 @@
 """The decisions of a review: one SQLite file, to which rows are only added.
 
-A step is what a person did with one key: one decision or several. Undoing a step adds rows that restore what was
-before. Every step is on disk, through to the device, before the call that made it returns.
+A step is what a person did with one key in one window of a browser: one decision or several. Undoing a step adds rows
+that restore what was before. Every step is on disk, through to the device, before the call that made it returns.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from typing import Any
 from bg20k.review import Choice, Decision
 from rssn.errors import InputError
 
-_VERSION = 1
+_VERSION = 2
+_LOCKED_SECONDS = 5.0  # as long as a person waits for an answer before the lock of another program is named
 _SCHEMA = f"""
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS decisions (
     id INTEGER PRIMARY KEY,
     step INTEGER NOT NULL,
@@ -28,19 +30,45 @@ CREATE TABLE IF NOT EXISTS decisions (
     verdict TEXT CHECK (verdict IN ('keep', 'reject')),  -- null: undecided again
     previous TEXT CHECK (previous IN ('keep', 'reject')),
     undoes INTEGER,  -- the step that this row takes back
-    time TEXT NOT NULL
+    time TEXT NOT NULL,
+    session TEXT  -- the window in which it was made
 );
 CREATE INDEX IF NOT EXISTS by_source ON decisions (source, id);
 CREATE INDEX IF NOT EXISTS by_step ON decisions (step);
 PRAGMA user_version = {_VERSION};
+COMMIT;
+"""
+_FROM_VERSION_1 = f"""
+BEGIN IMMEDIATE;
+ALTER TABLE decisions ADD COLUMN session TEXT;
+PRAGMA user_version = {_VERSION};
+COMMIT;
 """
 _CURRENT = """
 SELECT source, verdict, background_id FROM decisions
 WHERE id IN (SELECT max(id) FROM decisions GROUP BY source) AND verdict IS NOT NULL
 """
-_LAST_STEP = """
-SELECT max(step) FROM decisions
-WHERE undoes IS NULL AND step NOT IN (SELECT undoes FROM decisions WHERE undoes IS NOT NULL)
+_STEPS = """
+SELECT DISTINCT step FROM decisions WHERE session = ? AND undoes IS NULL
+AND step NOT IN (SELECT undoes FROM decisions WHERE undoes IS NOT NULL) ORDER BY step DESC
+"""
+_HOLDER = """
+SELECT step FROM decisions WHERE source = ? AND undoes IS NULL
+AND step NOT IN (SELECT undoes FROM decisions WHERE undoes IS NOT NULL) ORDER BY id DESC LIMIT 1
+"""
+_RESTORE = "restore a copy of it, or move it away to begin anew"
+_REMEDIES = {
+    sqlite3.SQLITE_BUSY: "another program works with it: close that, and try again",
+    sqlite3.SQLITE_FULL: "make room, and try again",
+    sqlite3.SQLITE_READONLY: "let this user write it and its folder",
+    sqlite3.SQLITE_CANTOPEN: "it must be a file, and this user must be allowed to write it and its folder",
+    sqlite3.SQLITE_CORRUPT: _RESTORE,
+    sqlite3.SQLITE_NOTADB: _RESTORE,
+}
+_BEFORE = """
+SELECT step.source, before.background_id, before.verdict FROM decisions AS step LEFT JOIN decisions AS before
+ON before.id = (SELECT max(id) FROM decisions WHERE source = step.source AND id < step.id)
+WHERE step.step = ? ORDER BY step.id
 """
 
 
@@ -53,27 +81,37 @@ class Made:
     choice: Choice
 
 
+class LogError(InputError):
+    """The file of the decisions cannot be used, or is another one than before; what was asked is not stored."""
+
+
 class ReviewLog:
     """The decisions in `review.sqlite`; safe to use from several threads.
 
     Args:
-        path: The file; made where it is missing.
+        path: The file; made where it is missing. One that cannot be read is left as it is.
 
     Raises:
-        InputError: If it is no log of ours.
+        LogError: If it is no log of ours, or damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._database = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
-        with self._translated():
+        self._refused: set[int] = set()  # steps that undo has refused, and passes over from then on
+        self._last_id = 0
+        self._lost = ""
+        if path.exists() and not path.is_file():
+            raise LogError(f"{path}: not a file; move it away")
+        with _translated(path):
+            self._database = sqlite3.connect(
+                path, timeout=_LOCKED_SECONDS, check_same_thread=False, isolation_level=None
+            )
             self._database.execute("PRAGMA synchronous = EXTRA")  # the journal's removal reaches the device too
-            version = self._database.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise InputError(f"{path}: written by another version of rssn")
-            if version == 0:
-                self._database.executescript(_SCHEMA)
+            version = _checked_version(self._database, path)
+            if version < _VERSION:
+                self._database.executescript(_FROM_VERSION_1 if version else _SCHEMA)
+        self._identity = _identity(path)
 
     def close(self) -> None:
         """Close the file; nothing is left to write."""
@@ -81,59 +119,115 @@ class ReviewLog:
             self._database.close()
 
     def current(self) -> dict[str, Decision]:
-        """What holds now, by source."""
-        with self._lock, self._translated():
-            rows = self._database.execute(_CURRENT).fetchall()
-        return {source: Decision(verdict, background_id) for source, verdict, background_id in rows}
+        """What holds now, by source.
 
-    def decide(self, made: Sequence[Made]) -> None:
-        """Write one step; all of it or nothing."""
-        with self._writing() as (step, time):
+        Raises:
+            LogError: If the file is not the one that was opened, or cannot be read.
+        """
+        with self._lock, _translated(self._path):
+            self._check_file()
+            return _current(self._database)
+
+    def decide(self, made: Sequence[Made], session: str, *, only_undecided: bool = False) -> None:
+        """Write one step; all of it or nothing.
+
+        Args:
+            made: The decisions.
+            session: The window in which they were made.
+            only_undecided: Whether those stay out that were decided meanwhile, in another window.
+
+        Raises:
+            LogError: If it is not stored.
+        """
+        with self._writing() as add:
+            standing = _current(self._database) if only_undecided else {}
             for one in made:
-                self._add(step, (one.source, one.background_id, one.choice), None, time)
+                known = standing.get(one.source)
+                if known is None or known.background_id != one.background_id:
+                    add((one.source, one.background_id, one.choice), None, session)
 
-    def undo(self) -> list[str]:
-        """Take back the last step that still holds; the sources that it was about, none where there is no step."""
-        with self._writing() as (step, time):
-            last = self._database.execute(_LAST_STEP).fetchone()[0]
-            rows = self._database.execute(
-                "SELECT source, background_id, previous FROM decisions WHERE step = ? ORDER BY id", (last,)
-            ).fetchall()
+    def undo(self, session: str) -> list[str]:
+        """Take back the last step of a window that still holds.
+
+        Returns:
+            The sources that it was about, none where there is no step.
+
+        Raises:
+            InputError: If a photograph of it was decided again since; the next call goes on with the step before.
+            LogError: If it is not stored.
+        """
+        with self._writing() as add:
+            steps = (step for (step,) in self._database.execute(_STEPS, (session,)))
+            last = next((step for step in steps if step not in self._refused), None)
+            if last is None:
+                return []
+            rows = self._database.execute(_BEFORE, (last,)).fetchall()
+            for source, *_ in rows:
+                if self._database.execute(_HOLDER, (source,)).fetchone() != (last,):
+                    self._refused.add(last)
+                    raise InputError(f"{source} was decided again since, in another window; that decision stays")
             for row in rows:
-                self._add(step, row, last, time)
+                add(row, last, session)
         return [row[0] for row in rows]
 
-    def _add(self, step: int, row: tuple[str, str | None, str | None], undoes: int | None, time: str) -> None:
-        source = row[0]
-        found = self._database.execute(
-            "SELECT verdict FROM decisions WHERE source = ? ORDER BY id DESC LIMIT 1", (source,)
-        ).fetchone()
-        values = (step, *row, found and found[0], undoes, time)
-        self._database.execute(
-            "INSERT INTO decisions (step, source, background_id, verdict, previous, undoes, time)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            values,
-        )
-
     @contextmanager
-    def _writing(self) -> Iterator[tuple[int, str]]:
-        """One transaction; gives the number of the step and the time."""
-        with self._lock, self._translated():
+    def _writing(self) -> Iterator[Any]:
+        """One transaction; gives what adds a row to its step."""
+        with self._lock, _translated(self._path):
+            self._check_file()
             self._database.execute("BEGIN IMMEDIATE")
             try:
-                step: Any = self._database.execute("SELECT coalesce(max(step), 0) + 1 FROM decisions").fetchone()[0]
-                yield step, datetime.now(UTC).isoformat(timespec="milliseconds")
+                yield self._adder()
             except BaseException:
                 self._database.execute("ROLLBACK")
                 raise
             self._database.execute("COMMIT")
+            self._check_file()
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _adder(self) -> Any:
+        step = self._database.execute("SELECT coalesce(max(step), 0) + 1 FROM decisions").fetchone()[0]
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+
+        def add(row: tuple[str, str | None, str | None], undoes: int | None, session: str) -> None:
+            previous = self._database.execute(
+                "SELECT verdict FROM decisions WHERE source = ? ORDER BY id DESC LIMIT 1", (row[0],)
+            ).fetchone()
+            self._database.execute(
+                "INSERT INTO decisions (step, source, background_id, verdict, previous, undoes, time, session)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (step, *row, previous and previous[0], undoes, time, session),
+            )
+
+        return add
+
+    def _check_file(self) -> None:
+        """Whether the decisions still lie where they are looked for; those of a file that is gone are saved."""
+        if not self._lost and _identity(self._path) != self._identity:
+            self._lost = self._saved_elsewhere()
+        if self._lost:
+            raise LogError(f"{self._path}: {self._lost}")
+        last_id = self._database.execute("SELECT coalesce(max(id), 0) FROM decisions").fetchone()[0]
+        if last_id < self._last_id:
+            self._lost = (
+                f"holds {last_id} rows of the {self._last_id} that were stored: its content was replaced under way. "
+                f"Nothing is stored any more; restore the file, and start rssn review again"
+            )
+            raise LogError(f"{self._path}: {self._lost}")
+        self._last_id = last_id
+
+    def _saved_elsewhere(self) -> str:
+        """Write what the file held when it was deleted or replaced to a new one beside it; says so."""
+        happened = "was replaced" if self._path.exists() else "was deleted"
+        copy = self._path.with_name(f"review-{datetime.now(UTC):%Y%m%d-%H%M%S}.sqlite")
         try:
-            yield
-        except sqlite3.DatabaseError as error:
-            raise InputError(f"{self._path}: the decisions cannot be read or written: {error}") from error
+            count = len(_current(self._database))
+            self._database.execute("VACUUM INTO ?", (str(copy),))
+        except sqlite3.Error as error:
+            return f"{happened} under way, and its decisions are lost: {error}. Start rssn review again"
+        return (
+            f"{happened} under way, so nothing is stored any more. The {count} decisions that it held are in "
+            f"{copy.name}: rename that to {self._path.name} to keep them, and start rssn review again"
+        )
 
 
 def review_path(root: Path) -> Path:
@@ -145,13 +239,56 @@ def read_decisions(root: Path) -> dict[str, Decision]:
     """The decisions that hold for a curated set; the file is not changed.
 
     Raises:
-        InputError: If there is no such file, or it is no log of ours.
+        InputError: If there is no such file, or it is no log of ours, or damaged.
     """
     path = review_path(root)
     if not path.is_file():
         raise InputError(f"{path}: no decisions here; make some with rssn review {root}")
-    log = ReviewLog(path)
+    with _translated(path):
+        address = f"{path.resolve().as_uri()}?mode=rw"  # what a killed review left half-written is taken back
+        database = sqlite3.connect(address, uri=True, timeout=_LOCKED_SECONDS)
+        try:
+            if not _checked_version(database, path):
+                raise LogError(f"{path}: empty; make decisions with rssn review {root}")
+            return _current(database)
+        finally:
+            database.close()
+
+
+def _current(database: sqlite3.Connection) -> dict[str, Decision]:
+    rows = database.execute(_CURRENT).fetchall()
+    return {source: Decision(verdict, background_id) for source, verdict, background_id in rows}
+
+
+def _checked_version(database: sqlite3.Connection, path: Path) -> int:
+    """The version of a log; 0 for a file without content.
+
+    Raises:
+        LogError: If it is damaged, or no log of a version that we know.
+    """
+    found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
+    version: int = database.execute("PRAGMA user_version").fetchone()[0]
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not (0 < version <= _VERSION and "decisions" in tables) and (version or tables):
+        raise LogError(f"{path}: not written by this version of rssn; move it away, or use the version that wrote it")
+    return version
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
     try:
-        return log.current()
-    finally:
-        log.close()
+        yield
+    except sqlite3.Error as error:
+        words = " ".join(str(error).split())
+        remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF, "it is left as it is")
+        raise LogError(f"{path}: the decisions cannot be read or written: {words}; {remedy}") from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -20,7 +20,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from pipelines.review import PAGE, Query, ReviewSet
-from pipelines.review_log import ReviewLog
+from pipelines.review_log import LogError, ReviewLog
 from pipelines.review_pictures import Pictures
 from rssn.errors import InputError, RssnError
 
@@ -42,6 +42,8 @@ _HEADERS: Final = {
 }
 _BODY_BYTES: Final = 64 << 10
 _IDLE_SECONDS: Final = 60.0
+_WAITING: Final = 1024  # connections that were not accepted yet; the system may allow less
+_SESSION: Final = re.compile(r"[\w-]{8,64}", re.ASCII)
 _PICTURE: Final = re.compile(r"(thumbnail|picture)/(\d{1,9})")
 
 
@@ -67,6 +69,7 @@ class ReviewServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = _WAITING
     block_on_close = False  # an idle browser must not hold up the end
 
     def __init__(self, review: Review, port: int = 0) -> None:
@@ -116,6 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
         except _Refused as refused:
             self.close_connection = True  # a body may be left unread
             self._send_json({"error": str(refused)}, refused.status)
+        except LogError as error:
+            self._send_json({"error": str(error)}, HTTPStatus.SERVICE_UNAVAILABLE)
         except RssnError as error:
             self._send_json({"error": str(error)}, HTTPStatus.CONFLICT)
         except ConnectionError:
@@ -171,10 +176,10 @@ class _Handler(BaseHTTPRequestHandler):
         review, body = self.server.review, self._body()
         if path == "decide":
             made = review.photos.step(_choices(body), copies=body.get("copies") is True)
-            review.log.decide(made)
+            review.log.decide(made, _session(body), only_undecided=body.get("only_undecided") is True)
             sources = [one.source for one in made]
         elif path == "undo":
-            sources = review.log.undo()
+            sources = review.log.undo(_session(body))
         else:
             raise _Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
         decisions = review.log.current()
@@ -215,6 +220,14 @@ def _query(given: Mapping[str, list[str]]) -> Query:
 
 def _last(given: Mapping[str, list[str]], name: str, default: str) -> str:
     return given.get(name, [default])[-1]
+
+
+def _session(body: Mapping[str, Any]) -> str:
+    """The window that asks; the page makes the name up."""
+    given = body.get("session")
+    if not isinstance(given, str) or not _SESSION.fullmatch(given):
+        raise _Refused(HTTPStatus.BAD_REQUEST, "session must be 8 to 64 letters, digits and dashes")
+    return given
 
 
 def _choices(body: Mapping[str, Any]) -> dict[int, Any]:

@@ -32,7 +32,7 @@ def review(out: Path, port: int, show: bool) -> None:
     pictures = Pictures(out)
     log = ReviewLog(review_path(out))
     server = ReviewServer(Review(out.resolve().name, photos, pictures, log), port)
-    click.echo(f"{len(photos.photos)} photographs, {len(log.current())} decided: {server.address}")
+    click.echo(f"{len(photos.photos)} photographs, {photos.decided(log.current())} decided: {server.address}")
     click.echo("only this machine can open it; Ctrl-C ends the review, and nothing is lost")
     if show:
         threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()  # some wait for the page
@@ -42,8 +42,8 @@ def review(out: Path, port: int, show: bool) -> None:
         click.echo("")
     finally:
         server.server_close()
-        decided = len(log.current())
-        log.close()
+    decided = photos.decided(log.current())
+    log.close()
     click.echo(f"{decided} of {len(photos.photos)} photographs decided: {review_path(out)}")
     click.echo(f"to publish the set with them: {_publishing(out)}")
 

@@ -6,6 +6,8 @@ const TOKEN = location.pathname.split("/")[1];
 const WORDS = { all: "All", keep: "Kept", reject: "Rejected" };
 const MARKS = { keep: "\u2713", reject: "\u2715" };
 const TOAST_MILLISECONDS = 3500;
+const RELOADED = performance.getEntriesByType("navigation")[0]?.type === "reload";
+const SESSION = (RELOADED && history.state) || crypto.randomUUID(); // undo goes by window; a copied one is another
 
 const $ = (id) => document.getElementById(id);
 const state = { show: "all", undecided: false, photos: [], first: 0, total: 0, current: 0, summary: null };
@@ -58,6 +60,7 @@ async function ask(path, body) {
     throw new Error("the server does not answer");
   }
   const value = await answer.json();
+  if (answer.status === 503) trouble(value.error); // the decisions cannot be reached: it stays in sight
   if (!answer.ok) throw new Error(value.error);
   trouble("");
   return value;
@@ -111,7 +114,7 @@ function previousPage(select) {
 
 function remember() {
   const start = state.photos.length ? state.photos[0].number : 0;
-  history.replaceState(null, "", `#${new URLSearchParams({ show: state.show, undecided: +state.undecided, start })}`);
+  history.replaceState(SESSION, "", `#${new URLSearchParams({ show: state.show, undecided: +state.undecided, start })}`);
 }
 
 function setFilter(show) {
@@ -294,7 +297,7 @@ function decide(choice, { copies = false } = {}) {
   if (!photo) return;
   if (choice === "keep" && photo.refusal) return toast(`${photo.source}: ${photo.refusal}.`);
   const standIn = choice === "reject" && photo.keep && photo.copy_count && !copies;
-  store([[photo, choice]], copies);
+  store([[photo, choice]], { copies });
   if (standIn) toast("Its best copy comes in instead. Shift R rejects the copies too.");
   if (state.current + 1 < state.photos.length) select(state.current + 1);
   else if (!standIn) toast("The page ends here; the right arrow turns it.");
@@ -304,22 +307,26 @@ function decide(choice, { copies = false } = {}) {
 function acceptRest() {
   const open = state.photos.filter((photo) => !photo.choice).map((photo) => [photo, photo.keep ? "keep" : "reject"]);
   if (open.length) {
-    store(open, false);
     toast(`${open.length} confirmed as they are.`);
+    store(open, { only_undecided: true });
   }
   nextPage();
 }
 
-function store(choices, copies) {
+function store(choices, settings) {
   const before = choices.map(([photo]) => [photo.number, photo.choice]);
   apply(choices.map(([photo, choice]) => [photo.number, choice]));
   const decisions = choices.map(([photo, choice]) => ({ number: photo.number, choice }));
-  posts = posts.then(() => ask("decide", { decisions, copies, show: state.show }))
-    .then(settle, (error) => { apply(before); toast(`Not stored: ${error.message}`); });
+  posts = posts.then(() => ask("decide", { decisions, ...settings, session: SESSION, show: state.show }))
+    .then((answer) => {
+      settle(answer);
+      const others = decisions.filter(({ number: one, choice }) => answer.changed[one] !== choice).length;
+      if (others) toast(`${others} were decided otherwise in another window meanwhile; those decisions stay.`);
+    }, (error) => { apply(before); toast(`Not stored: ${error.message}`); });
 }
 
 function undo() {
-  posts = posts.then(() => ask("undo", { show: state.show })).then((answer) => {
+  posts = posts.then(() => ask("undo", { session: SESSION, show: state.show })).then((answer) => {
     settle(answer);
     const numbers = Object.keys(answer.changed).map(Number);
     if (!numbers.length) return toast("There is nothing to undo.");
@@ -327,7 +334,10 @@ function undo() {
     const index = state.photos.findIndex((photo) => photo.number === numbers[0]);
     if (index >= 0) return select(index);
     setTimeout(() => { state.show = "all"; load(numbers[0]); }); // after this step: load waits for the posts
-  }, (error) => toast(`Not undone: ${error.message}`));
+  }, (error) => {
+    toast(`Not undone: ${error.message}`);
+    setTimeout(() => load(state.photos[0]?.number ?? 0)); // what another window decided comes into sight
+  });
 }
 
 function settle(answer) {

@@ -135,8 +135,9 @@ class Served:
         assert status == 200, data
         return json.loads(data)
 
-    def post(self, path: str, body: Any) -> tuple[int, Any]:
-        """Status and JSON, with the token in its header."""
+    def post(self, path: str, body: Any, session: str = "one-window") -> tuple[int, Any]:
+        """Status and JSON, with the token in its header and the window in its body."""
+        body = {"session": session} | body if isinstance(body, dict) else body
         status, _, data = self.ask(f"/{self.token}/{path}", body, {"X-Review-Token": self.token})
         return status, json.loads(data)
 

@@ -57,6 +57,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    chrome.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})  # as a window that is in front
     yield chrome
     chrome.quit()
 
@@ -74,7 +75,8 @@ def page(browser: Browser, root: Path) -> Iterator[Page]:
         page = Page(browser, server, root)
         page.until(lambda: len(page.tiles()) == 48)
         yield page
-        assert [entry["message"] for entry in browser.get_log("browser") if "404" not in entry["message"]] == []
+        said = [entry["message"] for entry in browser.get_log("browser")]
+        assert [words for words in said if "responded with a status of 4" not in words] == []
         browser.get("about:blank")  # nothing is asked of a server that is gone
 
 
@@ -293,3 +295,56 @@ def test_a_server_that_is_gone_is_said_aloud(browser: Browser, root: Path) -> No
         page.until(lambda: page.find("#trouble").is_displayed())
         assert page.text("#trouble").startswith("The server does not answer: nothing is stored any more.")
         page.until(lambda: page.state(0) == "✕ Salient object")
+
+
+def test_each_tab_undoes_its_own_steps(page: Page) -> None:
+    first = page.browser.current_window_handle
+    page.press("k", "r")
+    page.until(lambda: decided(page.root) == {"00001.jpg": "keep", "00000.jpg": "reject"})
+    page.browser.switch_to.new_window("tab")
+    page.browser.get(page.server.address)
+    page.until(lambda: len(page.tiles()) == 48)
+    page.press("u")
+    page.until(lambda: page.toast() == "There is nothing to undo.")
+    page.press("r")
+    page.until(lambda: decided(page.root)["00001.jpg"] == "reject")
+    page.browser.switch_to.window(first)
+    page.browser.refresh()  # is the same window, with the same steps
+    page.until(lambda: page.state(0) == "✕ You reject it")
+    page.press("u")
+    page.until(lambda: decided(page.root) == {"00001.jpg": "reject"})
+    page.press("u")
+    words = "Not undone: 00001.jpg was decided again since, in another window; that decision stays"
+    page.until(lambda: page.toast() == words)
+    page.press("u")
+    page.until(lambda: page.toast() == "There is nothing to undo.")
+    assert decided(page.root) == {"00001.jpg": "reject"}
+    assert not page.find("#trouble").is_displayed()
+
+
+def test_confirming_a_page_spares_what_another_tab_decided_meanwhile(page: Page) -> None:
+    body = {"decisions": [{"number": 0, "choice": "keep"}, {"number": 1, "choice": "reject"}]}
+    assert page.server.post("decide", body, "another-window")[0] == 200
+    assert page.state(0) == "✕ Salient object"
+    page.press("a")
+    page.until(lambda: "2 were decided otherwise in another window meanwhile" in page.toast())
+    found = decided(page.root)
+    assert (len(found), found["00001.jpg"], found["00000.jpg"]) == (48, "keep", "reject")
+
+
+def test_decisions_that_are_deleted_under_way_are_said_aloud(browser: Browser, root: Path) -> None:
+    with serve(root) as server:
+        browser.get(server.address)
+        page = Page(browser, server, root)
+        page.until(lambda: len(page.tiles()) == 48)
+        page.press("k")
+        page.until(lambda: page.text("#all-words") == "1 of 120 of all")
+        (root / "review.sqlite").unlink()
+        page.press("r")
+        page.until(lambda: page.find("#trouble").is_displayed())
+        assert "was deleted under way, so nothing is stored any more. The 1 decisions that" in page.text("#trouble")
+        page.until(lambda: page.state(1) == "✓ Kept · 1 copy")
+        page.press("0")
+        page.until(lambda: page.toast().endswith("start rssn review again"))
+        assert page.find("#trouble").is_displayed()
+        browser.get("about:blank")

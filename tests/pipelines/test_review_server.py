@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +135,8 @@ def test_other_methods_are_unknown(served: Served, method: str) -> None:
         ([], 400),
         ({}, 400),
         ({"decisions": []}, 400),
+        ({"decisions": [{"number": 0, "choice": "keep"}], "session": None}, 400),
+        ({"decisions": [{"number": 0, "choice": "keep"}], "session": "a'b; c d"}, 400),
         ({"decisions": [{"number": True, "choice": "keep"}]}, 400),
         ({"decisions": [{"number": 0, "choice": "maybe"}]}, 400),
         ({"decisions": [{"number": 0, "choice": "keep"}] * 49}, 400),
@@ -217,6 +222,87 @@ def test_decisions_and_undo_are_on_disk_when_the_answer_comes(tmp_path: Path) ->
         status, answer = server.post("decide", {"decisions": [{"number": numbers["00003.jpg"], "choice": "keep"}]})
         assert status == 409
         assert answer["error"].startswith("00003.jpg: it cannot be kept: 640 x 480 px")
+
+
+def test_each_window_undoes_its_own_steps(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", ROWS[:6])
+    with serve(tmp_path / "set") as server:
+        numbers = {photo["source"]: photo["number"] for photo in server.get("photos")["photos"]}
+        first, second, third = (numbers[f"{number:05d}.jpg"] for number in (0, 4, 5))
+
+        def decide(number: int, choice: str, window: str) -> None:
+            body = {"decisions": [{"number": number, "choice": choice}]}
+            assert server.post("decide", body, window)[0] == 200
+
+        decide(first, "reject", "window-1")
+        decide(second, "reject", "window-1")
+        decide(third, "reject", "window-2")
+        assert server.post("undo", {}, "window-1")[1]["changed"] == {str(second): None}
+        decide(first, "keep", "window-2")
+        status, answer = server.post("undo", {}, "window-1")
+        assert (status, answer["error"]) == (
+            409, "00000.jpg was decided again since, in another window; that decision stays"
+        )  # fmt: skip
+        assert server.post("undo", {}, "window-1")[1]["changed"] == {}
+        assert decided(tmp_path / "set") == {"00000.jpg": "keep", "00005.jpg": "reject"}
+        body = {"decisions": [{"number": n, "choice": "keep"} for n in (second, third)], "only_undecided": True}
+        assert server.post("decide", body, "window-1")[1]["changed"] == {str(second): "keep", str(third): "reject"}
+        assert server.post("undo", {}, "window-2")[1]["changed"] == {str(first): "reject"}
+
+
+def test_decisions_that_are_deleted_under_way_are_not_said_to_be_stored(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", ROWS[:6])
+    with serve(tmp_path / "set") as server:
+        body = {"decisions": [{"number": 0, "choice": "reject"}]}
+        assert server.post("decide", body)[0] == 200
+        (tmp_path / "set" / "review.sqlite").unlink()
+        words = (
+            "review.sqlite: was deleted under way, so nothing is stored any more. The 1 decisions that it held are in"
+        )
+        for path in ("decide", "undo"):
+            status, answer = server.post(path, body)
+            assert (status, words in answer["error"]) == (503, True)
+        assert server.ask(f"/{server.token}/photos")[0] == 503
+        server.process.send_signal(signal.SIGINT)
+        out, err = server.process.communicate(timeout=60)
+        assert server.process.returncode == 1
+        assert "decided" not in out
+        assert (words in err, err.count("\n")) == (True, 1)
+
+
+def test_a_damaged_file_of_decisions_ends_the_command_in_one_line(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", ROWS[:6])
+    damaged = b"SQLite format 3\0" + bytes(range(256)) * 16
+    (tmp_path / "set" / "review.sqlite").write_bytes(damaged)
+    with (
+        pytest.raises(
+            AssertionError, match=r"Error: .*/set/review\.sqlite: .*; restore a copy of it, or move"
+        ) as caught,
+        serve(tmp_path / "set"),
+    ):
+        pass
+    assert str(caught.value).count("\n") == 1
+    assert (tmp_path / "set" / "review.sqlite").read_bytes() == damaged
+
+
+def test_five_hundred_requests_at_once_are_all_answered(tmp_path: Path) -> None:
+    """Each on a connection of its own: pages, thumbnails and decisions."""
+    write_set(tmp_path / "set", [verdict(number, score=0.4) for number in range(60)])
+    with serve(tmp_path / "set") as server:
+        ready = threading.Barrier(500)
+
+        def ask(number: int) -> int:
+            ready.wait(60)
+            if number % 5 == 0:
+                body = {"decisions": [{"number": number % 40, "choice": "reject"}]}
+                return server.post("decide", body, f"window-{number}")[0]
+            return server.ask(f"/{server.token}/{'photos' if number % 5 < 3 else f'thumbnail/{number % 40}'}")[0]
+
+        with ThreadPoolExecutor(500) as pool:
+            assert Counter(pool.map(ask, range(500))) == {200: 500}
+        assert decided(tmp_path / "set").keys() == {
+            photo["source"] for photo in server.get("photos")["photos"] if photo["choice"] == "reject"
+        }
 
 
 def test_a_kill_loses_no_decision(tmp_path: Path) -> None:

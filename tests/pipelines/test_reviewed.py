@@ -44,7 +44,9 @@ def build(studio: Path, curated: Path) -> Callable[..., Curated]:
 def decide(out: Path, **choices: Choice) -> None:
     found = {Path(source).stem: row for source, row in verdicts(out).items()}
     log = ReviewLog(review_path(out))
-    log.decide([Made(found[n]["source"], found[n]["background_id"], choice) for n, choice in choices.items()])
+    log.decide(
+        [Made(found[n]["source"], found[n]["background_id"], choice) for n, choice in choices.items()], "a-window"
+    )
     log.close()
 
 

@@ -1,11 +1,13 @@
 """The detector on ultralytics YOLO: a `.pt` or `.onnx` file by path, on the machine alone.
 
 ultralytics is AGPL-3.0 and an optional extra. It is imported on first use, after it was told to stay offline, install
-nothing, send nothing, keep its settings in a private folder and load weights without running code from them.
+nothing, send nothing, keep its settings in a private folder and load weights without running code from them. Files are
+looked at before it sees them, for what it does with these words depends on the release.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import os
 import tempfile
@@ -20,6 +22,7 @@ import numpy as np
 from bg20k.classes import CREATURES, OBJECTS
 from bg20k.onnx_model import model_name, open_session
 from bg20k.salience import Detection
+from bg20k.yolo_weights import copy_weights
 from rssn.errors import DependencyError, InputError, first_line
 from rssn.images import Pixels
 
@@ -27,6 +30,9 @@ _FLOOR = 0.05
 """Findings below this confidence are not reported; far below any sensible threshold, so that scores stay graded."""
 
 _BATCH = 8
+
+_EVALUATED = frozenset({"imgsz", "names", "kpt_shape", "kpt_names", "args"})
+"""Of an ONNX file's notes those that releases of ultralytics read as Python."""
 
 
 class YoloDetector:
@@ -76,11 +82,18 @@ def _check_path(path: Path) -> None:
 def _load(path: Path) -> Any:
     """A predictor of ultralytics with the model of a file, checked."""
     settings = {"mode": "predict", "conf": _FLOOR, "rect": False, "save": False, "verbose": False}
-    predictor = _predictor_class()(overrides=settings)
-    try:
-        predictor.setup_model(str(path), verbose=False)
-    except Exception as error:  # ultralytics, torch and onnxruntime raise whatever a broken file makes them raise
-        raise InputError(f"{path}: no YOLO model that can be loaded safely: {first_line(error)}") from error
+    predictor = _predictor_class()(path, overrides=settings)
+    session = open_session(path) if path.suffix == ".onnx" else None
+    with tempfile.TemporaryDirectory(prefix="rssn-detector-") as folder:
+        safe = path if session else Path(folder, path.name)
+        if session:
+            _check_notes(path, session)
+        else:
+            copy_weights(path, safe)
+        try:
+            predictor.setup_model(str(safe), verbose=False)
+        except Exception as error:  # ultralytics, torch and onnxruntime raise whatever a broken file makes them raise
+            raise InputError(f"{path}: no YOLO model that can be loaded safely: {first_line(error)}") from error
     model = predictor.model
     task = model.task or getattr(model.model, "task", None)
     if task != "detect" or not (CREATURES | OBJECTS) & set(model.names.values()):
@@ -91,9 +104,19 @@ def _load(path: Path) -> Any:
         # On the CPU the warm-up does nothing but import torchvision, whose CUDA build does not import beside a
         # CPU-only torch. Without it ultralytics suppresses overlapping boxes in torch.
         predictor.done_warmup = True
-        if path.suffix == ".onnx":
-            model.backend.session = open_session(path)
+        if session:
+            model.backend.session = session
     return predictor
+
+
+def _check_notes(path: Path, session: Any) -> None:
+    """Refuse an ONNX file whose notes are no plain values: old releases of ultralytics evaluate them."""
+    notes = session.get_modelmeta().custom_metadata_map
+    for name in _EVALUATED & notes.keys():
+        try:
+            ast.literal_eval(notes[name])
+        except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+            raise InputError(f"{path}: refused, for it might run code: its {name} is no plain value") from error
 
 
 def _predictor_class() -> Any:
@@ -101,7 +124,7 @@ def _predictor_class() -> Any:
         YOLO_OFFLINE="1",
         YOLO_AUTOINSTALL="0",
         YOLO_VERBOSE="0",
-        ULTRALYTICS_SAFE_LOAD="1",
+        ULTRALYTICS_SAFE_LOAD="true",  # a 1 is not heard by the first releases that know it
         YOLO_CONFIG_DIR=_settings_folder().name,
     )
     threads = cv2.getNumThreads()
@@ -116,9 +139,15 @@ def _predictor_class() -> Any:
     settings.update({"sync": False})
 
     class Predictor(DetectionPredictor):  # type: ignore[misc]  # ultralytics is not typed
+        def __init__(self, path: Path, **settings: Any) -> None:
+            super().__init__(**settings)
+            self._file = path
+
         def postprocess(self, preds: Any, img: Any, orig_imgs: Any, **options: Any) -> Any:
             """Image by image: after two seconds ultralytics leaves the rest of a batch without findings, silently."""
             values = preds[0] if isinstance(preds, list | tuple) else preds
+            if not values.isfinite().all():
+                raise InputError(f"{self._file}: the network gave numbers that are not finite")
             ones = [slice(number, number + 1) for number in range(len(img))]
             found = [super(Predictor, self).postprocess(values[n], img[n], orig_imgs[n], **options) for n in ones]
             return [result for [result] in found]

@@ -74,22 +74,30 @@ for branch, bias in zip(model.model[-1].cv3, (-9.0, -9.0, 1.0), strict=True):
 torch.save({"model": model}, "good.pt")
 model.names = {0: "scratch", 1: "dent", 2: "rust"}
 torch.save({"model": model}, "other.pt")
+model.names = {0: "person", 1: "car", 2: "bench"}
+model.model[0].conv.weight.data[:] = 3e38
+torch.save({"model": model}, "huge.pt")
 class Evil:
     def __reduce__(self):
         return os.mkdir, ("pwned",)
 torch.save({"model": Evil()}, "evil.pt")
+class Built:
+    def __reduce__(self):
+        return DetectionModel, ({"activation": "__import__('os').mkdir('pwned')"},)
+torch.save({"model": Built()}, "built.pt")
 """
 
 
 REFUSED = """
 import json, sys
 from pathlib import Path
+import numpy as np
 from bg20k.yolo import YoloDetector
 from rssn.errors import RssnError
 messages = []
 for path in map(Path, sys.argv[1:]):
     try:
-        YoloDetector(path)
+        YoloDetector(path).detect([np.full((64, 64, 3), 200, np.uint8)])
     except RssnError as error:
         messages.append(str(error))
 print(json.dumps(messages))
@@ -198,8 +206,12 @@ def test_weights_of_torch_load_without_running_code(render, tmp_path: Path) -> N
         for (_, before, box), (_, after, other) in zip(alone, together, strict=True):
             assert [after, *other] == pytest.approx([before, *box], abs=1e-3)
 
-    evil, other = answer(REFUSED, tmp_path, tmp_path / "evil.pt", tmp_path / "other.pt")
-    assert "evil.pt: no YOLO model that can be loaded safely" in evil
+    evil, built, other, huge = answer(
+        REFUSED, tmp_path, *(tmp_path / f"{name}.pt" for name in ("evil", "built", "other", "huge"))
+    )
+    assert "evil.pt: refused, for it might run code: it uses posix.mkdir" in evil
+    assert "built.pt: refused, for it might run code: it uses ultralytics.nn.tasks.DetectionModel" in built
+    assert "huge.pt: the network gave numbers that are not finite" in huge
     assert not (tmp_path / "pwned").exists()
     assert "other.pt: a detect model of 3 classes; give a detection model trained on COCO" in other
 
@@ -207,7 +219,22 @@ def test_weights_of_torch_load_without_running_code(render, tmp_path: Path) -> N
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"not a network")
     [message] = answer(REFUSED, tmp_path, "broken.onnx")
-    assert message.startswith("broken.onnx: no YOLO model that can be loaded safely: ")
+    assert message.startswith("broken.onnx: no ONNX network: ")
+
+
+def test_notes_that_old_releases_evaluate_are_refused(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    picture = onnx.helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, [1, 3, 64, 64])
+    node = onnx.helper.make_node("Identity", ["images"], ["output0"])
+    output = onnx.helper.make_tensor_value_info("output0", onnx.TensorProto.FLOAT, [1, 3, 64, 64])
+    graph = onnx.helper.make_graph([node], "g", [picture], [output])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    notes = {"task": "detect", "stride": "32", "batch": "1", "imgsz": "[64, 64]"}
+    onnx.helper.set_model_props(model, notes | {"names": "{0: __import__('os').mkdir('pwned')}"})
+    onnx.save(model, tmp_path / "evil.onnx")
+    [message] = answer(REFUSED, tmp_path, "evil.onnx")
+    assert message == "evil.onnx: refused, for it might run code: its names is no plain value"
+    assert not (tmp_path / "pwned").exists()
 
 
 def test_a_missing_package_is_named_with_its_remedy(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
@@ -58,7 +60,9 @@ _OPENERS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "HEIF": _open_heif,
     "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
 }
-"""Pillow's readers themselves: its `open` has a limit of pixels of its own, for the whole process."""
+"""Pillow's readers, by the names of `rssn.picture_files.format_of`."""
+
+_LIMIT_LOCK = Lock()
 
 _SEVERAL_PICTURES = ("MPO", "HEIF")
 """Formats in which cameras put previews and depth beside the picture, which comes first."""
@@ -155,11 +159,13 @@ def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
     if not data:
         raise Rejected("read", "empty", "the file has no bytes")
     try:
-        picture = _opened(io.BytesIO(data))
+        picture = _opened(io.BytesIO(data), max_pixels)
         picture.decodermaxblock = max(picture.decodermaxblock, len(data))  # or it is fed, and copied, in pieces
         moving = getattr(picture, "is_animated", False) and picture.format not in _SEVERAL_PICTURES
     except Rejected:
         raise
+    except PillowImage.DecompressionBombError as error:
+        raise Rejected("read", "too_many_pixels", f"{error}; the limit is {max_pixels}") from error
     except Exception as error:  # Pillow's plugins raise whatever a broken header makes them raise
         raise Rejected("read", "not_an_image", f"no {', '.join(FORMATS)} picture ({type(error).__name__})") from error
     if picture.mode == "I" and picture.format == "TIFF":
@@ -175,12 +181,24 @@ def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
     return picture
 
 
-def _opened(stream: BinaryIO) -> ImageFile.ImageFile:
+def _opened(stream: BinaryIO, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
     found = format_of(stream.read(HEAD_BYTES))
     stream.seek(0)
     if found is None:
         raise SyntaxError("the first bytes are of no picture")
-    return _OPENERS[found](stream)
+    with _pillows_limit(max_pixels):  # some readers take memory for the pixels here
+        return _OPENERS[found](stream)
+
+
+@contextmanager
+def _pillows_limit(pixels: int | None) -> Iterator[None]:
+    """Have some of Pillow's readers, which know one limit for the whole process and refuse twice as much, heed ours."""
+    with _LIMIT_LOCK:
+        before, PillowImage.MAX_IMAGE_PIXELS = PillowImage.MAX_IMAGE_PIXELS, pixels
+        try:
+            yield
+        finally:
+            PillowImage.MAX_IMAGE_PIXELS = before
 
 
 def _have_late_exif(picture: PillowImage.Image, data: bytes) -> None:
@@ -201,7 +219,10 @@ def load(picture: PillowImage.Image) -> PillowImage.Image:
         Rejected: stage `read`, reason `truncated`.
     """
     try:
-        picture.load()
+        with (
+            _pillows_limit(None) if picture.format == "TIFF" else nullcontext()
+        ):  # it asks again; the header was checked
+            picture.load()
     except Exception as error:  # as above: a broken body raises OSError, SyntaxError, struct.error, ...
         raise Rejected("read", "truncated", f"the picture data is damaged: {first_line(error)}") from error
     return picture

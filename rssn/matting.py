@@ -14,6 +14,7 @@ from rssn.errors import Rejected
 from rssn.files import content_id
 from rssn.folder_walk import Problem
 from rssn.images import Alpha, Image, read_bytes
+from rssn.turning import with_picture
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,14 @@ def load_pair(pair: Pair) -> MattingSample:
 
     Raises:
         Rejected: stage `read`: a file is unreadable or broken (see `rssn.images`), `no_alpha_channel`, `size_mismatch`,
-            `alpha_empty` (nowhere above 0) or `alpha_full` (everywhere 1).
+            `orientation_unclear` (see `rssn.turning`), `alpha_empty` (nowhere above 0) or `alpha_full` (everywhere 1).
     """
     data = _read(pair)
     cutouts = {path: decode_cutout(data[path]) for path in pair.colours if path == pair.alpha}
     alpha = cutouts[pair.alpha][1] if cutouts else decode_alpha(data[pair.alpha])
     colours = {p: cutouts[p][0] if p in cutouts else decode_image(data[p]) for p in pair.colours}
+    alpha = with_picture(alpha, data[pair.alpha], data[pair.picture])
+    colours = {path: with_picture(colour, data[path], data[pair.picture]) for path, colour in colours.items()}
     for picture in colours.values():
         if picture.shape[:2] != alpha.shape:
             sizes = f"{picture.shape[1]} x {picture.shape[0]} px, its alpha {alpha.shape[1]} x {alpha.shape[0]} px"

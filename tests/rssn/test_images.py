@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -408,3 +409,47 @@ def test_whole_numbers_without_a_white_are_refused(kind: type) -> None:
     for decode in (decode_pixels, decode_alpha):
         with pytest.raises(Rejected, match="do not say what is white; use 16 bits"):
             decode(data)
+
+
+def test_our_limit_of_pixels_counts_and_not_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PillowImage, "MAX_IMAGE_PIXELS", 100)
+    for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000"):
+        data = _save(PillowImage.fromarray(_noise(40, 60, 3)), kind)
+        assert picture_size(data, 2400) == (60, 40)
+        assert decode_pixels(data, 2400).shape == (40, 60, 3)
+        with pytest.raises(Rejected, match=r"60 x 40 px; the limit is 2399"):
+            decode_pixels(data, 2399)
+
+
+@pytest.mark.parametrize("turn", [1, 6])
+def test_a_heic_photograph_is_read_where_its_package_is_installed(turn: int) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    pixels = cv2.resize(_noise(6, 9, 3), (90, 60), interpolation=cv2.INTER_CUBIC)
+    exif = PillowImage.Exif()
+    exif[0x0112] = turn
+    stream = io.BytesIO()
+    heif.from_pillow(PillowImage.fromarray(pixels)).save(stream, exif=exif.tobytes(), quality=100)
+    data = stream.getvalue()
+    expected = _TURNS[turn](pixels)
+    assert picture_size(data) == expected.shape[1::-1]
+    assert np.abs(decode_pixels(data).astype(int) - expected).mean() < 8
+    for part in (data[: len(data) // 2], data[:-200]):
+        with pytest.raises(Rejected):
+            decode_pixels(part)
+    with pytest.raises(Rejected, match="the limit is 100"):
+        decode_pixels(data, 100)
+
+
+def test_without_its_package_a_heic_photograph_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(Rejected, match=r"pip install 'rssn\[heif\]'") as caught:
+        decode_pixels(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert caught.value.reason == "needs_package"
+
+
+def test_formats_that_are_cut_are_refused() -> None:
+    for kind in ("AVIF", "JPEG2000"):
+        data = _save(PillowImage.fromarray(_noise(120, 160, 3)), kind)
+        for length in range(100, len(data) - 10, len(data) // 9):
+            with pytest.raises(Rejected):
+                decode_pixels(data[:length])

@@ -23,7 +23,7 @@ from rssn.crawl import Place, read_photographs
 from rssn.errors import Rejected
 from rssn.files import Row
 from rssn.images import Pixels, encode_jpeg, fit_inside
-from rssn.photograph import decode_photograph, salvage
+from rssn.photograph import decode_photograph, salvaged
 from rssn.rows import read_range
 from rssn.schema import CANDIDATES
 from rssn.shards import write_shard
@@ -133,12 +133,12 @@ class _Shard:
 
 
 def _thumbnail(data: bytes, rules: CurationRules, error: Exception) -> bytes | None:
-    """A small JPEG of a photograph that is too small, or of what is left of a truncated one; others have none."""
+    """A small JPEG of a photograph that is too small, or of what is left of a damaged one; others have none."""
     if not isinstance(error, Rejected):
         return None
     with suppress(Rejected):
-        if error.reason == "truncated":
-            return _small_jpeg(salvage(data, THUMBNAIL_SIDE, rules.max_pixels))
+        if error.reason in ("truncated", "damaged"):
+            return _small_jpeg(salvaged(data, THUMBNAIL_SIDE, rules.max_pixels))
         if error.stage == "resolution":
             return _small_jpeg(decode_photograph(data, THUMBNAIL_SIDE, rules.max_pixels).pixels)
     return None

@@ -45,7 +45,7 @@ def worker_memory(pixels: int, recipe: Recipe) -> int:
     return _BASE_BYTES + (_BYTES_PER_PIXEL_BM3D if package else _BYTES_PER_PIXEL) * pixels
 
 
-READERS = ("rssn", "pillow", "opencv-python", "numpy")
+READERS = ("rssn", "simplejpeg", "pillow", "opencv-python", "numpy")
 """Whose versions may change what is decoded."""
 
 

@@ -27,6 +27,7 @@ _DECIDING = (
     "numpy",
     "opencv-python",
     "pillow",
+    "simplejpeg",
     "pyarrow",
     "pymatting",
     "numba",

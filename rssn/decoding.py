@@ -1,6 +1,9 @@
 """From the bytes of a picture file to arrays.
 
-Decoding is Pillow's, because it knows EXIF orientation, ICC profiles, CMYK, palettes and 16 bits.
+Headers, EXIF orientation, ICC profiles, palettes and 16 bits are Pillow's. The pixels of a JPEG come from `rssn.jpeg`,
+which hears libjpeg's warnings of damage; those of other formats from Pillow. What was cut off is refused in every
+format. Altered bits inside show only where a format has a checksum: in PNG, and in TIFF with deflate; not in WebP, GIF,
+BMP and other TIFF.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +35,7 @@ from PIL import Image as PillowImage
 
 from rssn.errors import Rejected, first_line
 from rssn.images import Alpha, Image, Pixels, to_float, to_uint8
+from rssn.jpeg import Mode, decode_jpeg, salvage_jpeg
 from rssn.picture_files import FORMATS, HEAD_BYTES, format_of
 from rssn.remote import opened
 
@@ -70,6 +74,9 @@ _SEVERAL_PICTURES = ("MPO", "HEIF")
 _HEADER_BYTES = 1 << 16
 """So much of a picture in a bucket is fetched at a time to see its header."""
 
+_TIFF_PARTS = ((273, 324), (279, 325))
+"""Tags of a TIFF: the places of its strips or tiles, and their bytes."""
+
 _SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -88,9 +95,9 @@ def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
 
     Raises:
         Rejected: stage `read`, with the reason `empty`, `not_an_image`, `needs_package`, `animated`,
-            `too_many_pixels` or `truncated`.
+            `too_many_pixels`, `truncated` or `damaged`.
     """
-    return srgb_pixels(load(open_header(data, max_pixels)))
+    return srgb_pixels(open_header(data, max_pixels))
 
 
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
@@ -154,7 +161,7 @@ def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
     """Open a picture without decoding it; animated and too large ones are refused.
 
     Raises:
-        Rejected: as `decode_pixels` does, `truncated` apart.
+        Rejected: as `decode_pixels` does, `truncated` and `damaged` apart.
     """
     if not data:
         raise Rejected("read", "empty", "the file has no bytes")
@@ -212,25 +219,96 @@ def _have_late_exif(picture: PillowImage.Image, data: bytes) -> None:
         picture.info["exif"] = b"Exif\0\0" + chunk[4:]
 
 
-def load(picture: PillowImage.Image) -> PillowImage.Image:
+def is_jpeg(picture: PillowImage.Image) -> bool:
+    """Whether an opened picture can be decoded smaller by its own transform: a JPEG, or an MPO of several."""
+    return picture.format in ("JPEG", "MPO")
+
+
+def load(picture: PillowImage.Image, scale: int = 1, *, grey: bool = False) -> PillowImage.Image:
     """Decode an opened picture.
 
+    Args:
+        picture: As `open_header` gives it.
+        scale: How many times smaller a JPEG is decoded, see `rssn.jpeg.decode_jpeg`; of no effect on other formats.
+        grey: Whether the brightness of a JPEG is enough; of no effect on CMYK and other formats.
+
     Raises:
-        Rejected: stage `read`, reason `truncated`.
+        Rejected: stage `read`, reason `truncated` or `damaged`.
     """
+    if is_jpeg(picture):
+        mode = _jpeg_mode(picture, grey=grey)
+        return _as_picture(picture, mode, decode_jpeg(_encoded(picture), mode, picture.size, scale))
     try:
-        with (
-            _pillows_limit(None) if picture.format == "TIFF" else nullcontext()
-        ):  # it asks again; the header was checked
+        _check_deflate(picture)
+        with _pillows_limit(None) if picture.format == "TIFF" else nullcontext():  # it asks again, after the header
             picture.load()
     except Exception as error:  # as above: a broken body raises OSError, SyntaxError, struct.error, ...
-        raise Rejected("read", "truncated", f"the picture data is damaged: {first_line(error)}") from error
+        reason = "truncated" if isinstance(error, EOFError) or "truncated" in str(error) else "damaged"
+        raise Rejected("read", reason, f"the picture data are damaged: {first_line(error)}") from error
     return picture
 
 
-def srgb_pixels(picture: PillowImage.Image) -> Pixels:
-    """A decoded picture, upright, as H x W x 3 uint8 of sRGB; see `decode_pixels`."""
+def salvage(picture: PillowImage.Image, scale: int = 1) -> Pixels:
+    """What can be decoded of a damaged picture, as `srgb_pixels` has it; the rest is grey or wrong.
+
+    Raises:
+        Rejected: If nothing can be decoded.
+    """
+    if is_jpeg(picture):
+        mode = _jpeg_mode(picture)
+        return _as_srgb(_as_picture(picture, mode, salvage_jpeg(_encoded(picture), mode, picture.size, scale)))
+    strict, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+    try:
+        return _as_srgb(load(picture))
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = strict
+
+
+def srgb_pixels(picture: PillowImage.Image, scale: int = 1) -> Pixels:
+    """Decode an opened picture to upright H x W x 3 uint8 of sRGB; see `decode_pixels` and `load`."""
+    plain = picture.mode == "RGB" and not picture.info.get("icc_profile") and orientation(picture) == 1
+    if plain and is_jpeg(picture):  # the way through Pillow's memory takes longer than the decoding
+        return decode_jpeg(_encoded(picture), "RGB", picture.size, scale)
+    return _as_srgb(load(picture, scale))
+
+
+def _as_srgb(picture: PillowImage.Image) -> Pixels:
     return np.asarray(_convert(_srgb(_eight_bit(_upright(picture))), "RGB"))
+
+
+def _encoded(picture: PillowImage.Image) -> bytes:
+    return cast(io.BytesIO, picture.fp).getvalue()  # type: ignore[attr-defined]
+
+
+def _jpeg_mode(picture: PillowImage.Image, *, grey: bool = False) -> Mode:
+    return "L" if grey and picture.mode == "RGB" else cast(Mode, picture.mode)
+
+
+def _as_picture(header: PillowImage.Image, mode: Mode, pixels: Pixels) -> PillowImage.Image:
+    """Pixels as Pillow's picture, with what the header says of their colours and orientation."""
+    if mode == "CMYK":
+        pixels = ~pixels  # Adobe's, as Pillow has it
+    picture = PillowImage.frombuffer(mode, pixels.shape[1::-1], np.ascontiguousarray(pixels), "raw", mode, 0, 1)
+    picture.info = header.info
+    return picture
+
+
+def _check_deflate(picture: PillowImage.Image) -> None:
+    """Check the checksums of a TIFF with deflate, which libtiff does not read.
+
+    Raises:
+        zlib.error: If one does not fit.
+        EOFError: If one is not there.
+    """
+    if picture.info.get("compression") not in ("tiff_adobe_deflate", "tiff_deflate"):
+        return
+    tags, data = picture.tag_v2, memoryview(_encoded(picture))  # type: ignore[attr-defined]
+    starts, sizes = (tags.get(strips) or tags.get(tiles) for strips, tiles in _TIFF_PARTS)
+    for start, size in zip(starts, sizes, strict=True):
+        stream = zlib.decompressobj()
+        stream.decompress(data[start : start + size])
+        if not stream.eof:
+            raise EOFError("a part of it ends early")
 
 
 def _upright(picture: PillowImage.Image) -> PillowImage.Image:

@@ -14,9 +14,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import ImageFile
 
-from rssn.decoding import MAX_PIXELS, is_deep, load, open_header, orientation, shown_size, srgb_pixels
+from rssn.decoding import MAX_PIXELS, is_deep, is_jpeg, load, open_header, orientation, salvage, shown_size, srgb_pixels
 from rssn.images import Pixels
 
 TILE_SIDE = 256
@@ -74,32 +73,27 @@ def decode_photograph(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> P
     picture = open_header(data, max_pixels)
     width, height = shown_size(picture)
     converted = _conversions(picture, data)
-    least = math.ceil(_MARGIN * side)
-    scaled = picture.format == "JPEG" and min(picture.size) >= 2 * least
-    if scaled:
-        picture.draft(None, (least, least))
-    pixels = srgb_pixels(load(picture))
-    if scaled:
-        picture = open_header(data, max_pixels)
-        picture.draft("L", picture.size)
-        load(picture)
-    return Photograph(pixels, width, height, _tiles(picture), picture.format or "", converted)
+    scale = _scale(picture, math.ceil(_MARGIN * side))
+    pixels = srgb_pixels(picture, scale)
+    whole = load(open_header(data, max_pixels), grey=True) if is_jpeg(picture) else picture
+    return Photograph(pixels, width, height, _tiles(whole), picture.format or "", converted)
 
 
-def salvage(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """What can be decoded of a truncated photograph, at most twice `side` px on its shorter side; the rest is grey.
+def salvaged(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """What can be decoded of a damaged photograph, at most twice `side` px on its shorter side; the rest is grey.
 
     Raises:
         Rejected: If nothing can be decoded.
     """
     picture = open_header(data, max_pixels)
-    if picture.format == "JPEG":
-        picture.draft(None, (side, side))
-    strict, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
-    try:
-        return srgb_pixels(load(picture))
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = strict
+    return salvage(picture, _scale(picture, side))
+
+
+def _scale(picture: PillowImage.Image, least: int) -> int:
+    """How many times smaller a JPEG may be decoded so that its shorter side has so many px."""
+    return max(
+        scale for scale in (1, 2, 4, 8) if scale == 1 or (is_jpeg(picture) and min(picture.size) >= scale * least)
+    )
 
 
 def is_mislabelled(name: str, found: str) -> bool:

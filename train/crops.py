@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rssn.decoding import decode_alpha, load, open_header, orientation, srgb_pixels
+from rssn.decoding import decode_alpha, is_jpeg, load, open_header, orientation, srgb_pixels
 from rssn.errors import InputError
 from rssn.images import Alpha, Pixels, resize_area, to_float, to_uint8
 from train.batch import Sample
@@ -129,11 +129,8 @@ def _picture(row: Mapping[str, Any], name: str, shape: tuple[int, ...], crop: Cr
     header = open_header(row[name]["bytes"])
     if (header.height, header.width) != shape:
         raise InputError(f"{name} is {(header.height, header.width)}, alpha {shape}")
-    scale = crop.scale_for(size)
-    if scale > 1 and header.format == "JPEG" and orientation(header) == 1:
-        header.draft(None, (header.width // scale, header.height // scale))  # rounded up, it would decode more
-        crop = crop.shrunk(scale)
-    small = crop.turn(resize_area(crop.cut(srgb_pixels(load(header))), size, size))
+    scale = crop.scale_for(size) if is_jpeg(header) and orientation(header) == 1 else 1
+    small = crop.turn(resize_area(crop.shrunk(scale).cut(srgb_pixels(header, scale)), size, size))
     return torch.from_numpy(small).permute(2, 0, 1).contiguous().float().div_(255.0)
 
 

@@ -245,6 +245,43 @@ def test_a_cut_file_is_truncated(kind: str) -> None:
         assert _reason(data[: len(data) * 2 // 3]) == "truncated"
 
 
+_COMPRESSED_TIFFS = ["raw", "tiff_lzw", "packbits", "tiff_adobe_deflate", "tiff_deflate", "jpeg"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("PNG", {}), ("WEBP", {}), ("WEBP", {"lossless": True}), ("BMP", {}), ("GIF", {})]
+    + [("TIFF", {"compression": one}) for one in _COMPRESSED_TIFFS],
+)  # fmt: skip
+def test_what_was_cut_off_or_taken_out_is_missed_in_every_format(kind: str, options: dict[str, object]) -> None:
+    data = _save(PillowImage.fromarray(_smooth(60, 88)), kind, **options)
+    whole = decode_pixels(data)
+    start = len(data) // 3
+    for length in (1, 7, 40, len(data) - start):
+        with pytest.raises(Rejected):
+            decode_pixels(data[:start] + data[start + length :])
+    np.testing.assert_array_equal(decode_pixels(data), whole)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("PNG", {}), ("TIFF", {"compression": "tiff_adobe_deflate"}), ("TIFF", {"compression": "tiff_deflate"})],
+)
+def test_formats_with_a_checksum_show_altered_bits(kind: str, options: dict[str, object]) -> None:
+    data = _save(PillowImage.fromarray(_noise(60, 90, 3)), kind, **options)
+    whole = decode_pixels(data)
+    rng, refused = np.random.default_rng(0), 0
+    for place in rng.integers(200, len(data) - 200, 60):
+        for length in (1, 300):
+            damaged = bytearray(data)
+            damaged[place : place + length] = bytes(length) if length > 1 else [data[place] ^ 16]
+            try:
+                np.testing.assert_array_equal(decode_pixels(bytes(damaged)), whole)
+            except Rejected:
+                refused += 1
+    assert refused >= 115
+
+
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP"])
 def test_moving_pictures_are_refused(kind: str) -> None:
     frames = [PillowImage.fromarray(np.full((8, 8, 3), level, np.uint8)) for level in (0, 90, 200)]
@@ -255,6 +292,14 @@ def test_a_phone_photo_with_a_second_picture_is_a_photo() -> None:
     photo = PillowImage.fromarray(_smooth(16, 24))
     data = _save(photo, "MPO", save_all=True, append_images=[photo], quality=100)
     assert np.abs(decode_pixels(data).astype(int) - _smooth(16, 24)).max() <= 12
+    assert decode_pixels(data[:-20]).shape == (16, 24, 3)  # the second picture is not ours to judge
+
+
+def test_damage_in_a_phone_photo_with_a_second_picture() -> None:
+    photo = PillowImage.fromarray(_noise(160, 240, 3))
+    data = bytearray(_save(photo, "MPO", save_all=True, append_images=[photo], quality=90))
+    data[len(data) // 4 : len(data) // 4 + 400] = bytes(400)
+    assert _reason(bytes(data)) == "damaged"
 
 
 @pytest.mark.parametrize(("width", "height"), [(20_000, 10_000), (60_000, 60_000), (11_000, 11_000)])

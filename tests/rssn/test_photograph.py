@@ -14,7 +14,7 @@ from bg20k.candidates import resized_size
 from rssn.decoding import decode_pixels
 from rssn.errors import Rejected
 from rssn.images import Pixels, resize_area
-from rssn.photograph import CONVERSIONS, TILE_SIDE, decode_photograph, is_mislabelled, salvage
+from rssn.photograph import CONVERSIONS, TILE_SIDE, decode_photograph, is_mislabelled, salvaged
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SIDEWAYS = PillowImage.Exif()
@@ -129,7 +129,7 @@ def test_what_is_left_of_a_truncated_photograph(kind: str) -> None:
     cut = whole[: len(whole) // 2]
     with pytest.raises(Rejected, match="damaged"):
         decode_pixels(cut)
-    left, full = salvage(cut, 1000), decode_pixels(whole)
+    left, full = salvaged(cut, 1000), decode_pixels(whole)
     assert left.shape == full.shape
     assert np.abs(left[:100].astype(int) - full[:100]).max() <= 2
     with pytest.raises(Rejected, match="damaged"):
@@ -138,4 +138,4 @@ def test_what_is_left_of_a_truncated_photograph(kind: str) -> None:
 
 def test_nothing_is_left_of_what_is_no_picture() -> None:
     with pytest.raises(Rejected):
-        salvage(b"no picture", 100)
+        salvaged(b"no picture", 100)

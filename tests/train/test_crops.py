@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rssn.decoding import decode_pixels
+from rssn.errors import Rejected
 from rssn.images import encode_jpeg, encode_png, to_uint8
 from rssn.schema import picture
 from train.crops import Augmentation, Crop, draw_crop, make_sample
@@ -141,3 +142,21 @@ def test_layers_are_not_decoded_where_they_are_not_needed() -> None:
     augmentation = Augmentation(Rosta.TT, (64,), 64, colours=False)
     sample = make_sample(source, augmentation, np.random.default_rng(0))
     assert sample.foreground.shape == sample.background.shape == (3, 0, 0)
+
+
+@pytest.mark.parametrize("crop_size", [64, 128, 256])
+def test_a_damaged_picture_is_no_sample_at_any_scale(crop_size: int, shared: Path) -> None:
+    photos = shared / "cases/07-corrupt-jpeg/photos"
+    whole = decode_pixels((photos / "a_whole.jpg").read_bytes())
+    alpha = np.zeros(whole.shape[:2], np.uint8)
+    alpha[:100] = 255
+    kept = set()
+    for path in sorted(photos.iterdir()):
+        source = {"sample_id": "a", "image": picture(path.read_bytes(), "i"), "alpha": picture(encode_png(alpha), "a")}
+        augmentation = Augmentation(Rosta.TT, (crop_size,), 64, colours=False)
+        try:
+            make_sample(source, augmentation, np.random.default_rng(0))
+        except Rejected:
+            continue
+        kept.add(path.stem[0])
+    assert kept == {"a", "e", "i"}

@@ -80,6 +80,7 @@ class ComposeJob:
     extend: bool = False
     overwrite: bool = False
     retry_rejects: bool = False
+    insists: bool = False  # on the recipe's way to F, for every pair: it was asked for by name
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def prepare(job: ComposeJob) -> Prepared:
     step = job.recipe.denoise
     denoiser = denoise.backend_version(step.backend) if step.probability > 0 else None
     matting = find_pairs(job.matting, job.layout, job.out)
-    found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
+    found, refused = name_foregrounds(matting.pairs, job.recipe.foreground, insists=job.insists)
     if not found:
         first = f"{refused[0]['source']}: {refused[0]['message']}"
         raise InputError(f"{job.matting}: none of its {len(refused)} pairs can be composed; the first: {first}")

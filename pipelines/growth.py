@@ -111,6 +111,10 @@ def grow(
     if not extend and (lost or (change.new and not retry)):
         remedy = "--extend of rssn compose adds what is new and leaves what stands as it is; or choose another --out"
         raise InputError(f"the foregrounds are not those that {folder.root} was started with: {change.words}; {remedy}")
+    other = [p for p in before if p.foreground_id in by_id and _role(p) != _role(by_id[p.foreground_id])]
+    if other:
+        words = f"{folder.root} was started with {name_some(other)} as {_role(other[0])}, not as now"
+        raise InputError(f"{words}; leave out --matting-format, or choose another --out")
     generation = max((planned.generation for planned in before), default=-1) + 1
     ordered += [replace(planned, generation=generation, returned=planned.foreground_id in returning) for planned in new]
     growth = Growth(ordered, len(before), change, left_out)
@@ -182,6 +186,10 @@ def _standing(
         return replace(old, replaced=replaced)
     kept = {key: getattr(old.pair, key) for key in ("name", "source", "licence")}
     return replace(old, pair=replace(found.pair, **kept), replaced=False)
+
+
+def _role(planned: PlannedForeground) -> str:
+    return "F" if planned.pair.image is None else "photographs"
 
 
 def _reject_names(pair: Pair, base: Path) -> set[str]:

@@ -89,12 +89,17 @@ class Plan:
         return np.flatnonzero(factors <= max_upscale)
 
 
-def foreground_method(pair: Pair, wanted: ForegroundChoice) -> ForegroundChoice:
+def foreground_method(pair: Pair, wanted: ForegroundChoice, *, insists: bool = False) -> ForegroundChoice:
     """How F of a pair comes about (Pipeline 1, lines 2 to 9): estimated wherever there is a photograph, else given.
 
     Raises:
-        Rejected: If F is to be taken from the data set, and the data set ships none for this pair.
+        Rejected: If F is to be taken from the data set, and the data set ships none for this pair; or if somebody
+            insists that it be computed, and there is no photograph.
     """
+    if insists and wanted != "given" and pair.image is None:
+        words = f"--foreground {wanted} needs a photograph, and the data set ships F alone; leave it out to take that F"
+        remedy = "whole photographs in fg/ are read by --matting-format fg-photographs, or by a table's column image"
+        raise Rejected("foreground", "no_photograph", f"{words}; {remedy}")
     if wanted == "given" and pair.foreground is None:
         words = "the data set ships no F for this photograph; --foreground levin computes it, or add its F"
         raise Rejected("foreground", "not_given", words)
@@ -102,14 +107,16 @@ def foreground_method(pair: Pair, wanted: ForegroundChoice) -> ForegroundChoice:
 
 
 def name_foregrounds(
-    pairs: Iterable[Pair], wanted: ForegroundChoice
+    pairs: Iterable[Pair], wanted: ForegroundChoice, *, insists: bool = False
 ) -> tuple[list[PlannedForeground], list[dict[str, Any]]]:
     """Name each pair by its content; equal pairs count once, those and pairs without F become rejects."""
     planned: dict[str, PlannedForeground] = {}
     refused: list[dict[str, Any]] = []
     pairs = list(pairs)
     remote = bool(pairs) and url_of(pairs[0].picture) is not None
-    for pair, found in zip(pairs, ahead(partial(_measured, wanted=wanted), pairs, remote=remote), strict=True):
+    for pair, found in zip(
+        pairs, ahead(partial(_measured, wanted=wanted, insists=insists), pairs, remote=remote), strict=True
+    ):
         try:
             if isinstance(found, Rejected):
                 raise found
@@ -124,9 +131,9 @@ def name_foregrounds(
     return list(planned.values()), refused
 
 
-def _measured(pair: Pair, wanted: ForegroundChoice) -> tuple[str, tuple[int, int]] | Rejected:
+def _measured(pair: Pair, wanted: ForegroundChoice, *, insists: bool) -> tuple[str, tuple[int, int]] | Rejected:
     try:
-        foreground_method(pair, wanted)
+        foreground_method(pair, wanted, insists=insists)
         return measure_pair(pair)
     except Rejected as error:
         return error

@@ -41,6 +41,9 @@ def chosen_recipe(settings: Mapping[str, Any]) -> Recipe:
     recipe = load_recipe(settings["recipe"])
     given = {key: settings[key] for key in ("k", "foreground", "fit", "max_upscale") if settings[key] is not None}
     if settings["denoiser"]:
+        if not recipe.denoise.probability:
+            words = f"the recipe {recipe.name} denoises nothing; leave it out, or choose another --recipe"
+            raise InputError(f"--denoiser {settings['denoiser']} has no effect here: {words}")
         given["denoise"] = replace(recipe.denoise, backend=settings["denoiser"])
     return replace(recipe, **given)
 

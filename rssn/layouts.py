@@ -67,6 +67,7 @@ class Layout:
         fits: Whether those groups show that the folder has this layout.
         given: The colour files are F, not photographs.
         loose: No named folders: tried only where no other layout fits.
+        asked: Never detected: only who asks for it gets it.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Layout:
     fits: Callable[[_Groups], bool] = lambda groups: bool(groups.named)
     given: bool = False
     loose: bool = False
+    asked: bool = False
 
     def look(self, root: Path, without: Path | None) -> _Groups:
         """The groups in a folder."""
@@ -132,7 +134,9 @@ def _forced(root: Path, name: str, without: Path | None) -> tuple[Layout, _Group
 
 def _detect(root: Path, without: Path | None) -> tuple[Layout, _Groups]:
     for loose in (False, True):
-        grouped = [(layout, layout.look(root, without)) for layout in LAYOUTS if layout.loose == loose]
+        grouped = [
+            (layout, layout.look(root, without)) for layout in LAYOUTS if layout.loose == loose and not layout.asked
+        ]
         fitting = [(layout, groups) for layout, groups in grouped if layout.fits(groups)]
         if len(fitting) == 1:
             return fitting[0]
@@ -257,6 +261,13 @@ LAYOUTS = (
         ("matting",),
         given=False,
         prefixes=("clip_", "matting_"),
+    ),
+    _named_folders("ppm100", "PPM-100", ("image",), ("matte",), given=False),
+    replace(
+        _named_folders(
+            "fg-photographs", "whole photographs in fg/; only if asked for", ("fg",), ("alpha",), given=False
+        ),
+        asked=True,
     ),
     Layout(
         "flat",

@@ -22,6 +22,7 @@ from pipelines.work import parse_budget
 from rssn.recipe import FOREGROUND_CHOICES
 from rssn.shards import DatasetFolder
 from rssn.urls import Url, shown
+from train.commands.effect import Idle, refuse_idle
 
 _MATTING = "A matting data set: AM-2k's, P3M-10k's, fg/ and alpha/ (GT/), flat, RGBA cut-outs, a table; or s3://..."
 
@@ -56,6 +57,14 @@ _MATTING = "A matting data set: AM-2k's, P3M-10k's, fg/ and alpha/ (GT/), flat, 
 @click.option("--extend", is_flag=True, help="Add the foregrounds that are new; what stands is not touched.")
 @click.option("--retry-rejects", is_flag=True, help="Try again what was refused or failed, nothing that is new.")
 @click.option("--overwrite", is_flag=True, help="Remove the data set in --out first.")
+@refuse_idle(
+    Idle("--extend", lambda given: given["overwrite"], "--overwrite removes what it would add to; give one of them"),
+    Idle(
+        "--cache-dir",
+        lambda given: not options.parse_bytes("--cache-size", given["cache_size"]) and not options.in_bucket(given),
+        "with --cache-size 0 nothing is kept, and nothing goes to a bucket; leave it out",
+    ),
+)
 def compose(
     matting: Path | Url,
     backgrounds: Path | Url,
@@ -98,6 +107,7 @@ def compose(
 @options.max_errors
 @options.workers
 @options.address
+@options.refuse_idle_cache
 def pack(matting: Path | Url, out: Path | Url, workers: int | None, address: str | None, **settings: Any) -> None:
     """Pack real photographs with their closed-form F and B, in the same columns as composites (the ORI-Track)."""
     budget, cache_dir, layout = parse_budget(settings["max_errors"]), settings["cache_dir"], settings["matting_format"]
@@ -142,4 +152,5 @@ def _compose_job(matting: Path, backgrounds: Path, root: Path, settings: dict[st
         extend=settings["extend"],
         overwrite=settings["overwrite"],
         retry_rejects=settings["retry_rejects"],
+        insists=settings["foreground"] is not None,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,12 +23,29 @@ from pipelines.reviewed import describe
 from pipelines.staging import source, staged
 from pipelines.work import parse_budget
 from rssn.urls import Url, shown
+from train.commands.effect import Idle, refuse_idle, without
 
 NOT_SCREENED = """\
 NOT SCREENED for salient objects: no detector was given, so people and animals may stay in the backgrounds.
 Give one with --detector MODEL (a YOLO model trained on COCO, .pt or .onnx; pip install 'rssn[curate]')."""
 
 _NUMBERS = {name: value for name, value in CurationRules.numbers().items() if name != "min_side"}
+
+
+_NETWORK_RULES = {
+    "confidence": "detector",
+    "creature_area": "detector",
+    "object_area": "detector",
+    "saliency": "saliency",
+    "saliency_least": "saliency",
+    "saliency_most": "saliency",
+    "cosine": "deep_duplicates",
+}
+"""Rules that judge what a network finds, and the option that gives the network."""
+
+
+def _is_idle_rule(rule: str, network: str, given: Mapping[str, Any]) -> bool:
+    return not given[network] and any(text.partition("=")[0] == rule for text in given["rules"])
 
 
 @click.command("build-bg20k")
@@ -82,6 +101,15 @@ _NUMBERS = {name: value for name, value in CurationRules.numbers().items() if na
 @options.max_errors
 @options.workers
 @options.address
+@options.refuse_idle_cache
+@refuse_idle(
+    Idle("--ignore-class", without("detector"), "no detector looks for classes; give one with --detector"),
+    Idle("--saliency-scaling", without("saliency"), "there is no saliency network; give one with --saliency"),
+    *(
+        Idle("--rule", partial(_is_idle_rule, rule, network), f"{rule} is for --{network.replace('_', '-')} alone")
+        for rule, network in _NETWORK_RULES.items()
+    ),
+)
 def build_bg20k(photos: Path | Url, out: Path | Url, detector: Path | None, min_side: int, **settings: Any) -> None:
     """Curate the photographs of a crawl into a background set (section 4.1 of the paper).
 

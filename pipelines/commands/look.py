@@ -11,10 +11,13 @@ import click
 from pipelines.commands import options
 from pipelines.demo import run_demo
 from pipelines.inspection import Look, run_inspect
+from pipelines.manifest import read_manifest
 from pipelines.staging import viewed
 from pipelines.status import status as read_status
 from rssn.cache import LayerCache
+from rssn.shards import DatasetFolder
 from rssn.urls import Url, shown
+from train.commands.effect import Idle, refuse_given, refuse_idle, without
 
 
 @click.command()
@@ -23,6 +26,10 @@ from rssn.urls import Url, shown
 @click.option("--strips", type=click.IntRange(min=0), default=4, help="How many samples are shown step by step.")
 @options.cache_dir
 @options.cache_size
+@refuse_idle(
+    Idle("--cache-dir", without("strips"), "--strips 0 composes nothing again; leave it out"),
+    Idle("--cache-size", without("strips"), "--strips 0 composes nothing again; leave it out"),
+)
 def inspect(dataset: Path | Url, samples: int, strips: int, cache_dir: Path, cache_size: str) -> None:
     """Verify a data set, count it, and write report/index.html with contact sheets.
 
@@ -31,6 +38,9 @@ def inspect(dataset: Path | Url, samples: int, strips: int, cache_dir: Path, cac
     """
     cache = options.layer_cache(cache_dir, cache_size) if strips else LayerCache(cache_dir, 0)
     with viewed(dataset) as root:
+        if read_manifest(DatasetFolder(root))["plan"]["kind"] == "backgrounds":
+            for option in ("--strips", "--cache-dir", "--cache-size"):
+                refuse_given(option, f"{dataset} holds backgrounds, which no steps made; leave it out")
         found = run_inspect(root, Look(samples, strips, cache, partial(click.echo, err=True)))
     for key, value in found.facts.items():
         click.echo(f"{key:>16}  {value}")

@@ -20,6 +20,7 @@ from rssn.errors import InputError
 from rssn.layouts import LAYOUT_NAMES
 from rssn.picture_files import unread_words
 from rssn.urls import Url, checked_url, is_url, scrub, shown
+from train.commands.effect import Idle, refuse_idle
 
 R = TypeVar("R")
 
@@ -63,6 +64,16 @@ cache_dir = click.option(
     help="Where compose keeps layers for other runs, and all what is on its way to a bucket; a local disk.",
 )
 cache_size = click.option("--cache-size", metavar="BYTES", default="20G", help="Limit of that folder; 0 keeps nothing.")
+
+
+def in_bucket(given: Mapping[str, Any]) -> bool:
+    """Whether an input or the output of a command lies in a bucket."""
+    return any(isinstance(value, Url) for value in given.values())
+
+
+refuse_idle_cache = refuse_idle(
+    Idle("--cache-dir", lambda given: not in_bucket(given), "it is for what goes to a bucket or comes from one")
+)
 
 
 def parse_bytes(option: str, text: str) -> int:

@@ -100,8 +100,27 @@ def test_a_data_set_without_f_is_refused_in_one_line(studio: Path, bg20k: Path, 
 def test_the_command_line_overrides_the_recipes_method(table: Path, bg20k: Path, tmp_path: Path, rssn: Rssn) -> None:
     command = ["compose", "--matting", table, "--backgrounds", bg20k, "--out", tmp_path / "out", "--k", 1]
     run = rssn(*command, "--foreground", "multiply", "--recipe", "comp-bg20k", "--workers", 0, "--cache-size", 0)
-    assert run.returncode == 0, run.stderr
-    assert [row["foreground_method"] for row in rows(tmp_path / "out")] == ["multiply", "given", "multiply"]
+    assert run.returncode == 1, run.stderr
+    assert [row["foreground_method"] for row in rows(tmp_path / "out")] == ["multiply", "multiply"]
+    (refused,) = rejects(tmp_path / "out")
+    assert (refused["stage"], refused["reason"]) == ("foreground", "no_photograph")
+
+
+@pytest.mark.parametrize("method", ["levin", "multilevel", "multiply"])
+def test_a_method_that_was_asked_for_is_used_or_refused(shared: Path, tmp_path: Path, rssn: Rssn, method: str) -> None:
+    case = shared / "cases/22-ppm-fg/PPM-100"
+    command = ["compose", "--matting", case, "--backgrounds", case.parents[1] / "09-skipped-formats/bgs", "--k", 1]
+    command += ["--recipe", "comp-coco", "--workers", 0, "--cache-size", 0, "--out", tmp_path / "out"]
+    run = rssn(*command, "--foreground", method)
+    assert run.returncode == 1
+    assert f"none of its 2 pairs can be composed; the first: train/fg/14299080.jpg: --foreground {method}" in run.stderr
+    assert rssn(*command).returncode == 0
+    assert {row["foreground_method"] for row in rows(tmp_path / "out")} == {"given"}
+    asked = [*command, "--foreground", method, "--matting-format", "fg-photographs"]
+    run = rssn(*asked)
+    assert "as F, not as now" in run.stderr
+    assert rssn(*asked, "--overwrite").returncode == 0
+    assert {row["foreground_method"] for row in rows(tmp_path / "out")} == {method}
 
 
 def test_pack_estimates_both_layers_whatever_ships(table: Path, tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ PUBLISHED = {
             "matting/18031/matting_00001/18031-2.png",
         ),
     },
+    "ppm100": {"1": ("image/1.jpg", "matte/1.png")},
     "flat": {
         "00001": ("00001.png", "00001_matte.png"),
         "00002": ("00002.jpg", "00002_alpha.png"),
@@ -85,6 +86,7 @@ IGNORED = {
     "dim": ("Combined_Dataset/Test_set/Adobe-licensed images/trimaps/c_0.png",),
     "distinctions646": ("Train/notes/1.png",),
     "aisegment": ("matting/18031/._matting_00000/18031-1.png", "notes/cover.png"),
+    "ppm100": (),
     "flat": (),
     "rgba": (),
 }
@@ -148,7 +150,15 @@ def test_a_published_layout_is_detected_and_read(layout: str, tmp_path: Path) ->
 
 
 def test_every_layout_is_published_here() -> None:
-    assert set(LAYOUT_NAMES) == {*PUBLISHED, "table"}
+    assert set(LAYOUT_NAMES) == {*PUBLISHED, "fg-photographs", "table"}
+
+
+def test_photographs_in_fg_are_read_as_such_if_asked_for(tmp_path: Path) -> None:
+    _publish(tmp_path, "dim")
+    assert {(pair.image is None) for pair in find_pairs(tmp_path).pairs} == {True}
+    asked = find_pairs(tmp_path, "fg-photographs").pairs
+    assert [pair.name for pair in asked] == sorted(PUBLISHED["dim"])
+    assert {(pair.foreground is None) for pair in asked} == {True}
 
 
 def test_the_sides_may_lie_at_the_root_and_be_written_in_any_case(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 from tqdm import tqdm
 
+from rssn.errors import InputError
+from train.commands.effect import Idle, refuse_idle, without
 from train.commands.options import FILE, FOLDER, ROSTAS, use_all_cpus
 from train.config import OPTIMISERS, PRECISIONS, LossWeights, TrainConfig
 from train.network.backbones import BACKBONES, LIBRARIES, backbone_named
@@ -125,6 +128,10 @@ def _records(command: _Command) -> _Command:
     return command
 
 
+def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
+    return "single" in given["ablations"] and any(text.partition("=")[0] == term for text in given["losses"])
+
+
 @click.command()
 @_samples
 @_records
@@ -132,6 +139,15 @@ def _records(command: _Command) -> _Command:
 @_optimisation
 @click.option(
     "--ray-workers", type=click.IntRange(1), help="So many workers of the Ray at RAY_ADDRESS, or of one of its own."
+)
+@refuse_idle(
+    Idle("--validate-every", without("validation"), "there is nothing to judge on; give --validation"),
+    Idle("--validation-side", without("validation"), "there is nothing to judge on; give --validation"),
+    Idle("--mix", lambda given: len(given["data"]) == 1, "there is one --data, so nothing is mixed; leave it out"),
+    *(
+        Idle("--loss-weight", partial(_is_idle_loss, term), f"--ablation single has no {term}; leave it out")
+        for term in ("cross_entropy", "focus_alpha", "focus_laplacian")
+    ),
 )
 def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, **options: Any) -> None:
     """Train on shards, or continue a run that stopped.
@@ -149,6 +165,8 @@ def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, **options:
     """  # noqa: D301
     from train.distributed import world_size  # noqa: PLC0415  (loads torch, as below)
 
+    if ray_workers and world_size() > 1:
+        raise InputError("--ray-workers starts processes of its own, and torchrun did so already; use one of them")
     size = ray_workers or world_size()
     config = TrainConfig(rosta=Rosta(rosta), losses=LossWeights.parse(losses), world_size=size, **options)
     if ray_workers:

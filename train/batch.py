@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 
 class Sample(NamedTuple):
@@ -41,4 +43,23 @@ class Batch(NamedTuple):
 def collate(samples: list[Sample]) -> Batch:
     """Stack samples into a batch."""
     *tensors, names = zip(*samples, strict=True)
-    return Batch._make([*(torch.stack(field) for field in tensors), tuple(names)])
+    return Batch._make([*(_stacked(field) for field in tensors), tuple(names)])
+
+
+def _stacked(field: tuple[Tensor, ...]) -> Tensor:
+    """In a loader process at once into memory that the trainer shares: nothing is copied on the way.
+
+    torch would take it from /dev/shm, which is small in many containers; a memory file has the size of the memory.
+    """
+    shape = torch.Size((len(field), *field[0].shape))
+    size = shape.numel() * field[0].element_size()
+    if not size or get_worker_info() is None or not hasattr(os, "memfd_create"):
+        return torch.stack(field)
+    descriptor = os.memfd_create("rssn-batch")
+    try:
+        os.ftruncate(descriptor, size)
+        # it holds a descriptor of its own; torch's declarations do not know it
+        shared = torch.UntypedStorage._new_shared_fd_cpu(descriptor, size)  # type: ignore[attr-defined]
+    finally:
+        os.close(descriptor)
+    return torch.stack(field, out=torch.empty(0, dtype=field[0].dtype).set_(shared).view(shape))

@@ -6,13 +6,8 @@ key; nothing depends on the number of loader processes, and a resumed run needs 
 
 from __future__ import annotations
 
-import atexit
-import multiprocessing
-import signal
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from multiprocessing import resource_tracker
-from multiprocessing.process import BaseProcess
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -27,7 +22,9 @@ from train.batch import Batch, Sample, collate
 from train.config import TrainConfig
 from train.crops import Augmentation, make_sample
 from train.order import Key, Mixture, step_keys
+from train.stopping import NEVER, Stop
 from train.store import Location, open_set, read_group
+from train.waiting import end_where_nothing_is_handed_over, from_processes
 
 _CACHED_GROUPS = 8
 
@@ -95,51 +92,34 @@ class StepSampler(Sampler[list[Key]]):
         return step_keys(self._mixture, self._steps, self._config.step_size, self._part)
 
 
-def batches(dataset: ShardDataset, config: TrainConfig, start: int, rank: int = 0) -> Iterator[Batch]:
-    """A rank's batches of the steps `start` to `config.max_steps`.
+def batches(
+    dataset: ShardDataset, config: TrainConfig, start: int, rank: int = 0, stop: Stop = NEVER
+) -> Iterator[Batch]:
+    """A rank's batches of the steps `start` to `config.max_steps`; none any more once a stop is asked for.
 
     Raises:
         InputError: If a row cannot be read; one line, also when another process met it.
+        RssnError: If a loader process dies.
     """
     loader = DataLoader(
         dataset,
         batch_sampler=StepSampler(dataset.mixture, config, start, rank),
         num_workers=config.workers,
         collate_fn=collate,
-        worker_init_fn=_limit_threads,
+        worker_init_fn=_prepare,
         generator=torch.Generator(),  # torch's own belongs to the network, whose dice a resumed run takes up again
         # a forked process inherits OpenCV's and torch's pools without their threads, and waits for them for ever
         multiprocessing_context="spawn" if config.workers else None,
     )
     try:
-        yield from _deaf(loader)
+        for batch in from_processes(loader, stop) if config.workers else loader:
+            if stop.received:
+                return
+            yield batch
     except InputError as error:
         raise InputError(str(error).rpartition("InputError: ")[2].strip()) from error
 
 
-def _deaf(loader: DataLoader[Sample]) -> Iterator[Batch]:
-    """Start the loader's processes with SIGINT and SIGTERM blocked, from their first instruction on.
-
-    Ctrl-C reaches the whole process group, and so does what ends a job on a cluster; the trainer alone answers. When it
-    is gone, they end by themselves; when it ends while they are at work, it ends them, for multiprocessing would send
-    SIGTERM and wait.
-    """
-    if not loader.num_workers:
-        return iter(loader)
-    resource_tracker.ensure_running()  # its start, which comes with the first process, would unblock them
-    others = set(multiprocessing.active_children())
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        return iter(loader)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        atexit.register(_kill, [child for child in multiprocessing.active_children() if child not in others])
-
-
-def _kill(children: Sequence[BaseProcess]) -> None:
-    for child in children:
-        child.kill()
-
-
-def _limit_threads(_: int) -> None:
+def _prepare(_: int) -> None:
     cv2.setNumThreads(1)
+    end_where_nothing_is_handed_over()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -74,8 +75,9 @@ def _train(config: TrainConfig, group: Group, on_step: Callable[[StepReport], No
     with owned(config.out) if group.chief else nullcontext():
         run = _Run(config, group, dataset.digest)
         with StopSignals() as signals:
-            stream = batches(dataset, config, run.learner.step, group.rank)
-            stopped_by = run.steps(stream, stop or signals, on_step)
+            stop = stop or signals
+            stream = batches(dataset, config, run.learner.step, group.rank, stop)
+            stopped_by = run.steps(stream, stop, on_step)
         return run.finish(stopped_by)
 
 
@@ -101,8 +103,11 @@ class _Run:
     ) -> signal.Signals | None:
         """Take every batch of the stream, or those until a signal comes to any of the processes."""
         before = time.perf_counter()
-        for batch in stream:
+        for batch in chain(stream, (None,)):
             waited = time.perf_counter() - before
+            number = self._agreed(stop)  # each has its batch, or heard a signal while it waited for one
+            if number or batch is None:
+                return signal.Signals(number) if number else None
             losses = self.learner.update(batch)
             self._validate(losses)
             now = time.perf_counter()
@@ -111,9 +116,6 @@ class _Run:
                 self.board.append(self.learner.step, losses)
                 on_step(StepReport(self.learner.step, losses, now - before, waited))
             before = now
-            number = self._agreed(stop)
-            if number:
-                return signal.Signals(number)
             if self.learner.step % self.config.checkpoint_every == 0:
                 self.save()
         return None

@@ -17,6 +17,15 @@ class Stop(Protocol):
         """The signal that came, if any did."""
 
 
+class _Never:
+    """Nobody asks for the end."""
+
+    received = None
+
+
+NEVER: Stop = _Never()
+
+
 class StopSignals:
     """Notes the first SIGINT or SIGTERM instead of dying of it; a second one has its usual effect.
 

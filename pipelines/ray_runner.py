@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from pipelines.runner import THREADS, WORKER_DIED, Done, LocalRunner, Outcome, Room, T, attempt
 from rssn.errors import InputError, RssnError, first_line
+from rssn.machine import available_cpus
 
 _ATTEMPTS = 3  # at one item
 _DEATHS = 30  # of one task's workers, whatever they died at
@@ -42,7 +43,7 @@ def make_runner(workers: int | None, address: str | None = None, *, gpu_each: bo
         raise InputError(f"--workers 0 works in this process, --address {address} on a cluster; give one of them")
     if workers == 0:
         return LocalRunner()
-    return RayRunner(workers if address else workers or os.cpu_count() or 1, address, gpu_each=gpu_each)
+    return RayRunner(workers if address else workers or available_cpus(), address, gpu_each=gpu_each)
 
 
 class RayRunner:
@@ -113,7 +114,7 @@ class RayRunner:
         """All workers; networks share the cores of the nodes that they run on."""
         nodes = self._nodes()
         room = shared_room(nodes, self._slots(nodes), tasks, gpu_each=self._gpu_each)
-        cores = os.cpu_count() or 1
+        cores = available_cpus()
         return replace(room, threads=max(1, cores // room.networks)) if self._own else room  # Ray knows workers alone
 
     def close(self) -> None:

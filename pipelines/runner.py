@@ -6,7 +6,6 @@ processes. A task that raises becomes an outcome with an error, and the others g
 
 from __future__ import annotations
 
-import os
 import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import cv2
 
 from rssn.errors import RssnError
+from rssn.machine import available_cpus
 from rssn.shards import Mark
 
 
@@ -126,7 +126,7 @@ class LocalRunner:
 
     def room(self, tasks: int) -> Room:
         """One task, on all of this machine's cores and its GPUs."""
-        return Room(1, 1, os.cpu_count() or 1, _gpus_here())
+        return Room(1, 1, available_cpus(), _gpus_here())
 
     def close(self) -> None:
         """Nothing was started."""

@@ -19,6 +19,8 @@ from numba import njit
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
+from rssn.errors import InputError, first_line
+
 LANES = 16
 _I32, _F32 = ir.IntType(32), ir.FloatType()
 FLOATS = ir.VectorType(_F32, LANES)
@@ -32,8 +34,16 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def compiled(function: _Function) -> _Function:
-    """Compile a module's function, once for all processes of a machine; it runs without the interpreter's lock."""
-    return cast(_Function, njit(cache=True, nogil=True)(function))
+    """Compile a module's function, once for all processes of a machine; it runs without the interpreter's lock.
+
+    Raises:
+        InputError: If there is no folder in which compiled code can be kept.
+    """
+    try:
+        return cast(_Function, njit(cache=True, nogil=True)(function))
+    except RuntimeError as error:
+        words = "no folder for compiled code can be written; set NUMBA_CACHE_DIR to one that can"
+        raise InputError(f"{words} ({first_line(error)})") from error
 
 
 def aligned(size: int, dtype: Any = np.float32) -> Any:

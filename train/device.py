@@ -8,11 +8,6 @@ import cv2
 import torch
 
 
-def available_cpus() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def chosen_threads() -> int:
     """The threads that `OMP_NUM_THREADS` gives to this process; 0 where it says nothing."""
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]

@@ -15,9 +15,10 @@ import torch
 from tqdm import tqdm
 
 from rssn.errors import DependencyError, InputError, RssnError
+from rssn.machine import available_cpus
 from train.checkpoint import load_checkpoint
 from train.config import TrainConfig
-from train.device import available_cpus, limit_threads
+from train.device import limit_threads
 from train.distributed import PATIENCE
 from train.loop import StepReport, TrainResult, train
 from train.stopping import StopFile, StopSignals

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from pipelines.work import Tally
 from rssn.cache import LayerCache
 from rssn.errors import InputError
 from rssn.layouts import LAYOUT_NAMES
+from rssn.machine import cache_home
 from rssn.picture_files import unread_words
 from rssn.urls import Url, checked_url, is_url, scrub, shown
 from train.commands.effect import Idle, refuse_idle
@@ -60,7 +60,8 @@ shard_rows = click.option("--shard-rows", type=click.IntRange(min=1), help="At m
 cache_dir = click.option(
     "--cache-dir",
     type=FOLDER,
-    default=Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rssn",
+    default=lambda: cache_home() / "rssn",
+    show_default="~/.cache/rssn",
     help="Where compose keeps layers for other runs, and all what is on its way to a bucket; a local disk.",
 )
 cache_size = click.option("--cache-size", metavar="BYTES", default="20G", help="Limit of that folder; 0 keeps nothing.")

@@ -15,6 +15,7 @@ from pipelines.ray_runner import RayRunner, make_runner, shared_room
 from pipelines.runner import Done, LocalRunner, Room, Runner, shard_ranges
 from pipelines.work import enter
 from rssn.errors import InputError, Rejected
+from rssn.machine import available_cpus
 from rssn.shards import Mark
 
 
@@ -91,13 +92,13 @@ def test_every_task_has_one_outcome_and_errors_stop_no_other(runner: Runner, tmp
 
 
 def test_a_runner_knows_its_room(runner: Runner) -> None:
-    cores = os.cpu_count() or 1
+    cores = available_cpus()
     room = Room(1, 1, cores) if isinstance(runner, LocalRunner) else Room(2, 2, max(1, cores // 2))
     assert runner.room(9) == room
 
 
 def test_one_network_has_all_cores_of_this_machine(ray_runner: RayRunner) -> None:
-    assert ray_runner.room(1) == Room(2, 1, os.cpu_count() or 1)
+    assert ray_runner.room(1) == Room(2, 1, available_cpus())
 
 
 CORES = {"CPU": 16.0, "memory": 64e9}

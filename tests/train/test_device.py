@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from rssn.machine import available_cpus
 from train.commands.options import use_all_cpus
-from train.device import available_cpus, gpu_rng_state, set_gpu_rng_state
+from train.device import gpu_rng_state, set_gpu_rng_state
 
 
 def test_threads_are_all_or_as_many_as_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from tqdm import tqdm
 
+from rssn.machine import available_cpus
 from rssn.picture_files import unread_words
 from train.config import MAX_SIDE
 from train.rosta import Rosta
@@ -27,7 +28,7 @@ def use_all_cpus() -> None:
 
     `torchrun` sets it, so that its processes do not get into one another's way.
     """
-    from train.device import available_cpus, chosen_threads, limit_threads  # noqa: PLC0415  (loads torch)
+    from train.device import chosen_threads, limit_threads  # noqa: PLC0415  (loads torch)
 
     limit_threads(chosen_threads() or available_cpus())
 

@@ -169,7 +169,7 @@ def stored_plan(folder: DatasetFolder) -> dict[str, Any] | None:
 def _read_json(folder: DatasetFolder) -> dict[str, Any]:
     try:
         values = json.loads(folder.manifest.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{folder.manifest}: not JSON: {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"{folder.manifest}: not a manifest of ours")

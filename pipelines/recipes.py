@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from rssn.documents import read_text
 from rssn.errors import InputError
 from rssn.recipe import Recipe, parse_recipe
 
@@ -26,10 +27,7 @@ def load_recipe(name: str) -> Recipe:
     path = Path(name)
     if not path.is_file():
         raise InputError(f"{name}: no such recipe file; recipes that ship: {', '.join(shipped())}")
-    try:
-        return parse_recipe(path.read_text(encoding="utf-8"), str(path))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text, so no YAML") from error
+    return parse_recipe(read_text(path), str(path))
 
 
 def chosen_recipe(settings: Mapping[str, Any]) -> Recipe:

@@ -122,7 +122,7 @@ def _is_curated(root: Path) -> bool:
         return False
     try:
         facts = json.loads(content(manifest))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{manifest}: not JSON: {error}") from error
     plan = facts.get("plan") if isinstance(facts, dict) else None
     if not isinstance(plan, dict) or "kind" not in plan:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeAlias, get_args
 
 from rssn.denoise import DenoiseBackend
-from rssn.documents import load_mapping
+from rssn.documents import brief, load_mapping
 from rssn.errors import InputError
 from rssn.foreground import ForegroundMethod
 
@@ -55,10 +55,14 @@ class BlurStep:
     def __post_init__(self) -> None:
         _probability("blur.probability", self.probability)
         if not isinstance(self.sizes, tuple) or not self.sizes:
-            raise InputError(f"blur.sizes is {self.sizes!r}: list at least one kernel size in px, such as [20, 30]")
+            raise InputError(
+                f"blur.sizes is {brief(self.sizes)}: list at least one kernel size in px, such as [20, 30]"
+            )
         for size in self.sizes:
             if not _is_whole(size) or not 1 <= size <= MAX_BLUR:
-                raise InputError(f"blur.sizes holds {size!r}: a kernel size is a whole number of px, 1 to {MAX_BLUR}")
+                raise InputError(
+                    f"blur.sizes holds {brief(size)}: a kernel size is a whole number of px, 1 to {MAX_BLUR}"
+                )
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,9 @@ class Recipe:
         if not self.name or not isinstance(self.name, str):
             raise InputError("the key 'name' is missing; give the recipe a name in letters")
         if not re.fullmatch(r"[\w.-]+", self.name):
-            raise InputError(f"name is {self.name!r}; use letters, digits, dots, dashes and underscores")
+            raise InputError(f"name is {brief(self.name)}; use letters, digits, dots, dashes and underscores")
         if not _is_whole(self.k) or self.k < 1:
-            raise InputError(f"k is {self.k!r}; expected a whole number of 1 or more")
+            raise InputError(f"k is {brief(self.k)}; expected a whole number of 1 or more")
         _one_of("foreground", self.foreground, FOREGROUND_CHOICES)
         _one_of("fit", self.fit, get_args(Fit))
         _at_least("max_upscale", self.max_upscale, 1)
@@ -150,24 +154,24 @@ def _build(kind: type[Any], values: Mapping[str, Any], prefix: str) -> Any:
 def _value(key: str, value: Any) -> Any:
     if key in _STEPS:
         if not isinstance(value, dict):
-            raise InputError(f"'{key}' is {value!r}; expected a mapping such as {{probability: 0.5}}")
+            raise InputError(f"'{key}' is {brief(value)}; expected a mapping such as {{probability: 0.5}}")
         return _build(_STEPS[key], value, f"{key}.")
     return tuple(value) if isinstance(value, list) else value
 
 
 def _probability(name: str, value: object) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise InputError(f"{name} is {value!r}; a probability lies in [0, 1]")
+        raise InputError(f"{name} is {brief(value)}; a probability lies in [0, 1]")
 
 
 def _at_least(name: str, value: object, least: float) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < math.inf:
-        raise InputError(f"{name} is {value!r}; expected a number of {least} or more")
+        raise InputError(f"{name} is {brief(value)}; expected a number of {least} or more")
 
 
 def _between(name: str, value: object, least: float, most: float, unit: str) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
-        raise InputError(f"{name} is {value!r}; expected a number from {least} to {most}{unit}")
+        raise InputError(f"{name} is {brief(value)}; expected a number from {least} to {most}{unit}")
 
 
 def _is_whole(value: object) -> bool:
@@ -185,4 +189,4 @@ def _canonical(value: Any) -> Any:
 
 def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise InputError(f"{name} is {value!r}; expected one of {', '.join(choices)}")
+        raise InputError(f"{name} is {brief(value)}; expected one of {', '.join(choices)}")

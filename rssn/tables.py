@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,7 +216,7 @@ def column_names(path: Path, names: Iterable[str]) -> list[str]:
         InputError: If a name is there twice.
     """
     found = [_ALIASES.get(name.strip(), name.strip()) for name in names]
-    twice = sorted({name for name in found if found.count(name) > 1})
+    twice = sorted(name for name, count in Counter(found).items() if count > 1)
     if twice:
         raise InputError(f"{path}: the column {twice[0]} is there twice")
     return found

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from pipelines.study.definition import BackgroundSet, Options, Study
 from pipelines.study.words import listed
+from rssn.documents import brief
 from rssn.errors import InputError
 from train.columns import METRICS
 from train.rosta import Rosta
@@ -102,7 +103,7 @@ def check_study(study: Study) -> None:
         _check_name("rows", name)
         if row.recipe is not None and row.backgrounds not in study.backgrounds:
             known = ", ".join(study.backgrounds)
-            raise InputError(f"'rows.{name}.backgrounds' is {row.backgrounds!r}; the sets are {known}")
+            raise InputError(f"'rows.{name}.backgrounds' is {brief(row.backgrounds)}; the sets are {known}")
         _check_options(f"rows.{name}.options", row.options, _SHARDS)
         _check_options(f"rows.{name}.training", row.training, _TRAINING)
     _check_options("network.options", study.network.options, _NETWORK)
@@ -111,7 +112,7 @@ def check_study(study: Study) -> None:
         raise InputError(f"'network.rosta' is {_shown(study.network.rosta)}; give of {', '.join(Rosta)}")
     for pair in study.compare:
         if not set(pair) <= set(study.rows):
-            raise InputError(f"'compare' holds {list(pair)!r}; give pairs of rows: {', '.join(study.rows)}")
+            raise InputError(f"'compare' holds {brief(list(pair))}; give pairs of rows: {', '.join(study.rows)}")
     _check_paper(study)
     for where, place in _places(study):
         if "://" in (place or ""):
@@ -127,7 +128,7 @@ def _check_backgrounds(study: Study, name: str, one: BackgroundSet) -> None:
     if sum(way is not None for way in (one.take, one.curate, one.crops)) != 1:
         raise InputError(f"'backgrounds.{name}': give one of take, curate and crops")
     if one.crops is not None and (one.crops not in study.backgrounds or not study.backgrounds[one.crops].curate):
-        raise InputError(f"'backgrounds.{name}.crops' is {one.crops!r}; give the name of a set with curate")
+        raise InputError(f"'backgrounds.{name}.crops' is {brief(one.crops)}; give the name of a set with curate")
     if one.take is not None and one.options:
         raise InputError(f"'backgrounds.{name}.options': a set that is taken has none; leave it out")
     _check_options(f"backgrounds.{name}.options", one.options, _CURATION if one.curate else _CROPS)
@@ -136,7 +137,7 @@ def _check_backgrounds(study: Study, name: str, one: BackgroundSet) -> None:
 def _check_options(where: str, options: Options, owned: Mapping[str, str]) -> None:
     for name, value in options.items():
         if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
-            raise InputError(f"'{where}' holds the name {name!r}; give an option's name without dashes before it")
+            raise InputError(f"'{where}' holds the name {brief(name)}; give an option's name without dashes before it")
         if name in owned:
             raise InputError(f"'{where}.{name}': the study sets it itself; its place is {owned[name]}")
         _check_option(f"{where}.{name}", name, value)
@@ -147,8 +148,17 @@ def _check_option(where: str, name: str, value: Any) -> None:
         check_value("str | None" if name == "weights" else "str", value, where)
         return
     parts = [part for one in listed(value) for part in listed(one)]
-    if not all(isinstance(part, str | int | float) and not str(part).startswith("--") for part in parts):
+    if not all(map(_is_word, parts)):
         raise InputError(f"'{where}' is {_shown(value)}; give a value, a list of them, or true")
+
+
+def _is_word(value: object) -> bool:
+    """Whether it can stand in a command line as an option's value."""
+    return (
+        isinstance(value, str | int | float)
+        and not str(value).startswith("--")
+        and str(value) not in ("nan", "inf", "-inf")
+    )
 
 
 def _check_paper(study: Study) -> None:
@@ -183,4 +193,4 @@ def _places(study: Study) -> Iterator[tuple[str, str | None]]:
 
 def _shown(value: Any) -> str:
     """As its file has it: a list, not a tuple."""
-    return repr(list(value) if isinstance(value, tuple) else value)
+    return brief(list(value) if isinstance(value, tuple) else value)

@@ -15,7 +15,7 @@ from pipelines.recipes import shipped as shipped_recipes
 from pipelines.study.checks import check_study, check_value
 from pipelines.study.definition import BackgroundSet, Evaluation, Network, Row, Study
 from pipelines.study.words import absolute, listed
-from rssn.documents import load_mapping
+from rssn.documents import brief, load_mapping, read_text
 from rssn.errors import DependencyError, InputError
 
 _PACKAGE = "package:"
@@ -34,11 +34,9 @@ def load_study(name: str, settings: Iterable[str] = ()) -> Study:
     if name in shipped():
         return parse_study((files("pipelines") / "studies" / f"{name}.yaml").read_text("utf-8"), name, settings)
     try:
-        return parse_study(Path(name).read_text(encoding="utf-8"), name, settings)
+        return parse_study(read_text(Path(name)), name, settings)
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such study file; studies that ship: {', '.join(shipped())}") from error
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise InputError(f"{name}: not UTF-8 text, so no YAML") from error
 
 
 def shipped() -> list[str]:
@@ -80,7 +78,7 @@ def weights_file(given: str) -> Path:
 
 def _inputs(declared: Any, settings: Iterable[str]) -> dict[str, str]:
     if not isinstance(declared, dict) or not all(isinstance(value, str) for value in declared.values()):
-        raise InputError(f"inputs is {declared!r}; give a mapping from names to paths")
+        raise InputError(f"inputs is {brief(declared)}; give a mapping from names to paths")
     found = dict(declared)
     for setting in settings:
         name, equals, value = setting.partition("=")
@@ -100,7 +98,7 @@ def _filled(value: Any, inputs: Mapping[str, str]) -> Any:
     try:
         return Template(value).substitute(inputs)
     except (KeyError, ValueError) as error:
-        raise InputError(f"{value!r}: names no input; the study's inputs are {', '.join(inputs)}") from error
+        raise InputError(f"{brief(value)}: names no input; the study's inputs are {', '.join(inputs)}") from error
 
 
 _PARTS: Mapping[str, type] = {"network": Network, "evaluation": Evaluation}
@@ -110,7 +108,7 @@ _TUPLES = ("foregrounds", "seeds", "rosta", "compare")
 
 def _build(kind: type[Any], values: Any, where: str) -> Any:
     if not isinstance(values, dict):
-        raise InputError(f"'{where}' is {values!r}; expected a mapping")
+        raise InputError(f"'{where}' is {brief(values)}; expected a mapping")
     known = {item.name: item for item in fields(kind)}
     inner = f"{where}." if where else ""
     for key in values:
@@ -129,7 +127,7 @@ def _value(kind: type[Any], key: str, value: Any, where: str) -> Any:
         return _build(_PARTS[key], value, where)
     if kind is Study and key in _NAMED:
         if not isinstance(value, dict) or not value:
-            raise InputError(f"'{where}' is {value!r}; expected names with a mapping each")
+            raise InputError(f"'{where}' is {brief(value)}; expected names with a mapping each")
         return {str(name): _build(_NAMED[key], item, f"{where}.{name}") for name, item in value.items()}
     value = listed(value) if key in _TUPLES else value
     check_value(next(str(item.type) for item in fields(kind) if item.name == key), value, where)

@@ -7,6 +7,7 @@ is found where it lies; a link that leads back to where it comes from is a probl
 from __future__ import annotations
 
 import os
+import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -131,6 +132,15 @@ def printable(name: str) -> str:
 def is_utf8(name: str) -> bool:
     """Whether a name can stand in a table as it is."""
     return printable(name) == name
+
+
+def is_special(path: Path) -> bool:
+    """Whether there is something that is neither a file nor a folder: a pipe, a device, a socket."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def composed(name: str) -> str:

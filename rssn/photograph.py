@@ -17,6 +17,7 @@ from PIL import Image as PillowImage
 
 from rssn.decoding import MAX_PIXELS, is_deep, is_jpeg, load, open_header, orientation, salvage, shown_size, srgb_pixels
 from rssn.images import Pixels
+from rssn.picture_files import SUFFIX_FORMATS
 
 TILE_SIDE = 256
 """Side of a sample of the full resolution, px."""
@@ -33,9 +34,6 @@ CONVERSIONS = {
 }
 """What decoding may have to change, in the order in which it is listed."""
 
-_SUFFIX_FORMATS = {
-    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
-}  # fmt: skip
 _PNG_DEPTH = 24  # place of the bit depth in a PNG's header
 _TIFF_DEPTHS = 258  # its tag in a TIFF
 _GRID = 6  # tiles in each direction
@@ -98,8 +96,8 @@ def _scale(picture: PillowImage.Image, least: int) -> int:
 
 def is_mislabelled(name: str, found: str) -> bool:
     """Whether a file's suffix promises another format than the one that was found; other suffixes promise nothing."""
-    promised = _SUFFIX_FORMATS.get(PurePosixPath(name).suffix.lower())
-    return promised is not None and promised != found
+    promised = SUFFIX_FORMATS.get(PurePosixPath(name).suffix.lower())
+    return promised not in (None, found) and {promised, found} != {"JPEG", "MPO"}  # an MPO is a JPEG, and more
 
 
 def _conversions(picture: PillowImage.Image, data: bytes) -> tuple[str, ...]:

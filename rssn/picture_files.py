@@ -133,6 +133,6 @@ def unread_words(unread: Mapping[str, int]) -> str:
     """
     total = sum(unread.values())
     kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in Counter(unread).most_common())
-    packed = sorted(suffix for suffix in unread if suffix.lower() in _PACKED)
+    packed = sorted(suffix for suffix in unread if suffix.lower() in {*_PACKED, *_ARCHIVES})
     remedy = f"; unpack {', '.join(packed)} first" if packed else ""
     return f"{total} {'file is no picture' if total == 1 else 'files are no pictures'} we read: {kinds}{remedy}"

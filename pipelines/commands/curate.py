@@ -22,6 +22,7 @@ from pipelines.review_log import review_path
 from pipelines.reviewed import describe
 from pipelines.staging import source, staged
 from pipelines.work import parse_budget
+from rssn.errors import InputError
 from rssn.urls import Url, shown
 from train.commands.effect import Idle, refuse_idle, without
 
@@ -120,6 +121,7 @@ def build_bg20k(photos: Path | Url, out: Path | Url, detector: Path | None, min_
     train and validation, and writes every verdict with its reason to verdicts.parquet.
     """
     budget = parse_budget(settings["max_errors"])
+    _refuse_export_among(photos, settings["export_folder"])
     lists = {name: sorted(set(settings[name])) for name in ("refused_flags", "ignored_classes")}
     rules = CurationRules.parse(settings["rules"], min_side=min_side, **lists)
     cache_dir = settings["cache_dir"]
@@ -134,6 +136,12 @@ def build_bg20k(photos: Path | Url, out: Path | Url, detector: Path | None, min_
         curated = options.with_runner(*where, lambda runner: run_curation(job, runner))
         _report(curated, root, settings["export_folder"])
     options.finish(curated.tally, out, "backgrounds", complete=True)
+
+
+def _refuse_export_among(photos: Path | Url, export_folder: Path | None) -> None:
+    if export_folder and not isinstance(photos, Url) and export_folder.resolve().is_relative_to(photos.resolve()):
+        words = "the next run would take what is exported for photographs; choose another folder"
+        raise InputError(f"--export-folder {export_folder} lies in {photos}: {words}")
 
 
 def _report(curated: Curated, root: Path, export_folder: Path | None) -> None:

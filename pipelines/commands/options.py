@@ -21,13 +21,14 @@ from rssn.machine import cache_home
 from rssn.picture_files import unread_words
 from rssn.urls import Url, checked_url, is_url, scrub, shown
 from train.commands.effect import Idle, refuse_idle
+from train.commands.options import UserPath
 
 R = TypeVar("R")
 
-FOLDER = click.Path(path_type=Path)
+FOLDER = UserPath(path_type=Path)
 
 
-class _Place(click.Path):
+class _Place(UserPath):
     """A path, or the URL of something in a bucket."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

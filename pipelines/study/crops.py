@@ -18,6 +18,7 @@ from rssn.decoding import decode_pixels
 from rssn.errors import InputError, RssnError
 from rssn.images import Pixels, encode_png
 from rssn.rows import iter_rows
+from train.commands.options import PATH
 
 
 def salient_crops(curated: Path, size: tuple[int, int], each: int) -> Iterator[tuple[str, Pixels]]:
@@ -62,10 +63,10 @@ def _places(row: Mapping[str, Any], pixels: Pixels, size: tuple[int, int], each:
 
 
 @click.command()
-@click.argument("curated", type=click.Path(path_type=Path))
+@click.argument("curated", type=PATH)
 @click.option("--size", nargs=2, type=click.IntRange(min=16), default=(640, 480), help="Width and height, px.")
 @click.option("--each", type=click.IntRange(min=1), default=6, help="Crops of a photograph.")
-@click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--out", type=PATH, required=True)
 def main(curated: Path, size: tuple[int, int], each: int, out: Path) -> None:
     """Write crops of the salient photographs of CURATED as PNG files."""
     out.mkdir(parents=True, exist_ok=True)

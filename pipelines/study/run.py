@@ -52,7 +52,7 @@ def dry_run(job: StudyJob, room: Callable[[int], Room]) -> list[str]:
         with suppress(OSError):  # nothing was looked at before
             shutil.copyfile(job.out / _LEAKS, known)
         check_foregrounds(job.study, Clean(known))
-    return forecast(plan_study(job.study), job.out, room)
+    return forecast(_plan(job), job.out, room)
 
 
 def run_study(
@@ -76,7 +76,7 @@ def run_study(
         if job.study.studio and not Path(job.study.studio).exists():
             say(f"rendering pictures: {job.study.studio}")
             _render(Path(job.study.studio))
-        plan = plan_study(job.study)
+        plan = _plan(job)
         clean = Clean(job.out / _LEAKS)
         check_foregrounds(job.study, clean)
         for kind in KINDS:
@@ -84,6 +84,16 @@ def run_study(
                 check_backgrounds(job.study, list(_places(job, plan)), clean)
             _make(job, plan, kind, with_runner, say)
         return write_report(job.study, plan, job.out, list(_notes(plan, job.out)))
+
+
+def _plan(job: StudyJob) -> Plan:
+    """The steps, none of which may read the folder in which their results lie."""
+    plan = plan_study(job.study)
+    for place in (place for step in plan.steps for place in step.reads):
+        if job.out.is_relative_to(Path(place).resolve()):
+            words = f"--out {job.out} lies in {place}, which the study reads: results would count as inputs"
+            raise InputError(f"{words}; choose another --out")
+    return plan
 
 
 def _render(studio: Path) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from tqdm import tqdm
 
+from rssn.errors import InputError
+from rssn.folder_walk import is_special, is_utf8, printable
 from rssn.machine import available_cpus
 from rssn.picture_files import unread_words
 from train.config import MAX_SIDE
@@ -18,8 +20,23 @@ if TYPE_CHECKING:
     from train.checkpoint import Network
     from train.inference import Strategy
 
-FILE = click.Path(dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
+
+class UserPath(click.Path):
+    """A file or folder that a user names: nothing that is waited for, or has no end, and nothing without a name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, checked."""
+        path = Path(super().convert(value, param, ctx))
+        if not is_utf8(str(path)):
+            raise InputError(f"{printable(str(path))}: the name is not UTF-8; rename it")
+        if is_special(path):
+            raise InputError(f"{path}: a pipe, a device or a socket; give a file or a folder")
+        return path
+
+
+FILE = UserPath(dir_okay=False, path_type=Path)
+FOLDER = UserPath(file_okay=False, path_type=Path)
+PATH = UserPath(path_type=Path)
 ROSTAS = click.Choice([each.value for each in Rosta])
 
 

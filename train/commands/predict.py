@@ -9,14 +9,14 @@ import click
 from tqdm import tqdm
 
 from rssn.errors import Rejected
-from train.commands.options import FILE, FOLDER, fail_if, networks, open_networks, say_unread
+from train.commands.options import FILE, FOLDER, PATH, fail_if, networks, open_networks, say_unread
 
 
 @click.command()
 @networks
 @click.option("--out", type=FOLDER, default=Path("predictions"), help="Folder for the results.")
 @click.option("--background", type=FILE, help="Also compose each subject on this picture.")
-@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("photos", nargs=-1, required=True, type=PATH)
 def predict(
     checkpoints: tuple[Path, ...], out: Path, background: Path | None, photos: tuple[Path, ...], **how: Any
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.counting import count_columns, count_distinct, count_rejects, share
+from pipelines.counting import count_columns, count_distinct, count_rejects, describe_mattes, share
 from pipelines.manifest import read_manifest, screened_by
 from pipelines.reviewed import describe
 from rssn.shards import DatasetFolder
@@ -53,7 +53,15 @@ A row inherits the licences of its foreground and its background. Rows by licenc
 
 {licences}
 
-{refused}"""
+{mattes}{refused}"""
+
+_MATTES = """## Mattes to look at
+
+The column `matte_flags` says which.
+
+{doubts}
+
+"""
 
 _BACKGROUNDS = """# Backgrounds
 
@@ -132,6 +140,8 @@ def write_card(folder: DatasetFolder) -> None:
         text = _backgrounds(manifest, names, facts)
     else:
         distinct = count_distinct(folder, marks, ("foreground_id", "background_id"))
+        doubts = describe_mattes(folder, marks)
+        facts["mattes"] = _MATTES.format(doubts="\n".join(f"* {_cell(one)}" for one in doubts)) if doubts else ""
         facts["methods"] = share(count_columns(folder, marks, ["foreground_method"])["foreground_method"]) or "none"
         text = _composites(manifest, names, facts, distinct)
     head = yaml.safe_dump(_head(curated, manifest["totals"]["rows"], names), sort_keys=False)

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipelines.card import write_card
 from pipelines.compose_tasks import ComposeTask, compose_shard
+from pipelines.counting import describe_mattes
 from pipelines.growth import Growth, Refused, grow, refused_before, returning_ids
 from pipelines.layers import worker_memory
 from pipelines.lease import leased
@@ -77,6 +78,7 @@ class ComposeJob:
     cache: LayerCache
     output: Output = field(default_factory=Output)
     layout: str | None = None  # of the matting data set; None detects it
+    alpha_scale: float | None = None  # the value of its mattes that means opaque; None goes by the values
     extend: bool = False
     overwrite: bool = False
     retry_rejects: bool = False
@@ -122,7 +124,7 @@ def prepare(job: ComposeJob) -> Prepared:
         raise InputError(f"{job.out}: nothing to try again; --retry-rejects is for what an earlier run refused")
     step = job.recipe.denoise
     denoiser = denoise.backend_version(step.backend) if step.probability > 0 else None
-    matting = find_pairs(job.matting, job.layout, job.out)
+    matting = find_pairs(job.matting, job.layout, job.out, job.alpha_scale)
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground, insists=job.insists)
     if not found:
         first = f"{refused[0]['source']}: {refused[0]['message']}"
@@ -139,6 +141,7 @@ def prepare(job: ComposeJob) -> Prepared:
         "denoiser": denoiser,
         "output": asdict(job.output),
         "foregrounds": growth.facts,
+        "alpha_scale": job.alpha_scale,
         "backgrounds": {"count": len(backgrounds), "digest": _digest(backgrounds)},
     }
     if not job.overwrite:
@@ -185,6 +188,7 @@ def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None
     refused = len(prepared.refused)
     work = Work(folder, tasks, compose_shard, "composites", job.budget, refused, job.recipe.k, redo)
     tally = run_tasks(handed_over(work, job.out), runner)
+    tally.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
     tally.left, tally.unread = left, prepared.unread
     totals = {
         "rows": tally.written + tally.reused,

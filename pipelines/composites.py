@@ -48,6 +48,7 @@ def compose_row(context: LayerContext, layers: ForegroundLayers, background: Bac
         "foreground_method": layers.method,
         **_origin_columns(layers.planned, background),
         **_draw_columns(context.recipe, drawn),
+        "matte_flags": list(layers.sample.flags),
         "denoise_sigma": layers.sigma if drawn.denoise else None,
         "background_denoise_sigma": whole.sigma,
     }

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from rssn.decoding import decode_pixels
 from rssn.images import Pixels
+from rssn.matte_flags import describe_flags
 from rssn.remote import parquet
 from rssn.rows import place_of, read_row
 from rssn.shards import DatasetFolder, Mark
@@ -45,6 +46,16 @@ def count_distinct(folder: DatasetFolder, marks: Iterable[Mark], columns: Sequen
         for name in columns:
             seen[name].update(hash(value) for value in pc.unique(table[name]).to_pylist() if value is not None)
     return {name: len(values) for name, values in seen.items()}
+
+
+def describe_mattes(folder: DatasetFolder, marks: Iterable[Mark]) -> list[str]:
+    """What is odd about the mattes of composites or photographs, in sentences; each foreground counts once."""
+    found: dict[str, tuple[str, Sequence[str]]] = {}
+    columns = ("foreground_id", "foreground_source", "matte_flags")
+    for table in _tables((folder.data(mark.name) for mark in marks), columns):
+        for row in table.to_pylist():
+            found.setdefault(row["foreground_id"], (row["foreground_source"], row["matte_flags"]))
+    return describe_flags(found.values())
 
 
 def count_rejects(files: Iterable[Path]) -> Counter[str]:

@@ -14,6 +14,7 @@ from rssn.cache import CachedLayer
 from rssn.errors import Rejected
 from rssn.foreground import estimate_layers
 from rssn.images import Alpha, Image, encode_png, to_uint8
+from rssn.mattes import MATTE_RULES
 from rssn.matting import MattingSample
 from rssn.recipe import ForegroundChoice
 from rssn.versions import version
@@ -104,7 +105,9 @@ class ForegroundLayers:
     @property
     def key(self) -> tuple[str, ...]:
         """The name of F in the cache: everything that decides its values."""
-        return ("foreground", self.planned.foreground_id, self.wanted, *map(version, (*READERS, *_ESTIMATORS)))
+        matte = f"matte {MATTE_RULES}, scale {self.planned.pair.alpha_scale}"
+        versions = map(version, (*READERS, *_ESTIMATORS))
+        return ("foreground", self.planned.foreground_id, self.wanted, matte, *versions)
 
     @cached_property
     def _noisy(self) -> CachedLayer:

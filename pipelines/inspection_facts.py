@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.counting import count_distinct, share
+from pipelines.counting import count_distinct, describe_mattes, share
 from pipelines.manifest import screened_by
 from pipelines.reviewed import describe
 from pipelines.verification import Verified
@@ -75,6 +75,9 @@ def _draw_facts(found: Found, fits: Sequence[Fit]) -> dict[str, object]:
         "blurred": f"{counts.blurred} of {rows}" + (f": {share(counts.blur_sizes, ' px')}" if counts.blurred else ""),
         "noise added": f"{counts.noisy} of {rows}",
     }
+    doubts = describe_mattes(found.folder, found.verified.trusted)
+    if doubts:
+        facts["mattes"] = "; ".join(doubts)
     if fits:
         least = min(fits, key=lambda fit: fit.p)
         misfits = ", ".join(fit.step for fit in fits if fit.misfit)

@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.card import write_card
 from pipelines.clock import StageClock
 from pipelines.compose import Output
+from pipelines.counting import describe_mattes
 from pipelines.foreground_layers import ForegroundLayers
 from pipelines.growth import grow
 from pipelines.layers import LayerContext, worker_memory
@@ -49,6 +50,7 @@ class PackJob:
     budget: Budget
     output: Output
     layout: str | None = None  # of the matting data set; None detects it
+    alpha_scale: float | None = None  # the value of its mattes that means opaque; None goes by the values
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def run_pack(job: PackJob, runner: Runner) -> Tally:
 
 
 def _pack(job: PackJob, runner: Runner) -> Tally:
-    matting = find_pairs(job.matting, job.layout, job.out)
+    matting = find_pairs(job.matting, job.layout, job.out, job.alpha_scale)
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
     growth = grow(DatasetFolder(job.out), found)
     photographs = growth.foregrounds
@@ -97,6 +99,7 @@ def _pack(job: PackJob, runner: Runner) -> Tally:
         "recipe": job.recipe.to_dict(),
         "output": asdict(job.output),
         "foregrounds": growth.facts,
+        "alpha_scale": job.alpha_scale,
     }
     folder = DatasetFolder(job.out)
     open_dataset(folder, "composites", facts, {"matting": str(job.matting.resolve())})
@@ -104,6 +107,7 @@ def _pack(job: PackJob, runner: Runner) -> Tally:
     warm_up(job.recipe)
     work = Work(folder, _tasks(job, photographs), pack_shard, "photographs", job.budget, len(refused))
     tally = run_tasks(handed_over(work, job.out), runner)
+    tally.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
     tally.unread = {"matting": matting.unread} if matting.unread else {}
     if not tally.failed:
         totals = {"rows": tally.written + tally.reused, "rejected": tally.rejected, "unread": tally.unread}
@@ -159,6 +163,7 @@ def _row(context: LayerContext, layers: ForegroundLayers) -> Row:
         "recipe": context.recipe.label,
         "denoised": False,
         "noise_sigma": 0.0,
+        "matte_flags": list(sample.flags),
     }
 
 

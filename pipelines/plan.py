@@ -183,6 +183,7 @@ def write_plan(
     rows = [
         {key: getattr(f, key) for key in _OWN}
         | {key: value and shown(str(value)) for key, value in asdict(f.pair).items()}
+        | {"alpha_scale": f.pair.alpha_scale}
         for f in foregrounds
     ]
     write_parquet(_path(folder.root, "backgrounds"), PLANNED_BACKGROUNDS, map(asdict, backgrounds))
@@ -239,7 +240,15 @@ def _read(root: Path, _written_ns: int) -> Plan:
     foregrounds = []
     for row in iter_rows(_path(root, "foregrounds")):
         image, foreground = (row[key] and Path(row[key]) for key in ("image", "foreground"))
-        pair = Pair(row["name"], image, Path(row["alpha"]), foreground, row["source"], row["licence"])
+        pair = Pair(
+            row["name"],
+            image,
+            Path(row["alpha"]),
+            foreground,
+            row["source"],
+            row["licence"],
+            alpha_scale=row["alpha_scale"],
+        )
         foregrounds.append(PlannedForeground(pair=pair, **{key: row[key] for key in _OWN}))
     backgrounds = [Background(**row) for row in iter_rows(_path(root, "backgrounds"))]
     return make_plan(foregrounds, backgrounds)

@@ -18,9 +18,10 @@ from pipelines.recompose import Recomposed, Sources, open_sources
 from pipelines.sheets import parts
 from rssn import route
 from rssn.cache import LayerCache
-from rssn.decoding import decode_alpha, decode_image, decode_pixels
+from rssn.decoding import decode_image, decode_pixels
 from rssn.errors import InputError, Rejected, RssnError
 from rssn.images import Image, Pixels, fit_inside, to_float, to_uint8
+from rssn.mattes import stored_matte
 from rssn.report import Tile, contact_sheet
 from rssn.shards import DatasetFolder, Mark
 
@@ -94,7 +95,7 @@ def blend_difference(composite: Pixels, alpha_png: bytes, foreground: Pixels, ba
         foreground: F, H x W x 3 uint8.
         background: B, H x W x 3 uint8.
     """
-    alpha = decode_alpha(alpha_png)[..., None]
+    alpha = to_float(stored_matte(alpha_png))[..., None]
     shown = np.empty_like(composite)
     total = squares = 0.0
     for top in range(0, composite.shape[0], _BAND):
@@ -185,4 +186,4 @@ def _stored(row: Mapping[str, Any], column: str, side: int, caption: str) -> Til
 
 def _blend(row: Mapping[str, Any]) -> Pixels:
     foreground, background = (decode_image(row[name]["bytes"]) for name in ("foreground", "background"))
-    return to_uint8(route.blend(foreground, background, decode_alpha(row["alpha"]["bytes"])))
+    return to_uint8(route.blend(foreground, background, to_float(stored_matte(row["alpha"]["bytes"]))))

@@ -68,6 +68,7 @@ class Tally:
     statistics: Counter[str] = field(default_factory=Counter)  # whole numbers from the marks
     peak_bytes: int = 0  # the most that one worker took
     unread: dict[str, Counter[str]] = field(default_factory=dict)  # files that are no pictures: by input, by suffix
+    notes: list[str] = field(default_factory=list)  # what is odd about rows that were written
 
     def add(self, mark: Mark, reused: int) -> None:
         """Count a shard, so many of whose rows stood before."""

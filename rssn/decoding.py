@@ -34,7 +34,7 @@ from PIL import (
 from PIL import Image as PillowImage
 
 from rssn.errors import Rejected, first_line
-from rssn.images import Alpha, Image, Pixels, to_float, to_uint8
+from rssn.images import Image, Pixels, to_float, to_uint8
 from rssn.jpeg import Mode, decode_jpeg, salvage_jpeg
 from rssn.picture_files import FORMATS, HEAD_BYTES, format_of
 from rssn.remote import opened
@@ -103,37 +103,6 @@ def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
     """Decode a photograph to float32 RGB in [0, 1]; see `decode_pixels`."""
     return to_float(decode_pixels(data, max_pixels))
-
-
-def decode_alpha(data: bytes, max_pixels: int = MAX_PIXELS) -> Alpha:
-    """Decode an alpha matte to H x W float32 in [0, 1].
-
-    Grey pictures of 1, 8 and 16 bits and of floats in [0, 1] keep their precision; colour pictures are read by their
-    luminance.
-
-    Raises:
-        Rejected: as `decode_pixels` does.
-    """
-    picture = _upright(load(open_header(data, max_pixels)))
-    if is_deep(picture):
-        return _unit_range(picture)
-    return to_float(np.asarray(_convert(picture, "L")))
-
-
-def decode_cutout(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[Image, Alpha]:
-    """Decode a picture that carries its own matte: H x W x 3 from the colours and H x W from the alpha channel.
-
-    Alpha channels of 16 bits are read with 8. Colours that were multiplied by alpha, and say so, are divided again.
-
-    Raises:
-        Rejected: as `decode_pixels` does, or with the reason `no_alpha_channel`.
-    """
-    picture = _upright(load(open_header(data, max_pixels)))
-    if not picture.has_transparency_data:
-        raise Rejected("read", "no_alpha_channel", f"a cut-out needs an alpha channel; this picture is {picture.mode}")
-    picture = _convert(picture, "RGBA")
-    alpha = to_float(np.asarray(picture.getchannel("A")))
-    return to_float(np.asarray(_convert(_srgb(picture), "RGB"))), alpha
 
 
 def has_alpha_channel(path: Path) -> bool:
@@ -256,10 +225,10 @@ def salvage(picture: PillowImage.Image, scale: int = 1) -> Pixels:
     """
     if is_jpeg(picture):
         mode = _jpeg_mode(picture)
-        return _as_srgb(_as_picture(picture, mode, salvage_jpeg(_encoded(picture), mode, picture.size, scale)))
+        return as_srgb(_as_picture(picture, mode, salvage_jpeg(_encoded(picture), mode, picture.size, scale)))
     strict, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
     try:
-        return _as_srgb(load(picture))
+        return as_srgb(load(picture))
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = strict
 
@@ -269,11 +238,12 @@ def srgb_pixels(picture: PillowImage.Image, scale: int = 1) -> Pixels:
     plain = picture.mode == "RGB" and not picture.info.get("icc_profile") and orientation(picture) == 1
     if plain and is_jpeg(picture):  # the way through Pillow's memory takes longer than the decoding
         return decode_jpeg(_encoded(picture), "RGB", picture.size, scale)
-    return _as_srgb(load(picture, scale))
+    return as_srgb(load(picture, scale))
 
 
-def _as_srgb(picture: PillowImage.Image) -> Pixels:
-    return np.asarray(_convert(_srgb(_eight_bit(_upright(picture))), "RGB"))
+def as_srgb(picture: PillowImage.Image) -> Pixels:
+    """A decoded picture as upright H x W x 3 uint8 of sRGB; see `decode_pixels`."""
+    return np.asarray(converted(_srgb(_eight_bit(upright(picture))), "RGB"))
 
 
 def _encoded(picture: PillowImage.Image) -> bytes:
@@ -311,7 +281,8 @@ def _check_deflate(picture: PillowImage.Image) -> None:
             raise EOFError("a part of it ends early")
 
 
-def _upright(picture: PillowImage.Image) -> PillowImage.Image:
+def upright(picture: PillowImage.Image) -> PillowImage.Image:
+    """A decoded picture as a viewer shows it (EXIF orientation)."""
     if orientation(picture) == 1:
         return picture  # Pillow would copy it
     try:
@@ -353,7 +324,7 @@ def _srgb(picture: PillowImage.Image) -> PillowImage.Image:
     if not profile:
         return picture
     if picture.mode not in ("RGB", "CMYK", "L"):
-        picture = _convert(picture, "L" if picture.mode in ("1", "LA") else "RGB")
+        picture = converted(picture, "L" if picture.mode in ("1", "LA") else "RGB")
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         return ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB") or picture
@@ -361,7 +332,12 @@ def _srgb(picture: PillowImage.Image) -> PillowImage.Image:
         return picture  # a profile that does not fit its picture: viewers ignore it, and so do we
 
 
-def _convert(picture: PillowImage.Image, mode: str) -> PillowImage.Image:
+def converted(picture: PillowImage.Image, mode: str) -> PillowImage.Image:
+    """A decoded picture in another of Pillow's modes.
+
+    Raises:
+        Rejected: stage `read`, reason `not_an_image`: Pillow knows no way.
+    """
     if picture.mode == mode:
         return picture
     try:

@@ -7,6 +7,7 @@ one layout that is not a folder, see `rssn.tables`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -86,7 +87,9 @@ class Layout:
         return groups
 
 
-def find_pairs(root: Path, layout: str | None = None, without: Path | None = None) -> PairSet:
+def find_pairs(
+    root: Path, layout: str | None = None, without: Path | None = None, alpha_scale: float | None = None
+) -> PairSet:
     """Find the pairs of a matting data set.
 
     Every colour file and every matte is in a pair or in a problem: `missing_partner` or `two_candidates`; what cannot
@@ -97,10 +100,18 @@ def find_pairs(root: Path, layout: str | None = None, without: Path | None = Non
         root: A folder, or a table of paths (.csv, .parquet).
         layout: One of `LAYOUT_NAMES`; None detects it.
         without: A folder that does not count, wherever it lies: where results go.
+        alpha_scale: The value of every matte that means opaque; None goes by the values of each.
 
     Raises:
-        InputError: If nothing is found, more than one layout fits, or a table cannot be read.
+        InputError: If nothing is found, more than one layout fits, a table cannot be read, or the scale is none.
     """
+    if alpha_scale is not None and not 0.0 < alpha_scale < math.inf:
+        raise InputError(f"--alpha-scale {alpha_scale:g}: give the value that means opaque, such as 1 or 255")
+    found = _find(root, layout, without)
+    return replace(found, pairs=[replace(pair, alpha_scale=alpha_scale) for pair in found.pairs])
+
+
+def _find(root: Path, layout: str | None, without: Path | None) -> PairSet:
     if layout not in (None, *LAYOUT_NAMES):
         raise InputError(f"--matting-format {layout}: no such layout; choose one of {', '.join(LAYOUT_NAMES)}")
     if is_table(root) or layout == TABLE:

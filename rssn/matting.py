@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rssn.decoding import decode_alpha, decode_cutout, decode_image, picture_size
+from rssn.decoding import decode_image, picture_size
 from rssn.errors import Rejected
 from rssn.files import content_id
 from rssn.folder_walk import Problem
 from rssn.images import Alpha, Image, read_bytes
+from rssn.mattes import Matte, read_cutout, read_matte
 from rssn.turning import with_picture
 
 
@@ -31,6 +33,7 @@ class Pair:
     source: str  # the colour file, below the data set's root or as a table names it
     licence: str = ""  # empty where nobody said
     label: str = ""  # its row in a table, as problems name it
+    alpha_scale: float | None = None  # the value of the matte that means opaque; None goes by the values
 
     @property
     def colours(self) -> tuple[Path, ...]:
@@ -61,20 +64,23 @@ class MattingSample:
     picture: Image  # the photograph, or F where there is no photograph
     alpha: Alpha
     foreground: Image | None  # F, where the data set ships it
+    flags: tuple[str, ...] = ()  # of the matte, see `rssn.matte_flags`
 
 
 def load_pair(pair: Pair) -> MattingSample:
     """Read and decode a pair; each file once.
 
     Raises:
-        Rejected: stage `read`: a file is unreadable or broken (see `rssn.images`), `no_alpha_channel`, `size_mismatch`,
-            `orientation_unclear` (see `rssn.turning`), `alpha_empty` (nowhere above 0) or `alpha_full` (everywhere 1).
+        Rejected: stage `read`: a file is unreadable or broken (see `rssn.images`), its matte is none or doubtful (see
+            `rssn.mattes`), `size_mismatch`, `orientation_unclear` (see `rssn.turning`), `alpha_empty` (nowhere above 0)
+            or `alpha_full` (everywhere 1).
     """
     data = _read(pair)
-    cutouts = {path: decode_cutout(data[path]) for path in pair.colours if path == pair.alpha}
-    alpha = cutouts[pair.alpha][1] if cutouts else decode_alpha(data[pair.alpha])
-    colours = {p: cutouts[p][0] if p in cutouts else decode_image(data[p]) for p in pair.colours}
-    alpha = with_picture(alpha, data[pair.alpha], data[pair.picture])
+    own, matte = _own_colours(pair, data)
+    alpha = matte.alpha
+    colours = {path: decode_image(data[path]) for path in pair.colours if own is None or path != pair.alpha}
+    if own is not None:
+        colours[pair.alpha] = own
     colours = {path: with_picture(colour, data[path], data[pair.picture]) for path, colour in colours.items()}
     for picture in colours.values():
         if picture.shape[:2] != alpha.shape:
@@ -85,7 +91,16 @@ def load_pair(pair: Pair) -> MattingSample:
     if alpha.min() == 1.0:
         raise Rejected("read", "alpha_full", "alpha is 1 everywhere: no background would show")
     foreground = colours[pair.foreground] if pair.foreground else None
-    return MattingSample(_content_id(pair, data), colours[pair.picture], alpha, foreground)
+    return MattingSample(_content_id(pair, data), colours[pair.picture], alpha, foreground, matte.flags)
+
+
+def load_matte(pair: Pair) -> Matte:
+    """Read the matte of a pair alone.
+
+    Raises:
+        Rejected: stage `read`, as `load_pair` does.
+    """
+    return _own_colours(pair, _read(pair))[1]
 
 
 def measure_pair(pair: Pair) -> tuple[str, tuple[int, int]]:
@@ -96,6 +111,16 @@ def measure_pair(pair: Pair) -> tuple[str, tuple[int, int]]:
     """
     data = _read(pair)
     return _content_id(pair, data), picture_size(data[pair.picture])
+
+
+def _own_colours(pair: Pair, data: Mapping[Path, bytes]) -> tuple[Image | None, Matte]:
+    """The matte of a pair, turned as its picture; and its colours, where it is a cut-out that carries both."""
+    own = data[pair.alpha]
+    if pair.alpha in pair.colours:
+        colours, matte = read_cutout(own, pair.alpha_scale)
+    else:
+        colours, matte = None, read_matte(own, pair.alpha_scale)
+    return colours, replace(matte, alpha=with_picture(matte.alpha, own, data[pair.picture]))
 
 
 def _read(pair: Pair) -> dict[Path, bytes]:

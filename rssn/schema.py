@@ -1,4 +1,4 @@
-"""The columns of the Parquet contract, version 3.
+"""The columns of the Parquet contract, version 4: composites have `matte_flags`, planned foregrounds `alpha_scale`.
 
 Picture columns are `struct<bytes, path>` and carry the Hugging Face `Image` feature in the schema's metadata, so
 that `datasets.load_dataset("parquet", ...)` gives PIL images; pyarrow, DuckDB, Polars and Ray read them as structs.
@@ -10,7 +10,7 @@ import json
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """An encoded picture (PNG or JPEG bytes) and a file name for it."""
@@ -50,6 +50,7 @@ COMPOSITES = _schema(
     ("background_crop", _CROP),  # in the background after resizing
     ("foreground_method", pa.string()),
     ("draw_seed", pa.uint64()),
+    ("matte_flags", pa.list_(pa.string())),  # what is odd about the foreground's matte, see rssn.matte_flags
 )
 """One row per composite: the training set."""
 
@@ -150,6 +151,7 @@ PLANNED_FOREGROUNDS = _schema(
     ("name", pa.string()),
     ("image", pa.string()),  # paths; null where the data set ships F alone
     ("alpha", pa.string()),
+    ("alpha_scale", pa.float64()),  # the value of the matte that means opaque; null: goes by the values
     ("foreground", pa.string()),  # null where the data set ships no F
     ("source", pa.string()),  # the colour file, below the data set's root
     ("licence", pa.string()),

@@ -29,7 +29,7 @@ _OPTIONS = {
 _FREE_ON_RESUME = frozenset(
     {
         "data", "out", "max_steps", "checkpoint_every", "keep", "workers", "compile", "tensorboard", "batch_size",
-        "validation", "validate_every", "validation_side", "weights",
+        "validation", "alpha_scale", "validate_every", "validation_side", "weights",
     }
 )  # fmt: skip
 _LEAST = {
@@ -106,6 +106,7 @@ class TrainConfig:
     keep: int = 0  # older checkpoints beside last.pt
     workers: int = 1  # processes that prepare samples; 0 prepares them in this one
     validation: Path | None = None  # photographs with mattes, or shards
+    alpha_scale: float | None = None  # the value of its mattes that means opaque; None goes by the values
     validate_every: int = 1000  # steps
     validation_side: int = MAX_SIDE  # px; larger photographs are shrunk
     tensorboard: bool = False

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rssn.decoding import decode_alpha, is_jpeg, load, open_header, orientation, srgb_pixels
+from rssn.decoding import is_jpeg, open_header, orientation, srgb_pixels
 from rssn.errors import InputError
-from rssn.images import Alpha, Pixels, resize_area, to_float, to_uint8
+from rssn.images import Alpha, Pixels, resize_area, to_float
+from rssn.mattes import stored_matte
 from train.batch import Sample
 from train.rosta import Rosta, focus_target, glance_and_transition, make_trimap
 
@@ -102,7 +103,7 @@ def make_sample(row: Mapping[str, Any], augmentation: Augmentation, rng: np.rand
         Rejected: stage `read`, if a picture cannot be decoded.
         InputError: If the row's pictures differ in size.
     """
-    alpha = _matte(row["alpha"]["bytes"])
+    alpha = stored_matte(row["alpha"]["bytes"])
     crop = draw_crop(alpha, augmentation, rng)
     size, rosta = augmentation.input_size, augmentation.rosta
     square = crop.cut(alpha)
@@ -132,12 +133,6 @@ def _picture(row: Mapping[str, Any], name: str, shape: tuple[int, ...], crop: Cr
     scale = crop.scale_for(size) if is_jpeg(header) and orientation(header) == 1 else 1
     small = crop.turn(resize_area(crop.shrunk(scale).cut(srgb_pixels(header, scale)), size, size))
     return torch.from_numpy(small).permute(2, 0, 1).contiguous().float().div_(255.0)
-
-
-def _matte(data: bytes) -> Pixels:
-    """A matte in 8 bits; shards hold nothing else."""
-    header = open_header(data)
-    return np.asarray(load(header)) if header.mode == "L" else to_uint8(decode_alpha(data))
 
 
 def _nearest(labels: Pixels, size: int) -> Pixels:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from rssn.errors import InputError, Rejected
 from rssn.files import write_json, write_parquet
 from rssn.images import Alpha, Pixels, encode_png, fit_inside, to_float, to_uint8
+from rssn.matte_flags import describe_flags
 from rssn.report import Tile, contact_sheet
 from train.checkpoint import Network
 from train.columns import DECIMALS, HEADINGS, METRICS
@@ -71,7 +72,8 @@ class Judge:
         Raises:
             Rejected: If a file cannot be read, or there is no photograph.
         """
-        picture, alpha = example.load()
+        truth = example.load()
+        picture, alpha = truth.picture, truth.alpha
         matte = to_uint8(predict_alpha(self.networks, picture, self.strategy))
         if self.mattes:
             _write_matte(self.mattes, example.name, matte)
@@ -83,7 +85,8 @@ class Judge:
         captions = (example.name, f"SAD {metrics['sad']:.2f}", f"MSE {metrics['mse']:.4f}")
         pictures = (to_uint8(picture), to_uint8(predicted), to_uint8(alpha), _error(predicted, alpha))
         shown = zip(pictures, (*captions, f"Grad {metrics['grad']:.2f}"), strict=True)
-        return Judgement(example.name, metrics, [Tile(_thumbnail(pixels), caption) for pixels, caption in shown])
+        tiles = [Tile(_thumbnail(pixels), caption) for pixels, caption in shown]
+        return Judgement(example.name, metrics, tiles, truth.flags)
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class Judgement:
     name: str
     metrics: dict[str, float]
     tiles: list[Tile]
+    flags: tuple[str, ...]  # of its matte, see `rssn.matte_flags`
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,12 @@ class Evaluation:
     failures: list[Failure]
     worst: list[Judgement]  # those with the largest SAD, first of all the largest
     unread: Counter[str] = field(default_factory=Counter)  # files of the data set that are no pictures, by suffix
+    flags: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of each photograph's matte
+
+    @property
+    def doubts(self) -> list[str]:
+        """What is odd about the mattes, in sentences."""
+        return describe_flags(self.flags.items())
 
     @property
     def mean(self) -> dict[str, float]:
@@ -111,7 +121,13 @@ class Evaluation:
         return {metric: float(np.mean([float(row[metric]) for row in self.rows])) for metric in metrics}
 
 
-def evaluate(judge: Judge, data: Path, on_image: Callable[[int], None], without: Path | None = None) -> Evaluation:
+def evaluate(
+    judge: Judge,
+    data: Path,
+    on_image: Callable[[int], None],
+    without: Path | None = None,
+    alpha_scale: float | None = None,
+) -> Evaluation:
     """Judge networks on a data set.
 
     Args:
@@ -119,6 +135,7 @@ def evaluate(judge: Judge, data: Path, on_image: Callable[[int], None], without:
         data: See `train.examples.find_examples`.
         on_image: Told the number of photographs before the first, and 0 after each.
         without: A folder that does not count, wherever it lies: where results go.
+        alpha_scale: See `train.examples.find_examples`.
 
     Returns:
         The judgements; photographs that failed are among its `failures`.
@@ -126,7 +143,7 @@ def evaluate(judge: Judge, data: Path, on_image: Callable[[int], None], without:
     Raises:
         InputError: If the data set is none, or every photograph failed.
     """
-    found = find_examples(data, without)
+    found = find_examples(data, without, alpha_scale)
     result = Evaluation([], found.failures, [], found.unread)
     on_image(len(found.examples))
     for example in found.examples:
@@ -136,6 +153,7 @@ def evaluate(judge: Judge, data: Path, on_image: Callable[[int], None], without:
             result.failures.append(Failure(example.name, str(error)))
         else:
             result.rows.append({"name": judgement.name, **judgement.metrics})
+            result.flags[judgement.name] = judgement.flags
             result.worst[:] = sorted([*result.worst, judgement], key=lambda each: -each.metrics["sad"])[:_WORST]
         on_image(0)
     if not result.rows:
@@ -159,6 +177,7 @@ def write_evaluation(evaluation: Evaluation, judge: Judge, out: Path) -> None:
         "strategy": judge.strategy.describe(),
         "networks": len(judge.networks),
         "unread": dict(evaluation.unread),
+        "flags": {name: list(flags) for name, flags in evaluation.flags.items() if flags},
         "failures": [{"name": each.name, "reason": each.reason} for each in evaluation.failures],
     }
     write_json(out / "summary.json", summary)

@@ -8,16 +8,24 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
-import numpy as np
-
-from rssn.decoding import decode_alpha, decode_image
+from rssn.decoding import decode_image
 from rssn.errors import InputError, Rejected
 from rssn.folder_walk import composed, list_pictures
-from rssn.images import Alpha, Image, Pixels, read_bytes, to_uint8
+from rssn.images import Alpha, Image, Pixels, read_bytes, to_float
 from rssn.layouts import find_pairs
+from rssn.mattes import decode_trimap, stored_matte
 from rssn.matting import Pair, load_pair
 from rssn.rows import iter_rows, places, read_row
 from rssn.shards import DatasetFolder
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A photograph with its matte."""
+
+    picture: Image
+    alpha: Alpha
+    flags: tuple[str, ...] = ()  # of the matte, see `rssn.matte_flags`; those of shards stand in their rows
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,7 @@ class Example:
     """A photograph with its matte, not read yet."""
 
     name: str
-    load: Callable[[], tuple[Image, Alpha]]  # raises Rejected
+    load: Callable[[], Truth]  # raises Rejected
 
 
 @dataclass(frozen=True)
@@ -45,25 +53,28 @@ class ExampleSet:
     unread: Counter[str] = field(default_factory=Counter)  # files that are no pictures, by suffix
 
 
-def find_examples(data: Path, without: Path | None = None) -> ExampleSet:
+def find_examples(data: Path, without: Path | None = None, alpha_scale: float | None = None) -> ExampleSet:
     """Look for examples.
 
     Args:
         data: A matting data set as `rssn compose` reads it, or the output of `rssn compose` or `rssn pack`.
         without: A folder that does not count, wherever it lies: where results go.
+        alpha_scale: The value of the data set's mattes that means opaque; None goes by the values of each.
 
     Raises:
-        InputError: If it is neither.
+        InputError: If it is neither, or a scale is given for shards, whose mattes have one.
     """
     if (data / "manifest.json").is_file():
+        if alpha_scale is not None:
+            raise InputError(f"--alpha-scale {alpha_scale:g}: {data} holds shards, whose mattes are read; leave it out")
         return ExampleSet(_stored(DatasetFolder(data)), [])
-    found = find_pairs(data, without=without)
+    found = find_pairs(data, without=without, alpha_scale=alpha_scale)
     failures = [Failure(problem.source, f"{problem.reason}: {problem.message}") for problem in found.problems]
     return ExampleSet([Example(pair.name, partial(_load_pair, pair)) for pair in found.pairs], failures, found.unread)
 
 
 def read_trimap(folder: Path, name: str) -> Pixels:
-    """The trimap that a data set ships for an example: 0 and 255 are known, whatever lies between is unknown.
+    """The trimap that a data set ships for an example, see `rssn.mattes.decode_trimap`.
 
     Raises:
         Rejected: If there is none, or it cannot be read.
@@ -72,8 +83,7 @@ def read_trimap(folder: Path, name: str) -> Pixels:
     found = [path for path in _pictures_in(folder) if composed(path.stem) == wanted]
     if not found:
         raise Rejected("read", "no_trimap", f"no picture {wanted}.* in {folder}")
-    values = to_uint8(decode_alpha(read_bytes(found[0])))
-    return np.where((values == 0) | (values == 255), values, 128).astype(np.uint8)
+    return decode_trimap(read_bytes(found[0]))
 
 
 @lru_cache(maxsize=1)
@@ -81,13 +91,13 @@ def _pictures_in(folder: Path) -> list[Path]:
     return [path for path in list_pictures(folder).pictures if path.parent == folder]
 
 
-def _load_pair(pair: Pair) -> tuple[Image, Alpha]:
+def _load_pair(pair: Pair) -> Truth:
     if pair.image is None:
         raise Rejected(
             "read", "no_photograph", "the data set ships the foreground only; there is nothing to predict from"
         )
     sample = load_pair(pair)
-    return sample.picture, sample.alpha
+    return Truth(sample.picture, sample.alpha, sample.flags)
 
 
 def _stored(folder: DatasetFolder) -> list[Example]:
@@ -101,9 +111,9 @@ def _stored(folder: DatasetFolder) -> list[Example]:
     return examples
 
 
-def _load_row(path: Path, place: tuple[int, int]) -> tuple[Image, Alpha]:
+def _load_row(path: Path, place: tuple[int, int]) -> Truth:
     row = read_row(path, place, ["image.bytes", "alpha.bytes"])
-    image, alpha = decode_image(row["image"]["bytes"]), decode_alpha(row["alpha"]["bytes"])
+    image, alpha = decode_image(row["image"]["bytes"]), to_float(stored_matte(row["alpha"]["bytes"]))
     if image.shape[:2] != alpha.shape:
         raise Rejected("read", "size_mismatch", f"image is {image.shape[:2]}, alpha {alpha.shape}")
-    return image, alpha
+    return Truth(image, alpha)

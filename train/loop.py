@@ -39,6 +39,7 @@ class StepReport:
     losses: dict[str, float]
     seconds: float  # since the step before, loading included
     waited: float  # of them, for data
+    notes: tuple[str, ...] = ()  # what a validation found besides its metrics
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _train(config: TrainConfig, group: Group, on_step: Callable[[StepReport], No
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
     if config.validation is not None:
-        find_examples(config.validation, config.out)  # hours before it is needed
+        find_examples(config.validation, config.out, config.alpha_scale)  # hours before it is needed
     with owned(config.out) if group.chief else nullcontext():
         run = _Run(config, group, dataset.digest)
         with StopSignals() as signals:
@@ -109,12 +110,12 @@ class _Run:
             if number or batch is None:
                 return signal.Signals(number) if number else None
             losses = self.learner.update(batch)
-            self._validate(losses)
+            notes = self._validate(losses)
             now = time.perf_counter()
             if self.group.chief:
                 self.history.append(self.learner.step, losses, now - before)
                 self.board.append(self.learner.step, losses)
-                on_step(StepReport(self.learner.step, losses, now - before, waited))
+                on_step(StepReport(self.learner.step, losses, now - before, waited, notes))
             before = now
             if self.learner.step % self.config.checkpoint_every == 0:
                 self.save()
@@ -135,13 +136,16 @@ class _Run:
             draw_curve(self.history.read(), curve)
         return TrainResult(self.learner.step, self.path, curve, stopped_by)
 
-    def _validate(self, losses: dict[str, float]) -> None:
-        """Add the metrics of a validation step to its losses."""
+    def _validate(self, losses: dict[str, float]) -> tuple[str, ...]:
+        """Add the metrics of a validation step to its losses; what else it found is returned."""
         due = self.config.validation is not None and self.learner.step % self.config.validate_every == 0
-        if due and self.group.chief:
-            from train.validation import validate  # noqa: PLC0415  (loads compiled kernels, which take a second)
+        if not due or not self.group.chief:
+            return ()
+        from train.validation import validate  # noqa: PLC0415  (loads compiled kernels, which take a second)
 
-            losses |= validate(self.learner.network, self.learner.state(self.data_digest), self.config)
+        found = validate(self.learner.network, self.learner.state(self.data_digest), self.config)
+        losses |= found.metrics
+        return found.notes
 
     def _agreed(self, stop: Stop) -> int:
         """The number of a signal that came to any of the processes, 0 for none: all stop after the same step."""

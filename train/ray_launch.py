@@ -115,6 +115,8 @@ def _line_by_line(config: TrainConfig) -> Callable[[StepReport], None]:
 
     def show(report: StepReport) -> None:
         nonlocal shown
+        for note in report.notes:
+            print(f"validation: {note}")  # noqa: T201
         if time.monotonic() - shown > _PAUSE or report.step == config.max_steps:
             shown = time.monotonic()
             speed, waited = config.step_size / report.seconds, 100 * report.waited / report.seconds

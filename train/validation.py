@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from rssn.images import encode_png
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
-from train.evaluate import Judge, evaluate, strip
+from train.evaluate import Evaluation, Judge, evaluate, strip
 from train.inference import Strategy
 from train.network.gfm import GFM
 
 _SHOWN = 4
 
 
-def validate(network: GFM, state: Checkpoint, config: TrainConfig) -> dict[str, float]:
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found.
+
+    Attributes:
+        metrics: By the name `validation_<metric>`, means over the photographs.
+        notes: Sentences about what could not be judged, and about odd mattes.
+    """
+
+    metrics: dict[str, float]
+    notes: tuple[str, ...]
+
+
+def validate(network: GFM, state: Checkpoint, config: TrainConfig) -> Validation:
     """Judge a network as it is now; writes `validation/step-<n>.png` into the run's folder.
 
     Args:
@@ -23,17 +38,23 @@ def validate(network: GFM, state: Checkpoint, config: TrainConfig) -> dict[str, 
         state: Its checkpoint; where it has averaged weights, those are judged.
         config: The run's settings.
 
-    Returns:
-        The metrics by the name `validation_<metric>`, means over the photographs.
-
     Raises:
         InputError: If no photograph could be judged.
     """
     judged = copy.deepcopy(network).eval()
     judged.load_state_dict({**state.model, **state.ema})
     judge = Judge([judged], Strategy(config.validation_side))
-    result = evaluate(judge, Path(str(config.validation)), lambda _: None, config.out)
+    result = evaluate(judge, Path(str(config.validation)), lambda _: None, config.out, config.alpha_scale)
     path = config.out / "validation" / f"step-{state.step:08d}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode_png(strip(result.worst[:_SHOWN])))
-    return {f"validation_{name}": value for name, value in result.mean.items()}
+    return Validation({f"validation_{name}": value for name, value in result.mean.items()}, tuple(_notes(result)))
+
+
+def _notes(result: Evaluation) -> Iterator[str]:
+    failures = result.failures
+    if failures:
+        named = "; ".join(f"{failure.name}: {failure.reason}" for failure in failures[:_SHOWN])
+        more = f"; and {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else ""
+        yield f"{len(failures)} photographs could not be judged, {len(result.rows)} were: {named}{more}"
+    yield from result.doubts

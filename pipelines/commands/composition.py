@@ -32,6 +32,7 @@ _MATTING = "A matting data set: AM-2k's, P3M-10k's, fg/ and alpha/ (GT/), flat, 
 @click.option("--backgrounds", required=True, type=options.PLACE, help="A build-bg20k output, a folder, or a table.")
 @click.option("--out", required=True, type=options.PLACE, help="Where the shards go, or s3://...; run again to go on.")
 @options.matting_format
+@options.alpha_scale
 @click.option("--k", type=int, help="Composites for each foreground.  [default: the recipe's, 5]")
 @click.option("--recipe", default=DEFAULT, help=f"A YAML file, or one of: {', '.join(shipped())}.")
 @click.option(
@@ -100,6 +101,7 @@ def compose(
 @click.option("--matting", required=True, type=options.PLACE, help="A matting data set with photographs.")
 @click.option("--out", required=True, type=options.PLACE, help="Where the shards go, or s3://...; run again to go on.")
 @options.matting_format
+@options.alpha_scale
 @options.codec
 @options.shard_size
 @options.shard_rows
@@ -113,7 +115,9 @@ def pack(matting: Path | Url, out: Path | Url, workers: int | None, address: str
     budget, cache_dir, layout = parse_budget(settings["max_errors"]), settings["cache_dir"], settings["matting_format"]
     with staged(out, cache_dir) as root:
         found = source(matting, cache_dir)
-        job = PackJob(found, root, load_recipe("ori"), budget, options.output(settings), layout)
+        job = PackJob(
+            found, root, load_recipe("ori"), budget, options.output(settings), layout, settings["alpha_scale"]
+        )
         tally = options.with_runner(workers, address, lambda runner: run_pack(job, runner))
     options.finish(tally, out, "photographs", complete=not tally.rejected)
 
@@ -149,6 +153,7 @@ def _compose_job(matting: Path, backgrounds: Path, root: Path, settings: dict[st
         options.layer_cache(settings["cache_dir"], settings["cache_size"]),
         options.output(settings),
         layout=settings["matting_format"],
+        alpha_scale=settings["alpha_scale"],
         extend=settings["extend"],
         overwrite=settings["overwrite"],
         retry_rejects=settings["retry_rejects"],

@@ -50,6 +50,12 @@ max_errors = click.option(
 matting_format = click.option(
     "--matting-format", type=click.Choice(LAYOUT_NAMES), help="How --matting is laid out.  [default: detected]"
 )
+alpha_scale = click.option(
+    "--alpha-scale",
+    type=float,
+    metavar="VALUE",
+    help="The value that means opaque in every matte, as 1 or 255.  [default: by the values of each]",
+)
 codec = click.option(
     "--image-codec",
     type=click.Choice(["jpeg", "png", "webp"]),
@@ -134,6 +140,8 @@ def finish(tally: Tally, out: Path | Url, unit: str, *, complete: bool) -> None:
         click.echo(shown(scrub(f"failed: {failure}")), err=True)
     if tally.failed:
         click.echo("the same command tries the failed shards again", err=True)
+    for note in tally.notes:
+        click.echo(f"NOTE: {shown(scrub(note))}", err=True)
     if tally.left:
         words = f"{tally.left} {unit} were not tried yet; the same command without --retry-rejects makes them"
         click.echo(words, err=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, TypeAlias
 
+from rssn.errors import InputError
+
 Options: TypeAlias = Mapping[str, Any]
 """Options of one of our commands by their names, without dashes: a value, a list for one that is repeated, or true.
 
@@ -77,6 +79,11 @@ class Evaluation:
     data: str
     options: Options = field(default_factory=dict)
 
+    @property
+    def alpha_scale(self) -> float | None:
+        """The value that means opaque in its mattes."""
+        return _alpha_scale(self.options)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
@@ -112,3 +119,16 @@ class Study:
     def pairs(self) -> Sequence[tuple[str, str]]:
         """The rows that are compared."""
         return self.compare or list(combinations(self.rows, 2))
+
+    @property
+    def alpha_scales(self) -> list[float | None]:
+        """The values that mean opaque in the mattes of the foregrounds, as the rows say."""
+        return list(dict.fromkeys(_alpha_scale(row.options) for row in self.rows.values()))
+
+
+def _alpha_scale(options: Options) -> float | None:
+    value = options.get("alpha-scale")
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"--alpha-scale {value!r}: give the value that means opaque, such as 1 or 255") from error

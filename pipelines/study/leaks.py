@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 from pipelines.study import crops
-from pipelines.study.definition import Study
+from pipelines.study.definition import Evaluation, Study
 from pipelines.study.prints import (
     OVERLAP,
     RULES,
@@ -22,6 +24,7 @@ from pipelines.study.prints import (
 from pipelines.study.steps import listing
 from rssn.errors import InputError
 from rssn.files import write_json
+from rssn.mattes import MATTE_RULES
 
 _FORMAT = 2
 """Of what is remembered; count it up where prints are taken or compared in another way."""
@@ -39,8 +42,8 @@ def check_foregrounds(study: Study, clean: Clean) -> None:
     Raises:
         InputError: Naming both.
     """
-    for matting in study.foregrounds:
-        clean.check(study.evaluation.data, matting, "foreground", pair_prints)
+    for matting, scale in product(study.foregrounds, study.alpha_scales):
+        clean.check(study.evaluation, matting, "foreground", partial(pair_prints, alpha_scale=scale), scale)
 
 
 def check_backgrounds(study: Study, places: Sequence[Path], clean: Clean) -> None:
@@ -57,9 +60,9 @@ def check_backgrounds(study: Study, places: Sequence[Path], clean: Clean) -> Non
         InputError: Naming both.
     """
     for place in places:
-        clean.check(study.evaluation.data, str(place), "background", background_prints)
+        clean.check(study.evaluation, str(place), "background", background_prints)
         if curated := _cropped(place):
-            clean.check(study.evaluation.data, curated, "photograph behind the crops", salient_prints)
+            clean.check(study.evaluation, curated, "photograph behind the crops", salient_prints)
 
 
 class Clean:
@@ -73,20 +76,35 @@ class Clean:
         self._path = path
         self._judged: dict[str, list[Print]] = {}
 
-    def check(self, data: str, place: str, what: str, prints: Callable[[Path], Iterator[Print]]) -> None:
+    def check(
+        self,
+        judged: Evaluation,
+        place: str,
+        what: str,
+        prints: Callable[[Path], Iterator[Print]],
+        alpha_scale: float | None = None,
+    ) -> None:
         """Look for what stands in both.
+
+        Args:
+            judged: The evaluation set.
+            place: The other set.
+            what: Its members, in words.
+            prints: Takes theirs.
+            alpha_scale: What `prints` takes for opaque.
 
         Raises:
             InputError: Naming both.
         """
         rule = [_FORMAT, RULES.phash_distance, RULES.flat_std, OVERLAP]
-        facts = [rule, listing(data), what, place, listing(place)]
+        data = judged.data
+        facts = [rule, listing(data), judged.alpha_scale, what, place, listing(place), alpha_scale, MATTE_RULES]
         key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         known = self._known()
         if key in known:
             return
         if data not in self._judged:
-            self._judged[data] = list(judged_prints(Path(data)))
+            self._judged[data] = list(judged_prints(Path(data), judged.alpha_scale))
         if not self._judged[data]:
             raise InputError(f"evaluation.data: {data}: no photograph in it can be read; name another set")
         _refuse(self._judged[data], list(prints(Path(place))), f"{what} of {place}")

@@ -18,12 +18,13 @@ from bg20k.rules import CurationRules
 from bg20k.verdict import SALIENT_OBJECT
 from pipelines.curation_folders import verdicts_path
 from rssn.backgrounds import background_bytes, find_backgrounds
-from rssn.decoding import decode_alpha, decode_cutout, decode_pixels
+from rssn.decoding import decode_pixels
 from rssn.errors import InputError, Rejected
 from rssn.files import content_id
-from rssn.images import Alpha, Pixels, read_bytes, resize_area, to_uint8
+from rssn.images import Pixels, read_bytes, resize_area, to_uint8
 from rssn.layouts import find_pairs
-from rssn.matting import Pair
+from rssn.mattes import stored_matte
+from rssn.matting import load_matte
 from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder
 
@@ -75,27 +76,30 @@ def same_pictures(judged: Iterable[Print], given: Sequence[Print]) -> Iterator[t
                 yield one.name, other.name
 
 
-def judged_prints(root: Path) -> Iterator[Print]:
-    """Of an evaluation set: a matting data set, or shards.
+def judged_prints(root: Path, alpha_scale: float | None = None) -> Iterator[Print]:
+    """Of an evaluation set: a matting data set, with the value that means opaque in its mattes, or shards.
 
     Raises:
         InputError: If it is neither.
     """
-    return _shard_prints(DatasetFolder(root)) if (root / "manifest.json").is_file() else pair_prints(root)
+    if (root / "manifest.json").is_file():
+        return _shard_prints(DatasetFolder(root))
+    return pair_prints(root, alpha_scale)
 
 
-def pair_prints(root: Path) -> Iterator[Print]:
+def pair_prints(root: Path, alpha_scale: float | None = None) -> Iterator[Print]:
     """Of a matting data set: every photograph, every foreground, every matte that can be read.
 
     Raises:
         InputError: If it is none.
     """
-    for pair in tqdm(find_pairs(root).pairs, desc=f"leaks: {root.name}", unit=" pairs", leave=False):
+    pairs = find_pairs(root, alpha_scale=alpha_scale).pairs
+    for pair in tqdm(pairs, desc=f"leaks: {root.name}", unit=" pairs", leave=False):
         for path in pair.colours:
             with suppress(Rejected):  # it will be a row of the rejects
                 yield _photograph(str(path), read_bytes(path))
         with suppress(Rejected):
-            yield _matte(str(pair.alpha), _alpha(pair))
+            yield _matte(str(pair.alpha), to_uint8(load_matte(pair).alpha))
 
 
 def background_prints(place: Path) -> Iterator[Print]:
@@ -131,7 +135,7 @@ def _row_prints(name: str, row: dict[str, Any]) -> Iterator[Print]:
     with suppress(Rejected):
         yield _photograph(name, row["image"]["bytes"])
     with suppress(Rejected):
-        yield _matte(f"the matte of {name}", decode_alpha(row["alpha"]["bytes"]))
+        yield _matte(f"the matte of {name}", stored_matte(row["alpha"]["bytes"]))
 
 
 def _photograph(name: str, data: bytes) -> Print:
@@ -139,8 +143,7 @@ def _photograph(name: str, data: bytes) -> Print:
     return Print(name, content_id(data), *_hashes(grey))
 
 
-def _matte(name: str, alpha: Alpha) -> Print:
-    values = to_uint8(alpha)
+def _matte(name: str, values: Pixels) -> Print:
     if values.max() == 0 or values.min() == 255:
         raise Rejected("read", "alpha_flat", "nothing is matted, or everything")
     content = content_id(str(values.shape).encode(), values.tobytes())
@@ -150,11 +153,6 @@ def _matte(name: str, alpha: Alpha) -> Print:
 def _hashes(grey: Pixels) -> tuple[int, bool, int]:
     mirrored = np.asarray(cv2.flip(grey, 1), dtype=np.uint8)
     return *hash_picture(grey, RULES), hash_picture(mirrored, RULES)[0]
-
-
-def _alpha(pair: Pair) -> Alpha:
-    data = read_bytes(pair.alpha)
-    return decode_cutout(data)[1] if pair.alpha in pair.colours else decode_alpha(data)
 
 
 def _is_near(hashes: npt.NDArray[np.uint64], one: int | None) -> npt.NDArray[np.bool_]:

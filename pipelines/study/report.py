@@ -116,7 +116,9 @@ def _truths(study: Study, images: Collection[str]) -> Mapping[str, tuple[Pixels,
     if (data / "manifest.json").is_file():
         return {}
     found = {}
-    for pair in (pair for pair in find_pairs(data).pairs if pair.name in images):
+    for pair in (
+        pair for pair in find_pairs(data, alpha_scale=study.evaluation.alpha_scale).pairs if pair.name in images
+    ):
         sample = load_pair(pair)
         found[pair.name] = (fit_inside(to_uint8(sample.picture), _SIDE), _small(to_uint8(sample.alpha)))
     return found

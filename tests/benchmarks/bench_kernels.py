@@ -13,8 +13,9 @@ import numpy as np
 from rssn import route
 from rssn.cache import CachedLayer, LayerCache
 from rssn.codecs import encode_picture
-from rssn.decoding import decode_alpha, decode_image
+from rssn.decoding import decode_image
 from rssn.images import encode_png, to_uint8
+from rssn.mattes import read_matte
 from rssn.schema import COMPOSITES, picture
 from rssn.shards import DatasetFolder, write_shard
 from tests.benchmarks.bench_route import Composed
@@ -95,7 +96,7 @@ class _Inputs:
         self.photo, self.matte, self.background = (path.read_bytes() for path in (*pair, background))
         self.image, self.alpha, self.whole = (
             decode_image(self.photo),
-            decode_alpha(self.matte),
+            read_matte(self.matte).alpha,
             decode_image(self.background),
         )
         height, width = self.alpha.shape
@@ -161,7 +162,7 @@ def _numpy_noise(inputs: _Inputs) -> _Step:
 
 _STEPS: dict[str, Callable[[_Inputs], _Step]] = {
     "decode photograph": lambda inputs: lambda: decode_image(inputs.photo),
-    "decode alpha": lambda inputs: lambda: decode_alpha(inputs.matte),
+    "decode alpha": lambda inputs: lambda: read_matte(inputs.matte).alpha,
     "decode background": lambda inputs: lambda: decode_image(inputs.background),
     "store a layer": _store,
     "load a layer": _load,

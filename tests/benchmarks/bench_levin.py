@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pymatting
 
-from rssn.decoding import decode_alpha, decode_image
+from rssn.decoding import decode_image
 from rssn.foreground import REGULARIZATION, estimate_layers, warm_up
 from rssn.images import Alpha, Image
+from rssn.mattes import read_matte
 from tests.benchmarks.inputs import Pair
 from tests.benchmarks.table import Cost, Job, Row, measured
 
@@ -21,7 +22,7 @@ DEFAULT, CONVERGED = 1e-5, 1e-8
 def load(pair: Pair) -> tuple[Image, Alpha]:
     """Photograph and matte."""
     photo, matte = pair
-    return decode_image(photo.read_bytes()), decode_alpha(matte.read_bytes())
+    return decode_image(photo.read_bytes()), read_matte(matte.read_bytes()).alpha
 
 
 def prepare(tolerance: float | None, pair: Pair) -> Job:

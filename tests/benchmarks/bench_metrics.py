@@ -11,8 +11,8 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.measure import label
 
-from rssn.decoding import decode_alpha
 from rssn.images import Alpha, to_float, to_uint8
+from rssn.mattes import read_matte
 from tests.benchmarks.table import Job, Row, measured
 from train.metrics import connectivity_error, gradient_error
 
@@ -29,7 +29,7 @@ def row(matte: Path) -> Row:
 
 def prepare(metrics: tuple[Metric, Metric], matte: Path) -> Job:
     """Both metrics on one pair of mattes; keeps their values."""
-    alpha = decode_alpha(matte.read_bytes())
+    alpha = read_matte(matte.read_bytes()).alpha
     predicted = worse(alpha, 0.02)
     small = np.zeros((8, 8), np.float32)
     for metric in metrics:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rssn.backgrounds import find_backgrounds, load_background
-from rssn.decoding import decode_alpha, decode_image, decode_pixels
+from rssn.decoding import decode_image, decode_pixels
 from rssn.images import Image, Pixels, encode_jpeg, encode_png, to_uint8
 from rssn.layouts import find_pairs
+from rssn.mattes import read_matte
 from rssn.studio import StudioPlan, write_studio
 from tests.benchmarks.table import command_cost
 
@@ -70,7 +71,7 @@ def picture_bytes(path: Path, side: int | None, *, alpha: bool = False) -> bytes
     data = path.read_bytes()
     if side is None:
         return data
-    return encode_png(middle(to_uint8(decode_alpha(data)) if alpha else decode_pixels(data), side))
+    return encode_png(middle(to_uint8(read_matte(data).alpha) if alpha else decode_pixels(data), side))
 
 
 def photograph(path: Path, side: int | None) -> Image:

@@ -15,9 +15,10 @@ import pymatting
 from rssn import denoise as denoiser
 from rssn import foreground, route
 from rssn.codecs import encode_picture
-from rssn.decoding import decode_alpha, decode_image
+from rssn.decoding import decode_image
 from rssn.draw import Draw
 from rssn.images import Image, encode_png, to_uint8
+from rssn.mattes import read_matte
 from tests.benchmarks.bench_bm3d import SIGMA
 from tests.benchmarks.inputs import Pair, picture_bytes
 from tests.benchmarks.table import Job
@@ -65,7 +66,7 @@ def as_printed(files: Files, draw: Draw, *, closed_form: bool = True) -> Compose
 
 def ours(files: Files, draw: Draw) -> Composed:
     """The same with this project's parts, in the same order."""
-    image, alpha, background = decode_image(files.photo), decode_alpha(files.alpha), decode_image(files.background)
+    image, alpha, background = decode_image(files.photo), read_matte(files.alpha).alpha, decode_image(files.background)
     front = foreground.estimate_layers(image, alpha).foreground
     if draw.denoise:
         front, background = (denoiser.denoise(layer, SIGMA / 255) for layer in (front, background))

@@ -25,10 +25,11 @@ from pipelines.runner import LocalRunner, Runner
 from pipelines.work import Tally
 from rssn import route
 from rssn.cache import LayerCache
-from rssn.decoding import decode_alpha, decode_image, decode_pixels
+from rssn.decoding import decode_image, decode_pixels
 from rssn.draw import draw
 from rssn.errors import InputError
 from rssn.images import encode_png, to_uint8
+from rssn.mattes import read_matte
 from rssn.recipe import Recipe
 from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder
@@ -71,7 +72,7 @@ def test_composites_obey_equation_1_within_the_codec(shards: Path) -> None:
     assert clean
     for row in clean:
         foreground, background = (decode_image(row[name]["bytes"]) for name in ("foreground", "background"))
-        blended = route.blend(foreground, background, decode_alpha(row["alpha"]["bytes"]))
+        blended = route.blend(foreground, background, read_matte(row["alpha"]["bytes"]).alpha)
         error = np.abs(to_uint8(blended).astype(int) - decode_pixels(row["image"]["bytes"]))
         assert error.mean() < CODEC
         assert np.percentile(error, 99) < 12
@@ -82,7 +83,7 @@ def test_noise_is_added_after_the_layers_were_stored(shards: Path) -> None:
     assert noisy
     for row in noisy:
         layers = (decode_image(row[name]["bytes"]) for name in ("foreground", "background"))
-        blended = route.blend(*layers, decode_alpha(row["alpha"]["bytes"]))
+        blended = route.blend(*layers, read_matte(row["alpha"]["bytes"]).alpha)
         inner = (blended > 0.2) & (blended < 0.8)
         residual = (decode_image(row["image"]["bytes"]) - blended)[inner] * 255.0
         assert 8.0 < residual.std() < 12.0
@@ -93,7 +94,9 @@ def test_noise_is_added_after_the_layers_were_stored(shards: Path) -> None:
 def test_alpha_is_stored_without_loss(shards: Path, studio: Path) -> None:
     for row in rows(shards):
         mask = studio / "matting" / "mask" / f"{Path(row['foreground_source']).stem}.png"
-        assert np.array_equal(to_uint8(decode_alpha(row["alpha"]["bytes"])), to_uint8(decode_alpha(mask.read_bytes())))
+        assert np.array_equal(
+            to_uint8(read_matte(row["alpha"]["bytes"]).alpha), to_uint8(read_matte(mask.read_bytes()).alpha)
+        )
 
 
 def test_rows_hold_their_draw(shards: Path) -> None:

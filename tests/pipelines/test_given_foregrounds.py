@@ -19,9 +19,10 @@ from pipelines.recipes import load_recipe
 from pipelines.runner import LocalRunner
 from pipelines.work import Budget
 from rssn.cache import LayerCache
-from rssn.decoding import decode_alpha, decode_image, decode_pixels
+from rssn.decoding import decode_image, decode_pixels
 from rssn.foreground import estimate_foreground
 from rssn.images import encode_png, to_uint8
+from rssn.mattes import read_matte
 from tests.pipelines.composing import PLAIN, job_of, rejects, rows
 
 Rssn = Callable[..., CompletedProcess[str]]
@@ -60,7 +61,7 @@ def test_f_is_computed_where_there_is_a_photograph(table: Path, bg20k: Path, tmp
     assert len(foregrounds(tmp_path / "out", 91)) == 2
     first = next(rows(tmp_path / "out"))
     picture = decode_image((table.parent / first["foreground_source"]).read_bytes())
-    alpha = decode_alpha(first["alpha"]["bytes"])
+    alpha = read_matte(first["alpha"]["bytes"]).alpha
     expected = to_uint8(estimate_foreground(picture, alpha, method)[0]).astype(int)
     assert np.abs(expected - decode_pixels(first["foreground"]["bytes"])).mean() < 3
 

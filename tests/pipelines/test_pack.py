@@ -12,9 +12,10 @@ from pipelines.recipes import load_recipe
 from pipelines.runner import LocalRunner
 from pipelines.work import Budget
 from rssn import route
-from rssn.decoding import decode_alpha, decode_image
+from rssn.decoding import decode_image
 from rssn.foreground import estimate_foreground
 from rssn.images import to_uint8
+from rssn.mattes import read_matte
 from tests.pipelines.composing import digests, rows
 
 
@@ -26,7 +27,7 @@ def test_layers_are_the_closed_form_and_blend_back_to_the_photograph(studio: Pat
     run_pack(job(studio, tmp_path / "ori"), LocalRunner())
     for row in rows(tmp_path / "ori"):
         image, foreground, background = (decode_image(row[n]["bytes"]) for n in ("image", "foreground", "background"))
-        alpha = decode_alpha(row["alpha"]["bytes"])
+        alpha = read_matte(row["alpha"]["bytes"]).alpha
         expected = estimate_foreground(image, alpha)
         assert np.array_equal(to_uint8(expected[0]), to_uint8(foreground))
         assert np.array_equal(to_uint8(expected[1]), to_uint8(background))

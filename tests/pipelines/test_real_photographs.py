@@ -16,9 +16,10 @@ from PIL import Image as PillowImage
 
 from pipelines.recipes import load_recipe
 from rssn import route
-from rssn.decoding import decode_alpha, decode_image, decode_pixels
+from rssn.decoding import decode_image, decode_pixels
 from rssn.draw import draw
 from rssn.images import encode_jpeg, encode_png, resize_area, to_uint8
+from rssn.mattes import read_matte
 from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder
 
@@ -33,7 +34,7 @@ def matting(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / folder).mkdir()
         for path in sorted((shared / "data" / "am2k" / folder).iterdir()):
             data = path.read_bytes()
-            pixels = decode_pixels(data) if folder == "original" else to_uint8(decode_alpha(data))
+            pixels = decode_pixels(data) if folder == "original" else to_uint8(read_matte(data).alpha)
             height, width = pixels.shape[:2]
             scale = SIDE / min(height, width)
             small = resize_area(pixels, round(width * scale), round(height * scale))
@@ -86,7 +87,7 @@ def test_every_row_without_noise_obeys_equation_1(shards: tuple[Path, str]) -> N
     for row in rows(shards[0]):
         if not row["noise_sigma"]:
             foreground, background = (decode_image(row[name]["bytes"]) for name in ("foreground", "background"))
-            blended = to_uint8(route.blend(foreground, background, decode_alpha(row["alpha"]["bytes"])))
+            blended = to_uint8(route.blend(foreground, background, read_matte(row["alpha"]["bytes"]).alpha))
             error = np.abs(blended.astype(int) - decode_pixels(row["image"]["bytes"]))
             assert error.mean() < 2.5
 

@@ -14,8 +14,9 @@ from scipy.sparse.linalg import spsolve
 from rssn.closed_form import solve
 from rssn.closed_form_grid import build_grid
 from rssn.closed_form_solver import FEW_UNKNOWNS
-from rssn.decoding import decode_alpha, decode_image
+from rssn.decoding import decode_image
 from rssn.images import Alpha, Image
+from rssn.mattes import read_matte
 
 EPSILON = 1e-5
 
@@ -145,7 +146,7 @@ def test_unknowns_are_few_where_alpha_is_even(shape: tuple[int, int]) -> None:
 def test_a_real_photograph_against_pymatting(shared: Path) -> None:
     folder = shared / "data" / "am2k"
     image = decode_image((folder / "original" / "sample9.jpg").read_bytes())[300:620, 300:620]
-    alpha = decode_alpha((folder / "mask" / "sample9.png").read_bytes())[300:620, 300:620]
+    alpha = read_matte((folder / "mask" / "sample9.png").read_bytes()).alpha[300:620, 300:620]
     layers = pymatting.estimate_foreground_cf(
         image.astype(np.float64), alpha.astype(np.float64), EPSILON, rtol=1e-8, return_background=True
     )

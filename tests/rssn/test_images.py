@@ -17,9 +17,10 @@ from PIL import Image as PillowImage
 from PIL import ImageCms
 from PIL.JpegImagePlugin import JpegImageFile
 
-from rssn.decoding import decode_alpha, decode_cutout, decode_image, decode_pixels, has_alpha_channel, picture_size
+from rssn.decoding import converted, decode_image, decode_pixels, picture_size
 from rssn.errors import Rejected
 from rssn.images import encode_jpeg, encode_png, fit_inside, read_bytes, resize_area, to_float, to_uint8
+from rssn.mattes import read_matte
 
 _TURNS = {
     1: lambda p: p,
@@ -95,15 +96,6 @@ def test_orientation_is_applied_and_the_header_agrees(kind: str, orientation: in
     assert picture_size(data) == (upright.shape[1], upright.shape[0])
 
 
-@pytest.mark.parametrize("orientation", _TURNS)
-def test_a_deep_matte_is_turned_too(orientation: int) -> None:
-    stored = np.random.default_rng(1).integers(0, 65536, (5, 9)).astype(np.uint16)
-    exif = PillowImage.Exif()
-    exif[0x0112] = orientation
-    alpha = decode_alpha(_save(PillowImage.fromarray(stored), "PNG", exif=exif))
-    assert np.allclose(alpha, _TURNS[orientation](stored) / 65535, atol=1e-7)
-
-
 def test_cmyk_becomes_rgb() -> None:
     picture = PillowImage.fromarray(_smooth(16, 16)).convert("CMYK")
     decoded = decode_pixels(_save(picture, "TIFF"))
@@ -133,22 +125,21 @@ def test_a_palette_with_transparent_entries() -> None:
     palette = PillowImage.fromarray(_noise(8, 9, 3) // 128 * 255).quantize(8)
     data = _save(palette, "PNG", transparency=bytes([0, 128, 255, 255, 255, 255, 255, 255]))
     assert np.array_equal(decode_pixels(data), np.asarray(palette.convert("RGB")))
-    assert np.array_equal(to_uint8(decode_alpha(data)), np.asarray(palette.convert("L")))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_sixteen_bits_of_grey(kind: str) -> None:
     deep = np.array([[0, 1, 128, 257, 32768, 65534, 65535]], np.uint16)
     data = _save(PillowImage.fromarray(deep), kind)
-    assert np.allclose(decode_alpha(data), deep / 65535, atol=1e-7)
-    assert decode_alpha(data)[0, 1] > 0
-    assert decode_alpha(data)[0, 6] == 1
+    assert np.allclose(read_matte(data).alpha, deep / 65535, atol=1e-7)
+    assert read_matte(data).alpha[0, 1] > 0
+    assert read_matte(data).alpha[0, 6] == 1
     assert decode_pixels(data)[0, :, 1].tolist() == [0, 0, 0, 1, 128, 255, 255]
 
 
 def test_sixteen_bits_of_big_endian_grey() -> None:
-    picture = PillowImage.new("I;16B", (3, 2), 4096)
-    assert np.allclose(decode_alpha(_save(picture, "TIFF")), 4096 / 65535, atol=1e-7)
+    picture = PillowImage.new("I;16B", (3, 2), 65_000)
+    assert np.allclose(read_matte(_save(picture, "TIFF")).alpha, 65_000 / 65535, atol=1e-7)
 
 
 def test_sixteen_bits_of_colour() -> None:
@@ -164,22 +155,12 @@ def test_sixteen_bits_of_colour() -> None:
 def test_floats_are_read_as_shares_of_white() -> None:
     values = np.array([[0.0, 0.25, 0.5, 1.0, 7.0, -1.0, np.nan]], np.float32)
     data = _save(PillowImage.fromarray(values), "TIFF")
-    assert decode_alpha(data).tolist() == [[0.0, 0.25, 0.5, 1.0, 1.0, 0.0, 0.0]]
     assert decode_pixels(data)[0, :, 0].tolist() == [0, 64, 128, 255, 255, 0, 0]
 
 
-def test_a_matte_of_equal_channels_is_exact() -> None:
-    matte = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    for channels in (3, 4):
-        coloured = np.repeat(matte[:, :, None], channels, axis=2)
-        assert np.array_equal(to_uint8(decode_alpha(encode_png(coloured))), matte)
-    assert np.array_equal(to_uint8(decode_alpha(encode_png(matte))), matte)
-
-
 def test_a_colour_mode_that_pillow_cannot_convert_is_refused() -> None:
-    data = _save(PillowImage.new("LAB", (4, 4)), "TIFF")
     with pytest.raises(Rejected, match="not_an_image: the colour mode LAB"):
-        decode_alpha(data)
+        converted(PillowImage.new("LAB", (4, 4)), "L")
 
 
 def _wide_profile() -> bytes:
@@ -232,7 +213,7 @@ def test_no_bytes() -> None:
 
 @given(st.binary(max_size=80), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\0", b"RIFF"]))
 def test_noise_never_escapes_as_another_error(tail: bytes, magic: bytes) -> None:
-    for read in (decode_pixels, decode_alpha, picture_size):
+    for read in (decode_pixels, read_matte, picture_size):
         with pytest.raises(Rejected):
             read(magic + tail)
 
@@ -309,7 +290,7 @@ def test_a_huge_claim_is_refused_from_the_header(width: int, height: int) -> Non
     with pytest.raises(Rejected, match="too_many_pixels"):
         picture_size(data)
     with pytest.raises(Rejected, match="too_many_pixels"):
-        decode_alpha(data)
+        read_matte(data)
 
 
 def test_the_pixel_limit_is_inclusive() -> None:
@@ -386,64 +367,6 @@ def test_read_bytes(tmp_path: Path) -> None:
         assert str(wrong) in caught.value.message
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
-@pytest.mark.parametrize("orientation", [1, 6])
-def test_a_cutout_is_read_with_its_alpha_channel(tmp_path: Path, kind: str, orientation: int) -> None:
-    stored = _noise(8, 9, 4)
-    exif = PillowImage.Exif()
-    exif[0x0112] = orientation
-    extras: dict[str, Any] = {"lossless": True, "exact": True} if kind == "WEBP" else {}
-    data = _save(PillowImage.fromarray(stored), kind, exif=exif, **extras)
-    picture, alpha = decode_cutout(data)
-    upright = _TURNS[orientation](stored)
-    assert np.array_equal(to_uint8(picture), upright[:, :, :3])
-    assert np.array_equal(alpha, to_float(upright[:, :, 3]))
-    (tmp_path / "a").write_bytes(data)
-    assert has_alpha_channel(tmp_path / "a")
-
-
-def test_other_ways_to_be_transparent(tmp_path: Path) -> None:
-    grey, alpha = _noise(8, 9), _noise(9, 8).T
-    both = PillowImage.merge("LA", [PillowImage.fromarray(grey), PillowImage.fromarray(alpha)])
-    palette = PillowImage.fromarray(grey // 64).convert("P")
-    deep = np.random.default_rng(2).integers(0, 65536, (8, 9, 4), dtype=np.uint16)
-    for data, expected in (
-        (_save(both, "PNG"), alpha),
-        (_save(palette, "PNG", transparency=2), np.where(grey // 64 == 2, 0, 255)),
-        (cv2.imencode(".png", deep)[1].tobytes(), deep[:, :, 3] / 257),
-    ):
-        assert np.abs(decode_cutout(data)[1] * 255 - expected).max() <= 1
-        (tmp_path / "a").write_bytes(data)
-        assert has_alpha_channel(tmp_path / "a")
-
-
-def test_colours_that_were_multiplied_by_alpha_are_divided_again() -> None:
-    stored = np.empty((4, 4, 4), np.uint8)
-    stored[:] = (100, 50, 0, 128)
-    data = _save(PillowImage.fromarray(stored), "TIFF")
-    straight, associated = (struct.pack("<HHIHH", 338, 3, 1, kind, 0) for kind in (2, 1))
-    assert data.count(straight) == 1
-    picture, alpha = decode_cutout(data.replace(straight, associated))
-    assert np.abs(to_uint8(picture)[0, 0].astype(int) - (199, 100, 0)).max() <= 1
-    assert to_uint8(alpha)[0, 0] == 128
-
-
-def test_what_is_no_cutout(tmp_path: Path) -> None:
-    for data, reason in (
-        (encode_png(_noise(8, 9, 3)), "no_alpha_channel"),
-        (encode_jpeg(_noise(8, 9, 3)), "no_alpha_channel"),
-        (b"no picture", "not_an_image"),
-        (b"", "empty"),
-        (encode_png(_noise(8, 9, 4))[:200], "truncated"),
-    ):
-        with pytest.raises(Rejected) as caught:
-            decode_cutout(data)
-        assert (caught.value.stage, caught.value.reason) == ("read", reason)
-        (tmp_path / "a").write_bytes(data)
-        assert has_alpha_channel(tmp_path / "a") == (reason == "truncated")
-    assert not has_alpha_channel(tmp_path / "absent")
-
-
 @pytest.mark.parametrize("kind", [np.int32, np.int16])
 def test_whole_numbers_without_a_white_are_refused(kind: type) -> None:
     stream = io.BytesIO()
@@ -451,7 +374,7 @@ def test_whole_numbers_without_a_white_are_refused(kind: type) -> None:
     data = stream.getvalue()
     if kind is np.int16:
         data = cv2.imencode(".tiff", np.full((4, 4), 300, np.int16))[1].tobytes()
-    for decode in (decode_pixels, decode_alpha):
+    for decode in (decode_pixels, read_matte):
         with pytest.raises(Rejected, match="do not say what is white; use 16 bits"):
             decode(data)
 

@@ -80,7 +80,7 @@ def test_a_matting_set(layout: str, s3: Store, bucket: Url, tmp_path: Path) -> N
         (root / "x" / "a.png").write_bytes(png(1, 4))
     else:
         (root / "x" / "a.png").write_bytes(png(1))
-        (root / "x" / "a_matte.png").write_bytes(encode_png(np.eye(8, 12, dtype=np.uint8) * 200))
+        (root / "x" / "a_matte.png").write_bytes(encode_png(np.eye(8, 12, dtype=np.uint8) * 250))
     name = ""
     if layout == "table":
         name = "/pairs.csv"

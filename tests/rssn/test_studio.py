@@ -12,10 +12,11 @@ import pymatting
 import pytest
 from PIL import Image as PillowImage
 
-from rssn.decoding import decode_alpha, decode_image, decode_pixels, picture_size
+from rssn.decoding import decode_image, decode_pixels, picture_size
 from rssn.errors import Rejected
 from rssn.folder_walk import list_pictures
 from rssn.images import to_uint8
+from rssn.mattes import read_matte
 from rssn.studio import StudioPlan, StudioShot, render_background, render_shot, write_studio
 
 SHOTS = {seed: ((240, 180) if seed % 4 < 2 else (180, 240)) for seed in range(10)}
@@ -172,7 +173,7 @@ def test_written_shots_are_the_rendered_ones(studio: Path) -> None:
     sizes = [(160, 120), (160, 120), (120, 160), (120, 160)]
     for index, (mask, size) in enumerate(zip(by_index(studio, "mask"), sizes, strict=True)):
         shot = render_shot(SEED + index, *size)
-        np.testing.assert_array_equal(to_uint8(decode_alpha(mask.read_bytes())), to_uint8(shot.alpha))
+        np.testing.assert_array_equal(to_uint8(read_matte(mask.read_bytes()).alpha), to_uint8(shot.alpha))
         original = studio / "matting" / "original" / f"{mask.stem}.jpg"
         data = original.read_bytes()
         assert np.abs(decode_image(data) - shot.image).mean() < 3 / 255

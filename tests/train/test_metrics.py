@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.ndimage import label
 
-from rssn.decoding import decode_alpha
 from rssn.images import to_float, to_uint8
+from rssn.mattes import read_matte
 from train.columns import METRICS
 from train.metrics import connectivity_error, gradient_error, matting_metrics
 from train.rosta import make_trimap
@@ -138,7 +138,7 @@ def test_wrong_input_is_refused(predicted: np.ndarray, trimap: np.ndarray, messa
 
 def test_figures_on_a_real_matte(shared: Path) -> None:
     """The 80 px hole of anchors.md, section E, and rounding on a real photograph."""
-    alpha = decode_alpha((shared / "data/am2k/mask/sample13.png").read_bytes())
+    alpha = read_matte((shared / "data/am2k/mask/sample13.png").read_bytes()).alpha
     opaque = np.argwhere(make_trimap(alpha, 161) == 255)
     y, x = opaque[len(opaque) // 2]
     predicted = alpha.copy()
@@ -152,7 +152,7 @@ def test_figures_on_a_real_matte(shared: Path) -> None:
 
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.3])
 def test_figures_on_a_photograph_equal_the_libraries(noise: float, shared: Path) -> None:
-    alpha = decode_alpha((shared / "data/am2k/mask/sample1.png").read_bytes())[::2, ::2].copy()
+    alpha = read_matte((shared / "data/am2k/mask/sample1.png").read_bytes()).alpha[::2, ::2].copy()
     bench = pytest.importorskip("tests.benchmarks.bench_metrics", reason="scikit-image is not installed")
     predicted = bench.worse(alpha, noise)
     assert connectivity_error(predicted, alpha) == pytest.approx(

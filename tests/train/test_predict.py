@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from rssn.decoding import decode_alpha
 from rssn.errors import InputError, Rejected
 from rssn.images import encode_png, to_float, to_uint8
+from rssn.mattes import read_matte
 from train.inference import Strategy, predict_alpha
 from train.network.gfm import seeded_gfm
 from train.predict import Cutter, composite, find_photos, own_colours, read_background
@@ -25,7 +25,7 @@ def test_files_have_the_photographs_size_and_the_networks_alpha(scenes: list, tm
         f"pets/cat-{kind}.png" for kind in ("alpha", "cutout", "composite")
     ]
     expected = to_uint8(predict_alpha(networks, to_float(pixels), Strategy()))
-    np.testing.assert_array_equal(to_uint8(decode_alpha(files[0].read_bytes())), expected)
+    np.testing.assert_array_equal(to_uint8(read_matte(files[0].read_bytes()).alpha), expected)
     cutout = cv2.imread(str(files[1]), cv2.IMREAD_UNCHANGED)
     assert cutout.shape == (70, 90, 4)
     np.testing.assert_array_equal(cutout[..., 3], expected)

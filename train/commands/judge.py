@@ -8,7 +8,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from train.commands.options import FOLDER, counter, fail_if, networks, open_networks, say_unread
+from train.commands.options import FOLDER, alpha_scale, counter, fail_if, networks, open_networks, say_unread
 
 
 @click.command("eval")
@@ -22,6 +22,7 @@ from train.commands.options import FOLDER, counter, fail_if, networks, open_netw
     help="gfm: the paper's tables; dim: Deep Image Matting's code, on the unknown part of the trimap.",
 )
 @click.option("--trimaps", type=FOLDER, help="The data set's own trimaps, named as the photographs.  [default: 25 px]")
+@alpha_scale("of --data")
 @click.option("--mattes", is_flag=True, help="Also write each predicted matte, to mattes/ in --out.")
 def evaluate(checkpoints: tuple[Path, ...], data: Path, out: Path | None, **settings: Any) -> None:
     """Judge networks on photographs, as in Table 1 of the paper.
@@ -43,10 +44,12 @@ def evaluate(checkpoints: tuple[Path, ...], data: Path, out: Path | None, **sett
     opened, strategy = open_networks(checkpoints, settings["max_side"], settings["hybrid"])
     judge = Judge(opened, strategy, Protocol(settings["protocol"]), settings["trimaps"], mattes)
     with tqdm(unit="photo", dynamic_ncols=True) as bar:
-        result = judge_all(judge, data, counter(bar), out)
+        result = judge_all(judge, data, counter(bar), out, settings["alpha_scale"])
     write_evaluation(result, judge, out)
     click.echo(format_table([(judge.name, result.mean)]))
     click.echo(f"mean of {len(result.rows)} photographs; {judge.region}; {strategy.describe()}")
     click.echo(f"worst cases: {out / 'worst.png'}\nper photo:   {out / 'per_image.parquet'}")
     say_unread(result.unread)
+    for doubt in result.doubts:
+        click.echo(f"NOTE: {doubt}", err=True)
     fail_if([f"{failure.name}: {failure.reason}" for failure in result.failures], "could not be judged")

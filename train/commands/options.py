@@ -40,6 +40,16 @@ PATH = UserPath(path_type=Path)
 ROSTAS = click.Choice([each.value for each in Rosta])
 
 
+def alpha_scale(whose: str) -> Callable[[Any], Any]:
+    """The option `--alpha-scale`.
+
+    Args:
+        whose: Mattes, in words.
+    """
+    words = f"The value that means opaque in every matte {whose}, as 1 or 255.  [default: by the values of each]"
+    return click.option("--alpha-scale", type=float, help=words)
+
+
 def use_all_cpus() -> None:
     """Compute with all processors that this process may use, or with as many threads as `OMP_NUM_THREADS` says.
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from rssn.errors import InputError
 from train.commands.effect import Idle, refuse_idle, without
-from train.commands.options import FILE, FOLDER, ROSTAS, use_all_cpus
+from train.commands.options import FILE, FOLDER, ROSTAS, alpha_scale, use_all_cpus
 from train.config import OPTIMISERS, PRECISIONS, LossWeights, TrainConfig
 from train.network.backbones import BACKBONES, LIBRARIES, backbone_named
 from train.rosta import Rosta
@@ -119,6 +119,7 @@ def _records(command: _Command) -> _Command:
             "--validation-side", default=TrainConfig.validation_side, help="Larger photographs are shrunk, px."
         ),
         click.option("--validate-every", default=TrainConfig.validate_every, help="Steps between validations."),
+        alpha_scale("of --validation"),
         click.option("--validation", type=FOLDER, help="Photographs with mattes, or shards, to judge on the way."),
         click.option("--keep", default=TrainConfig.keep, help="Older checkpoints to keep beside last.pt."),
         click.option("--checkpoint-every", default=TrainConfig.checkpoint_every, help="Steps between checkpoints."),
@@ -143,6 +144,7 @@ def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
 @refuse_idle(
     Idle("--validate-every", without("validation"), "there is nothing to judge on; give --validation"),
     Idle("--validation-side", without("validation"), "there is nothing to judge on; give --validation"),
+    Idle("--alpha-scale", without("validation"), "it is for the mattes of --validation; give --validation"),
     Idle("--mix", lambda given: len(given["data"]) == 1, "there is one --data, so nothing is mixed; leave it out"),
     *(
         Idle("--loss-weight", partial(_is_idle_loss, term), f"--ablation single has no {term}; leave it out")
@@ -203,9 +205,14 @@ def _warn_of_random_start(config: TrainConfig) -> None:
 
 def _progress(bar: tqdm[Any], config: TrainConfig) -> Callable[[StepReport], None]:
     steps, seconds, waited = 0.0, 0.0, 0.0  # of the last ten or so
+    said: set[str] = set()
 
     def show(report: StepReport) -> None:
         nonlocal steps, seconds, waited
+        for note in report.notes:
+            if note not in said:  # every validation finds the same
+                said.add(note)
+                tqdm.write(f"validation: {note}", file=sys.stderr)
         if bar.n == 0:  # the steps of an earlier start took no time of this one
             bar.initial = bar.n = bar.last_print_n = report.step - 1
         steps = _SMOOTHED * steps + 1

@@ -54,7 +54,7 @@ def describe_mattes(folder: DatasetFolder, marks: Iterable[Mark]) -> list[str]:
     columns = ("foreground_id", "foreground_source", "matte_flags")
     for table in _tables((folder.data(mark.name) for mark in marks), columns):
         for row in table.to_pylist():
-            found.setdefault(row["foreground_id"], (row["foreground_source"], row["matte_flags"]))
+            found.setdefault(row["foreground_id"], (row["foreground_source"], row["matte_flags"] or ()))
     return describe_flags(found.values())
 
 

@@ -159,7 +159,7 @@ def test_broken_inputs_become_rejects_and_stop_nothing(
     (matting / "mask" / "cut.png").write_bytes(mask.read_bytes())
     (matting / "original" / "alone.jpg").write_bytes(photo.read_bytes())
     (matting / "original" / "small.jpg").write_bytes(photo.read_bytes())
-    (matting / "mask" / "small.png").write_bytes(encode_png(np.full((9, 9), 128, np.uint8)))
+    (matting / "mask" / "small.png").write_bytes(encode_png(np.full((9, 9), 250, np.uint8)))
     run = rssn(
         "compose", "--matting", matting, "--backgrounds", bg20k, "--out", tmp_path / "out",
         "--k", 2, "--denoiser", "nlmeans", "--workers", 0,

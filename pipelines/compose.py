@@ -7,7 +7,7 @@ foregrounds. Draws come from content ids, so nothing depends on the order of wor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,16 +36,17 @@ from pipelines.plan import (
     refuse_other_backgrounds,
     refuse_problems,
     write_plan,
+    write_refusals,
 )
 from pipelines.runner import Runner, shard_ranges
 from pipelines.staging import handed_over
 from pipelines.warm_up import warm_up
-from pipelines.work import Budget, Tally, Work, run_tasks
+from pipelines.work import Budget, Tally, Work, refusal, run_tasks
 from rssn import denoise
 from rssn.backgrounds import Background, find_backgrounds
 from rssn.cache import LayerCache
 from rssn.codecs import BYTES_PER_PIXEL, ImageCodec
-from rssn.errors import InputError
+from rssn.errors import InputError, Rejected
 from rssn.layouts import find_pairs
 from rssn.recipe import Recipe
 from rssn.shards import DatasetFolder, read_mark, shard_name
@@ -180,7 +181,7 @@ def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None
     if job.overwrite and holds_dataset(folder):
         remove_dataset(folder)
     open_dataset(folder, "composites", prepared.facts, sources, growing="foregrounds")
-    write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, prepared.refused + prepared.unusable)
+    write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, _refusals(prepared, _marked(folder)))
     warm_up(job.recipe)
     tasks, left = tried_tasks(job, prepared.plan)
     redo = frozenset(mark.name for mark in folder.marks() if mark.rejected and job.retry_rejects)
@@ -190,6 +191,7 @@ def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None
     tally = run_tasks(handed_over(work, job.out), runner)
     tally.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
     tally.left, tally.unread = left, prepared.unread
+    write_refusals(folder, _refusals(prepared, tally.unusable))
     totals = {
         "rows": tally.written + tally.reused,
         "rejected": tally.rejected,
@@ -200,6 +202,19 @@ def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None
         close_dataset(folder, totals)
         write_card(folder)
     return tally
+
+
+def _marked(folder: DatasetFolder) -> dict[str, Sequence[str]]:
+    """Backgrounds that the shards of earlier runs found to be broken."""
+    return {name: words for mark in folder.marks() for name, words in mark.unusable.items()}
+
+
+def _refusals(prepared: Prepared, broken: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """One row for each foreground and background that is not used, whatever number of shards met it."""
+    drawn = [b for b in prepared.plan.backgrounds if b.background_id in broken]
+    errors = [Rejected("background", *broken[background.background_id]) for background in drawn]
+    rows = [refusal(e, b.background_id, b.source) for e, b in zip(errors, drawn, strict=True)]
+    return [*prepared.refused, *prepared.unusable, *rows]
 
 
 def _incomplete(folder: DatasetFolder, tasks: Sequence[ComposeTask], plan: Plan) -> frozenset[str]:

@@ -5,32 +5,30 @@ Floor 3. A task carries a range of the plan; the worker reads the plan itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from pipelines.clock import StageClock
 from pipelines.composites import compose_row
+from pipelines.drawn_backgrounds import DrawnBackgrounds
 from pipelines.foreground_layers import ForegroundLayers
-from pipelines.layers import LayerContext
+from pipelines.layers import LayerContext, UnusableBackground
 from pipelines.plan import PlannedForeground, load_plan
 from pipelines.runner import Done
 from pipelines.warm_up import warm_up
 from pipelines.work import enter
 from rssn.cache import LayerCache
 from rssn.codecs import ImageCodec
-from rssn.draw import choose_backgrounds, draw
+from rssn.draw import draw
 from rssn.errors import Rejected
 from rssn.files import Row
 from rssn.recipe import Recipe
 from rssn.rows import iter_rows
 from rssn.schema import COMPOSITES
-from rssn.shards import DatasetFolder, trusted_mark, write_shard
+from rssn.shards import DatasetFolder, Findings, trusted_mark, write_shard
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def compose_shard(task: ComposeTask) -> Done:
     task.cache.open()  # on this machine; said once for the shard, not of each of its samples
     shard = _Shard(task)
     folder = DatasetFolder(task.root)
-    mark = write_shard(folder, task.name, COMPOSITES, shard.rows(), shard.rejects, shard.statistics)
+    mark = write_shard(folder, task.name, COMPOSITES, shard.rows(), shard.rejects, shard.findings)
     return Done(mark, dict(shard.context.clock.seconds), shard.kept)
 
 
@@ -76,11 +74,13 @@ class _Shard:
     def __init__(self, task: ComposeTask) -> None:
         self.rejects: list[dict[str, Any]] = []
         self.kept = 0  # rows that stood before
-        self.statistics: dict[str, int] = {"ineligible_pairs": 0}
         self.context = LayerContext(task.recipe, task.codec, task.cache, StageClock(), partial(enter, task))
         self._task = task
         self._plan = load_plan(task.root)
+        self._stands = trusted_mark(DatasetFolder(task.root), task.name) if task.retry else None
+        self.findings = Findings({"ineligible_pairs": 0}, dict(self._stands.unusable) if self._stands else {})
         self._kept = self._kept_rows()
+        self._standing = self._standing_backgrounds()
 
     def rows(self) -> Iterator[Row]:
         """Kept or composed, foreground by foreground."""
@@ -88,7 +88,7 @@ class _Shard:
         members = self._plan.foregrounds[self._task.start : self._task.stop]
         for planned in (member for member in members if not member.replaced):
             layers = ForegroundLayers(planned, self.context)
-            chosen = self._choose(planned)
+            backgrounds = self._draw(planned)
             for k in range(self._task.recipe.k):
                 if kept is not None and kept["sample_id"] == f"{planned.foreground_id}/{k}":
                     yield kept
@@ -96,31 +96,40 @@ class _Shard:
                     kept = next(self._kept, None)
                     continue
                 try:
-                    yield self._compose(layers, k, chosen)
+                    yield self._compose(layers, k, backgrounds)
                 except Exception as error:  # nothing vanishes: whatever happens to a sample is a row of its rejects
                     self.rejects.append(layers.refusal(error, k))
 
-    def _choose(self, planned: PlannedForeground) -> npt.NDArray[np.int64] | Rejected:
-        """Numbers of the backgrounds of all K composites, or why there are none."""
-        plan, recipe = self._plan, self._task.recipe
+    def _draw(self, planned: PlannedForeground) -> DrawnBackgrounds | Rejected:
+        """The backgrounds of all K composites, or why there are none."""
+        plan, recipe, standing = self._plan, self._task.recipe, self._standing.get(planned.foreground_id, set())
         eligible = plan.eligible(planned, recipe.max_upscale)
-        self.statistics["ineligible_pairs"] += len(plan.backgrounds) - len(eligible)
-        if len(eligible) < recipe.k:
-            found, frame = f"{len(eligible)} of {len(plan.backgrounds)}", f"{planned.width} x {planned.height} px"
-            words = f"{found} backgrounds cover {frame} enlarged at most {recipe.max_upscale:g} times; K = {recipe.k}"
-            return Rejected("background", "too_small", words)
-        keys = plan.background_keys[eligible]
-        return eligible[choose_backgrounds(self._task.seed, planned.foreground_id, keys, recipe.k)]
+        self.findings.statistics["ineligible_pairs"] += len(plan.backgrounds) - len(eligible)
+        try:
+            return DrawnBackgrounds(plan, eligible, recipe, self._task.seed, planned, standing)
+        except Rejected as error:
+            return error
 
-    def _compose(self, layers: ForegroundLayers, k: int, chosen: npt.NDArray[np.int64] | Rejected) -> Row:
-        if isinstance(chosen, Rejected):
-            raise chosen
+    def _compose(self, layers: ForegroundLayers, k: int, backgrounds: DrawnBackgrounds | Rejected) -> Row:
+        if isinstance(backgrounds, Rejected):
+            raise backgrounds
         drawn = draw(self._task.recipe, self._task.seed, layers.planned.foreground_id, k)
-        return compose_row(self.context, layers, self._plan.backgrounds[chosen[k]], k, drawn)
+        while True:
+            background = backgrounds[k]
+            if background.background_id not in self.findings.unusable:
+                try:
+                    return compose_row(self.context, layers, background, k, drawn)
+                except UnusableBackground as error:
+                    self.findings.unusable[background.background_id] = (error.reason, error.message)
+            backgrounds.replace(k)
 
-    def _kept_rows(self) -> Iterator[Row]:
+    def _kept_rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """Rows that stand and need not be composed again; none unless the shard agrees with its mark."""
-        folder = DatasetFolder(self._task.root)
-        if not self._task.retry or trusted_mark(folder, self._task.name) is None:
-            return iter(())
-        return iter_rows(folder.data(self._task.name))
+        return iter_rows(DatasetFolder(self._task.root).data(self._task.name), columns) if self._stands else iter(())
+
+    def _standing_backgrounds(self) -> dict[str, set[str]]:
+        """The backgrounds of the kept rows of each foreground."""
+        found: dict[str, set[str]] = {}
+        for row in self._kept_rows(["foreground_id", "background_id"]):
+            found.setdefault(row["foreground_id"], set()).add(row["background_id"])
+        return found

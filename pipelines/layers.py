@@ -49,6 +49,10 @@ READERS = ("rssn", "simplejpeg", "pillow", "opencv-python", "numpy")
 """Whose versions may change what is decoded."""
 
 
+class UnusableBackground(Rejected):
+    """A background that cannot be decoded, whoever asks and whenever: another one is drawn in its place."""
+
+
 class Whole(NamedTuple):
     """A background at its own size."""
 
@@ -138,8 +142,11 @@ class LayerContext:
         return self.cache.get_bytes(key, lambda: background_bytes(background))
 
     def _decoded(self, stored: _Stored) -> Image:
-        with self.clock.stage("read"), _blaming(stored.background):
-            return to_float(self.cache.get_pixels(stored.key, lambda: decode_pixels(stored.data)))
+        with self.clock.stage("read"):
+            try:
+                return to_float(self.cache.get_pixels(stored.key, lambda: decode_pixels(stored.data)))
+            except Rejected as error:
+                raise UnusableBackground("background", error.reason, error.message) from error
 
 
 @lru_cache(maxsize=65_536)
@@ -163,7 +170,7 @@ class _Stored:
 
 @contextmanager
 def _blaming(background: Background) -> Iterator[None]:
-    """The row of the rejects bears the foreground's name; this names the background."""
+    """The row of the rejects bears the foreground's name; this names the background that could not be read."""
     try:
         yield
     except Rejected as error:

@@ -188,6 +188,11 @@ def write_plan(
     ]
     write_parquet(_path(folder.root, "backgrounds"), PLANNED_BACKGROUNDS, map(asdict, backgrounds))
     write_parquet(_path(folder.root, "foregrounds"), PLANNED_FOREGROUNDS, rows)
+    write_refusals(folder, refused)
+
+
+def write_refusals(folder: DatasetFolder, refused: Iterable[dict[str, Any]]) -> None:
+    """Write the rows of foregrounds and backgrounds that cannot be used, whatever is done with the others."""
     write_parquet(folder.rejects("plan"), REJECTS, refused)
 
 

@@ -67,6 +67,7 @@ class Tally:
     seconds: Counter[str] = field(default_factory=Counter)  # by stage, summed over workers
     statistics: Counter[str] = field(default_factory=Counter)  # whole numbers from the marks
     peak_bytes: int = 0  # the most that one worker took
+    unusable: dict[str, Sequence[str]] = field(default_factory=dict)  # from the marks, see `Mark`
     unread: dict[str, Counter[str]] = field(default_factory=dict)  # files that are no pictures: by input, by suffix
     notes: list[str] = field(default_factory=list)  # what is odd about rows that were written
 
@@ -75,6 +76,7 @@ class Tally:
         self.rejected += mark.rejected
         self.bytes += mark.bytes
         self.statistics.update(mark.statistics)
+        self.unusable.update(mark.unusable)
         self.reused += reused
         self.written += mark.rows - reused
 

@@ -79,10 +79,28 @@ def choose_backgrounds(
         raise InputError(f"K = {count} needs at least {count} backgrounds; there are {len(background_keys)}")
     chosen = np.empty(count, dtype=np.int64)
     for k in range(count):
-        hashes = _mix(background_keys ^ np.uint64(_key("background", str(seed), foreground_id, str(k))))
-        hashes[chosen[:k]] = np.iinfo(np.uint64).max
-        chosen[k] = np.argmin(hashes)
+        chosen[k] = next_background(seed, foreground_id, background_keys, k, chosen[:k])
     return chosen
+
+
+def next_background(
+    seed: int, foreground_id: str, background_keys: npt.NDArray[np.uint64], k: int, taken: npt.NDArray[np.int64]
+) -> int:
+    """The background that wins one sample where some cannot be had: those of other samples, or broken ones.
+
+    Args:
+        seed: The run's seed.
+        foreground_id: Content id of the foreground.
+        background_keys: One key per background, see `background_key`.
+        k: The sample's number.
+        taken: Indices that cannot be had; fewer than there are backgrounds.
+
+    Returns:
+        An index into `background_keys`.
+    """
+    hashes = _mix(background_keys ^ np.uint64(_key("background", str(seed), foreground_id, str(k))))
+    hashes[taken] = np.iinfo(np.uint64).max
+    return int(np.argmin(hashes))
 
 
 def background_key(background_id: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,20 @@ class Mark:
     rejected: int = 0
     rejects_sha256: str = ""
     statistics: Mapping[str, Any] = field(default_factory=dict)
+    unusable: Mapping[str, Sequence[str]] = field(default_factory=dict)  # see `Findings`
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the producer of a shard's rows finds out while they are consumed; it goes into the mark.
+
+    Attributes:
+        statistics: Counts.
+        unusable: Reason and message, by content id, of inputs in whose place others were taken: no row is missing.
+    """
+
+    statistics: dict[str, int] = field(default_factory=dict)
+    unusable: dict[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,7 +140,7 @@ def write_shard(
     schema: pa.Schema,
     rows: Iterable[Row],
     rejects: list[dict[str, Any]],
-    statistics: Mapping[str, int] | None = None,
+    findings: Findings = Findings(),
 ) -> Mark:
     """Write one shard, its rejects and, last of all, its mark.
 
@@ -136,7 +150,7 @@ def write_shard(
         schema: Columns of the data file.
         rows: The rows, consumed once and never held together in memory.
         rejects: Filled by the producer of `rows` while they are consumed; rows of the `REJECTS` schema.
-        statistics: Counts for the mark, filled in the same way.
+        findings: For the mark, filled in the same way.
 
     Returns:
         The mark. A shard without rows has no data file and an empty digest.
@@ -156,7 +170,8 @@ def write_shard(
         sha256=sha256(folder.data(name)) if count else "",
         rejected=refused,
         rejects_sha256=sha256(folder.rejects(name)) if refused else "",
-        statistics=dict(statistics or {}),
+        statistics=dict(findings.statistics),
+        unusable=dict(findings.unusable),
     )
     write_json(folder.mark(name), asdict(mark))
     return mark

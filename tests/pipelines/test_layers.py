@@ -12,7 +12,7 @@ from bg20k.rules import CurationRules
 from pipelines.build_bg20k import CurationJob, run_curation
 from pipelines.clock import StageClock
 from pipelines.foreground_layers import ForegroundLayers
-from pipelines.layers import LayerContext, worker_memory
+from pipelines.layers import LayerContext, UnusableBackground, worker_memory
 from pipelines.plan import PlannedForeground, name_foregrounds
 from pipelines.runner import LocalRunner
 from pipelines.work import Budget
@@ -184,7 +184,7 @@ def test_a_broken_background_is_named_and_the_foreground_is_not_blamed(tmp_path:
     cut.write_bytes(cut.read_bytes()[:5000])
     broken = next(b for b in find_backgrounds(tmp_path)[0] if b.source == "1.jpg")
     for denoised in (False, True):
-        with pytest.raises(Rejected, match=r"background 1\.jpg: the picture data is damaged") as error:
+        with pytest.raises(UnusableBackground, match="the picture data are damaged") as error:
             context.background(broken, denoised=denoised)
         assert (error.value.stage, error.value.reason) == ("background", "truncated")
 

@@ -16,6 +16,7 @@ from bg20k.onnx_model import Floats, OnnxModel, model_name, normalised
 from rssn.errors import DependencyError, InputError
 from rssn.images import Pixels
 from rssn.vision import torchvision_models
+from rssn.weights import check_values, load_tensors
 
 _SIDE = 224  # px, where the network leaves it open
 _BLOCK = 2048  # rows of embeddings compared at a time: 2048 x n products
@@ -74,11 +75,12 @@ class TorchvisionEmbedder:
         if backbone not in models.list_models(module=models):
             raise InputError(f"--deep-duplicates {backbone}: torchvision has no such classification network")
         network = models.get_model(backbone, weights=None)
+        state = load_tensors(weights)
         try:
-            network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        except Exception as error:  # torch raises whatever a broken or foreign file makes it raise
-            words = "they are another's, damaged, or hold more than tensors, which might run code"
-            raise InputError(f"{weights}: no weights of {backbone} that can be loaded safely: {words}") from error
+            network.load_state_dict(state)
+        except Exception as error:  # torch raises whatever a foreign file makes it raise
+            raise InputError(f"{weights}: no weights of {backbone}: they are another's") from error
+        check_values(state, str(weights))
         for head in _HEADS:
             if hasattr(network, head):
                 setattr(network, head, torch.nn.Identity())

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from rssn.errors import InputError
+from rssn.errors import InputError, Rejected
+from rssn.weights import check_values, load_tensors
 from train.config import Plain
-from train.network.gfm import GFM
+from train.network.gfm import GFM, check_evidence
 from train.network.published import PublishedGFM
 from train.rosta import Rosta
 
 FORMAT = "rssn-gfm-1"
+
+_PROBE = 64  # px, the side of a picture that a network must answer with numbers
 
 Network: TypeAlias = GFM | PublishedGFM
 """What predicts: gives `evidence` and knows its `rosta`."""
@@ -47,7 +50,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     content = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
     try:
         with temporary.open("wb") as stream:
-            torch.save({"format": FORMAT, **content}, stream)
+            torch.save({"format": FORMAT, "digest": _digest(content), **content}, stream)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
@@ -67,41 +70,108 @@ def rotate(path: Path, step: int, keep: int) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint to the CPU.
+    """Read a checkpoint to the CPU; one that an earlier version wrote, without a digest, by the file's checksums alone.
 
     Raises:
-        InputError: If the file is missing or no checkpoint of `train run`.
+        InputError: If the file is missing, damaged, or no checkpoint of `train run` or `train import`.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except (RuntimeError, UnpicklingError, EOFError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: damaged, or not a checkpoint of `train run`") from error
+    content = load_tensors(path)
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise InputError(f"{path}: not a checkpoint of `train run` (format {FORMAT})")
-    return Checkpoint(**content)
+    digest = content.pop("digest", None)
+    problem = _misfit(content)
+    if problem:
+        raise InputError(f"{path}: no checkpoint of this version: {problem}")
+    if digest not in (None, _digest(content)):
+        raise InputError(f"{path}: damaged: it differs from its digest; take an earlier checkpoint, or train anew")
+    checkpoint = Checkpoint(**content)
+    for state in (checkpoint.model, checkpoint.ema):
+        check_values(state, str(path))
+    return checkpoint
 
 
 def load_network(path: Path, device: torch.device) -> Network:
     """The trained network of a checkpoint, ready to predict; with the averaged weights where there are some.
 
     Raises:
-        InputError: If the file is missing, no checkpoint of `train run` or `train import`, or holds other weights.
+        InputError: If the file is none that `load_checkpoint` takes, holds other weights than its settings say, or
+            weights of which no matte comes.
+        DependencyError: If the library of its backbone is not installed.
     """
     checkpoint = load_checkpoint(path)
-    config = checkpoint.config
-    backbone, rosta = str(config["backbone"]), Rosta(str(config["rosta"]))
-    network: Network
-    if config.get("published"):
-        network = PublishedGFM(backbone, rosta)
-    else:
-        ablations = config.get("ablations") or ()
-        network = GFM(backbone, rosta, ablations=[str(each) for each in ablations])  # type: ignore[union-attr]
+    try:
+        network = _build(checkpoint.config)
+    except InputError as error:
+        raise InputError(f"{path}: its network cannot be built: {error}") from error
     try:
         network.load_state_dict({**checkpoint.model, **checkpoint.ema})
     except RuntimeError as error:
         raise InputError(f"{path}: its weights are not those of {network.name}: {error}".replace("\n", " ")) from error
-    if not all(torch.isfinite(each).all() for each in network.parameters()):
-        raise InputError(f"{path}: some of its weights are no numbers; take an earlier checkpoint, or train anew")
-    return network.to(device).eval()
+    network = network.to(device).eval()
+    try:
+        _probe(network.gfm if isinstance(network, PublishedGFM) else network, device)
+    except Rejected as error:
+        raise InputError(f"{path}: {error.message}; take an earlier checkpoint, or train anew") from error
+    return network
+
+
+def _probe(network: GFM, device: torch.device) -> None:
+    """Look at the logits of a small picture: behind the sigmoid an infinite one is 0 or 1."""
+    picture = torch.rand((1, 3, _PROBE, _PROBE), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        check_evidence(*network.decode(picture.to(device)), network.name)
+
+
+def _build(config: Mapping[str, Plain]) -> Network:
+    backbone, rosta, ablations = (config.get(name) for name in ("backbone", "rosta", "ablations"))
+    if not isinstance(backbone, str):
+        raise InputError(f"its settings name the backbone {backbone!r}")
+    if rosta not in list(Rosta):
+        raise InputError(f"its settings name the RoSTa {rosta!r}; there are {', '.join(Rosta)}")
+    if not isinstance(ablations, list | None):
+        raise InputError(f"its settings name the ablations {ablations!r}")
+    if config.get("published"):
+        return PublishedGFM(backbone, Rosta(str(rosta)))
+    return GFM(backbone, Rosta(str(rosta)), ablations=[str(each) for each in ablations or []])
+
+
+def _misfit(content: Mapping[Any, Any]) -> str:
+    """What of a checkpoint's parts is missing, unknown or of another kind, in words; empty where nothing is."""
+    unknown = [str(name) for name in content if name not in Checkpoint.__dataclass_fields__]
+    missing = [name for name in ("step", "config", "model") if name not in content]
+    if unknown or missing:
+        return f"it lacks {', '.join(missing)}" if missing else f"it holds an unknown {', '.join(unknown)}"
+    checkpoint = Checkpoint(**content)
+    wrong = [
+        *(name for name in ("step", "position") if type(content.get(name, 0)) is not int or content.get(name, 0) < 0),
+        *(name for name in ("model", "ema") if not _is_state(getattr(checkpoint, name))),
+        *(name for name in ("config", "optimiser", "scheduler") if not isinstance(getattr(checkpoint, name), Mapping)),
+        *(name for name in ("rng", "gpu_rng") if not isinstance(getattr(checkpoint, name), Tensor | None)),
+        *(name for name in ("data_digest",) if not isinstance(getattr(checkpoint, name), str)),
+    ]
+    return "; ".join(f"its {name} is {content[name]!r:.60}" for name in wrong)
+
+
+def _is_state(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and isinstance(each, Tensor) for name, each in value.items()
+    )
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """A name for all that a checkpoint holds: names, numbers, and of tensors the kind, shape and bytes."""
+    digest = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, Tensor):
+            digest.update(f"{value.dtype} {tuple(value.shape)} ".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        elif isinstance(value, Mapping | list | tuple):
+            digest.update(f"{len(value)} ".encode())
+            for each in value.items() if isinstance(value, Mapping) else value:
+                add(each)
+        else:
+            digest.update(f"{value!r} ".encode())
+
+    add(content)
+    return digest.hexdigest()

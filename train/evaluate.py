@@ -70,7 +70,7 @@ class Judge:
         """Predict one photograph and compare with its matte; the prediction is rounded to 8 bits first.
 
         Raises:
-            Rejected: If a file cannot be read, or there is no photograph.
+            Rejected: If a file cannot be read, or there is no photograph, or a network gives no matte of it.
         """
         truth = example.load()
         picture, alpha = truth.picture, truth.alpha

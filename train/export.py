@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rssn.errors import DependencyError, InputError, RssnError
 from train.checkpoint import Network
-from train.network.gfm import decide, fuse
+from train.network.gfm import check_evidence, decide, fuse
 
 TOLERANCE = 1e-4
 """Largest difference of the focus, and of the scores relative to their largest, that a runtime may show."""
@@ -52,6 +52,7 @@ def export_network(network: Network, path: Path, kind: str, size: tuple[int, int
     Raises:
         InputError: If the size is none.
         DependencyError: If a package is missing.
+        Rejected: If the network gives values that are not finite.
         RssnError: If the written file computes something else.
     """
     if min(size) < 32 or size[0] % 32 or size[1] % 32:
@@ -63,6 +64,7 @@ def export_network(network: Network, path: Path, kind: str, size: tuple[int, int
     try:
         with torch.no_grad():
             expected = dict(zip(_OUTPUTS, module(image), strict=True))
+            check_evidence(expected["scores"], expected["focus"], network.name)
             run = (_write_onnx if kind == "onnx" else _write_torchscript)(module, image, temporary)
         difference = _compare(expected, run, path)
         temporary.replace(path)

@@ -16,7 +16,7 @@ from rssn.errors import InputError
 from rssn.images import Alpha, Image
 from train.checkpoint import Network
 from train.config import MAX_SIDE
-from train.network.gfm import decide, fuse
+from train.network.gfm import check_evidence, decide, fuse
 
 _STRIDE = 32
 
@@ -66,6 +66,9 @@ def predict_alpha(networks: Sequence[Network], image: Image, strategy: Strategy)
 
     Returns:
         H x W float32 in [0, 1].
+
+    Raises:
+        Rejected: If a network gives values that are not finite.
     """
     height, width = image.shape[:2]
     scale = min(1.0, (strategy.max_side or max(height, width)) / max(height, width))
@@ -84,6 +87,7 @@ def _matte(network: Network, image: Image, hybrid: tuple[float, float] | None) -
         size = image.shape[:2]
         scores = _fit(_evidence(network, _shrink(image, hybrid[0]))[0], size)
         focus = _fit(_evidence(network, _shrink(image, hybrid[1]))[1], size)
+    check_evidence(scores, focus, network.name)
     alpha = fuse(decide(scores), focus, network.rosta)
     return np.asarray(alpha[0, 0].cpu().numpy(), dtype=np.float32)
 

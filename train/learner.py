@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rssn.errors import RssnError
+from rssn.errors import InputError, RssnError, first_line
+from rssn.weights import check_values
 from train.batch import Batch
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
@@ -119,6 +120,18 @@ class Learner:
                 self._average[name].copy_(value)
 
     def _restore(self, stored: Checkpoint) -> None:
+        path = self._config.out / "last.pt"
+        try:
+            self._take_up(stored)
+        except Exception as error:  # torch raises whatever a foreign state makes it raise
+            raise InputError(f"{path}: does not go on with these settings: {first_line(error)}") from error
+        for at, (parameter, state) in enumerate(self.optimiser.state.items()):
+            moments = {f"{name} of parameter {at}": value for name, value in state.items() if isinstance(value, Tensor)}
+            check_values(moments, str(path))
+            if any(value.ndim and value.shape != parameter.shape for value in moments.values()):
+                raise InputError(f"{path}: its optimiser's state is another network's; give another --out")
+
+    def _take_up(self, stored: Checkpoint) -> None:
         self.network.load_state_dict(stored.model)
         self.optimiser.load_state_dict(dict(stored.optimiser))
         if stored.scheduler:

@@ -88,7 +88,7 @@ class Cutter:
         All have the photograph's size; a background covers it, cropped, not distorted.
 
         Raises:
-            Rejected: If the photograph cannot be read, or its foreground not be estimated.
+            Rejected: If the photograph cannot be read, a network gives no matte, or no foreground can be estimated.
         """
         image = decode_image(read_bytes(photo))
         alpha = predict_alpha(self.networks, image, self.strategy)

@@ -29,7 +29,14 @@ one, other = embedder.embed(picture), embedder.embed(picture[:, ::-1])
 assert embedder.name.startswith("squeezenet1_1=weights.pth@"), embedder.name
 assert one.shape == other.shape and one.dtype == np.float32 and abs(float(one @ one) - 1) < 1e-5
 assert not np.array_equal(one, other)
-for model, words in (("resnet18=weights.pth", "that can be loaded safely"), ("nonsense=weights.pth", "has no such")):
+flipped = bytearray(Path("weights.pth").read_bytes())
+flipped[len(flipped) // 2] ^= 1
+Path("flipped.pth").write_bytes(flipped)
+for model, words in (
+    ("resnet18=weights.pth", "weights.pth: no weights of resnet18: they are another's"),
+    ("squeezenet1_1=flipped.pth", "differs from its checksum; take another copy"),
+    ("nonsense=weights.pth", "has no such"),
+):
     try:
         load_embedder(model)
     except InputError as error:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rssn.errors import DependencyError, InputError, RssnError
+from rssn.errors import DependencyError, InputError, Rejected, RssnError
 from train import export
 from train.export import export_network
 from train.network.gfm import GFM, seeded_gfm
@@ -60,6 +60,16 @@ def test_a_file_that_computes_something_else_is_not_written(tmp_path: Path, monk
     monkeypatch.setattr(export, "_write_torchscript", lambda *words: [0.9 * value for value in write(*words)])
     with pytest.raises(RssnError, match="not written; what it computes differs from the network: focus by"):
         export_network(network, tmp_path / "gfm.ts", "torchscript", (64, 96))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torchscript"])
+def test_a_network_that_gives_no_numbers_is_not_written(kind: str, tmp_path: Path) -> None:
+    network = seeded_gfm("tiny", Rosta.TT, 2).eval()
+    with torch.no_grad():
+        network.encoder.stages[0][0].weight.fill_(3e38)
+    with pytest.raises(Rejected, match="gives values that are not finite"):
+        export_network(network, tmp_path / "gfm", kind, (64, 96))
     assert list(tmp_path.iterdir()) == []
 
 

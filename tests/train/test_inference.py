@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from rssn.errors import InputError
+from rssn.errors import InputError, Rejected
 from train.inference import Strategy, predict_alpha
 from train.network.gfm import GFM, seeded_gfm
 from train.rosta import Rosta
@@ -102,3 +102,13 @@ def test_impossible_shares_are_refused(hybrid: tuple[str, str], message: str) ->
         Strategy.parse(1600, hybrid)
     with pytest.raises(InputError, match="--max-side 16: must be 0 or at least 32"):
         Strategy(16)
+
+
+@pytest.mark.parametrize("hybrid", [None, (0.5, 1.0)])
+def test_what_is_no_number_becomes_no_matte(hybrid: tuple[float, float] | None) -> None:
+    """NaN would be 0 throughout: it is larger than nothing, and no class."""
+    network = seeded_gfm("tiny", Rosta.TT, 1).eval()
+    with torch.no_grad():
+        network.encoder.stages[0][0].weight.fill_(3e38)
+    with pytest.raises(Rejected, match=r"not_finite: GFM-TT\(tiny\) gives values that are not finite"):
+        predict_alpha([network], image_of(64, 64), Strategy(96, hybrid))

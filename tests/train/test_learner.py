@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+import torch._dynamo
+from torch._dynamo.utils import counters
 
+from rssn.errors import InputError
 from train.batch import Batch
 from train.checkpoint import load_checkpoint, load_network
 from train.config import TrainConfig
@@ -75,11 +78,30 @@ def test_precision_and_layout_change_speed_not_meaning(config: TrainConfig, batc
     assert layout.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_a_compiled_network_has_the_losses_of_the_plain_one(config: TrainConfig, batch: Batch) -> None:
-    plain = taught(config, batch, 2)
-    compiled = taught(replace(config, compile=True), batch, 2)
-    assert compiled.update(batch) == pytest.approx(plain.update(batch), rel=1e-3, abs=1e-4)
+def test_a_compiled_network_is_the_plain_one(
+    config: TrainConfig, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One step from the same weights, in double precision: a graph that computes something else is off by far more.
+
+    A forward and backward pass are some hundred sums of up to 16,384 terms. In another order they differ by about 1e-16
+    each, and logits by the last digit of their float32, 6e-8, wherever they are computed; the losses of equations 4 to
+    6 are flat within 1e-6 of their kink, so a gradient there amplifies this tenfold. So 1e-5 of the losses, which are
+    means, and 1e-4 of the gradient's norm hold on any processor. Which instructions inductor makes of the graph is
+    torch's to test, and takes minutes; that there is one graph, without breaks, is ours.
+    """
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    torch._dynamo.reset()
+    counters.clear()
+    plain, compiled = (Learner(replace(config, compile=each), Group()) for each in (False, True))
+    losses, gradients = [], []
+    for learner in (plain, compiled):
+        learner.network.double()
+        losses.append(learner.update(batch))
+        gradients.append(torch.cat([each.grad.flatten() for each in learner.network.parameters()]))
+    assert counters["stats"]["unique_graphs"] == 1
+    assert not counters["graph_break"]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert float((gradients[1] - gradients[0]).norm()) <= 1e-4 * float(gradients[0].norm())
     assert list(compiled.state("").model) == list(plain.state("").model)
 
 
@@ -101,6 +123,22 @@ def test_a_restored_learner_draws_the_numbers_of_the_one_before(config: TrainCon
     expected = torch.rand(4)
     Learner(config, Group(), state)
     assert torch.equal(torch.rand(4), expected)
+
+
+def test_a_state_that_does_not_fit_is_named(config: TrainConfig, batch: Batch) -> None:
+    stored = taught(config, batch, 1).state("")
+    moments = stored.optimiser["state"]
+    spoilt = {**moments[0], "exp_avg": torch.full_like(moments[0]["exp_avg"], torch.nan)}
+    shaped = {**moments[0], "exp_avg": moments[0]["exp_avg"].reshape(-1)}
+    for change, words in (
+        ({"model": {**stored.model, "more": torch.zeros(1)}}, "does not go on with these settings: Error"),
+        ({"optimiser": {}}, "does not go on with these settings"),
+        ({"rng": torch.zeros(3, dtype=torch.uint8)}, "does not go on with these settings: .*RNG state"),
+        ({"optimiser": {**stored.optimiser, "state": {**moments, 0: spoilt}}}, "exp_avg of parameter 0 holds values"),
+        ({"optimiser": {**stored.optimiser, "state": {**moments, 0: shaped}}}, "its optimiser's state is another"),
+    ):
+        with pytest.raises(InputError, match=f"last.pt: {words}"):
+            Learner(config, Group(), replace(stored, **change))
 
 
 @pytest.mark.parametrize("ablation", ["single", "no-ppm", "no-bb"])

@@ -123,7 +123,8 @@ def test_a_loss_that_is_not_finite_stops_with_the_samples_and_saves_nothing(conf
     path = config.out / "last.pt"
     stored = load_checkpoint(path)
     poisoned = {
-        name: tensor * float("nan") if tensor.is_floating_point() else tensor for name, tensor in stored.model.items()
+        name: torch.full_like(tensor, 3e38) if name.endswith("weight") else tensor
+        for name, tensor in stored.model.items()
     }
     save_checkpoint(path, Checkpoint(**{**vars(stored), "model": poisoned}))
     before = path.read_bytes()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rssn.errors import InputError, Rejected
 from train.network.backbones import backbone_named
 from train.network.decoders import FocusDecoder, GlanceDecoder
 from train.network.encoders import build_encoder
@@ -46,6 +47,9 @@ class GFM(nn.Module):
         rosta: What the glance decoder is asked for; TT where a single decoder does everything.
         weights: A state dict for the encoder; random values where None.
         ablations: What to leave out.
+
+    Raises:
+        InputError: If there is no such backbone or ablation, or the weights do not fit.
     """
 
     mean: Tensor
@@ -55,6 +59,9 @@ class GFM(nn.Module):
         self, backbone: str, rosta: Rosta, weights: Path | None = None, ablations: Collection[str] = ()
     ) -> None:
         super().__init__()
+        for ablation in ablations:
+            if ablation not in list(Ablation):
+                raise InputError(f"--ablation {ablation}: unknown; choose one of {', '.join(Ablation)}")
         self.rosta = rosta
         self.encoder = build_encoder(backbone_named(backbone), weights)
         parts = self.encoder.backbone
@@ -97,6 +104,16 @@ def seeded_gfm(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return GFM(backbone, rosta, weights, ablations)
+
+
+def check_evidence(scores: Tensor, focus: Tensor, name: str) -> None:
+    """Refuse what `evidence` gave where it is no matte: every comparison with NaN fails, and alpha would be 0.
+
+    Raises:
+        Rejected: If a value is infinite or no number.
+    """
+    if not (scores.isfinite().all() and focus.isfinite().all()):
+        raise Rejected("predict", "not_finite", f"{name} gives values that are not finite")
 
 
 def decide(scores: Tensor) -> Tensor:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 
-import torch
 from torch import Tensor, nn
 
 from rssn.errors import InputError
+from rssn.weights import check_values, load_tensors
 
 _STAGED = re.compile(r"^(blocks\.\d+\.\d+)\.", re.MULTILINE)
 _EFFICIENT_BLOCK = re.compile(r"_blocks\.(\d+)\.(\w+)\.(\w+)")
@@ -41,17 +40,15 @@ def read_state(path: Path, flag: str) -> dict[str, Tensor]:
         flag: What the user gave it with, for the message.
 
     Raises:
-        InputError: If it is none.
+        InputError: If it is none, damaged, or holds values that are not finite.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{flag} {path}: {error.strerror or error}") from error
-    except (RuntimeError, UnpicklingError, EOFError, KeyError, ValueError) as error:
-        words = "it is damaged, or holds more than tensors, which might run code"
-        raise InputError(f"{flag} {path}: no state dict that torch can load safely: {words}") from error
+        state = load_tensors(path)
+    except InputError as error:
+        raise InputError(f"{flag} {error}") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{flag} {path}: holds no state dict (names with tensors)")
+    check_values(state, f"{flag} {path}")
     return dict(state)
 
 

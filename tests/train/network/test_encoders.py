@@ -84,12 +84,29 @@ def test_weights_of_another_network_are_refused_in_one_short_line(tmp_path: Path
         Encoder(BACKBONES["r34"], path)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a state dict", b"PK\x03\x04 cut short"])
-def test_a_broken_file_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "nothing that torch can load safely: damaged"),
+        (b"not a state dict", "nothing that torch can load safely: damaged"),
+        (b"PK\x03\x04 cut short", "damaged: File is not a zip file; take another copy"),
+    ],
+)
+def test_a_broken_file_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"weights\.pth: no state dict"):
+    with pytest.raises(InputError, match=rf"^--weights .*weights\.pth: {words}"):
         Encoder(BACKBONES["r34"], path)
+
+
+def test_values_that_are_none_are_refused(tmp_path: Path) -> None:
+    state = torchvision_models().resnet34(weights=None).state_dict()
+    state["layer1.0.bn1.running_var"][3] = -1.0
+    with pytest.raises(InputError, match=r"weights\.pth: layer1.0.bn1.running_var holds negative variances"):
+        Encoder(BACKBONES["r34"], save(state, tmp_path / "weights.pth"))
+    state["layer1.0.bn1.running_var"][3] = torch.inf
+    with pytest.raises(InputError, match=r"weights\.pth: layer1.0.bn1.running_var holds values that are not finite"):
+        Encoder(BACKBONES["r34"], save(state, tmp_path / "weights.pth"))
 
 
 def test_code_in_a_weights_file_is_not_run(tmp_path: Path) -> None:

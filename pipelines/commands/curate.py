@@ -114,8 +114,9 @@ def _is_idle_rule(rule: str, network: str, given: Mapping[str, Any]) -> bool:
 def build_bg20k(photos: Path | Url, out: Path | Url, detector: Path | None, min_side: int, **settings: Any) -> None:
     """Curate the photographs of a crawl into a background set (section 4.1 of the paper).
 
-    PHOTOS is a folder (with all below it, .tar and .zip files included), one such archive, or a table: CSV or Parquet
-    with a column path, or Parquet with the pictures in image or bytes; columns source and licence are carried along.
+    PHOTOS is a folder (with all below it, .tar, .tar.gz and .zip files included), one such archive, or a table: CSV or
+    Parquet with a column path, or Parquet with the pictures in image or bytes; columns source and licence are carried
+    along.
 
     Keeps photographs with enough pixels, without duplicates and without salient objects, resizes them, splits them into
     train and validation, and writes every verdict with its reason to verdicts.parquet.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 from bg20k.rules import CurationRules
@@ -14,10 +15,12 @@ from pipelines.recipes import load_recipe
 from pipelines.runner import LocalRunner
 from pipelines.staging import source, staged, viewed
 from pipelines.work import Budget, Tally
+from rssn.rows import iter_rows
 from rssn.urls import Url
 from tests.bucket import Store
 from tests.pipelines.composing import files
 from tests.pipelines.conftest import MIN_SIDE
+from tests.rssn.test_archives import write_tgz
 
 RULES = CurationRules(min_side=MIN_SIDE)
 
@@ -74,3 +77,24 @@ def test_packing(studio: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
     with staged(bucket, tmp_path) as root:
         assert run_pack(PackJob(studio / "matting", root, *settings), LocalRunner()).written == 3
     assert stored(s3, bucket) == files(tmp_path / "out")
+
+
+def test_what_counts_in_a_bucket_is_what_counts_in_a_folder(
+    studio: Path, s3: Store, bucket: Url, tmp_path: Path
+) -> None:
+    one, two, three = [path.read_bytes() for path in sorted((studio / "photos").glob("photo_*"))[:3]]
+    packed = write_tgz(tmp_path / "a.tgz", {"two.jpg": two, "__MACOSX/._two.jpg": b"x"})
+    objects = {"one.jpg": one, "._one.jpg": b"x", "bare": three, "more/a.tgz": packed.read_bytes(), "b.NEF": b"II*\0"}
+    for name, data in objects.items():
+        s3.put(f"{bucket}/photos/{name}", data)
+    out, photos = Url(f"{bucket}/photos/out"), Url(f"{bucket}/photos")
+    for _ in range(2):
+        tally = curate(out, photos, tmp_path / "cache")
+        with viewed(out) as root:
+            run_inspect(root)
+            assert {row["source"] for row in iter_rows(root / "verdicts.parquet", ["source"])} == {
+                "bare",
+                "one.jpg",
+                "more/a.tgz/two.jpg",
+            }
+        assert tally.unread == {"photos": Counter({".NEF": 1})}

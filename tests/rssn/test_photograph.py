@@ -116,6 +116,7 @@ def test_the_scaled_decode_stays_within_its_bound(shared: Path) -> None:
     ("name", "found", "wrong"),
     [
         ("a/b.JPG", "JPEG", False), ("b.jpeg", "PNG", True), ("b.png", "WEBP", True), ("b.tif", "TIFF", False),
+        ("a.jpe", "JPEG", False), ("a.jpg", "MPO", False), ("a.mpo", "JPEG", False), ("a.jfif", "AVIF", True),
         ("no suffix", "PNG", False), ("https://a.org/x?id=3.14", "JPEG", False),
     ],
 )  # fmt: skip

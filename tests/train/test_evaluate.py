@@ -126,3 +126,17 @@ def test_the_dim_protocol_takes_the_data_sets_own_trimaps(
     assert (summary["protocol"], summary["images"]) == ("dim", 3)
     assert summary["region"].startswith("unknown part of trimaps of")
     assert format_table([("x", result.mean)]).splitlines()[0].split() == ["SAD", "MSE", "MAD", "Grad", "Conn"]
+
+
+def test_results_among_the_data_are_not_judged(network: GFM, photographs: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(photographs, data)
+    side = next(path for path in data.rglob("original"))
+    (side / "notes.NEF").write_bytes(b"x")
+    for folder in ("original", "mask"):
+        (data / "eval" / folder).mkdir(parents=True)
+        (data / "eval" / folder / "worst.png").write_bytes(encode_png(np.full((64, 64), 99, np.uint8)))
+    result = evaluate(Judge([network]), data, lambda _: None, data / "eval")
+    assert (len(result.rows), result.failures, result.unread) == (4, [], {".NEF": 1})
+    with pytest.raises(InputError, match="results would lie among the pictures"):
+        evaluate(Judge([network]), data, lambda _: None, data)

@@ -29,3 +29,9 @@ def test_rows_of_every_shard_and_group_are_examples(shards: Path, scenes: list) 
         truth = example.load()
         np.testing.assert_array_equal(np.round(255 * truth.picture), scene.image)
         np.testing.assert_array_equal(np.round(255 * truth.alpha), scene.alpha)
+
+
+def test_accents_of_trimaps_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    (tmp_path / "cafe\u0301.png").write_bytes(encode_png(np.array([[0, 255, 128]], np.uint8)))
+    (tmp_path / "._caf\u00e9.png").write_bytes(b"x")
+    assert read_trimap(tmp_path, "caf\u00e9").tolist() == [[0, 255, 128]]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -75,3 +76,23 @@ def test_folders_are_searched_and_names_may_not_meet(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no pictures in there"):
         find_photos([tmp_path / "empty"], tmp_path / "out")
+
+
+def test_results_sidecars_and_odd_names_are_no_photographs(tmp_path: Path) -> None:
+    for name in ("a.jpg", "._a.jpg", "b.NEF", "out/a-alpha.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/c\xff.jpg"))
+    odd.touch()
+    os.mkfifo(tmp_path / "d.jpg")
+    photos = find_photos([tmp_path], tmp_path / "out")
+    assert [name for _, name in photos.found] == ["a"]
+    assert photos.unread == {".NEF": 1}
+    assert [failure.removeprefix(f"{tmp_path}/").partition(": ")[0] for failure in photos.failures] == [
+        "c\\xff.jpg",
+        "d.jpg",
+    ]
+    with pytest.raises(InputError, match="results would lie among the pictures"):
+        find_photos([tmp_path], tmp_path)
+    with pytest.raises(InputError, match=r"no pictures in there; the first of 1: .*c\\xff.jpg: unsafe_path"):
+        find_photos([odd], tmp_path / "out")

@@ -76,6 +76,16 @@ def test_a_dry_run_reads_no_photograph_in_which_no_leak_was_found(
     assert [path.name for path in job.out.iterdir()] == ["leaks.json"]
 
 
+def test_results_may_not_lie_in_what_a_study_reads(
+    studio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Step("pack", "ori", (), (str(tmp_path),))
+    monkeypatch.setattr("pipelines.study.run.plan_study", lambda _: Plan([read], []))
+    monkeypatch.setattr("pipelines.study.run.check_foregrounds", lambda *_: None)
+    with pytest.raises(InputError, match=r"--out .*out lies in .*, which the study reads: results would count"):
+        dry_run(job_in(tmp_path, studio), LocalRunner().room)
+
+
 def evaluated(root: Path, name: str, images: int, failures: Sequence[str]) -> Step:
     step = Step("eval", name, ("eval", "--data", name))
     facts = {"images": images, "failures": [{"name": each, "reason": "no PNG"} for each in failures]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -134,21 +134,24 @@ def finish(tally: Tally, out: Path | Url, unit: str, *, complete: bool) -> None:
         click.echo(f"time in workers: {total:.0f} s ({shares}); the largest took {tally.peak_bytes / 1e9:.1f} GB")
     lost = f", {tally.lost} lost with {len(tally.failed)} shards that failed" if tally.failed else ""
     click.echo(f"{tally.written} {unit} written, {tally.reused} reused, {tally.rejected} rejected{lost}: {out}")
-    for name, unread in tally.unread.items():
-        click.echo(f"{name}: {unread_words(unread)}", err=True)
-    if tally.unusable:
-        words = f"{len(tally.unusable)} backgrounds cannot be decoded; others were drawn in their place"
-        click.echo(f"{words}: {out}/rejects/plan.parquet", err=True)
-    for failure in tally.failed:
-        click.echo(shown(scrub(f"failed: {failure}")), err=True)
-    if tally.failed:
-        click.echo("the same command tries the failed shards again", err=True)
-    for note in tally.notes:
-        click.echo(f"NOTE: {shown(scrub(note))}", err=True)
-    if tally.left:
-        words = f"{tally.left} {unit} were not tried yet; the same command without --retry-rejects makes them"
-        click.echo(words, err=True)
+    for line in _notices(tally, out, unit):
+        click.echo(shown(scrub(line)), err=True)
     if tally.rejected or tally.failed:
         click.echo(f"what was rejected and why: {out}/rejects")
     if tally.failed or tally.left or not complete:
         sys.exit(1)
+
+
+def _notices(tally: Tally, out: Path | Url, unit: str) -> Iterator[str]:
+    """What a person should know beside the counts."""
+    for name, unread in tally.unread.items():
+        yield f"{name}: {unread_words(unread)}"
+    if tally.unusable:
+        words = f"{len(tally.unusable)} backgrounds cannot be decoded; others were drawn in their place"
+        yield f"{words}: {out}/rejects/plan.parquet"
+    yield from (f"failed: {failure}" for failure in tally.failed)
+    if tally.failed:
+        yield "the same command tries the failed shards again"
+    yield from (f"NOTE: {note}" for note in tally.notes)
+    if tally.left:
+        yield f"{tally.left} {unit} were not tried yet; the same command without --retry-rejects makes them"

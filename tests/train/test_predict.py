@@ -26,7 +26,7 @@ def test_files_have_the_photographs_size_and_the_networks_alpha(scenes: list, tm
         f"pets/cat-{kind}.png" for kind in ("alpha", "cutout", "composite")
     ]
     expected = to_uint8(predict_alpha(networks, to_float(pixels), Strategy()))
-    np.testing.assert_array_equal(to_uint8(read_matte(files[0].read_bytes()).alpha), expected)
+    np.testing.assert_array_equal(to_uint8(read_matte(files[0].read_bytes(), 255.0).alpha), expected)
     cutout = cv2.imread(str(files[1]), cv2.IMREAD_UNCHANGED)
     assert cutout.shape == (70, 90, 4)
     np.testing.assert_array_equal(cutout[..., 3], expected)

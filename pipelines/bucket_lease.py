@@ -1,19 +1,21 @@
 """The lease of a data set in a bucket: an object, made only if there is none, and written again while its owner lives.
 
-A stale one is overwritten by whoever makes the claim to it, an object too that is made only if there is none.
+A stale one is overwritten by whoever makes the claim to it, an object too that is made only if there is none. Of a run
+on this machine, with the same cache, the kernel knows whether it lives: it holds a lock on a file beside its folder.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.lease import Lease
+from pipelines.lease import STALE_SECONDS, Lease, parse_lease
 from rssn.buckets import remove, upload, write
 from rssn.files import write_json
 from rssn.remote import content
@@ -37,16 +39,20 @@ class BucketLease:
         """Of the data set, for people."""
         return self.url
 
+    @property
+    def lock_file(self) -> Path:
+        """Beside the folder, which is emptied by whoever takes the lease."""
+        return self.root.with_name(f".{self.root.name}.lease")
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Nobody can be kept out of a bucket; `take` and `renew` look again."""
         yield
 
     def read(self) -> Lease | None:
-        """The lease; None where there is none, or it is damaged. Clocks are taken to agree within seconds."""
-        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-            facts = json.loads(content(self._object))
-            return Lease(facts["host"], facts["pid"], facts["since"], time.time() - facts["renewed"])
+        """The lease; None where there is none. Clocks are taken to agree within seconds."""
+        with suppress(FileNotFoundError):
+            return parse_lease(content(self._object), math.inf, self.lock_file)
         return None
 
     def take(self, mine: Lease, stale: Lease | None) -> bool:
@@ -56,8 +62,10 @@ class BucketLease:
         claim = replace(self, object_name=_CLAIM)
         if not claim._make(mine):
             other = claim.read()
-            if other and other.stale:  # its owner died within a second of it: the next one who comes is free to claim
-                claim.remove()
+            if (
+                other and other.age > STALE_SECONDS
+            ):  # its owner died within a second of it: the next one who comes is free to claim
+                remove([claim._url])
             return False
         try:
             now = self.read()
@@ -66,7 +74,7 @@ class BucketLease:
                 write(self._url, self._bytes(mine))
             return free
         finally:
-            claim.remove()
+            remove([claim._url])
 
     def renew(self, mine: Lease) -> None:
         """Say that the owner lives, and how far it is."""
@@ -78,13 +86,14 @@ class BucketLease:
     def remove(self) -> None:
         """Give it up."""
         remove([self._url])
+        self.lock_file.unlink(missing_ok=True)
 
     def copy(self) -> None:
         """Have the lease in the folder, as old as it is, for those who look there."""
         held = self.read()
         if held:
             path = self.root / ".lease.json"
-            write_json(path, asdict(held))
+            write_json(path, held.facts)
             os.utime(path, (time.time() - held.age,) * 2)
 
     @property
@@ -106,6 +115,4 @@ class BucketLease:
 
     @staticmethod
     def _bytes(lease: Lease) -> bytes:
-        facts = asdict(lease) | {"renewed": time.time()}
-        del facts["age"]
-        return json.dumps(facts).encode()
+        return json.dumps(lease.facts | {"renewed": time.time()}).encode()

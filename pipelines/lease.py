@@ -1,8 +1,10 @@
 """One driver per data set: a lease with its owner, renewed while the driver lives; here it is a file in the folder.
 
-A lease is stale when its owner's process is gone (on this machine), or when it was not renewed for a minute. A stale
-one is taken over; of two drivers that try at once, one gets it. A driver whose lease was taken over (it was suspended,
-say) stops at its next renewal.
+A lease is stale when it was not renewed for a minute. Where the kernel can be asked, its word counts instead: the owner
+holds a lock on the lease, which the system gives back when the process ends, however. So a run that was killed is
+followed at once, and one that lives (in another container, or suspended) is never taken for dead. A process id says
+nothing: it means another process, or none, in another namespace. A stale lease is taken over; of two drivers that try
+at once, one gets it. A driver whose lease was taken over stops at its next renewal.
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 from rssn.errors import InputError, RemoteError
-from rssn.files import write_json
 
 RENEWED_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -36,17 +38,24 @@ class Lease:
     host: str
     pid: int
     since: float  # seconds since 1970
+    lock: str = ""  # the file that its owner holds a lock on, see `KernelLock`; empty where it has none
     age: float = 0.0  # seconds since it was renewed; not stored
+    lives: bool | None = None  # what the kernel says of the owner; None where it cannot be asked; not stored
 
     @property
     def stale(self) -> bool:
         """Whether nobody is behind it any more."""
-        return self.age > STALE_SECONDS or (self.host == socket.gethostname() and not _runs(self.pid))
+        return self.age > STALE_SECONDS if self.lives is None else not self.lives
 
     @property
     def owner(self) -> tuple[str, int, float]:
         """Which run it is of."""
         return self.host, self.pid, self.since
+
+    @property
+    def facts(self) -> dict[str, str | int | float]:
+        """What is stored of it."""
+        return {"host": self.host, "pid": self.pid, "since": self.since, "lock": self.lock}
 
     @property
     def words(self) -> str:
@@ -55,14 +64,90 @@ class Lease:
         return f"process {self.pid} on {self.host}, since {since}, renewed {max(0.0, self.age):.0f} s ago"
 
 
+def parse_lease(data: bytes, age: float, lock: Path) -> Lease:
+    """A lease as it was stored, with what the kernel says of its owner; a damaged one is somebody's, too.
+
+    Args:
+        data: Its content.
+        age: Seconds since it was written, where it does not say so itself.
+        lock: The file on this machine that its owner would hold a lock on.
+    """
+    try:
+        facts = json.loads(data)
+        lease = Lease(str(facts["host"]), int(facts["pid"]), float(facts["since"]), str(facts.get("lock", "")), age)
+        if "renewed" in facts:
+            lease = replace(lease, age=time.time() - float(facts["renewed"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        unknown = Lease("a machine that the damaged lease does not name", 0, 0.0, age=age)
+        return replace(unknown, lives=KernelLock.lives(lock, None) or None)
+    return replace(lease, lives=KernelLock.lives(lock, lease.lock))
+
+
 def read_lease(root: Path) -> Lease | None:
-    """The lease in an output folder, stale or not; None where there is none, or it is damaged."""
+    """The lease in an output folder, stale or not; None where there is none."""
     path = root / _NAME
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        return Lease(facts["host"], facts["pid"], facts["since"], time.time() - path.stat().st_mtime)
-    except (OSError, ValueError, KeyError, TypeError):
+        return parse_lease(path.read_bytes(), time.time() - path.stat().st_mtime, path)
+    except FileNotFoundError:
         return None
+
+
+class KernelLock:
+    """A lock on a file, held until it is given back or the process ends.
+
+    Attributes:
+        name: Tells this very file of this very kernel from all others; empty where the file system has no locks. Two
+            containers of one machine have the same kernel, and see one file under the same device and number.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Make the file, or take the one that is there, and lock it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.name = _file_name(self._descriptor)
+        except OSError:
+            self.name = ""
+
+    def release(self) -> None:
+        """Give it back."""
+        os.close(self._descriptor)
+
+    @staticmethod
+    def lives(path: Path, name: str | None) -> bool | None:
+        """Whether the lock of a name is held; None where that is not known, for the file at the path is another one.
+
+        Without a name: whether anybody holds a lock on the file.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            own = name == _file_name(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True if own or name is None else None
+        except OSError:
+            return None
+        else:
+            return False if own else None
+        finally:
+            os.close(descriptor)
+
+
+def _file_name(descriptor: int) -> str:
+    status = os.fstat(descriptor)
+    return f"{_kernel()} {status.st_dev} {status.st_ino}"
+
+
+@lru_cache(maxsize=1)
+def _kernel() -> str:
+    """What differs between two machines, and is the same in all containers of one."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return socket.gethostname()  # macOS, which has no namespaces of processes
 
 
 def is_lease(path: Path) -> bool:
@@ -78,12 +163,17 @@ class LeasePlace(Protocol):
         """Of the data set, for people."""
         ...
 
+    @property
+    def lock_file(self) -> Path:
+        """The file that is locked for a lease that is to be taken."""
+        ...
+
     def alone(self) -> AbstractContextManager[None]:
         """Nobody else looks at the lease meanwhile, where that can be had."""
         ...
 
     def read(self) -> Lease | None:
-        """The lease, stale or not; None where there is none, or it is damaged."""
+        """The lease, stale or not; None where there is none."""
         ...
 
     def take(self, mine: Lease, stale: Lease | None) -> bool:
@@ -107,6 +197,11 @@ class _FolderLease:
     def name(self) -> str:
         return str(self.root)
 
+    @property
+    def lock_file(self) -> Path:
+        """The lease is locked before it has its name, so that nobody ever sees it without its lock."""
+        return self.root / f".{_NAME}.{os.getpid()}.tmp"
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """The system releases the lock of a process that dies."""
@@ -122,7 +217,8 @@ class _FolderLease:
         return read_lease(self.root)
 
     def take(self, mine: Lease, stale: Lease | None) -> bool:
-        write_json(self.root / _NAME, {key: value for key, value in asdict(mine).items() if key != "age"})
+        self.lock_file.write_text(json.dumps(mine.facts), encoding="utf-8")
+        self.lock_file.replace(self.root / _NAME)
         return True
 
     def renew(self, mine: Lease) -> None:
@@ -157,15 +253,7 @@ def held(place: LeasePlace) -> Iterator[threading.Event]:
     Raises:
         InputError: If another driver holds it, or took it over meanwhile.
     """
-    mine = Lease(socket.gethostname(), os.getpid(), time.time())
-    with place.alone():
-        other = place.read()
-        free = other is None or other.stale
-        if not free or not place.take(mine, other) or not _is_mine(place, mine):
-            other = place.read() or other
-            owner = other.words if other else "it came at the same moment"
-            remedy = "wait for it, or stop it; a lease that is not renewed for a minute is taken over"
-            raise InputError(f"{place.name}: another run works on it ({owner}); {remedy}")
+    mine, lock = _take(place)
     done, lost = threading.Event(), threading.Event()
     chief = threading.current_thread() is threading.main_thread()
     before = signal.signal(_LOST, signal.default_int_handler) if chief else None
@@ -185,6 +273,24 @@ def held(place: LeasePlace) -> Iterator[threading.Event]:
         with suppress(RemoteError), place.alone():  # a bucket that does not answer: it is stale in a minute
             if _is_mine(place, mine):
                 place.remove()
+        lock.release()
+
+
+def _take(place: LeasePlace) -> tuple[Lease, KernelLock]:
+    with place.alone():
+        other = place.read()
+        if other is None or other.stale:
+            lock = KernelLock(place.lock_file)
+            with ExitStack() as stack:
+                stack.callback(lock.release)
+                mine = Lease(socket.gethostname(), os.getpid(), time.time(), lock.name)
+                if place.take(mine, other) and _is_mine(place, mine):
+                    stack.pop_all()
+                    return mine, lock
+        other = place.read() or other
+    owner = other.words if other else "it came at the same moment"
+    later = "; a lease that is not renewed for a minute is taken over" if other and other.lives is None else ""
+    raise InputError(f"{place.name}: another run works on it ({owner}); wait for it, or stop it{later}")
 
 
 def _renew(place: LeasePlace, mine: Lease, done: threading.Event, lost: threading.Event) -> None:
@@ -201,15 +307,3 @@ def _renew(place: LeasePlace, mine: Lease, done: threading.Event, lost: threadin
 def _is_mine(place: LeasePlace, mine: Lease) -> bool:
     now = place.read()
     return now is not None and now.owner == mine.owner
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    with suppress(OSError):  # dead, and nobody has asked for its exit code yet
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    return True

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -44,7 +48,8 @@ def test_the_second_of_two_is_refused_by_name(
     holder: subprocess.Popen[str], studio: Path, bg20k: Path, tmp_path: Path
 ) -> None:
     before = files(tmp_path / "out")
-    words = rf"out: another run works on it \(process {holder.pid} on .*, since .*, renewed \d s ago\); wait for it"
+    owner = rf"process {holder.pid} on .*, since .*, renewed \d s ago"
+    words = rf"out: another run works on it \({owner}\); wait for it, or stop it$"
     with pytest.raises(InputError, match=words):
         run_compose(job_of(studio / "matting", bg20k, tmp_path / "out", QUICK), LocalRunner())
     with pytest.raises(InputError, match=words):
@@ -73,6 +78,87 @@ def test_a_lease_of_another_machine_is_stale_after_a_minute(tmp_path: Path) -> N
         assert held
         assert held.pid == os.getpid()
     assert list(tmp_path.iterdir()) == []
+
+
+ATTEMPT = """
+import sys
+from pathlib import Path
+from pipelines.lease import leased
+from rssn.errors import InputError
+try:
+    with leased(Path(sys.argv[1])):
+        print("took it over")
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_live_run_keeps_its_lease_in_another_namespace_of_processes(
+    holder: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """As two containers with the host's network see each other: one host name, and no process of the other's ids."""
+    inside = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a namespace of one's own needs the right to make one")
+
+    def attempt() -> str:
+        command = [*inside, sys.executable, "-c", ATTEMPT, str(tmp_path / "out")]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    os.utime(tmp_path / "out" / ".lease.json", (0, 0))
+    assert f"another run works on it (process {holder.pid} on" in attempt()
+    assert holder.poll() is None
+    holder.kill()
+    holder.wait()
+    assert attempt() == "took it over\n"
+
+
+def test_a_run_that_is_suspended_is_not_taken_for_dead(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+    holder.send_signal(signal.SIGSTOP)
+    os.utime(tmp_path / "out" / ".lease.json", (0, 0))
+    with pytest.raises(InputError, match=r"wait for it, or stop it$"), leased(tmp_path / "out"):
+        pass
+
+
+@pytest.mark.parametrize("text", ["another process", "no lock", "half", "no JSON", "a list", "empty"])
+def test_without_a_word_of_the_kernel_the_age_counts(text: str, tmp_path: Path) -> None:
+    """A process id that means nobody here, or a lease that is damaged, is somebody's for a minute."""
+    facts = {"host": socket.gethostname(), "pid": 2**22 + 1, "since": time.time() - 900}
+    held = json.dumps(facts | ({} if text == "no lock" else {"lock": "another kernel 1 2"}))
+    path = tmp_path / ".lease.json"
+    path.write_text({"half": held[:40], "no JSON": "{", "a list": "[]", "empty": ""}.get(text, held))
+    with pytest.raises(InputError, match="a lease that is not renewed for a minute is taken over"), leased(tmp_path):
+        pass
+    os.utime(path, (time.time() - 61,) * 2)
+    with leased(tmp_path):
+        assert read_lease(tmp_path).pid == os.getpid()  # type: ignore[union-attr]
+
+
+def test_a_file_system_without_locks_goes_by_the_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with leased(tmp_path):
+        held = read_lease(tmp_path)
+        assert held
+        assert (held.lock, held.lives, held.stale) == ("", None, False)
+        with pytest.raises(InputError, match="not renewed for a minute"), leased(tmp_path):
+            pass
+
+
+def test_a_damaged_lease_of_a_live_run_is_not_taken_over(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+    path = tmp_path / "out" / ".lease.json"
+    path.write_text("{")
+    os.utime(path, (0, 0))
+    with pytest.raises(InputError, match=r"wait for it, or stop it$"), leased(tmp_path / "out"):
+        pass
+
+
+def test_a_copy_of_a_folder_is_not_at_work(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    assert read_lease(tmp_path / "out").lives is True  # type: ignore[union-attr]
+    assert read_lease(tmp_path / "copy").lives is None  # type: ignore[union-attr]
 
 
 def test_of_many_that_come_at_once_one_gets_it(tmp_path: Path) -> None:

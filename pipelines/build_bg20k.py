@@ -99,14 +99,14 @@ def _curate(job: CurationJob, runner: Runner) -> Curated:
     facts = plan_facts(job, known)
     folder = DatasetFolder(job.out)
     decisions = decisions_to_apply(folder, job.apply_review)
-    open_dataset(folder, "backgrounds", facts, _sources(job, decisions))
+    folder = open_dataset(folder, "backgrounds", facts, _sources(job, decisions))
     unread: Counter[str] = Counter()
     photographs = list_photographs(job.photos, job.out, unread)
     write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, photographs))
-    examined = run_tasks(handed_over(_examine_work(job, facts["photos"]["count"]), job.out), runner)
+    examined = run_tasks(handed_over(_examine_work(job, folder, facts["photos"]["count"]), job.out), runner)
     if examined.failed:
         return Curated(examined, Counter(), Counter())
-    write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, decisions or {}, known))
+    write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, candidates_folder(folder), decisions or {}, known))
     tally = run_tasks(handed_over(_publish_work(job, folder, screened_by(facts)), job.out), runner)
     tally.damaged += examined.damaged
     tally.seconds.update(examined.seconds)
@@ -174,18 +174,19 @@ def _light_verdicts(out: Path) -> Iterator[dict[str, Any]]:
     return iter_rows(verdicts_path(out), _LIGHT_VERDICT)
 
 
-def _examine_work(job: CurationJob, count: int) -> Work[ExamineTask]:
+def _examine_work(job: CurationJob, folder: DatasetFolder, count: int) -> Work[ExamineTask]:
     ranges = shard_ranges([1] * count, PHOTOS_PER_SHARD)
     tasks = [
-        ExamineTask(job.out, job.rules, shard_name("candidates", index, len(ranges)), start, stop, job.models)
+        ExamineTask(folder, job.rules, shard_name("candidates", index, len(ranges)), start, stop, job.models)
         for index, (start, stop) in enumerate(ranges)
     ]
-    return Work(candidates_folder(job.out), tasks, examine_shard, "photos", job.budget, 0)
+    return Work(candidates_folder(folder), tasks, examine_shard, "photos", job.budget, 0)
 
 
-def _verdicts(job: CurationJob, decisions: Mapping[str, Decision], known: KnownSet) -> Iterator[dict[str, Any]]:
-    """Judge every photograph, shard by shard: those that were refused while they were read, then the candidates."""
-    folder = candidates_folder(job.out)
+def _verdicts(
+    job: CurationJob, folder: DatasetFolder, decisions: Mapping[str, Decision], known: KnownSet
+) -> Iterator[dict[str, Any]]:
+    """Judge every candidate, shard by shard: first those that were refused while they were read."""
     shards = [mark.name for mark in folder.marks()]
     crawl = Crawl.of(record for name in shards for record in records(folder, name, job.rules))
     judge = partial(decide, rules=job.rules, known=known)
@@ -205,9 +206,7 @@ def _publish_work(job: CurationJob, folder: DatasetFolder, screeners: str | None
         shards.add(row["candidate_shard"])
         kept[row["candidate_shard"], row["split"]] += row["keep"]
     tasks = [
-        PublishTask(
-            job.out, job.rules, screeners, shard_name(split, index, len(shards)), name, split, kept[name, split]
-        )
+        PublishTask(folder, job.rules, screeners, shard_name(split, index, len(shards)), name, split, kept[name, split])
         for split in SPLITS
         for index, name in enumerate(sorted(shards))
     ]

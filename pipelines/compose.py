@@ -49,7 +49,7 @@ from rssn.codecs import BYTES_PER_PIXEL, ImageCodec
 from rssn.errors import InputError, Rejected
 from rssn.layouts import find_pairs
 from rssn.recipe import Recipe
-from rssn.shards import DatasetFolder, read_mark, shard_name
+from rssn.shards import DatasetFolder, shard_name
 
 
 @dataclass(frozen=True)
@@ -180,10 +180,10 @@ def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None
     folder = DatasetFolder(job.out)
     if job.overwrite and holds_dataset(folder):
         remove_dataset(folder)
-    open_dataset(folder, "composites", prepared.facts, sources, growing="foregrounds")
+    folder = open_dataset(folder, "composites", prepared.facts, sources, growing="foregrounds")
     write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, _refusals(prepared, _marked(folder)))
     warm_up(job.recipe)
-    tasks, left = tried_tasks(job, prepared.plan)
+    tasks, left = tried_tasks(job, prepared.plan, folder)
     redo = frozenset(mark.name for mark in folder.marks() if mark.rejected and job.retry_rejects)
     redo |= _incomplete(folder, tasks, prepared.plan)
     refused = len(prepared.refused)
@@ -221,19 +221,19 @@ def _incomplete(folder: DatasetFolder, tasks: Sequence[ComposeTask], plan: Plan)
     """Shards that were made while a foreground was out of the plan that is back in it."""
     names = set()
     for task in tasks:
-        mark = read_mark(folder.mark(task.name))
+        mark = folder.read_mark(task.name)
         members = sum(not planned.replaced for planned in plan.foregrounds[task.start : task.stop])
         if mark and mark.rows + mark.rejected != members * task.recipe.k:
             names.add(task.name)
     return frozenset(names)
 
 
-def tried_tasks(job: ComposeJob, plan: Plan) -> tuple[list[ComposeTask], int]:
+def tried_tasks(job: ComposeJob, plan: Plan, folder: DatasetFolder) -> tuple[list[ComposeTask], int]:
     """The shards that a run looks at, and how many composites the others have.
 
     That is all of them; but `--retry-rejects` leaves alone what no run has tried yet, unless `--extend` asks for it.
     """
-    tasks, folder = plan_tasks(job, plan), DatasetFolder(job.out)
+    tasks = plan_tasks(job, plan, folder)
     if not job.retry_rejects or job.extend:
         return tasks, 0
     tried = [
@@ -246,7 +246,7 @@ def tried_tasks(job: ComposeJob, plan: Plan) -> tuple[list[ComposeTask], int]:
     return tried, sum(task.size for task in tasks) - sum(task.size for task in tried)
 
 
-def plan_tasks(job: ComposeJob, plan: Plan) -> list[ComposeTask]:
+def plan_tasks(job: ComposeJob, plan: Plan, folder: DatasetFolder) -> list[ComposeTask]:
     """Cut each generation of foregrounds into shards of about the asked size."""
     foregrounds = plan.foregrounds
     largest_background = max((b.width * b.height for b in plan.backgrounds), default=0)
@@ -258,7 +258,7 @@ def plan_tasks(job: ComposeJob, plan: Plan) -> list[ComposeTask]:
         prefix = f"composites-x{generation}" if generation else "composites"
         for index, (start, stop) in enumerate(ranges):
             name, span = shard_name(prefix, index, len(ranges)), (members[start], members[stop - 1] + 1)
-            settings = (job.out, job.recipe, job.seed, job.output.codec, job.cache)
+            settings = (folder, job.recipe, job.seed, job.output.codec, job.cache)
             pixels = max(largest_background, *(f.width * f.height for f in foregrounds[slice(*span)]))
             tasks.append(ComposeTask(*settings, name, *span, job.retry_rejects, worker_memory(pixels, job.recipe)))
     return tasks

@@ -35,7 +35,7 @@ from rssn.shards import DatasetFolder, Findings, trusted_mark, write_shard
 class ComposeTask:
     """One shard: the composites of the foregrounds `start` to `stop - 1` of the plan."""
 
-    root: Path
+    folder: DatasetFolder
     recipe: Recipe
     seed: int
     codec: ImageCodec
@@ -55,7 +55,7 @@ class ComposeTask:
     @property
     def note(self) -> Path:
         """Names the foreground, the background or the sample at hand."""
-        return DatasetFolder(self.root).note(self.name)
+        return self.folder.note(self.name)
 
 
 def compose_shard(task: ComposeTask) -> Done:
@@ -63,8 +63,7 @@ def compose_shard(task: ComposeTask) -> Done:
     warm_up(task.recipe)
     task.cache.open()  # on this machine; said once for the shard, not of each of its samples
     shard = _Shard(task)
-    folder = DatasetFolder(task.root)
-    mark = write_shard(folder, task.name, COMPOSITES, shard.rows(), shard.rejects, shard.findings)
+    mark = write_shard(task.folder, task.name, COMPOSITES, shard.rows(), shard.rejects, shard.findings)
     return Done(mark, dict(shard.context.clock.seconds), shard.kept)
 
 
@@ -76,8 +75,8 @@ class _Shard:
         self.kept = 0  # rows that stood before
         self.context = LayerContext(task.recipe, task.codec, task.cache, StageClock(), partial(enter, task))
         self._task = task
-        self._plan = load_plan(task.root)
-        self._stands = trusted_mark(DatasetFolder(task.root), task.name) if task.retry else None
+        self._plan = load_plan(task.folder.root)
+        self._stands = trusted_mark(task.folder, task.name) if task.retry else None
         self.findings = Findings({"ineligible_pairs": 0}, dict(self._stands.unusable) if self._stands else {})
         self._kept = self._kept_rows()
         self._standing = self._standing_backgrounds()
@@ -125,7 +124,7 @@ class _Shard:
 
     def _kept_rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """Rows that stand and need not be composed again; none unless the shard agrees with its mark."""
-        return iter_rows(DatasetFolder(self._task.root).data(self._task.name), columns) if self._stands else iter(())
+        return iter_rows(self._task.folder.data(self._task.name), columns) if self._stands else iter(())
 
     def _standing_backgrounds(self) -> dict[str, set[str]]:
         """The backgrounds of the kept rows of each foreground."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from rssn.shards import DatasetFolder
 
 
-def candidates_folder(root: Path) -> DatasetFolder:
-    """The working set: every photograph that could be examined, resized, with its fingerprint."""
-    return DatasetFolder(root / "candidates")
+def candidates_folder(folder: DatasetFolder) -> DatasetFolder:
+    """The working set of a set: every photograph that could be examined, resized, with its fingerprint."""
+    return DatasetFolder(folder.root / "candidates", folder.plan_digest)
 
 
 def verdicts_path(root: Path) -> Path:

@@ -26,14 +26,14 @@ from rssn.images import Pixels, encode_jpeg, fit_inside
 from rssn.photograph import decode_photograph, salvaged
 from rssn.rows import read_range
 from rssn.schema import CANDIDATES
-from rssn.shards import write_shard
+from rssn.shards import DatasetFolder, write_shard
 
 
 @dataclass(frozen=True)
 class ExamineTask:
     """One candidate shard: the photographs `start` to `stop - 1` of the plan."""
 
-    root: Path
+    folder: DatasetFolder  # of the set
     rules: CurationRules
     name: str
     start: int
@@ -44,7 +44,7 @@ class ExamineTask:
     @property
     def note(self) -> Path:
         """Names the photograph at hand."""
-        return candidates_folder(self.root).note(self.name)
+        return candidates_folder(self.folder).note(self.name)
 
     @property
     def size(self) -> int:
@@ -60,8 +60,8 @@ class ExamineTask:
 def examine_shard(task: ExamineTask) -> Done:
     """Read, measure, resize and screen photographs; what cannot be examined becomes a row of the rejects."""
     shard = _Shard(task)
-    places = [Place(**row) for row in read_range(photos_plan(task.root), task.start, task.stop)]
-    mark = write_shard(candidates_folder(task.root), task.name, CANDIDATES, shard.rows(places), shard.rejects)
+    places = [Place(**row) for row in read_range(photos_plan(task.folder.root), task.start, task.stop)]
+    mark = write_shard(candidates_folder(task.folder), task.name, CANDIDATES, shard.rows(places), shard.rejects)
     return Done(mark, dict(shard.clock.seconds))
 
 

@@ -14,7 +14,7 @@ from rssn.codecs import BYTES_PER_PIXEL
 from rssn.draw import Draw, choose_backgrounds, draw
 from rssn.picture_files import unread_words
 from rssn.rows import iter_rows
-from rssn.shards import DatasetFolder, read_mark, trusted_mark
+from rssn.shards import DatasetFolder, trusted_mark
 
 CPU_SECONDS_PER_MEGAPIXEL = {
     "levin": 0.2,
@@ -68,7 +68,7 @@ def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
     """
     prepared = prepare(job)
     plan = prepared.plan
-    tasks, left = tried_tasks(job, plan)
+    tasks, left = tried_tasks(job, plan, DatasetFolder(job.out))
     members = [one for task in tasks for one in plan.foregrounds[task.start : task.stop] if not one.replaced]
     planned = list(_composites(job, plan, members))
     short = len(members) * job.recipe.k - len(planned)
@@ -99,7 +99,7 @@ def _standing(job: ComposeJob, tasks: Sequence[ComposeTask], plan: Plan) -> Stan
             samples |= {f"{one.foreground_id}/{k}" for one in members for k in range(job.recipe.k)}
             if job.retry_rejects:
                 samples -= {row["item_id"] for row in iter_rows(folder.rejects(task.name), ["item_id"])}
-    damaged = [name for name, mark in marks.items() if mark is None and read_mark(folder.mark(name)) is not None]
+    damaged = [name for name, mark in marks.items() if mark is None and folder.mark(name).is_file()]
     return Standing(sum(mark is not None for mark in marks.values()), frozenset(samples), damaged)
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
-from pipelines import run_state
 from pipelines.lease import is_lease
 from pipelines.staging import clear
 from rssn.errors import InputError
 from rssn.files import write_json
 from rssn.schema import SCHEMA_VERSION
-from rssn.shards import DatasetFolder
+from rssn.shards import PLAN_DIGEST, REMOVED, DatasetFolder
 from rssn.urls import scrub, shown
 from rssn.versions import version
 
@@ -36,8 +35,6 @@ _DECIDING = (
 )
 """Whose versions may change a byte of a shard; a denoiser's own stand in the plan of a composition."""
 _LIBRARIES = (*_DECIDING, "bm3d", "bm4d", "ray", "ultralytics", "onnxruntime", "torch", "torchvision")
-
-_REMOVED = "removed"
 
 
 def check_dataset(folder: DatasetFolder, kind: str, plan: Mapping[str, Any], growing: str = "") -> None:
@@ -73,7 +70,7 @@ def refuse_foreign(folder: DatasetFolder) -> None:
 
 def open_dataset(
     folder: DatasetFolder, kind: str, plan: Mapping[str, Any], sources: Mapping[str, str], growing: str = ""
-) -> None:
+) -> DatasetFolder:
     """Start a data set, or go on with the one in the folder if it was planned alike; see `check_dataset`.
 
     Args:
@@ -82,33 +79,49 @@ def open_dataset(
         plan: Everything that decides the rows.
         sources: Where the inputs lie; may differ between two runs of one plan.
         growing: The one key of the plan that may differ from the last run's.
+
+    Returns:
+        The folder, with the digest that marks have to name.
     """
     check_dataset(folder, kind, plan, growing)
-    if folder.manifest.is_file() and _read_json(folder).get(_REMOVED):
+    if folder.manifest.is_file() and _read_json(folder).get(REMOVED):
         _clear(folder)  # the removal was interrupted: what it left must not pass for work that is done
     command = scrub(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
     places = {name: shown(place) for name, place in sources.items()}
-    facts = {"plan": _planned(kind, plan), "sources": places, "command": command, "versions": _versions()}
+    planned = _planned(kind, plan)
+    named = plan_digest(planned)
+    facts = {"plan": planned, PLAN_DIGEST: named, "sources": places, "command": command, "versions": _versions()}
     write_json(folder.manifest, facts)
+    return DatasetFolder(folder.root, named)
+
+
+def plan_digest(planned: Mapping[str, Any]) -> str:
+    """What names a plan in the marks of its shards, so that a mark of another plan counts nowhere.
+
+    It covers all that decides the rows: recipe, seed, output, inputs, and the versions that make the bytes. A plan that
+    grows stays the same one, and the marks that stand stay valid: of the foregrounds it covers the first generation,
+    which neither `--extend` nor `--retry-rejects` ever changes.
+    """
+    foregrounds = planned.get("foregrounds") or {}
+    facts = dict(planned) | {"foregrounds": foregrounds.get("generations", [foregrounds])[0]}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def remove_dataset(folder: DatasetFolder) -> None:
     """Remove everything that a data set is made of, and nothing else that lies in its folder.
 
     The manifest says so first: a removal that is interrupted leaves a folder that is ours and holds no data set.
+
+    Raises:
+        InputError: Naming what cannot be removed.
     """
-    write_json(folder.manifest, {_REMOVED: True})
+    write_json(folder.manifest, {REMOVED: True})
     _clear(folder)
 
 
 def _clear(folder: DatasetFolder) -> None:
-    folders = ("marks", "data", "rejects", "plan", "progress", "report", "candidates")
-    files = ("README.md", "verdicts.parquet", run_state.NAME)
-    for name in folders:
-        shutil.rmtree(folder.root / name, ignore_errors=True)
-    for name in files:
-        (folder.root / name).unlink(missing_ok=True)
-    clear(folder.root, (*folders, *files))
+    folder.remove()
+    clear(folder.root)
 
 
 def close_dataset(folder: DatasetFolder, totals: Mapping[str, Any]) -> None:
@@ -129,7 +142,7 @@ def read_manifest(folder: DatasetFolder, *, any_version: bool = False) -> dict[s
     if not folder.manifest.is_file():
         raise InputError(f"{folder.root}: no data set here (it has no manifest.json)")
     manifest = _read_json(folder)
-    if manifest.get(_REMOVED):
+    if manifest.get(REMOVED):
         raise InputError(f"{folder.root}: its data set was removed by --overwrite; run that command again")
     if not isinstance(manifest.get("plan"), dict) or "kind" not in manifest["plan"]:
         raise InputError(f"{folder.manifest}: not a manifest of ours")
@@ -151,7 +164,7 @@ def holds_dataset(folder: DatasetFolder) -> bool:
     Raises:
         InputError: If the manifest is none of ours.
     """
-    if not folder.manifest.is_file() or _read_json(folder).get(_REMOVED):
+    if not folder.manifest.is_file() or _read_json(folder).get(REMOVED):
         return False
     return bool(read_manifest(folder, any_version=True))
 

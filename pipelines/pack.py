@@ -57,7 +57,7 @@ class PackJob:
 class PackTask:
     """One shard: the photographs `start` to `stop - 1` of the plan."""
 
-    root: Path
+    folder: DatasetFolder
     recipe: Recipe
     codec: ImageCodec
     name: str
@@ -69,7 +69,7 @@ class PackTask:
     @property
     def note(self) -> Path:
         """Names the photograph at hand."""
-        return DatasetFolder(self.root).note(self.name)
+        return self.folder.note(self.name)
 
     @property
     def size(self) -> int:
@@ -101,11 +101,10 @@ def _pack(job: PackJob, runner: Runner) -> Tally:
         "foregrounds": growth.facts,
         "alpha_scale": job.alpha_scale,
     }
-    folder = DatasetFolder(job.out)
-    open_dataset(folder, "composites", facts, {"matting": str(job.matting.resolve())})
+    folder = open_dataset(DatasetFolder(job.out), "composites", facts, {"matting": str(job.matting.resolve())})
     write_plan(folder, photographs, [], refused)
     warm_up(job.recipe)
-    work = Work(folder, _tasks(job, photographs), pack_shard, "photographs", job.budget, len(refused))
+    work = Work(folder, _tasks(job, photographs, folder), pack_shard, "photographs", job.budget, len(refused))
     tally = run_tasks(handed_over(work, job.out), runner)
     tally.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
     tally.unread = {"matting": matting.unread} if matting.unread else {}
@@ -121,9 +120,9 @@ def pack_shard(task: PackTask) -> Done:
     warm_up(task.recipe)
     rejects: list[dict[str, Any]] = []
     clock = StageClock()
-    context = LayerContext(task.recipe, task.codec, LayerCache(task.root, 0), clock, partial(enter, task))
-    rows = _rows(context, load_plan(task.root).foregrounds[task.start : task.stop], rejects)
-    mark = write_shard(DatasetFolder(task.root), task.name, COMPOSITES, rows, rejects)
+    context = LayerContext(task.recipe, task.codec, LayerCache(task.folder.root, 0), clock, partial(enter, task))
+    rows = _rows(context, load_plan(task.folder.root).foregrounds[task.start : task.stop], rejects)
+    mark = write_shard(task.folder, task.name, COMPOSITES, rows, rejects)
     return Done(mark, dict(clock.seconds))
 
 
@@ -167,9 +166,9 @@ def _row(context: LayerContext, layers: ForegroundLayers) -> Row:
     }
 
 
-def _tasks(job: PackJob, photographs: Sequence[PlannedForeground]) -> list[PackTask]:
+def _tasks(job: PackJob, photographs: Sequence[PlannedForeground], folder: DatasetFolder) -> list[PackTask]:
     ranges = shard_ranges([job.output.share(p.width * p.height, 1) for p in photographs], 1.0)
-    settings = (job.out, job.recipe, job.output.codec)
+    settings = (folder, job.recipe, job.output.codec)
     return [
         PackTask(
             *settings,

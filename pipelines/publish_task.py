@@ -23,7 +23,7 @@ from rssn.shards import DatasetFolder, write_shard
 class PublishTask:
     """One shard of the set: what was kept of a candidate shard for one split."""
 
-    root: Path
+    folder: DatasetFolder
     rules: CurationRules
     screened_by: str | None
     name: str
@@ -36,21 +36,21 @@ class PublishTask:
     @property
     def note(self) -> Path:
         """Nothing is decoded here, so that no item is ever named."""
-        return DatasetFolder(self.root).note(self.name)
+        return self.folder.note(self.name)
 
 
 def publish_shard(task: PublishTask) -> Done:
     """Copy kept photographs of a candidate shard into the set; the first split also writes the shard's rejects."""
     wanted = [("candidate_shard", "=", task.candidates)]
     columns = ["source", "keep", "stage", "reason", "message", "split"]
-    table = pq.read_table(verdicts_path(task.root), columns=columns, filters=wanted)
+    table = pq.read_table(verdicts_path(task.folder.root), columns=columns, filters=wanted)
     verdicts = {row["source"]: row for row in table.to_pylist()}
-    candidates = candidates_folder(task.root)
+    candidates = candidates_folder(task.folder)
     rejects: list[dict[str, Any]] = []
     if task.split == "train":
         rejects = _rejects(candidates, task.candidates, verdicts)
     rows = _background_rows(task, candidates, verdicts)
-    return Done(write_shard(DatasetFolder(task.root), task.name, BACKGROUNDS, rows, rejects))
+    return Done(write_shard(task.folder, task.name, BACKGROUNDS, rows, rejects))
 
 
 def _background_rows(task: PublishTask, candidates: DatasetFolder, verdicts: dict[str, Any]) -> Iterator[Row]:

@@ -27,7 +27,7 @@ from rssn.cache import own_folder
 from rssn.errors import InputError
 from rssn.files import sha256, write_json
 from rssn.remote import list_source
-from rssn.shards import DatasetFolder, Mark, read_mark
+from rssn.shards import DatasetFolder, Mark, is_own
 from rssn.urls import OUTPUTS, Url, path_of, url_of
 
 _INPUTS = ("plan/*.parquet", "verdicts.parquet")
@@ -137,12 +137,12 @@ def handed_over(work: Work[T], root: Path) -> Work[T]:
     return replace(work, function=function, trusted=partial(_trusted, list_objects(url)), keep=_keep)
 
 
-def clear(root: Path, names: tuple[str, ...]) -> None:
-    """Remove files, and all in folders, of the data set that a folder stands for; the manifest is handed over first."""
+def clear(root: Path) -> None:
+    """Remove all that is ours of the data set that a folder stands for; the manifest is handed over first."""
     url = url_of(root)
     if url is not None:
         upload(root / "manifest.json", f"{url}/manifest.json")
-        remove([f"{url}/{name}" for name in list_objects(url) if name.partition("/")[0] in names])
+        remove([f"{url}/{name}" for name in list_objects(url) if is_own(name)])
 
 
 @dataclass(frozen=True)
@@ -211,9 +211,9 @@ def _sha256(path: Path, _written_ns: int) -> str:
 
 def _trusted(found: Mapping[str, int], folder: DatasetFolder, name: str) -> Mark | None:
     """The mark of a shard that lies in the bucket as it says; `found` are the sizes of what lies there."""
-    mark = read_mark(folder.mark(name))
+    mark = folder.read_mark(name)
     data, rejects = found.get(f"data/{name}.parquet"), folder.rejects(name)
-    if mark is None or mark.name != name or data != (mark.bytes if mark.rows else None):
+    if mark is None or data != (mark.bytes if mark.rows else None):
         return None
     here = sha256(rejects) if rejects.is_file() else ""
     return mark if here == mark.rejects_sha256 else None

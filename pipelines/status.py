@@ -27,7 +27,7 @@ def status(root: Path) -> list[str]:
     """
     folder = DatasetFolder(root)
     manifest = read_manifest(folder)
-    working = [candidates_folder(root), folder]
+    working = [candidates_folder(folder), folder]
     states = [(one, state) for one in working if (state := read_state(one))]
     lines = [f"{shown(str(root))}: {manifest['plan']['kind']}, {_owner(root, manifest, running=bool(states))}"]
     for one, state in states:

@@ -18,7 +18,7 @@ from pipelines.runner import WORKER_DIED, Done, Outcome, Runner, ShardTask, T
 from rssn.errors import InputError, Rejected
 from rssn.files import write_parquet
 from rssn.schema import REJECTS, picture
-from rssn.shards import DatasetFolder, Mark, read_mark, trusted_mark
+from rssn.shards import DatasetFolder, Mark, trusted_mark
 from rssn.urls import scrub, shown
 
 
@@ -225,7 +225,7 @@ def _reuse(work: Work[Any], task: ShardTask, tally: Tally, progress: _Progress) 
     folder = work.folder
     mark = work.trusted(folder, task.name)
     if mark is None:
-        if read_mark(folder.mark(task.name)) is not None:
+        if folder.mark(task.name).is_file():
             tally.damaged.append(task.name)
         return False
     folder.failure(task.name).unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """A shard is the unit of work, and its mark is the proof.
 
 A data set is a folder: `manifest.json`, `data/*.parquet`, `marks/*.json`, `rejects/*.parquet`, `report/`. A shard is
-written to a temporary name, flushed, renamed, and then its mark is written: row count, size and sha256. Done means a
-valid mark and nothing else.
+written to a temporary name, flushed, renamed, and then its mark is written: row count, size and sha256, and the digest
+of the plan that it was made by. Done means a valid mark of the manifest's plan and nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,33 @@ from rssn.urls import url_of
 
 _FAILED = "-failed"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_SHARD = r"[a-z0-9][a-z0-9-]*-\d{5,}-of-\d{5,}"  # see `shard_name`
+_OWN = re.compile(
+    rf"marks/{_SHARD}\.json|data/{_SHARD}\.parquet|rejects/(plan|{_SHARD}({_FAILED})?)\.parquet|"
+    rf"progress/{_SHARD}(\.item)?|plan/(foregrounds|backgrounds|photos)\.parquet|verdicts\.parquet|README\.md|"
+    r"\.run\.json|report/(index\.html|(contact-sheet-[a-z]+|step-strip)-\d+\.png|replay-[\w-]+\.png)"
+)
+_HALF = re.compile(r"((?:\w+/)?)\.([^/]+)\.\d+\.tmp")  # folder and name, as `rssn.files` calls it while it is written
+_PARTS = ("marks", "data", "rejects", "plan", "progress", "report")
+MANIFEST = "manifest.json"
+PLAN_DIGEST = "plan_digest"
+"""The key of the manifest that names its plan, see `pipelines.manifest.plan_digest`."""
+REMOVED = "removed"
+"""The key of a manifest whose data set is being removed, or was removed in part."""
+
+
+def is_own(name: str) -> bool:
+    """Whether a file below a data set's root is of a name that this package writes there, by its name from there on.
+
+    The manifest, the lease and a person's review are not among them: who removes a data set keeps those.
+    """
+    return bool(_OWN.fullmatch(name))
+
+
+def is_half_written(name: str) -> bool:
+    """Likewise of a file that was being written."""
+    found = _HALF.fullmatch(name)
+    return bool(found and (is_own(found[1] + found[2]) or found[1] + found[2] in (MANIFEST, ".lease.json")))
 
 
 @dataclass(frozen=True)
@@ -36,6 +64,7 @@ class Mark:
     rows: int
     bytes: int
     sha256: str
+    plan: str = ""  # digest of the plan that it was made by
     rejected: int = 0
     rejects_sha256: str = ""
     statistics: Mapping[str, Any] = field(default_factory=dict)
@@ -57,14 +86,29 @@ class Findings:
 
 @dataclass(frozen=True)
 class DatasetFolder:
-    """Where each part of a data set lies below its root."""
+    """Where each part of a data set lies below its root.
+
+    Attributes:
+        root: The folder.
+        plan: The digest that marks have to name; None: that of the manifest in the folder.
+    """
 
     root: Path
+    plan: str | None = None
+
+    @property
+    def plan_digest(self) -> str:
+        """The digest that marks have to name to count; empty in a data set of an earlier version, as in its marks.
+
+        Raises:
+            InputError: If the manifest is damaged, or says that its data set was removed.
+        """
+        return self.plan if self.plan is not None else _stored_digest(self.manifest)
 
     @property
     def manifest(self) -> Path:
         """Schema version, recipe, inputs, versions and totals."""
-        return self.root / "manifest.json"
+        return self.root / MANIFEST
 
     @property
     def report(self) -> Path:
@@ -99,10 +143,19 @@ class DatasetFolder:
         """Which item of a shard is at hand, there only while the shard is being written, or when its worker died."""
         return self._inside("progress", name, ".item")
 
+    def read_mark(self, name: str) -> Mark | None:
+        """The mark of a shard, trusted or not; None where there is none of this plan, or not a whole one."""
+        try:
+            data = content(self.mark(name))
+        except OSError:
+            return None
+        return parse_mark(data, name, self.plan_digest)
+
     def marks(self) -> list[Mark]:
-        """Every mark in the folder that bears its file's name, trusted or not, in order of name."""
-        found = ((path, read_mark(path)) for path in sorted((self.root / "marks").glob("*.json")))
-        return [mark for path, mark in found if mark and mark.name == path.stem]
+        """Every mark of the plan that bears its file's name, trusted or not, in order of name."""
+        named = replace(self, plan=self.plan_digest)
+        names = (path.stem for path in sorted((self.root / "marks").glob("*.json")))
+        return [mark for name in names if _NAME.fullmatch(name) and (mark := named.read_mark(name))]
 
     def stored(self) -> set[str]:
         """Names of the data files that there are, marked or not."""
@@ -112,16 +165,42 @@ class DatasetFolder:
 
     def sweep(self) -> None:
         """Remove what killed writers left behind; call it only while nobody writes here."""
-        for path in self.root.glob("*/.*.tmp"):
-            path.unlink(missing_ok=True)
-        for path in self.root.glob(".*.tmp"):
-            path.unlink(missing_ok=True)
-        for path in self.root.glob("progress/*"):
-            path.unlink(missing_ok=True)
+        for name, path in self._files():
+            if is_half_written(name) or (name.startswith("progress/") and is_own(name)):
+                path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove everything that this package wrote here, but the manifest; and nothing else, also not behind links.
+
+        Raises:
+            InputError: Naming what cannot be removed. Links are seen before anything is removed.
+        """
+        for folder in (self.root / part for part in _PARTS):
+            if folder.is_symlink():
+                words = "a link to a folder, and nothing behind a link is removed"
+                raise InputError(
+                    f"{folder}: {words}; remove it yourself and run the command again, or choose another --out"
+                )
+        for name, path in self._files():
+            if is_own(name) or is_half_written(name):
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    words = f"cannot be removed: {error.strerror}"
+                    raise InputError(f"{path}: {words}; remove it yourself, and run the same command again") from error
+        for part in _PARTS:
+            with suppress(OSError):  # not there, or it holds files of somebody else
+                (self.root / part).rmdir()
 
     def in_progress(self) -> dict[str, int]:
         """Shards at hand, and how many of their items are handled so far."""
         return {path.name: _read_count(path) for path in self.root.glob("progress/*") if not path.suffix}
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        """What lies in the folder and in its parts, by its name from the root on; marks first, for they vouch."""
+        for part in (*_PARTS, "."):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                yield from ((path.relative_to(self.root).as_posix(), path) for path in [*(self.root / part).iterdir()])
 
     def _inside(self, folder: str, name: str, suffix: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -155,7 +234,7 @@ def write_shard(
     Returns:
         The mark. A shard without rows has no data file and an empty digest.
     """
-    progress = folder.progress(name)
+    plan, progress = folder.plan_digest, folder.progress(name)
     progress.parent.mkdir(parents=True, exist_ok=True)
     try:
         count = write_parquet(folder.data(name), schema, _reported(progress, rows, rejects))
@@ -168,6 +247,7 @@ def write_shard(
         rows=count,
         bytes=folder.data(name).stat().st_size if count else 0,
         sha256=sha256(folder.data(name)) if count else "",
+        plan=plan,
         rejected=refused,
         rejects_sha256=sha256(folder.rejects(name)) if refused else "",
         statistics=dict(findings.statistics),
@@ -177,12 +257,25 @@ def write_shard(
     return mark
 
 
-def read_mark(path: Path) -> Mark | None:
-    """The mark in a file, or None where there is none or it is not a whole one."""
+def parse_mark(data: bytes, name: str, plan: str) -> Mark | None:
+    """The mark of a shard from its file's content; None where it is not a whole one, or another shard's or plan's."""
     try:
-        return Mark(**json.loads(content(path)))
-    except (OSError, ValueError, TypeError):
+        mark = Mark(**json.loads(data))
+    except (ValueError, TypeError):
         return None
+    return mark if (mark.name, mark.plan) == (name, plan) else None
+
+
+def parse_plan_digest(data: bytes) -> str:
+    """The digest that marks have to name, from the manifest's content.
+
+    Raises:
+        ValueError: If it is no JSON object, or says that the data set was removed.
+    """
+    facts = json.loads(data)
+    if not isinstance(facts, dict) or facts.get(REMOVED):
+        raise ValueError("its data set was removed by --overwrite" if isinstance(facts, dict) else "not JSON of ours")
+    return str(facts.get(PLAN_DIGEST, ""))
 
 
 def check_shard(folder: DatasetFolder, mark: Mark, *, whole: bool = True) -> str | None:
@@ -211,15 +304,24 @@ def check_shard(folder: DatasetFolder, mark: Mark, *, whole: bool = True) -> str
 
 def trusted_mark(folder: DatasetFolder, name: str) -> Mark | None:
     """The mark of a shard that is done, or None where the work has to be done (again)."""
-    mark = read_mark(folder.mark(name))
+    mark = folder.read_mark(name)
     whole = url_of(folder.root) is None or folder.data(name).is_file()  # a bucket is not read through
-    return mark if mark and mark.name == name and check_shard(folder, mark, whole=whole) is None else None
+    return mark if mark and check_shard(folder, mark, whole=whole) is None else None
 
 
 def _reported(path: Path, rows: Iterable[Row], rejects: list[dict[str, Any]]) -> Iterator[Row]:
     for count, row in enumerate(rows, 1):
         yield row
         path.write_text(str(count + len(rejects)), encoding="ascii")
+
+
+def _stored_digest(manifest: Path) -> str:
+    try:
+        return parse_plan_digest(content(manifest))
+    except FileNotFoundError:
+        return ""
+    except ValueError as error:
+        raise InputError(f"{manifest}: {error}; run the command that made it again, or choose another --out") from error
 
 
 def _read_count(path: Path) -> int:

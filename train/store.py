@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from rssn.buckets import store, told
 from rssn.errors import InputError
 from rssn.files import content_id
 from rssn.remote import parquet
-from rssn.shards import Mark
+from rssn.shards import Mark, parse_mark, parse_plan_digest
 from rssn.urls import PROTOCOLS, checked_url, scrub
 
 _AGAIN = "run `rssn compose` again, it repairs what is damaged"
@@ -85,16 +84,15 @@ def _marks(storage: Any, path: str, root: str) -> list[Mark]:
         raise InputError(f"--data {root}: no such folder; `rssn compose` makes one")
     if not storage.isfile(posixpath.join(path, "manifest.json")):
         raise InputError(f"--data {root}: no manifest.json; give the folder that `rssn compose` wrote")
-    found = []
-    for name in sorted(storage.glob(posixpath.join(path, "marks", "*.json"))):
-        try:
-            mark = Mark(**json.loads(storage.cat_file(name)))
-        except (OSError, ValueError, TypeError):
-            continue
-        if mark.name == posixpath.basename(name).removesuffix(".json"):
-            found.append(mark)
+    try:
+        plan = parse_plan_digest(storage.cat_file(posixpath.join(path, "manifest.json")))
+    except ValueError as error:
+        raise InputError(f"--data {root}: manifest.json: {error}; {_AGAIN}") from error
+    names = sorted(storage.glob(posixpath.join(path, "marks", "*.json")))
+    read = (parse_mark(storage.cat_file(name), posixpath.basename(name).removesuffix(".json"), plan) for name in names)
+    found = [mark for mark in read if mark]
     if not found:
-        raise InputError(f"--data {root}: no finished shard (marks/ is empty); run `rssn compose` again")
+        raise InputError(f"--data {root}: no finished shard (no mark of its plan in marks/); run `rssn compose` again")
     return found
 
 

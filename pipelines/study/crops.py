@@ -18,6 +18,7 @@ from rssn.decoding import decode_pixels
 from rssn.errors import InputError, RssnError
 from rssn.images import Pixels, encode_png
 from rssn.rows import iter_rows
+from rssn.shards import DatasetFolder
 from train.commands.options import PATH
 
 
@@ -34,7 +35,7 @@ def salient_crops(curated: Path, size: tuple[int, int], each: int) -> Iterator[t
         for row in iter_rows(verdicts_path(curated), ["source", "candidate_shard", "reason"])
         if row["reason"] == SALIENT_OBJECT
     }
-    folder = candidates_folder(curated)
+    folder = candidates_folder(DatasetFolder(curated))
     for shard in sorted(set(wanted.values())):
         for row in iter_rows(folder.data(shard), ["source", "background_id", "image", "boxes"]):
             if row["source"] in wanted:

@@ -52,11 +52,11 @@ def prepare(count: int, root: Path) -> Path:
     hashes[copies] = hashes[copies - 5]
     places = list_photographs(table)
     job = _job(table)
-    open_dataset(DatasetFolder(job.out), "backgrounds", plan_facts(job, NOTHING_KNOWN), {})
+    folder = open_dataset(DatasetFolder(job.out), "backgrounds", plan_facts(job, NOTHING_KNOWN), {})
     ranges = shard_ranges([1] * count, PHOTOS_PER_SHARD)
     for index, (start, stop) in enumerate(ranges):
         name = shard_name("candidates", index, len(ranges))
-        write_shard(candidates_folder(job.out), name, CANDIDATES, _rows(places, hashes, start, stop), [])
+        write_shard(candidates_folder(folder), name, CANDIDATES, _rows(places, hashes, start, stop), [])
     return table
 
 

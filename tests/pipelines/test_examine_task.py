@@ -21,6 +21,7 @@ from rssn.files import write_parquet
 from rssn.images import Pixels, encode_png
 from rssn.rows import iter_rows
 from rssn.schema import PLANNED_PHOTOS
+from rssn.shards import DatasetFolder
 
 SIDE = 48
 POISON = 200  # grey value of the picture that the detector cannot stand
@@ -59,8 +60,8 @@ def examined(folder: Path, greys: Sequence[int]) -> tuple[list[dict[str, Any]], 
     out = folder / "out"
     write_parquet(photos_plan(out), PLANNED_PHOTOS, map(asdict, list_photographs(photos)))
     rules = CurationRules(min_side=SIDE)
-    examine_shard(ExamineTask(out, rules, "candidates-0", 0, len(greys)))
-    shards = candidates_folder(out)
+    examine_shard(ExamineTask(DatasetFolder(out), rules, "candidates-0", 0, len(greys)))
+    shards = candidates_folder(DatasetFolder(out))
     return list(iter_rows(shards.data("candidates-0"))), list(iter_rows(shards.rejects("candidates-0")))
 
 

@@ -436,9 +436,9 @@ def test_shards_are_cut_by_rows_too(matting: Path, bg20k: Path, tmp_path: Path) 
     plan = make_plan(many, [])
     for rows_each, most in ((8, 4), (2, 1), (1, 1)):
         job = job_of(matting, bg20k, tmp_path / "out", PLAIN, output=Output(shard_rows=rows_each))
-        assert {task.stop - task.start for task in plan_tasks(job, plan)} == {most}
+        assert {task.stop - task.start for task in plan_tasks(job, plan, DatasetFolder(job.out))} == {most}
     small = job_of(matting, bg20k, tmp_path / "out", PLAIN, output=Output(shard_bytes=1))
-    assert len(plan_tasks(small, plan)) == 60
+    assert len(plan_tasks(small, plan, DatasetFolder(small.out))) == 60
 
 
 def test_a_lost_plan_of_an_extended_set_is_not_guessed(

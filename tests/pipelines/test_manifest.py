@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 import json
-import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipelines.manifest import close_dataset, open_dataset, read_manifest, remove_dataset, stored_plan
+from pipelines.compose import prepare, run_compose
+from pipelines.inspection import run_inspect
+from pipelines.manifest import close_dataset, open_dataset, plan_digest, read_manifest, remove_dataset, stored_plan
+from pipelines.runner import LocalRunner
+from pipelines.status import status
 from rssn.errors import InputError
 from rssn.schema import REJECTS
 from rssn.shards import DatasetFolder, trusted_mark, write_shard
+from tests.pipelines.composing import QUICK, digests, job_of
+from train.store import open_set
 
 PLAN = {"seed": 0, "recipe": {"name": "a", "denoise": {"sigma": 10.0}}}
 
@@ -84,17 +91,19 @@ def test_somebody_elses_manifest_is_left_alone(tmp_path: Path, content: str) -> 
 def test_a_removal_that_was_interrupted_can_be_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an interrupted removal leaves is whole shards: they must not pass for shards of the next data set."""
     folder = DatasetFolder(tmp_path)
-    open_dataset(folder, "composites", PLAN, {})
-    write_shard(folder, "composites-00000-of-00001", REJECTS, [{"item_id": "a"}], [])
+    named = open_dataset(folder, "composites", PLAN, {})
+    write_shard(named, "composites-00000-of-00001", REJECTS, [{"item_id": "a"}], [])
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shutil, "rmtree", killed)
+    monkeypatch.setattr(Path, "unlink", killed)
     with pytest.raises(KeyboardInterrupt):
         remove_dataset(folder)
     monkeypatch.undo()
-    assert trusted_mark(folder, "composites-00000-of-00001") is not None
+    assert trusted_mark(named, "composites-00000-of-00001") is not None
+    with pytest.raises(InputError, match="was removed by --overwrite"):
+        folder.marks()
     assert stored_plan(folder) is None
     with pytest.raises(InputError, match="was removed by --overwrite"):
         read_manifest(folder)
@@ -102,3 +111,56 @@ def test_a_removal_that_was_interrupted_can_be_gone_on_with(tmp_path: Path, monk
     assert read_manifest(folder)["plan"]["seed"] == 5
     assert folder.marks() == []
     assert not (tmp_path / "data").exists()
+
+
+GROWN = {
+    "seed": 0,
+    "foregrounds": {
+        "count": 3,
+        "digest": "c",
+        "generations": [{"count": 2, "digest": "a"}, {"count": 1, "digest": "b"}],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"foregrounds": {"count": 2, "digest": "a", "generations": [{"count": 2, "digest": "a"}]}}, True),
+        ({"foregrounds": {"count": 2, "digest": "x", "generations": [{"count": 2, "digest": "x"}]}}, False),
+        ({"seed": 1}, False),
+        ({"backgrounds": {"count": 1, "digest": "b"}}, False),
+        ({"made_by": {"numpy": "0"}}, False),
+    ],
+)
+def test_a_plan_that_grows_stays_the_same(change: dict[str, Any], same: bool) -> None:
+    assert (plan_digest(GROWN | change) == plan_digest(GROWN)) == same
+
+
+def test_what_overwrite_could_not_remove_counts_nowhere(
+    studio: Path, bg20k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another seed over a set whose marks stay: were they to count, rows of the old seed stood under the new plan."""
+    out = tmp_path / "out"
+    jobs = [job_of(studio / "matting", bg20k, out, QUICK, seed, overwrite=seed > 0) for seed in (0, 7)]
+    run_compose(jobs[0], LocalRunner())
+    before = digests(out)
+    (out / "marks").rename(tmp_path / "marks")
+    (out / "marks").symlink_to(tmp_path / "marks", target_is_directory=True)
+    for job in (jobs[1], replace(jobs[1], overwrite=False)):
+        with pytest.raises(InputError, match="out/marks: a link to a folder"):
+            run_compose(job, LocalRunner())
+    with pytest.raises(InputError, match="was removed by --overwrite"):
+        run_inspect(out)
+    with pytest.raises(InputError, match="was removed by --overwrite"):
+        open_set(str(out), ("image",))
+    monkeypatch.setattr(DatasetFolder, "remove", lambda self: None)  # as if it had been deleted, and was not
+    opened = open_dataset(DatasetFolder(out), "composites", prepare(jobs[1]).facts, {})
+    assert opened.marks() == []
+    assert "3 shards" not in " ".join(status(out))
+    assert "has no mark; it does not count" in " ".join(run_inspect(out).problems)
+    with pytest.raises(InputError, match="no mark of its plan"):
+        open_set(str(out), ("image",))
+    tally = run_compose(replace(jobs[1], overwrite=False), LocalRunner())
+    assert (tally.written, tally.reused) == (6, 0)
+    assert set(digests(out).values()).isdisjoint(before.values())

@@ -22,7 +22,7 @@ from tests.pipelines.composing import PLAIN, digests, job_of, rejects, rows
 
 def deadly(task: ComposeTask) -> Done:
     """Make a shard in a worker that dies of the pictures named in `poison`, beside the output."""
-    poison = (task.root.parent / "poison").read_text().split()
+    poison = (task.folder.root.parent / "poison").read_text().split()
     background_bytes, load_pair = layers_module.background_bytes, PlannedForeground.load
 
     def load(background: Background) -> bytes:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rssn.errors import InputError
 from rssn.files import content_id, sha256, write_json, write_parquet
 from rssn.schema import BACKGROUNDS, REJECTS, picture
-from rssn.shards import DatasetFolder, check_shard, read_mark, shard_name, trusted_mark, write_shard
+from rssn.shards import DatasetFolder, check_shard, parse_mark, shard_name, trusted_mark, write_shard
 
 _NAME = "train-00000-of-00001"
 
@@ -69,7 +69,7 @@ def _flip(path: Path, place: int) -> None:
 def test_a_file_that_is_not_the_marked_one_is_not_trusted(tmp_path: Path, part: str, harm: str) -> None:
     folder = _written(tmp_path)
     path = folder.data(_NAME) if part == "data" else folder.rejects(_NAME)
-    mark = read_mark(folder.mark(_NAME))
+    mark = folder.read_mark(_NAME)
     assert mark is not None
     assert check_shard(folder, mark) is None
     if harm == "truncate":
@@ -96,10 +96,8 @@ def test_a_half_written_mark_is_not_trusted(tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "3", '{"name": "a"}', '{"unknown": 1}', "\udcff"])
-def test_what_is_no_mark(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "a.json"
-    path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert read_mark(path) is None
+def test_what_is_no_mark(text: str) -> None:
+    assert parse_mark(text.encode("utf-8", "surrogateescape"), "a", "") is None
 
 
 def test_a_mark_under_another_name_is_no_mark(tmp_path: Path) -> None:
@@ -221,10 +219,81 @@ def test_sweep_removes_half_written_files_only(tmp_path: Path) -> None:
     folder = _written(tmp_path)
     write_json(folder.manifest, {"a": 1})
     whole = _files(tmp_path)
-    for name in ("data/.x.parquet.12.tmp", "progress/x", "marks/.x.json.9.tmp", ".manifest.json.3.tmp"):
-        (tmp_path / name).write_bytes(b"half")
+    half = (f"data/.{_NAME}.parquet.12.tmp", f"progress/{_NAME}.item", f"marks/.{_NAME}.json.9.tmp", "..run.json.4.tmp")
+    for name in (*half, f"progress/{_NAME}", ".manifest.json.3.tmp", "plan/.photos.parquet.1.tmp"):
+        _put(tmp_path / name)
+    foreign = ("data/.mine.parquet.12.tmp", "notes/.x.json.9.tmp", ".mine.tmp", "progress/mine", "marks/.a.tmp")
+    for name in foreign:
+        _put(tmp_path / name)
     folder.sweep()
+    assert _files(tmp_path) == sorted([*whole, *foreign])
+
+
+def _put(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"half")
+
+
+def test_a_mark_of_another_plan_does_not_count(tmp_path: Path) -> None:
+    folder = DatasetFolder(tmp_path, "one")
+    mark = write_shard(folder, _NAME, BACKGROUNDS, [_row(1)], [])
+    assert mark.plan == "one"
+    assert trusted_mark(folder, _NAME) == mark
+    for other in (DatasetFolder(tmp_path, "other"), DatasetFolder(tmp_path)):
+        assert other.read_mark(_NAME) is None
+        assert trusted_mark(other, _NAME) is None
+        assert other.marks() == []
+    write_json(folder.manifest, {"plan": {}, "plan_digest": "one"})
+    assert DatasetFolder(tmp_path).marks() == [mark]
+    write_json(folder.manifest, {"plan": {}, "plan_digest": "other"})
+    assert DatasetFolder(tmp_path).marks() == []
+
+
+def test_removing_takes_what_can_have_been_written_here_and_nothing_else(tmp_path: Path) -> None:
+    folder = _written(tmp_path)
+    own = [
+        f"rejects/{_NAME}-failed.parquet", "rejects/plan.parquet", "plan/foregrounds.parquet", "verdicts.parquet",
+        "report/index.html", "report/contact-sheet-kept-01.png", "report/step-strip-02.png", "report/replay-a0-1.png",
+        f"progress/{_NAME}.item", ".run.json", "README.md", f"data/.{_NAME}.parquet.12.tmp",
+    ]  # fmt: skip
+    foreign = [
+        "review.sqlite", "manifest.json", "data/mine.parquet", "report/notes.html", "report/figure-01.png",
+        "marks/mine.json", "plan/b.txt", "progress/todo", "thesis.tex", "more/data/letter",
+    ]  # fmt: skip
+    for name in own + foreign:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    folder.remove()
+    assert _files(tmp_path) == sorted(foreign)
+    assert not (tmp_path / "rejects").exists()
+
+
+@pytest.mark.parametrize("part", ["data", "marks"])
+def test_nothing_behind_a_link_is_removed(tmp_path: Path, part: str) -> None:
+    folder = _written(tmp_path / "out")
+    (tmp_path / "out" / part).rename(tmp_path / "elsewhere")
+    (tmp_path / "out" / part).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    whole = _files(tmp_path)
+    with pytest.raises(InputError, match=rf"out/{part}: a link to a folder, and nothing behind a link is removed"):
+        folder.remove()
     assert _files(tmp_path) == whole
+
+
+def test_what_cannot_be_removed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _written(tmp_path)
+    folder.data(_NAME).unlink()
+    folder.data(_NAME).mkdir()
+    with pytest.raises(InputError, match=rf"data/{_NAME}.parquet: cannot be removed: Is a directory; remove it"):
+        folder.remove()
+    assert folder.marks() == [], "what vouches goes first"
+
+    def immutable(self: Path, *, missing_ok: bool = False) -> None:
+        raise PermissionError(1, "Operation not permitted", str(self))
+
+    folder = _written(tmp_path / "other")
+    monkeypatch.setattr(Path, "unlink", immutable)
+    with pytest.raises(InputError, match=rf"marks/{_NAME}.json: cannot be removed: Operation not permitted"):
+        folder.remove()
 
 
 def test_json_is_old_or_new_and_never_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from pipelines.study.crops import main, salient_crops
 from rssn.files import write_parquet
 from rssn.images import encode_png
 from rssn.schema import CANDIDATES, VERDICTS, picture
-from rssn.shards import write_shard
+from rssn.shards import DatasetFolder, write_shard
 
 SIZE = (320, 240)
 
@@ -60,7 +60,7 @@ def curated(tmp_path: Path) -> Path:
                 "message": "",
             }
         )
-    write_shard(candidates_folder(tmp_path), "candidates-0", CANDIDATES, rows, [])
+    write_shard(candidates_folder(DatasetFolder(tmp_path)), "candidates-0", CANDIDATES, rows, [])
     write_parquet(verdicts_path(tmp_path), VERDICTS, verdicts)
     return tmp_path
 

@@ -183,7 +183,7 @@ def curate(curated: Path, photographs: dict[str, bytes], reason: str) -> None:
         facts = {"background_id": content_id(encoded), "source": name, "phash": phash, "flat": flat, "boxes": [box]}
         rows.append(facts | {"image": picture(encoded, name), "candidate_shard": "candidates-0", "reason": reason})
     shard = [{key: value for key, value in row.items() if key in CANDIDATES.names} for row in rows]
-    write_shard(candidates_folder(curated), "candidates-0", CANDIDATES, shard, [])
+    write_shard(candidates_folder(DatasetFolder(curated)), "candidates-0", CANDIDATES, shard, [])
     verdicts = [{key: value for key, value in row.items() if key in VERDICTS.names} for row in rows]
     write_parquet(verdicts_path(curated), VERDICTS, verdicts)
 

@@ -19,10 +19,15 @@ PROTOCOLS = {"s3": "s3", "gs": "gcs", "az": "azure"}
 
 SOURCES, OUTPUTS = "bucket-sources", "bucket-outputs"
 
-_TREE = re.compile(rf"[^\s'\"]*?\b(?:{SOURCES}|{OUTPUTS})/(s3|gs|az)/")
+_WORD = re.compile(r"[^\s'\"]+")
+_TREE = re.compile(rf"\b(?:{SOURCES}|{OUTPUTS})/(s3|gs|az)/")
 _COLLAPSED = re.compile(r"(s3|gs|az):/([^/].*)")
 _USER = re.compile(r"(?<=://)[^/\s@]+@")
-_QUERY = re.compile(r"(?<=[?&])([\w.-]*(?:credential|signature|token|key|sig|secret|password)[\w.-]*=)[^&\s'\"]+", re.I)
+_QUERY = re.compile(
+    r"(?<=[?&])(?=[\w.-]*+=[^&\s'\"])"  # a name and a value; without it a long name would be tried at each of its words
+    r"([\w.-]*?(?:credential|signature|token|key|sig|secret|password)[\w.-]*+=)[^&\s'\"]+",
+    re.I,
+)
 _SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|CONNECTION_STRING|(ACCESS|ACCOUNT|STORAGE)_KEY", re.I)
 _SHORTEST_SECRET = 8
 _REMEDY = "give s3://bucket/folder, gs://... or az://... alone; credentials are taken from the environment"
@@ -87,7 +92,12 @@ def is_listed(path: Path) -> bool:
 
 def shown(text: str) -> str:
     """A text in which objects are called by their URLs, not by the paths that stand for them."""
-    return _TREE.sub(r"\1://", text)
+    return _WORD.sub(_shown_word, text)
+
+
+def _shown_word(word: re.Match[str]) -> str:
+    found = list(_TREE.finditer(word[0]))
+    return "".join(f"{place[1]}://" for place in found) + word[0][found[-1].end() :] if found else word[0]
 
 
 def scrub(text: str) -> str:

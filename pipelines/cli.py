@@ -14,24 +14,28 @@ from pipelines.commands.look import demo, inspect, status
 from pipelines.commands.review import review
 from pipelines.commands.study import study
 from rssn.errors import RssnError
+from rssn.stopping import farewell, stoppable
 from rssn.urls import scrub, shown
+
+_STARTS_OVER = frozenset({"inspect", "replay", "status"})
 
 
 class _Group(click.Group):
-    """Turns our errors into one line and an exit code; a second run goes on after Ctrl-C."""
+    """Turns our errors, and the signals that stop a command, into one line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with stoppable():
+                return super().invoke(ctx)
         except RssnError as error:
             raise click.ClickException(shown(scrub(str(error)))) from error
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
             raise click.ClickException(shown(scrub(f"{where}{error.strerror or error}"))) from error
         except KeyboardInterrupt as error:
-            counts = f": {error}" if str(error) else ""
-            click.echo(f"\nstopped{counts}; the same command goes on where it was", err=True)
-            sys.exit(130)
+            line, code = farewell(error, resumes=ctx.invoked_subcommand not in _STARTS_OVER)
+            click.echo(f"\n{line}", err=True)
+            sys.exit(code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of the work, not of the alphabet."""

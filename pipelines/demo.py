@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.programs import typed
+from pipelines.programs import end, typed
 from rssn.errors import RssnError
 from rssn.studio import StudioPlan, write_studio
 
@@ -77,7 +77,7 @@ def run_demo(out: Path, workers: int | None, say: Callable[[str], None]) -> None
     for step in steps(out, workers):
         say(f"\n== {step.title}\n$ {step.command}")
         started = time.monotonic()
-        code = subprocess.call([sys.executable, "-m", step.module, *step.arguments])  # noqa: S603  (our own commands)
+        code = _call(step)
         if code:
             raise RssnError(f"the step '{step.title}' ended with exit code {code}; its messages stand above")
         took.append((step.title, time.monotonic() - started))
@@ -87,6 +87,16 @@ def run_demo(out: Path, workers: int | None, say: Callable[[str], None]) -> None
     say("\n== Open these")
     for words, path in _pictures(out):
         say(f"{words:>26}  {path}")
+
+
+def _call(step: Step) -> int:
+    command = [sys.executable, "-m", "pipelines.study.child", step.module, *step.arguments]
+    with subprocess.Popen(command, process_group=0) as child:  # noqa: S603  (Ctrl-C reaches it by `end`, once)
+        try:
+            return child.wait()
+        except BaseException:
+            end(child)
+            raise
 
 
 def _pictures(out: Path) -> list[tuple[str, Path]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from pipelines.runner import THREADS, WORKER_DIED, Done, LocalRunner, Outcome, Room, T, attempt
 from rssn.errors import InputError, RssnError, first_line
 from rssn.machine import available_cpus
+from rssn.stopping import kept
 
 _ATTEMPTS = 3  # at one item
 _DEATHS = 30  # of one task's workers, whatever they died at
@@ -68,47 +69,51 @@ class RayRunner:
             _refuse_silence(address)
             environment["py_modules"] = [str(Path(__file__).parents[1] / name) for name in _PACKAGES]
         try:
-            ray.init(
-                address=address or "local",
-                log_to_driver=False,
-                logging_level="ERROR",
-                runtime_env=environment,
-                **({} if address else own),
-            )
+            with kept():
+                ray.init(
+                    address=address or "local",
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    runtime_env=environment,
+                    **({} if address else own),
+                )
         except (ConnectionError, ValueError, RuntimeError) as error:
             words = f"--address {address}: no Ray cluster answers there: {first_line(error)}"
             raise InputError(f"{words}; one that wants a token needs RAY_AUTH_MODE=token here too") from error
 
     def run(
         self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
-    ) -> Iterator[Outcome[T]]:
+    ) -> Generator[Outcome[T], None, None]:
         """Keep two tasks per worker in flight until all are done; of those that run a network, what runs at once."""
         remote = self._ray.remote(max_retries=0)(attempt)
         waiting, again, deaths = iter(tasks), deque[T](), _Deaths()
         flying: dict[Any, T] = {}
         threads = self.room(len(tasks)).threads
-        while True:
-            share = self._share(len(tasks), threads)
-            while len(flying) < share.flying:
-                task = again.popleft() if again else next(waiting, None)
-                if task is None:
-                    break
-                task = deaths.warned(task)
-                memory = min(task.memory, share.memory)  # more than any node has would wait for ever
-                asked = remote.options(num_cpus=share.cpus, num_gpus=share.gpus, memory=memory)
-                flying[asked.remote(function, task)] = task
-            if not flying:
-                return
-            some = max(1, len(flying) // _SHARE)  # asking after each of thousands would take the driver's whole time
-            done, _ = self._ray.wait(list(flying), num_returns=some, timeout=_TICK_SECONDS)
-            on_wait()
-            for reference in done:
-                task = flying.pop(reference)
-                outcome = self._collect(reference, task)
-                if outcome.reason == WORKER_DIED and deaths.may_retry(task, self._item_at_hand(task)):
-                    again.append(task)
-                else:
-                    yield outcome
+        try:
+            while True:
+                share = self._share(len(tasks), threads)
+                while len(flying) < share.flying:
+                    task = again.popleft() if again else next(waiting, None)
+                    if task is None:
+                        break
+                    task = deaths.warned(task)
+                    memory = min(task.memory, share.memory)  # more than any node has would wait for ever
+                    asked = remote.options(num_cpus=share.cpus, num_gpus=share.gpus, memory=memory)
+                    flying[asked.remote(function, task)] = task
+                if not flying:
+                    return
+                some = max(1, len(flying) // _SHARE)  # asking after each of thousands takes the driver's time
+                done, _ = self._ray.wait(list(flying), num_returns=some, timeout=_TICK_SECONDS)
+                on_wait()
+                for reference in done:
+                    task = flying.pop(reference)
+                    outcome = self._collect(reference, task)
+                    if outcome.reason == WORKER_DIED and deaths.may_retry(task, self._item_at_hand(task)):
+                        again.append(task)
+                    else:
+                        yield outcome
+        finally:
+            self._cancel(list(flying))
 
     def room(self, tasks: int) -> Room:
         """All workers; networks share the cores of the nodes that they run on."""
@@ -139,6 +144,15 @@ class RayRunner:
         cpus = 1 if self._own else max(1, min(threads, _most(able, "CPU")))  # a large node may be lost meanwhile
         memory = _most([node for node in able if node["CPU"] >= cpus], "memory")
         return _Share(room.networks, cpus, int(room.gpus > 0), memory)
+
+    def _cancel(self, flying: list[Any]) -> None:
+        """End tasks that nobody waits for any more: as Ctrl-C does, so that they tidy up, and at last by force."""
+        for force in (False, True):
+            if flying:
+                with suppress(self._ray.exceptions.RayError):  # Ray itself has ended
+                    for reference in flying:
+                        self._ray.cancel(reference, force=force)
+                    _, flying = self._ray.wait(flying, num_returns=len(flying), timeout=_ANSWER_SECONDS)
 
     def _collect(self, reference: Any, task: T) -> Outcome[T]:
         try:

@@ -7,7 +7,7 @@ processes. A task that raises becomes an outcome with an error, and the others g
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -100,8 +100,11 @@ class Runner(Protocol):
 
     def run(
         self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
-    ) -> Iterator[Outcome[T]]:
-        """Run `function` once for every task; `on_wait` is called about every second while others work."""
+    ) -> Generator[Outcome[T], None, None]:
+        """Run `function` once for every task; `on_wait` is called about every second while others work.
+
+        Closing it ends the tasks that are at work.
+        """
         ...
 
     def room(self, tasks: int) -> Room:
@@ -118,7 +121,7 @@ class LocalRunner:
 
     def run(
         self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
-    ) -> Iterator[Outcome[T]]:
+    ) -> Generator[Outcome[T], None, None]:
         """Run the tasks in order; `on_wait` is called before each."""
         for task in tasks:
             on_wait()

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
@@ -19,6 +19,7 @@ from rssn.errors import InputError, Rejected
 from rssn.files import write_parquet
 from rssn.schema import REJECTS, picture
 from rssn.shards import DatasetFolder, Mark, trusted_mark
+from rssn.stopping import Stopped
 from rssn.urls import scrub, shown
 
 
@@ -114,13 +115,16 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
         progress.announce()
         _check_budget(work, tally, planned)
         try:
-            for outcome in runner.run(work.function, todo, progress.update):
-                _count(work, outcome, tally)
-                progress.finish(outcome.task.size)
-                _check_budget(work, tally, planned)
-        except KeyboardInterrupt:
-            words = f"{tally.written} {work.unit} written, {tally.reused} reused, {tally.rejected} rejected"
-            raise KeyboardInterrupt(words) from None
+            with closing(runner.run(work.function, todo, progress.update)) as outcomes:
+                for outcome in outcomes:
+                    _count(work, outcome, tally)
+                    progress.finish(outcome.task.size)
+                    _check_budget(work, tally, planned)
+        except KeyboardInterrupt as stopped:
+            stopped.args = (f"{tally.written} {work.unit} written, {tally.reused} reused, {tally.rejected} rejected",)
+            if isinstance(stopped, Stopped):  # or another run has the folder now
+                work.folder.sweep()
+            raise
     work.folder.sweep()  # a worker that was killed and replaced leaves its half-written file
     return tally
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,9 @@ from rssn.remote import READ_AHEAD, opened
 
 Row: TypeAlias = Mapping[str, Any]
 
+
+_NO_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
+"""What file systems say that cannot flush a folder; the file itself is flushed by then."""
 
 ROW_GROUP_BYTES = 8 << 20
 """A row group closes at about this size, so that a reader can fetch one row without reading a whole shard."""
@@ -89,8 +93,12 @@ def _publish(temporary: Path, path: Path) -> None:
     with temporary.open("rb") as stream:
         os.fsync(stream.fileno())
     temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        if error.errno not in _NO_FOLDERS:
+            raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,9 +66,22 @@ def rotate(path: Path, step: int, keep: int) -> None:
         return
     name = path.with_name(f"step-{step:08d}.pt")
     name.unlink(missing_ok=True)
-    os.link(path, name)  # the next save replaces last.pt by another file
-    for old in sorted(path.parent.glob("step-*.pt"))[:-keep]:
+    try:
+        os.link(path, name)  # the next save replaces last.pt by another file
+    except OSError:  # a file system without hard links
+        _copy(path, name)
+    ours = [each for each in path.parent.glob("step-*.pt") if re.fullmatch(r"step-\d{8}\.pt", each.name)]
+    for old in sorted(ours)[:-keep]:
         old.unlink()
+
+
+def _copy(path: Path, name: Path) -> None:
+    temporary = name.with_name(f".{name.name}.tmp")
+    try:
+        shutil.copyfile(path, temporary)
+        temporary.replace(name)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

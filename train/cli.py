@@ -6,11 +6,13 @@ torch is imported when a command runs, so that `--help` answers at once.
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import click
 
 from rssn.errors import RssnError
+from rssn.stopping import farewell, stoppable
 from train.commands.export import export
 from train.commands.judge import evaluate
 from train.commands.network import describe, import_released
@@ -21,11 +23,12 @@ _EXTRAS = {"torch": "train", "torchvision": "train"}
 
 
 class _Commands(click.Group):
-    """Turns every error that the project raises on purpose into one line."""
+    """Turns every error that the project raises on purpose, and the signals that stop a command, into one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with stoppable():
+                return super().invoke(ctx)
         except RssnError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:
@@ -35,6 +38,10 @@ class _Commands(click.Group):
             if error.name not in _EXTRAS:
                 raise
             raise click.ClickException(f"{error.name} is not installed: pip install 'rssn[train]'") from error
+        except KeyboardInterrupt as error:
+            line, code = farewell(error, resumes=ctx.invoked_subcommand == "run")
+            click.echo(f"\n{line}", err=True)
+            sys.exit(code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of the work, not of the alphabet."""

@@ -9,12 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from pipelines.programs import typed
+from pipelines.programs import end, typed
 from pipelines.runner import THREADS, Done, Runner
 from pipelines.study.steps import Kind, Step
 from pipelines.study.versions import made_by
@@ -100,8 +100,9 @@ def make_steps(steps: Sequence[Step], root: Path, workers: Workers, say: Callabl
     failed = []
     for task in tasks:
         say(f"$ {typed(task.command[0], task.command[1:])}")
-    with Watch({task.name: task.log for task in tasks}, say) as watch:
-        for number, outcome in enumerate(workers.runner.run(make_step, tasks, lambda: None), 1):
+    outcomes = closing(workers.runner.run(make_step, tasks, lambda: None))
+    with outcomes as made, Watch({task.name: task.log for task in tasks}, say) as watch:
+        for number, outcome in enumerate(made, 1):
             if outcome.done is None:
                 failed.append(outcome.error)
             watch.ended(outcome.task.name)
@@ -169,17 +170,16 @@ def _run(task: StepTask, lock: int) -> tuple[int, float]:
     spent = task.folder / "spent.json"
     since = time.monotonic() - (_seconds(spent) if task.kind in _GO_ON else 0.0)
     with task.log.open("ab") as words:
-        child = subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment, pass_fds=[lock]
-        )
+        pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": words, "stderr": words}
+        more: dict[str, Any] = {"pass_fds": [lock], "process_group": 0}  # Ctrl-C reaches it by `end`, once
+        child = subprocess.Popen(command, env=environment, **pipes, **more)  # noqa: S603
         try:
             while True:
                 with suppress(subprocess.TimeoutExpired):
                     return child.wait(_NOTED_SECONDS), time.monotonic() - since
                 _note(spent, time.monotonic() - since)
         except BaseException:
-            child.terminate()  # a training saves first
-            child.wait()
+            end(child)  # a training saves first
             raise
         finally:
             _note(spent, time.monotonic() - since)

@@ -295,22 +295,26 @@ def test_a_killed_worker_changes_no_byte(studio: Path, bg20k: Path, shards: Path
     assert list((tmp_path / "out").rglob("*.tmp")) == []
 
 
-def test_ctrl_c_says_what_was_done_and_the_same_command_goes_on(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped_says_what_was_done_and_goes_on(
+    studio: Path, bg20k: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     command = [
         sys.executable, "-m", "pipelines.cli", "compose", "--matting", studio / "matting", "--backgrounds", bg20k,
         "--out", tmp_path / "out", "--k", 4, "--denoiser", "nlmeans", "--workers", 0, "--cache-size", 0,
     ]  # fmt: skip
     running = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    while not DatasetFolder(tmp_path / "out").marks():
+    while not (DatasetFolder(tmp_path / "out").marks() and list((tmp_path / "out" / "data").glob(".*.tmp"))):
         assert running.poll() is None, "the run ended before it was stopped"
         time.sleep(0.002)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     said = running.communicate()[1].splitlines()[-1]
-    assert running.returncode == 130
-    found = re.fullmatch(
-        r"stopped: (\d+) composites written, 0 reused, 0 rejected; the same command goes on where it was", said
-    )
+    assert running.returncode == 128 + number
+    words = r"(\d+) composites written, 0 reused, 0 rejected; the same command goes on where it was"
+    found = re.fullmatch(f"stopped by {number.name}: {words}", said)
     assert found, said
+    assert [path.name for path in (tmp_path / "out").rglob("*") if path.suffix in (".tmp", ".item")] == []
+    assert not (tmp_path / "out" / ".lease.json").exists()
     again = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True).stdout
     counts = re.search(r"(\d+) composites written, (\d+) reused, 0 rejected", again)
     assert counts, again

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -190,6 +192,30 @@ def test_older_checkpoints_rotate(config: TrainConfig) -> None:
     names = sorted(path.name for path in config.out.glob("*.pt"))
     assert names == ["last.pt", "step-00000006.pt", "step-00000007.pt"]
     assert [load_checkpoint(config.out / name).step for name in names] == [7, 6, 7]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV])
+def test_older_checkpoints_rotate_where_there_are_no_hard_links(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    config.out.mkdir()
+    (config.out / "step-best.pt").write_text("of the user")
+    train(replace(config, keep=1, checkpoint_every=1, max_steps=3), ignore)
+    names = sorted(path.name for path in config.out.iterdir() if "pt" in path.name)
+    assert names == ["last.pt", "step-00000003.pt", "step-best.pt"]
+    assert (config.out / "step-00000003.pt").read_bytes() == (config.out / "last.pt").read_bytes()
+
+
+def test_a_folder_without_locks_can_be_trained_in(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert train(replace(config, max_steps=1), ignore).step == 1
 
 
 def test_a_checkpoint_holds_all_that_goes_on(config: TrainConfig) -> None:

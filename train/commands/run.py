@@ -11,6 +11,7 @@ import click
 from tqdm import tqdm
 
 from rssn.errors import InputError
+from rssn.stopping import Stopped, farewell
 from train.commands.effect import Idle, refuse_idle, without
 from train.commands.options import FILE, FOLDER, ROSTAS, alpha_scale, use_all_cpus
 from train.config import OPTIMISERS, PRECISIONS, LossWeights, TrainConfig
@@ -230,5 +231,6 @@ def _progress(bar: tqdm[Any], config: TrainConfig) -> Callable[[StepReport], Non
 def _report_run(result: TrainResult, config: TrainConfig) -> None:
     click.echo(f"step {result.step} of {config.max_steps}\ncheckpoint: {result.checkpoint}\nloss curve: {result.curve}")
     if result.stopped_by:
-        click.echo(f"stopped by {result.stopped_by.name}; the same command continues", err=True)
-        sys.exit(128 + result.stopped_by)
+        line, code = farewell(Stopped.by(result.stopped_by), resumes=True)
+        click.echo(line, err=True)
+        sys.exit(code)

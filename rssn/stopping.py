@@ -1,0 +1,75 @@
+"""Ctrl-C and SIGTERM end a command in the same way: what it began is tidied up, and it says what was done."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal came; its arguments may say what was done until then."""
+
+    number = signal.SIGINT
+
+    @classmethod
+    def by(cls, number: int) -> Stopped:
+        """Of a signal."""
+        stopped = cls()
+        stopped.number = signal.Signals(number)
+        return stopped
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Raise `Stopped` in the main thread at the first SIGINT or SIGTERM; a second one has its usual effect.
+
+    A signal that this process was started to ignore, as `nohup` and shells do, stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.getsignal(each) for each in SIGNALS}
+    heard = [each for each in SIGNALS if before[each] is not signal.SIG_IGN]
+    for each in heard:
+        signal.signal(each, _stop)
+    try:
+        yield
+    finally:
+        for each in heard:
+            signal.signal(each, before[each] or signal.SIG_DFL)
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Have `stoppable`'s handlers again after a library has put others in their place."""
+    before = {each: signal.getsignal(each) for each in SIGNALS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            if handler is _stop:
+                signal.signal(each, _stop)
+
+
+def farewell(error: KeyboardInterrupt, *, resumes: bool) -> tuple[str, int]:
+    """The last line of a command that was stopped, and its exit code: 128 and the signal's number.
+
+    Args:
+        error: May say what was done.
+        resumes: Whether the same command goes on, or starts over.
+    """
+    number = error.number if isinstance(error, Stopped) else signal.SIGINT
+    done = f": {error}" if str(error) else ""
+    again = "goes on where it was" if resumes else "starts over"
+    return f"stopped by {number.name}{done}; the same command {again}", 128 + number
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise Stopped.by(number)

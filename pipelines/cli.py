@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from signal import SIGINT
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from pipelines.commands.look import demo, inspect, status
 from pipelines.commands.review import review
 from pipelines.commands.study import study
 from rssn.errors import RssnError
-from rssn.stopping import farewell, stoppable
+from rssn.stopping import farewell, received, stoppable
 from rssn.urls import scrub, shown
 
 _STARTS_OVER = frozenset({"inspect", "replay", "status"})
@@ -33,7 +34,7 @@ class _Group(click.Group):
             where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
             raise click.ClickException(shown(scrub(f"{where}{error.strerror or error}"))) from error
         except KeyboardInterrupt as error:
-            line, code = farewell(error, resumes=ctx.invoked_subcommand not in _STARTS_OVER)
+            line, code = farewell(received() or SIGINT, str(error), resumes=ctx.invoked_subcommand not in _STARTS_OVER)
             click.echo(f"\n{line}", err=True)
             sys.exit(code)
 

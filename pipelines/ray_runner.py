@@ -7,6 +7,7 @@ refused from now on, by this task and by those that come, and the task is tried 
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 from pipelines.runner import THREADS, WORKER_DIED, Done, LocalRunner, Outcome, Room, T, attempt
 from rssn.errors import InputError, RssnError, first_line
-from rssn.machine import available_cpus
+from rssn.machine import available_cpus, can_be_written
 from rssn.stopping import kept
 
 _ATTEMPTS = 3  # at one item
@@ -57,6 +58,9 @@ class RayRunner:
     def __init__(self, workers: int | None, address: str | None = None, *, gpu_each: bool = False) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")  # a job's own variables, but our number of threads
+        if address is None and not can_be_written(Path.home() / ".ray"):
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # Ray would write one there
         import ray  # noqa: PLC0415  (seconds; commands that need no workers do not pay for it)
 
         self._ray = ray
@@ -77,9 +81,8 @@ class RayRunner:
                     runtime_env=environment,
                     **({} if address else own),
                 )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            words = f"--address {address}: no Ray cluster answers there: {first_line(error)}"
-            raise InputError(f"{words}; one that wants a token needs RAY_AUTH_MODE=token here too") from error
+        except Exception as error:
+            raise InputError(_refusal(address, error)) from error
 
     def run(
         self, function: Callable[[T], Done], tasks: Sequence[T], on_wait: Callable[[], None]
@@ -242,6 +245,17 @@ def _able(nodes: Sequence[Mapping[str, float]], *, gpu_each: bool) -> Sequence[M
 
 def _most(nodes: Sequence[Mapping[str, float]], resource: str) -> int:
     return int(max((node.get(resource, 0) for node in nodes), default=0))
+
+
+def _refusal(address: str | None, error: Exception) -> str:
+    """Why there is no Ray to work with, and what helps."""
+    if address:
+        words = f"--address {address}: no Ray cluster answers there: {first_line(error)}"
+        return f"{words}; one that wants a token needs RAY_AUTH_MODE=token here too"
+    remedy = "--workers 0 works without it"
+    if isinstance(error, OSError) and error.filename:
+        remedy = f"set RAY_TMPDIR to a folder that can be written, or give --workers 0 ({error.filename})"
+    return f"Ray cannot be started here: {first_line(error)}; {remedy}"
 
 
 def _refuse_silence(address: str) -> None:

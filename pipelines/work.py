@@ -19,7 +19,7 @@ from rssn.errors import InputError, Rejected
 from rssn.files import write_parquet
 from rssn.schema import REJECTS, picture
 from rssn.shards import DatasetFolder, Mark, trusted_mark
-from rssn.stopping import Stopped
+from rssn.stopping import received
 from rssn.urls import scrub, shown
 
 
@@ -122,7 +122,7 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
                     _check_budget(work, tally, planned)
         except KeyboardInterrupt as stopped:
             stopped.args = (f"{tally.written} {work.unit} written, {tally.reused} reused, {tally.rejected} rejected",)
-            if isinstance(stopped, Stopped):  # or another run has the folder now
+            if received():  # or another run has the folder now
                 work.folder.sweep()
             raise
     work.folder.sweep()  # a worker that was killed and replaced leaves its half-written file

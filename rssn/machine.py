@@ -26,7 +26,7 @@ def cache_home() -> Path:
     named = os.environ.get("XDG_CACHE_HOME")
     with suppress(RuntimeError):  # a user whom the system does not know
         home = Path(named) if named else Path.home() / ".cache"
-        if _can_be_written(home):
+        if can_be_written(home):
             return home
     return _private_folder()
 
@@ -37,7 +37,8 @@ def use_cache_home() -> None:
         os.environ["XDG_CACHE_HOME"] = str(cache_home())
 
 
-def _can_be_written(folder: Path) -> bool:
+def can_be_written(folder: Path) -> bool:
+    """Whether this process may make files in a folder, or make the folder."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 

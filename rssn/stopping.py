@@ -11,22 +11,18 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopped(KeyboardInterrupt):
-    """A signal came; its arguments may say what was done until then."""
+_came: list[signal.Signals] = []
+"""Beside the exception, for Ray turns any into a KeyboardInterrupt of its own."""
 
-    number = signal.SIGINT
 
-    @classmethod
-    def by(cls, number: int) -> Stopped:
-        """Of a signal."""
-        stopped = cls()
-        stopped.number = signal.Signals(number)
-        return stopped
+def received() -> signal.Signals | None:
+    """The signal that stops this command, if one came."""
+    return _came[-1] if _came else None
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Raise `Stopped` in the main thread at the first SIGINT or SIGTERM; a second one has its usual effect.
+    """Raise KeyboardInterrupt in the main thread at the first SIGINT or SIGTERM; a second one has its usual effect.
 
     A signal that this process was started to ignore, as `nohup` and shells do, stays ignored.
     """
@@ -37,6 +33,7 @@ def stoppable() -> Iterator[None]:
     heard = [each for each in SIGNALS if before[each] is not signal.SIG_IGN]
     for each in heard:
         signal.signal(each, _stop)
+    _came.clear()
     try:
         yield
     finally:
@@ -56,20 +53,20 @@ def kept() -> Iterator[None]:
                 signal.signal(each, _stop)
 
 
-def farewell(error: KeyboardInterrupt, *, resumes: bool) -> tuple[str, int]:
+def farewell(number: int, done: str, *, resumes: bool) -> tuple[str, int]:
     """The last line of a command that was stopped, and its exit code: 128 and the signal's number.
 
     Args:
-        error: May say what was done.
+        number: The signal's.
+        done: What was done until then, if that can be said.
         resumes: Whether the same command goes on, or starts over.
     """
-    number = error.number if isinstance(error, Stopped) else signal.SIGINT
-    done = f": {error}" if str(error) else ""
     again = "goes on where it was" if resumes else "starts over"
-    return f"stopped by {number.name}{done}; the same command {again}", 128 + number
+    return f"stopped by {signal.Signals(number).name}{done and f': {done}'}; the same command {again}", 128 + number
 
 
 def _stop(number: int, _: FrameType | None) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    raise Stopped.by(number)
+    _came.append(signal.Signals(number))
+    raise KeyboardInterrupt

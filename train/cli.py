@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+from signal import SIGINT
 from typing import Any
 
 import click
 
 from rssn.errors import RssnError
-from rssn.stopping import farewell, stoppable
+from rssn.stopping import farewell, received, stoppable
 from train.commands.export import export
 from train.commands.judge import evaluate
 from train.commands.network import describe, import_released
@@ -39,7 +40,7 @@ class _Commands(click.Group):
                 raise
             raise click.ClickException(f"{error.name} is not installed: pip install 'rssn[train]'") from error
         except KeyboardInterrupt as error:
-            line, code = farewell(error, resumes=ctx.invoked_subcommand == "run")
+            line, code = farewell(received() or SIGINT, str(error), resumes=ctx.invoked_subcommand == "run")
             click.echo(f"\n{line}", err=True)
             sys.exit(code)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -42,7 +43,9 @@ workers = click.option(
     "--workers", type=int, help="Processes; 0 works in this one, without Ray.  [default: as many as CPUs]"
 )
 address = click.option(
-    "--address", metavar="ADDRESS", help="A running Ray cluster: auto, HOST:PORT or ray://HOST:PORT.  [default: none]"
+    "--address",
+    metavar="ADDRESS",
+    help="A running Ray cluster: auto, HOST:PORT or ray://HOST:PORT.  [default: RAY_ADDRESS, or none]",
 )
 max_errors = click.option(
     "--max-errors", metavar="N|N%", help="Stop when more than this are refused.  [default: never]"
@@ -117,11 +120,22 @@ def layer_cache(folder: Path, size: str) -> LayerCache:
 
 def with_runner(count: int | None, where: str | None, work: Callable[[Runner], R], *, gpu_each: bool = False) -> R:
     """Start workers here or on the cluster at an address, do the work, stop them whatever happens."""
+    if where is None and count != 0:
+        where = _cluster_around()
     runner = make_runner(count, where, gpu_each=gpu_each)
     try:
         return work(runner)
     finally:
         runner.close()
+
+
+def _cluster_around() -> str | None:
+    """The cluster that RAY_ADDRESS names, as it does in a job of `ray job submit`; that tool's own is a web address."""
+    named = os.environ.get("RAY_ADDRESS", "")
+    if named in ("", "local") or named.startswith(("http://", "https://")):
+        return None
+    click.echo(f"working on the Ray cluster that RAY_ADDRESS names: {named}", err=True)
+    return named
 
 
 def finish(tally: Tally, out: Path | Url, unit: str, *, complete: bool) -> None:

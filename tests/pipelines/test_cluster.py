@@ -6,6 +6,7 @@ the bucket alone.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -67,6 +68,7 @@ def drive(address: str, bucket: Url, cache: Path) -> None:
     assert (tally.written, tally.rejected, tally.failed) == (4, 2, []), tally
 
 
+JOB = json.dumps({"runtime_env": {"env_vars": {"OMP_NUM_THREADS": "4"}}, "metadata": {"job_submission_id": "x"}})
 STUDY_DRIVER = """
 import sys
 from pathlib import Path
@@ -147,12 +149,18 @@ def test_nodes_with_disks_of_their_own(
     assert [path.name for path in cluster.cache.iterdir() if any(path.rglob("*.*"))] == ["bucket-sources"]
 
 
-def test_a_study_asks_the_cluster_what_it_can_do_at_once(cluster: Nodes, studio: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", ["option", "job"])
+def test_a_study_asks_the_cluster_what_it_can_do_at_once(
+    cluster: Nodes, studio: Path, tmp_path: Path, given: str
+) -> None:
+    """Also as a driver in a job, which `ray job submit` tells of the cluster and of the job's variables."""
     command = [sys.executable, "-m", "pipelines.cli", "study", "demo", "--input", f"studio={studio}"]
-    command += ["--out", tmp_path / "out", "--dry-run", "--address", cluster.address]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    command += ["--out", tmp_path / "out", "--dry-run", *(["--address", cluster.address] if given == "option" else [])]
+    job = {"RAY_ADDRESS": cluster.address, "RAY_JOB_CONFIG_JSON_ENV_VAR": JOB} if given == "job" else {}
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, env=os.environ | job)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].endswith(" for the others, with 2 workers, 1 network at a time")
+    assert (f"the Ray cluster that RAY_ADDRESS names: {cluster.address}" in done.stderr) == (given == "job")
 
 
 def test_the_commands_of_a_study_run_the_code_that_was_sent_to_the_nodes(cluster: Nodes, tmp_path: Path) -> None:

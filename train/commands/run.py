@@ -11,7 +11,7 @@ import click
 from tqdm import tqdm
 
 from rssn.errors import InputError
-from rssn.stopping import Stopped, farewell
+from rssn.stopping import farewell
 from train.commands.effect import Idle, refuse_idle, without
 from train.commands.options import FILE, FOLDER, ROSTAS, alpha_scale, use_all_cpus
 from train.config import OPTIMISERS, PRECISIONS, LossWeights, TrainConfig
@@ -231,6 +231,6 @@ def _progress(bar: tqdm[Any], config: TrainConfig) -> Callable[[StepReport], Non
 def _report_run(result: TrainResult, config: TrainConfig) -> None:
     click.echo(f"step {result.step} of {config.max_steps}\ncheckpoint: {result.checkpoint}\nloss curve: {result.curve}")
     if result.stopped_by:
-        line, code = farewell(Stopped.by(result.stopped_by), resumes=True)
+        line, code = farewell(result.stopped_by, "", resumes=True)
         click.echo(line, err=True)
         sys.exit(code)

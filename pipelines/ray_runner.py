@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from pipelines.runner import THREADS, WORKER_DIED, Done, LocalRunner, Outcome, Room, T, attempt
 from rssn.errors import InputError, RssnError, first_line
-from rssn.machine import available_cpus, can_be_written
+from rssn.machine import available_cpus, home_takes
 from rssn.stopping import kept
 
 _ATTEMPTS = 3  # at one item
@@ -59,7 +59,7 @@ class RayRunner:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")  # a job's own variables, but our number of threads
-        if address is None and not can_be_written(Path.home() / ".ray"):
+        if address is None and not home_takes(".ray"):
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # Ray would write one there
         import ray  # noqa: PLC0415  (seconds; commands that need no workers do not pay for it)
 

@@ -26,9 +26,17 @@ def cache_home() -> Path:
     named = os.environ.get("XDG_CACHE_HOME")
     with suppress(RuntimeError):  # a user whom the system does not know
         home = Path(named) if named else Path.home() / ".cache"
-        if can_be_written(home):
+        if _can_be_written(home):
             return home
     return _private_folder()
+
+
+def home_takes(name: str) -> bool:
+    """Whether a folder of this name can be written in the user's home."""
+    try:
+        return _can_be_written(Path.home() / name)
+    except RuntimeError:  # a user whom the system does not know
+        return False
 
 
 def use_cache_home() -> None:
@@ -37,8 +45,7 @@ def use_cache_home() -> None:
         os.environ["XDG_CACHE_HOME"] = str(cache_home())
 
 
-def can_be_written(folder: Path) -> bool:
-    """Whether this process may make files in a folder, or make the folder."""
+def _can_be_written(folder: Path) -> bool:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import rssn.machine
-from rssn.machine import available_cpus, cache_home, use_cache_home
+from rssn.machine import available_cpus, cache_home, home_takes, use_cache_home
 
 ROOT = Path(__file__).parents[2]
 SECOND = "41 31 0:38 {top} /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw"
@@ -90,6 +90,7 @@ def test_a_cache_stays_where_the_user_has_it(tmp_path: Path, monkeypatch: pytest
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_home() == tmp_path / ".cache"
+    assert home_takes(".ray")
 
 
 @pytest.fixture
@@ -127,5 +128,7 @@ def test_a_user_whom_the_system_does_not_know(homeless: Path, monkeypatch: pytes
     def unknown() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
+    assert not home_takes(".ray")  # a file
     monkeypatch.setattr(Path, "home", unknown)
+    assert not home_takes(".ray")
     assert cache_home() == homeless

@@ -150,7 +150,7 @@ def _open_export(job: ExportJob, shards: Mapping[str, str]) -> None:
     """Start an export, or go on with the one in the folder if it is of the same shards."""
     if job.out.exists() and not job.out.is_dir():
         raise InputError(f"{job.out}: a file, not a folder; choose another --out")
-    if job.out.is_dir() and any(job.out.iterdir()):
+    if job.out.is_dir() and not all(path.match(f".{_PLAN}.*.tmp") for path in job.out.iterdir()):
         before = _read_plan(job.out)
         if before is None:
             raise InputError(f"{job.out}: holds other files; choose another --out")

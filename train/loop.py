@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from rssn.errors import InputError
-from rssn.files import write_json
+from rssn.files import sweep, write_json
 from train.batch import Batch
 from train.checkpoint import Checkpoint, load_checkpoint, rotate, save_checkpoint
 from train.config import TrainConfig
@@ -97,6 +97,7 @@ class _Run:
         if group.chief:
             self.history = History(config.out / "metrics.jsonl", keep=self.learner.step)
             self.board = Board(config.out / "tensorboard" if config.tensorboard else None, self.learner.step)
+            sweep(config.out, "config.json")
             write_json(config.out / "config.json", config.to_plain())
 
     def steps(

@@ -22,6 +22,7 @@ from pipelines.study.report import write_report
 from pipelines.study.schedule import ALONE, Workers, make_steps, took
 from pipelines.study.steps import KINDS, Kind, Plan, Step, plan_study
 from rssn.errors import InputError
+from rssn.files import sweep
 from rssn.studio import StudioPlan, write_studio
 
 _LEAKS = "leaks.json"
@@ -73,6 +74,7 @@ def run_study(
         RssnError: If a step fails; its log is named.
     """
     with leased(job.out):
+        sweep(job.out, _LEAKS, "per_image.parquet")
         if job.study.studio and not Path(job.study.studio).exists():
             say(f"rendering pictures: {job.study.studio}")
             _render(Path(job.study.studio))

@@ -20,7 +20,7 @@ from pipelines.study.steps import Kind, Step
 from pipelines.study.versions import made_by
 from pipelines.study.watch import Watch
 from rssn.errors import RssnError
-from rssn.files import write_json
+from rssn.files import sweep, write_json
 from rssn.shards import Mark
 
 ALONE: frozenset[Kind] = frozenset({"curate", "crops", "compose", "pack"})
@@ -120,6 +120,9 @@ def make_step(task: StepTask) -> Done:
     """
     task.folder.mkdir(parents=True, exist_ok=True)
     with _alone(task) as lock:
+        sweep(task.folder, "spent.json", "step.json")
+        if task.kind not in _GO_ON:
+            sweep(task.folder / "out", "*")
         code, seconds = _run(task, lock)
     end = task.folder / "out" / _DONE_ALL_THE_SAME.get(task.kind, "")
     if code and not (task.kind in _DONE_ALL_THE_SAME and _is_complete(end)):

@@ -142,6 +142,25 @@ def test_damaged_shards_are_refused_by_name(fake_composites: Maker, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("form", ["folder", "webdataset"])
+def test_an_export_that_was_killed_at_any_moment_goes_on(
+    fake_composites: Maker, tmp_path: Path, form: ExportFormat
+) -> None:
+    dataset = fake_composites()
+    run_export(ExportJob(dataset, tmp_path / "whole", form))
+    whole = content(tmp_path / "whole")
+    for number, name in enumerate(whole):
+        out = Path(shutil.copytree(tmp_path / "whole", tmp_path / str(number)))
+        if name == "export.json":  # is written before all others
+            shutil.rmtree(out)
+        half = (out / name).with_name(f".{Path(name).name}.7.tmp")
+        half.parent.mkdir(exist_ok=True)
+        half.write_bytes(b"half")
+        (out / name).unlink(missing_ok=True)
+        run_export(ExportJob(dataset, out, form))
+        assert content(out) == whole
+
+
 def test_a_folder_with_other_files_is_refused_and_left_alone(fake_composites: Maker, tmp_path: Path) -> None:
     dataset = fake_composites()
     (tmp_path / "out" / "original").mkdir(parents=True)

@@ -38,7 +38,10 @@ def ignore(_: StepReport) -> None:
 
 def test_a_run_leaves_checkpoint_metrics_config_and_curve(config: TrainConfig) -> None:
     heard: list[StepReport] = []
+    config.out.mkdir()
+    (config.out / ".config.json.7.tmp").touch()  # of a run that was killed
     result = train(config, heard.append)
+    assert not list(config.out.glob("*.tmp"))
     assert (result.step, result.stopped_by) == (6, None)
     assert [report.step for report in heard] == [1, 2, 3, 4, 5, 6]
     assert [line["step"] for line in losses(config.out)] == [1, 2, 3, 4, 5, 6]

@@ -82,3 +82,15 @@ def test_a_long_attempt_notes_its_time_before_it_ends(tmp_path: Path, monkeypatc
     attempt(str(tmp_path / "train-a-0123"))
     assert len(noted) >= 4
     assert noted == sorted(noted)
+
+
+@pytest.mark.parametrize(("kind", "left"), [("eval", []), ("train", [".last.pt.tmp", ".other.json.1.tmp"])])
+def test_what_killed_attempts_left_is_removed(tmp_path: Path, kind: Kind, left: list[str]) -> None:
+    """A command that goes on removes what is its own; one that begins anew would not find it."""
+    folder = tmp_path / "step-0123"
+    (folder / "out").mkdir(parents=True)
+    for name in (".spent.json.1.tmp", ".step.json.77.tmp", "out/.last.pt.tmp", "out/.other.json.1.tmp"):
+        (folder / name).touch()
+    with pytest.raises(RssnError, match="exit code"):
+        make_step(StepTask("step", kind, folder, ("no.such.module",), 1))
+    assert sorted(path.name for path in folder.rglob("*.tmp")) == left

@@ -61,6 +61,14 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that a kill leaves out rather than half-written; its folder is made, its next writer tidies up."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
 def sweep(folder: Path, *names: str) -> None:
     """Remove what killed writers of files of these names left behind; call it only while nobody else writes there."""
     for name in names:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from rssn.errors import InputError, Rejected
-from rssn.files import write_json, write_parquet
+from rssn.files import write_json, write_parquet, write_whole
 from rssn.images import Alpha, Pixels, encode_png, fit_inside, to_float, to_uint8
 from rssn.matte_flags import describe_flags
 from rssn.report import Tile, contact_sheet
@@ -204,8 +204,7 @@ def _write_matte(folder: Path, name: str, matte: Pixels) -> None:
     path = folder / f"{name}.png"
     if not path.resolve().is_relative_to(folder.resolve()):
         raise Rejected("write", "unsafe_path", f"the name {name} leads out of {folder}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_png(matte))
+    write_whole(path, encode_png(matte))
 
 
 def _error(predicted: Alpha, alpha: Alpha) -> Pixels:

@@ -11,6 +11,7 @@ import numpy as np
 
 from rssn.decoding import decode_image
 from rssn.errors import InputError, Rejected
+from rssn.files import write_whole
 from rssn.folder_walk import is_utf8, list_pictures, printable
 from rssn.foreground import estimate_foreground
 from rssn.images import Alpha, Image, Pixels, encode_png, read_bytes, to_uint8
@@ -99,8 +100,7 @@ class Cutter:
         files = []
         for kind, pixels in pictures.items():
             path = self.out / f"{name}-{kind}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encode_png(pixels))
+            write_whole(path, encode_png(pixels))
             files.append(path)
         return files
 

@@ -33,6 +33,26 @@ def test_files_have_the_photographs_size_and_the_networks_alpha(scenes: list, tm
     assert cv2.imread(str(files[2])).shape == (70, 90, 3)
 
 
+def killed_half_way(path: Path, data: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(data[: len(data) // 2])
+    raise KeyboardInterrupt
+
+
+def test_a_kill_leaves_no_half_picture_under_a_results_name(
+    scenes: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cat.png").write_bytes(encode_png(scenes[0].image))
+    cutter = Cutter([seeded_gfm("tiny", Rosta.TT, 0).eval()], Strategy(), tmp_path / "out")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", killed_half_way)
+        with pytest.raises(KeyboardInterrupt):
+            cutter.cut(tmp_path / "cat.png", "cat")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".cat-alpha.png.tmp"]
+    files = cutter.cut(tmp_path / "cat.png", "cat")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [path.name for path in files]
+
+
 def test_a_cut_out_shows_the_foreground_not_the_mixture(scenes: list) -> None:
     scene = scenes[1]
     colours = to_uint8(own_colours(to_float(scene.image), to_float(scene.alpha)))

@@ -23,6 +23,7 @@ from rssn.images import Pixels, resize_area
 from rssn.photograph import decode_photograph
 
 _JPEG_SIDE = 65_500  # px; what libjpeg writes at most
+_COLOUR_SIDE = 64  # px; of what is looked through for colours
 _HASH_SIDE = 256
 """Side in px of the square grey picture that is hashed: small enough to be fast, large enough to change no bit."""
 
@@ -39,6 +40,7 @@ class Fingerprint:
         sharpness: Variance of the Laplacian of the resized grey picture, in squared 8-bit units. Comparable between
             photographs, because all are resized to the same shorter side.
         flat: Nearly constant: the perceptual hash is noise and must not be compared.
+        grey: Without colours, whatever the file could hold; see `CurationRules.grey`.
         detail: Detail at the source's own resolution, see `bg20k.detail`; None where it is too small to tell.
     """
 
@@ -48,6 +50,7 @@ class Fingerprint:
     phash: int
     sharpness: float
     flat: bool
+    grey: bool = False
     detail: float | None = None
 
 
@@ -71,7 +74,7 @@ def examine(data: bytes, rules: CurationRules) -> Candidate:
 
     Args:
         data: The bytes of the source file.
-        rules: `min_side`, `max_pixels` and `flat_std` apply.
+        rules: `min_side`, `max_pixels`, `flat_std` and `grey` apply.
 
     Returns:
         The resized photograph and its fingerprint.
@@ -101,6 +104,7 @@ def examine(data: bytes, rules: CurationRules) -> Candidate:
         phash=phash,
         sharpness=_sharpness(grey),
         flat=flat,
+        grey=_is_grey(pixels, rules),
         detail=detail(photograph.tiles),
         pixels=pixels,
         format=photograph.format,
@@ -128,6 +132,11 @@ def perceptual_hash(grey: Pixels) -> int:
     """The 64-bit pHash of a grey H x W picture: signs of its low DCT coefficients against their median."""
     bits = imagehash.phash(PillowImage.fromarray(grey), hash_size=8).hash
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def _is_grey(pixels: Pixels, rules: CurationRules) -> bool:
+    small = resize_area(pixels, _COLOUR_SIDE, _COLOUR_SIDE)
+    return float(np.ptp(small, axis=2).max()) < rules.grey
 
 
 def _sharpness(grey: Pixels) -> float:

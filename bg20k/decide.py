@@ -131,6 +131,7 @@ def _columns(crawl: Crawl, known: KnownSet) -> FingerprintColumns:
     return FingerprintColumns(
         ids=ids,
         sources=sources,
+        grey=np.concatenate([rows["grey"], np.zeros(more, np.bool_)]),
         areas=np.concatenate([areas, np.zeros(more, np.int64)]),
         sharpness=np.concatenate([rows["sharpness"], np.zeros(more)]),
         phashes=np.concatenate([rows["phash"], known.phashes]),

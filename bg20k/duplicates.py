@@ -24,6 +24,7 @@ class FingerprintColumns:
     Attributes:
         ids: Content ids, or numbers in the same order.
         sources: Paths or URLs, or numbers in the same order; they rank copies of equal bytes and nothing else.
+        grey: True where there are no colours.
         areas: Pixels of the source.
         sharpness: Variance of the Laplacian, see `Fingerprint`.
         phashes: 64-bit perceptual hashes.
@@ -33,6 +34,7 @@ class FingerprintColumns:
 
     ids: npt.NDArray[Any]
     sources: npt.NDArray[Any]
+    grey: npt.NDArray[np.bool_]
     areas: Integers
     sharpness: npt.NDArray[np.float64]
     phashes: Hashes
@@ -40,19 +42,19 @@ class FingerprintColumns:
     fixed: npt.NDArray[np.bool_]
 
     def best_first(self) -> Integers:
-        """Rows in order of rank: fixed, then largest, then sharpest, then by content id and source."""
-        return np.lexsort((self.sources, self.ids, -self.sharpness, -self.areas, ~self.fixed))
+        """Rows in order of rank: fixed, with colours, largest, sharpest, then by content id and source."""
+        return np.lexsort((self.sources, self.ids, -self.sharpness, -self.areas, self.grey, ~self.fixed))
 
 
 def find_duplicates(columns: FingerprintColumns, distance: int) -> Integers:
     """Assign every photograph to its keeper.
 
-    Photographs are ranked: those of a set that stands first, then the largest source, then the sharpest, then the
-    smallest content id, then the smallest source. In that order, each one that is no duplicate yet becomes a keeper and
-    claims all that are within `distance` of it and not yet claimed. This equals: cluster by single link, keep the best
-    of each cluster, verify its members against it, and cluster those that are too far away again. So every duplicate is
-    within `distance` of its own keeper, chains do not merge strangers, and the result does not depend on the order of
-    the rows.
+    Photographs are ranked: those of a set that stands first, then those with colours, then the largest source, then the
+    sharpest, then the smallest content id, then the smallest source. In that order, each one that is no duplicate yet
+    becomes a keeper and claims all that are within `distance` of it and not yet claimed. This equals: cluster by single
+    link, keep the best of each cluster, verify its members against it, and cluster those that are too far away again.
+    So every duplicate is within `distance` of its own keeper, chains do not merge strangers, and the result does not
+    depend on the order of the rows.
 
     Equal content ids are duplicates always; flat photographs have no other duplicates. Photographs of a standing set
     are duplicates of each other only by equal bytes or equal hashes, which concerns nobody.

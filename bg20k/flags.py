@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from bg20k.candidates import Fingerprint
-from bg20k.rules import PANORAMA, UPSCALED, CurationRules
+from bg20k.rules import EMPTY, PANORAMA, UPSCALED, CurationRules
 
 FLAGS: Final[Mapping[str, str]] = {
+    EMPTY: "of one brightness all over: black, white or nothing in it",
     UPSCALED: "hardly any detail at its own resolution: enlarged, or out of focus everywhere",
     PANORAMA: "so long that most of it is cut off when it is fitted behind a foreground",
 }
@@ -22,7 +23,12 @@ def aspect(photograph: Fingerprint) -> float:
 
 
 def flags_of(photograph: Fingerprint, rules: CurationRules) -> dict[str, float]:
-    """The flags of a photograph with the score that raised each: detail for `upscaled`, aspect for `panorama`."""
+    """The flags of a photograph with the score that raised each: detail for `upscaled`, aspect for `panorama`.
+
+    An empty one has no other flag; its score is its sharpness.
+    """
+    if photograph.flat:
+        return {EMPTY: photograph.sharpness}
     found: dict[str, float] = {}
     if photograph.detail is not None and photograph.detail < rules.detail:
         found[UPSCALED] = photograph.detail

@@ -29,6 +29,7 @@ _ROW = np.dtype(
         ("phash", np.uint64),
         ("sharpness", np.float64),
         ("flat", np.bool_),
+        ("grey", np.bool_),
         ("detail", np.float64),  # NaN: None, as below
         ("salience", np.float64),
         ("label", np.int16),  # -1: no salient detection
@@ -101,7 +102,8 @@ class Crawl:
         return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, row: int) -> Record:
-        name, width, height, phash, sharpness, flat, detail, salience, label, confidence, box, saliency = self.rows[row]
+        name, width, height, phash, sharpness, flat, grey, detail, *found = self.rows[row]
+        salience, label, confidence, box, saliency = found
         left, top, right, bottom = box.tolist()
         return Record(
             background_id=name.decode(),
@@ -111,6 +113,7 @@ class Crawl:
             phash=int(phash),
             sharpness=float(sharpness),
             flat=bool(flat),
+            grey=bool(grey),
             detail=_known(detail),
             salience=_known(salience),
             salient=None if label < 0 else Detection(self.labels[label], float(confidence), (left, top, right, bottom)),
@@ -161,6 +164,7 @@ def _packed(record: Record, labels: dict[str, int]) -> tuple[Any, ...]:
         record.phash,
         record.sharpness,
         record.flat,
+        record.grey,
         nan if record.detail is None else record.detail,
         nan if record.salience is None else record.salience,
         -1 if found is None else labels.setdefault(found.label, len(labels)),

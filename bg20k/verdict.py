@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from bg20k.rules import PANORAMA, UPSCALED
+from bg20k.rules import EMPTY, PANORAMA, UPSCALED
 from rssn.errors import Rejected
 
 STAGES: Final = ("read", "resolution", "duplicates", "salience", "split", "review")
@@ -50,6 +50,8 @@ REASONS: Final[Mapping[str, str]] = {
     "damaged": "the picture data are damaged inside, though they can be decoded",
     TOO_SMALL: "the shorter side is below the limit",
     TOO_LONG: "a strip that no JPEG can hold at the size it would get",
+    "transparent": "parts of it are transparent, so that it is no photograph, or what lies behind is not known",
+    EMPTY: "of one brightness all over",
     UPSCALED: "hardly any detail at its own resolution",
     PANORAMA: "so long that little of it can be used",
     KNOWN: "the same picture as one of the set that it was checked against",

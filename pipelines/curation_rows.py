@@ -32,7 +32,7 @@ LIGHT = tuple(name for name in CANDIDATES.names if name not in ("image", "thumbn
 PUBLISHED = tuple(name for name in BACKGROUNDS.names if name in CANDIDATES.names)
 """Columns of a candidate that a published row has too."""
 
-_JUDGED = ("background_id", "source", "source_width", "source_height", "phash", "sharpness", "flat", "detail")
+_JUDGED = ("background_id", "source", "source_width", "source_height", "phash", "sharpness", "flat", "grey", "detail")
 _MEASURED = tuple(name for name in VERDICTS.names if name in CANDIDATES.names)
 
 
@@ -56,6 +56,7 @@ def candidate_row(
         "phash": found.phash,
         "sharpness": found.sharpness,
         "flat": found.flat,
+        "grey": found.grey,
         "detail": found.detail,
         "format": found.format,
         "converted": [*found.converted, *(["mislabelled"] if is_mislabelled(place.source, found.format) else [])],

@@ -19,7 +19,7 @@ from rssn.backgrounds import Background, background_bytes
 from rssn.buckets import version_of
 from rssn.cache import CachedLayer, LayerCache
 from rssn.codecs import ImageCodec, encode_picture
-from rssn.decoding import decode_pixels
+from rssn.decoding import background_pixels, open_header
 from rssn.denoise import backend_version, denoise
 from rssn.errors import Rejected
 from rssn.files import content_id
@@ -144,7 +144,7 @@ class LayerContext:
     def _decoded(self, stored: _Stored) -> Image:
         with self.clock.stage("read"):
             try:
-                return to_float(self.cache.get_pixels(stored.key, lambda: decode_pixels(stored.data)))
+                return to_float(self.cache.get_pixels(stored.key, lambda: background_pixels(open_header(stored.data))))
             except Rejected as error:
                 raise UnusableBackground("background", error.reason, error.message) from error
 

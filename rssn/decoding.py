@@ -77,6 +77,9 @@ _HEADER_BYTES = 1 << 16
 _TIFF_PARTS = ((273, 324), (279, 325))
 """Tags of a TIFF: the places of its strips or tiles, and their bytes."""
 
+_OPAQUE = 250  # of 255; below it something would shine through
+_FEW = 0.001  # share of a picture that may be transparent: stray pixels
+
 _SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -239,6 +242,21 @@ def srgb_pixels(picture: PillowImage.Image, scale: int = 1) -> Pixels:
     if plain and is_jpeg(picture):  # the way through Pillow's memory takes longer than the decoding
         return decode_jpeg(_encoded(picture), "RGB", picture.size, scale)
     return as_srgb(load(picture, scale))
+
+
+def background_pixels(picture: PillowImage.Image, scale: int = 1) -> Pixels:
+    """Likewise for a picture that is to be seen all over.
+
+    Raises:
+        Rejected: As `srgb_pixels` does, or with the reason `transparent`: what is stored where a picture is transparent
+            is not meant to be seen, and what lies behind is not known.
+    """
+    pixels = srgb_pixels(picture, scale)
+    if picture.has_transparency_data:
+        share = float((np.asarray(converted(picture, "RGBA").getchannel("A")) < _OPAQUE).mean())
+        if share > _FEW:
+            raise Rejected("read", "transparent", f"{share:.1%} of it is transparent; save it without an alpha channel")
+    return pixels
 
 
 def as_srgb(picture: PillowImage.Image) -> Pixels:

@@ -15,7 +15,17 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image as PillowImage
 
-from rssn.decoding import MAX_PIXELS, is_deep, is_jpeg, load, open_header, orientation, salvage, shown_size, srgb_pixels
+from rssn.decoding import (
+    MAX_PIXELS,
+    background_pixels,
+    is_deep,
+    is_jpeg,
+    load,
+    open_header,
+    orientation,
+    salvage,
+    shown_size,
+)
 from rssn.images import Pixels
 from rssn.picture_files import SUFFIX_FORMATS
 
@@ -72,7 +82,7 @@ def decode_photograph(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> P
     width, height = shown_size(picture)
     converted = _conversions(picture, data)
     scale = _scale(picture, math.ceil(_MARGIN * side))
-    pixels = srgb_pixels(picture, scale)
+    pixels = background_pixels(picture, scale)
     whole = load(open_header(data, max_pixels), grey=True) if is_jpeg(picture) else picture
     return Photograph(pixels, width, height, _tiles(whole), picture.format or "", converted)
 

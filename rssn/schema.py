@@ -1,4 +1,6 @@
-"""The columns of the Parquet contract, version 4: composites have `matte_flags`, planned foregrounds `alpha_scale`.
+"""The columns of the Parquet contract, version 4.
+
+Since version 3 composites have `matte_flags`, planned foregrounds `alpha_scale`, and backgrounds `grey`.
 
 Picture columns are `struct<bytes, path>` and carry the Hugging Face `Image` feature in the schema's metadata, so
 that `datasets.load_dataset("parquet", ...)` gives PIL images; pyarrow, DuckDB, Polars and Ray read them as structs.
@@ -70,6 +72,7 @@ _MEASURED = (
     ("phash", pa.uint64()),  # first bit most significant
     ("sharpness", pa.float64()),  # variance of the Laplacian at the stored size, squared 8-bit units
     ("flat", pa.bool_()),  # nearly constant: the hash means nothing
+    ("grey", pa.bool_()),  # without colours, whatever the file could hold
     ("detail", pa.float64()),  # at the source's own resolution, see bg20k.detail; null where too small to tell
     ("format", pa.string()),  # what the bytes are: JPEG, PNG, ...
     ("converted", pa.list_(pa.string())),  # what decoding changed, see rssn.photograph.CONVERSIONS
@@ -85,7 +88,7 @@ BACKGROUNDS = _schema(
     *_ORIGIN,
     ("split", pa.string()),  # train or validation
     *_MEASURED,
-    ("flags", pa.list_(pa.string())),  # upscaled, panorama
+    ("flags", pa.list_(pa.string())),  # empty_picture, upscaled, panorama
     ("screened_by", pa.string()),  # names of the detector and the class-free network, null where nothing screened
     ("salience", pa.float32()),  # the detector's score, 0 nothing found .. 1; null where none looked
 )

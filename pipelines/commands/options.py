@@ -161,7 +161,7 @@ def _notices(tally: Tally, out: Path | Url, unit: str) -> Iterator[str]:
     for name, unread in tally.unread.items():
         yield f"{name}: {unread_words(unread)}"
     if tally.unusable:
-        words = f"{len(tally.unusable)} backgrounds cannot be decoded; others were drawn in their place"
+        words = f"{len(tally.unusable)} backgrounds cannot be used; others were drawn in their place"
         yield f"{words}: {out}/rejects/plan.parquet"
     yield from (f"failed: {failure}" for failure in tally.failed)
     if tally.failed:

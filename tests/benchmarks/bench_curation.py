@@ -35,7 +35,7 @@ from rssn.images import Pixels, encode_jpeg, fit_inside, to_float, to_uint8
 from tests.benchmarks.table import Job, Row, measured, table_lines
 
 RULES = CurationRules()
-_FACTS = ("background_id", "source_width", "source_height", "phash", "sharpness", "flat", "detail")
+_FACTS = ("background_id", "source_width", "source_height", "phash", "sharpness", "flat", "grey", "detail")
 _KINDS = {(True, True): "hits", (True, False): "misses", (False, True): "false alarms"}  # salient, rejected
 _REPEATS = 7
 _TIMED = 5  # photographs

@@ -84,6 +84,7 @@ def _rows(places: Iterator[Place], hashes: Any, start: int, stop: int) -> Iterat
             "phash": int(hashes[number]),
             "sharpness": float(number % 1000),
             "flat": False,
+            "grey": False,
             "detail": 0.2,
             "format": "JPEG",
             "converted": [],

@@ -105,6 +105,35 @@ def test_a_nearly_constant_photograph_is_flat(render) -> None:
     assert not examine(encode_png(sky.astype(np.uint8)), RULES).flat
 
 
+def test_a_photograph_without_colours_is_grey_however_it_is_stored(render) -> None:
+    pixels = render(3, 400, 300)
+    grey = np.asarray(PillowImage.fromarray(pixels).convert("L"))
+    tinted = np.dstack([grey] * 3)
+    tinted[100:120, 50:80, 0] = np.minimum(tinted[100:120, 50:80, 0], 200) + 40
+    assert not examine(encode_png(pixels), RULES).grey
+    assert not examine(encode_png(tinted), RULES).grey
+    for data in (encode_png(grey), encode_png(np.dstack([grey] * 3)), encode_jpeg(np.dstack([grey] * 3), 60)):
+        assert examine(data, RULES).grey
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_no_background(mode: str, render) -> None:
+    def stored(alpha: np.ndarray) -> bytes:
+        picture = PillowImage.fromarray(np.dstack([render(4, 400, 300), alpha.astype(np.uint8)]))
+        stream = io.BytesIO()
+        (picture.quantize(64) if mode == "P" else picture.convert(mode)).save(stream, "PNG")
+        return stream.getvalue()
+
+    alpha = np.full((300, 400), 255)
+    assert examine(stored(alpha), RULES).pixels.shape == (240, 320, 3)
+    alpha[:3, :3] = 0  # stray pixels
+    assert examine(stored(alpha), RULES).pixels.shape == (240, 320, 3)
+    alpha[:60] = 0
+    with pytest.raises(Rejected, match=r"20\.\d% of it is transparent") as caught:
+        examine(stored(alpha), RULES)
+    assert caught.value.reason == "transparent"
+
+
 def _mutations(picture: bytes, rng: np.random.Generator) -> bytes:
     data = bytearray(picture)
     for position in rng.integers(0, len(data) if rng.random() < 0.5 else 200, rng.integers(1, 12)):

@@ -9,11 +9,12 @@ from bg20k.duplicates import FingerprintColumns, find_duplicates
 Photo = tuple[str, str, int, float, int, bool]  # id, source, area, sharpness, phash, flat
 
 
-def columns(photos: list[Photo], fixed: list[bool] | None = None) -> FingerprintColumns:
+def columns(photos: list[Photo], fixed: list[bool] | None = None, grey: list[bool] | None = None) -> FingerprintColumns:
     ids, sources, areas, sharpness, phashes, flat = zip(*photos, strict=True) if photos else [()] * 6
     return FingerprintColumns(
         ids=np.array(ids, np.str_),
         sources=np.array(sources, np.str_),
+        grey=np.zeros(len(photos), np.bool_) if grey is None else np.array(grey, np.bool_),
         areas=np.array(areas, np.int64),
         sharpness=np.array(sharpness, np.float64),
         phashes=np.array(phashes, np.uint64),
@@ -104,6 +105,13 @@ def test_flat_pictures_are_duplicates_by_their_bytes_only() -> None:
         ("sky", "0", 4, 0.0, 5, True),
     ]
     assert keepers(photos, 6) == {"1": "0", "2": "2", "3": "3", "0": "0"}
+
+
+def test_colours_rank_before_size_and_what_stands_before_colours() -> None:
+    photos: list[Photo] = [("large", "1", 9, 9.0, 5, False), ("coloured", "2", 4, 1.0, 5, False)]
+    assert find_duplicates(columns(photos, grey=[True, False]), 6).tolist() == [1, 1]
+    assert find_duplicates(columns(photos, grey=[True, True]), 6).tolist() == [0, 0]
+    assert find_duplicates(columns(photos, fixed=[True, False], grey=[True, False]), 6).tolist() == [0, 0]
 
 
 def test_no_photographs() -> None:

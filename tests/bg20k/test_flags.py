@@ -19,7 +19,9 @@ def test_flags_come_with_the_score_that_raised_them() -> None:
     assert flags_of(replace(plain, detail=None), RULES) == {}
     assert flags_of(replace(plain, source_width=9000), RULES) == {"panorama": 3.0}
     assert flags_of(replace(plain, source_width=1000), RULES) == {"panorama": 3.0}
-    assert list(flags_of(replace(plain, source_width=9000, detail=0.0), RULES)) == list(FLAGS)
+    assert list(flags_of(replace(plain, source_width=9000, detail=0.0), RULES)) == ["upscaled", "panorama"]
+    assert flags_of(replace(plain, source_width=9000, detail=0.0, flat=True), RULES) == {"empty_picture": 50.0}
+    assert [*FLAGS] == ["empty_picture", "upscaled", "panorama"]
 
 
 def test_aspect_does_not_know_which_side_is_longer() -> None:

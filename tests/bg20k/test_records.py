@@ -22,6 +22,7 @@ records = st.builds(
     phash=st.integers(0, 2**64 - 1),
     sharpness=st.floats(0, 1e9),
     flat=st.booleans(),
+    grey=st.booleans(),
     detail=st.none() | shares,
     salience=st.none() | shares,
     salient=st.none() | st.builds(Detection, st.sampled_from(["cat", "car"]), shares, st.tuples(*[shares] * 4)),

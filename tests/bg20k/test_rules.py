@@ -23,6 +23,7 @@ def test_the_papers_figures_are_the_defaults() -> None:
         ("phash_distance", 16),
         ("phash_distance", -1),
         ("flat_std", -0.1),
+        ("grey", 256),
         ("confidence", 1.1),
         ("creature_area", -0.1),
         ("object_area", float("nan")),

@@ -139,8 +139,7 @@ def test_a_run_ends_well_and_says_it(
         assert run.returncode == 0, run.stderr
         assert words in run.stdout
         assert (
-            f"{len(met(tmp_path / 'out'))} backgrounds cannot be decoded; others were drawn in their place"
-            in run.stderr
+            f"{len(met(tmp_path / 'out'))} backgrounds cannot be used; others were drawn in their place" in run.stderr
         )
     assert len(list(iter_rows(tmp_path / "out/rejects/plan.parquet"))) == len(met(tmp_path / "out"))
 

@@ -18,11 +18,11 @@ from pipelines.runner import LocalRunner
 from pipelines.work import Budget
 from rssn.backgrounds import find_backgrounds, load_background
 from rssn.cache import LayerCache
-from rssn.decoding import decode_pixels
+from rssn.decoding import background_pixels
 from rssn.denoise import denoise
 from rssn.errors import Rejected
 from rssn.foreground import estimate_foreground
-from rssn.images import encode_jpeg, to_float
+from rssn.images import encode_jpeg, encode_png, to_float
 from rssn.layouts import find_pairs
 from rssn.matting import load_pair
 from rssn.noise_level import estimate_sigma
@@ -127,8 +127,8 @@ def test_a_background_is_decoded_once_for_all_draws(
     bg20k: Path, context: LayerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     background, decoded = find_backgrounds(bg20k)[0][0], []
-    real = decode_pixels
-    monkeypatch.setattr(layers_module, "decode_pixels", lambda data: (decoded.append(1), real(data))[1])
+    real = background_pixels
+    monkeypatch.setattr(layers_module, "background_pixels", lambda header: (decoded.append(1), real(header))[1])
     for another in (context, replace(context, clock=StageClock())):
         for denoised in (False, True, False):
             another.background(background, denoised=denoised)
@@ -187,6 +187,14 @@ def test_a_broken_background_is_named_and_the_foreground_is_not_blamed(tmp_path:
         with pytest.raises(UnusableBackground, match="the picture data are damaged") as error:
             context.background(broken, denoised=denoised)
         assert (error.value.stage, error.value.reason) == ("background", "truncated")
+
+
+def test_a_transparent_background_is_not_used(tmp_path: Path, context: LayerContext) -> None:
+    pixels = np.full((90, 120, 4), 200, np.uint8)
+    pixels[:9, :, 3] = 255
+    (tmp_path / "0.png").write_bytes(encode_png(pixels))
+    with pytest.raises(UnusableBackground, match=r"90\.0% of it is transparent"):
+        context.background(find_backgrounds(tmp_path)[0][0], denoised=False)
 
 
 def test_the_reference_denoiser_gets_more_memory() -> None:

@@ -45,6 +45,7 @@ def curated(tmp_path: Path) -> Path:
                 "phash": 1,
                 "sharpness": 1.0,
                 "flat": False,
+                "grey": False,
                 "format": "PNG",
                 "converted": [],
                 "boxes": [faint, box],

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from rssn.errors import DependencyError, InputError, RssnError
 from rssn.machine import available_cpus
+from rssn.stopping import kept
 from train.checkpoint import load_checkpoint
 from train.config import TrainConfig
 from train.device import limit_threads
@@ -63,7 +64,11 @@ def _trainer(config: TrainConfig) -> Any:
             f"--ray-workers: Ray Train is not installed ({error}): pip install 'rssn[ray-train]'"
         ) from error
     quiet = ray.LoggingConfig(log_level="ERROR")  # without Ray's dashboard a warning comes every second
-    ray.init(os.environ.get("RAY_ADDRESS") or "local", ignore_reinit_error=True, logging_config=quiet)
+    address = os.environ.get("RAY_ADDRESS")
+    # of its own, as many as there are workers, at least: Ray Train waits for ever for a processor that never comes
+    own = {} if address else {"num_cpus": max(available_cpus(), config.world_size)}
+    with kept():
+        ray.init(address or "local", ignore_reinit_error=True, logging_config=quiet, **own)
     return TorchTrainer(
         _worker,
         train_loop_config={"config": config},

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pipelines.ray_runner as ray_runner_module
 from pipelines.ray_runner import RayRunner, make_runner, shared_room
 from pipelines.runner import Done, LocalRunner, Room, Runner, shard_ranges
 from pipelines.work import enter
@@ -95,6 +96,12 @@ def test_a_runner_knows_its_room(runner: Runner) -> None:
     cores = available_cpus()
     room = Room(1, 1, cores) if isinstance(runner, LocalRunner) else Room(2, 2, max(1, cores // 2))
     assert runner.room(9) == room
+
+
+def test_a_command_starts_as_many_workers_as_it_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_runner_module, "RayRunner", lambda workers, *_, **__: workers)
+    monkeypatch.setattr(ray_runner_module, "available_cpus", lambda: 3)
+    assert [make_runner(None), make_runner(5), make_runner(None, "host:1"), make_runner(5, "host:1")] == [3, 5, None, 5]
 
 
 def test_one_network_has_all_cores_of_this_machine(ray_runner: RayRunner) -> None:

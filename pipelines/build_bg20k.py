@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,9 +27,17 @@ from pipelines.curation_rows import LIGHT, ORIGIN, measured, records
 from pipelines.examine_task import ExamineTask, examine_shard
 from pipelines.known_set import known_facts, load_known
 from pipelines.lease import leased
-from pipelines.manifest import close_dataset, open_dataset, refuse_foreign, screened_by
+from pipelines.manifest import (
+    check_dataset,
+    close_dataset,
+    open_dataset,
+    refuse_foreign,
+    screened_by,
+    stored_plan,
+)
 from pipelines.networks import Models
 from pipelines.publish_task import PublishTask, publish_shard
+from pipelines.replaced import refuse_replaced
 from pipelines.review_log import review_path
 from pipelines.reviewed import SOURCE, decisions_to_apply, effects, outdated_shards
 from pipelines.runner import Runner, shard_ranges
@@ -64,6 +72,7 @@ class CurationJob:
     saliency: Path | None = None  # a class-free network, ONNX
     saliency_scaling: Scaling = "imagenet"
     deep_duplicates: str | None = None  # see bg20k.embedding.load_embedder
+    say: Callable[[str], None] = lambda _: None  # hears what people should know while it works
 
     @property
     def models(self) -> Models:
@@ -99,11 +108,19 @@ def _curate(job: CurationJob, runner: Runner) -> Curated:
     facts = plan_facts(job, known)
     folder = DatasetFolder(job.out)
     decisions = decisions_to_apply(folder, job.apply_review)
+    if stored_plan(folder):
+        check_dataset(folder, "backgrounds", facts)
+        read = refuse_replaced(folder, job.photos, _examine_tasks(job, folder, facts["photos"]["count"]))
+        words = "have another time or place on the disk than before; their content was compared, and is the same"
+        if read:
+            job.say(f"{read} photographs {words}")
     folder = open_dataset(folder, "backgrounds", facts, _sources(job, decisions))
     unread: Counter[str] = Counter()
     photographs = list_photographs(job.photos, job.out, unread)
     write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, photographs))
-    examined = run_tasks(handed_over(_examine_work(job, folder, facts["photos"]["count"]), job.out), runner)
+    tasks = _examine_tasks(job, folder, facts["photos"]["count"])
+    work = Work(candidates_folder(folder), tasks, examine_shard, "photos", job.budget, 0)
+    examined = run_tasks(handed_over(work, job.out), runner)
     if examined.failed:
         return Curated(examined, Counter(), Counter())
     write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, candidates_folder(folder), decisions or {}, known))
@@ -174,13 +191,12 @@ def _light_verdicts(out: Path) -> Iterator[dict[str, Any]]:
     return iter_rows(verdicts_path(out), _LIGHT_VERDICT)
 
 
-def _examine_work(job: CurationJob, folder: DatasetFolder, count: int) -> Work[ExamineTask]:
+def _examine_tasks(job: CurationJob, folder: DatasetFolder, count: int) -> list[ExamineTask]:
     ranges = shard_ranges([1] * count, PHOTOS_PER_SHARD)
-    tasks = [
+    return [
         ExamineTask(folder, job.rules, shard_name("candidates", index, len(ranges)), start, stop, job.models)
         for index, (start, stop) in enumerate(ranges)
     ]
-    return Work(candidates_folder(folder), tasks, examine_shard, "photos", job.budget, 0)
 
 
 def _verdicts(

@@ -21,7 +21,7 @@ from pipelines.runner import Done
 from pipelines.work import enter, refusal
 from rssn.crawl import Place, read_photographs
 from rssn.errors import Rejected
-from rssn.files import Row
+from rssn.files import Row, content_id
 from rssn.images import Pixels, encode_jpeg, fit_inside
 from rssn.photograph import decode_photograph, salvaged
 from rssn.rows import read_range
@@ -128,8 +128,10 @@ class _Shard:
             return candidate_row(one.place, one.found, detections, saliency, embedding)
 
     def _reject(self, place: Place, data: bytes | Rejected, error: Exception) -> None:
-        picture = None if isinstance(data, Rejected) else _thumbnail(data, self._task.rules, error)
-        self.rejects.append(refusal(error, place.source, place.source, picture) | origin_of(place))
+        name, picture = place.source, None
+        if not isinstance(data, Rejected):
+            name, picture = content_id(data), _thumbnail(data, self._task.rules, error)
+        self.rejects.append(refusal(error, name, place.source, picture) | origin_of(place))
 
 
 def _thumbnail(data: bytes, rules: CurationRules, error: Exception) -> bytes | None:

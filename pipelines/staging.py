@@ -22,7 +22,7 @@ from pipelines.bucket_lease import BucketLease
 from pipelines.lease import held
 from pipelines.runner import Done, T
 from pipelines.work import Work
-from rssn.buckets import abort_uploads, download, list_objects, remove, upload
+from rssn.buckets import ObjectFacts, abort_uploads, download, list_objects, remove, stat_objects, upload
 from rssn.cache import own_folder
 from rssn.errors import InputError
 from rssn.files import sha256, write_json
@@ -134,7 +134,7 @@ def handed_over(work: Work[T], root: Path) -> Work[T]:
     _hand_over(root)
     inputs = {path.relative_to(root).as_posix(): sha256(path) for pattern in _INPUTS for path in root.glob(pattern)}
     function = Handover(root, work.folder, work.function, inputs, again=bool(work.redo))
-    return replace(work, function=function, trusted=partial(_trusted, list_objects(url)), keep=_keep)
+    return replace(work, function=function, trusted=partial(_trusted, stat_objects(url)), keep=_keep)
 
 
 def clear(root: Path) -> None:
@@ -209,11 +209,13 @@ def _sha256(path: Path, _written_ns: int) -> str:
     return sha256(path)
 
 
-def _trusted(found: Mapping[str, int], folder: DatasetFolder, name: str) -> Mark | None:
-    """The mark of a shard that lies in the bucket as it says; `found` are the sizes of what lies there."""
-    mark = folder.read_mark(name)
+def _trusted(found: Mapping[str, ObjectFacts], folder: DatasetFolder, name: str) -> Mark | None:
+    """The mark of a shard that lies in the bucket as it says; read through if it was written after its mark."""
+    mark, marked = folder.read_mark(name), found.get(f"marks/{name}.json")
     data, rejects = found.get(f"data/{name}.parquet"), folder.rejects(name)
-    if mark is None or data != (mark.bytes if mark.rows else None):
+    if mark is None or (data and data.size) != (mark.bytes if mark.rows else None):
+        return None
+    if data and (not marked or data.written_ns > marked.written_ns) and sha256(folder.data(name)) != mark.sha256:
         return None
     here = sha256(rejects) if rejects.is_file() else ""
     return mark if here == mark.rejects_sha256 else None

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rssn.errors import DependencyError, InputError, RemoteError
 from rssn.urls import PROTOCOLS, scrub
@@ -19,8 +20,20 @@ from rssn.urls import PROTOCOLS, scrub
 _PARTS = 2  # of 50 MB, of a shard that are on their way at once; with s3fs' ten a worker took 0.5 GB for them
 
 
+class ObjectFacts(NamedTuple):
+    """What a listing says of an object."""
+
+    size: int  # bytes
+    written_ns: int  # since 1970; 0 where the store does not say
+
+
 def list_objects(url: str) -> dict[str, int]:
-    """Bytes of every object below a URL, by its name from there on; of the object itself, its name is empty.
+    """Bytes of every object below a URL; see `stat_objects`."""
+    return {name: facts.size for name, facts in stat_objects(url).items()}
+
+
+def stat_objects(url: str) -> dict[str, ObjectFacts]:
+    """Size and time of every object below a URL, by its name from there on; of the object itself, its name is empty.
 
     Raises:
         RemoteError: If the bucket does not say.
@@ -28,8 +41,17 @@ def list_objects(url: str) -> dict[str, int]:
     base = url.partition("://")[2]
     with suppress(FileNotFoundError), told(url):
         found = store(url).find(url, detail=True)
-        return {name.removeprefix(base).lstrip("/"): int(facts["size"] or 0) for name, facts in found.items()}
+        return {name.removeprefix(base).lstrip("/"): _facts(each) for name, each in found.items()}
     return {}
+
+
+def _facts(said: Mapping[str, Any]) -> ObjectFacts:
+    times = {name.lower().replace("_", ""): value for name, value in said.items()}
+    written = next((times[name] for name in ("lastmodified", "mtime", "updated") if times.get(name)), None)
+    if isinstance(written, str):
+        written = datetime.fromisoformat(written.replace("Z", "+00:00"))
+    seconds = written.timestamp() if isinstance(written, datetime) else float(written or 0)
+    return ObjectFacts(int(said["size"] or 0), round(seconds * 1e3) * 1_000_000)
 
 
 def version_of(url: str) -> str:

@@ -20,7 +20,7 @@ from rssn.errors import InputError, Rejected
 from rssn.folder_walk import is_utf8, printable, walk
 from rssn.images import read_bytes
 from rssn.picture_files import archive_format, suffix_of
-from rssn.remote import ahead
+from rssn.remote import ahead, stamp
 from rssn.tables import Table, TableRow, is_table, read_table
 from rssn.urls import shown, url_of
 
@@ -49,6 +49,7 @@ class Place:
         licence: Likewise.
         reason: Why it cannot be read, a stable name; empty where it can.
         message: The same in words.
+        stamp: Changes when the file, archive or table is replaced, see `rssn.remote.stamp`; empty where there is none.
     """
 
     source: str
@@ -61,6 +62,7 @@ class Place:
     licence: str = ""
     reason: str = ""
     message: str = ""
+    stamp: str = ""
 
 
 def list_photographs(root: Path, without: Path | None = None, unread: Counter[str] | None = None) -> Iterator[Place]:
@@ -142,7 +144,7 @@ def _file(path: Path, source: str) -> Place:
         if not is_utf8(str(real)):
             words = "its name, or that of what it links to, is not UTF-8; rename it"
             return Place(printable(source), "none", "", reason="unsafe_path", message=words)
-        return Place(source, "file", shown(str(real)), size=path.stat().st_size)
+        return Place(source, "file", shown(str(real)), size=path.stat().st_size, stamp=stamp(path))
     except OSError as error:
         return Place(source, "none", "", reason="unreadable", message=f"{path}: {error.strerror or error}")
 
@@ -153,6 +155,7 @@ def _archive(path: Path, prefix: str, unread: Counter[str]) -> Iterator[Place]:
         whole, words = printable(prefix.rstrip("/") or path.name), "what the archive's name links to is not UTF-8"
         yield Place(whole, "none", "", reason="unsafe_path", message=f"{words}; rename it")
         return
+    written = stamp(path)
     for member in list_members(path):
         source, where = f"{prefix}{member.name}", (member.place, -1, member.size)
         if member.reason == "damaged_archive":
@@ -161,7 +164,7 @@ def _archive(path: Path, prefix: str, unread: Counter[str]) -> Iterator[Place]:
         elif member.kind == "picture" and member.reason:
             yield Place(source, "none", shown(str(real)), *where, reason=member.reason, message=member.message)
         elif member.kind == "picture":
-            yield Place(source, archive_format(path) or "none", shown(str(real)), *where)
+            yield Place(source, archive_format(path) or "none", shown(str(real)), *where, stamp=written)
         elif member.kind != "hidden":
             unread[suffix_of(member.name)] += 1
 
@@ -188,10 +191,10 @@ def _table_file(row: TableRow) -> Place:
 
 
 def _embedded(root: Path) -> Iterator[Place]:
-    path = shown(str(root.resolve()))
+    path, written = shown(str(root.resolve())), stamp(root)
     for number, ((group, row), cells) in enumerate(embedded_rows(root, _LIGHT, 4096), 1):
         origin, licence = (cell_text(cells.get(name)) for name in _LIGHT)
-        yield Place(f"{root.name}, row {number}", "row", path, row, group, origin=origin, licence=licence)
+        yield Place(f"{root.name}, row {number}", "row", path, row, group, -1, origin, licence, stamp=written)
 
 
 def _read_one(place: Place, max_bytes: int) -> bytes | Rejected:
@@ -200,6 +203,8 @@ def _read_one(place: Place, max_bytes: int) -> bytes | Rejected:
             raise Rejected("read", place.reason, place.message)
         if place.size > max_bytes:
             raise Rejected("read", "too_many_bytes", f"{place.size} bytes; the limit is {max_bytes}")
+        if place.kind != "file" and url_of(Path(place.path)) is None and stamp(Path(place.path)) != place.stamp:
+            raise Rejected("read", "changed", f"{place.path}: the archive was replaced after the run was planned")
         if place.kind in ("tar", "tgz"):
             return read_tar_member(Path(place.path), place.place, place.size, compressed=place.kind == "tgz")
         if place.kind == "zip":

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import pyarrow.parquet as pq
 
-from rssn.buckets import download, list_objects, store, told
+from rssn.buckets import ObjectFacts, download, stat_objects, store, told
 from rssn.errors import InputError
 from rssn.urls import OUTPUTS, SOURCES, is_listed, is_plain, path_of, url_of
 
@@ -114,8 +114,17 @@ def size_of(path: Path) -> int | None:
     return None
 
 
+def stamp(path: Path) -> str:
+    """What changes when a file is replaced, though it keep its name and its size: its time, and its number on the disk.
+
+    Of an object in a bucket, as it was listed, the time when it was written.
+    """
+    status = path.stat()
+    return str(status.st_mtime_ns) if is_listed(path) else f"{status.st_mtime_ns} {status.st_ino}"
+
+
 def list_source(url: str, cache: Path) -> Path:
-    """Lay out what lies below a URL as empty files of the right names and sizes; JSON files are fetched.
+    """Lay out what lies below a URL as empty files of the right names, sizes and times; JSON files are fetched.
 
     Args:
         url: A folder in a bucket, or a file in one; of a table's neighbours all are listed, for it names them.
@@ -128,20 +137,23 @@ def list_source(url: str, cache: Path) -> Path:
         InputError: If there is nothing, or an object's name cannot be a file's.
         RemoteError: If the bucket does not answer.
     """
-    base, found = url, list_objects(url)
+    base, found = url, stat_objects(url)
     if "" in found:  # a file
         base, _, name = url.rpartition("/")
-        found = list_objects(base) if name.endswith((".csv", ".parquet")) else {name: found[""]}
-    found = {name: size for name, size in found.items() if size or not name.endswith("/")}
+        found = stat_objects(base) if name.endswith((".csv", ".parquet")) else {name: found[""]}
+    found = {name: facts for name, facts in found.items() if facts.size or not name.endswith("/")}
     if not found:
         raise InputError(f"{url}: nothing lies there; give a folder that holds objects, or a file")
     root = path_of(base, cache, SOURCES)
     for path in root.rglob("*"):
         if path.is_file() and path.relative_to(root).as_posix() not in found:
             path.unlink()
-    for name, size in found.items():
-        _lay_out(base, root, name, size)
-    download(base, root, [name for name in found if name.endswith(".json")])
+    for name, facts in found.items():
+        _lay_out(base, root, name, facts)
+    small = [name for name in found if name.endswith(".json")]
+    download(base, root, small)
+    for name in small:
+        os.utime(root / name, ns=(found[name].written_ns,) * 2)
     return path_of(url, cache, SOURCES)
 
 
@@ -193,15 +205,17 @@ def _remote(path: Path) -> str | None:
     return None if here or (SOURCES in path.parts and path.suffix == ".json") else url
 
 
-def _lay_out(url: str, root: Path, name: str, size: int) -> None:
+def _lay_out(url: str, root: Path, name: str, facts: ObjectFacts) -> None:
     path = root / name
     if not is_plain(name):
         raise InputError(f"{url}/{name}: cannot be the name of a file; rename the object, or give a folder without it")
-    if name.endswith(".json") or (path.is_file() and path.stat().st_size == size):
+    if name.endswith(".json"):
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as stream:
-            stream.truncate(size)
+        if not path.is_file() or path.stat().st_size != facts.size:
+            with path.open("wb") as stream:
+                stream.truncate(facts.size)
+        os.utime(path, ns=(facts.written_ns, facts.written_ns))
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise InputError(f"{url}/{name}: an object and a folder of the same name; rename one of them") from error

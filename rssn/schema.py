@@ -134,6 +134,7 @@ PLANNED_PHOTOS = _schema(
     ("licence", pa.string()),
     ("reason", pa.string()),
     ("message", pa.string()),
+    ("stamp", pa.string()),
 )
 """One row per photograph of a plan, in the order of its shards."""
 

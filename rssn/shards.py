@@ -23,7 +23,7 @@ from rssn.files import Row, sha256, write_json, write_parquet
 from rssn.remote import content, size_of
 from rssn.rows import read_footer
 from rssn.schema import REJECTS
-from rssn.urls import url_of
+from rssn.urls import is_listed, url_of
 
 _FAILED = "-failed"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -284,7 +284,8 @@ def check_shard(folder: DatasetFolder, mark: Mark, *, whole: bool = True) -> str
     Args:
         folder: The data set.
         mark: The shard's.
-        whole: Whether the files are read through for their digests.
+        whole: Whether the files are read through for their digests; an object in a bucket that was written after its
+            mark always is, for it was copied there, or replaced.
     """
     rejects, path = folder.rejects(mark.name), folder.data(mark.name)
     if (size_of(rejects) is not None) != bool(mark.rejected) or (
@@ -296,7 +297,8 @@ def check_shard(folder: DatasetFolder, mark: Mark, *, whole: bool = True) -> str
         return f"{path.name}: the file is missing" if mark.rows else None
     if size != mark.bytes:
         return f"{path.name}: {size} bytes, its mark says {mark.bytes}"
-    if whole and sha256(path) != mark.sha256:
+    later = is_listed(path) and path.stat().st_mtime_ns > folder.mark(mark.name).stat().st_mtime_ns
+    if (whole or later) and sha256(path) != mark.sha256:
         return f"{path.name}: the content was altered after it was marked"
     rows = read_footer(path).num_rows
     return None if rows == mark.rows else f"{path.name}: {rows} rows, its mark says {mark.rows}"

@@ -130,7 +130,7 @@ def build_bg20k(photos: Path | Url, out: Path | Url, detector: Path | None, min_
         click.secho(NOT_SCREENED, fg="yellow", bold=True, err=True)
     against = settings["against"] and source(settings["against"], cache_dir)
     more = {name: settings[name] for name in ("saliency", "saliency_scaling", "deep_duplicates")}
-    more["against"] = against
+    more |= {"against": against, "say": partial(click.echo, err=True)}
     with staged(out, cache_dir) as root:
         job = CurationJob(source(photos, cache_dir), root, rules, detector, budget, settings["review"], **more)
         where = (settings["workers"], settings["address"])

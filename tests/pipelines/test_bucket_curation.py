@@ -53,7 +53,7 @@ def test_a_curation(studio: Path, s3: Store, bucket: Url, tmp_path: Path) -> Non
     run_curation(CurationJob(here, tmp_path / "bg20k", RULES, None, Budget()), LocalRunner())
     whole = files(tmp_path / "bg20k")
     out, photos = Url(f"{bucket}/bg20k"), Url(f"{bucket}/photos")
-    curate(out, photos, tmp_path)
+    curate(out, photos, tmp_path / "cache")
     found = stored(s3, out)
     assert found.keys() == whole.keys()
     assert without_sources(found) == without_sources(whole)
@@ -62,7 +62,7 @@ def test_a_curation(studio: Path, s3: Store, bucket: Url, tmp_path: Path) -> Non
     lost = [next(name for name in found if name.startswith(kind)) for kind in kinds]
     for name in lost[::2]:
         s3.remove(f"{out}/{name}")
-    tally = curate(out, photos, tmp_path)
+    tally = curate(out, photos, tmp_path / "cache")
     assert tally.damaged == [Path(lost[0]).stem]
     assert (tally.written > 0, tally.reused > 0) == (True, True)
     assert stored(s3, out) == found
@@ -74,7 +74,7 @@ def test_a_curation(studio: Path, s3: Store, bucket: Url, tmp_path: Path) -> Non
 def test_packing(studio: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
     settings = (load_recipe("ori"), Budget(), Output())
     run_pack(PackJob(studio / "matting", tmp_path / "out", *settings), LocalRunner())
-    with staged(bucket, tmp_path) as root:
+    with staged(bucket, tmp_path / "cache") as root:
         assert run_pack(PackJob(studio / "matting", root, *settings), LocalRunner()).written == 3
     assert stored(s3, bucket) == files(tmp_path / "out")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import threading
+import time
 import zipfile
 from itertools import cycle
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rssn.backgrounds import background_bytes, find_backgrounds
-from rssn.buckets import list_objects, upload
+from rssn.buckets import list_objects, stat_objects, upload
 from rssn.crawl import list_photographs, read_photographs
 from rssn.errors import InputError, Rejected
 from rssn.files import sha256
@@ -23,6 +24,8 @@ from rssn.images import encode_png, read_bytes
 from rssn.layouts import find_pairs
 from rssn.matting import load_pair, measure_pair
 from rssn.remote import content, list_source, size_of
+from rssn.schema import BACKGROUNDS, picture
+from rssn.shards import DatasetFolder, check_shard, write_shard
 from rssn.urls import Url
 from tests.bucket import Fault, Store
 
@@ -70,6 +73,44 @@ def test_a_crawl(crawl: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
     for name in ("some.tar", "more.zip"):
         alone = list(list_photographs(list_source(f"{bucket}/crawl/{name}", tmp_path)))
         assert [place.source for place in alone] == ["two.png", "three.png"]
+
+
+def test_an_object_that_is_written_anew_has_another_stamp(s3: Store, bucket: Url, tmp_path: Path) -> None:
+    """Of the same name and size; the store counts whole seconds."""
+
+    def stamps() -> list[str]:
+        return [place.stamp for place in list_photographs(list_source(f"{bucket}/crawl", tmp_path))]
+
+    s3.put(f"{bucket}/crawl/a.png", b"one")
+    first = stamps()
+    assert stamps() == first
+    deadline = time.time() + 10
+    while stamps() == first and time.time() < deadline:
+        time.sleep(0.3)
+        s3.put(f"{bucket}/crawl/a.png", b"two")
+    assert stamps() != first
+
+
+def test_a_shard_that_was_written_after_its_mark_is_read_through(s3: Store, bucket: Url, tmp_path: Path) -> None:
+    folder = DatasetFolder(tmp_path / "set")
+    row = dict.fromkeys(BACKGROUNDS.names) | {"background_id": "a", "image": picture(b"x" * 100, "a.png")}
+    mark = write_shard(folder, "train-00000-of-00001", BACKGROUNDS, [row], [])
+    data = folder.data(mark.name).read_bytes()
+    s3.put(f"{bucket}/data/{mark.name}.parquet", data)
+    s3.put(f"{bucket}/marks/{mark.name}.json", folder.mark(mark.name).read_bytes())
+
+    def problem() -> str | None:
+        there = DatasetFolder(list_source(bucket, tmp_path / "cache"))
+        return check_shard(there, there.marks()[0], whole=False)
+
+    assert problem() is None
+    for stored, expected in ((data, None), (data.replace(b"xx", b"yx", 1), "altered after it was marked")):
+        written = stat_objects(bucket)[f"marks/{mark.name}.json"].written_ns
+        while stat_objects(bucket)[f"data/{mark.name}.parquet"].written_ns <= written:
+            time.sleep(0.3)
+            s3.put(f"{bucket}/data/{mark.name}.parquet", stored)
+        assert problem() is None if expected is None else expected in str(problem())
+        s3.put(f"{bucket}/marks/{mark.name}.json", folder.mark(mark.name).read_bytes())
 
 
 @pytest.mark.parametrize("layout", ["flat", "rgba", "table"])

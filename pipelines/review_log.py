@@ -225,7 +225,7 @@ class ReviewLog:
         except sqlite3.Error as error:
             return f"{happened} under way, and its decisions are lost: {error}. Start rssn review again"
         return (
-            f"{happened} under way, so nothing is stored any more. The {count} decisions that it held are in "
+            f"{happened} under way, so nothing is stored any more. What it held, {count} decided, is in "
             f"{copy.name}: rename that to {self._path.name} to keep them, and start rssn review again"
         )
 

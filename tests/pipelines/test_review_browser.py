@@ -342,7 +342,7 @@ def test_decisions_that_are_deleted_under_way_are_said_aloud(browser: Browser, r
         (root / "review.sqlite").unlink()
         page.press("r")
         page.until(lambda: page.find("#trouble").is_displayed())
-        assert "was deleted under way, so nothing is stored any more. The 1 decisions that" in page.text("#trouble")
+        assert "was deleted under way, so nothing is stored any more. What it held, 1 decided" in page.text("#trouble")
         page.until(lambda: page.state(1) == "✓ Kept · 1 copy")
         page.press("0")
         page.until(lambda: page.toast().endswith("start rssn review again"))

@@ -157,9 +157,7 @@ def test_a_file_that_is_lost_under_way_is_said_and_its_decisions_are_saved(
     log.decide([Made("a.jpg", "a", "keep"), Made("b.jpg", "b", "reject")], ONE)
     happened = lose(path)
     left = path.exists() and path.read_bytes()
-    words = (
-        rf"review\.sqlite: {happened} under way, so nothing is stored any more\. The 2 decisions that it held are in "
-    )
+    words = rf"review\.sqlite: {happened} under way, so nothing is stored any more\. What it held, 2 decided, is in "
     for ask in (log.current, lambda: log.decide([Made("c.jpg", "c", "keep")], ONE), lambda: log.undo(ONE)):
         with pytest.raises(LogError, match=words):
             ask()

@@ -256,9 +256,7 @@ def test_decisions_that_are_deleted_under_way_are_not_said_to_be_stored(tmp_path
         body = {"decisions": [{"number": 0, "choice": "reject"}]}
         assert server.post("decide", body)[0] == 200
         (tmp_path / "set" / "review.sqlite").unlink()
-        words = (
-            "review.sqlite: was deleted under way, so nothing is stored any more. The 1 decisions that it held are in"
-        )
+        words = "review.sqlite: was deleted under way, so nothing is stored any more. What it held, 1 decided, is in"
         for path in ("decide", "undo"):
             status, answer = server.post(path, body)
             assert (status, words in answer["error"]) == (503, True)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -60,3 +63,20 @@ def test_bad_input_is_one_line(
     assert words in text
     assert "Traceback" not in text
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("name", "again"),
+    [("inspect", "starts over"), ("export", "goes on where it was"), ("study", "goes on where it was")],
+)
+def test_every_command_says_by_what_it_was_stopped(
+    monkeypatch: pytest.MonkeyPatch, name: str, again: str, number: signal.Signals
+) -> None:
+    stopped = click.Command(name, callback=lambda: os.kill(os.getpid(), number))
+    monkeypatch.setitem(main.commands, name, stopped)
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    done = CliRunner().invoke(main, [name])
+    assert done.exit_code == 128 + number
+    assert done.stderr == f"\nstopped by {number.name}; the same command {again}\n"
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before

@@ -4,10 +4,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -210,3 +212,19 @@ def test_threads_wait_without_spinning_unless_the_user_says_otherwise(monkeypatc
 def test_help_does_not_wait_for_torch() -> None:
     code = "import sys, train.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("name", "again"), [("eval", "starts over"), ("predict", "starts over"), ("run", "goes on where it was")]
+)
+def test_every_command_says_by_what_it_was_stopped(
+    monkeypatch: pytest.MonkeyPatch, name: str, again: str, number: signal.Signals
+) -> None:
+    stopped = click.Command(name, callback=lambda: os.kill(os.getpid(), number))
+    monkeypatch.setitem(main.commands, name, stopped)
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    done = CliRunner().invoke(main, [name])
+    assert done.exit_code == 128 + number
+    assert done.stderr == f"\nstopped by {number.name}; the same command {again}\n"
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before

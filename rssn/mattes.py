@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import NoReturn, TypeAlias
 
 import numpy as np
@@ -30,7 +31,7 @@ _FAINT = 0.1  # of what --alpha-scale says: a whole matte below it is a wrong sc
 _GREY_BLACK, _DULL_WHITE = 0.05, 0.95  # a matte within these has neither black nor white: levels of video
 _SLACK = 2  # 8-bit units by which equal channels may differ: JPEG, colour management
 _DARK = 64  # a picture with no larger value gets no slack: it may be a mask of 0 and 1
-_EXTREMES = 0.1  # share of black and white that no grey photograph has, and every matte
+_EXTREMES = 0.05  # share of black and white that a matte has, and hardly a grey photograph
 _WHITES = (1.0, 100.0, 255.0, 1023.0, 4095.0, 16383.0, 32768.0, 65535.0)
 _COLOURED, _COLOURFUL = 8, 0.01  # 8-bit units between channels, and the share of such px that makes a photograph
 _TRIMAP_VALUES = 3
@@ -296,43 +297,52 @@ def _alpha_channel(picture: PillowImage.Image, scale: float | None) -> PillowIma
 
 
 def _refuse_other_matte(alpha: Pixels, colours: Pixels) -> None:
-    """Refuse an alpha channel over colours that look like another matte; they count as far as they show.
+    """Refuse an alpha channel over colours that look like another matte, where they show or where they do not.
 
     They are none where they are constant or a photograph, and no other one where they are the alpha channel again,
     multiplied by itself or not.
     """
     seen = alpha > 0
-    weight = alpha[seen].astype(np.float32) / np.float32(255.0)
-    grey = _one_channel(colours[seen].astype(np.float32), weight)
-    if grey is None:
-        return
-    most = int(weight.argmax())
-    share = weight / weight[most]
-    same = any(_distance(grey, grey[most] * share**power, weight) <= _SLACK for power in (1, 2))
-    if not same and np.mean((grey <= _SLACK) | (grey >= 255 - _SLACK)) >= _EXTREMES:
-        _refuse_two("an alpha channel and colours that are another matte")
+    shown = _one_channel(colours[seen], alpha[seen].astype(np.float32) / np.float32(255.0))
+    hidden = _one_channel(colours[~seen], np.ones(int((~seen).sum()), np.float32))
+    if hidden is not None:
+        left = hidden[np.abs(hidden - np.median(hidden)) > _SLACK]  # of what an encoder or a person has wiped
+        hidden = left if len(left) > _COLOURFUL * len(hidden) else None
+    for grey in (shown, hidden):
+        if grey is not None and np.mean((grey <= _SLACK) | (grey >= 255 - _SLACK)) >= _EXTREMES:
+            _refuse_two("an alpha channel and colours that are another matte")
 
 
 def _refuse_other_key(alpha: Pixels, colours: Pixels) -> None:
     """A transparent colour cuts out a hard shape; refuse it where the colours are greys and not the same shape."""
-    ones = np.ones(alpha.size, np.float32)
-    grey = _one_channel(colours.reshape(-1, 3).astype(np.float32), ones)
-    if grey is not None and _distance(grey, alpha.ravel().astype(np.float32), ones) > _SLACK:
+    grey = _one_channel(colours.reshape(-1, 3), np.ones(alpha.size, np.float32))
+    if grey is not None and np.abs(grey - alpha.ravel()).max() > _SLACK:
         _refuse_two(_KEYED)
 
 
-def _one_channel(colours: _Floats, weight: _Floats) -> _Floats | None:
-    """What the varying channels of N colours (N x 3) have in common, or None: none varies, or they differ."""
-    most = int(weight.argmax())
-    varying = [band for band in colours.T if _distance(band, band[most], weight) > _SLACK]
-    if not varying:
+def _one_channel(colours: Pixels, weight: _Floats) -> _Floats | None:
+    """The one of N colours' channels (N x 3), or of two alike, that is neither constant nor their own alpha channel.
+
+    Differences count by weight, which is N shares of opacity. None: there is no such channel, or all differ.
+    """
+    if not weight.size:
         return None
-    unlike = [np.mean(np.abs(varying[0] - other) * weight > _COLOURED) > _COLOURFUL for other in varying[1:]]
-    return None if any(unlike) else varying[0]
-
-
-def _distance(one: _Floats, other: _Floats | np.float32, weight: _Floats) -> float:
-    return float((np.abs(one - other) * weight).max())
+    most = int(weight.argmax())
+    share = weight / weight[most]
+    bands = colours.astype(np.float32).T
+    varying = [
+        band
+        for band in bands
+        if all((np.abs(band - band[most] * share**power) * weight).max() > _SLACK for power in range(3))
+    ]
+    if len(varying) == 1:
+        return varying[0]
+    alike = (
+        one
+        for one, other in combinations(varying, 2)
+        if np.mean(np.abs(one - other) * weight > _COLOURED) <= _COLOURFUL
+    )
+    return next(alike, None)
 
 
 def _refuse_two(found: str) -> NoReturn:

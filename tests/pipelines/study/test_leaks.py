@@ -251,3 +251,28 @@ def test_another_rule_looks_again(
     monkeypatch.setattr(module, name, value)
     with pytest.raises(InputError, match=r"train0.png is .*judged1.png"):
         check_foregrounds(study, Clean(remembered))
+
+
+def test_mattes_are_compared_by_the_scales_that_the_study_gives(study: Study, data: Path) -> None:
+    per_cent = np.rint(matte(11) / 2.55).astype(np.uint8)
+    known = np.where(matte(11)[..., None] > 0, scene(11), 0).astype(np.uint8)
+    write(data / "cut", "a.png", encode_png(known), per_cent, ("fg", "alpha"))
+    study = replace(study, foregrounds=(str(data / "cut"),))
+    check_foregrounds(study, Clean(None))  # its matte is refused by every command
+    options = {"alpha-scale": 100}
+    scaled = replace(study, rows={name: replace(row, options=options) for name, row in study.rows.items()})
+    with pytest.raises(InputError, match=r"cut/alpha/a.png is .*/mask/judged1.png$"):
+        check_foregrounds(scaled, Clean(None))
+    judged = replace(scaled, evaluation=replace(scaled.evaluation, options={"alpha-scale": "ten"}))
+    with pytest.raises(InputError, match="--alpha-scale 'ten': give the value that means opaque"):
+        check_foregrounds(judged, Clean(None))
+
+
+def test_a_scale_that_is_new_is_looked_at_again(study: Study, data: Path) -> None:
+    known = data / "leaks.json"
+    check_foregrounds(study, Clean(known))
+    before = known.read_text()
+    check_foregrounds(study, Clean(known))
+    assert known.read_text() == before
+    check_foregrounds(replace(study, evaluation=replace(study.evaluation, options={"alpha-scale": 255})), Clean(known))
+    assert known.read_text() != before

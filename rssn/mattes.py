@@ -329,7 +329,7 @@ def _one_channel(colours: Pixels, weight: _Floats) -> _Floats | None:
         return None
     most = int(weight.argmax())
     share = weight / weight[most]
-    bands = colours.astype(np.float32).T
+    bands: list[_Floats] = list(colours.astype(np.float32).T)
     varying = [
         band
         for band in bands

@@ -9,6 +9,7 @@ WebP, AVIF, HEIC, JPEG 2000, GIF, BMP and other TIFF.
 from __future__ import annotations
 
 import io
+import math
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -74,11 +75,17 @@ _SEVERAL_PICTURES = ("MPO", "HEIF")
 _HEADER_BYTES = 1 << 16
 """So much of a picture in a bucket is fetched at a time to see its header."""
 
+_PHOTOMETRIC = 262
+"""The tag of a TIFF that says what its values mean; 0: of grey, 0 is white."""
+
 _TIFF_PARTS = ((273, 324), (279, 325))
 """Tags of a TIFF: the places of its strips or tiles, and their bytes."""
 
 _OPAQUE = 250  # of 255; below it something would shine through
 _FEW = 0.001  # share of a picture that may be transparent: stray pixels
+
+_OVERSHOOT = 1 / 255  # of floats, by filters that enlarged or sharpened them
+_FEWER_BITS = 1 << 14  # 16-bit values below it are those of 8 to 14 bits, as cameras and scanners have them
 
 _SRGB = ImageCms.createProfile("sRGB")
 
@@ -98,7 +105,8 @@ def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
 
     Raises:
         Rejected: stage `read`, with the reason `empty`, `not_an_image`, `needs_package`, `animated`,
-            `too_many_pixels`, `truncated` or `damaged`.
+            `too_many_pixels`, `truncated` or `damaged`; where values do not say what is white, `min_is_white`,
+            `not_finite` or `out_of_range`.
     """
     return srgb_pixels(open_header(data, max_pixels))
 
@@ -149,6 +157,9 @@ def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
         raise Rejected("read", "not_an_image", f"no {', '.join(FORMATS)} picture ({type(error).__name__})") from error
     if picture.mode == "I" and picture.format == "TIFF":
         raise Rejected("read", "not_an_image", "32-bit or signed whole numbers do not say what is white; use 16 bits")
+    if is_deep(picture) and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # Pillow turns 8 bits alone
+        words = "a TIFF of which 0 is white, with more than 8 bits; save it with black as 0"
+        raise Rejected("read", "min_is_white", words)
     width, height = picture.size
     if width * height > max_pixels:
         raise Rejected("read", "too_many_pixels", f"{width} x {height} px; the limit is {max_pixels}")
@@ -332,9 +343,24 @@ def is_deep(picture: PillowImage.Image) -> bool:
 
 
 def _unit_range(picture: PillowImage.Image) -> npt.NDArray[np.float32]:
-    white = np.float32(1.0 if picture.mode == "F" else 65535.0)
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float32) / white, nan=0.0)
-    return np.asarray(np.clip(values, 0.0, 1.0), dtype=np.float32)
+    """The values of a photograph of more than 8 bits, in [0, 1].
+
+    Raises:
+        Rejected: stage `read`, reason `not_finite` or `out_of_range`, where they do not say what is white.
+    """
+    values = np.asarray(picture, dtype=np.float32)
+    low, high = float(values.min()), float(values.max())
+    if not math.isfinite(low + high):
+        raise Rejected("read", "not_finite", "some of its values are no finite numbers")
+    if picture.mode == "F":
+        if low < -_OVERSHOOT or high > 1.0 + _OVERSHOOT:
+            words = f"floats from {low:g} to {high:g}, where 0 is black and 1 is white; save it with 8 bits"
+            raise Rejected("read", "out_of_range", words)
+        return np.clip(values, 0.0, 1.0)
+    if 0 < high < _FEWER_BITS:
+        words = f"16 bits of which the largest value is {high:g} of 65535: a photograph of fewer bits? save it with 8"
+        raise Rejected("read", "out_of_range", words)
+    return values / np.float32(65535.0)
 
 
 def _srgb(picture: PillowImage.Image) -> PillowImage.Image:

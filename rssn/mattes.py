@@ -138,9 +138,6 @@ def decode_trimap(data: bytes) -> Pixels:
 def _opened(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[PillowImage.Image, bool]:
     """The picture, upright; and whether it has several channels of 16 bits, of which Pillow reads the upper 8."""
     header = open_header(data, max_pixels)
-    if is_deep(header) and getattr(header, "tag_v2", {}).get(262) == 0:  # Pillow turns 8 bits alone
-        words = "a TIFF of which 0 is white, with more than 8 bits; save it with black as 0"
-        raise Rejected("read", "min_is_white", words)
     deep = len(header.getbands()) > 1 and ";16" in str(getattr(header, "tile", ""))
     return upright(load(header)), deep
 

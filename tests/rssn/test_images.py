@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,9 +154,36 @@ def test_sixteen_bits_of_colour() -> None:
 
 
 def test_floats_are_read_as_shares_of_white() -> None:
-    values = np.array([[0.0, 0.25, 0.5, 1.0, 7.0, -1.0, np.nan]], np.float32)
+    values = np.array([[0.0, 0.25, 0.5, 1.0, 1.003, -0.003]], np.float32)
     data = _save(PillowImage.fromarray(values), "TIFF")
-    assert decode_pixels(data)[0, :, 0].tolist() == [0, 64, 128, 255, 255, 0, 0]
+    assert decode_pixels(data)[0, :, 0].tolist() == [0, 64, 128, 255, 255, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason", "words"),
+    [
+        (np.float32([[0, 128, 255]]), "out_of_range", "floats from 0 to 255, where 0 is black and 1 is white"),
+        (np.float32([[-1, 0, 1]]), "out_of_range", "floats from -1 to 1"),
+        (np.float32([[0, 1, np.nan]]), "not_finite", "no finite numbers"),
+        (np.float32([[0, 1, np.inf]]), "not_finite", "no finite numbers"),
+        (np.uint16([[0, 63, 4095]]), "out_of_range", "the largest value is 4095 of 65535: a photograph of fewer bits"),
+    ],
+)
+def test_values_that_do_not_say_what_is_white_are_refused(
+    values: npt.NDArray[np.number], reason: str, words: str
+) -> None:
+    with pytest.raises(Rejected, match=words) as caught:
+        decode_pixels(_save(PillowImage.fromarray(values), "TIFF"))
+    assert caught.value.reason == reason
+
+
+def test_deep_photographs_may_be_black_and_none_is_read_inverted() -> None:
+    black = PillowImage.fromarray(np.zeros((2, 3), np.uint16))
+    assert decode_pixels(_save(black, "PNG")).max() == 0
+    stream = io.BytesIO()
+    PillowImage.fromarray(np.full((2, 3), 60_000, np.uint16)).save(stream, "TIFF", tiffinfo={262: 0})
+    with pytest.raises(Rejected, match="a TIFF of which 0 is white"):
+        decode_pixels(stream.getvalue())
 
 
 def test_a_colour_mode_that_pillow_cannot_convert_is_refused() -> None:

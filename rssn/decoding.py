@@ -2,8 +2,8 @@
 
 Headers, EXIF orientation, ICC profiles, palettes and 16 bits are Pillow's. The pixels of a JPEG come from `rssn.jpeg`,
 which hears libjpeg's warnings of damage; those of other formats from Pillow. What was cut off is refused in every
-format. Altered bits inside show where a format has a checksum, in PNG and in TIFF with deflate, and often in JPEG; not in
-WebP, AVIF, HEIC, JPEG 2000, GIF, BMP and other TIFF.
+format. Altered bits inside show where a format has a checksum, in PNG and in TIFF with deflate, and often in JPEG; not
+in WebP, AVIF, HEIC, JPEG 2000, GIF, BMP and other TIFF.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ onnxruntime is an optional extra and imported on first use.
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -99,8 +101,10 @@ def normalised(pixels: Pixels, size: tuple[int, int], scaling: Scaling = "imagen
 def open_session(path: Path) -> Any:
     """A session of onnxruntime on one thread; by default each takes all cores and lets them spin.
 
+    The network must be one file: `model_name` vouches for that alone.
+
     Raises:
-        InputError: If the file is no ONNX network.
+        InputError: If the file is no ONNX network, or its weights lie in another file.
         DependencyError: If onnxruntime is not installed.
     """
     try:
@@ -110,7 +114,10 @@ def open_session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # workers run side by side
     options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # as above
-        raise InputError(f"{path}: no ONNX network: {first_line(error)}") from error
+    with tempfile.TemporaryDirectory(prefix="rssn-network-") as folder:  # nothing lies beside it there
+        try:
+            alone = shutil.copy(path, folder)
+            return onnxruntime.InferenceSession(alone, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # as above
+            words = "its weights lie in another file; save it as one" if "xternal data" in str(error) else ""
+            raise InputError(f"{path}: no ONNX network: {words or first_line(error)}") from error

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bg20k.onnx_model import OnnxModel
 from bg20k.rules import CurationRules
 from bg20k.saliency import OnnxSaliency, Saliency, find_salient, saliency_score
 from rssn.errors import InputError
@@ -89,3 +90,14 @@ def test_each_scaling_is_the_one_that_the_network_was_trained_with(tmp_path: Pat
         model = OnnxSaliency(path, scaling)  # type: ignore[arg-type]
         assert model.mask(pixels) == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-4)
     assert OnnxSaliency(path, "centred").name == OnnxSaliency(path).name + ", centred"
+
+
+def test_a_network_whose_weights_lie_in_another_file_is_refused(tmp_path: Path) -> None:
+    """Its name would not tell other weights from these."""
+    onnx = pytest.importorskip("onnx")
+    path = write_network(tmp_path / "tiny.onnx", np.ones((1, 3, 4, 4), np.float32), [0.0])
+    model = onnx.load(path)
+    onnx.save_model(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert (tmp_path / "weights.bin").is_file()
+    with pytest.raises(InputError, match=r"tiny\.onnx: no ONNX network: its weights lie in another file; save it as"):
+        OnnxModel(path, 16)

@@ -16,8 +16,7 @@ import pyarrow.compute as pc
 from rssn.decoding import decode_pixels
 from rssn.images import Pixels
 from rssn.matte_flags import describe_flags
-from rssn.remote import parquet
-from rssn.rows import place_of, read_row
+from rssn.rows import own_parquet, place_of, read_row
 from rssn.shards import DatasetFolder, Mark
 
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601
@@ -115,5 +114,5 @@ def _order(value: object) -> tuple[float, str]:
 
 def _tables(files: Iterable[Path], columns: Sequence[str]) -> Iterator[pa.Table]:
     for path in files:
-        with parquet(path) as file:
+        with own_parquet(path) as file:
             yield file.read(columns=list(columns))

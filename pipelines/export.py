@@ -36,8 +36,7 @@ from pipelines.manifest import read_manifest
 from pipelines.verification import verify
 from rssn.errors import InputError
 from rssn.files import write_json
-from rssn.remote import parquet
-from rssn.rows import iter_rows
+from rssn.rows import iter_rows, own_parquet
 from rssn.shards import DatasetFolder, Mark
 
 ExportFormat: TypeAlias = Literal["folder", "webdataset"]
@@ -45,6 +44,7 @@ FORMATS: tuple[str, ...] = get_args(ExportFormat)
 
 _PLAN = "export.json"
 _INDEX = "index.csv"
+_HALF = re.compile(r"\.(export\.json|index\.csv|[\w-]+\.(\w+))\.\d+\.tmp")  # what a killed export was writing
 _PREFIX = re.compile(r"(.+)-\d{5}-of-\d{5}")
 
 
@@ -123,7 +123,7 @@ def _export_shards(
             exported.rows += mark.rows
     if job.format == "folder":
         files = [folder.data(mark.name) for mark in marks]
-        with parquet(files[0]) as first:
+        with own_parquet(files[0]) as first:
             schema = light_schema(first.schema_arrow)
         rows = chain.from_iterable(iter_rows(file, schema.names) for file in files)
         write_index(job.out / _INDEX, schema, rows, layout)
@@ -159,7 +159,8 @@ def _open_export(job: ExportJob, shards: Mapping[str, str]) -> None:
         if not _goes_on(job, before["shards"], shards):
             raise InputError(f"{job.out}: holds an export of other shards; choose another --out, or remove it")
     for leftover in [*job.out.glob(".*.tmp"), *job.out.glob("*/.*.tmp")]:
-        leftover.unlink()
+        if _HALF.fullmatch(leftover.name):
+            leftover.unlink()
     write_json(job.out / _PLAN, {"format": job.format, "shards": dict(shards)})
 
 

@@ -13,7 +13,7 @@ from pipelines.plan import PlannedForeground, digest, has_plan, load_plan, name_
 from rssn.errors import InputError
 from rssn.files import sha256
 from rssn.matting import Pair
-from rssn.rows import is_parquet, iter_rows
+from rssn.rows import damage, iter_rows
 from rssn.shards import DatasetFolder
 
 Grown: TypeAlias = dict[str, Any]
@@ -201,7 +201,7 @@ def _trusted_rejects(folder: DatasetFolder) -> list[Path]:
     marked = [(folder.rejects(mark.name), mark.rejects_sha256) for mark in folder.marks() if mark.rejected]
     found = [path for path, digest_ in marked if path.is_file() and sha256(path) == digest_]
     plan = folder.rejects("plan")
-    return [*found, plan] if plan.is_file() and is_parquet(plan) else found
+    return [*found, plan] if plan.is_file() and damage(plan) is None else found
 
 
 def _counted(ids: list[str]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from rssn.charts import histogram, histogram_picture
 from rssn.goodness import MISFIT_LEVEL, Fit
 from rssn.images import Pixels, encode_png
 from rssn.report import Section, page
-from rssn.shards import DatasetFolder
+from rssn.shards import DatasetFolder, is_own, missing_rows
 
 _EMBEDDED = 5  # contact sheets on the page; all of them lie beside it
 _BRIGHTNESS_SAMPLES = 200
@@ -79,6 +79,8 @@ def run_inspect(root: Path, look: Look = Look()) -> Inspection:
     found = Found(folder, manifest, verified, counts, count_rejects(verified.rejects))
     fits = fit_recipe(found)
     unfinished = [] if "totals" in manifest else ["manifest.json: no totals: the run is not finished; run it again"]
+    if missing := missing_rows(manifest, folder.marks()):
+        unfinished.append(f"manifest.json: {missing}; run the same command again")
     problems = verified.problems + unfinished + [_misfit(fit) for fit in fits if fit.misfit]
     facts = facts_of(found, fits)
     sections = [Section("What it holds", facts=facts), _verification(problems), *_fit_sections(fits)]
@@ -112,7 +114,8 @@ def _pictures(found: Found, look: Look) -> tuple[list[Section], list[Path]]:
     folder, marks = found.folder, found.verified.trusted
     for name in ("contact-sheet-*.png", "step-strip-*.png"):
         for path in folder.report.glob(name):
-            path.unlink()
+            if is_own(f"report/{path.name}"):
+                path.unlink()
     sections, written = _histograms(found), []
     if not found.composed:
         sections += curation_sections(folder, [mark for mark in marks if mark.rows])

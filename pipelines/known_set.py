@@ -13,7 +13,7 @@ from bg20k.decide import NOTHING_KNOWN, KnownSet
 from pipelines.manifest import read_manifest
 from pipelines.plan import digest
 from rssn.errors import InputError
-from rssn.remote import parquet
+from rssn.rows import own_parquet
 from rssn.schema import BACKGROUNDS
 from rssn.shards import DatasetFolder, check_shard
 from rssn.urls import is_listed
@@ -58,7 +58,7 @@ def known_facts(known: KnownSet) -> Mapping[str, Any] | None:
 
 
 def _columns(path: Path) -> pa.Table:
-    with parquet(path) as file:
+    with own_parquet(path) as file:
         if not set(_COLUMNS) <= set(file.schema_arrow.names):
             raise InputError(f"--against: {path}: made by an older version; curate that set again")
         return file.read(columns=list(_COLUMNS)).cast(pa.schema([BACKGROUNDS.field(name) for name in _COLUMNS]))

@@ -23,7 +23,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from rssn.errors import InputError, RemoteError
+from rssn.errors import InputError
 
 RENEWED_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -263,14 +263,16 @@ def held(place: LeasePlace) -> Iterator[threading.Event]:
         yield lost
     except KeyboardInterrupt:
         if lost.is_set():
-            raise InputError(f"{place.name}: another run took the folder over, because this one stood still") from None
+            taken = "another run took the folder over, because this one stood still"
+            gone = "removed while this run was at work; run the same command again, it makes what is missing"
+            raise InputError(f"{place.name}: {taken if place.read() else gone}") from None
         raise
     finally:
         done.set()
         renewal.join()
         if chief:
             signal.signal(_LOST, before)
-        with suppress(RemoteError), place.alone():  # a bucket that does not answer: it is stale in a minute
+        with suppress(OSError), place.alone():  # it is gone; or a bucket does not answer: it is stale in a minute
             if _is_mine(place, mine):
                 place.remove()
         lock.release()
@@ -295,13 +297,25 @@ def _take(place: LeasePlace) -> tuple[Lease, KernelLock]:
 
 def _renew(place: LeasePlace, mine: Lease, done: threading.Event, lost: threading.Event) -> None:
     while not done.wait(RENEWED_SECONDS):
-        with suppress(OSError), place.alone():
+        if not _renewed(place, mine):
+            lost.set()
+            if signal.getsignal(_LOST) is signal.default_int_handler:
+                signal.pthread_kill(threading.main_thread().ident or 0, _LOST)  # out of whatever it waits for
+            return
+
+
+def _renewed(place: LeasePlace, mine: Lease) -> bool:
+    """Whether the lease is still this run's; a disk or bucket that does not answer is asked again."""
+    try:
+        with place.alone():
             if not _is_mine(place, mine):
-                lost.set()
-                if signal.getsignal(_LOST) is signal.default_int_handler:
-                    signal.pthread_kill(threading.main_thread().ident or 0, _LOST)  # out of whatever it waits for
-                return
+                return False
             place.renew(mine)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _is_mine(place: LeasePlace, mine: Lease) -> bool:

@@ -14,8 +14,8 @@ from typing import Any
 
 from pipelines.lease import is_lease
 from pipelines.staging import clear
-from rssn.errors import InputError
-from rssn.files import write_json
+from rssn.errors import DamagedError, InputError
+from rssn.files import read_json, write_json
 from rssn.schema import SCHEMA_VERSION
 from rssn.shards import PLAN_DIGEST, REMOVED, DatasetFolder
 from rssn.urls import scrub, shown
@@ -102,8 +102,10 @@ def plan_digest(planned: Mapping[str, Any]) -> str:
     grows stays the same one, and the marks that stand stay valid: of the foregrounds it covers the first generation,
     which neither `--extend` nor `--retry-rejects` ever changes.
     """
-    foregrounds = planned.get("foregrounds") or {}
-    facts = dict(planned) | {"foregrounds": foregrounds.get("generations", [foregrounds])[0]}
+    foregrounds = planned.get("foregrounds")
+    if isinstance(foregrounds, dict) and foregrounds.get("generations"):
+        foregrounds = foregrounds["generations"][0]
+    facts = dict(planned) | {"foregrounds": foregrounds}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
 
@@ -146,11 +148,22 @@ def read_manifest(folder: DatasetFolder, *, any_version: bool = False) -> dict[s
         raise InputError(f"{folder.root}: its data set was removed by --overwrite; run that command again")
     if not isinstance(manifest.get("plan"), dict) or "kind" not in manifest["plan"]:
         raise InputError(f"{folder.manifest}: not a manifest of ours")
+    _refuse_altered(folder, manifest)
     made = manifest["plan"].get("schema_version", SCHEMA_VERSION)
     if made != SCHEMA_VERSION and not any_version:
         remedy = "use the release that made it, choose another --out, or compose again with --overwrite"
         raise InputError(f"{folder.root}: its columns are of version {made}, ours of {SCHEMA_VERSION}; {remedy}")
     return manifest
+
+
+def _refuse_altered(folder: DatasetFolder, manifest: Mapping[str, Any]) -> None:
+    """A manifest says which plan it holds; one that does not hold it, or lacks a part, is not as it was written."""
+    if PLAN_DIGEST not in manifest:  # an earlier version made it
+        return
+    parts = all(isinstance(manifest.get(name), dict) for name in ("sources", "versions"))
+    if not parts or manifest[PLAN_DIGEST] != plan_digest(manifest["plan"]):
+        words = "damaged or edited, its plan is not the one that the marks name"
+        raise DamagedError(f"{folder.manifest}: {words}; put back what was there, or choose another --out")
 
 
 def screened_by(plan: Mapping[str, Any]) -> str | None:
@@ -180,13 +193,7 @@ def stored_plan(folder: DatasetFolder) -> dict[str, Any] | None:
 
 
 def _read_json(folder: DatasetFolder) -> dict[str, Any]:
-    try:
-        values = json.loads(folder.manifest.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{folder.manifest}: not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{folder.manifest}: not a manifest of ours")
-    return values
+    return read_json(folder.manifest, "without it nobody knows what was made here; choose another --out")
 
 
 def _planned(kind: str, plan: Mapping[str, Any]) -> dict[str, Any]:

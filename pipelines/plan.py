@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from pipelines.work import refusal
 from rssn.backgrounds import Background
 from rssn.decoding import decode_pixels
 from rssn.draw import background_key
-from rssn.errors import InputError, Rejected
+from rssn.errors import DamagedError, InputError, Rejected
 from rssn.files import write_parquet
 from rssn.folder_walk import Problem
 from rssn.images import encode_jpeg, fit_inside, read_bytes
@@ -210,8 +209,9 @@ def load_plan(root: Path) -> Plan:
     path = _path(root, "foregrounds")
     try:
         return _read(root, path.stat().st_mtime_ns)
-    except (pa.ArrowException, KeyError, TypeError) as error:
-        raise InputError(f"{path.parent}: the plan is damaged; remove it and compose again, that goes on") from error
+    except (DamagedError, KeyError, TypeError) as error:
+        remedy = "remove that folder and run the same command again, it goes on"
+        raise DamagedError(f"{path.parent}: the plan is damaged ({error}); {remedy}") from error
 
 
 def refuse_other_backgrounds(folder: DatasetFolder, found: Sequence[Background]) -> None:

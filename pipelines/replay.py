@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from pipelines.manifest import read_manifest
 from pipelines.recompose import Recomposed, open_sources
 from pipelines.strips import STRIP_SIDE, step_strip
 from rssn.cache import LayerCache
-from rssn.errors import InputError
+from rssn.errors import DamagedError, InputError
 from rssn.images import encode_png
 from rssn.rows import iter_rows, place_of, read_row
 from rssn.shards import DatasetFolder
@@ -63,7 +61,7 @@ def _find_row(folder: DatasetFolder, sample_id: str) -> dict[str, Any]:
             for number, row in enumerate(iter_rows(path, ["sample_id"])):
                 if row["sample_id"] == sample_id:
                     return read_row(path, place_of(path, number))
-        except (pa.ArrowException, OSError):
+        except (DamagedError, OSError):
             damaged.append(mark.name)
     words = f"; damaged, the same rssn compose makes them again: {', '.join(damaged)}" if damaged else ""
     raise InputError(f"{folder.root}: no sample {sample_id}; a sample is <foreground_id>/<k>, see rssn inspect{words}")

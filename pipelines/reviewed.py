@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -13,7 +14,7 @@ from bg20k.verdict import HUMAN, KEPT_HUMAN, KEPT_INSTEAD
 from pipelines.manifest import read_manifest, stored_plan
 from pipelines.publish_task import PublishTask
 from pipelines.review_log import read_decisions, review_path
-from rssn.errors import InputError
+from rssn.errors import DamagedError, InputError
 from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder
 
@@ -86,7 +87,9 @@ def outdated_shards(
     outdated: set[str] = set()
     for candidates, rows in groupby(verdicts, key=itemgetter("candidate_shard")):
         judged = list(rows)
-        outdated |= {task.name for task in made_of[candidates] if _is_outdated(folder, task, judged)}
+        for task in made_of[candidates]:
+            with suppress(DamagedError):  # its mark does not agree: it is made again all the same
+                outdated |= {task.name} if _is_outdated(folder, task, judged) else set()
     return frozenset(outdated)
 
 

@@ -44,9 +44,11 @@ class RunState:
 def read_state(folder: DatasetFolder) -> RunState | None:
     """The state of the run in a folder; None where there is none, or it is damaged."""
     try:
-        return RunState(**json.loads(_path(folder).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        state = RunState(**json.loads(_path(folder).read_text(encoding="utf-8")))
+        _ = state.rate + state.items + state.done_shards + state.shards + sum(state.seconds.values())
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
+    return state
 
 
 class StateFile:
@@ -58,6 +60,8 @@ class StateFile:
 
     def write(self, state: RunState, *, last: bool = False) -> None:
         """Write it, unless it was written just now and more will come; a full disk is not this file's to report."""
+        if not self._folder.root.is_dir():  # removed under the run: it is not to come back
+            return
         if last or time.monotonic() - self._written >= _WRITTEN_SECONDS:
             try:
                 write_json(_path(self._folder), asdict(state))

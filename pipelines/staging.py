@@ -157,6 +157,7 @@ class Handover(Generic[T]):
 
     def __call__(self, task: T) -> Done:
         """Fetch, work, hand over, remove."""
+        self.folder.root.mkdir(parents=True, exist_ok=True)
         task.note.unlink(missing_ok=True)  # of an earlier attempt on this machine
         for name, digest in self.inputs.items():
             _have(self.root, name, digest)

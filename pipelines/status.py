@@ -5,7 +5,9 @@ Floor 3: nothing is changed, nobody is asked.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from pipelines.curation_folders import candidates_folder
 from pipelines.lease import read_lease
 from pipelines.manifest import read_manifest
 from pipelines.run_state import RunState, read_state
-from rssn.rows import is_parquet, iter_rows
+from rssn.errors import DamagedError
+from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder
 from rssn.urls import shown
 
@@ -35,7 +38,7 @@ def status(root: Path) -> list[str]:
     if not states:
         marks = folder.marks()
         lines.append(f"{len(marks)} shards, {sum(mark.rows for mark in marks)} rows")
-    return [*lines, *_rejects(working), *_failures(working)]
+    return [*lines, *_rejects(folder), *_failures(working)]
 
 
 def _owner(root: Path, manifest: dict[str, Any], *, running: bool) -> str:
@@ -61,9 +64,17 @@ def _progress(folder: DatasetFolder, state: RunState) -> Iterator[str]:
         yield f"slowest stage: {stage}, {seconds / total:.0%} of the time in workers"
 
 
-def _rejects(folders: list[DatasetFolder]) -> Iterator[str]:
-    files = [path for one in folders for path in sorted((one.root / "rejects").glob("*.parquet")) if is_parquet(path)]
-    reasons = count_rejects(files)
+def _rejects(folder: DatasetFolder) -> Iterator[str]:
+    """Rejects by reason; what was copied into the published set is counted there alone."""
+    published = {mark.name.removeprefix("train") for mark in folder.marks() if mark.name.startswith("train-")}
+    candidates = sorted((candidates_folder(folder).root / "rejects").glob("*.parquet"))
+    files = [path for path in candidates if path.stem.removeprefix("candidates") not in published]
+    reasons: Counter[str] = Counter()
+    for path in [*files, *sorted((folder.root / "rejects").glob("*.parquet"))]:
+        try:
+            reasons += count_rejects([path])
+        except DamagedError as error:
+            yield f"damaged: {error}"
     if reasons:
         yield f"rejects: {share(reasons)}"
 
@@ -71,7 +82,7 @@ def _rejects(folders: list[DatasetFolder]) -> Iterator[str]:
 def _failures(folders: list[DatasetFolder]) -> Iterator[str]:
     for one in folders:
         for name in one.failures():
-            if is_parquet(one.failure(name)):
+            with suppress(DamagedError):  # said among the rejects
                 for row in iter_rows(one.failure(name), ["reason", "message"]):
                     yield f"failed: {name}: {row['reason']}: {row['message']}"
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rssn.rows import is_parquet
+from rssn.rows import damage
 from rssn.shards import DatasetFolder, Mark, check_shard
 
 _NAME = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<total>\d{5})")
@@ -40,10 +40,11 @@ def verify(folder: DatasetFolder) -> Verified:
     damaged = [problem for _, problem in checked if problem is not None]
     rejects = []
     for path in sorted((folder.root / "rejects").glob("*.parquet")):
-        if path.stem not in doubted and is_parquet(path):
-            rejects.append(path)
+        problem = None if path.stem in doubted else damage(path)
+        if problem:
+            damaged.append(problem)
         elif path.stem not in doubted:
-            damaged.append(f"rejects/{path.name}: no Parquet file; it is damaged")
+            rejects.append(path)
     return Verified(trusted, damaged, _missing(folder, marks), rejects)
 
 

@@ -107,6 +107,7 @@ def run_tasks(work: Work[T], runner: Runner) -> Tally:
         InputError: If the error budget is spent; what was done stays done.
         KeyboardInterrupt: With what was done until then, in words.
     """
+    work.folder.root.mkdir(exist_ok=True)
     work.folder.sweep()
     tally = Tally(rejected=work.refused)
     planned = sum(task.size for task in work.tasks)
@@ -241,6 +242,7 @@ def _reuse(work: Work[Any], task: ShardTask, tally: Tally, progress: _Progress) 
 def _count(work: Work[T], outcome: Outcome[T], tally: Tally) -> None:
     folder, name = work.folder, outcome.task.name
     if outcome.done is None:
+        folder.refuse_removed()
         tally.failed.append(f"{name}: {outcome.error}")
         tally.lost += outcome.task.size
         row = refusal(Rejected("run", outcome.reason, outcome.error), name, f"data/{name}.parquet")

@@ -8,18 +8,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rssn.decoding import decode_pixels, picture_size
 from rssn.embedded import cell_text, embedded_rows, picture_bytes, picture_column
-from rssn.errors import InputError, Rejected
+from rssn.errors import DamagedError, InputError, Rejected
 from rssn.files import content_id
 from rssn.folder_walk import Problem, list_pictures
 from rssn.images import Pixels, read_bytes
-from rssn.remote import ahead, content, parquet
-from rssn.rows import places, read_row
+from rssn.remote import ahead, content
+from rssn.rows import own_parquet, places, read_row
 from rssn.schema import BACKGROUNDS
 from rssn.shards import DatasetFolder, check_shard
 from rssn.tables import is_table, nothing_usable, read_table
@@ -90,7 +92,7 @@ def background_bytes(background: Background) -> bytes:
     try:
         row = read_row(path, (background.row_group, background.row), ["background_id", "image"])
         data = picture_bytes(row["image"])
-    except (OSError, LookupError, ValueError) as error:
+    except (DamagedError, OSError, LookupError, ValueError) as error:
         raise Rejected("read", "unreadable", f"{path}: {error}") from error
     if background.background_id not in (row.get("background_id"), content_id(data)):
         raise Rejected("read", "changed", f"{path}: row {background.row} is another picture than planned")
@@ -118,15 +120,18 @@ def _first_of_equals(found: Iterable[Background]) -> tuple[list[Background], lis
 
 def _is_curated(root: Path) -> bool:
     manifest = DatasetFolder(root).manifest
-    if not manifest.is_file():
-        return False
-    try:
-        facts = json.loads(content(manifest))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{manifest}: not JSON: {error}") from error
+    facts: Any = None
+    with suppress(FileNotFoundError):
+        try:
+            facts = json.loads(content(manifest))
+        except (ValueError, RecursionError) as error:
+            remedy = "if it is a build-bg20k output, run that command again with another --out; else rename the file"
+            raise InputError(f"{manifest}: not JSON: {error}; {remedy}") from error
     plan = facts.get("plan") if isinstance(facts, dict) else None
     if not isinstance(plan, dict) or "kind" not in plan:
-        return False  # somebody else's manifest in a folder of pictures
+        if (root / "marks").is_dir() and (root / "data").is_dir():  # its pictures are those of the report
+            raise DamagedError(f"{root}: a data set without its manifest.json; curate it again, with another --out")
+        return False  # somebody else's manifest in a folder of pictures, or none
     if plan["kind"] != "backgrounds":
         raise InputError(f"{root}: a data set of {plan['kind']}, not of backgrounds")
     if "totals" not in facts:
@@ -149,7 +154,7 @@ def _curated(root: Path, split: str) -> list[Background]:
 
 def _shard_backgrounds(path: Path) -> list[Background]:
     columns = ["background_id", "source", "origin", "licence", "width", "height"]
-    with parquet(path) as file:
+    with own_parquet(path) as file:
         if not file.schema_arrow.equals(BACKGROUNDS):
             words = "not the columns of this version; run rssn build-bg20k again, into another folder"
             raise InputError(f"{path}: {words}")

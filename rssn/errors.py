@@ -18,6 +18,10 @@ class InputError(RssnError):
     """Something that the user gave (a path, an option, a recipe) cannot be used."""
 
 
+class DamagedError(InputError):
+    """A file that this package wrote is not as it was written; the message names it and the remedy."""
+
+
 class DependencyError(RssnError):
     """An optional package is missing; the message says which extra installs it."""
 

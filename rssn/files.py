@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rssn.remote import READ_AHEAD, opened
+from rssn.errors import DamagedError, first_line
+from rssn.remote import READ_AHEAD, content, opened
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -37,7 +38,7 @@ def write_parquet(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         count = 0
-        with pq.ParquetWriter(temporary, schema, compression="none") as writer:
+        with pq.ParquetWriter(temporary, schema, compression="none", write_page_checksum=True) as writer:
             for group in _row_groups(rows):
                 writer.write_table(pa.Table.from_pylist([dict(row) for row in group], schema=schema))
                 count += len(group)
@@ -74,6 +75,26 @@ def sweep(folder: Path, *names: str) -> None:
     for name in names:
         for path in folder.glob(f".{name}.*.tmp"):
             path.unlink(missing_ok=True)
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """A JSON object that this package wrote.
+
+    Args:
+        path: The file, or see `rssn.urls`.
+        remedy: What to do where it is damaged, for the message.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        DamagedError: If it is none.
+    """
+    try:
+        values = json.loads(content(path))
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{path}: damaged, not JSON: {first_line(error)}; {remedy}") from error
+    if not isinstance(values, dict):
+        raise DamagedError(f"{path}: damaged, or not a file of ours; {remedy}")
+    return values
 
 
 def sha256(path: Path) -> str:

@@ -73,13 +73,21 @@ def content(path: Path, most: int | None = None) -> bytes:
 
 
 @contextmanager
-def parquet(path: Path) -> Iterator[pq.ParquetFile]:
-    """A Parquet file, or the object that a path stands for, of which no more is fetched than is read; see `opened`."""
+def parquet(path: Path, *, checked: bool = False) -> Iterator[pq.ParquetFile]:
+    """A Parquet file, or the object that a path stands for, of which no more is fetched than is read; see `opened`.
+
+    Args:
+        path: A file, or see `rssn.urls`.
+        checked: Compare each page with its checksum, where it has one.
+    """
     if _remote(path) is None:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=checked) as file:
             yield file
         return
-    with opened(path) as stream, pq.ParquetFile(stream, pre_buffer=True) as file:
+    with (
+        opened(path) as stream,
+        pq.ParquetFile(stream, pre_buffer=True, page_checksum_verification=checked) as file,
+    ):
         yield file
 
 

@@ -1,31 +1,54 @@
-"""Reading rows back: in order, or one at a time by its place in a file."""
+"""Reading rows of files that this package wrote: in order, or one at a time by its place in a file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rssn.errors import DamagedError, RemoteError, first_line
 from rssn.remote import parquet
+
+_REMEDY = "run the command that made the data set again, it makes anew what is damaged"
+
+
+@contextmanager
+def own_parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file that this package wrote; each page that is read is compared with its checksum.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        DamagedError: If it, or what is read of it meanwhile, is not as it was written.
+    """
+    try:
+        with parquet(path, checked=True) as file:
+            yield file
+    except RemoteError:
+        raise
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the file's
+            raise
+        raise DamagedError(f"{path}: damaged, no longer what was written ({first_line(error)}); {_REMEDY}") from error
 
 
 def read_footer(path: Path) -> pq.FileMetaData:
-    """The footer of a Parquet file."""
-    with parquet(path) as file:
+    """The footer of a Parquet file; see `own_parquet` for what it raises, as for all that follow."""
+    with own_parquet(path) as file:
         return file.metadata
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether a file is Parquet, by its footer."""
+def damage(path: Path) -> str | None:
+    """What is wrong with a file that no mark vouches for, in words, or None; all of it is read."""
     try:
-        read_footer(path)
-    except (pa.ArrowInvalid, OSError):
-        return False
-    return True
+        for _ in iter_rows(path):
+            pass
+    except DamagedError as error:
+        return str(error)
+    return None
 
 
 def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -37,7 +60,7 @@ def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict
     """
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(parquet(path))
+            file = stack.enter_context(own_parquet(path))
         except FileNotFoundError:
             return
         for group in range(file.num_row_groups):
@@ -47,7 +70,7 @@ def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict
 def read_row(path: Path, place: tuple[int, int], columns: Sequence[str] | None = None) -> dict[str, Any]:
     """One row by its place: the row group and the row's number inside it."""
     group, number = place
-    with parquet(path) as file:
+    with own_parquet(path) as file:
         row: dict[str, Any] = file.read_row_group(group, columns=columns).slice(number, 1).to_pylist()[0]
     return row
 
@@ -73,7 +96,7 @@ def place_of(path: Path, number: int) -> tuple[int, int]:
 def read_range(path: Path, start: int, stop: int) -> list[dict[str, Any]]:
     """The rows `start` to `stop - 1` of a file; reads the row groups that hold them only."""
     rows: list[dict[str, Any]] = []
-    with parquet(path) as file:
+    with own_parquet(path) as file:
         before = 0
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from rssn.buckets import list_objects
-from rssn.errors import InputError
+from rssn.errors import DamagedError, InputError
 from rssn.files import Row, sha256, write_json, write_parquet
 from rssn.remote import content, size_of
 from rssn.rows import read_footer
@@ -163,6 +163,16 @@ class DatasetFolder:
         places = (self.root / "data").glob("*.parquet") if url is None else map(Path, list_objects(f"{url}/data"))
         return {path.stem for path in places}
 
+    def refuse_removed(self) -> None:
+        """Make no part of a data set again whose folder was removed under the run that works on it.
+
+        Raises:
+            InputError: If it was.
+        """
+        if self.plan is not None and not self.root.is_dir():  # it was there when the plan was made
+            words = "removed while this run was at work; run the same command again, it makes what is missing"
+            raise InputError(f"{self.root}: {words}")
+
     def sweep(self) -> None:
         """Remove what killed writers left behind; call it only while nobody writes here."""
         for name, path in self._files():
@@ -235,12 +245,14 @@ def write_shard(
         The mark. A shard without rows has no data file and an empty digest.
     """
     plan, progress = folder.plan_digest, folder.progress(name)
+    folder.refuse_removed()
     progress.parent.mkdir(parents=True, exist_ok=True)
     try:
         count = write_parquet(folder.data(name), schema, _reported(progress, rows, rejects))
     finally:
         progress.unlink(missing_ok=True)
         folder.note(name).unlink(missing_ok=True)
+    folder.refuse_removed()
     refused = write_parquet(folder.rejects(name), REJECTS, rejects)
     mark = Mark(
         name=name,
@@ -266,8 +278,8 @@ def parse_mark(data: bytes, name: str, plan: str) -> Mark | None:
     return mark if (mark.name, mark.plan) == (name, plan) else None
 
 
-def parse_plan_digest(data: bytes) -> str:
-    """The digest that marks have to name, from the manifest's content.
+def parse_manifest(data: bytes) -> Mapping[str, Any]:
+    """A manifest, from its content.
 
     Raises:
         ValueError: If it is no JSON object, or says that the data set was removed.
@@ -275,7 +287,14 @@ def parse_plan_digest(data: bytes) -> str:
     facts = json.loads(data)
     if not isinstance(facts, dict) or facts.get(REMOVED):
         raise ValueError("its data set was removed by --overwrite" if isinstance(facts, dict) else "not JSON of ours")
-    return str(facts.get(PLAN_DIGEST, ""))
+    return facts
+
+
+def missing_rows(manifest: Mapping[str, Any], marks: Iterable[Mark]) -> str | None:
+    """What a finished data set lacks, in words, or None: its manifest counts the rows that are marked."""
+    totals = manifest.get("totals")
+    rows, said = sum(mark.rows for mark in marks), totals.get("rows") if isinstance(totals, dict) else None
+    return None if said in (None, rows) else f"its marks vouch for {rows} rows, its manifest counts {said}"
 
 
 def check_shard(folder: DatasetFolder, mark: Mark, *, whole: bool = True) -> str | None:
@@ -300,7 +319,10 @@ def check_shard(folder: DatasetFolder, mark: Mark, *, whole: bool = True) -> str
     later = is_listed(path) and path.stat().st_mtime_ns > folder.mark(mark.name).stat().st_mtime_ns
     if (whole or later) and sha256(path) != mark.sha256:
         return f"{path.name}: the content was altered after it was marked"
-    rows = read_footer(path).num_rows
+    try:
+        rows = read_footer(path).num_rows
+    except DamagedError as error:
+        return str(error)
     return None if rows == mark.rows else f"{path.name}: {rows} rows, its mark says {mark.rows}"
 
 
@@ -319,7 +341,7 @@ def _reported(path: Path, rows: Iterable[Row], rejects: list[dict[str, Any]]) ->
 
 def _stored_digest(manifest: Path) -> str:
     try:
-        return parse_plan_digest(content(manifest))
+        return str(parse_manifest(content(manifest)).get(PLAN_DIGEST, ""))
     except FileNotFoundError:
         return ""
     except ValueError as error:

@@ -16,7 +16,7 @@ from rssn.buckets import store, told
 from rssn.errors import InputError
 from rssn.files import content_id
 from rssn.remote import parquet
-from rssn.shards import Mark, parse_mark, parse_plan_digest
+from rssn.shards import PLAN_DIGEST, Mark, missing_rows, parse_manifest, parse_mark
 from rssn.urls import PROTOCOLS, checked_url, scrub
 
 _AGAIN = "run `rssn compose` again, it repairs what is damaged"
@@ -85,14 +85,17 @@ def _marks(storage: Any, path: str, root: str) -> list[Mark]:
     if not storage.isfile(posixpath.join(path, "manifest.json")):
         raise InputError(f"--data {root}: no manifest.json; give the folder that `rssn compose` wrote")
     try:
-        plan = parse_plan_digest(storage.cat_file(posixpath.join(path, "manifest.json")))
+        manifest = parse_manifest(storage.cat_file(posixpath.join(path, "manifest.json")))
     except ValueError as error:
         raise InputError(f"--data {root}: manifest.json: {error}; {_AGAIN}") from error
+    plan = str(manifest.get(PLAN_DIGEST, ""))
     names = sorted(storage.glob(posixpath.join(path, "marks", "*.json")))
     read = (parse_mark(storage.cat_file(name), posixpath.basename(name).removesuffix(".json"), plan) for name in names)
     found = [mark for mark in read if mark]
     if not found:
         raise InputError(f"--data {root}: no finished shard (no mark of its plan in marks/); run `rssn compose` again")
+    if missing := missing_rows(manifest, found):
+        raise InputError(f"--data {root}: {missing}; {_AGAIN}")
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -22,7 +21,7 @@ from pipelines.study.report import write_report
 from pipelines.study.schedule import ALONE, Workers, make_steps, took
 from pipelines.study.steps import KINDS, Kind, Plan, Step, plan_study
 from rssn.errors import InputError
-from rssn.files import sweep
+from rssn.files import read_json, sweep
 from rssn.studio import StudioPlan, write_studio
 
 _LEAKS = "leaks.json"
@@ -143,7 +142,7 @@ def _notes(plan: Plan, root: Path) -> Iterator[str]:
     """What was refused on the way, and how long it took."""
     for step in plan.steps:
         if step.kind in ("compose", "pack"):
-            totals = json.loads((step.out(root) / "manifest.json").read_text(encoding="utf-8"))["totals"]
+            totals = _facts(step, "manifest.json", root)["totals"]
             refused = f", {totals['rejected']} rejected" if totals.get("rejected") else ""
             yield f"{step.label}: {totals['rows']} rows{refused}"
     yield from _judged({step.label: _summary(step, root) for step in plan.steps if step.kind == "eval"})
@@ -159,12 +158,17 @@ def _judged(evaluations: Mapping[str, str]) -> Iterator[str]:
 
 def _summary(step: Step, root: Path) -> str:
     """How many photographs an evaluation judged, and which it could not."""
-    summary: Mapping[str, Any] = json.loads((step.out(root) / "summary.json").read_text(encoding="utf-8"))
+    summary = _facts(step, "summary.json", root)
     failures = summary["failures"]
     named = "; ".join(f"{each['name']}: {each['reason']}" for each in failures[:_NAMED])
     more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
     failed = f", {len(failures)} could not be judged ({named}{more})" if failures else ""
     return f"{summary['images']} photographs judged{failed}"
+
+
+def _facts(step: Step, name: str, root: Path) -> Mapping[str, Any]:
+    """What a step left of itself."""
+    return read_json(step.out(root) / name, f"remove {step.mark(root)}, and the same command makes that step again")
 
 
 def _sum(steps: Iterable[Step], root: Path) -> float:

@@ -273,5 +273,7 @@ def test_rejects_that_are_damaged_are_a_problem_and_not_a_crash(fake_composites:
     _add_rejects(dataset, 5)
     (dataset / "rejects" / "plan.parquet").write_bytes(b"PAR1 not quite")
     found = run_inspect(dataset)
-    assert found.problems == ["rejects/plan.parquet: no Parquet file; it is damaged"]
+    (problem,) = found.problems
+    assert problem.startswith(f"{dataset / 'rejects' / 'plan.parquet'}: damaged, no longer what was written (")
+    assert "run the command that made the data set again" in problem
     assert found.facts["rejected"] == "0"

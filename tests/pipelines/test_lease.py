@@ -202,6 +202,19 @@ def test_it_is_renewed_and_a_run_that_lost_it_stops(tmp_path: Path, monkeypatch:
     assert json.loads(path.read_text())["host"] == "elsewhere"
 
 
+def test_a_run_whose_folder_is_removed_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "RENEWED_SECONDS", 0.05)
+
+    def work() -> None:
+        with leased(tmp_path / "out"):
+            shutil.rmtree(tmp_path / "out")
+            time.sleep(10)
+
+    with pytest.raises(InputError, match="out: removed while this run was at work; run the same command again"):
+        work()
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_cannot_be_used_leaves_no_folder(studio: Path, bg20k: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         run_compose(job_of(tmp_path / "none", bg20k, tmp_path / "out", QUICK), LocalRunner())

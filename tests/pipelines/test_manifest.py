@@ -58,7 +58,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(InputError, match=r"manifest\.json: not JSON"):
+    with pytest.raises(InputError, match=r"manifest\.json: damaged, not JSON: .*; choose another --out"):
         open_dataset(DatasetFolder(tmp_path), "composites", PLAN, {})
 
 
@@ -67,6 +67,7 @@ def test_another_version_of_what_makes_the_bytes_is_refused(tmp_path: Path) -> N
     open_dataset(folder, "composites", PLAN, {})
     manifest = json.loads(folder.manifest.read_text())
     manifest["plan"]["made_by"]["numpy"] = "0.0.1"
+    manifest["plan_digest"] = plan_digest(manifest["plan"])
     folder.manifest.write_text(json.dumps(manifest))
     with pytest.raises(InputError, match=r"made_by\.numpy was 0\.0\.1, is now"):
         open_dataset(folder, "composites", PLAN, {})
@@ -83,7 +84,7 @@ def test_a_run_killed_while_it_wrote_its_first_manifest_goes_on(tmp_path: Path) 
 def test_somebody_elses_manifest_is_left_alone(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.json").write_text(content)
     for attempt in (read_manifest, stored_plan, lambda folder: open_dataset(folder, "composites", PLAN, {})):
-        with pytest.raises(InputError, match="not a manifest of ours"):
+        with pytest.raises(InputError, match=r"not a (manifest|file) of ours"):
             attempt(DatasetFolder(tmp_path))
     assert (tmp_path / "manifest.json").read_text() == content
 
@@ -164,3 +165,12 @@ def test_what_overwrite_could_not_remove_counts_nowhere(
     tally = run_compose(replace(jobs[1], overwrite=False), LocalRunner())
     assert (tally.written, tally.reused) == (6, 0)
     assert set(digests(out).values()).isdisjoint(before.values())
+
+
+@pytest.mark.parametrize("change", [{"plan": {"kind": "composites", "seed": 7}}, {"sources": 3}, {"versions": None}])
+def test_a_manifest_that_was_altered_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
+    folder = DatasetFolder(tmp_path)
+    open_dataset(folder, "composites", PLAN, {})
+    folder.manifest.write_text(json.dumps(json.loads(folder.manifest.read_text()) | change))
+    with pytest.raises(InputError, match=r"manifest\.json: damaged or edited, .*; put back what was there"):
+        read_manifest(folder)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 import pipelines.status as status_module
 from pipelines.cli import main
 from pipelines.compose import run_compose
+from pipelines.curation_folders import candidates_folder
 from pipelines.lease import Lease
 from pipelines.run_state import RunState, StateFile, read_state
 from pipelines.runner import LocalRunner
@@ -118,3 +121,24 @@ def test_a_damaged_state_counts_as_none(tmp_path: Path) -> None:
     for text in ("", "{}", "[1]", '{"unit": 3}'):
         (tmp_path / ".run.json").write_text(text)
         assert read_state(DatasetFolder(tmp_path)) is None
+
+
+def test_rejects_of_a_curation_are_counted_once(bg20k: Path, tmp_path: Path) -> None:
+    """They stand among the candidates and, once published, in the set."""
+    out = tmp_path / "out"
+    shutil.copytree(bg20k, out)
+    folder = DatasetFolder(out)
+
+    def counted() -> int:
+        line = next(line for line in status(out) if line.startswith("rejects: "))
+        return sum(int(number) for number in re.findall(r"(\d+) x", line))
+
+    count = len(rejects(out))
+    assert counted() == count > 1
+    candidates = {mark.name: mark.rejected for mark in candidates_folder(folder).marks() if mark.rejected}
+    number, again = next((name.removeprefix("candidates"), refused) for name, refused in candidates.items())
+    published = folder.read_mark(f"train{number}")
+    assert published
+    for path in (folder.mark(published.name), folder.rejects(published.name)):
+        path.unlink()
+    assert counted() == count - published.rejected + again

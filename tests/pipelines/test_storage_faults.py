@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.compose import run_compose
 from pipelines.runner import LocalRunner
+from rssn.errors import InputError
 from rssn.shards import DatasetFolder
 from tests.pipelines.composing import PLAIN, digests, job_of, rejects, rows
 
@@ -75,6 +76,24 @@ def test_an_output_that_becomes_read_only(rssn: Run, command: list[object], disk
     assert again.returncode == 0, again.stderr
     assert "2 composites written, 4 reused, 0 rejected" in again.stdout
     assert same(disk / "out", whole)
+
+
+def test_an_output_that_is_removed_halfway(studio: Path, bg20k: Path, tmp_path: Path, whole: Path) -> None:
+    """The run ends, says so, and leaves nothing that the same command would refuse."""
+    job = job_of(studio / "matting", bg20k, tmp_path / "out", PLAIN)
+
+    class Disturbed(LocalRunner):
+        def run(self, function, tasks, on_wait):  # type: ignore[no-untyped-def]
+            for number, outcome in enumerate(super().run(function, tasks, on_wait)):
+                if number == 0:
+                    shutil.rmtree(tmp_path / "out")
+                yield outcome
+
+    with pytest.raises(InputError, match="out: removed while this run was at work; run the same command again"):
+        run_compose(job, Disturbed())
+    assert not (tmp_path / "out").exists()
+    assert run_compose(job, LocalRunner()).written == 6
+    assert same(tmp_path / "out", whole)
 
 
 def test_a_source_that_disappears_halfway(studio: Path, bg20k: Path, tmp_path: Path, whole: Path) -> None:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rssn.errors import DamagedError
 from rssn.rows import iter_rows, place_of, places, read_row
 
 
@@ -35,7 +36,7 @@ def test_a_place_behind_the_end(path: Path) -> None:
         place_of(path, 8)
     with pytest.raises(IndexError):
         read_row(path, (2, 2))
-    with pytest.raises(ValueError, match="row_group"):
+    with pytest.raises(DamagedError, match="row_group"):
         read_row(path, (3, 0))
 
 

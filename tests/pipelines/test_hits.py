@@ -12,7 +12,7 @@ import pytest
 from rssn.images import encode_jpeg, encode_png
 from tests.hitting import KILLS, Command, content, differing, hit, shard_in, writer_of
 
-PHOTOGRAPHS = 800  # a dozen candidate shards, and as many of each split
+PHOTOGRAPHS = 800  # 16 candidate shards, and as many of each split
 FOREGROUNDS = 12  # a shard each
 
 

@@ -148,11 +148,12 @@ def read_manifest(folder: DatasetFolder, *, any_version: bool = False) -> dict[s
         raise InputError(f"{folder.root}: its data set was removed by --overwrite; run that command again")
     if not isinstance(manifest.get("plan"), dict) or "kind" not in manifest["plan"]:
         raise InputError(f"{folder.manifest}: not a manifest of ours")
-    _refuse_altered(folder, manifest)
     made = manifest["plan"].get("schema_version", SCHEMA_VERSION)
     if made != SCHEMA_VERSION and not any_version:
         remedy = "use the release that made it, choose another --out, or compose again with --overwrite"
         raise InputError(f"{folder.root}: its columns are of version {made}, ours of {SCHEMA_VERSION}; {remedy}")
+    if made == SCHEMA_VERSION:
+        _refuse_altered(folder, manifest)
     return manifest
 
 

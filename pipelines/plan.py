@@ -211,7 +211,7 @@ def load_plan(root: Path) -> Plan:
         return _read(root, path.stat().st_mtime_ns)
     except (DamagedError, KeyError, TypeError) as error:
         remedy = "remove that folder and run the same command again, it goes on"
-        raise DamagedError(f"{path.parent}: the plan is damaged ({error}); {remedy}") from error
+        raise DamagedError(f"{path.parent}: the plan is damaged; {remedy}") from error
 
 
 def refuse_other_backgrounds(folder: DatasetFolder, found: Sequence[Background]) -> None:

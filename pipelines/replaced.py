@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from pipelines.curation_folders import candidates_folder, photos_plan
 from pipelines.examine_task import ExamineTask
 from rssn.crawl import Place, list_photographs, read_photographs
-from rssn.errors import InputError, Rejected
+from rssn.errors import DamagedError, InputError, Rejected
 from rssn.files import content_id
 from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder, trusted_mark
@@ -38,8 +39,6 @@ def refuse_replaced(folder: DatasetFolder, photos: Path, tasks: Sequence[Examine
     Raises:
         InputError: Naming those that are others now, or cannot be read any more.
     """
-    if not photos_plan(folder.root).is_file():
-        return 0
     candidates = candidates_folder(folder)
     moved = _moved(folder, photos)
     place = next(moved, None)
@@ -63,10 +62,16 @@ def refuse_replaced(folder: DatasetFolder, photos: Path, tasks: Sequence[Examine
 
 def _moved(folder: DatasetFolder, photos: Path) -> Iterator[tuple[int, Place]]:
     """Number and place of each photograph that bears another stamp than it was planned with."""
-    planned = iter_rows(photos_plan(folder.root), ["source", "stamp"])
-    for number, (before, now) in enumerate(zip(planned, list_photographs(photos, folder.root), strict=False)):
-        if now.stamp and before.get("stamp") != now.stamp:
+    planned = _stamps(folder)
+    for number, now in enumerate(list_photographs(photos, folder.root)):
+        if next(planned, "") != now.stamp:
             yield number, now
+
+
+def _stamps(folder: DatasetFolder) -> Iterator[str]:
+    """As they were planned; none where the plan is lost, or from where it is damaged."""
+    with suppress(DamagedError):
+        yield from (row.get("stamp") or "" for row in iter_rows(photos_plan(folder.root), ["source", "stamp"]))
 
 
 def _others(candidates: DatasetFolder, task: ExamineTask, places: list[Place]) -> Iterator[str]:

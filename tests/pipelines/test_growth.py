@@ -252,7 +252,7 @@ def test_a_damaged_plan_is_named(matting: Path, bg20k: Path, tmp_path: Path) -> 
     out = tmp_path / "out"
     run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
     (out / "plan" / "foregrounds.parquet").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="plan: the plan is damaged; remove it"):
+    with pytest.raises(InputError, match="plan: the plan is damaged; remove that folder"):
         run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
     shutil.rmtree(out / "plan")
     assert run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner()).reused == 6

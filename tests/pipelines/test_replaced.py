@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from bg20k.rules import CurationRules
@@ -109,6 +110,22 @@ def test_an_archive_counts_for_its_members(kind: str, photos: Path, tmp_path: Pa
     pack([names[1], names[0], *names[2:]])
     with pytest.raises(InputError, match=rf"2 photographs were replaced .* \({names[0].name}, {names[1].name}\)"):
         curate(tmp_path / f"photos.{kind}", out)
+
+
+@pytest.mark.parametrize("harm", ["lost", "damaged", "without stamps"])
+def test_without_the_planned_times_every_photograph_is_compared(harm: str, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    curate(photos, out)
+    plan = out / "plan" / "photos.parquet"
+    whole = plan.read_bytes()
+    if harm == "without stamps":  # as an earlier version wrote it
+        pq.write_table(pq.read_table(plan).drop_columns(["stamp"]), plan)
+    elif harm == "damaged":
+        plan.write_bytes(whole[: len(whole) // 2])
+    else:
+        plan.unlink()
+    assert curate(photos, out)[1][0].startswith("7 photographs have another time")
+    assert plan.read_bytes() == whole
 
 
 def test_what_was_not_examined_yet_may_be_replaced(photos: Path, tmp_path: Path) -> None:

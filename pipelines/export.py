@@ -1,7 +1,7 @@
 """`rssn export`: a data set in the forms that other trainers read, with the stored bytes, never encoded again.
 
 Floor 3. `folder` writes one file for each picture, `webdataset` one tar for each shard. A stopped export goes on: a
-file that exists with the right size is kept.
+file that is there already is kept.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Floor 3. The bytes are those of the shard; only names are made here.
 from __future__ import annotations
 
 import csv
+import filecmp
 import io
 import json
 import os
@@ -86,8 +87,8 @@ def key_of(row: Mapping[str, Any], layout: Layout) -> str:
 
 
 def write_file(path: Path, data: bytes) -> bool:
-    """Write a file under a temporary name and rename it; False where one of this size is there already."""
-    if path.is_file() and path.stat().st_size == len(data):
+    """Write a file under a temporary name and rename it; False where it is there already."""
+    if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -97,20 +98,21 @@ def write_file(path: Path, data: bytes) -> bool:
 
 
 def write_tar(path: Path, members: Callable[[], Iterable[Named]]) -> bool:
-    """Write a plain USTAR archive whose bytes depend on its members alone; False where one of its size is there.
+    """Write a plain USTAR archive whose bytes depend on its members alone; False where it is there already.
 
     Args:
         path: The archive.
         members: Gives the files, anew for each call; they are never held together in memory.
     """
-    if path.is_file() and path.stat().st_size == _tar_size(members()):
-        return False
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
         for name, data in members():
             info = tarfile.TarInfo(name)  # its owner, group and time are 0
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
+    if path.is_file() and filecmp.cmp(temporary, path, shallow=False):
+        temporary.unlink()
+        return False
     temporary.replace(path)
     return True
 
@@ -142,12 +144,6 @@ def _suffix(picture: Mapping[str, Any], key: str) -> str:
     if suffix not in SUFFIX_FORMATS:
         raise InputError(f"{key}: the stored picture is named {picture['path']!r}; expected a name such as photo.jpg")
     return suffix
-
-
-def _tar_size(members: Iterable[Named]) -> int:
-    block, record = tarfile.BLOCKSIZE, tarfile.RECORDSIZE
-    used = sum(block + -(-len(data) // block) * block for _, data in members)
-    return -(-(used + 2 * block) // record) * record
 
 
 def _flat_names(schema: pa.Schema) -> list[str]:

@@ -169,7 +169,7 @@ class DatasetFolder:
         Raises:
             InputError: If it was.
         """
-        if self.plan is not None and not self.root.is_dir():  # it was there when the plan was made
+        if self.plan and not self.root.is_dir():  # it was there when the plan was made
             words = "removed while this run was at work; run the same command again, it makes what is missing"
             raise InputError(f"{self.root}: {words}")
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipelines.lease import leased
 from pipelines.runner import LocalRunner, Room, Runner
+from pipelines.study.contents import digests
 from pipelines.study.definition import Study
 from pipelines.study.forecast import forecast
 from pipelines.study.leaks import Clean, check_backgrounds, check_foregrounds
@@ -25,6 +26,7 @@ from rssn.files import read_json, sweep
 from rssn.studio import StudioPlan, write_studio
 
 _LEAKS = "leaks.json"
+_INPUTS = "inputs.json"
 _NAMED = 3  # photographs that could not be judged
 
 
@@ -73,11 +75,12 @@ def run_study(
         RssnError: If a step fails; its log is named.
     """
     with leased(job.out):
-        sweep(job.out, _LEAKS, "per_image.parquet")
+        sweep(job.out, _LEAKS, _INPUTS, "per_image.parquet")
         if job.study.studio and not Path(job.study.studio).exists():
             say(f"rendering pictures: {job.study.studio}")
             _render(Path(job.study.studio))
         plan = _plan(job)
+        digests.save(job.out / _INPUTS)
         clean = Clean(job.out / _LEAKS)
         check_foregrounds(job.study, clean)
         for kind in KINDS:
@@ -89,7 +92,7 @@ def run_study(
 
 def _plan(job: StudyJob) -> Plan:
     """The steps, none of which may read the folder in which their results lie."""
-    plan = plan_study(job.study)
+    plan = plan_study(job.study, job.out / _INPUTS)
     for place in (place for step in plan.steps for place in step.reads):
         if job.out.is_relative_to(Path(place).resolve()):
             words = f"--out {job.out} lies in {place}, which the study reads: results would count as inputs"

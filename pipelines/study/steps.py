@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import click
 
 from pipelines.recipes import load_recipe
-from pipelines.study.contents import Facts, contents
+from pipelines.study.contents import Facts, contents, digests
 from pipelines.study.definition import BackgroundSet, Options, Row, Study
 from pipelines.study.reading import weights_file
 from pipelines.study.versions import made_by
@@ -129,14 +129,19 @@ class Plan(NamedTuple):
     cells: list[Training]
 
 
-def plan_study(study: Study) -> Plan:
+def plan_study(study: Study, memo: Path | None = None) -> Plan:
     """The steps of a study.
+
+    Args:
+        study: The study.
+        memo: A file that remembers digests of inputs, see `Digests`; it is read only.
 
     Raises:
         InputError: If an input is missing, or a command does not know an option.
         DependencyError: If the package that brings the weights is not installed.
     """
     listing.cache_clear()
+    digests.open(memo)
     sets: dict[str, Step | str] = {}
     for name, one in sorted(study.backgrounds.items(), key=lambda item: item[1].crops is not None):
         sets[name] = _background_step(name, one, sets)

@@ -267,3 +267,20 @@ def test_a_data_set_without_marks_and_a_place_that_cannot_be_written(fake_compos
     shutil.rmtree(dataset / "marks")
     with pytest.raises(InputError, match="nothing to export"):
         run_export(ExportJob(dataset, tmp_path / "out", "folder"))
+
+
+@pytest.mark.parametrize("kind", ["folder", "webdataset"])
+def test_a_file_of_the_right_size_and_other_content_is_written_anew(
+    kind: str, fake_composites: Callable[..., Path], tmp_path: Path
+) -> None:
+    job = ExportJob(fake_composites(shards=2), tmp_path / "out", kind)  # type: ignore[arg-type]
+    run_export(job)
+    (tmp_path / "out" / ".mine.tmp").write_text("not ours")
+    (tmp_path / "out" / ".export.json.77.tmp").write_text("half")
+    place = min(path for path in (tmp_path / "out").rglob("*") if path.suffix in (".tar", ".jpg"))
+    whole = place.read_bytes()
+    place.write_bytes(bytes(len(whole)))
+    with pytest.raises(InputError, match=r"files, .* were exported"):
+        run_export(job)
+    assert place.read_bytes() == whole
+    assert [path.name for path in (tmp_path / "out").glob(".*")] == [".mine.tmp"]

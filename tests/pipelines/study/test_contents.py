@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from pipelines.study.contents import contents
+from pipelines.study.contents import contents, digests
 from rssn.errors import InputError
 from rssn.layouts import find_pairs
 from rssn.shards import Mark
@@ -47,9 +49,9 @@ def test_links_to_folders_are_entered_as_the_layouts_do(tmp_path: Path) -> None:
         (tmp_path / "set" / side).symlink_to(tmp_path / "there" / side)
     assert len(find_pairs(tmp_path / "set").pairs) == 1
     facts = contents(tmp_path / "set")
-    assert [each[:2] for each in facts] == [["mask/a.png", 1], ["original/a.jpg", 5]]
-    os.utime(tmp_path / "there" / "mask" / "a.png", ns=(1, 1))
-    assert [each[2] for each in contents(tmp_path / "set")] == [1, facts[1][2]]
+    assert [each[0] for each in facts] == ["mask/a.png", "original/a.jpg"]
+    write(tmp_path / "there" / "mask" / "a.png", b"y")
+    assert [each[1] for each in contents(tmp_path / "set")] == [sha256(b"y").hexdigest(), facts[1][1]]
 
 
 def test_links_that_lead_back_are_followed_once(tmp_path: Path) -> None:
@@ -93,10 +95,36 @@ def test_a_file_is_its_digest_whenever_it_was_installed(tmp_path: Path) -> None:
     assert contents(place) == [["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]]
 
 
-def test_an_archive_is_its_size_and_time(tmp_path: Path) -> None:
-    place = write(tmp_path / "photos.TAR", b"abc")
+def test_a_copy_on_another_disk_is_the_same_and_what_is_replaced_is_not(tmp_path: Path) -> None:
+    """By a file of the same name, size and time, whose number on the disk alone is another."""
+    for name in ("a.png", "b.tar"):
+        os.utime(write(tmp_path / "one" / name, b"abc"), ns=(7, 7))
+    before = contents(tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "two", copy_function=shutil.copyfile)
+    assert contents(tmp_path / "two") == before
+    os.utime(write(tmp_path / "new", b"xyz"), ns=(7, 7))
+    (tmp_path / "new").replace(tmp_path / "one" / "b.tar")
+    after = contents(tmp_path / "one")
+    assert (after[0], after[1][0]) == (before[0], before[1][0])
+    assert after[1] != before[1]
+
+
+def test_a_digest_is_remembered_until_the_file_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, memo = write(tmp_path / "set" / "a.png", b"abc"), tmp_path / "inputs.json"
+    digests.open(None)
+    before = contents(tmp_path / "set")
+    digests.save(memo)
+    read: list[Path] = []
+    monkeypatch.setattr("pipelines.study.contents.sha256", lambda path: read.append(path) or "read")
+    digests.open(memo)
+    assert contents(tmp_path / "set") == before
+    assert read == []
     os.utime(place, ns=(7, 7))
-    assert contents(place) == [[".", 3, 7]]
+    assert contents(tmp_path / "set") == [["a.png", "read"]]
+    for damaged in ("", "[]", "{}", '{"digests": 3}'):
+        memo.write_text(damaged)
+        digests.open(memo)
+        assert contents(tmp_path / "set") == [["a.png", "read"]]
 
 
 def test_a_place_without_anything_that_counts_is_named(tmp_path: Path, ours: Path) -> None:

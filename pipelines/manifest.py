@@ -117,6 +117,7 @@ def remove_dataset(folder: DatasetFolder) -> None:
     Raises:
         InputError: Naming what cannot be removed.
     """
+    folder.refuse_links()
     write_json(folder.manifest, {REMOVED: True})
     _clear(folder)
 

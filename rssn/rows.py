@@ -63,6 +63,7 @@ def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict
             file = stack.enter_context(own_parquet(path))
         except FileNotFoundError:
             return
+        _refuse_without(file, path, columns)
         for group in range(file.num_row_groups):
             yield from file.read_row_group(group, columns=columns).to_pylist()
 
@@ -73,6 +74,14 @@ def read_row(path: Path, place: tuple[int, int], columns: Sequence[str] | None =
     with own_parquet(path) as file:
         row: dict[str, Any] = file.read_row_group(group, columns=columns).slice(number, 1).to_pylist()[0]
     return row
+
+
+def _refuse_without(file: pq.ParquetFile, path: Path, columns: Sequence[str] | None) -> None:
+    """Reading a column that is not there would give rows without it, and say nothing."""
+    found = file.schema_arrow.names
+    missing = [name for name in columns or () if name.partition(".")[0] not in found]
+    if missing:
+        raise DamagedError(f"{path}: no column {missing[0]}: damaged, or made by an earlier version; {_REMEDY}")
 
 
 def places(path: Path) -> Iterator[tuple[int, int]]:

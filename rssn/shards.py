@@ -179,11 +179,11 @@ class DatasetFolder:
             if is_half_written(name) or (name.startswith("progress/") and is_own(name)):
                 path.unlink(missing_ok=True)
 
-    def remove(self) -> None:
-        """Remove everything that this package wrote here, but the manifest; and nothing else, also not behind links.
+    def refuse_links(self) -> None:
+        """Refuse to remove a data set whose parts lie behind links.
 
         Raises:
-            InputError: Naming what cannot be removed. Links are seen before anything is removed.
+            InputError: Naming the first.
         """
         for folder in (self.root / part for part in _PARTS):
             if folder.is_symlink():
@@ -191,6 +191,14 @@ class DatasetFolder:
                 raise InputError(
                     f"{folder}: {words}; remove it yourself and run the command again, or choose another --out"
                 )
+
+    def remove(self) -> None:
+        """Remove everything that this package wrote here, but the manifest; and nothing else, also not behind links.
+
+        Raises:
+            InputError: Naming what cannot be removed; see also `refuse_links`.
+        """
+        self.refuse_links()
         for name, path in self._files():
             if is_own(name) or is_half_written(name):
                 try:

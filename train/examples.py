@@ -16,7 +16,7 @@ from rssn.layouts import find_pairs
 from rssn.mattes import decode_trimap, stored_matte
 from rssn.matting import Pair, load_pair
 from rssn.rows import iter_rows, places, read_row
-from rssn.shards import DatasetFolder
+from rssn.shards import DatasetFolder, check_shard
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,9 @@ def _load_pair(pair: Pair) -> Truth:
 def _stored(folder: DatasetFolder) -> list[Example]:
     examples = []
     for mark in folder.marks():
-        path = folder.data(mark.name)
+        path, problem = folder.data(mark.name), check_shard(folder, mark)
+        if problem:
+            raise InputError(f"--data {folder.root}: {problem}; run the command that made it again, it repairs it")
         rows = zip(places(path), iter_rows(path, ["sample_id"]), strict=True) if mark.rows else ()
         examples += [Example(row["sample_id"], partial(_load_row, path, place)) for place, row in rows]
     if not examples:

@@ -19,7 +19,7 @@ from bg20k.verdict import SALIENT_OBJECT
 from pipelines.curation_folders import verdicts_path
 from rssn.backgrounds import background_bytes, find_backgrounds
 from rssn.decoding import decode_pixels
-from rssn.errors import InputError, Rejected
+from rssn.errors import DamagedError, InputError, Rejected
 from rssn.files import content_id
 from rssn.images import Pixels, read_bytes, resize_area, to_uint8
 from rssn.layouts import find_pairs
@@ -127,7 +127,13 @@ def _shard_prints(folder: DatasetFolder) -> Iterator[Print]:
         try:
             for row in iter_rows(path, names):
                 yield from _row_prints(f"{path}, {row['sample_id']} ({row['foreground_source']})", row)
-        except (OSError, ValueError, LookupError, TypeError) as error:  # pyarrow's errors are of these kinds
+        except (
+            DamagedError,
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+        ) as error:  # pyarrow's errors are of these kinds
             raise InputError(f"{path}: no photographs with mattes in it: {error}; run `rssn pack` again") from error
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,13 +149,24 @@ def test_what_overwrite_could_not_remove_counts_nowhere(
     before = digests(out)
     (out / "marks").rename(tmp_path / "marks")
     (out / "marks").symlink_to(tmp_path / "marks", target_is_directory=True)
+    with pytest.raises(InputError, match="out/marks: a link to a folder"):
+        run_compose(jobs[1], LocalRunner())
+    assert digests(out) == before, "nothing is removed where not all of it can be"
+    (out / "marks").unlink()
+    (tmp_path / "marks").rename(out / "marks")
+    shutil.copytree(out, tmp_path / "kept")
+    (out / "data" / "composites-00001-of-00003.parquet").unlink()
+    (out / "data" / "composites-00001-of-00003.parquet").mkdir()
     for job in (jobs[1], replace(jobs[1], overwrite=False)):
-        with pytest.raises(InputError, match="out/marks: a link to a folder"):
+        with pytest.raises(InputError, match=r"composites-00001-of-00003\.parquet: cannot be removed: Is a directory"):
             run_compose(job, LocalRunner())
     with pytest.raises(InputError, match="was removed by --overwrite"):
         run_inspect(out)
     with pytest.raises(InputError, match="was removed by --overwrite"):
         open_set(str(out), ("image",))
+    (out / "data" / "composites-00001-of-00003.parquet").rmdir()
+    for part in ("data", "marks"):
+        shutil.copytree(tmp_path / "kept" / part, out / part, dirs_exist_ok=True)
     monkeypatch.setattr(DatasetFolder, "remove", lambda self: None)  # as if it had been deleted, and was not
     opened = open_dataset(DatasetFolder(out), "composites", prepare(jobs[1]).facts, {})
     assert opened.marks() == []

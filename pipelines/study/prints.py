@@ -127,13 +127,7 @@ def _shard_prints(folder: DatasetFolder) -> Iterator[Print]:
         try:
             for row in iter_rows(path, names):
                 yield from _row_prints(f"{path}, {row['sample_id']} ({row['foreground_source']})", row)
-        except (
-            DamagedError,
-            OSError,
-            ValueError,
-            LookupError,
-            TypeError,
-        ) as error:  # pyarrow's errors are of these kinds
+        except (DamagedError, ValueError, LookupError, TypeError) as error:
             raise InputError(f"{path}: no photographs with mattes in it: {error}; run `rssn pack` again") from error
 
 

@@ -149,13 +149,23 @@ class RayRunner:
         return _Share(room.networks, cpus, int(room.gpus > 0), memory)
 
     def _cancel(self, flying: list[Any]) -> None:
-        """End tasks that nobody waits for any more: as Ctrl-C does, so that they tidy up, and at last by force."""
+        """End tasks that nobody waits for any more: as Ctrl-C does, so that they tidy up, and at last by force.
+
+        A task whose result has just come must not be cancelled: Ray 2.60 then ends this process with a failed check.
+        """
         for force in (False, True):
-            if flying:
-                with suppress(self._ray.exceptions.RayError):  # Ray itself has ended
-                    for reference in flying:
-                        self._ray.cancel(reference, force=force)
-                    _, flying = self._ray.wait(flying, num_returns=len(flying), timeout=_ANSWER_SECONDS)
+            with suppress(self._ray.exceptions.RayError):  # Ray itself has ended
+                flying = self._unfinished(flying, 0)
+                for reference in flying:
+                    self._ray.cancel(reference, force=force)
+                flying = self._unfinished(flying, _ANSWER_SECONDS)
+
+    def _unfinished(self, flying: list[Any], seconds: float) -> list[Any]:
+        """Of these, what is still at work so much later."""
+        if not flying:
+            return []
+        _, left = self._ray.wait(flying, num_returns=len(flying), timeout=seconds)
+        return list(left)
 
     def _collect(self, reference: Any, task: T) -> Outcome[T]:
         try:

@@ -25,12 +25,13 @@ import pyarrow.parquet as pq
 from bg20k.decide import NOTHING_KNOWN
 from bg20k.rules import CurationRules
 from pipelines.build_bg20k import PHOTOS_PER_SHARD, CurationJob, plan_facts, run_curation
-from pipelines.curation_folders import candidates_folder
+from pipelines.curation_folders import candidates_folder, photos_plan
 from pipelines.manifest import open_dataset
 from pipelines.runner import LocalRunner, shard_ranges
 from pipelines.work import Budget
 from rssn.crawl import Place, list_photographs
-from rssn.schema import CANDIDATES, picture
+from rssn.files import write_parquet
+from rssn.schema import CANDIDATES, PLANNED_PHOTOS, picture
 from rssn.shards import DatasetFolder, shard_name, write_shard
 from tests.benchmarks.table import Cost, command_cost
 
@@ -53,10 +54,13 @@ def prepare(count: int, root: Path) -> Path:
     places = list_photographs(table)
     job = _job(table)
     folder = open_dataset(DatasetFolder(job.out), "backgrounds", plan_facts(job, NOTHING_KNOWN), {})
+    write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, list_photographs(table)))
+    candidates = candidates_folder(folder)
+    candidates.root.mkdir()
     ranges = shard_ranges([1] * count, PHOTOS_PER_SHARD)
     for index, (start, stop) in enumerate(ranges):
         name = shard_name("candidates", index, len(ranges))
-        write_shard(candidates_folder(folder), name, CANDIDATES, _rows(places, hashes, start, stop), [])
+        write_shard(candidates, name, CANDIDATES, _rows(places, hashes, start, stop), [])
     return table
 
 

@@ -80,7 +80,7 @@ def test_results_may_not_lie_in_what_a_study_reads(
     studio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = Step("pack", "ori", (), (str(tmp_path),))
-    monkeypatch.setattr("pipelines.study.run.plan_study", lambda _: Plan([read], []))
+    monkeypatch.setattr("pipelines.study.run.plan_study", lambda *_: Plan([read], []))
     monkeypatch.setattr("pipelines.study.run.check_foregrounds", lambda *_: None)
     with pytest.raises(InputError, match=r"--out .*out lies in .*, which the study reads: results would count"):
         dry_run(job_in(tmp_path, studio), LocalRunner().room)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from pipelines.run_state import RunState, StateFile
 from pipelines.runner import WORKER_DIED, Done, Outcome, Runner, ShardTask, T
+from rssn.documents import brief
 from rssn.errors import InputError, Rejected
 from rssn.files import write_parquet
 from rssn.schema import REJECTS, picture
@@ -46,10 +47,10 @@ def parse_budget(text: str | None) -> Budget:
     """`--max-errors`: a count (`20`) or a share (`1%`); nothing means no limit."""
     if text is None:
         return Budget()
-    count = re.fullmatch(r"\d+", text)
+    count = re.fullmatch(r"\d{1,18}", text)
     share = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
     if (not count and not share) or (share and float(share[1]) > 100):
-        raise InputError(f"--max-errors is {text!r}; give a count such as 20 or a share such as 1%")
+        raise InputError(f"--max-errors is {brief(text)}; give a count such as 20 or a share such as 1%")
     return Budget(count=int(text)) if count else Budget(share=float(text[:-1]) / 100.0)
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from pipelines.ray_runner import make_runner
 from pipelines.runner import Runner
 from pipelines.work import Tally
 from rssn.cache import LayerCache
+from rssn.documents import brief
 from rssn.errors import InputError
 from rssn.layouts import LAYOUT_NAMES
 from rssn.machine import cache_home
@@ -37,6 +39,7 @@ class _Place(UserPath):
 
 
 PLACE = _Place(path_type=Path)
+_MOST_BYTES = 1 << 60
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 workers = click.option(
@@ -94,9 +97,10 @@ def parse_bytes(option: str, text: str) -> int:
         InputError: Naming the option.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
-    if not found:
-        raise InputError(f"{option} is {text!r}; give a size such as 256M or 20G")
-    return int(float(found[1]) * _UNITS[found[2]])
+    size = float(found[1]) * _UNITS[found[2]] if found else inf
+    if size >= _MOST_BYTES:
+        raise InputError(f"{option} is {brief(text)}; give a size such as 256M or 20G")
+    return int(size)
 
 
 def output(settings: Mapping[str, Any]) -> Output:

@@ -48,6 +48,14 @@ def test_help_explains_every_option(command: str) -> None:
             "Error: --cache-size is 'much'; give a size such as 256M or 20G",
         ),
         (
+            ["compose", "--matting", ".", "--backgrounds", ".", "--out", "out", "--cache-size", "9" * 400],
+            f"Error: --cache-size is '{'9' * 96}...; give a size such as 256M or 20G",
+        ),
+        (
+            ["compose", "--matting", ".", "--backgrounds", ".", "--out", "out", "--shard-size", f"{'9' * 300}T"],
+            f"Error: --shard-size is '{'9' * 96}...; give a size such as 256M or 20G",
+        ),
+        (
             ["compose", "--matting", ".", "--backgrounds", ".", "--out", "out", "--cache-dir", "/proc/nowhere"],
             "Error: --cache-dir /proc/nowhere:",
         ),

@@ -152,6 +152,12 @@ def test_a_budget_that_is_none_is_refused(text: str) -> None:
         parse_budget(text)
 
 
+@pytest.mark.parametrize("text", ["9" * 5000, "9" * 5000 + "%"])
+def test_a_budget_of_absurd_length_is_refused_briefly(text: str) -> None:
+    with pytest.raises(InputError, match=r"^--max-errors is .{,110}; give a count such as 20 or a share such as 1%$"):
+        parse_budget(text)
+
+
 def test_a_budget_that_is_spent_before_the_work_stops_at_once(tmp_path: Path) -> None:
     given = Recorder()
     job = Work(DatasetFolder(tmp_path), tasks(tmp_path, 2), write, "photos", Budget(count=2), 3)

@@ -6,7 +6,6 @@ file that is there already is kept.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections import Counter
@@ -35,7 +34,7 @@ from pipelines.export_forms import (
 from pipelines.manifest import read_manifest
 from pipelines.verification import verify
 from rssn.errors import InputError
-from rssn.files import write_json
+from rssn.files import parse_json, write_json
 from rssn.rows import iter_rows, own_parquet
 from rssn.shards import DatasetFolder, Mark
 
@@ -171,10 +170,11 @@ def _goes_on(job: ExportJob, before: Mapping[str, str], now: Mapping[str, str]) 
 
 def _read_plan(out: Path) -> Mapping[str, Any] | None:
     try:
-        plan = json.loads((out / _PLAN).read_text(encoding="utf-8"))
+        plan = parse_json((out / _PLAN).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return plan if isinstance(plan, dict) and {"format", "shards"} <= plan.keys() else None
+    whole = isinstance(plan, dict) and "format" in plan and isinstance(plan.get("shards"), dict)
+    return plan if whole else None
 
 
 def _refuse_strangers(job: ExportJob, exported: Exported) -> None:

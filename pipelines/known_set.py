@@ -36,7 +36,7 @@ def load_known(root: Path | None) -> KnownSet:
     if "totals" not in manifest:
         raise InputError(f"--against {root}: its curation was interrupted; run the same rssn build-bg20k again first")
     tables = [pa.table({name: pa.array([], BACKGROUNDS.field(name).type) for name in _COLUMNS})]
-    for mark in folder.marks():
+    for mark in folder.all_marks():
         problem = check_shard(folder, mark, whole=not is_listed(root))
         if problem:
             raise InputError(f"--against {root}: {problem}; run its rssn build-bg20k again, it repairs what is damaged")

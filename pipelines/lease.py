@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rssn.errors import InputError
+from rssn.files import is_count, is_time, parse_json
 
 RENEWED_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -72,15 +73,25 @@ def parse_lease(data: bytes, age: float, lock: Path) -> Lease:
         age: Seconds since it was written, where it does not say so itself.
         lock: The file on this machine that its owner would hold a lock on.
     """
-    try:
-        facts = json.loads(data)
-        lease = Lease(str(facts["host"]), int(facts["pid"]), float(facts["since"]), str(facts.get("lock", "")), age)
-        if "renewed" in facts:
-            lease = replace(lease, age=time.time() - float(facts["renewed"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    lease = _stored(data, age)
+    if lease is None:
         unknown = Lease("a machine that the damaged lease does not name", 0, 0.0, age=age)
         return replace(unknown, lives=KernelLock.lives(lock, None) or None)
     return replace(lease, lives=KernelLock.lives(lock, lease.lock))
+
+
+def _stored(data: bytes, age: float) -> Lease | None:
+    """What the content says; None where it is damaged."""
+    try:
+        facts = parse_json(data)
+        lease = Lease(facts["host"], facts["pid"], facts["since"], facts.get("lock", ""), age)
+        renewed = facts.get("renewed", 0)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    texts = isinstance(lease.host, str) and isinstance(lease.lock, str)
+    if not (texts and is_count(lease.pid) and is_time(lease.since) and is_time(renewed)):
+        return None
+    return replace(lease, age=time.time() - renewed) if renewed else lease
 
 
 def read_lease(root: Path) -> Lease | None:

@@ -23,6 +23,7 @@ from pipelines.review import PAGE, Query, ReviewSet
 from pipelines.review_log import LogError, ReviewLog
 from pipelines.review_pictures import Pictures
 from rssn.errors import InputError, RssnError
+from rssn.files import parse_json
 
 LOOPBACK: Final = "127.0.0.1"
 TOKEN_HEADER: Final = "X-Review-Token"  # noqa: S105  (the header's name)
@@ -191,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not length.isascii() or not length.isdigit() or int(length) > _BODY_BYTES:
             raise _Refused(HTTPStatus.BAD_REQUEST, f"a body of at most {_BODY_BYTES} bytes is needed")
         try:
-            body = json.loads(self.rfile.read(int(length)))
+            body = parse_json(self.rfile.read(int(length)))
         except ValueError as error:
             raise _Refused(HTTPStatus.BAD_REQUEST, "the body is not JSON") from error
         if not isinstance(body, dict):

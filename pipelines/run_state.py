@@ -6,13 +6,12 @@ nothing: what is done is said by the marks.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from rssn.files import write_json
+from rssn.files import is_count, is_time, parse_json, write_json
 from rssn.shards import DatasetFolder
 
 NAME = ".run.json"
@@ -44,11 +43,14 @@ class RunState:
 def read_state(folder: DatasetFolder) -> RunState | None:
     """The state of the run in a folder; None where there is none, or it is damaged."""
     try:
-        state = RunState(**json.loads(_path(folder).read_text(encoding="utf-8")))
-        _ = state.rate + state.items + state.done_shards + state.shards + sum(state.seconds.values())
-    except (OSError, ValueError, TypeError, AttributeError):
+        state = RunState(**parse_json(_path(folder).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return None
-    return state
+    counts = ("shards", "items", "done_shards", "done_items", "reused_items", "failed", "rejected")
+    if not isinstance(state.seconds, dict) or not all(is_count(getattr(state, name)) for name in counts):
+        return None
+    times = (state.started, state.updated, *state.seconds.values())
+    return state if isinstance(state.unit, str) and all(map(is_time, times)) else None
 
 
 class StateFile:

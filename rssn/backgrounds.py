@@ -5,7 +5,6 @@ A table is a CSV or Parquet file with a column `path`, or a Parquet file whose c
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rssn.decoding import decode_pixels, picture_size
+from rssn.decoding import picture_size
 from rssn.embedded import cell_text, embedded_rows, picture_bytes, picture_column
 from rssn.errors import DamagedError, InputError, Rejected
-from rssn.files import content_id
+from rssn.files import content_id, parse_json
 from rssn.folder_walk import Problem, list_pictures
-from rssn.images import Pixels, read_bytes
+from rssn.images import read_bytes
 from rssn.remote import ahead, content
 from rssn.rows import own_parquet, places, read_row
 from rssn.schema import BACKGROUNDS
@@ -99,15 +98,6 @@ def background_bytes(background: Background) -> bytes:
     return data
 
 
-def load_background(background: Background) -> Pixels:
-    """Decode a background to H x W x 3 uint8.
-
-    Raises:
-        Rejected: stage `read`, see `background_bytes` and `rssn.decoding.decode_pixels`.
-    """
-    return decode_pixels(background_bytes(background))
-
-
 def _first_of_equals(found: Iterable[Background]) -> tuple[list[Background], list[Problem]]:
     unique: dict[str, Background] = {}
     duplicates: list[Problem] = []
@@ -123,8 +113,8 @@ def _is_curated(root: Path) -> bool:
     facts: Any = None
     with suppress(FileNotFoundError):
         try:
-            facts = json.loads(content(manifest))
-        except (ValueError, RecursionError) as error:
+            facts = parse_json(content(manifest))
+        except ValueError as error:
             remedy = "if it is a build-bg20k output, run that command again with another --out; else rename the file"
             raise InputError(f"{manifest}: not JSON: {error}; {remedy}") from error
     plan = facts.get("plan") if isinstance(facts, dict) else None
@@ -142,7 +132,7 @@ def _is_curated(root: Path) -> bool:
 def _curated(root: Path, split: str) -> list[Background]:
     folder = DatasetFolder(root)
     found: list[Background] = []
-    for mark in folder.marks():
+    for mark in folder.all_marks():
         if not mark.name.startswith(f"{split}-") or not mark.rows:
             continue
         problem = check_shard(folder, mark, whole=not is_listed(root))  # a bucket is not read through at each start

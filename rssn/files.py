@@ -77,6 +77,28 @@ def sweep(folder: Path, *names: str) -> None:
             path.unlink(missing_ok=True)
 
 
+def parse_json(data: bytes | str) -> Any:
+    """What JSON says.
+
+    Raises:
+        ValueError: If it is none, or nested so deeply that nobody here wrote it.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def is_count(value: object) -> bool:
+    """Whether what a file holds is a whole number from 0 on, of a size that things have."""
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def is_time(value: object) -> bool:
+    """Likewise a number of seconds, as long as a process may take or since 1970."""
+    return type(value) in (int, float) and 0 <= value < 1 << 33  # type: ignore[operator]  # the first half says so
+
+
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """A JSON object that this package wrote.
 
@@ -89,8 +111,8 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         DamagedError: If it is none.
     """
     try:
-        values = json.loads(content(path))
-    except (ValueError, RecursionError) as error:
+        values = parse_json(content(path))
+    except ValueError as error:
         raise DamagedError(f"{path}: damaged, not JSON: {first_line(error)}; {remedy}") from error
     if not isinstance(values, dict):
         raise DamagedError(f"{path}: damaged, or not a file of ours; {remedy}")

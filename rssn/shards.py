@@ -7,7 +7,6 @@ of the plan that it was made by. Done means a valid mark of the manifest's plan 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ import pyarrow as pa
 
 from rssn.buckets import list_objects
 from rssn.errors import DamagedError, InputError
-from rssn.files import Row, sha256, write_json, write_parquet
+from rssn.files import Row, is_count, parse_json, sha256, write_json, write_parquet
 from rssn.remote import content, size_of
 from rssn.rows import read_footer
 from rssn.schema import REJECTS
@@ -67,7 +66,7 @@ class Mark:
     plan: str = ""  # digest of the plan that it was made by
     rejected: int = 0
     rejects_sha256: str = ""
-    statistics: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Mapping[str, int] = field(default_factory=dict)
     unusable: Mapping[str, Sequence[str]] = field(default_factory=dict)  # see `Findings`
 
 
@@ -156,6 +155,20 @@ class DatasetFolder:
         named = replace(self, plan=self.plan_digest)
         names = (path.stem for path in sorted((self.root / "marks").glob("*.json")))
         return [mark for name in names if _NAME.fullmatch(name) and (mark := named.read_mark(name))]
+
+    def all_marks(self) -> list[Mark]:
+        """The marks of a data set that is read, not made; none of those that a finished one has is missing.
+
+        Raises:
+            DamagedError: If one is.
+            InputError: As `plan_digest`.
+        """
+        marks = self.marks()
+        with suppress(FileNotFoundError):
+            if missing := missing_rows(parse_manifest(content(self.manifest)), marks):
+                words = "run the command that made it again, it repairs what is damaged"
+                raise DamagedError(f"{self.manifest}: {missing}; {words}")
+        return marks
 
     def stored(self) -> set[str]:
         """Names of the data files that there are, marked or not."""
@@ -280,10 +293,21 @@ def write_shard(
 def parse_mark(data: bytes, name: str, plan: str) -> Mark | None:
     """The mark of a shard from its file's content; None where it is not a whole one, or another shard's or plan's."""
     try:
-        mark = Mark(**json.loads(data))
+        mark = Mark(**parse_json(data))
     except (ValueError, TypeError):
         return None
-    return mark if (mark.name, mark.plan) == (name, plan) else None
+    return mark if (mark.name, mark.plan) == (name, plan) and _is_whole(mark) else None
+
+
+def _is_whole(mark: Mark) -> bool:
+    """Whether each part is of its kind, however the file came about."""
+    if not isinstance(mark.statistics, dict) or not isinstance(mark.unusable, dict):
+        return False
+    counts = (mark.rows, mark.bytes, mark.rejected, *mark.statistics.values())
+    lists = mark.unusable.values()
+    texts = (mark.sha256, mark.rejects_sha256, *(text for one in lists if isinstance(one, list) for text in one))
+    pairs = all(isinstance(one, list) and len(one) == 2 for one in lists)
+    return pairs and all(map(is_count, counts)) and all(isinstance(text, str) for text in texts)
 
 
 def parse_manifest(data: bytes) -> Mapping[str, Any]:
@@ -292,7 +316,7 @@ def parse_manifest(data: bytes) -> Mapping[str, Any]:
     Raises:
         ValueError: If it is no JSON object, or says that the data set was removed.
     """
-    facts = json.loads(data)
+    facts = parse_json(data)
     if not isinstance(facts, dict) or facts.get(REMOVED):
         raise ValueError("its data set was removed by --overwrite" if isinstance(facts, dict) else "not JSON of ours")
     return facts

@@ -102,7 +102,7 @@ def _load_pair(pair: Pair) -> Truth:
 
 def _stored(folder: DatasetFolder) -> list[Example]:
     examples = []
-    for mark in folder.marks():
+    for mark in folder.all_marks():
         path, problem = folder.data(mark.name), check_shard(folder, mark)
         if problem:
             raise InputError(f"--data {folder.root}: {problem}; run the command that made it again, it repairs it")

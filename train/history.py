@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rssn.errors import DependencyError, InputError
+from rssn.files import is_count, parse_json
 
 
 class History:
@@ -35,16 +36,25 @@ class History:
         """All lines; a last one that was cut short by a crash is left out.
 
         Raises:
-            InputError: If any other line is no JSON.
+            InputError: If any other line is none of ours.
         """
         if not self._path.is_file():
             return []
-        *whole, rest = self._path.read_text(encoding="utf-8").split("\n")
-        del rest
+        *whole, _ = self._path.read_bytes().split(b"\n")
         try:
-            return [json.loads(line) for line in whole]
+            return [_figures(line) for line in whole]
         except ValueError as error:
-            raise InputError(f"{self._path}: not the record of a run ({error}); give another --out") from error
+            words = f"not the record of a run, or damaged ({error})"
+            raise InputError(f"{self._path}: {words}; move it away, or give another --out") from error
+
+
+def _figures(line: bytes) -> dict[str, float]:
+    found = parse_json(line)
+    if not isinstance(found, dict) or not is_count(found.get("step")):
+        raise ValueError("a line without its step")
+    if not all(type(value) in (int, float) for value in found.values()):
+        raise ValueError(f"a figure of step {found['step']} is no number")
+    return found
 
 
 class Board:

@@ -10,7 +10,6 @@ A digest is remembered with the file's size, time and number on the disk; what d
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import TypeAlias
 from tqdm import tqdm
 
 from rssn.errors import InputError
-from rssn.files import sha256, write_json
+from rssn.files import parse_json, sha256, write_json
 from rssn.folder_walk import walk
 from rssn.remote import stamp
 from rssn.shards import DatasetFolder
@@ -39,7 +38,7 @@ class Digests:
         """Begin with what a file remembers; a damaged one remembers nothing."""
         self._known, self._used = {}, {}
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            found = json.loads(memo.read_text(encoding="utf-8"))["digests"] if memo else {}
+            found = parse_json(memo.read_text(encoding="utf-8"))["digests"] if memo else {}
             self._known = {str(name): str(digest) for name, digest in found.items()}
 
     def save(self, memo: Path) -> None:

@@ -23,7 +23,7 @@ from pipelines.study.prints import (
 )
 from pipelines.study.steps import listing
 from rssn.errors import InputError
-from rssn.files import write_json
+from rssn.files import parse_json, write_json
 from rssn.mattes import MATTE_RULES
 
 _FORMAT = 2
@@ -113,7 +113,8 @@ class Clean:
 
     def _known(self) -> set[str]:
         try:
-            return set(json.loads(self._path.read_text(encoding="utf-8"))["clean"]) if self._path else set()
+            found = parse_json(self._path.read_text(encoding="utf-8"))["clean"] if self._path else []
+            return {str(key) for key in found}
         except (OSError, ValueError, KeyError, TypeError):
             return set()
 
@@ -132,7 +133,7 @@ def _cropped(place: Path) -> str | None:
     Its folder lies beside that of the crops, also where the study's folder was moved since.
     """
     try:
-        command = json.loads((place.parent / "step.json").read_text(encoding="utf-8"))["command"]
+        command = parse_json((place.parent / "step.json").read_text(encoding="utf-8"))["command"]
         beside = place.parents[1].joinpath(*Path(command[1]).parts[-2:])
         return str(beside) if command[0] == crops.__name__ else None
     except (OSError, ValueError, LookupError, TypeError):

@@ -122,7 +122,7 @@ def salient_prints(curated: Path) -> Iterator[Print]:
 
 def _shard_prints(folder: DatasetFolder) -> Iterator[Print]:
     names = ("sample_id", "foreground_source", "image", "alpha")
-    for mark in tqdm(folder.marks(), desc=f"leaks: {folder.root.name}", unit=" shards", leave=False):
+    for mark in tqdm(folder.all_marks(), desc=f"leaks: {folder.root.name}", unit=" shards", leave=False):
         path = folder.data(mark.name)
         try:
             for row in iter_rows(path, names):

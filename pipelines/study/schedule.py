@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from pipelines.study.steps import Kind, Step
 from pipelines.study.versions import made_by
 from pipelines.study.watch import Watch
 from rssn.errors import RssnError
-from rssn.files import sweep, write_json
+from rssn.files import is_time, parse_json, sweep, write_json
 from rssn.shards import Mark
 
 ALONE: frozenset[Kind] = frozenset({"curate", "crops", "compose", "pack"})
@@ -80,8 +79,8 @@ class Workers:
 def took(step: Step, root: Path) -> float | None:
     """Seconds that a step took; None where it is not done."""
     try:
-        mark = json.loads(step.mark(root).read_text(encoding="utf-8"))
-        return float(mark["seconds"]) if mark["key"] == step.key else None
+        mark = parse_json(step.mark(root).read_text(encoding="utf-8"))
+        return float(mark["seconds"]) if mark["key"] == step.key and is_time(mark["seconds"]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -195,14 +194,15 @@ def _note(spent: Path, seconds: float) -> None:
 
 def _seconds(spent: Path) -> float:
     try:
-        return float(json.loads(spent.read_text(encoding="utf-8"))["seconds"])
+        seconds = parse_json(spent.read_text(encoding="utf-8"))["seconds"]
+        return float(seconds) if is_time(seconds) else 0.0
     except (OSError, ValueError, KeyError, TypeError):
         return 0.0
 
 
 def _is_complete(proof: Path) -> bool:
     try:
-        facts = json.loads(proof.read_text(encoding="utf-8"))
+        facts = parse_json(proof.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return proof.name != "manifest.json" or "totals" in facts
+    return proof.name != "manifest.json" or (isinstance(facts, dict) and "totals" in facts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from rssn.backgrounds import find_backgrounds, load_background
+from rssn.backgrounds import background_bytes, find_backgrounds
 from rssn.decoding import decode_image, decode_pixels
 from rssn.images import Image, Pixels, encode_jpeg, encode_png, to_uint8
 from rssn.layouts import find_pairs
@@ -42,7 +42,7 @@ class Pictures:
     def one_background(self, work: Path) -> Path:
         """A file with the first background of the set."""
         path = work / "background.jpg"
-        path.write_bytes(encode_jpeg(load_background(find_backgrounds(self.backgrounds)[0][0])))
+        path.write_bytes(encode_jpeg(decode_pixels(background_bytes(find_backgrounds(self.backgrounds)[0][0]))))
         return path
 
 

@@ -19,7 +19,7 @@ from pipelines.build_bg20k import CurationJob, run_curation
 from pipelines.ray_runner import RayRunner
 from pipelines.runner import LocalRunner
 from pipelines.work import Budget
-from rssn.backgrounds import find_backgrounds, load_background
+from rssn.backgrounds import background_bytes, find_backgrounds
 from rssn.decoding import decode_pixels
 from rssn.errors import InputError
 from rssn.rows import iter_rows
@@ -103,7 +103,7 @@ def test_the_split_lies_in_the_file_names_and_in_the_rows(bg20k: Path) -> None:
 
 def test_a_background_is_found_again_by_its_place(bg20k: Path) -> None:
     for background in find_backgrounds(bg20k)[0]:
-        assert load_background(background).shape == (background.height, background.width, 3)
+        assert decode_pixels(background_bytes(background)).shape == (background.height, background.width, 3)
 
 
 def test_workers_change_no_byte(studio: Path, bg20k: Path, tmp_path: Path, ray_runner: RayRunner) -> None:

@@ -16,9 +16,9 @@ from pipelines.layers import LayerContext, UnusableBackground, worker_memory
 from pipelines.plan import PlannedForeground, name_foregrounds
 from pipelines.runner import LocalRunner
 from pipelines.work import Budget
-from rssn.backgrounds import find_backgrounds, load_background
+from rssn.backgrounds import background_bytes, find_backgrounds
 from rssn.cache import LayerCache
-from rssn.decoding import background_pixels
+from rssn.decoding import background_pixels, decode_pixels
 from rssn.denoise import denoise
 from rssn.errors import Rejected
 from rssn.foreground import estimate_foreground
@@ -118,7 +118,7 @@ def test_a_failed_denoiser_does_not_refuse_what_needs_none(
 
 def test_backgrounds_are_denoised_at_their_own_size(bg20k: Path, context: LayerContext) -> None:
     background = find_backgrounds(bg20k)[0][0]
-    raw = to_float(load_background(background))
+    raw = to_float(decode_pixels(background_bytes(background)))
     assert np.array_equal(context.background(background, denoised=False).pixels, raw)
     assert np.array_equal(context.background(background, denoised=True).pixels, denoise(raw, 12 / 255, "nlmeans"))
 
@@ -140,7 +140,7 @@ def test_an_automatic_strength_is_that_of_each_photograph(
 ) -> None:
     auto = replace(context, recipe=replace(RECIPE, denoise=DenoiseStep(sigma="auto", backend="nlmeans")))
     sample, background = load_pair(planned.pair), find_backgrounds(bg20k)[0][0]
-    raw = to_float(load_background(background))
+    raw = to_float(decode_pixels(background_bytes(background)))
     of_f, of_b = estimate_sigma(sample.picture), estimate_sigma(raw)
     assert of_f != of_b
     layers = ForegroundLayers(planned, auto)

@@ -119,13 +119,26 @@ def test_a_run_that_is_suspended_is_not_taken_for_dead(holder: subprocess.Popen[
         pass
 
 
-@pytest.mark.parametrize("text", ["another process", "no lock", "half", "no JSON", "a list", "empty"])
+_DAMAGED = {
+    "half": '{"host": "here", "pid": 1, "sin',
+    "no JSON": "{",
+    "a list": "[]",
+    "empty": "",
+    "nested": "[" * 100_000,
+    "endless": '{"host": "here", "pid": Infinity, "since": 1.0}',
+    "long": '{"host": "here", "pid": 1, "since": 1' + "0" * 400 + "}",
+    "no time": '{"host": "here", "pid": 1, "since": 1.0, "renewed": NaN}',
+    "no name": '{"host": 7, "pid": 1, "since": 1.0}',
+}
+
+
+@pytest.mark.parametrize("text", [*_DAMAGED, "another process", "no lock"])
 def test_without_a_word_of_the_kernel_the_age_counts(text: str, tmp_path: Path) -> None:
     """A process id that means nobody here, or a lease that is damaged, is somebody's for a minute."""
     facts = {"host": socket.gethostname(), "pid": 2**22 + 1, "since": time.time() - 900}
     held = json.dumps(facts | ({} if text == "no lock" else {"lock": "another kernel 1 2"}))
     path = tmp_path / ".lease.json"
-    path.write_text({"half": held[:40], "no JSON": "{", "a list": "[]", "empty": ""}.get(text, held))
+    path.write_text(_DAMAGED.get(text, held))
     with pytest.raises(InputError, match="a lease that is not renewed for a minute is taken over"), leased(tmp_path):
         pass
     os.utime(path, (time.time() - 61,) * 2)

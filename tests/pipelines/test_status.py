@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
+import math
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -118,7 +120,23 @@ def test_the_command(tmp_path: Path) -> None:
 
 
 def test_a_damaged_state_counts_as_none(tmp_path: Path) -> None:
-    for text in ("", "{}", "[1]", '{"unit": 3}'):
+    state = RunState("photos", 2, 8, 1, 4, 0, 0, 1, 1.0, 2.0, {"read": 1.0})
+    (tmp_path / ".run.json").write_text(json.dumps(asdict(state)))
+    assert read_state(DatasetFolder(tmp_path)) == state
+    harms: list[dict[str, object]] = [
+        {"items": "8"},
+        {"items": 10**400},
+        {"done_items": -1},
+        {"failed": True},
+        {"updated": math.nan},
+        {"started": math.inf},
+        {"updated": 1e300},
+        {"seconds": []},
+        {"seconds": {"read": "x"}},
+        {"unit": 3},
+    ]
+    damaged = [json.dumps(asdict(state) | harm) for harm in harms]
+    for text in ("", "{}", "[1]", '{"unit": 3}', "[" * 100_000, *damaged):
         (tmp_path / ".run.json").write_text(text)
         assert read_state(DatasetFolder(tmp_path)) is None
 

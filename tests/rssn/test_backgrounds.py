@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rssn.backgrounds import find_backgrounds, load_background
+from rssn.backgrounds import background_bytes, find_backgrounds
+from rssn.decoding import decode_pixels
 from rssn.errors import InputError, Rejected
 from rssn.files import content_id, write_json
 from rssn.images import Pixels, encode_png
@@ -46,7 +47,7 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
     by_source = {b.source: b for b in found}
     assert set(by_source) == {"b.png", "deep/er/a.png"}
     assert (by_source["deep/er/a.png"].width, by_source["deep/er/a.png"].height) == (9, 7)
-    assert np.array_equal(load_background(by_source["b.png"]), _pixels(0))
+    assert np.array_equal(decode_pixels(background_bytes(by_source["b.png"])), _pixels(0))
 
 
 def test_of_equal_files_the_first_path_counts(tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_a_cut_picture_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
     (background,), _ = find_backgrounds(tmp_path)
     with pytest.raises(Rejected, match="truncated"):
-        load_background(background)
+        decode_pixels(background_bytes(background))
 
 
 def test_a_curated_set(tmp_path: Path) -> None:
@@ -85,9 +86,19 @@ def test_a_curated_set(tmp_path: Path) -> None:
     assert [b.licence for b in found] == ["", "CC0", ""]
     assert [b.source for b in found] == ["photos/1.jpg", "photos/2.jpg", "photos/3.jpg"]
     for background, seed in zip(found, (1, 2, 3), strict=True):
-        assert np.array_equal(load_background(background), _pixels(seed))
+        assert np.array_equal(decode_pixels(background_bytes(background)), _pixels(seed))
     (held_out,), _ = find_backgrounds(tmp_path, "validation")
     assert held_out.background_id == f"{4:020x}"
+
+
+def test_a_curated_set_that_lost_a_mark_is_refused(tmp_path: Path) -> None:
+    """Fewer backgrounds would be drawn from, without a word."""
+    folder = _curated(tmp_path)
+    write_json(folder.manifest, {"plan": {"kind": "backgrounds"}, "totals": {"train": 3, "validation": 1, "rows": 4}})
+    assert len(find_backgrounds(tmp_path)[0]) == 3
+    folder.mark("train-00001-of-00002").write_bytes(b"{")
+    with pytest.raises(InputError, match=r"its marks vouch for 3 rows, its manifest counts 4; run the command"):
+        find_backgrounds(tmp_path)
 
 
 def test_a_damaged_curated_set_is_refused(tmp_path: Path) -> None:
@@ -110,7 +121,7 @@ def test_a_row_that_moved_is_refused(tmp_path: Path) -> None:
         (replace(first, path=str(tmp_path / "absent.parquet")), "unreadable"),
     ):
         with pytest.raises(Rejected) as caught:
-            load_background(wrong)
+            decode_pixels(background_bytes(wrong))
         assert caught.value.reason == reason
 
 
@@ -150,7 +161,7 @@ def test_a_table_of_paths(tmp_path: Path) -> None:
         found, problems = find_backgrounds(tmp_path / name)
         by_source = {b.source: b for b in found}
         assert {b.source: b.licence for b in found} == {"https://a.org/0": "CC0", "photos/1.png": ""}
-        assert np.array_equal(load_background(by_source["https://a.org/0"]), _pixels(0))
+        assert np.array_equal(decode_pixels(background_bytes(by_source["https://a.org/0"])), _pixels(0))
         assert [(p.source, p.reason) for p in problems] == [
             (f"{name}, row 4", "missing_file"),
             (f"{name}, row 5", "not_an_image"),
@@ -174,7 +185,7 @@ def test_a_table_that_holds_the_pictures(tmp_path: Path, *, nested: bool) -> Non
     assert (by_source["d"].row_group, by_source["d"].row) == (1, 0)
     for seed, source in enumerate(["a", "b", "c", "d", "coco.parquet, row 5"]):
         assert by_source[source].background_id == content_id(encode_png(_pixels(seed)))
-        assert np.array_equal(load_background(by_source[source]), _pixels(seed))
+        assert np.array_equal(decode_pixels(background_bytes(by_source[source])), _pixels(seed))
     assert [astuple(problem) for problem in problems] == [
         ("coco.parquet, row 6", "empty", "the row has no picture"),
         ("coco.parquet, row 7", "not_an_image", problems[1].message),
@@ -189,11 +200,11 @@ def test_a_table_that_changed_is_refused_when_it_is_loaded(tmp_path: Path) -> No
     for images, reason in (([encode_png(_pixels(1))], "changed"), ([None], "empty"), ([], "unreadable")):
         pq.write_table(pa.table({"image": pa.array(images, pa.binary())}), path)
         with pytest.raises(Rejected) as caught:
-            load_background(background)
+            decode_pixels(background_bytes(background))
         assert caught.value.reason == reason
     pq.write_table(pa.table({"picture": ["a"]}), path)
     with pytest.raises(Rejected, match="unreadable"):
-        load_background(background)
+        decode_pixels(background_bytes(background))
 
 
 def test_a_shard_of_a_curated_set_is_a_table_too(tmp_path: Path) -> None:
@@ -202,7 +213,7 @@ def test_a_shard_of_a_curated_set_is_a_table_too(tmp_path: Path) -> None:
     assert [(b.background_id, b.source, b.licence) for b in found] == [
         (content_id(encode_png(_pixels(2))), "photos/2.jpg", "CC0")
     ]
-    assert np.array_equal(load_background(found[0]), _pixels(2))
+    assert np.array_equal(decode_pixels(background_bytes(found[0])), _pixels(2))
 
 
 def test_what_is_no_table_of_backgrounds(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rssn.errors import InputError
+from rssn.errors import DamagedError, InputError
 from rssn.files import content_id, sha256, write_json, write_parquet
 from rssn.schema import BACKGROUNDS, REJECTS, picture
-from rssn.shards import DatasetFolder, check_shard, parse_mark, shard_name, trusted_mark, write_shard
+from rssn.shards import DatasetFolder, check_shard, parse_manifest, parse_mark, shard_name, trusted_mark, write_shard
 
 _NAME = "train-00000-of-00001"
 
@@ -101,6 +101,46 @@ def test_a_half_written_mark_is_not_trusted(tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("text", ["[]", "null", "3", '{"name": "a"}', '{"unknown": 1}', "\udcff"])
 def test_what_is_no_mark(text: str) -> None:
     assert parse_mark(text.encode("utf-8", "surrogateescape"), "a", "") is None
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        {"rows": "3"},
+        {"rows": -1},
+        {"rows": 10**30},
+        {"bytes": True},
+        {"rejected": 1.5},
+        {"sha256": 7},
+        {"statistics": 5},
+        {"statistics": {"ineligible_pairs": "x"}},
+        {"unusable": {"a": "changed"}},
+        {"unusable": {"a": ["changed", 7]}},
+        {"unusable": {"a": []}},
+    ],
+)
+def test_a_mark_with_a_part_of_another_kind_is_none(harm: dict[str, object], tmp_path: Path) -> None:
+    folder = _written(tmp_path)
+    whole = json.loads(folder.mark(_NAME).read_bytes())
+    assert parse_mark(json.dumps(whole).encode(), _NAME, "")
+    assert parse_mark(json.dumps(whole | harm).encode(), _NAME, "") is None
+
+
+def test_json_that_is_nested_too_deeply_is_damaged(tmp_path: Path) -> None:
+    text = b"[" * 100_000
+    assert parse_mark(text, "a", "") is None
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_manifest(text)
+
+
+def test_a_finished_data_set_that_lost_a_mark_is_not_read(tmp_path: Path) -> None:
+    folder = _written(tmp_path)
+    rows = folder.marks()[0].rows
+    write_json(folder.manifest, {"plan": {}, "totals": {"rows": rows}})
+    assert folder.all_marks() == folder.marks()
+    folder.mark(_NAME).write_bytes(b"{")
+    with pytest.raises(DamagedError, match=f"manifest.json: its marks vouch for 0 rows, .* counts {rows}; run"):
+        folder.all_marks()
 
 
 def test_a_mark_under_another_name_is_no_mark(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rssn.errors import Rejected
+from rssn.errors import DamagedError, Rejected
 from rssn.images import encode_png
 from train.examples import find_examples, read_trimap
 
@@ -35,3 +37,15 @@ def test_accents_of_trimaps_may_be_written_in_two_ways(tmp_path: Path) -> None:
     (tmp_path / "cafe\u0301.png").write_bytes(encode_png(np.array([[0, 255, 128]], np.uint8)))
     (tmp_path / "._caf\u00e9.png").write_bytes(b"x")
     assert read_trimap(tmp_path, "caf\u00e9").tolist() == [[0, 255, 128]]
+
+
+def test_shards_that_lost_a_mark_are_not_judged(shards: Path, tmp_path: Path) -> None:
+    """The mean would be that of fewer photographs, without a word."""
+    shutil.copytree(shards, tmp_path / "set")
+    manifest = json.loads((shards / "manifest.json").read_bytes())
+    rows = len(find_examples(shards).examples)
+    (tmp_path / "set" / "manifest.json").write_text(json.dumps(manifest | {"totals": {"rows": rows}}))
+    assert len(find_examples(tmp_path / "set").examples) == rows
+    next((tmp_path / "set" / "marks").iterdir()).write_text("{")
+    with pytest.raises(DamagedError, match=rf"its manifest counts {rows}; run the command that made it again"):
+        find_examples(tmp_path / "set")

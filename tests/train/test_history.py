@@ -25,11 +25,15 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
     assert [line["step"] for line in History(path, keep=9).read()] == [1, 2]
 
 
-def test_another_file_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line", [b"hello", b"[1]", b"{}", b'{"step": "1"}', b'{"step": 1, "total": "x"}', b"\xff\xfe", b"[" * 100_000]
+)
+def test_another_file_is_refused(line: bytes, tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    path.write_text("hello\n")
-    with pytest.raises(InputError, match="not the record of a run"):
+    path.write_bytes(b'{"step": 1}\n' + line + b"\n")
+    with pytest.raises(InputError, match=r"metrics.jsonl: not the record of a run, or damaged .*; move it"):
         History(path, keep=9)
+    assert path.read_bytes() == b'{"step": 1}\n' + line + b"\n"
 
 
 def test_tensorboard_is_named_with_its_extra_where_it_is_missing(

@@ -81,6 +81,11 @@ _PHOTOMETRIC = 262
 _TIFF_PARTS = ((273, 324), (279, 325))
 """Tags of a TIFF: the places of its strips or tiles, and their bytes."""
 
+_PNG_START = 8
+"""Bytes in front of a PNG's first chunk."""
+
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"tIME")
+
 _OPAQUE = 250  # of 255; below it something would shine through
 _FEW = 0.001  # share of a picture that may be transparent: stray pixels
 
@@ -154,7 +159,7 @@ def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
     except PillowImage.DecompressionBombError as error:
         raise Rejected("read", "too_many_pixels", f"{error}; the limit is {max_pixels}") from error
     except Exception as error:  # Pillow's plugins raise whatever a broken header makes them raise
-        raise Rejected("read", "not_an_image", f"no {', '.join(FORMATS)} picture ({type(error).__name__})") from error
+        raise _no_header(data, error) from error
     if picture.mode == "I" and picture.format == "TIFF":
         raise Rejected("read", "not_an_image", "32-bit or signed whole numbers do not say what is white; use 16 bits")
     if is_deep(picture) and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # Pillow turns 8 bits alone
@@ -177,7 +182,35 @@ def _opened(stream: BinaryIO, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFi
     if found is None:
         raise SyntaxError("the first bytes are of no picture")
     with _pillows_limit(max_pixels):  # some readers take memory for the pixels here
-        return _OPENERS[found](stream)
+        try:
+            return _OPENERS[found](stream)
+        except (SyntaxError, ValueError):
+            if found != "PNG":
+                raise
+            stream.seek(0)
+            return _OPENERS[found](io.BytesIO(_without_texts(stream.read())))
+
+
+def _without_texts(png: bytes) -> bytes:
+    """A PNG without the texts in front of its pixels: Pillow stops at damaged and at long ones, no viewer does."""
+    parts, place = [png[:_PNG_START]], _PNG_START
+    while place < len(png) and (kind := png[place + 4 : place + 8]) != b"IDAT":
+        end = place + 12 + int.from_bytes(png[place : place + 4], "big")  # length, kind, content, checksum
+        if kind not in _PNG_TEXTS:
+            parts.append(png[place:end])
+        place = end
+    return b"".join((*parts, png[place:]))
+
+
+def _no_header(data: bytes, error: Exception) -> Rejected:
+    """Why a picture cannot be opened: what its first bytes say that it is, and what its reader says."""
+    found = format_of(data[:HEAD_BYTES])
+    if found is None:
+        return Rejected("read", "not_an_image", f"its first bytes are of no {', '.join(FORMATS)} picture")
+    said = first_line(error)
+    telling = {"truncated": "truncated", "checksum": "damaged"}
+    reason = next((reason for word, reason in telling.items() if word in said.lower()), "not_an_image")
+    return Rejected("read", reason, f"a picture of the format {found} that cannot be opened: {said}")
 
 
 @contextmanager

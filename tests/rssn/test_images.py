@@ -18,7 +18,7 @@ from PIL import Image as PillowImage
 from PIL import ImageCms
 from PIL.JpegImagePlugin import JpegImageFile
 
-from rssn.decoding import converted, decode_image, decode_pixels, picture_size
+from rssn.decoding import converted, decode_image, decode_pixels, has_alpha_channel, picture_size
 from rssn.errors import Rejected
 from rssn.images import encode_jpeg, encode_png, fit_inside, read_bytes, resize_area, to_float, to_uint8
 from rssn.mattes import read_matte
@@ -233,6 +233,65 @@ def test_what_is_no_picture_is_refused_in_words_that_repeat(data: bytes) -> None
         messages.append(caught.value.message)
     assert messages[0] == messages[1]
     assert "0x" not in messages[0]
+
+
+def _chunk(kind: bytes, content: bytes, *, damaged: bool = False) -> bytes:
+    check = zlib.crc32(kind + content) ^ damaged
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+
+def _with_chunk(png: bytes, chunk: bytes) -> bytes:
+    return png[:33] + chunk + png[33:]  # behind the header's
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        _chunk(b"tEXt", b"Title\0x", damaged=True),
+        _chunk(b"iTXt", b"Title\0\0\0\0\0x", damaged=True),
+        _chunk(b"tIME", b"\7\xea\1\2\3\4\5", damaged=True),
+        _chunk(b"zTXt", b"History\0\0" + zlib.compress(bytes(3 << 20))),  # more than Pillow unpacks
+    ],
+)
+def test_texts_of_a_png_touch_no_pixel(chunk: bytes, tmp_path: Path) -> None:
+    alpha = PillowImage.fromarray(np.dstack([_smooth(12, 20), _noise(12, 20)]))
+    data = _with_chunk(_save(alpha, "PNG"), chunk)
+    np.testing.assert_array_equal(decode_pixels(data), _smooth(12, 20))
+    np.testing.assert_array_equal(read_matte(data).alpha, to_float(_noise(12, 20)))
+    (tmp_path / "a.png").write_bytes(data)
+    assert has_alpha_channel(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "words"),
+    [
+        (b"hello", "not_an_image", "its first bytes are of no JPEG, MPO, PNG"),
+        (b"GIF89a" + bytes(14), "not_an_image", "a picture of the format GIF that cannot be opened: "),
+        (_save(PillowImage.fromarray(_smooth(60, 60)), "JPEG")[:300], "truncated", "of the format JPEG that cannot"),
+        (
+            _save(PillowImage.fromarray(_smooth(6, 6)), "PNG")[:25],
+            "truncated",
+            "of the format PNG that cannot",
+        ),
+        (
+            _with_chunk(_save(PillowImage.fromarray(_smooth(6, 6)), "PNG"), _chunk(b"tRNS", bytes(6), damaged=True)),
+            "damaged",
+            "bad header checksum in b'tRNS'",
+        ),
+        (
+            cv2.imencode(".tif", np.ones((4, 4)))[1].tobytes(),
+            "not_an_image",
+            "format TIFF that cannot be opened",
+        ),
+    ],
+)
+def test_a_picture_that_cannot_be_opened_is_refused_with_what_it_seems_to_be(
+    data: bytes, reason: str, words: str
+) -> None:
+    with pytest.raises(Rejected) as caught:
+        decode_pixels(data)
+    assert caught.value.reason == reason
+    assert words in caught.value.message
 
 
 def test_no_bytes() -> None:

@@ -67,10 +67,10 @@ def read_matte(data: bytes, scale: float | None = None, max_pixels: int = MAX_PI
     """Read the matte of a picture file.
 
     The alpha channel (RGBA, LA, a palette's transparency, a transparent colour) is the matte unless it is opaque
-    everywhere; its colours are then nobody's business, unless they are another matte. Else it is the grey values, three
-    equal channels, or the channels that vary where the others are constant. White is 255 of 8 bits, 1 of one bit and of
-    floats, 65535 of 16 bits, or 255 where the values of 16 bits go no further. 16-bit channels beside others are read
-    with 8 bits.
+    everywhere, or nearly; its colours are then nobody's business, unless they are another matte. Else it is the grey
+    values, three equal channels, or the channels that vary where the others are constant. White is 255 of 8 bits, 1 of
+    one bit and of floats, 65535 of 16 bits, or 255 where the values of 16 bits go no further. 16-bit channels beside
+    others are read with 8 bits.
 
     Args:
         data: The bytes of the file.
@@ -176,8 +176,9 @@ def _white(channel: _Channel, low: float, high: float, scale: float | None) -> f
     if channel.coloured and high < NEAR_WHITE * white:
         words = f"the largest value of its colours is {high:g} of {white:g}: class numbers, as of a VOC palette?"
         raise Rejected("read", "never_white", f"{words} save the foreground's class as grey of 255")
-    if channel.coarse and white < NEAR_WHITE * channel.white:
-        words = f"16-bit channels are read with 8 bits, too few for --alpha-scale {white:g}"
+    if channel.coarse and (high == 0.0 or white < NEAR_WHITE * channel.white):
+        few = "of which nothing is left" if scale is None else f"too few for --alpha-scale {scale:g}"
+        words = f"16-bit channels are read with their upper 8 bits, {few}"
         raise Rejected("read", "out_of_range", f"{words}; save the matte alone, as grey of 16 bits")
     if scale is not None and high < _FAINT * scale and high > 0:
         words = f"{found}, and --alpha-scale {scale:g} would make the most opaque {high / scale:.2%}"
@@ -264,7 +265,7 @@ def _grey(picture: PillowImage.Image) -> _Channel:
     largest = max((_range(ImageChops.difference(first, other))[1] for other in others), default=0)
     if largest > slack:
         kind = "a palette of class colours?" if picture.mode == "P" else "a photograph, or a mask of class colours?"
-        words = f"its colour channels differ by up to {largest} of 255, and no alpha channel varies: {kind}"
+        words = f"its colour channels differ by up to {largest} of 255, and no alpha channel shows a background: {kind}"
         remedy = "save the matte as grey values or in the alpha channel"
         raise Rejected("read", "unequal_channels", f"{words} {remedy}")
     coloured = len(varying) in (1, 2)
@@ -277,13 +278,13 @@ def _range(band: PillowImage.Image) -> tuple[int, int]:
 
 
 def _alpha_channel(picture: PillowImage.Image, scale: float | None) -> PillowImage.Image | None:
-    """The alpha channel, or None where it is opaque everywhere and says nothing."""
+    """The alpha channel, or None where it is opaque everywhere, or nearly, and says nothing."""
     both = converted(picture, "RGBA")
     channel = both.getchannel("A")
     low, high = _range(channel)
+    if low >= NEAR_WHITE * (scale or 255.0):
+        return None
     if low == high:
-        if high >= NEAR_WHITE * (scale or 255.0):
-            return None
         words = f"its alpha channel is {high} of 255 everywhere; if the matte is in the colours, save it without one"
         raise Rejected("read", "never_white" if high else "alpha_empty", words)
     alpha, colours = np.asarray(channel), np.asarray(converted(both, "RGB"))

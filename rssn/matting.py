@@ -15,7 +15,7 @@ from rssn.errors import Rejected
 from rssn.files import content_id
 from rssn.folder_walk import Problem
 from rssn.images import Alpha, Image, read_bytes
-from rssn.mattes import Matte, read_cutout, read_matte
+from rssn.mattes import NEAR_WHITE, Matte, read_cutout, read_matte
 from rssn.turning import with_picture
 
 
@@ -73,7 +73,7 @@ def load_pair(pair: Pair) -> MattingSample:
     Raises:
         Rejected: stage `read`: a file is unreadable or broken (see `rssn.images`), its matte is none or doubtful (see
             `rssn.mattes`), `size_mismatch`, `orientation_unclear` (see `rssn.turning`), `alpha_empty` (nowhere above 0)
-            or `alpha_full` (everywhere 1).
+            or `alpha_full` (nowhere below 0.9).
     """
     data = _read(pair)
     own, matte = _own_colours(pair, data)
@@ -88,8 +88,9 @@ def load_pair(pair: Pair) -> MattingSample:
             raise Rejected("read", "size_mismatch", f"the picture has {sizes}")
     if alpha.max() == 0.0:
         raise Rejected("read", "alpha_empty", "alpha is 0 everywhere: there is no foreground")
-    if alpha.min() == 1.0:
-        raise Rejected("read", "alpha_full", "alpha is 1 everywhere: no background would show")
+    if alpha.min() >= NEAR_WHITE:
+        words = f"alpha is nowhere below {alpha.min():.3g}: no background would show"
+        raise Rejected("read", "alpha_full", words)
     foreground = colours[pair.foreground] if pair.foreground else None
     return MattingSample(_content_id(pair, data), colours[pair.picture], alpha, foreground, matte.flags)
 

@@ -93,8 +93,11 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 def _load_pair(pair: Pair) -> Truth:
     if pair.image is None:
+        words = "the data set ships the foreground only; nothing to predict from"
         raise Rejected(
-            "read", "no_photograph", "the data set ships the foreground only; there is nothing to predict from"
+            "read",
+            "no_photograph",
+            f"{words}; name the folders original/ and mask/ if fg/ holds photographs",
         )
     sample = load_pair(pair)
     return Truth(sample.picture, sample.alpha, sample.flags)

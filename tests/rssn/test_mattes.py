@@ -140,6 +140,15 @@ def test_sixteen_bits_beside_other_channels() -> None:
     for scale in (None, 4095):
         with pytest.raises(Rejected, match=r"never_white: the largest value is 3855 of|save the matte alone"):
             read_matte(data, scale)
+    data = cv2.imencode(".png", np.dstack([MATTE.astype(np.uint16)] * 3))[1].tobytes()  # 8 bits, of which none is read
+    with pytest.raises(Rejected, match=r"out_of_range: .* upper 8 bits, of which nothing is left; save the matte"):
+        read_matte(data)
+
+
+def test_an_alpha_channel_that_is_nearly_opaque_says_nothing() -> None:
+    alpha = np.full_like(MATTE, 255)
+    alpha[3, 4] = 250
+    assert np.array_equal(to_uint8(read_matte(saved(_rgba(np.dstack([MATTE] * 3), alpha))).alpha), MATTE)
 
 
 @pytest.mark.parametrize("orientation", _TURNS)
@@ -219,14 +228,21 @@ _REFUSED: dict[str, tuple[PillowImage.Image, str, dict[str, Any], str, str]] = {
         "PNG",
         {},
         "unequal_channels",
-        "no alpha channel varies: a photograph, or a mask of class colours? save the matte as grey values",
+        "no alpha channel shows a background: a photograph, or a mask of class colours? save the matte as grey values",
     ),
     "a photograph under an opaque alpha channel": (
         _rgba(PHOTO, np.full_like(MATTE, 255)),
         "PNG",
         {},
         "unequal_channels",
-        "no alpha channel varies",
+        "no alpha channel shows a background",
+    ),
+    "a photograph under an alpha channel that is opaque but for one px": (
+        _rgba(PHOTO, np.where(np.arange(MATTE.size).reshape(MATTE.shape) == 5, 254, 255).astype(np.uint8)),
+        "PNG",
+        {},
+        "unequal_channels",
+        "no alpha channel shows a background",
     ),
     "one VOC class": (
         _palette(_VOC, _HARD),

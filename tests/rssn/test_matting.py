@@ -93,7 +93,14 @@ def test_the_same_content_has_one_name_wherever_it_lies(tmp_path: Path) -> None:
 def test_what_a_pair_can_lack(tmp_path: Path) -> None:
     assert _refusal(_pair(tmp_path, encode_png(np.zeros((6, 8), np.uint8)))).reason == "alpha_empty"
     assert _refusal(_pair(tmp_path, encode_png(np.full((6, 8), 255, np.uint8)))).reason == "alpha_full"
-    assert load_pair(_pair(tmp_path, encode_png(np.full((6, 8), 254, np.uint8)))).alpha.max() < 1
+    nearly = np.full((6, 8), 254, np.uint8)
+    full = _refusal(_pair(tmp_path, encode_png(nearly)))
+    assert (full.reason, full.message) == (
+        "alpha_full",
+        "alpha is nowhere below 0.996: no background would show",
+    )
+    nearly[0, 0] = 200
+    assert load_pair(_pair(tmp_path, encode_png(nearly))).alpha.max() < 1
     mismatch = _refusal(_pair(tmp_path, encode_png(np.full((8, 6), 250, np.uint8))))
     assert (mismatch.reason, mismatch.message) == ("size_mismatch", "the picture has 8 x 6 px, its alpha 6 x 8 px")
     assert _refusal(_pair(tmp_path, _MATTE[:40])).reason in ("truncated", "not_an_image")

@@ -49,3 +49,14 @@ def test_shards_that_lost_a_mark_are_not_judged(shards: Path, tmp_path: Path) ->
     next((tmp_path / "set" / "marks").iterdir()).write_text("{")
     with pytest.raises(DamagedError, match=rf"its manifest counts {rows}; run the command that made it again"):
         find_examples(tmp_path / "set")
+
+
+def test_photographs_in_a_folder_of_foregrounds_are_asked_for_by_name(tmp_path: Path) -> None:
+    for folder in ("fg", "alpha"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").write_bytes(encode_png(np.full((2, 3), 255, np.uint8)))
+    (example,) = find_examples(tmp_path).examples
+    with pytest.raises(
+        Rejected, match=r"no_photograph: .*; name the folders original/ and mask/ if fg/ holds photographs"
+    ):
+        example.load()

@@ -103,7 +103,7 @@ def networks(command: Callable[..., None]) -> Callable[..., None]:
             "--hybrid",
             nargs=2,
             metavar="D1 D2",
-            help="Glance at D1 of the size, focus at D2 (section 5.4); the paper's best is 1/3 1/2.",
+            help="Glance at D1 of the size, focus (or a single decoder) at D2 (section 5.4); in the paper 1/3 1/2.",
         ),
     ):
         command = option(command)

@@ -63,7 +63,7 @@ def find_backgrounds(
         if not found:
             raise InputError(f"{root}: {nothing_usable(problems)}")
     elif not root.is_dir():
-        kinds = "a bg20k output, a folder of pictures, or a table (.csv, .parquet)"
+        kinds = "a bg20k output, a folder of pictures, or a table (.csv, .parquet); unpack archives first"
         raise InputError(f"{root}: no such folder or table; give {kinds}")
     elif _is_curated(root):
         found, problems = _curated(root, split), []

@@ -117,7 +117,7 @@ def _find(root: Path, layout: str | None, without: Path | None) -> PairSet:
     if is_table(root) or layout == TABLE:
         return _from_table(root, layout)
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder, and no table (.csv, .parquet) either")
+        raise InputError(f"{root}: no such folder, and no table (.csv, .parquet) either; unpack archives first")
     refuse_results_among(root, without)
     chosen, groups = _detect(root, without) if layout is None else _forced(root, layout, without)
     pairs, problems = _match(root, chosen, groups)

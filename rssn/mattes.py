@@ -212,10 +212,10 @@ def _dark_words(high: float, white: float) -> str:
     found = f"the largest value is {high:g} of {white:g}"
     guess = "a mask of 0 and 1? " if high == 1 and white > 1 else ""
     likely = _likely(high) if white > 1 else high
-    return (
-        f"{found}: {guess}if {likely:g} means opaque, give --alpha-scale {likely:g}; if {white:g} does, give that: "
-        f"a matte that is nowhere opaque is meant so"
-    )
+    remedy = f"if {likely:g} means opaque, give --alpha-scale {likely:g}"
+    if high >= _FAINT * white:
+        remedy += f"; if {white:g} does, give that: a matte that is nowhere opaque is meant so"
+    return f"{found}: {guess}{remedy}"
 
 
 def _likely(high: float) -> float:

@@ -232,7 +232,7 @@ def test_what_is_no_table_of_backgrounds(tmp_path: Path) -> None:
         ("b.csv", "none of its 1 rows can be used; b.csv, row 1: path: "),
         ("c.csv", "the table has no rows"),
         ("d.parquet", "needs the column path, .*; it has image"),
-        ("e.parquet", "none of its 1 rows can be used; e.parquet, row 1: no JPEG"),
+        ("e.parquet", "none of its 1 rows can be used; e.parquet, row 1: its first bytes are of no JPEG"),
         ("f.parquet", "not a Parquet file"),
         ("g.parquet", "the table is damaged"),
     ):
@@ -242,7 +242,7 @@ def test_what_is_no_table_of_backgrounds(tmp_path: Path) -> None:
 
 
 def test_nothing_to_choose_from(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such folder or table; give a bg20k output, a folder of pictures, or a"):
+    with pytest.raises(InputError, match=r"no such folder or table; give a bg20k output, .*; unpack archives first"):
         find_backgrounds(tmp_path / "absent")
     with pytest.raises(InputError, match="no backgrounds found"):
         find_backgrounds(tmp_path)

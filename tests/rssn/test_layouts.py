@@ -365,6 +365,7 @@ def test_what_cannot_be_a_data_set(tmp_path: Path) -> None:
         (tmp_path, "table", "is no table; give the .csv or .parquet file itself"),
         (tmp_path / "absent", None, "no such folder, and no table"),
         (tmp_path / "original/b.png", None, "no such folder, and no table"),
+        (tmp_path / "set.zip", None, "unpack archives first"),
         (tmp_path / "pairs.csv", "dim", "is a table, not a folder of layout dim"),
     ):
         with pytest.raises(InputError, match=words):

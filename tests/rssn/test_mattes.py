@@ -172,7 +172,7 @@ _REFUSED: dict[str, tuple[PillowImage.Image, str, dict[str, Any], str, str]] = {
         "PNG",
         {},
         "never_white",
-        "the largest value is 1 of 255: a mask of 0 and 1? if 1 means opaque, give --alpha-scale 1; ",
+        "the largest value is 1 of 255: a mask of 0 and 1? if 1 means opaque, give --alpha-scale 1",
     ),
     "per cent": (
         PillowImage.fromarray((MATTE / 2.55).astype(np.uint8)),
@@ -186,7 +186,7 @@ _REFUSED: dict[str, tuple[PillowImage.Image, str, dict[str, Any], str, str]] = {
         "PNG",
         {},
         "never_white",
-        "the largest value is 4080 of 65535: if 4095 means opaque, give --alpha-scale 4095; ",
+        "the largest value is 4080 of 65535: if 4095 means opaque, give --alpha-scale 4095",
     ),
     "0 and 1 of 16 bits": (
         PillowImage.fromarray(_HARD.astype(np.uint16)),
@@ -322,6 +322,21 @@ _REFUSED: dict[str, tuple[PillowImage.Image, str, dict[str, Any], str, str]] = {
         "its alpha channel is 0 of 255 everywhere; if the matte is in the colours, save it without one",
     ),
 }
+
+
+def _refusal(values: np.ndarray, scale: float | None = None) -> str:
+    with pytest.raises(Rejected) as caught:
+        read_matte(saved(PillowImage.fromarray(values)), scale)
+    return caught.value.message
+
+
+def test_no_scale_is_proposed_that_would_be_refused() -> None:
+    assert _refusal(MATTE // 255) == (
+        "the largest value is 1 of 255: a mask of 0 and 1? if 1 means opaque, give --alpha-scale 1"
+    )
+    assert "would make the most opaque 0.39%" in _refusal(MATTE // 255, 255)
+    assert "if 200 means opaque, give --alpha-scale 200; if 255 does, give that" in _refusal(np.minimum(MATTE, 200))
+    assert read_matte(saved(PillowImage.fromarray(np.minimum(MATTE, 200))), 255).alpha.max() == np.float32(200 / 255)
 
 
 @pytest.mark.parametrize("name", _REFUSED)

@@ -24,6 +24,8 @@ FLAGS: Final[Mapping[str, str]] = {
 """Every flag, as the end of a sentence about mattes; the last is said only where it holds for some and not for all."""
 
 _SOFT = slice(13, 243)  # 8-bit values between 5 and 95 %
+_MIDDLE = slice(64, 192)  # between 25 and 75 %
+_HARDLY = 0.05
 _NEAR = 8  # 8-bit units to both sides: what a JPEG of high quality makes of one grey
 _ONE_GREY = 0.9
 
@@ -36,7 +38,9 @@ def histogram(pixels: Pixels) -> npt.NDArray[np.float64]:
 def matte_flags(pixels: Pixels, counts: npt.NDArray[np.float64]) -> tuple[str, ...]:
     """The flags of a matte, from its values alone.
 
-    * `two_values`: nothing lies between 5 and 95 %, but there is foreground and background.
+    * `two_values`: there is foreground and background, at most 5 % lies between 5 and 95 %, and of that at most 5 %
+      between 25 and 75 %, as JPEG of quality 40 or more leaves it of a mask. Of what is soft in 31 mattes of AM-2k,
+      portraits and alphamatting.com at least 18 % lies there.
     * `trimap`: of what lies there, 90 % is within 8/255 of one value. Of the 22 mattes of AM-2k, photographic portraits
       and alphamatting.com that this was measured on, at most 21 % is.
     * `inverted`: the mean along the border is above one half and above the mean of the whole. In none of those 22 it is
@@ -50,7 +54,7 @@ def matte_flags(pixels: Pixels, counts: npt.NDArray[np.float64]) -> tuple[str, .
     soft = np.zeros_like(counts)
     soft[_SOFT] = counts[_SOFT]
     found = []
-    if not soft.any():
+    if counts[_MIDDLE].sum() <= _HARDLY * soft.sum() <= _HARDLY**2 * pixels.size:
         found += [TWO_VALUES] if counts[: _SOFT.start].any() and counts[_SOFT.stop :].any() else []
     elif np.convolve(soft, np.ones(2 * _NEAR + 1), "same").max() >= _ONE_GREY * soft.sum():
         found.append(TRIMAP)

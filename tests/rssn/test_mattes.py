@@ -476,6 +476,12 @@ def test_flags_of_lossy_masks() -> None:
     trimap[16:54, 16:54] = np.where(square[16:54, 16:54], 255, 128)
     assert _flags(trimap) == ("trimap",)
     assert read_matte(encode_jpeg(trimap, 95)).flags == ("trimap",)
+    disc = np.where(np.hypot(*np.mgrid[-60:60, -60:60]) < 35, 255, 0).astype(np.uint8)
+    for quality in (40, 60, 75, 90, 95):
+        assert read_matte(encode_jpeg(np.dstack([disc] * 3), quality)).flags == ("two_values",), quality
+    faint = disc.copy()
+    faint[:, 100:] = 50
+    assert _flags(faint) == ("trimap",)
     assert _flags(np.full((4, 4), 255, np.uint8)) == ()
     assert _flags(MATTE) == ()
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rssn.decoding import decode_image
+from rssn.decoding import background_pixels, decode_image, open_header
 from rssn.errors import InputError, Rejected
 from rssn.files import write_whole
 from rssn.folder_walk import is_utf8, list_pictures, printable
 from rssn.foreground import estimate_foreground
-from rssn.images import Alpha, Image, Pixels, encode_png, read_bytes, to_uint8
+from rssn.images import Alpha, Image, Pixels, encode_png, read_bytes, to_float, to_uint8
 from rssn.route import Crop, blend, fit_background, fitted_size
 from train.checkpoint import Network
 from train.inference import Strategy, predict_alpha
@@ -66,10 +66,10 @@ def read_background(path: Path) -> Image:
     """Read the picture that subjects are composed on.
 
     Raises:
-        InputError: If it cannot be read.
+        InputError: If it cannot be read, or is transparent somewhere.
     """
     try:
-        return decode_image(read_bytes(path))
+        return to_float(background_pixels(open_header(read_bytes(path))))
     except Rejected as error:
         raise InputError(f"--background {path}: {error}") from error
 

@@ -84,6 +84,18 @@ def test_a_broken_photograph_is_rejected_with_its_reason(tmp_path: Path) -> None
         read_background(photo)
 
 
+def test_a_background_is_seen_all_over(tmp_path: Path) -> None:
+    """What is stored where it is transparent is not meant to be seen, as in `rssn compose`."""
+    pixels, path = np.full((8, 10, 4), 255, np.uint8), tmp_path / "scene.png"
+    pixels[..., :3] = 200
+    path.write_bytes(encode_png(pixels))
+    np.testing.assert_array_equal(read_background(path), np.full((8, 10, 3), 200 / 255, np.float32))
+    pixels[:2, :, 3] = 0
+    path.write_bytes(encode_png(pixels))
+    with pytest.raises(InputError, match=r"--background .*scene\.png: read: transparent: 25\.0% of it is transparent"):
+        read_background(path)
+
+
 def test_folders_are_searched_and_names_may_not_meet(tmp_path: Path) -> None:
     for name in ("a/cat.jpg", "a/deep/cat.png", "b/cat.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -87,7 +87,7 @@ def _marks(storage: Any, path: str, root: str) -> list[Mark]:
     try:
         manifest = parse_manifest(storage.cat_file(posixpath.join(path, "manifest.json")))
     except ValueError as error:
-        raise InputError(f"--data {root}: manifest.json: {error}; {_AGAIN}") from error
+        raise InputError(f"--data {root}: manifest.json: {error}; compose it again, with another --out") from error
     plan = str(manifest.get(PLAN_DIGEST, ""))
     names = sorted(storage.glob(posixpath.join(path, "marks", "*.json")))
     read = (parse_mark(storage.cat_file(name), posixpath.basename(name).removesuffix(".json"), plan) for name in names)

@@ -32,6 +32,7 @@ from train.batch import Batch
 from train.config import LossWeights, TrainConfig
 from train.data import ShardDataset, StepSampler, batches
 from train.order import Mixture
+from train.store import open_set
 
 
 def read(config: TrainConfig, start: int = 0) -> list[Batch]:
@@ -289,3 +290,11 @@ def test_large_groups_are_not_kept_for_ever(
     assert [dataset[0, n].sample_id for n in (*range(12), 3)] == [*(f"copy{n}/0" for n in range(12)), "copy3/0"]
     assert len(dataset._groups) == 8
     assert all(isinstance(group, pa.Table) for group in dataset._groups.values())
+
+
+def test_a_damaged_manifest_names_a_remedy_that_works(shards: Path, tmp_path: Path) -> None:
+    """`rssn compose` does not go on in a folder of which nobody knows what was made there."""
+    shutil.copytree(shards, tmp_path / "set")
+    (tmp_path / "set" / "manifest.json").write_text("{")
+    with pytest.raises(InputError, match=r"manifest.json: .*; compose it again, with another --out$"):
+        open_set(str(tmp_path / "set"), ("sample_id",))

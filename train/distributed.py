@@ -16,11 +16,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from rssn.errors import RssnError, first_line
 from train.device import best_device
 from train.network.libraries import synchronised
 
 PATIENCE = timedelta(hours=12)
 """How long processes wait for one another: the first validates alone, which may take longer than torch's 10 minutes."""
+
+
+MEETING = timedelta(minutes=10)
+"""And how long for all of them to start, which takes seconds: one that never comes would be waited for as long."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +133,37 @@ def is_chief() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def _met() -> dict[str, Any]:
+    """What the processes talk through, when all of them are there; and the rank of this one, and their number."""
+    from torch.distributed.rendezvous import rendezvous  # noqa: PLC0415  (some builds of torch have none)
+
+    remedy = "start all of them, on every machine, by the same command"
+    try:
+        store, rank, size = next(rendezvous("env://", timeout=MEETING))
+    except (RuntimeError, ValueError) as error:
+        place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        words = f"the processes of this run did not meet at {place}: {first_line(error)}"
+        raise RssnError(f"{words}; {remedy}") from error
+    names = [f"here/{each}" for each in range(size)]
+    store.set(names[rank], "")
+    try:
+        store.wait(names, MEETING)
+    except RuntimeError as error:
+        late = ", ".join(str(each) for each, name in enumerate(names) if not store.check([name]))
+        minutes = MEETING.total_seconds() / 60
+        words = f"of the {size} processes of this run the ranks {late} did not start within {minutes:.2g} minutes"
+        raise RssnError(f"{words}; {remedy}") from error
+    store.set_timeout(PATIENCE)
+    return {"store": store, "rank": rank, "world_size": size}
+
+
 @contextmanager
 def joined() -> Iterator[Group]:
-    """Join the processes of a run; those that Ray Train started have met already."""
+    """Join the processes of a run; those that Ray Train started have met already.
+
+    Raises:
+        RssnError: If they do not all start within `MEETING`.
+    """
     if dist.is_available() and dist.is_initialized():
         yield Group(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
         return
@@ -139,7 +172,7 @@ def joined() -> Iterator[Group]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE, **_met())
     try:
         yield Group(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
         dist.barrier()  # the chief still writes when the others are done

@@ -25,6 +25,8 @@ from train.loop import StepReport, TrainResult, train
 from train.stopping import StopFile, StopSignals
 
 _PAUSE = 10.0  # seconds between two lines of progress
+_PATIENCE = 600.0  # seconds in which a cluster that is too small may grow
+_LOOK_SECONDS = 5.0
 
 
 def train_on_ray(config: TrainConfig) -> TrainResult:
@@ -35,13 +37,14 @@ def train_on_ray(config: TrainConfig) -> TrainResult:
 
     Raises:
         DependencyError: If Ray Train is not installed.
+        InputError: If the cluster is too small, and does not grow.
         RssnError: What a worker refused, as `train.loop.train` does.
     """
     config = _anywhere(config)
     stop = _stop_file(config)
     stop.clear()
     try:
-        stopped_by = _fit(_trainer(config), stop)
+        stopped_by = _fit(_trainer(config), stop, config.world_size)
     except RssnError:
         raise
     except Exception as error:
@@ -78,8 +81,11 @@ def _trainer(config: TrainConfig) -> Any:
     )
 
 
-def _fit(trainer: Any, stop: StopFile) -> signal.Signals | None:
-    """Train in a thread: in the main one Ray Train would take Ctrl-C over, and kill the workers before they save."""
+def _fit(trainer: Any, stop: StopFile, workers: int) -> signal.Signals | None:
+    """Train in a thread: in the main one Ray Train would take Ctrl-C over, and kill the workers before they save.
+
+    Ray Train itself waits for ever for a node that never comes.
+    """
     ended: Future[Any] = Future()
 
     def work() -> None:
@@ -90,11 +96,28 @@ def _fit(trainer: Any, stop: StopFile) -> signal.Signals | None:
 
     with StopSignals() as signals:
         Thread(target=work, daemon=True).start()
+        enough = looked = time.monotonic()
         while not wait([ended], timeout=0.2).done:
+            now = time.monotonic()
+            if now - looked > _LOOK_SECONDS:
+                looked, lack = now, _lack(workers)
+                enough = enough if lack else now
+                if now - enough > _PATIENCE:
+                    raise InputError(f"{lack} for {_PATIENCE / 60:g} minutes; give fewer --ray-workers, or add nodes")
             if signals.received:
                 stop.write(signals.received)
         ended.result()
         return signals.received
+
+
+def _lack(workers: int) -> str:
+    """What the nodes that there are have too little of, whoever uses it now; empty where they have enough."""
+    import ray  # noqa: PLC0415  (optional)
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    kind = "GPU" if torch.cuda.is_available() else "CPU"
+    have = int(sum(node.get(kind, 0) // 1 for node in nodes))
+    return f"--ray-workers {workers} need a {kind} each, and the cluster has had {have}" if have < workers else ""
 
 
 def _worker(settings: dict[str, Any]) -> None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 
+from rssn.errors import RssnError
 from rssn.vision import torchvision_models
+from train import distributed
 from train.checkpoint import load_checkpoint, save_checkpoint
-from train.distributed import Group, SharedBatchNorm
+from train.distributed import Group, SharedBatchNorm, joined
 from train.network.gfm import seeded_gfm
 from train.rosta import Rosta
 
@@ -123,3 +127,20 @@ def test_a_loss_that_is_not_finite_names_the_samples_of_all(
     assert said.returncode != 0
     line = next(line for line in said.stderr.splitlines() if "the loss is not finite" in line)
     assert all(f"scene{number}/0" in line for number in range(4))
+
+
+@pytest.mark.parametrize("agent", [False, True], ids=["alone", "under torchrun"])
+def test_a_process_that_never_starts_is_not_waited_for(agent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under torchrun another process holds the store, and every rank comes to it at once."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    held = torch.distributed.TCPStore("127.0.0.1", port, 2, True, wait_for_workers=False) if agent else None
+    facts = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    facts |= {"TORCHELASTIC_USE_AGENT_STORE": str(bool(held))}
+    for name, value in facts.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(distributed, "MEETING", timedelta(seconds=2))
+    words = "ranks 1 did not start within" if agent else f"did not meet at 127.0.0.1:{port}: .*1/2 clients"
+    with pytest.raises(RssnError, match=rf"{words}.*; start all of them"), joined():
+        pass

@@ -1,4 +1,4 @@
-"""The loop in workers of Ray Train; the one test here that starts Ray."""
+"""The loop in workers of Ray Train."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from rssn.errors import InputError
+from train import ray_launch
 from train.checkpoint import load_checkpoint
 from train.config import TrainConfig
 from train.loop import StepReport
-from train.ray_launch import _MARK, _line_by_line, _own
+from train.ray_launch import _MARK, _line_by_line, _own, train_on_ray
 
 
 def losses(out: Path) -> list[float]:
@@ -51,6 +53,24 @@ def test_two_ray_workers_are_one_process_with_twice_the_batch_and_save_when_they
     assert found[:3] == pytest.approx(losses(tmp_path / "alone"), rel=1e-4)
     assert load_checkpoint(tmp_path / "ray" / "last.pt").step == len(found)
     assert "validation_sad" in record.read_text().splitlines()[1]
+
+
+def test_a_cluster_that_is_too_small_is_not_waited_for(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    pytest.importorskip("ray.train.torch", reason="Ray Train is not installed: pip install 'rssn[ray-train]'")
+    monkeypatch.setattr(ray_launch, "_PATIENCE", 3.0)
+    monkeypatch.setattr(ray_launch, "_LOOK_SECONDS", 0.5)
+    kind = "GPU" if torch.cuda.is_available() else "CPU"
+    words = f"--ray-workers 7 need a {kind} each, and the cluster has had 2 for .* minutes; give fewer --ray-workers"
+    ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False)
+    try:
+        monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+        with pytest.raises(InputError, match=words):
+            train_on_ray(TrainConfig(data=(str(shards),), out=tmp_path, backbone="tiny", world_size=7))
+    finally:
+        ray.shutdown()
 
 
 def test_a_workers_own_message_is_found_among_rays_words() -> None:

@@ -32,9 +32,11 @@ _FREE_ON_RESUME = frozenset(
         "validation", "alpha_scale", "validate_every", "validation_side", "weights",
     }
 )  # fmt: skip
-_LEAST = {
-    "max_steps": 1, "batch_size": 1, "seed": 0, "checkpoint_every": 1, "keep": 0, "workers": 0, "validate_every": 1,
-    "validation_side": 32, "weight_decay": 0, "clip": 0,
+_MANY = 10**12
+_BOUNDS = {
+    "max_steps": (1, _MANY), "batch_size": (1, 1 << 16), "seed": (0, (1 << 63) - 1), "checkpoint_every": (1, _MANY),
+    "keep": (0, _MANY), "workers": (0, 1 << 10), "validate_every": (1, _MANY), "validation_side": (32, 1 << 16),
+    "weight_decay": (0, 1e6), "clip": (0, 1e30),
 }  # fmt: skip
 
 
@@ -113,17 +115,19 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         backbone_named(self.backbone)
-        for name, least in _LEAST.items():
-            if not getattr(self, name) >= least:
-                raise InputError(f"{_option(name)} {getattr(self, name)}: must be {least} or more")
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                limit = f"{most} or less" if value > most else f"{least} or more"
+                raise InputError(f"{_option(name)} {value}: must be {limit}")
         if not 0.0 < self.learning_rate < 1.0:
             raise InputError(f"--learning-rate {self.learning_rate}: must lie between 0 and 1")
         if not 0.0 <= self.ema < 1.0:
             raise InputError(f"--ema {self.ema}: must be 0 or lie below 1, as 0.999")
-        if self.input_size < 64 or self.input_size % 32:
-            raise InputError(f"--input-size {self.input_size}: must be a multiple of 32, at least 64")
-        if not self.crop_sizes or min(self.crop_sizes) < 1:
-            raise InputError(f"--crop-size {self.crop_sizes}: give at least one side of 1 px or more")
+        if self.input_size % 32 or not 64 <= self.input_size <= 1 << 13:
+            raise InputError(f"--input-size {self.input_size}: must be a multiple of 32 from 64 to {1 << 13}")
+        if not self.crop_sizes or min(self.crop_sizes) < 1 or max(self.crop_sizes) > 1 << 16:
+            raise InputError(f"--crop-size {self.crop_sizes}: give one side or more, from 1 to {1 << 16} px")
         self._check_choices()
 
     def _check_choices(self) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from rssn.errors import InputError, Rejected
+from rssn.errors import InputError, Rejected, first_line
 from rssn.files import content_id
 from train.batch import Batch, Sample, collate
 from train.config import TrainConfig
@@ -24,7 +24,7 @@ from train.crops import Augmentation, make_sample
 from train.order import Key, Mixture, step_keys
 from train.stopping import NEVER, Stop
 from train.store import Location, open_set, read_group
-from train.waiting import end_where_nothing_is_handed_over, from_processes
+from train.waiting import end_where_nobody_waits, from_processes
 
 _CACHED_GROUPS = 8
 
@@ -61,9 +61,9 @@ class ShardDataset(Dataset[Sample]):
         rng = np.random.default_rng([self._seed, visit, index + 1])
         try:
             return make_sample(self._row(place), self._augmentation, rng)
-        except (Rejected, InputError) as error:
+        except (Rejected, InputError, OSError) as error:
             where = f"{place.path}: row group {place.group}, row {place.row}"
-            raise InputError(f"{where}: {error}; `rssn inspect` finds what else is damaged") from error
+            raise InputError(f"{where}: {first_line(error)}; `rssn inspect` finds what else is damaged") from error
 
     def _row(self, place: Location) -> dict[str, Any]:
         key = (place.path, place.group)
@@ -101,25 +101,41 @@ def batches(
         InputError: If a row cannot be read; one line, also when another process met it.
         RssnError: If a loader process dies.
     """
-    loader = DataLoader(
-        dataset,
-        batch_sampler=StepSampler(dataset.mixture, config, start, rank),
-        num_workers=config.workers,
-        collate_fn=collate,
-        worker_init_fn=_prepare,
-        generator=torch.Generator(),  # torch's own belongs to the network, whose dice a resumed run takes up again
-        # a forked process inherits OpenCV's and torch's pools without their threads, and waits for them for ever
-        multiprocessing_context="spawn" if config.workers else None,
-    )
+    keys = StepSampler(dataset.mixture, config, start, rank)
     try:
-        for batch in from_processes(loader, stop) if config.workers else loader:
-            if stop.received:
-                return
-            yield batch
+        yield from (
+            from_processes(_loader(dataset, keys, config.workers), stop)
+            if config.workers
+            else _here(dataset, keys, stop)
+        )
     except InputError as error:
         raise InputError(str(error).rpartition("InputError: ")[2].strip()) from error
 
 
+def _loader(dataset: ShardDataset, keys: StepSampler, workers: int) -> DataLoader[Any]:
+    return DataLoader(
+        dataset,
+        batch_sampler=keys,
+        num_workers=workers,
+        collate_fn=collate,
+        worker_init_fn=_prepare,
+        generator=torch.Generator(),  # torch's own belongs to the network, whose dice a resumed run takes up again
+        # a forked process inherits OpenCV's and torch's pools without their threads, and waits for them for ever
+        multiprocessing_context="spawn",
+    )
+
+
+def _here(dataset: ShardDataset, keys: StepSampler, stop: Stop) -> Iterator[Batch]:
+    """The batches prepared in this process; a stop is heard before each sample."""
+    for step in keys:
+        samples: list[Sample] = []
+        for key in step:
+            if stop.received:
+                return
+            samples.append(dataset[key])
+        yield collate(samples)
+
+
 def _prepare(_: int) -> None:
     cv2.setNumThreads(1)
-    end_where_nothing_is_handed_over()
+    end_where_nobody_waits()

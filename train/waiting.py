@@ -47,9 +47,20 @@ def from_processes(loader: DataLoader[Any], stop: Stop) -> Iterator[Any]:
         atexit.unregister(feed.close)
 
 
-def end_where_nothing_is_handed_over() -> None:
-    """For a loader process: multiprocessing would print why a batch is not sent, and leave the trainer waiting."""
+def end_where_nobody_waits() -> None:
+    """For a loader process: end when the trainer is gone, and when a batch cannot be sent.
+
+    torch asks every 5 s whether the process above is still the one that it was when it first looked, which may be after
+    the trainer was killed. multiprocessing would print why a batch is not sent, and leave the trainer waiting.
+    """
+    if trainer := multiprocessing.parent_process():
+        threading.Thread(target=_end_with, args=(trainer,), daemon=True).start()
     queues.Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]  # made to be overridden
+
+
+def _end_with(trainer: BaseProcess) -> None:
+    trainer.join()
+    os._exit(0)
 
 
 def _end(error: Exception, _: object) -> None:

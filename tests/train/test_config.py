@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,22 @@ def test_two_processes_go_on_where_one_with_twice_the_batch_was() -> None:
     assert replace(CONFIG, batch_size=4).difference(alone) == [
         "--batch-size times the number of processes was 8, now 4"
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("batch_size", 10**14, "--batch-size 100000000000000: must be 65536 or less"),
+        ("seed", 1 << 63, "--seed 9223372036854775808: must be 9223372036854775807 or less"),
+        ("workers", 2000, "--workers 2000: must be 1024 or less"),
+        ("crop_sizes", (640, 1 << 20), r"--crop-size \(640, 1048576\): give one side or more, from 1 to 65536 px"),
+        ("input_size", 1 << 20, "--input-size 1048576: must be a multiple of 32 from 64 to 8192"),
+        ("clip", math.nan, "--clip nan: must be 0 or more"),
+    ],
+)
+def test_what_no_computer_has_is_refused(name: str, value: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(CONFIG, **{name: value})
 
 
 def test_loss_weights_are_named_as_the_terms() -> None:

@@ -298,3 +298,30 @@ def test_a_damaged_manifest_names_a_remedy_that_works(shards: Path, tmp_path: Pa
     (tmp_path / "set" / "manifest.json").write_text("{")
     with pytest.raises(InputError, match=r"manifest.json: .*; compose it again, with another --out$"):
         open_set(str(tmp_path / "set"), ("sample_id",))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_shard_that_is_removed_under_way_is_named(config: TrainConfig, tmp_path: Path, workers: int) -> None:
+    shutil.copytree(config.data[0], tmp_path / "shards")
+    dataset = ShardDataset(replace(config, data=(str(tmp_path / "shards"),)))
+    shutil.rmtree(tmp_path / "shards")
+    with pytest.raises(InputError, match=r"^[^\n]*\.parquet: row group 0, row \d: [^\n]*No such file[^\n]*$"):
+        next(batches(dataset, replace(config, workers=workers), 0))
+
+
+class After:
+    """A stop that comes after so many looks."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    @property
+    def received(self) -> signal.Signals | None:
+        self.looks -= 1
+        return signal.SIGTERM if self.looks < 0 else None
+
+
+def test_a_stop_is_heard_within_a_batch(config: TrainConfig) -> None:
+    looks = After(3)
+    assert list(batches(ShardDataset(config), replace(config, batch_size=1000), 0, stop=looks)) == []
+    assert looks.looks == -1

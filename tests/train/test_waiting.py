@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from rssn.errors import RssnError
 from train.checkpoint import load_checkpoint
 from train.stopping import NEVER, StopFile
-from train.waiting import end_where_nothing_is_handed_over, from_processes
+from train.waiting import end_where_nobody_waits, from_processes
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,7 +59,7 @@ def first(items: list[object]) -> object:
 
 
 def prepare(_: int) -> None:
-    end_where_nothing_is_handed_over()
+    end_where_nobody_waits()
 
 
 def loaded(fate: str, stop: object = NEVER) -> Iterator[torch.Tensor]:
@@ -107,6 +107,18 @@ def test_a_stop_is_heard_while_nothing_comes(tmp_path: Path) -> None:
             stop.write(signal.SIGTERM)
     assert found == [0, 1]
     assert active_children() == []
+
+
+def test_the_processes_end_with_the_trainer() -> None:
+    """At once, whatever they are at: torch's own look comes between two batches, every 5 s."""
+    words = "from tests.train.test_waiting import loaded\n"
+    words += "for _ in loaded('sleep'): print(flush=True)"
+    with subprocess.Popen([sys.executable, "-c", words], cwd=ROOT, text=True, stdout=subprocess.PIPE) as trainer:
+        assert trainer.stdout
+        for _ in range(2):
+            trainer.stdout.readline()
+        trainer.kill()
+        trainer.communicate(timeout=60)  # they hold the other end of the pipe
 
 
 def words_of_run(shards: Path, out: Path, steps: int) -> list[str]:

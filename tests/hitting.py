@@ -110,6 +110,7 @@ def hit(
                 return path
         finally:
             _send(owner, signal.SIGCONT)
+        time.sleep(0.005)  # or a writer that is let pass would hardly come on
     return None
 
 

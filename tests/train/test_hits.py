@@ -44,11 +44,12 @@ def temporary_of(command: Command) -> Callable[[], Path | None]:
 
 def kill(command: Command, process: subprocess.Popen[str], victim: Callable[[], int | None], passing: int) -> None:
     """Kill at a checkpoint's temporary file, after letting some pass, so that each attempt comes further."""
-    seen: set[int] = set()
+    begun: list[int] = []  # how many steps stood in the record at the first one
 
-    def choose(path: Path) -> int | None:
-        seen.add(path.stat().st_ino)
-        return victim() if len(seen) > passing else None
+    def choose(_: Path) -> int | None:
+        done = len((command.folder / "out" / "metrics.jsonl").read_text().splitlines())
+        begun.append(done)
+        return victim() if done >= begun[0] + passing else None
 
     path = hit(process, temporary_of(command), lambda _: process.pid, choose)
     assert path is not None, command.said()

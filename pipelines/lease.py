@@ -36,7 +36,7 @@ _LOST = signal.SIGUSR1  # a run in the background may ignore SIGINT
 class Lease:
     """Who works on a folder."""
 
-    host: str
+    host: str  # empty where the lease is damaged
     pid: int
     since: float  # seconds since 1970
     lock: str = ""  # the file that its owner holds a lock on, see `KernelLock`; empty where it has none
@@ -61,8 +61,11 @@ class Lease:
     @property
     def words(self) -> str:
         """Owner and age."""
+        renewed = f"renewed {max(0.0, self.age):.0f} s ago"
+        if not self.host:
+            return f"its lease is damaged and does not say whose it is, {renewed}"
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        return f"process {self.pid} on {self.host}, since {since}, renewed {max(0.0, self.age):.0f} s ago"
+        return f"process {self.pid} on {self.host}, since {since}, {renewed}"
 
 
 def parse_lease(data: bytes, age: float, lock: Path) -> Lease:
@@ -75,7 +78,7 @@ def parse_lease(data: bytes, age: float, lock: Path) -> Lease:
     """
     lease = _stored(data, age)
     if lease is None:
-        unknown = Lease("a machine that the damaged lease does not name", 0, 0.0, age=age)
+        unknown = Lease("", 0, 0.0, age=age)
         return replace(unknown, lives=KernelLock.lives(lock, None) or None)
     return replace(lease, lives=KernelLock.lives(lock, lease.lock))
 

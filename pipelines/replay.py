@@ -63,5 +63,6 @@ def _find_row(folder: DatasetFolder, sample_id: str) -> dict[str, Any]:
                     return read_row(path, place_of(path, number))
         except (DamagedError, OSError):
             damaged.append(mark.name)
+    folder.all_marks()  # of a finished set it may be in a shard whose mark is lost
     words = f"; damaged, the same rssn compose makes them again: {', '.join(damaged)}" if damaged else ""
     raise InputError(f"{folder.root}: no sample {sample_id}; a sample is <foreground_id>/<k>, see rssn inspect{words}")

@@ -39,13 +39,14 @@ def matte_flags(pixels: Pixels, counts: npt.NDArray[np.float64]) -> tuple[str, .
     """The flags of a matte, from its values alone.
 
     * `two_values`: there is foreground and background, at most 5 % lies between 5 and 95 %, and of that at most 5 %
-      between 25 and 75 %, as JPEG of quality 40 or more leaves it of a mask. Of what is soft in 31 mattes of AM-2k,
-      portraits and alphamatting.com at least 18 % lies there.
-    * `trimap`: of what lies there, 90 % is within 8/255 of one value. Of the 22 mattes of AM-2k, photographic portraits
-      and alphamatting.com that this was measured on, at most 21 % is.
+      between 25 and 75 %, as JPEG of quality 40 or more leaves it of a mask. Of what is soft in the 31 mattes below at
+      least 18 % lies there; the limit was chosen on all of them.
+    * `trimap`: of what lies between 5 and 95 %, 90 % is within 8/255 of one value. Of the 22 mattes of AM-2k,
+      photographic portraits and alphamatting.com that this was chosen on, at most 21 % is; of nine others of
+      alphamatting.com at most 59 %, in one with a translucent flag.
     * `inverted`: the mean along the border is above one half and above the mean of the whole. In none of those 22 it is
-      (their borders have 0 to 44 %), in all 22 it is once they are inverted. A portrait that fills the bottom, or all
-      but the top, is not flagged: it covers more inside than along the border.
+      (their borders have 0 to 44 %) nor of the nine (up to 33 %), in all 31 it is once they are inverted. A portrait
+      that fills the bottom, or all but the top, is not flagged: it covers more inside than along the border.
 
     Args:
         pixels: H x W uint8.

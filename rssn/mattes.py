@@ -21,7 +21,7 @@ from rssn.errors import Rejected
 from rssn.images import Alpha, Image, Pixels, to_float, to_uint8
 from rssn.matte_flags import histogram, matte_flags
 
-MATTE_RULES = 2
+MATTE_RULES = 3
 """Count it up where a file may give another matte than before: layers that were made of the old one are made again."""
 
 NEAR_WHITE = 0.9

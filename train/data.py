@@ -103,11 +103,10 @@ def batches(
     """
     keys = StepSampler(dataset.mixture, config, start, rank)
     try:
-        yield from (
-            from_processes(_loader(dataset, keys, config.workers), stop)
-            if config.workers
-            else _here(dataset, keys, stop)
-        )
+        if config.workers:
+            yield from from_processes(_loader(dataset, keys, config.workers), stop)
+        else:
+            yield from _here(dataset, keys, stop)
     except InputError as error:
         raise InputError(str(error).rpartition("InputError: ")[2].strip()) from error
 

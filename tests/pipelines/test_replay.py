@@ -66,6 +66,15 @@ def test_a_source_that_changed_is_refused(shards: Path, studio: Path, bg20k: Pat
         run_replay(out, row["sample_id"], None)
 
 
+def test_a_sample_whose_shard_lost_its_mark_is_not_called_unknown(shards: Path, tmp_path: Path) -> None:
+    shutil.copytree(shards, tmp_path / "set")
+    sample_id = next(rows(shards))["sample_id"]
+    for path in (tmp_path / "set" / "marks").iterdir():
+        path.write_text("{")
+    with pytest.raises(InputError, match=r"its marks vouch for 0 rows, .*; run the command that made it again"):
+        run_replay(tmp_path / "set", sample_id, None)
+
+
 def test_an_unknown_sample_is_refused(shards: Path) -> None:
     with pytest.raises(InputError, match="no sample nobody/0; a sample is <foreground_id>/<k>"):
         run_replay(shards, "nobody/0", None)

@@ -6,12 +6,15 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bg20k.candidates import Fingerprint, examine
 from bg20k.decide import decide
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
+from rssn.images import resize_area
+from rssn.photograph import decode_photograph
 
 RULES = CurationRules()
 FIELDS = tuple(Fingerprint.__dataclass_fields__)
@@ -54,3 +57,14 @@ def test_the_hash_threshold_has_a_margin_on_both_sides(
             (copies if same else strangers).append((one.phash ^ other.phash).bit_count())
     assert max(copies) <= RULES.phash_distance - 2
     assert min(strangers) >= RULES.phash_distance + 8
+
+
+def test_what_is_grey_has_no_colours_at_all(shared: Path) -> None:
+    """The figures that `CurationRules.grey` states; its limit was chosen on the same photographs."""
+    spreads = []
+    for path in sorted((shared / "data").glob("photos/*.jpg")) + sorted((shared / "data").glob("crawl/*.jpg")):
+        small = resize_area(decode_photograph(path.read_bytes(), RULES.min_side, RULES.max_pixels).pixels, 64, 64)
+        spreads.append(int(np.ptp(small, axis=2).max()))
+    coloured = [spread for spread in spreads if spread >= RULES.grey]
+    assert (len(spreads), len(coloured), min(coloured)) == (126, 120, 9)
+    assert sum(spreads) == sum(coloured)

@@ -105,21 +105,28 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def load_network(path: Path, device: torch.device) -> Network:
-    """The trained network of a checkpoint, ready to predict; with the averaged weights where there are some.
+def load_network(path: Path, device: torch.device, weights: str | None = None) -> Network:
+    """The trained network of a checkpoint, ready to predict.
+
+    Args:
+        path: The checkpoint.
+        device: Where it is to predict.
+        weights: One of `train.config.WEIGHTS`; None takes the averaged ones where there are some.
 
     Raises:
-        InputError: If the file is none that `load_checkpoint` takes, holds other weights than its settings say, or
-            weights of which no matte comes.
+        InputError: If the file is none that `load_checkpoint` takes, holds other weights than its settings say,
+            weights of which no matte comes, or no average although that is asked for.
         DependencyError: If the library of its backbone is not installed.
     """
     checkpoint = load_checkpoint(path)
+    if weights == "ema" and not checkpoint.ema:
+        raise InputError(f"{path}: holds no moving average; it was trained without --ema, give --weights raw")
     try:
         network = _build(checkpoint.config)
     except InputError as error:
         raise InputError(f"{path}: its network cannot be built: {error}") from error
     try:
-        network.load_state_dict({**checkpoint.model, **checkpoint.ema})
+        network.load_state_dict({**checkpoint.model, **({} if weights == "raw" else checkpoint.ema)})
     except RuntimeError as error:
         raise InputError(f"{path}: its weights are not those of {network.name}: {error}".replace("\n", " ")) from error
     network = network.to(device).eval()

@@ -19,6 +19,8 @@ MAX_SIDE = 1600
 
 OPTIMISERS = ("adam", "adamw")
 PRECISIONS = ("fp32", "bf16")
+WEIGHTS = ("raw", "ema")
+"""Of a checkpoint: as the optimiser left them, or their moving average."""
 
 _OPTIONS = {
     "crop_sizes": "--crop-size",

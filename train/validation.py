@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from rssn.images import encode_png
 from train.checkpoint import Checkpoint
@@ -22,7 +24,8 @@ class Validation:
     """What a validation found.
 
     Attributes:
-        metrics: By the name `validation_<metric>`, means over the photographs.
+        metrics: By the name `validation_<metric>`, means over the photographs; where there is a moving average of the
+            weights, of that, and of the raw ones by the name `validation_raw_<metric>`.
         notes: Sentences about what could not be judged, and about odd mattes.
     """
 
@@ -35,20 +38,28 @@ def validate(network: GFM, state: Checkpoint, config: TrainConfig) -> Validation
 
     Args:
         network: The one in training; it is left as it is.
-        state: Its checkpoint; where it has averaged weights, those are judged.
+        state: Its checkpoint; where it has averaged weights, they are judged and shown, and the raw ones judged too.
         config: The run's settings.
 
     Raises:
         InputError: If no photograph could be judged.
     """
-    judged = copy.deepcopy(network).eval()
-    judged.load_state_dict({**state.model, **state.ema})
-    judge = Judge([judged], Strategy(config.validation_side))
-    result = evaluate(judge, Path(str(config.validation)), lambda _: None, config.out, config.alpha_scale)
+    result = _judged(network, {**state.model, **state.ema}, config)
     path = config.out / "validation" / f"step-{state.step:08d}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode_png(strip(result.worst[:_SHOWN])))
-    return Validation({f"validation_{name}": value for name, value in result.mean.items()}, tuple(_notes(result)))
+    metrics = {f"validation_{name}": value for name, value in result.mean.items()}
+    if state.ema:
+        raw = _judged(network, state.model, config)
+        metrics |= {f"validation_raw_{name}": value for name, value in raw.mean.items()}
+    return Validation(metrics, tuple(_notes(result)))
+
+
+def _judged(network: GFM, weights: Mapping[str, Tensor], config: TrainConfig) -> Evaluation:
+    judged = copy.deepcopy(network).eval()
+    judged.load_state_dict(weights)
+    judge = Judge([judged], Strategy(config.validation_side))
+    return evaluate(judge, Path(str(config.validation)), lambda _: None, config.out, config.alpha_scale)
 
 
 def _notes(result: Evaluation) -> Iterator[str]:

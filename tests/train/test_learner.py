@@ -53,9 +53,9 @@ def test_the_average_follows_the_weights_and_predicts(config: TrainConfig, batch
     learner = Learner(config, Group())
     name = "encoder.stages.0.0.weight"
     expected = learner.network.state_dict()[name].clone()
-    for _ in range(3):
+    for decay in (2 / 11, 3 / 12, 4 / 13):
         learner.update(batch)
-        expected = 0.75 * expected + 0.25 * learner.network.state_dict()[name]
+        expected = decay * expected + (1 - decay) * learner.network.state_dict()[name]
     state = learner.state("")
     torch.testing.assert_close(state.ema[name], expected)
     assert not torch.equal(state.ema[name], state.model[name])
@@ -64,6 +64,24 @@ def test_the_average_follows_the_weights_and_predicts(config: TrainConfig, batch
     stored = load_checkpoint(result.checkpoint)
     network = load_network(result.checkpoint, torch.device("cpu"))
     assert torch.equal(network.state_dict()[name], stored.ema[name])
+    raw = load_network(result.checkpoint, torch.device("cpu"), "raw")
+    assert torch.equal(raw.state_dict()[name], stored.model[name])
+
+
+def test_the_decay_of_the_average_ends_at_what_was_asked_for(config: TrainConfig, batch: Batch) -> None:
+    learner = Learner(replace(config, ema=0.3), Group())
+    name = "encoder.stages.0.0.weight"
+    for decay in (2 / 11, 3 / 12, 0.3, 0.3):
+        before = learner.state("").ema[name].clone()
+        learner.update(batch)
+        expected = decay * before + (1 - decay) * learner.network.state_dict()[name]
+        torch.testing.assert_close(learner.state("").ema[name], expected)
+
+
+def test_an_average_that_there_is_not_is_refused(config: TrainConfig) -> None:
+    result = train(replace(config, max_steps=1), lambda _: None)
+    with pytest.raises(InputError, match=r"last.pt: holds no moving average; it was trained without --ema"):
+        load_network(result.checkpoint, torch.device("cpu"), "ema")
 
 
 def test_precision_and_layout_change_speed_not_meaning(config: TrainConfig, batch: Batch) -> None:

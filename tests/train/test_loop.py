@@ -177,6 +177,11 @@ def test_validation_is_in_the_record_and_in_pictures(config: TrainConfig, photog
     network = load_network(result.checkpoint, torch.device("cpu"))
     mean = evaluate(Judge([network]), photographs, lambda _: None).mean
     assert {name: lines[-1][f"validation_{name}"] for name in mean} == pytest.approx(mean)
+    raw = evaluate(
+        Judge([load_network(result.checkpoint, torch.device("cpu"), "raw")]), photographs, lambda _: None
+    ).mean
+    assert {name: lines[-1][f"validation_raw_{name}"] for name in raw} == pytest.approx(raw)
+    assert raw["sad"] != mean["sad"]
     without = replace(config, out=config.out / "without", validation=None)
     train(without, ignore)
     assert [line["total"] for line in losses(without.out)] == [line["total"] for line in lines]

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import click
 
-from train.commands.options import FILE, use_all_cpus
+from train.commands.options import FILE, use_all_cpus, weights
 
 _SUFFIXES = {"onnx": ".onnx", "torchscript": ".ts"}
 
 
 @click.command()
 @click.option("--checkpoint", type=FILE, required=True, help="last.pt of a run, or of `train import`.")
+@weights
 @click.option("--format", "kind", type=click.Choice(list(_SUFFIXES)), required=True, help="For which runtime.")
 @click.option("--out", type=FILE, help="The file to write.  [default: beside the checkpoint]")
 @click.option(
     "--size", nargs=2, type=int, default=(800, 800), help="Height and width of its input, px; multiples of 32."
 )
-def export(checkpoint: Path, kind: str, out: Path | None, size: tuple[int, int]) -> None:
+def export(checkpoint: Path, weights: str | None, kind: str, out: Path | None, size: tuple[int, int]) -> None:
     """Write a network for another runtime, and check that it computes the same.
 
     The network takes `image`, 1 x 3 x HEIGHT x WIDTH RGB in [0, 1], sides multiples of 32, and gives `alpha`, `focus`
@@ -35,5 +36,5 @@ def export(checkpoint: Path, kind: str, out: Path | None, size: tuple[int, int])
 
     use_all_cpus()
     out = out or checkpoint.with_suffix(_SUFFIXES[kind])
-    difference = export_network(load_network(checkpoint, torch.device("cpu")), out, kind, size)
+    difference = export_network(load_network(checkpoint, torch.device("cpu"), weights), out, kind, size)
     click.echo(f"{out}: differs from the network by at most {difference:.1g}")

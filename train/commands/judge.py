@@ -41,7 +41,7 @@ def evaluate(checkpoints: tuple[Path, ...], data: Path, out: Path | None, **sett
 
     out = out or checkpoints[0].parent / "eval"
     mattes = out / "mattes" if settings["mattes"] else None
-    opened, strategy = open_networks(checkpoints, settings["max_side"], settings["hybrid"])
+    opened, strategy = open_networks(checkpoints, settings["weights"], settings["max_side"], settings["hybrid"])
     judge = Judge(opened, strategy, Protocol(settings["protocol"]), settings["trimaps"], mattes)
     with tqdm(unit="photo", dynamic_ncols=True) as bar:
         result = judge_all(judge, data, counter(bar), out, settings["alpha_scale"])

@@ -13,7 +13,7 @@ from rssn.errors import InputError
 from rssn.folder_walk import is_special, is_utf8, printable
 from rssn.machine import available_cpus
 from rssn.picture_files import unread_words
-from train.config import MAX_SIDE
+from train.config import MAX_SIDE, WEIGHTS
 from train.rosta import Rosta
 
 if TYPE_CHECKING:
@@ -85,6 +85,13 @@ def say_unread(unread: Mapping[str, int]) -> None:
         click.echo(unread_words(unread), err=True)
 
 
+weights = click.option(
+    "--weights",
+    type=click.Choice(WEIGHTS),
+    help="As the optimiser left them, or their moving average.  [default: ema where the checkpoint has one]",
+)
+
+
 def networks(command: Callable[..., None]) -> Callable[..., None]:
     """Options of commands that predict: checkpoints, and what they see of a photograph; see `open_networks`."""
     for option in (
@@ -96,6 +103,7 @@ def networks(command: Callable[..., None]) -> Callable[..., None]:
             required=True,
             help="last.pt of a run; repeat it for an ensemble: the median of their mattes (section 5.4).",
         ),
+        weights,
         click.option(
             "--max-side", default=MAX_SIDE, help="Larger photographs are shrunk for GFM, px; 0: they are not."
         ),
@@ -111,7 +119,7 @@ def networks(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def open_networks(
-    checkpoints: Sequence[Path], max_side: int, hybrid: tuple[str, str] | None
+    checkpoints: Sequence[Path], weights: str | None, max_side: int, hybrid: tuple[str, str] | None
 ) -> tuple[list[Network], Strategy]:
     """What the options of `networks` mean."""
     from train.checkpoint import load_network  # noqa: PLC0415  (loads torch, as below)
@@ -120,4 +128,4 @@ def open_networks(
 
     strategy = Strategy.parse(max_side, hybrid)
     use_all_cpus()
-    return [load_network(path, best_device()) for path in checkpoints], strategy
+    return [load_network(path, best_device(), weights) for path in checkpoints], strategy

@@ -38,7 +38,6 @@ class Checkpoint:
     model: Mapping[str, Tensor]
     data_digest: str = ""  # of the shards it was trained on
     optimiser: Mapping[str, Any] = field(default_factory=dict)
-    scheduler: Mapping[str, Any] = field(default_factory=dict)
     ema: Mapping[str, Tensor] = field(default_factory=dict)  # moving average of the weights; empty where none is kept
     position: int = 0  # samples drawn so far, see `train.order`
     rng: Tensor | None = None  # state of torch's generator on the CPU
@@ -94,11 +93,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise InputError(f"{path}: not a checkpoint of `train run` (format {FORMAT})")
     digest = content.pop("digest", None)
+    if digest not in (None, _digest(content)):
+        raise InputError(f"{path}: damaged: it differs from its digest; take an earlier checkpoint, or train anew")
+    content.pop("scheduler", None)  # of earlier versions; the rate is a function of the step
     problem = _misfit(content)
     if problem:
         raise InputError(f"{path}: no checkpoint of this version: {problem}")
-    if digest not in (None, _digest(content)):
-        raise InputError(f"{path}: damaged: it differs from its digest; take an earlier checkpoint, or train anew")
     checkpoint = Checkpoint(**content)
     for state in (checkpoint.model, checkpoint.ema):
         check_values(state, str(path))
@@ -167,7 +167,7 @@ def _misfit(content: Mapping[Any, Any]) -> str:
     wrong = [
         *(name for name in ("step", "position") if type(content.get(name, 0)) is not int or content.get(name, 0) < 0),
         *(name for name in ("model", "ema") if not _is_state(getattr(checkpoint, name))),
-        *(name for name in ("config", "optimiser", "scheduler") if not isinstance(getattr(checkpoint, name), Mapping)),
+        *(name for name in ("config", "optimiser") if not isinstance(getattr(checkpoint, name), Mapping)),
         *(name for name in ("rng", "gpu_rng") if not isinstance(getattr(checkpoint, name), Tensor | None)),
         *(name for name in ("data_digest",) if not isinstance(getattr(checkpoint, name), str)),
     ]

@@ -19,6 +19,8 @@ MAX_SIDE = 1600
 
 OPTIMISERS = ("adam", "adamw")
 PRECISIONS = ("fp32", "bf16")
+SCHEDULES = ("constant", "cosine")
+"""Of the learning rate, see `train.schedule`."""
 WEIGHTS = ("raw", "ema")
 """Of a checkpoint: as the optimiser left them, or their moving average."""
 
@@ -30,7 +32,7 @@ _OPTIONS = {
 }
 _FREE_ON_RESUME = frozenset(
     {
-        "data", "out", "max_steps", "checkpoint_every", "keep", "workers", "compile", "tensorboard", "batch_size",
+        "data", "out", "checkpoint_every", "keep", "workers", "compile", "tensorboard", "batch_size",
         "validation", "alpha_scale", "validate_every", "validation_side", "weights",
     }
 )  # fmt: skip
@@ -38,7 +40,7 @@ _MANY = 10**12
 _BOUNDS = {
     "max_steps": (1, _MANY), "batch_size": (1, 1 << 16), "seed": (0, (1 << 63) - 1), "checkpoint_every": (1, _MANY),
     "keep": (0, _MANY), "workers": (0, 1 << 10), "validate_every": (1, _MANY), "validation_side": (32, 1 << 16),
-    "weight_decay": (0, 1e6), "clip": (0, 1e30),
+    "weight_decay": (0, 1e6), "clip": (0, 1e30), "warm_up": (0, _MANY),
 }  # fmt: skip
 
 
@@ -94,8 +96,10 @@ class TrainConfig:
     batch_size: int = 4  # samples of a process and step
     world_size: int = 1  # processes
     optimiser: str = "adam"
-    learning_rate: float = 1e-5
-    weight_decay: float = 0.0
+    learning_rate: float = 1e-5  # the largest, where it changes
+    schedule: str = "constant"
+    warm_up: int = 0  # steps in which the rate rises
+    weight_decay: float = 0.0  # of weights; biases and norms have none
     clip: float = 0.0  # norm to which gradients are clipped; 0: never
     ema: float = 0.0  # decay of the weights' moving average; 0: none is kept
     losses: LossWeights = field(default_factory=LossWeights)
@@ -136,6 +140,7 @@ class TrainConfig:
         for flag, value, known in (
             ("--optimiser", self.optimiser, OPTIMISERS),
             ("--precision", self.precision, PRECISIONS),
+            ("--schedule", self.schedule, SCHEDULES),
         ):
             if value not in known:
                 raise InputError(f"{flag} {value}: unknown; choose one of {', '.join(known)}")
@@ -156,11 +161,15 @@ class TrainConfig:
         return {each.name: _plain(getattr(self, each.name)) for each in fields(self)} | {"step_size": self.step_size}
 
     def difference(self, stored: Mapping[str, Plain]) -> list[str]:
-        """Where a stored run of the same folder had other settings, in words; those that may change are left out."""
+        """Where a stored run of the same folder had other settings, in words; those that may change are left out.
+
+        Only a constant rate does not depend on where the run ends.
+        """
+        free = _FREE_ON_RESUME | {"world_size"} | ({"max_steps"} if self.schedule == "constant" else set())
         return [
             f"{_option(name)} was {stored.get(name)}, now {value}"
             for name, value in self.to_plain().items()
-            if name not in _FREE_ON_RESUME and name != "world_size" and stored.get(name) != value
+            if name not in free and stored.get(name) != value
         ]
 
 

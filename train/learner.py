@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from train.device import gpu_rng_state, set_gpu_rng_state
 from train.distributed import Group
 from train.losses import gfm_losses
 from train.network.gfm import seeded_gfm
+from train.schedule import learning_rate
 
 
 class NonFiniteLoss(RssnError):
@@ -41,9 +41,7 @@ class Learner:
         self.network = seeded_gfm(config.backbone, config.rosta, config.seed, weights, config.ablations)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.network.to(group.device, memory_format=layout).train()  # type: ignore[call-overload]
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimiser]
-        self.optimiser = kind(self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        self.scheduler = torch.optim.lr_scheduler.ConstantLR(self.optimiser, factor=1.0)  # the paper's fixed rate
+        self.optimiser = _optimiser(config, self.network)
         self.step = 0
         self._average: dict[str, Tensor] = {}
         if stored:
@@ -72,8 +70,9 @@ class Learner:
         torch.autograd.backward(losses["total"])
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self._config.clip or math.inf)
         self._check(float(norm), f"the loss is finite ({terms}), its gradient is not", batch)
+        for each in self.optimiser.param_groups:
+            each["lr"] = learning_rate(self._config, self.step)
         self.optimiser.step()
-        self.scheduler.step()
         self.step += 1
         self._follow()
         return found
@@ -86,7 +85,6 @@ class Learner:
             model=self.network.state_dict(),
             data_digest=data_digest,
             optimiser=self.optimiser.state_dict(),
-            scheduler=_plain_state(self.scheduler.state_dict()),
             ema=self._average,
             position=self.step * self._config.step_size,
             rng=torch.get_rng_state(),
@@ -139,8 +137,6 @@ class Learner:
     def _take_up(self, stored: Checkpoint) -> None:
         self.network.load_state_dict(stored.model)
         self.optimiser.load_state_dict(dict(stored.optimiser))
-        if stored.scheduler:
-            self.scheduler.load_state_dict(dict(stored.scheduler))
         self._average = {name: value.to(self._group.device) for name, value in stored.ema.items()}
         self.step = stored.step
         if stored.rng is not None:
@@ -149,5 +145,12 @@ class Learner:
             set_gpu_rng_state(self._group.device, stored.gpu_rng)
 
 
-def _plain_state(state: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in state.items() if isinstance(value, (int, float, bool, list))}
+def _optimiser(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """Weights decay; biases and the scales of norms, which have one dimension, do not."""
+    kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
+    parameters = list(network.parameters())
+    groups = [
+        {"params": [each for each in parameters if each.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [each for each in parameters if each.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return kind(groups, lr=config.learning_rate)

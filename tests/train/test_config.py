@@ -73,6 +73,12 @@ def test_only_what_shapes_the_result_must_agree() -> None:
     ]
 
 
+def test_the_end_may_move_where_the_rate_does_not_depend_on_it() -> None:
+    for schedule, expected in (("constant", []), ("cosine", ["--max-steps was 100, now 200"])):
+        stored = replace(CONFIG, schedule=schedule, max_steps=100).to_plain()
+        assert replace(CONFIG, schedule=schedule, max_steps=200).difference(stored) == expected
+
+
 def test_two_processes_go_on_where_one_with_twice_the_batch_was() -> None:
     alone = replace(CONFIG, batch_size=8).to_plain()
     assert replace(CONFIG, batch_size=4, world_size=2).difference(alone) == []

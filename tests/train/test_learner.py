@@ -42,6 +42,27 @@ def test_weight_decay_of_adamw_shrinks_and_adam_is_torchs(config: TrainConfig, b
     torch.testing.assert_close(decayed.network.state_dict()[name], expected)
 
 
+def test_only_weights_decay(config: TrainConfig, batch: Batch) -> None:
+    """A step of rate 0.1 and decay 1 takes a tenth of a weight beside its gradient, nothing of norms and biases."""
+    plain = taught(replace(config, optimiser="adamw", learning_rate=0.1, weight_decay=0.0), batch, 1)
+    decayed = taught(replace(config, optimiser="adamw", learning_rate=0.1, weight_decay=1.0), batch, 1)
+    start = dict(Learner(config, Group()).network.named_parameters())
+    kept = dict(plain.network.named_parameters())
+    for name, value in decayed.network.named_parameters():
+        lost = 0.1 * start[name] if value.ndim == 4 else torch.zeros_like(value)
+        torch.testing.assert_close(kept[name] - value, lost, msg=name)
+
+
+def test_the_rate_of_each_step_is_the_schedules(config: TrainConfig, batch: Batch) -> None:
+    """The first step of Adam is as long as the rate."""
+    steps = []
+    for warm_up in (0, 9):
+        learner = taught(replace(config, optimiser="adam", warm_up=warm_up), batch, 1)
+        start = Learner(config, Group()).network.state_dict()["focus.bridge.0.weight"]
+        steps.append((learner.network.state_dict()["focus.bridge.0.weight"] - start).abs().max())
+    assert float(steps[1] / steps[0]) == pytest.approx(0.1, rel=1e-3)
+
+
 def test_gradients_are_clipped_to_the_norm(config: TrainConfig, batch: Batch) -> None:
     learner = taught(replace(config, clip=1e-3), batch, 1)
     norm = torch.stack([each.grad.norm() for each in learner.network.parameters() if each.grad is not None]).norm()

@@ -230,7 +230,6 @@ def test_a_checkpoint_holds_all_that_goes_on(config: TrainConfig) -> None:
     train(config, ignore)
     stored = load_checkpoint(config.out / "last.pt")
     assert (stored.step, stored.position) == (6, 24)
-    assert stored.scheduler["last_epoch"] == 6
     assert stored.rng is not None
     assert stored.config["losses"]["composition"] == 1.0
 

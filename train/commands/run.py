@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ from tqdm import tqdm
 
 from rssn.errors import InputError
 from rssn.stopping import farewell
-from train.commands.effect import Idle, refuse_idle, without
+from train.commands.effect import Idle, refuse_idle, was_given, without
 from train.commands.options import FILE, FOLDER, ROSTAS, alpha_scale, use_all_cpus
-from train.config import OPTIMISERS, PRECISIONS, LossWeights, TrainConfig
+from train.config import OPTIMISERS, PRECISIONS, SCHEDULES, LossWeights, TrainConfig
 from train.network.backbones import BACKBONES, LIBRARIES, backbone_named
+from train.presets import PRESETS, Preset
 from train.rosta import Rosta
 
 if TYPE_CHECKING:
@@ -24,6 +26,13 @@ if TYPE_CHECKING:
 _Command = Callable[..., None]
 _BACKBONES = f"The encoder: {', '.join(BACKBONES)}, or {' or '.join(f'{name}:MODEL' for name in LIBRARIES)}."
 _SMOOTHED = 0.9  # of the shown times, what the steps before count
+
+
+def _apply_preset(context: click.Context, _: click.Parameter, name: str | None) -> str | None:
+    """Its values become the defaults of the other options, which are read after it."""
+    if name:
+        context.default_map = {**(context.default_map or {}), **PRESETS[name].values}
+    return name
 
 
 def _network(command: _Command) -> _Command:
@@ -97,17 +106,32 @@ def _optimisation(command: _Command) -> _Command:
         ),
         click.option("--ema", default=TrainConfig.ema, help="Decay of the weights' moving average, as 0.999; 0: none."),
         click.option("--clip", default=TrainConfig.clip, help="Norm to which gradients are clipped; 0: never."),
-        click.option("--weight-decay", default=TrainConfig.weight_decay, help="Of the optimiser."),
+        click.option("--weight-decay", default=TrainConfig.weight_decay, help="Of weights, not of norms and biases."),
         click.option(
             "--learning-rate",
             default=TrainConfig.learning_rate,
-            help="Fixed. The paper: 1e-5 for composites, 1e-4 for photographs.",
+            help="The largest, where it changes. The paper: 1e-5 for composites, 1e-4 for photographs, fixed.",
+        ),
+        click.option("--warm-up", default=TrainConfig.warm_up, help="Steps in which the rate rises to that."),
+        click.option(
+            "--schedule",
+            type=click.Choice(SCHEDULES),
+            default=TrainConfig.schedule,
+            help="How the rate goes on: it stays, or falls to nothing at --max-steps, by half a cosine.",
         ),
         click.option("--optimiser", type=click.Choice(OPTIMISERS), default=TrainConfig.optimiser, help="Its kind."),
         click.option(
             "--batch-size", default=TrainConfig.batch_size, help="Of each process. The paper: 32 for r34, 4 for d121."
         ),
         click.option("--max-steps", default=TrainConfig.max_steps, help="Stop after so many, earlier ones included."),
+        click.option(
+            "--preset",
+            type=click.Choice(list(PRESETS)),
+            is_eager=True,
+            callback=_apply_preset,
+            help="The paper's settings for composites or photographs, with its epochs and batch size; what else is "
+            "given counts more.",
+        ),
     ):
         command = option(command)
     return command
@@ -152,7 +176,7 @@ def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
         for term in ("cross_entropy", "focus_alpha", "focus_laplacian")
     ),
 )
-def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, **options: Any) -> None:
+def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, preset: str | None, **options: Any) -> None:
     """Train on shards, or continue a run that stopped.
 
     Writes last.pt, metrics.jsonl, config.json and curve.png into --out. Ctrl-C saves and stops; the same command
@@ -172,6 +196,8 @@ def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, **options:
         raise InputError("--ray-workers starts processes of its own, and torchrun did so already; use one of them")
     size = ray_workers or world_size()
     config = TrainConfig(rosta=Rosta(rosta), losses=LossWeights.parse(losses), world_size=size, **options)
+    if preset:
+        config = _as_long_as_the_papers(config, PRESETS[preset])
     if ray_workers:
         from train.ray_launch import train_on_ray  # noqa: PLC0415
 
@@ -190,6 +216,22 @@ def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, **options:
         _report_run(result, config)
     elif result.stopped_by:
         sys.exit(128 + result.stopped_by)
+
+
+def _as_long_as_the_papers(config: TrainConfig, preset: Preset) -> TrainConfig:
+    """With the preset's batch size and epochs, unless others are given."""
+    if not was_given("--batch-size"):
+        whole = preset.batch_size(config.backbone)
+        if whole % config.world_size:
+            raise InputError(
+                f"--preset: {config.world_size} processes cannot share a batch of {whole}; give --batch-size"
+            )
+        config = replace(config, batch_size=whole // config.world_size)
+    if not was_given("--max-steps"):
+        from train.data import count_rows  # noqa: PLC0415  (loads torch)
+
+        config = replace(config, max_steps=preset.steps(count_rows(config.data), config.step_size))
+    return config
 
 
 def _warn_of_random_start(config: TrainConfig) -> None:

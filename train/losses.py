@@ -84,7 +84,9 @@ def laplacian_loss(
 
 
 def composition_loss(predicted: Tensor, alpha: Tensor, foreground: Tensor, background: Tensor) -> Tensor:
-    """Absolute difference of the composites of both mattes, equation 7, as a mean over pixels and colours.
+    """Absolute difference of the composites of both mattes, equation 7: summed over colours, a mean over pixels.
+
+    N of equation 7 counts pixels, not pixels times colours, in the paper as in its authors' code.
 
     Both sides are composed here from the F and B that made the training picture, before noise. With the same noise n
     on F, B and I, as the paper's authors train, I = alpha (F + n) + (1 - alpha) (B + n), and n cancels in the
@@ -98,7 +100,7 @@ def composition_loss(predicted: Tensor, alpha: Tensor, foreground: Tensor, backg
     """
     truth = alpha * foreground + (1.0 - alpha) * background
     guess = predicted * foreground + (1.0 - predicted) * background
-    return _smooth_absolute(truth - guess).mean()
+    return _smooth_absolute(truth - guess).sum(dim=1).mean()
 
 
 def laplacian_pyramid(image: Tensor, levels: int = LEVELS) -> list[Tensor]:

@@ -90,16 +90,20 @@ def test_laplacian_loss_does_not_grow_with_the_picture() -> None:
 
 
 def test_composition_loss_is_equation_7() -> None:
-    predicted, alpha = plane(11), plane(12)
-    foreground, background = (torch.rand((2, 3, *SIDES)) for _ in range(2))
-    total = 0.0
-    for n, c, y, x in np.ndindex(2, 3, *SIDES):
-        front, back = float(foreground[n, c, y, x]), float(background[n, c, y, x])
-        a, p = float(alpha[n, 0, y, x]), float(predicted[n, 0, y, x])
-        difference = (a * front + (1 - a) * back) - (p * front + (1 - p) * back)
-        total += (difference**2 + EPSILON**2) ** 0.5
-    measured = composition_loss(predicted, alpha, foreground, background)
-    assert float(measured) == pytest.approx(total / (3 * alpha.numel()), rel=1e-4)
+    """The sum over colours and pixels, divided by the number of pixels N, not of values."""
+    rng = np.random.default_rng(7)
+    (predicted, alpha), (front, back) = rng.random((2, 2, 1, *SIDES)), rng.random((2, 2, 3, *SIDES))
+    difference = (alpha * front + (1 - alpha) * back) - (predicted * front + (1 - predicted) * back)
+    expected = np.sqrt(difference**2 + EPSILON**2).sum() / alpha.size
+    measured = composition_loss(*(torch.from_numpy(each) for each in (predicted, alpha, front, back)))
+    assert float(measured) == pytest.approx(expected, rel=1e-12)
+
+
+def test_composition_loss_of_a_grey_picture_is_three_times_that_of_one_of_its_colours() -> None:
+    """White on black, a matte that is wrong by 0.25 everywhere: three colours are off by 0.25 each."""
+    white, black = torch.ones(1, 3, *SIDES), torch.zeros(1, 3, *SIDES)
+    wrong, alpha = torch.full((1, 1, *SIDES), 0.75), torch.ones(1, 1, *SIDES)
+    assert float(composition_loss(wrong, alpha, white, black)) == pytest.approx(0.75, rel=1e-6)
 
 
 def scene(rosta: Rosta) -> tuple[Batch, torch.Tensor, torch.Tensor]:
@@ -177,7 +181,7 @@ def test_composition_loss_is_the_authors_with_the_same_noise_on_foreground_backg
     foreground, background, noise = (torch.rand((2, 3, *SIDES)) for _ in range(3))
     front, back = foreground + noise, background + noise
     image = alpha * front + (1 - alpha) * back
-    theirs = ((image - (predicted * front + (1 - predicted) * back)).square() + EPSILON**2).sqrt().mean()
+    theirs = ((image - (predicted * front + (1 - predicted) * back)).square() + EPSILON**2).sqrt().sum() / alpha.numel()
     assert float(composition_loss(predicted, alpha, foreground, background)) == pytest.approx(float(theirs), rel=1e-4)
 
 

@@ -24,7 +24,7 @@ from rssn.errors import DamagedError, InputError, Rejected
 from rssn.files import write_parquet
 from rssn.folder_walk import Problem
 from rssn.images import encode_jpeg, fit_inside, read_bytes
-from rssn.matting import MattingSample, Pair, load_pair, measure_pair
+from rssn.matting import MattingSample, Pair, load_foreground, measure_pair
 from rssn.recipe import ForegroundChoice
 from rssn.remote import ahead
 from rssn.route import upscaling
@@ -65,9 +65,9 @@ class PlannedForeground:
         """Decode the pair.
 
         Raises:
-            Rejected: As `load_pair` does, or with the reason `changed` if the files are not those of the plan.
+            Rejected: As `load_foreground` does, or with the reason `changed` if the files are not those of the plan.
         """
-        sample = load_pair(self.pair)
+        sample = load_foreground(self.pair)
         if sample.foreground_id != self.foreground_id:
             raise Rejected("read", "changed", f"{self.source}: the file changed after the run was planned")
         return sample

@@ -15,13 +15,17 @@ from rssn.images import Pixels
 TRIMAP: Final = "trimap"
 INVERTED: Final = "inverted"
 TWO_VALUES: Final = "two_values"
+EMPTY: Final = "empty"
+FULL: Final = "full"
 
 FLAGS: Final[Mapping[str, str]] = {
     TRIMAP: "look like trimaps: nearly everything between black and white is one grey",
     INVERTED: "have more foreground along the border than inside: inverted?",
     TWO_VALUES: "have two values only, as masks have, while others of this set are soft",
+    EMPTY: "are empty: the photograph has no foreground",
+    FULL: "are full: the photograph has no background",
 }
-"""Every flag, as the end of a sentence about mattes; the last is said only where it holds for some and not for all."""
+"""Every flag, as the end of a sentence about mattes; of two values is said only where others have more."""
 
 _SOFT = slice(13, 243)  # 8-bit values between 5 and 95 %
 _MIDDLE = slice(64, 192)  # between 25 and 75 %
@@ -44,6 +48,7 @@ def matte_flags(pixels: Pixels, counts: npt.NDArray[np.float64]) -> tuple[str, .
     * `trimap`: of what lies between 5 and 95 %, 90 % is within 8/255 of one value. Of the 22 mattes of AM-2k,
       photographic portraits and alphamatting.com that this was chosen on, at most 21 % is; of nine others of
       alphamatting.com at most 59 %, in one with a translucent flag.
+    * `empty`, `full`: every value is 0, or every one is 255. What is composed has neither.
     * `inverted`: the mean along the border is above one half and above the mean of the whole. In none of those 22 it is
       (their borders have 0 to 44 %) nor of the nine (up to 33 %), in all 31 it is once they are inverted. A portrait
       that fills the bottom, or all but the top, is not flagged: it covers more inside than along the border.
@@ -63,6 +68,8 @@ def matte_flags(pixels: Pixels, counts: npt.NDArray[np.float64]) -> tuple[str, .
     border = float(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).mean())
     if border > 127.5 and border > mean:
         found.append(INVERTED)
+    if pixels.size in (counts[0], counts[255]):
+        found.append(EMPTY if counts[0] else FULL)
     return tuple(found)
 
 
@@ -80,5 +87,6 @@ def describe_flags(mattes: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
         counts.update(flags)
         for flag in flags:
             examples.setdefault(flag, name)
-    said = [flag for flag in FLAGS if counts[flag] and not (flag == TWO_VALUES and counts[flag] == total)]
+    soft = total - counts[TWO_VALUES] - counts[EMPTY] - counts[FULL]
+    said = [flag for flag in FLAGS if counts[flag] and (soft or flag != TWO_VALUES)]
     return [f"{counts[flag]} of {total} mattes {FLAGS[flag]}; for example {examples[flag]}" for flag in said]

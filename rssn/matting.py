@@ -68,12 +68,11 @@ class MattingSample:
 
 
 def load_pair(pair: Pair) -> MattingSample:
-    """Read and decode a pair; each file once.
+    """Read and decode a pair; each file once. Its matte may be empty or full: a network is judged on such scenes, too.
 
     Raises:
         Rejected: stage `read`: a file is unreadable or broken (see `rssn.images`), its matte is none or doubtful (see
-            `rssn.mattes`), `size_mismatch`, `orientation_unclear` (see `rssn.turning`), `alpha_empty` (nowhere above 0)
-            or `alpha_full` (nowhere below 0.9).
+            `rssn.mattes`), `size_mismatch` or `orientation_unclear` (see `rssn.turning`).
     """
     data = _read(pair)
     own, matte = _own_colours(pair, data)
@@ -86,13 +85,24 @@ def load_pair(pair: Pair) -> MattingSample:
         if picture.shape[:2] != alpha.shape:
             sizes = f"{picture.shape[1]} x {picture.shape[0]} px, its alpha {alpha.shape[1]} x {alpha.shape[0]} px"
             raise Rejected("read", "size_mismatch", f"the picture has {sizes}")
-    if alpha.max() == 0.0:
-        raise Rejected("read", "alpha_empty", "alpha is 0 everywhere: there is no foreground")
-    if alpha.min() >= NEAR_WHITE:
-        words = f"alpha is nowhere below {alpha.min():.3g}: no background would show"
-        raise Rejected("read", "alpha_full", words)
     foreground = colours[pair.foreground] if pair.foreground else None
     return MattingSample(_content_id(pair, data), colours[pair.picture], alpha, foreground, matte.flags)
+
+
+def load_foreground(pair: Pair) -> MattingSample:
+    """Read and decode a pair that is to be composed with other backgrounds.
+
+    Raises:
+        Rejected: stage `read`, as `load_pair` does, or `alpha_empty` (nowhere above 0) or `alpha_full` (nowhere below
+            0.9).
+    """
+    sample = load_pair(pair)
+    if sample.alpha.max() == 0.0:
+        raise Rejected("read", "alpha_empty", "alpha is 0 everywhere: there is no foreground")
+    if sample.alpha.min() >= NEAR_WHITE:
+        words = f"alpha is nowhere below {sample.alpha.min():.3g}: no background would show"
+        raise Rejected("read", "alpha_full", words)
+    return sample
 
 
 def load_matte(pair: Pair) -> Matte:

@@ -31,7 +31,8 @@ def with_picture(values: npt.NDArray[A], own: bytes, picture: bytes) -> npt.NDAr
         The same or another view of it, turned so that it lies on the upright picture, if it fits at all.
 
     Raises:
-        Rejected: stage `read`, reason `orientation_unclear`: it fits the picture as stored and as shown.
+        Rejected: stage `read`, reason `orientation_unclear`: it fits the picture as stored and as shown, and is not one
+            value everywhere.
     """
     header = open_header(picture)
     turn = orientation(header)
@@ -42,6 +43,8 @@ def with_picture(values: npt.NDArray[A], own: bytes, picture: bytes) -> npt.NDAr
     if size != stored:
         return values
     if size == shown:
+        if values.min() == values.max():  # an empty matte, or a full one
+            return values
         words = f"the picture is to be turned (EXIF orientation {turn}) and its matte fits it before and after"
         remedy = "turn the pixels (magick mogrify -auto-orient) if the matte is upright, else remove the tag from it"
         raise Rejected("read", "orientation_unclear", f"{words}; {remedy}")

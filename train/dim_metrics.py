@@ -22,7 +22,7 @@ _SIGMA = 1.4
 _UNKNOWN = 128
 
 
-def dim_metrics(predicted: Alpha, alpha: Alpha, trimap: Pixels) -> dict[str, float]:
+def dim_metrics(predicted: Alpha, alpha: Alpha, trimap: Pixels) -> dict[str, float] | None:
     """Compare a predicted matte with the truth where the trimap is unknown.
 
     What the trimap knows is set to 0 and 1 in the prediction first: methods of this protocol are given the trimap.
@@ -33,21 +33,23 @@ def dim_metrics(predicted: Alpha, alpha: Alpha, trimap: Pixels) -> dict[str, flo
         trimap: H x W uint8 of 0, 128 and 255.
 
     Returns:
-        The keys of `DIM_METRICS`. `sad`, `grad` and `conn` in thousands, `mse` and `mad` as means over unknown pixels,
-        0 where there are none.
+        The keys of `DIM_METRICS`. `sad`, `grad` and `conn` in thousands, `mse` and `mad` as means over unknown pixels.
+        None where there are none: nothing can be wrong then, and a 0 would make a mean look better than it is.
 
     Raises:
         ValueError: If shapes, types or ranges are not as said.
     """
     check_mattes(predicted, alpha, trimap)
     unknown = trimap == _UNKNOWN
+    if not unknown.any():
+        return None
     masked = np.where(unknown, predicted, (trimap == 255).astype(np.float32))
     error = np.abs(masked.astype(np.float64) - alpha)[unknown]
     steeper = _magnitude(masked) - _magnitude(alpha)
     return {
         "sad": float(error.sum()) / 1000,
-        "mse": float(np.square(error).sum()) / max(1, error.size),
-        "mad": float(error.sum()) / max(1, error.size),
+        "mse": float(np.square(error).sum()) / error.size,
+        "mad": float(error.sum()) / error.size,
         "grad": float(np.square(steeper)[unknown].sum()) / 1000,
         "conn": float(connectivity_difference(masked, alpha)[unknown].sum()) / 1000,
     }

@@ -82,6 +82,8 @@ class Judge:
         if trimap.shape != alpha.shape:
             raise Rejected("read", "size_mismatch", f"the trimap is {trimap.shape}, its alpha {alpha.shape}")
         metrics = (matting_metrics if self.protocol is Protocol.GFM else dim_metrics)(predicted, alpha, trimap)
+        if metrics is None:
+            return Judgement(example.name, {}, [], truth.flags)
         captions = (example.name, f"SAD {metrics['sad']:.2f}", f"MSE {metrics['mse']:.4f}")
         pictures = (to_uint8(picture), to_uint8(predicted), to_uint8(alpha), _error(predicted, alpha))
         shown = zip(pictures, (*captions, f"Grad {metrics['grad']:.2f}"), strict=True)
@@ -94,7 +96,7 @@ class Judgement:
     """A judged photograph, and the row of pictures that shows it: photo, prediction, truth, error."""
 
     name: str
-    metrics: dict[str, float]
+    metrics: dict[str, float]  # empty where the protocol looks at unknown pixels, and there are none
     tiles: list[Tile]
     flags: tuple[str, ...]  # of its matte, see `rssn.matte_flags`
 
@@ -103,7 +105,7 @@ class Judgement:
 class Evaluation:
     """The result on a data set."""
 
-    rows: list[Row]  # per photograph, as they came
+    rows: list[Row]  # per photograph, as they came; without figures where nothing is unknown to the DIM protocol
     failures: list[Failure]
     worst: list[Judgement]  # those with the largest SAD, first of all the largest
     unread: Counter[str] = field(default_factory=Counter)  # files of the data set that are no pictures, by suffix
@@ -115,10 +117,20 @@ class Evaluation:
         return describe_flags(self.flags.items())
 
     @property
+    def counted(self) -> list[Row]:
+        """The rows that have figures."""
+        return [row for row in self.rows if len(row) > 1]
+
+    @property
+    def left_out(self) -> list[str]:
+        """Names of the photographs without figures."""
+        return [str(row["name"]) for row in self.rows if len(row) == 1]
+
+    @property
     def mean(self) -> dict[str, float]:
-        """Mean over photographs."""
-        metrics = [name for name in self.rows[0] if name != "name"]
-        return {metric: float(np.mean([float(row[metric]) for row in self.rows])) for metric in metrics}
+        """Mean over the photographs that have figures."""
+        rows = self.counted
+        return {name: float(np.mean([float(row[name]) for row in rows])) for name in rows[0] if name != "name"}
 
 
 def evaluate(
@@ -141,7 +153,7 @@ def evaluate(
         The judgements; photographs that failed are among its `failures`.
 
     Raises:
-        InputError: If the data set is none, or every photograph failed.
+        InputError: If the data set is none, or every photograph failed, or none has what the protocol looks at.
     """
     found = find_examples(data, without, alpha_scale)
     result = Evaluation([], found.failures, [], found.unread)
@@ -154,23 +166,36 @@ def evaluate(
         else:
             result.rows.append({"name": judgement.name, **judgement.metrics})
             result.flags[judgement.name] = judgement.flags
-            result.worst[:] = sorted([*result.worst, judgement], key=lambda each: -each.metrics["sad"])[:_WORST]
+            ranked = [*result.worst, judgement] if judgement.metrics else result.worst
+            result.worst[:] = sorted(ranked, key=lambda each: -each.metrics["sad"])[:_WORST]
         on_image(0)
-    if not result.rows:
-        first = result.failures[0] if result.failures else Failure(str(data), "it holds none")
-        raise InputError(f"--data {data}: no photograph could be judged; the first: {first.name}: {first.reason}")
+    if not result.counted:
+        raise InputError(f"--data {data}: {_why_nothing(result)}")
     return result
 
 
+def _why_nothing(result: Evaluation) -> str:
+    if result.left_out:
+        words = "no trimap has an unknown pixel, and --protocol dim looks at nothing else"
+        return f"{words}; give --trimaps that have some, or take --protocol gfm; the first: {result.left_out[0]}"
+    first = result.failures[0] if result.failures else Failure("the data set", "it holds none")
+    return f"no photograph could be judged; the first: {first.name}: {first.reason}"
+
+
 def write_evaluation(evaluation: Evaluation, judge: Judge, out: Path) -> None:
-    """Write `per_image.parquet`, `summary.json` and `worst.png`, which shows the photographs with the largest SAD."""
+    """Write `per_image.parquet`, `summary.json` and `worst.png`, which shows the photographs with the largest SAD.
+
+    Photographs without figures (see `train.dim_metrics.dim_metrics`) have a row of nulls in the table, are named as
+    `left_out` in the summary, and are not among its `images`, which the mean is taken over.
+    """
     schema = pa.schema([("name", pa.string()), *((metric, pa.float64()) for metric in judge.protocol.metrics)])
     write_parquet(out / "per_image.parquet", schema, evaluation.rows)
     (out / "worst.png").write_bytes(encode_png(strip(evaluation.worst)))
     summary = {
         "name": judge.name,
         "row": format_table([(judge.name, evaluation.mean)]).splitlines()[-1],
-        "images": len(evaluation.rows),
+        "images": len(evaluation.counted),
+        "left_out": evaluation.left_out,
         "mean": evaluation.mean,
         "protocol": str(judge.protocol),
         "region": judge.region,

@@ -66,7 +66,10 @@ def connectivity_error(predicted: Alpha, alpha: Alpha) -> float:
 
     For each threshold 0.1, 0.2 .. 1 the largest 4-connected region is found in which both mattes reach it. A pixel's
     level is the last threshold before it leaves this region; what a matte has above its level, from 0.15 on, counts.
-    A threshold that no pixel reaches is skipped. Thresholds are float32, so that 153 / 255 reaches 0.6.
+    A threshold that no pixel reaches is skipped, as the authors do. Where both mattes together reach not even the
+    first, as in a scene that one of them calls empty, theirs would be without error whatever the other says; here the
+    level is 0, as in Deep Image Matting's code: what the other matte has from 0.15 on counts. Thresholds are float32,
+    so that 153 / 255 reaches 0.6.
     """
     depth, reached = connected_depth(threshold_steps(predicted, alpha, _THRESHOLDS))
     return float(connectivity_sum(predicted, alpha, depth, reached, _TOLERANCE)) / 1000

@@ -127,11 +127,11 @@ def _root(parents: Integers, run: int) -> int:
 
 @compiled
 def connectivity_sum(predicted: Alpha, alpha: Alpha, depth: Pixels, reached: int, tolerance: float) -> float:
-    """Sum of |phi of one matte - phi of the other|; a px that never left the region has level 1."""
+    """Sum of |phi of one matte - phi of the other|; a px that never left the region has level 1, if there was one."""
     total = 0.0
     for y in range(alpha.shape[0]):
         for x in range(alpha.shape[1]):
-            level = 1.0 if depth[y, x] == reached else depth[y, x] / 10
+            level = 1.0 if 0 < reached == depth[y, x] else depth[y, x] / 10
             guess, truth = predicted[y, x] - level, alpha[y, x] - level
             total += abs((guess if guess >= tolerance else 0.0) - (truth if truth >= tolerance else 0.0))
     return total

@@ -160,13 +160,15 @@ def _judged(evaluations: Mapping[str, str]) -> Iterator[str]:
 
 
 def _summary(step: Step, root: Path) -> str:
-    """How many photographs an evaluation judged, and which it could not."""
+    """How many photographs an evaluation judged, how many had nothing to judge, and which it could not."""
     summary = _facts(step, "summary.json", root)
     failures = summary["failures"]
     named = "; ".join(f"{each['name']}: {each['reason']}" for each in failures[:_NAMED])
     more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
     failed = f", {len(failures)} could not be judged ({named}{more})" if failures else ""
-    return f"{summary['images']} photographs judged{failed}"
+    left_out = summary.get("left_out", ())  # earlier versions counted them
+    plain = f", {len(left_out)} without unknown pixels left out" if left_out else ""
+    return f"{summary['images']} photographs judged{plain}{failed}"
 
 
 def _facts(step: Step, name: str, root: Path) -> Mapping[str, Any]:

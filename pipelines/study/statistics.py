@@ -47,6 +47,8 @@ class Line:
 def read_figures(cells: Iterable[Training], root: Path) -> list[dict[str, Any]]:
     """Every image's figures: row, rosta, seed, image and the columns, from what `train eval` wrote.
 
+    Images that the protocol has nothing to say of are left out.
+
     Raises:
         InputError: If the networks were not judged on the same images.
     """
@@ -54,7 +56,8 @@ def read_figures(cells: Iterable[Training], root: Path) -> list[dict[str, Any]]:
     for cell in cells:
         rows = iter_rows(cell.judged.out(root) / "per_image.parquet")
         facts: dict[str, Any] = {"row": cell.row, "rosta": cell.rosta, "seed": cell.seed}
-        found += [facts | {"image": row["name"]} | {name: row.get(name) for name in METRICS} for row in rows]
+        judged = [row for row in rows if row["sad"] is not None]
+        found += [facts | {"image": row["name"]} | {name: row.get(name) for name in METRICS} for row in judged]
     groups: dict[tuple[Any, ...], set[str]] = {}
     for figures in found:
         groups.setdefault((figures["row"], figures["rosta"], figures["seed"]), set()).add(figures["image"])

@@ -15,6 +15,7 @@ from rssn.decoding import decode_pixels
 from rssn.images import Pixels, encode_png, to_uint8
 from rssn.mattes import read_matte, stored_matte
 from tests.pipelines.composing import rejects, rows
+from train.examples import find_examples
 
 _QUICK = ("--recipe", "comp-bg20k", "--k", 1, "--foreground", "multiply", "--cache-size", 0, "--workers", 0)
 
@@ -165,3 +166,22 @@ def test_photographs_are_packed_with_their_flags(shared: Path, tmp_path: Path) -
     assert "alpha_scale was 1.0, is now 255.0" in (
         call("pack", "--matting", matting, "--out", tmp_path / "one", "--workers", 0, "--alpha-scale", 255).stderr
     )
+
+
+def test_empty_and_full_mattes_are_not_composed_though_they_are_judged(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    soft = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
+    for name, matte in (("black", np.zeros_like(soft)), ("soft", soft), ("white", np.full_like(soft, 255))):
+        for folder, pixels in (("original", rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)), ("mask", matte)):
+            (tmp_path / "set" / folder).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "set" / folder / f"{name}.png").write_bytes(encode_png(pixels))
+    (tmp_path / "bg").mkdir()
+    (tmp_path / "bg" / "b.png").write_bytes(encode_png(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)))
+    found = _compose(tmp_path / "set", tmp_path / "bg", tmp_path / "out")
+    assert found.exit_code == 1, found.output
+    assert list(_alphas(tmp_path / "out")) == ["soft"]
+    assert {Path(row["source"]).stem: row["reason"] for row in rejects(tmp_path / "out")} == {
+        "black": "alpha_empty", "white": "alpha_full",
+    }  # fmt: skip
+    judged = [example.load().flags for example in find_examples(tmp_path / "set").examples]
+    assert judged == [("empty",), (), ("full",)]

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 
 from rssn.errors import Rejected
 from rssn.images import encode_png, to_uint8
-from rssn.matting import Pair, load_pair
+from rssn.matting import Pair, load_foreground
 
 _SHAPE = (40, 56)
 _COUNT = 500
@@ -282,7 +282,7 @@ def test_five_hundred_encodings_of_one_matte_are_stored_rightly_or_refused(tmp_p
         encoding = _encoding(number)
         matte.write_bytes(encoding.data)
         try:
-            sample = load_pair(Pair(**{**vars(pair), "alpha_scale": encoding.scale}))
+            sample = load_foreground(Pair(**{**vars(pair), "alpha_scale": encoding.scale}))
         except Rejected as error:
             reasons[error.reason] += 1
             wrong += [f"{encoding.name}: {error}"] if encoding.fate == "read" else []

@@ -482,7 +482,9 @@ def test_flags_of_lossy_masks() -> None:
     faint = disc.copy()
     faint[:, 100:] = 50
     assert _flags(faint) == ("trimap",)
-    assert _flags(np.full((4, 4), 255, np.uint8)) == ()
+    assert _flags(np.full((4, 4), 255, np.uint8)) == ("full",)
+    assert _flags(np.full((4, 4), 254, np.uint8)) == ()
+    assert _flags(np.zeros((4, 4), np.uint8)) == ("empty",)
     assert _flags(MATTE) == ()
 
 
@@ -494,6 +496,11 @@ def test_flags_are_counted_in_sentences() -> None:
         f"1 of 4 mattes {FLAGS['two_values']}; for example c",
     ]
     assert describe_flags([("a", ("two_values",)), ("b", ("two_values",))]) == []  # a set of masks: nobody expects soft
+    masks = [("a", ("two_values",)), ("b", ("empty",)), ("c", ("full",))]  # and scenes without a subject
+    assert describe_flags(masks) == [
+        f"1 of 3 mattes {FLAGS['empty']}; for example b",
+        f"1 of 3 mattes {FLAGS['full']}; for example c",
+    ]
     assert describe_flags([]) == []
 
 

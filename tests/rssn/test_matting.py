@@ -8,7 +8,7 @@ import pytest
 from rssn.errors import Rejected
 from rssn.files import content_id
 from rssn.images import encode_png, to_float
-from rssn.matting import Pair, load_pair, measure_pair
+from rssn.matting import Pair, load_foreground, load_pair, measure_pair
 
 _PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 _VALUES = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
@@ -29,7 +29,7 @@ def _cutout(root: Path, data: bytes = _CUTOUT) -> Pair:
 
 def _refusal(pair: Pair) -> Rejected:
     with pytest.raises(Rejected) as caught:
-        load_pair(pair)
+        load_foreground(pair)
     assert caught.value.stage == "read"
     return caught.value
 
@@ -93,6 +93,9 @@ def test_the_same_content_has_one_name_wherever_it_lies(tmp_path: Path) -> None:
 def test_what_a_pair_can_lack(tmp_path: Path) -> None:
     assert _refusal(_pair(tmp_path, encode_png(np.zeros((6, 8), np.uint8)))).reason == "alpha_empty"
     assert _refusal(_pair(tmp_path, encode_png(np.full((6, 8), 255, np.uint8)))).reason == "alpha_full"
+    for value, flag in ((0, "empty"), (255, "full")):
+        sample = load_pair(_pair(tmp_path, encode_png(np.full((6, 8), value, np.uint8))))  # to be judged on
+        assert (np.unique(sample.alpha).tolist(), sample.flags) == ([value / 255], (flag,))
     nearly = np.full((6, 8), 254, np.uint8)
     full = _refusal(_pair(tmp_path, encode_png(nearly)))
     assert (full.reason, full.message) == (
@@ -100,7 +103,7 @@ def test_what_a_pair_can_lack(tmp_path: Path) -> None:
         "alpha is nowhere below 0.996: no background would show",
     )
     nearly[0, 0] = 200
-    assert load_pair(_pair(tmp_path, encode_png(nearly))).alpha.max() < 1
+    assert load_foreground(_pair(tmp_path, encode_png(nearly))).alpha.max() < 1
     mismatch = _refusal(_pair(tmp_path, encode_png(np.full((8, 6), 250, np.uint8))))
     assert (mismatch.reason, mismatch.message) == ("size_mismatch", "the picture has 8 x 6 px, its alpha 6 x 8 px")
     assert _refusal(_pair(tmp_path, _MATTE[:40])).reason in ("truncated", "not_an_image")

@@ -64,6 +64,13 @@ def test_a_matte_that_fits_both_ways_is_named(tmp_path: Path, turn: int) -> None
     assert np.array_equal(to_uint8(sample.alpha), np.asarray(shown(matte, turn)))
 
 
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_matte_of_one_value_fits_every_way(tmp_path: Path, value: int) -> None:
+    sample = load_pair(pair(tmp_path, STORED, 3, PillowImage.new("L", STORED.size, value)))
+    assert np.array_equal(to_uint8(sample.picture), np.asarray(shown(STORED, 3)))
+    assert np.unique(to_uint8(sample.alpha)).tolist() == [value]
+
+
 def test_a_matte_that_fits_neither_way_is_of_another_size(tmp_path: Path) -> None:
     with pytest.raises(Rejected, match="size_mismatch"):
         load_pair(pair(tmp_path, STORED, 6, MATTE.crop((0, 0, 12, 11))))

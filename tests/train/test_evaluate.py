@@ -128,6 +128,57 @@ def test_the_dim_protocol_takes_the_data_sets_own_trimaps(
     assert format_table([("x", result.mean)]).splitlines()[0].split() == ["SAD", "MSE", "MAD", "Grad", "Conn"]
 
 
+def with_scenes_of_one_value(photographs: Path, root: Path) -> Path:
+    """The four photographs, one without a subject, and one that is nothing else."""
+    shutil.copytree(photographs, root)
+    for name, value in (("full", 255), ("empty", 0)):
+        pixels = np.random.default_rng(value).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+        (root / "original" / f"{name}.png").write_bytes(encode_png(pixels))
+        (root / "mask" / f"{name}.png").write_bytes(encode_png(np.full((96, 96), value, np.uint8)))
+    return root
+
+
+def test_empty_and_full_scenes_are_judged(network: GFM, photographs: Path, tmp_path: Path) -> None:
+    data = with_scenes_of_one_value(photographs, tmp_path / "data")
+    result = run(Judge([network], mattes=tmp_path / "mattes"), data, tmp_path / "out")
+    assert result.failures == []
+    rows = {row.pop("name"): row for row in pq.read_table(tmp_path / "out" / "per_image.parquet").to_pylist()}
+    assert len(rows) == 6
+    for name, truth, part in (("empty", 0.0, "sad_bg"), ("full", 1.0, "sad_fg")):
+        predicted = cv2.imread(str(tmp_path / "mattes" / f"{name}.png"), cv2.IMREAD_GRAYSCALE) / 255
+        alarm = np.abs(predicted - truth).sum() / 1000
+        assert alarm > 0.1
+        assert rows[name]["sad"] == pytest.approx(alarm) == pytest.approx(rows[name][part])
+        assert rows[name]["grad"] > 0
+    assert rows["empty"]["conn"] == pytest.approx(predicted_above(tmp_path / "mattes" / "empty.png"), rel=1e-6)
+    assert result.mean["sad"] == pytest.approx(np.mean([row["sad"] for row in rows.values()]))
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["images"], summary["left_out"]) == (6, [])
+    assert summary["flags"] == {"empty": ["empty"], "full": ["full"]}
+
+
+def predicted_above(path: Path, least: float = 0.15) -> float:
+    predicted = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) / 255
+    return float(predicted[predicted >= least].sum()) / 1000
+
+
+def test_the_dim_protocol_leaves_out_what_has_no_unknown_pixel(network: GFM, photographs: Path, tmp_path: Path) -> None:
+    data = with_scenes_of_one_value(photographs, tmp_path / "data")
+    judge = Judge([network], protocol=Protocol.DIM)
+    all_six, four = run(judge, data, tmp_path / "six"), run(judge, photographs, tmp_path / "four")
+    assert all_six.mean == four.mean
+    assert len(all_six.worst) == 4
+    rows = pq.read_table(tmp_path / "six" / "per_image.parquet").to_pylist()
+    nothing = [row["name"] for row in rows if all(row[name] is None for name in DIM_METRICS)]
+    assert (len(rows), nothing) == (6, ["empty", "full"])
+    summaries = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("six", "four")]
+    assert [(each["images"], each["left_out"]) for each in summaries] == [(4, ["empty", "full"]), (4, [])]
+    for path in [*(data / "mask").glob("scene*"), *(data / "original").glob("scene*")]:
+        path.unlink()
+    with pytest.raises(InputError, match=r"no trimap has an unknown pixel.*--protocol gfm; the first: empty$"):
+        run(judge, data, tmp_path / "none")
+
+
 def test_results_among_the_data_are_not_judged(network: GFM, photographs: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(photographs, data)

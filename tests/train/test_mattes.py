@@ -58,6 +58,19 @@ def test_eval_refuses_what_is_doubtful_and_says_what_is_odd(checkpoint: Path, sh
     assert len(summary["failures"]) == 3
 
 
+def test_eval_says_how_many_photographs_the_mean_leaves_out(checkpoint: Path, tmp_path: Path) -> None:
+    data = _masks(tmp_path / "masks", (255, 0))
+    words = ("eval", "--checkpoint", checkpoint, "--data", data, "--out", tmp_path / "eval")
+    both = call(*words)
+    assert both.exit_code == 0, both.output
+    assert "mean of 2 photographs; whole picture" in both.stdout
+    assert "NOTE: 1 of 2 mattes are empty: the photograph has no foreground; for example 1" in both.stderr
+    assert "two values" not in both.stderr
+    one = call(*words, "--protocol", "dim")
+    assert one.exit_code == 0, one.output
+    assert "mean of 1 photographs (1 more without unknown pixels left out); unknown part" in one.stdout
+
+
 def test_eval_by_a_scale_gives_the_figures_of_the_same_mattes(checkpoint: Path, tmp_path: Path) -> None:
     tables = []
     for value, more in ((255, ()), (1, ("--alpha-scale", 1))):

@@ -24,6 +24,8 @@ def slow_connectivity(predicted: np.ndarray, alpha: np.ndarray) -> float:
     for i in range(1, 11):
         both = (predicted.astype(int) * 10 >= 255 * i) & (alpha.astype(int) * 10 >= 255 * i)
         labels, count = label(both, structure=[[0, 1, 0], [1, 1, 1], [0, 1, 0]])
+        if count == 0 and i == 1:
+            level[:] = 0.0  # there never was a region
         if count == 0:
             continue
         sizes = [int((labels == n).sum()) for n in range(1, count + 1)]
@@ -111,6 +113,41 @@ def test_bytes_on_a_threshold_pass_it(byte: int) -> None:
     # the corner leaves at the first threshold, with level 0: it counts what the truth has there; the others stay in
     # the region up to their own value, so nothing is above their level
     assert connectivity_error(to_float(predicted), to_float(alpha)) == pytest.approx(byte / 255 / 1000)
+
+
+RAMP = np.tile(np.linspace(0, 1, 6, dtype=np.float32), (5, 1))  # 0, 0.2 .. 1
+NOTHING, EVERYTHING = np.zeros_like(RAMP), np.ones_like(RAMP)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "alpha", "conn", "parts"),
+    [
+        (NOTHING, NOTHING, 0.0, (0.0, 0.0, 0.0)),
+        (RAMP, NOTHING, 5 * 3.0, (0.0, 0.0, 15.0)),  # a false alarm: 0.2 + 0.4 + 0.6 + 0.8 + 1 in each row
+        (RAMP / 10, NOTHING, 0.0, (0.0, 0.0, 1.5)),  # below 0.15: connected to what lies at 0, by definition
+        (EVERYTHING, NOTHING, 30.0, (0.0, 0.0, 30.0)),
+        (NOTHING, RAMP, 5 * 3.0, (15.0, 0.0, 0.0)),  # the subject is not found
+        (EVERYTHING, EVERYTHING, 0.0, (0.0, 0.0, 0.0)),
+        (NOTHING, EVERYTHING, 30.0, (0.0, 30.0, 0.0)),
+        # px of 0 to 0.8 leave the region there: the truth has 1, 0.8 .. 0.2 above it, the prediction nothing
+        (RAMP, EVERYTHING, 5 * (1 + 0.8 + 0.6 + 0.4 + 0.2), (0.0, 15.0, 0.0)),
+    ],
+)
+def test_empty_and_full_mattes_are_judged(
+    predicted: np.ndarray, alpha: np.ndarray, conn: float, parts: tuple[float, float, float]
+) -> None:
+    found = matting_metrics(predicted, alpha, make_trimap(alpha))
+    assert found["conn"] == pytest.approx(conn / 1000, rel=1e-6)
+    assert [1000 * found[f"sad_{part}"] for part in ("tran", "fg", "bg")] == pytest.approx(parts, rel=1e-6)
+    slopes = slow_gradient(predicted) - slow_gradient(alpha)
+    assert found["grad"] == pytest.approx((slopes**2).sum() / 10, rel=1e-6, abs=1e-12)
+    assert (found["grad"] == 0) == (not np.ptp(predicted) and not np.ptp(alpha))
+
+
+def test_what_lies_beside_the_subject_counts_although_the_two_share_nothing() -> None:
+    left, right = np.zeros((2, 4, 10), np.float32)
+    left[:, :2], right[:, 7:] = 1.0, 1.0
+    assert connectivity_error(right, left) == pytest.approx((8 + 12) / 1000)
 
 
 def test_gradient_of_a_ramp() -> None:

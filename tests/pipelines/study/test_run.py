@@ -86,9 +86,10 @@ def test_results_may_not_lie_in_what_a_study_reads(
         dry_run(job_in(tmp_path, studio), LocalRunner().room)
 
 
-def evaluated(root: Path, name: str, images: int, failures: Sequence[str]) -> Step:
+def evaluated(root: Path, name: str, images: int, failures: Sequence[str], left_out: Sequence[str] = ()) -> Step:
     step = Step("eval", name, ("eval", "--data", name))
     facts = {"images": images, "failures": [{"name": each, "reason": "no PNG"} for each in failures]}
+    facts |= {"left_out": list(left_out)} if left_out else {}
     step.out(root).mkdir(parents=True)
     (step.out(root) / "summary.json").write_text(json.dumps(facts))
     step.mark(root).write_text(json.dumps({"key": step.key, "seconds": 60.0}))
@@ -106,3 +107,5 @@ def test_photographs_that_could_not_be_judged_are_noted(tmp_path: Path) -> None:
     assert list(_notes(Plan(steps, []), tmp_path)) == notes
     (first, _) = _notes(Plan([evaluated(tmp_path, "d", 9, [])], []), tmp_path)
     assert first == "all evaluations: 9 photographs judged"
+    (first, _) = _notes(Plan([evaluated(tmp_path, "e", 7, [], ["y", "z"])], []), tmp_path)
+    assert first == "all evaluations: 7 photographs judged, 2 without unknown pixels left out"

@@ -39,6 +39,19 @@ def test_one_seed_has_no_spread() -> None:
     assert line.cells["sad"].deviation is None
 
 
+def test_images_without_figures_are_left_out(tmp_path: Path) -> None:
+    cell = Training("plain", "TT", 0, Step("eval", "plain-0", ("eval",)))
+    columns = ("sad", "mse")  # those of --protocol dim, say
+    schema = pa.schema([("name", pa.string()), *((name, pa.float64()) for name in columns)])
+    rows = [{"name": "empty"}, {"name": "cat", "sad": 2.0, "mse": 0.5}]
+    write_parquet(cell.judged.out(tmp_path) / "per_image.parquet", schema, rows)
+    [line] = summarise(read_figures([cell], tmp_path))
+    assert (line.by_image, {name: found.mean for name, found in line.cells.items()}) == (
+        {"cat": 2.0},
+        {"sad": 2.0, "mse": 0.5},
+    )
+
+
 def test_networks_that_saw_different_images_are_not_compared(tmp_path: Path) -> None:
     cells = [Training("plain", "TT", n, Step("eval", f"plain-{n}", ("eval", str(n)))) for n in (0, 1)]
     schema = pa.schema([("name", pa.string()), *((name, pa.float64()) for name in METRICS)])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from rssn.errors import InputError, Rejected
-from rssn.weights import check_values, load_tensors
+from rssn.weights import check_values, is_state, load_tensors
 from train.config import Plain
 from train.network.gfm import GFM, check_evidence
 from train.network.published import PublishedGFM
@@ -166,18 +166,12 @@ def _misfit(content: Mapping[Any, Any]) -> str:
     checkpoint = Checkpoint(**content)
     wrong = [
         *(name for name in ("step", "position") if type(content.get(name, 0)) is not int or content.get(name, 0) < 0),
-        *(name for name in ("model", "ema") if not _is_state(getattr(checkpoint, name))),
+        *(name for name in ("model", "ema") if not is_state(getattr(checkpoint, name))),
         *(name for name in ("config", "optimiser") if not isinstance(getattr(checkpoint, name), Mapping)),
         *(name for name in ("rng", "gpu_rng") if not isinstance(getattr(checkpoint, name), Tensor | None)),
         *(name for name in ("data_digest",) if not isinstance(getattr(checkpoint, name), str)),
     ]
     return "; ".join(f"its {name} is {content[name]!r:.60}" for name in wrong)
-
-
-def _is_state(value: object) -> bool:
-    return isinstance(value, Mapping) and all(
-        isinstance(name, str) and isinstance(each, Tensor) for name, each in value.items()
-    )
 
 
 def _digest(content: Mapping[str, Any]) -> str:

@@ -120,6 +120,7 @@ class TrainConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "rosta", Rosta(self.rosta))  # a name will do
         backbone_named(self.backbone)
         for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)

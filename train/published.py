@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor
-
+from rssn.weights import find_state
 from train.checkpoint import Checkpoint, save_checkpoint
 from train.config import Plain
 from train.network.published import PublishedGFM
@@ -15,14 +14,15 @@ from train.rosta import Rosta
 
 
 def load_published(
-    path_or_state_dict: str | Path | Mapping[str, Tensor], backbone: str, rosta: Rosta | str
+    path_or_state_dict: str | Path | Mapping[str, object], backbone: str, rosta: Rosta | str
 ) -> PublishedGFM:
     """Load a released checkpoint (`gfm_r34_tt.pth`, ...).
 
     Args:
-        path_or_state_dict: The file, read without running any code from it, or its content.
+        path_or_state_dict: The file, read without running any code from it, or its content; bare or wrapped, see
+            `rssn.weights.find_state`.
         backbone: `r34`, `d121`, `r34_2b` or `r101`.
-        rosta: `TT`, `FT` or `BT`.
+        rosta: `TT`, `FT` or `BT`, in any case.
 
     Returns:
         A network in `eval` mode. It takes N x 3 x H x W RGB float32 in 0 to 255 and gives an object with `glance`,
@@ -33,7 +33,7 @@ def load_published(
     """
     network = PublishedGFM(backbone, Rosta(rosta))
     if isinstance(path_or_state_dict, Mapping):
-        network.load_released(path_or_state_dict, "the state dict")
+        network.load_released(find_state(path_or_state_dict, "the state dict"), "the state dict")
     else:
         network.load_released(read_state(Path(path_or_state_dict), "the checkpoint"), str(path_or_state_dict))
     return network.eval()

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from rssn.errors import InputError
 from rssn.images import Alpha, Pixels
 from train.morphology import Mask, dilate, erode
 
@@ -22,6 +23,18 @@ class Rosta(StrEnum):
     TT = "TT"
     FT = "FT"
     BT = "BT"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Rosta:
+        """Names are taken in any case.
+
+        Raises:
+            InputError: If there is no such representation.
+        """
+        for each in cls:
+            if isinstance(value, str) and value.upper() == each.value:
+                return each
+        raise InputError(f"RoSTa {value!r}: unknown; there are {', '.join(cls)}")
 
     @property
     def classes(self) -> int:
@@ -50,7 +63,7 @@ def make_trimap(alpha: Alpha | Pixels, kernel_size: int = 25) -> Pixels:
     return trimap
 
 
-def glance_and_transition(alpha: Alpha | Pixels, rosta: Rosta) -> tuple[Pixels, Mask]:
+def glance_and_transition(alpha: Alpha | Pixels, rosta: Rosta | str) -> tuple[Pixels, Mask]:
     """What the glance decoder should say, and where the focus decoder is supervised (W^T in equations 4 and 5).
 
     TT: the glance label is the trimap, the transition its unknown part. FT: the glance label is F, the erosion of
@@ -67,6 +80,7 @@ def glance_and_transition(alpha: Alpha | Pixels, rosta: Rosta) -> tuple[Pixels, 
     Returns:
         H x W uint8 class labels, H x W bool.
     """
+    rosta = Rosta(rosta)
     if rosta is Rosta.TT:
         glance = make_trimap(alpha, rosta.kernel_size) // np.uint8(127)
         return glance, glance == TRANSITION
@@ -77,7 +91,7 @@ def glance_and_transition(alpha: Alpha | Pixels, rosta: Rosta) -> tuple[Pixels, 
     return possible.astype(np.uint8), possible & ~_opaque(alpha)
 
 
-def focus_target(glance: Pixels, alpha: Alpha, rosta: Rosta) -> Alpha:
+def focus_target(glance: Pixels, alpha: Alpha, rosta: Rosta | str) -> Alpha:
     """What the focus decoder should say: alpha for TT and FT, B - alpha for BT (0 where B is 0).
 
     Args:
@@ -85,7 +99,7 @@ def focus_target(glance: Pixels, alpha: Alpha, rosta: Rosta) -> Alpha:
         alpha: H x W float32 in [0, 1].
         rosta: The representation.
     """
-    if rosta is Rosta.BT:
+    if Rosta(rosta) is Rosta.BT:
         return np.asarray(np.clip(glance.astype(np.float32) - alpha, 0.0, 1.0), dtype=np.float32)
     return alpha
 

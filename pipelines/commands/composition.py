@@ -37,13 +37,19 @@ _MATTING = "A matting data set: AM-2k's, P3M-10k's, fg/ and alpha/ (GT/), flat, 
 @click.option("--recipe", default=DEFAULT, help=f"A YAML file, or one of: {', '.join(shipped())}.")
 @click.option(
     "--foreground",
-    type=click.Choice(FOREGROUND_CHOICES),
+    type=click.Choice(FOREGROUND_CHOICES, case_sensitive=False),
     help="Overrides how F comes about: computed from the photograph, or given by the data set.",
 )
 @click.option(
-    "--denoiser", type=click.Choice(["native", "bm3d", "nlmeans"]), help="Overrides the recipe's denoise.backend."
+    "--denoiser",
+    type=click.Choice(["native", "bm3d", "nlmeans"], case_sensitive=False),
+    help="Overrides the recipe's denoise.backend.",
 )
-@click.option("--fit", type=click.Choice(["cover", "stretch"]), help="Overrides how a background meets the frame.")
+@click.option(
+    "--fit",
+    type=click.Choice(["cover", "stretch"], case_sensitive=False),
+    help="Overrides how a background meets the frame.",
+)
 @click.option("--max-upscale", type=float, help="Overrides how much a background may be enlarged.")
 @click.option("--seed", type=int, default=0, help="Another seed gives other draws.")
 @options.codec

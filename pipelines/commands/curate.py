@@ -58,7 +58,7 @@ def _is_idle_rule(rule: str, network: str, given: Mapping[str, Any]) -> bool:
 @click.option("--saliency", type=options.FOLDER, help="A class-free second opinion: a saliency network, .onnx.")
 @click.option(
     "--saliency-scaling",
-    type=click.Choice(get_args(Scaling)),
+    type=click.Choice(get_args(Scaling), case_sensitive=False),
     default="imagenet",
     help="How that network wants its input: by ImageNet's mean and deviation, or less 0.5 (IS-Net).",
 )
@@ -71,14 +71,14 @@ def _is_idle_rule(rule: str, network: str, given: Mapping[str, Any]) -> bool:
 @click.option(
     "--reject-flag",
     "refused_flags",
-    type=click.Choice(list(FLAGS)),
+    type=click.Choice(list(FLAGS), case_sensitive=False),
     multiple=True,
     help="Reject what is otherwise only flagged; may be given twice.",
 )
 @click.option(
     "--ignore-class",
     "ignored_classes",
-    type=click.Choice(sorted(CREATURES | OBJECTS)),
+    type=click.Choice(sorted(CREATURES | OBJECTS), case_sensitive=False),
     metavar="CLASS",
     multiple=True,
     help="A COCO class that is no salient object in your backgrounds, as car; may be repeated.",

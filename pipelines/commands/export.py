@@ -14,7 +14,9 @@ from pipelines.export import FORMATS, ExportJob, run_export
 @click.command()
 @click.argument("dataset", type=common.FOLDER)
 @click.option("--out", required=True, type=common.FOLDER, help="Where the files go; run again to go on.")
-@click.option("--format", type=click.Choice(FORMATS), default="folder", help="Picture files, or tar shards.")
+@click.option(
+    "--format", type=click.Choice(FORMATS, case_sensitive=False), default="folder", help="Picture files, or tar shards."
+)
 def export(dataset: Path, out: Path, **options: Any) -> None:
     """Write a data set as the files or tar shards that other trainers read.
 

@@ -54,7 +54,9 @@ max_errors = click.option(
     "--max-errors", metavar="N|N%", help="Stop when more than this are refused.  [default: never]"
 )
 matting_format = click.option(
-    "--matting-format", type=click.Choice(LAYOUT_NAMES), help="How --matting is laid out.  [default: detected]"
+    "--matting-format",
+    type=click.Choice(LAYOUT_NAMES, case_sensitive=False),
+    help="How --matting is laid out.  [default: detected]",
 )
 alpha_scale = click.option(
     "--alpha-scale",
@@ -64,7 +66,7 @@ alpha_scale = click.option(
 )
 codec = click.option(
     "--image-codec",
-    type=click.Choice(["jpeg", "png", "webp"]),
+    type=click.Choice(["jpeg", "png", "webp"], case_sensitive=False),
     default="jpeg",
     help="JPEG of quality 95, 4:4:4, or a lossless one. Alpha is always PNG.",
 )

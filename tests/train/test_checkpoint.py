@@ -188,7 +188,7 @@ CASES = {
     "cfg_none": "no checkpoint of this version: its config is None",
     "cfg_rosta": "its network cannot be built: its settings name the RoSTa 'ZZ'; there are TT, FT, BT",
     "cfg_url": "its network cannot be built: --backbone timm:hf-hub:evil/model: timm has no hf-hub:evil/model",
-    "empty": "nothing that torch can load safely: .*",
+    "empty": "empty; take another copy",
     "extra": "no checkpoint of this version: it holds an unknown foo",
     "flip": r"damaged: archive/data/\d+ differs from its checksum; take another copy",
     "model_list": r"no checkpoint of this version: its model is \[1, 2\]",

@@ -14,7 +14,13 @@ _SUFFIXES = {"onnx": ".onnx", "torchscript": ".ts"}
 @click.command()
 @click.option("--checkpoint", type=FILE, required=True, help="last.pt of a run, or of `train import`.")
 @weights
-@click.option("--format", "kind", type=click.Choice(list(_SUFFIXES)), required=True, help="For which runtime.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(list(_SUFFIXES), case_sensitive=False),
+    required=True,
+    help="For which runtime.",
+)
 @click.option("--out", type=FILE, help="The file to write.  [default: beside the checkpoint]")
 @click.option(
     "--size", nargs=2, type=int, default=(800, 800), help="Height and width of its input, px; multiples of 32."

@@ -17,7 +17,7 @@ from train.commands.options import FOLDER, alpha_scale, counter, fail_if, networ
 @click.option("--out", type=FOLDER, help="Folder for the results.  [default: eval/ beside the first checkpoint]")
 @click.option(
     "--protocol",
-    type=click.Choice(["gfm", "dim"]),
+    type=click.Choice(["gfm", "dim"], case_sensitive=False),
     default="gfm",
     help="gfm: the paper's tables; dim: Deep Image Matting's code, on the unknown part of the trimap.",
 )

@@ -41,7 +41,12 @@ def describe(backbones: tuple[str, ...], rostas: tuple[str, ...], timed: bool) -
 
 @click.command("import")
 @click.argument("released", type=FILE)
-@click.option("--backbone", type=click.Choice(_DESCRIBED), required=True, help="The encoder of the released network.")
+@click.option(
+    "--backbone",
+    type=click.Choice(_DESCRIBED, case_sensitive=False),
+    required=True,
+    help="The encoder of the released network.",
+)
 @click.option("--rosta", type=ROSTAS, required=True, help="What its glance decoder learned.")
 @click.option("--out", type=FILE, required=True, help="The checkpoint to write.")
 def import_released(released: Path, backbone: str, rosta: str, out: Path) -> None:

@@ -37,7 +37,7 @@ class UserPath(click.Path):
 FILE = UserPath(dir_okay=False, path_type=Path)
 FOLDER = UserPath(file_okay=False, path_type=Path)
 PATH = UserPath(path_type=Path)
-ROSTAS = click.Choice([each.value for each in Rosta])
+ROSTAS = click.Choice([each.value for each in Rosta], case_sensitive=False)
 
 
 def alpha_scale(whose: str) -> Callable[[Any], Any]:
@@ -87,7 +87,7 @@ def say_unread(unread: Mapping[str, int]) -> None:
 
 weights = click.option(
     "--weights",
-    type=click.Choice(WEIGHTS),
+    type=click.Choice(WEIGHTS, case_sensitive=False),
     help="As the optimiser left them, or their moving average.  [default: ema where the checkpoint has one]",
 )
 

@@ -41,7 +41,7 @@ def _network(command: _Command) -> _Command:
         click.option(
             "--ablation",
             "ablations",
-            type=click.Choice(["single", "no-ppm", "no-bb"]),
+            type=click.Choice(["single", "no-ppm", "no-bb"], case_sensitive=False),
             multiple=True,
             help="Leave out a part, as section 5.5 does: one decoder, no pyramid pooling, no bridge block.",
         ),
@@ -94,7 +94,7 @@ def _optimisation(command: _Command) -> _Command:
         click.option("--channels-last", is_flag=True, help="Store features px by px; faster on GPUs."),
         click.option(
             "--precision",
-            type=click.Choice(PRECISIONS),
+            type=click.Choice(PRECISIONS, case_sensitive=False),
             default=TrainConfig.precision,
             help="bf16: the network runs under autocast; losses stay in fp32.",
         ),
@@ -119,7 +119,12 @@ def _optimisation(command: _Command) -> _Command:
             default=TrainConfig.schedule,
             help="How the rate goes on: it stays, or falls to nothing at --max-steps, by half a cosine.",
         ),
-        click.option("--optimiser", type=click.Choice(OPTIMISERS), default=TrainConfig.optimiser, help="Its kind."),
+        click.option(
+            "--optimiser",
+            type=click.Choice(OPTIMISERS, case_sensitive=False),
+            default=TrainConfig.optimiser,
+            help="Its kind.",
+        ),
         click.option(
             "--batch-size", default=TrainConfig.batch_size, help="Of each process. The paper: 32 for r34, 4 for d121."
         ),

@@ -56,17 +56,17 @@ class GFM(nn.Module):
     std: Tensor
 
     def __init__(
-        self, backbone: str, rosta: Rosta, weights: Path | None = None, ablations: Collection[str] = ()
+        self, backbone: str, rosta: Rosta | str, weights: Path | None = None, ablations: Collection[str] = ()
     ) -> None:
         super().__init__()
         for ablation in ablations:
             if ablation not in list(Ablation):
                 raise InputError(f"--ablation {ablation}: unknown; choose one of {', '.join(Ablation)}")
-        self.rosta = rosta
+        self.rosta = Rosta(rosta)
         self.encoder = build_encoder(backbone_named(backbone), weights)
         parts = self.encoder.backbone
         single = Ablation.SINGLE in ablations
-        self.glance = None if single else GlanceDecoder(parts, rosta.classes, Ablation.NO_PPM not in ablations)
+        self.glance = None if single else GlanceDecoder(parts, self.rosta.classes, Ablation.NO_PPM not in ablations)
         self.focus = FocusDecoder(parts, Ablation.NO_BB not in ablations)
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1), persistent=False)

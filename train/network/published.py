@@ -27,12 +27,12 @@ class PublishedGFM(nn.Module):
         rosta: What its glance decoder learned.
     """
 
-    def __init__(self, backbone: str, rosta: Rosta) -> None:
+    def __init__(self, backbone: str, rosta: Rosta | str) -> None:
         super().__init__()
         if backbone not in PUBLISHED_BACKBONES:
             raise InputError(f"--backbone {backbone}: released are {', '.join(PUBLISHED_BACKBONES)}")
-        self.rosta = rosta
         self.gfm = GFM(backbone, rosta)
+        self.rosta = self.gfm.rosta
         self.name = self.gfm.name
 
     def forward(self, image: Tensor) -> Prediction:
@@ -56,22 +56,21 @@ class PublishedGFM(nn.Module):
         """Load the authors' state dict; every tensor in it is used, known as unused, or refused.
 
         The backbone stands in it twice, and once with its classifier; the copy under `encoder` is taken, as it is
-        the one that their network computes with. A leading `module.` of every name is dropped.
+        the one that their network computes with.
 
         Raises:
             InputError: With the difference, if it is no state dict of this backbone and RoSTa.
         """
-        given = {name.removeprefix("module."): value for name, value in state.items()}
         own = self.gfm.state_dict()
         places = {released_name(name): name for name in own}
         expected = {place: tuple(own[name].shape) for place, name in places.items()}
         parts = self.gfm.encoder.backbone
         unused = _unused(parts)
         optional = [name for name in (*expected, *unused) if name.endswith("num_batches_tracked")]
-        problems = differences(given, expected | unused, optional)
+        problems = differences(state, expected | unused, optional)
         if problems:
             raise InputError(f"{source}: not the released GFM-{self.rosta}({parts.name}): {problems}")
-        self.gfm.load_state_dict({places[name]: value for name, value in given.items() if name in places}, strict=False)
+        self.gfm.load_state_dict({places[name]: value for name, value in state.items() if name in places}, strict=False)
 
 
 def released_name(name: str) -> str:

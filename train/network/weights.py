@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from rssn.errors import InputError
-from rssn.weights import check_values, load_tensors
+from rssn import weights
+from rssn.errors import InputError, RssnError
 
 _STAGED = re.compile(r"^(blocks\.\d+\.\d+)\.", re.MULTILINE)
 _EFFICIENT_BLOCK = re.compile(r"_blocks\.(\d+)\.(\w+)\.(\w+)")
@@ -33,23 +33,19 @@ _LEGACY_DENSE = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
 def read_state(path: Path, flag: str) -> dict[str, Tensor]:
-    """Read a state dict without running any code from the file.
+    """Read the weights of one network, however they were saved; see `rssn.weights.read_state`.
 
     Args:
         path: The file.
         flag: What the user gave it with, for the message.
 
     Raises:
-        InputError: If it is none, damaged, or holds values that are not finite.
+        InputError: If it has none, several, is damaged, or holds values that are not finite.
     """
     try:
-        state = load_tensors(path)
-    except InputError as error:
-        raise InputError(f"{flag} {error}") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{flag} {path}: holds no state dict (names with tensors)")
-    check_values(state, f"{flag} {path}")
-    return dict(state)
+        return weights.read_state(path)
+    except RssnError as error:
+        raise type(error)(f"{flag} {error}") from error
 
 
 def load_encoder_weights(model: nn.Module, path: Path, name: str, unused: Collection[str]) -> None:

@@ -16,7 +16,7 @@ from bg20k.onnx_model import Floats, OnnxModel, model_name, normalised
 from rssn.errors import DependencyError, InputError
 from rssn.images import Pixels
 from rssn.vision import torchvision_models
-from rssn.weights import check_values, load_tensors
+from rssn.weights import read_state
 
 _SIDE = 224  # px, where the network leaves it open
 _BLOCK = 2048  # rows of embeddings compared at a time: 2048 x n products
@@ -75,12 +75,10 @@ class TorchvisionEmbedder:
         if backbone not in models.list_models(module=models):
             raise InputError(f"--deep-duplicates {backbone}: torchvision has no such classification network")
         network = models.get_model(backbone, weights=None)
-        state = load_tensors(weights)
         try:
-            network.load_state_dict(state)
-        except Exception as error:  # torch raises whatever a foreign file makes it raise
+            network.load_state_dict(read_state(weights))
+        except RuntimeError as error:
             raise InputError(f"{weights}: no weights of {backbone}: they are another's") from error
-        check_values(state, str(weights))
         for head in _HEADS:
             if hasattr(network, head):
                 setattr(network, head, torch.nn.Identity())

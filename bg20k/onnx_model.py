@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.errors import DependencyError, InputError, first_line
+from rssn.foreign import read_head
 from rssn.images import Pixels
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -83,10 +84,11 @@ def model_name(path: Path) -> str:
     """File name and the beginning of the digest of a model.
 
     Raises:
-        InputError: If there is no such file.
+        InputError: If there is no such file, or something else lies in its place.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such model; give its path, nothing is downloaded")
+    read_head(path)
     with path.open("rb") as stream:
         return f"{path.name}@{hashlib.file_digest(stream, 'sha256').hexdigest()[:8]}"
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
-HEAD: Final = 512
-"""Bytes of a file that `foreign_kind` looks at."""
+from rssn.errors import InputError
+
+_HEAD: Final = 512
 
 _PACKED: Final = {
     b"\x1f\x8b": "gzip",
@@ -15,17 +17,30 @@ _PACKED: Final = {
     b"7z\xbc\xaf\x27\x1c": "7-Zip",
     b"Rar!\x1a\x07": "RAR",
 }
+_PAGE: Final = "a web page, not a network: its address needs a login or a confirmation; open it in a browser"
 _OTHERS: Final = {
     b"version https://git-lfs.github.com/spec/": "a Git LFS pointer, not the file it stands for; run git lfs pull",
-    b"<": "a web page, not a network: its address needs a login or a confirmation; open it in a browser",
-    b"\x89hdf": "an HDF5 file, as Keras writes; convert it to torch's format",
-    b"gguf": "a GGUF file; convert it to torch's format",
-    b"\x93numpy": "an array of numpy; convert it to torch's format",
+    b"\x89HDF": "an HDF5 file, as Keras writes; convert it to torch's format",
+    b"GGUF": "a GGUF file; convert it to torch's format",
+    b"\x93NUMPY": "an array of numpy; convert it to torch's format",
 }
 
 
-def foreign_kind(head: bytes) -> str:
-    """Say what a file is by its first `HEAD` bytes, with the remedy; empty where it may be a network."""
+def read_head(path: Path) -> bytes:
+    """The first bytes of a file that should hold a network.
+
+    Raises:
+        InputError: If they show that it is something else; says what, and the remedy.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+    kind = _foreign_kind(head)
+    if kind:
+        raise InputError(f"{path}: {kind}")
+    return head
+
+
+def _foreign_kind(head: bytes) -> str:
     if not head:
         return "empty; take another copy"
     for magic, name in _PACKED.items():
@@ -33,5 +48,6 @@ def foreign_kind(head: bytes) -> str:
             return f"compressed by {name}; unpack it"
     if head[257:262] == b"ustar":
         return "a tar archive; unpack it"
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return next((words for magic, words in _OTHERS.items() if text.startswith(magic)), "")
+    if b"\0" not in head and head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+        return _PAGE
+    return next((words for magic, words in _OTHERS.items() if head.startswith(magic)), "")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from rssn.errors import DependencyError, InputError
-from rssn.foreign import HEAD, foreign_kind
+from rssn.foreign import read_head
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -118,14 +118,10 @@ def _load(path: Path, *, stand_ins: bool) -> Any:
             raise InputError(f"{path}: no file")
         if size.st_size > _MOST_BYTES:
             raise InputError(f"{path}: has {size.st_size:,} bytes; weights of networks have at most {_MOST_BYTES:,}")
+        head = read_head(path)
+        if _is_safetensors(head):
+            return _load_safetensors(path)
         with path.open("rb") as stream:
-            head = stream.read(HEAD)
-            stream.seek(0)
-            kind = foreign_kind(head)
-            if kind:
-                raise InputError(f"{path}: {kind}")
-            if _is_safetensors(head):
-                return _load_safetensors(path)
             _verify(path, stream)
             return _load_torch(stream, stand_ins=stand_ins and head.startswith(_ARCHIVE))
     except (InputError, DependencyError):

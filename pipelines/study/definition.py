@@ -59,7 +59,7 @@ class Network:
 
     Attributes:
         backbone: See `train run --backbone`.
-        rosta: One representation or several.
+        rosta: One representation or several, in any case.
         ensemble: Whether the median of their mattes is judged too.
         weights: Of the encoder: a file, or `package:NAME/FILE` for one that an installed package brings along.
         options: Of `train run`.
@@ -70,6 +70,9 @@ class Network:
     ensemble: bool = False
     weights: str | None = None
     options: Options = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rosta", tuple(name.upper() for name in self.rosta))
 
 
 @dataclass(frozen=True, kw_only=True)

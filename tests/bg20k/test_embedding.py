@@ -24,17 +24,22 @@ models = torchvision_models()
 torch.manual_seed(0)
 torch.save(models.get_model("squeezenet1_1", weights=None).state_dict(), "weights.pth")
 embedder = load_embedder("squeezenet1_1=weights.pth")
+wrapped = {"state_dict": {f"module.{name}": value.double() for name, value in torch.load("weights.pth").items()}}
+torch.save(wrapped, "wrapped.pth")
+Path("page.pth").write_text("<!DOCTYPE html><html>")
 picture = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
 one, other = embedder.embed(picture), embedder.embed(picture[:, ::-1])
 assert embedder.name.startswith("squeezenet1_1=weights.pth@"), embedder.name
 assert one.shape == other.shape and one.dtype == np.float32 and abs(float(one @ one) - 1) < 1e-5
 assert not np.array_equal(one, other)
+assert np.array_equal(one, load_embedder("squeezenet1_1=wrapped.pth").embed(picture))
 flipped = bytearray(Path("weights.pth").read_bytes())
 flipped[len(flipped) // 2] ^= 1
 Path("flipped.pth").write_bytes(flipped)
 for model, words in (
     ("resnet18=weights.pth", "weights.pth: no weights of resnet18: they are another's"),
     ("squeezenet1_1=flipped.pth", "differs from its checksum; take another copy"),
+    ("squeezenet1_1=page.pth", "page.pth: a web page, not a network"),
     ("nonsense=weights.pth", "has no such"),
 ):
     try:

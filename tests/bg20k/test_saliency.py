@@ -71,9 +71,10 @@ def test_logits_become_probabilities(tmp_path: Path) -> None:
 
 def test_what_is_no_such_network_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_bytes(b"no network")
+    (tmp_path / "page.onnx").write_text("<!DOCTYPE html><title>Sign in</title>")
     write_network(tmp_path / "two.onnx", np.concatenate([RED, RED]), [0.0, 0.0])
     write_network(tmp_path / "nan.onnx", RED, [float("nan")])
-    for name, words in (("none", "no such model"), ("text", "no ONNX network")):
+    for name, words in (("none", "no such model"), ("text", "no ONNX network"), ("page", "a web page, not a")):
         with pytest.raises(InputError, match=words):
             OnnxSaliency(tmp_path / f"{name}.onnx")
     for name, words in (("two", "gives one mask"), ("nan", "not finite")):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.ndimage import binary_dilation, binary_erosion
 
+from rssn.errors import InputError
 from rssn.images import to_uint8
 from train.network.gfm import fuse
 from train.rosta import Rosta, focus_target, glance_and_transition, make_trimap
@@ -73,3 +74,18 @@ def test_the_focus_decoder_is_asked_wherever_the_glance_cannot_know(matte: np.nd
 @given(MATTES, st.sampled_from(list(Rosta)))
 def test_labels_are_classes(matte: np.ndarray, rosta: Rosta) -> None:
     assert glance_and_transition(matte, rosta)[0].max() < rosta.classes
+
+
+def test_names_are_taken_in_any_case_and_unknown_ones_refused() -> None:
+    alpha = np.zeros((60, 60), np.uint8)
+    alpha[20:40, 20:40] = 255
+    assert Rosta("tt") is Rosta("TT") is Rosta.TT
+    for name, rosta in (("tt", Rosta.TT), ("Ft", Rosta.FT), ("bt", Rosta.BT), ("FT", Rosta.FT)):
+        glance, transition = glance_and_transition(alpha, name)
+        expected, unknown = glance_and_transition(alpha, rosta)
+        np.testing.assert_array_equal(glance, expected)
+        np.testing.assert_array_equal(transition, unknown)
+        matte = alpha.astype(np.float32) / np.float32(255)
+        np.testing.assert_array_equal(focus_target(glance, matte, name), focus_target(glance, matte, rosta))
+    with pytest.raises(InputError, match=r"RoSTa 'xt': unknown; there are TT, FT, BT"):
+        Rosta("xt")

@@ -42,6 +42,8 @@ def test_a_study_is_what_its_file_says(tmp_path: Path, monkeypatch: pytest.Monke
     assert study.rows["coco"].options == {"k": 2}
     assert study.rows["real"].recipe is None
     assert (study.network.rosta, study.seeds) == (("TT",), (0, 1))
+    named = parse_study(TEXT.replace("backbone: tiny", "backbone: tiny, rosta: [tt, Bt]"), "mine.yaml")
+    assert named.network.rosta == ("TT", "BT")
     assert list(study.pairs) == [("plain", "coco"), ("plain", "real"), ("coco", "real")]
 
 

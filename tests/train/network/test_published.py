@@ -112,8 +112,10 @@ def test_another_networks_file_is_refused_with_the_difference(shared: Path, tmp_
 def test_an_imported_checkpoint_predicts_as_the_released_one(shared: Path, tmp_path: Path) -> None:
     state = random_state(shapes(shared, "r34", "TT"), seed=4)
     path = tmp_path / "gfm_r34_tt.pth"
-    torch.save({f"module.{name}": value for name, value in state.items()}, path)
+    wrapped = {"state_dict": {f"module.{name}": value for name, value in state.items()}, "epoch": 100}
+    torch.save(wrapped, path)
     import_published(path, "r34", Rosta.TT, tmp_path / "ours.pt")
+    assert torch.equal(load_published(wrapped, "r34", "tt").gfm.focus.blocks[0][6].bias, state["decoder0_f.6.bias"])
     network = load_network(tmp_path / "ours.pt", torch.device("cpu"))
     image = torch.rand((1, 3, 32, 64), generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():

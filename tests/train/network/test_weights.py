@@ -121,6 +121,15 @@ def test_safetensors_files_are_known_by_their_content(name: str, tmp_path: Path)
         read_state(tmp_path / name, "--weights")
 
 
+def test_a_safetensors_file_whose_length_reads_as_text_is_no_web_page(tmp_path: Path) -> None:
+    """A header of 0x3c20 bytes begins with a space and `<`."""
+    safetensors = pytest.importorskip("safetensors.torch")
+    note = 0x3C20 - len('{"__metadata__":{"note":""},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}')
+    safetensors.save_file({"w": torch.ones(1)}, tmp_path / "w.safetensors", {"note": "x" * note})
+    assert (tmp_path / "w.safetensors").read_bytes().startswith(b" <\0")
+    assert read_state(tmp_path / "w.safetensors", "--weights")["w"].tolist() == [1.0]
+
+
 def test_a_missing_safetensors_is_named_with_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("safetensors.torch").save_file(STATE, tmp_path / "w.safetensors")
     monkeypatch.setitem(__import__("sys").modules, "safetensors.torch", None)

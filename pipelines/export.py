@@ -7,7 +7,6 @@ file that is there already is kept.
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +14,6 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
-
-from tqdm import tqdm
 
 from pipelines.export_forms import (
     BACKGROUNDS_LAYOUT,
@@ -35,6 +32,7 @@ from pipelines.manifest import read_manifest
 from pipelines.verification import verify
 from rssn.errors import InputError
 from rssn.files import parse_json, write_json
+from rssn.progress import Progress
 from rssn.rows import iter_rows, own_parquet
 from rssn.shards import DatasetFolder, Mark
 
@@ -105,20 +103,19 @@ def run_export(job: ExportJob) -> Exported:
 def _export_shards(
     job: ExportJob, folder: DatasetFolder, layout: Layout, marks: Sequence[Mark], exported: Exported
 ) -> None:
-    interval = 0.5 if sys.stderr.isatty() else 30.0
     total = sum(mark.rows for mark in marks)
-    with tqdm(total=total, unit=" rows", mininterval=interval, dynamic_ncols=True) as bar:
+    with Progress(total, "rows") as progress:
         for mark, tar in zip(marks, _tar_names(marks), strict=True):
             path = folder.data(mark.name)
             if job.format == "webdataset":
                 written = write_tar(job.out / tar, partial(_members, path, layout))
                 exported.add(".", written=written)
-                bar.update(mark.rows)
+                progress.advance(mark.rows)
             else:
                 for row in iter_rows(path):
                     for name, data in folder_files(row, layout):
                         exported.add(name.split("/")[0], written=write_file(job.out / name, data))
-                    bar.update()
+                    progress.advance()
             exported.rows += mark.rows
     if job.format == "folder":
         files = [folder.data(mark.name) for mark in marks]

@@ -7,18 +7,16 @@ of them, where a crawl was copied to another disk.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-
-from tqdm import tqdm
 
 from pipelines.curation_folders import candidates_folder, photos_plan
 from pipelines.examine_task import ExamineTask
 from rssn.crawl import Place, list_photographs, read_photographs
 from rssn.errors import DamagedError, InputError, Rejected
 from rssn.files import content_id
+from rssn.progress import progressing
 from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder, trusted_mark
 
@@ -81,9 +79,8 @@ def _others(candidates: DatasetFolder, task: ExamineTask, places: list[Place]) -
     known = {row["source"]: row["background_id"] for row in made}
     known |= {row["source"]: row["item_id"] for row in refused if row["item_id"] != row["source"]}  # it was read
     data_of = read_photographs(places, task.rules.max_bytes)
-    interval = 0.5 if sys.stderr.isatty() else 30.0
-    bar = tqdm(data_of, "comparing", len(places), unit=" photos", mininterval=interval, leave=False)
-    for place, data in zip(places, bar, strict=True):
+    read = progressing(data_of, len(places), "photos", "comparing")
+    for place, data in zip(places, read, strict=True):
         made_of = known.get(place.source)
         if made_of and (isinstance(data, Rejected) or content_id(data) != made_of):
             yield place.source

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,13 +10,12 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
-from tqdm import tqdm
-
 from pipelines.run_state import RunState, StateFile
 from pipelines.runner import WORKER_DIED, Done, Outcome, Runner, ShardTask, T
 from rssn.documents import brief
 from rssn.errors import InputError, Rejected
 from rssn.files import write_parquet
+from rssn.progress import Progress
 from rssn.schema import REJECTS, picture
 from rssn.shards import DatasetFolder, Mark, trusted_mark
 from rssn.stopping import received
@@ -141,7 +139,7 @@ def _check_budget(work: Work[T], tally: Tally, planned: int) -> None:
 
 
 class _Progress:
-    """A bar with rate and time left, over the tasks that are done and the items of those at hand; and a file of it."""
+    """Of the tasks that are done and the items of those at hand, shown and in a file."""
 
     def __init__(self, work: Work[Any], total: int, tally: Tally) -> None:
         self._state_file = StateFile(work.folder)
@@ -150,14 +148,13 @@ class _Progress:
         self._tally = tally
         self._started = 0.0
         self._tasks = self._finished = self._reused = 0
-        interval = 0.5 if sys.stderr.isatty() else 30.0  # into a log file only a line now and then
-        self._bar = tqdm(total=total, unit=f" {work.unit}", smoothing=0.1, mininterval=interval, dynamic_ncols=True)
+        self._shown = Progress(total, work.unit)
 
     def __enter__(self) -> _Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        self._shown.close()
         state = self._state()
         if state.done_shards < state.shards:
             self._state_file.write(state, last=True)
@@ -167,6 +164,7 @@ class _Progress:
     def announce(self) -> None:
         """The work begins: what was done before is known."""
         self._started = time.time()
+        self._shown.begin(self._finished)
         self._state_file.write(self._state())
 
     def finish(self, items: int, *, reused: bool = False) -> None:
@@ -177,13 +175,12 @@ class _Progress:
             self._reused += items
         else:
             self._state_file.write(self._state())
-        self._bar.set_postfix(MB=round(self._tally.bytes / 1e6), rejected=self._tally.rejected, refresh=False)
         self.update()
 
     def update(self) -> None:
         """Look at the tasks at hand."""
         handled = self._finished + sum(self._work.folder.in_progress().values())
-        self._bar.update(handled - self._bar.n)
+        self._shown.reach(handled, f"{self._tally.bytes / 1e6:.0f} MB, {self._tally.rejected} rejected")
 
     def _state(self) -> RunState:
         tally = self._tally

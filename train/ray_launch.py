@@ -5,26 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from threading import Thread
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from rssn.errors import DependencyError, InputError, RssnError
 from rssn.machine import available_cpus
+from rssn.progress import Progress
 from rssn.stopping import kept
 from train.checkpoint import load_checkpoint
 from train.config import TrainConfig
 from train.device import limit_threads
 from train.distributed import PATIENCE
-from train.loop import StepReport, TrainResult, train
+from train.loop import TrainResult, train
+from train.progress import step_listener
 from train.stopping import StopFile, StopSignals
 
-_PAUSE = 10.0  # seconds between two lines of progress
 _PATIENCE = 600.0  # seconds in which a cluster that is too small may grow
 _LOOK_SECONDS = 5.0
 
@@ -124,7 +123,8 @@ def _worker(settings: dict[str, Any]) -> None:
     config: TrainConfig = settings["config"]
     limit_threads(max(1, available_cpus() // config.world_size))
     try:
-        train(config, _line_by_line(config), _stop_file(config))
+        with Progress(config.max_steps, "steps") as progress:
+            train(config, step_listener(progress, config), _stop_file(config))
     except RssnError as error:
         raise RuntimeError(f"{_MARK}{error}{_MARK}") from error
 
@@ -136,23 +136,6 @@ def _own(error: Exception) -> RssnError | None:
     """The message of a worker's own error, if that is what ended the run."""
     parts = str(error).split(_MARK)
     return InputError(parts[1]) if len(parts) >= 3 else None
-
-
-def _line_by_line(config: TrainConfig) -> Callable[[StepReport], None]:
-    shown = 0.0
-
-    def show(report: StepReport) -> None:
-        nonlocal shown
-        for note in report.notes:
-            print(f"validation: {note}")  # noqa: T201
-        if time.monotonic() - shown > _PAUSE or report.step == config.max_steps:
-            shown = time.monotonic()
-            speed, waited = config.step_size / report.seconds, 100 * report.waited / report.seconds
-            left = tqdm.format_interval((config.max_steps - report.step) * report.seconds)
-            loss = f"step {report.step} of {config.max_steps}: loss {report.losses['total']:.4f}"
-            print(f"{loss}, {speed:.1f} samples/s, {waited:.0f} % waiting for data, {left} left")  # noqa: T201
-
-    return show
 
 
 def _stop_file(config: TrainConfig) -> StopFile:

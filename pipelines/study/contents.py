@@ -15,11 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from tqdm import tqdm
-
 from rssn.errors import InputError
 from rssn.files import parse_json, sha256, write_json
 from rssn.folder_walk import walk
+from rssn.progress import progressing
 from rssn.remote import stamp
 from rssn.shards import DatasetFolder
 from rssn.tables import is_table
@@ -88,7 +87,7 @@ def _digested(root: Path) -> Facts:
     files = _files(root)
     with ThreadPoolExecutor() as pool:
         found = pool.map(digests.of, [path for path, _ in files])
-        shown = tqdm(found, f"inputs: {root.name}", len(files), unit=" files", leave=False, disable=None)
+        shown = progressing(found, len(files), "files", f"inputs: {root.name}")
         return [[name, digest] for (_, name), digest in zip(files, shown, strict=True)]
 
 

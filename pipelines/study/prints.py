@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from bg20k.candidates import hash_picture
 from bg20k.rules import CurationRules
@@ -25,6 +24,7 @@ from rssn.images import Pixels, read_bytes, resize_area, to_uint8
 from rssn.layouts import find_pairs
 from rssn.mattes import stored_matte
 from rssn.matting import load_matte
+from rssn.progress import progressing
 from rssn.rows import iter_rows
 from rssn.shards import DatasetFolder
 
@@ -94,7 +94,7 @@ def pair_prints(root: Path, alpha_scale: float | None = None) -> Iterator[Print]
         InputError: If it is none.
     """
     pairs = find_pairs(root, alpha_scale=alpha_scale).pairs
-    for pair in tqdm(pairs, desc=f"leaks: {root.name}", unit=" pairs", leave=False):
+    for pair in progressing(pairs, len(pairs), "pairs", f"leaks: {root.name}"):
         for path in pair.colours:
             with suppress(Rejected):  # it will be a row of the rejects
                 yield _photograph(str(path), read_bytes(path))
@@ -108,7 +108,8 @@ def background_prints(place: Path) -> Iterator[Print]:
     Raises:
         InputError: If it is none.
     """
-    for background in tqdm(find_backgrounds(place)[0], desc=f"leaks: {place.name}", unit=" photos", leave=False):
+    found = find_backgrounds(place)[0]
+    for background in progressing(found, len(found), "photos", f"leaks: {place.name}"):
         with suppress(Rejected):
             yield _photograph(background.source, background_bytes(background))
 
@@ -122,7 +123,8 @@ def salient_prints(curated: Path) -> Iterator[Print]:
 
 def _shard_prints(folder: DatasetFolder) -> Iterator[Print]:
     names = ("sample_id", "foreground_source", "image", "alpha")
-    for mark in tqdm(folder.all_marks(), desc=f"leaks: {folder.root.name}", unit=" shards", leave=False):
+    marks = folder.all_marks()
+    for mark in progressing(marks, len(marks), "shards", f"leaks: {folder.root.name}"):
         path = folder.data(mark.name)
         try:
             for row in iter_rows(path, names):

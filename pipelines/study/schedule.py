@@ -35,7 +35,6 @@ _STEP_BYTES = 2 << 30
 _PATIENCE_SECONDS = 120.0  # with the command of an earlier attempt: a training saves first
 _LOOK_SECONDS = 0.2
 _NOTED_SECONDS = 10.0  # that an attempt may lose when everything is killed
-_BAR_SECONDS = "5"  # between two states of a progress bar in a log
 _SAID = 400  # characters of a log, at its end
 
 
@@ -166,7 +165,7 @@ def _locked(stream: IO[str]) -> bool:
 
 def _run(task: StepTask, lock: int) -> tuple[int, float]:
     """The command's exit code, and the seconds of all attempts of which it makes use."""
-    environment = os.environ | dict.fromkeys(THREADS, str(task.threads)) | {"TQDM_MININTERVAL": _BAR_SECONDS}
+    environment = os.environ | dict.fromkeys(THREADS, str(task.threads))
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     command = [sys.executable, "-P", "-m", "pipelines.study.child", *task.command]  # -P: not what lies in this folder
     spent = task.folder / "spent.json"

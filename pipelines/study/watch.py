@@ -1,16 +1,16 @@
-"""Tells how far the steps are that are being made: each writes a progress bar into its log."""
+"""Tells how far the steps are that are being made: each writes its progress into its log."""
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
+from rssn.progress import read_progress
+
 _TAIL = 4096  # bytes at the end of a log
-_BAR = re.compile(r"\b(\d{1,3})%\|[^\r\n]*\| *([^\r\n]*)")
 
 
 class Watch:
@@ -60,22 +60,21 @@ class Watch:
                 self._say(f"  {each}; {self._words(running)}")
 
     def _running(self) -> dict[str, tuple[float, str]]:
-        """Steps that have written a bar since this began, and have not ended."""
+        """Steps that have written of their progress since this began, and have not ended."""
         found = {}
         for label, log in self._logs.items():
             with suppress(OSError):
                 if label not in self._ended and log.stat().st_mtime >= self._since:
-                    found[label] = bar(log)
+                    found[label] = progress_in(log)
         return {label: one for label, one in found.items() if one is not None}
 
 
-def bar(log: Path) -> tuple[float, str] | None:
-    """The last progress bar of a log: its share, and what it says of count, time and rate.
+def progress_in(log: Path) -> tuple[float, str] | None:
+    """What the last line of progress in a log says, see `rssn.progress.read_progress`.
 
     Raises:
         OSError: If there is no log.
     """
     with log.open("rb") as stream:
         stream.seek(max(0, log.stat().st_size - _TAIL))
-        bars: Sequence[tuple[str, str]] = _BAR.findall(stream.read().decode(errors="replace"))
-    return (int(bars[-1][0]) / 100, bars[-1][1].strip()) if bars else None
+        return read_progress(stream.read().decode(errors="replace"))

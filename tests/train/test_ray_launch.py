@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,7 @@ from rssn.errors import InputError
 from train import ray_launch
 from train.checkpoint import load_checkpoint
 from train.config import TrainConfig
-from train.loop import StepReport
-from train.ray_launch import _MARK, _line_by_line, _own, train_on_ray
+from train.ray_launch import _MARK, _own, train_on_ray
 
 
 def losses(out: Path) -> list[float]:
@@ -42,9 +40,11 @@ def test_two_ray_workers_are_one_process_with_twice_the_batch_and_save_when_they
     subprocess.run(command(shards, tmp_path / "alone", 3, "--batch-size", "4"), env=environment, check=True)
     words = ["--batch-size", "2", "--ray-workers", "2", "--checkpoint-every", "100000"]
     words += ["--validation", photographs.name, "--validate-every", "2"]  # a path as seen from here
-    started = subprocess.Popen(
-        command(shards, tmp_path / "ray", 100_000, *words), env=environment, cwd=photographs.parent
-    )
+    log = tmp_path / "log.txt"
+    with log.open("wb") as said:
+        started = subprocess.Popen(
+            command(shards, tmp_path / "ray", 100_000, *words), env=environment, cwd=photographs.parent, stderr=said
+        )
     record = tmp_path / "ray" / "metrics.jsonl"
     while not (record.is_file() and record.read_text().count("\n") >= 3):
         assert started.poll() is None
@@ -55,6 +55,9 @@ def test_two_ray_workers_are_one_process_with_twice_the_batch_and_save_when_they
     assert found[:3] == pytest.approx(losses(tmp_path / "alone"), rel=1e-4)
     assert load_checkpoint(tmp_path / "ray" / "last.pt").step == len(found)
     assert "validation_sad" in record.read_text().splitlines()[1]
+    lines = re.findall(r"\) (\d+) of 100000 steps \(0 %\), .*loss [\d.]+, [\d.]+ samples/s, ", log.read_text())
+    assert [lines[0], lines[-1]] == ["1", str(len(found))]
+    assert len(lines) <= 10  # a line every half minute
 
 
 def refused_for_lack(shards: Path, out: Path) -> str:
@@ -88,14 +91,3 @@ def test_a_workers_own_message_is_found_among_rays_words() -> None:
     assert isinstance(found, InputError)
     assert str(found) == "shards/: no manifest.json"
     assert _own(RuntimeError("out of memory")) is None
-
-
-def test_a_line_of_progress_says_speed_wait_and_time_left(
-    config: TrainConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    show = _line_by_line(replace(config, max_steps=100))
-    for step in (10, 11):
-        show(StepReport(step, {"total": 1.5}, seconds=2.0, waited=0.5))
-    assert capsys.readouterr().out == (
-        "step 10 of 100: loss 1.5000, 2.0 samples/s, 25 % waiting for data, 03:00 left\n"
-    )

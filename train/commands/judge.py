@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
+from rssn.progress import Progress
 from train.commands.options import FOLDER, alpha_scale, counter, fail_if, networks, open_networks, say_unread
 
 
@@ -43,8 +43,8 @@ def evaluate(checkpoints: tuple[Path, ...], data: Path, out: Path | None, **sett
     mattes = out / "mattes" if settings["mattes"] else None
     opened, strategy = open_networks(checkpoints, settings["weights"], settings["max_side"], settings["hybrid"])
     judge = Judge(opened, strategy, Protocol(settings["protocol"]), settings["trimaps"], mattes)
-    with tqdm(unit="photo", dynamic_ncols=True) as bar:
-        result = judge_all(judge, data, counter(bar), out, settings["alpha_scale"])
+    with Progress(None, "photos") as progress:
+        result = judge_all(judge, data, counter(progress), out, settings["alpha_scale"])
     write_evaluation(result, judge, out)
     click.echo(format_table([(judge.name, result.mean)]))
     left_out = f" ({len(result.left_out)} more without unknown pixels left out)" if result.left_out else ""

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
-from tqdm import tqdm
 
 from rssn.errors import InputError
 from rssn.folder_walk import is_special, is_utf8, printable
 from rssn.machine import available_cpus
 from rssn.picture_files import unread_words
+from rssn.progress import Progress
 from train.config import MAX_SIDE, WEIGHTS
 from train.rosta import Rosta
 
@@ -60,14 +60,14 @@ def use_all_cpus() -> None:
     limit_threads(chosen_threads() or available_cpus())
 
 
-def counter(bar: tqdm[Any]) -> Callable[[int], None]:
-    """Tell a bar the total before the first item, and 0 after each."""
+def counter(progress: Progress) -> Callable[[int], None]:
+    """Tell a progress the total before the first item, and 0 after each."""
 
     def show(total: int) -> None:
         if total:
-            bar.reset(total=total)
+            progress.expect(total)
         else:
-            bar.update()
+            progress.advance()
 
     return show
 

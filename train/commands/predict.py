@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from rssn.errors import Rejected
+from rssn.progress import Progress
 from train.commands.options import FILE, FOLDER, PATH, fail_if, networks, open_networks, say_unread
 
 
@@ -37,12 +38,14 @@ def predict(
     scene = read_background(background) if background else None
     opened, strategy = open_networks(checkpoints, **how)
     cutter, failures = Cutter(opened, strategy, out, scene), given.failures
-    for photo, name in tqdm(given.found, unit="photo", dynamic_ncols=True, disable=len(given.found) == 1):
-        try:
-            files = cutter.cut(photo, name)
-        except Rejected as error:
-            failures.append(f"{photo}: {error}")
-        else:
-            tqdm.write("\n".join(str(path) for path in files))
+    with Progress(len(given.found), "photos", silent=len(given.found) == 1) as progress:
+        for photo, name in given.found:
+            try:
+                files = cutter.cut(photo, name)
+            except Rejected as error:
+                failures.append(f"{photo}: {error}")
+            else:
+                progress.say("\n".join(str(path) for path in files), sys.stdout)
+            progress.advance()
     say_unread(given.unread)
     fail_if(failures, "could not be predicted")

@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
-from tqdm import tqdm
 
 from rssn.errors import InputError
+from rssn.progress import Progress
 from rssn.stopping import farewell
 from train.commands.effect import Idle, refuse_idle, was_given, without
 from train.commands.options import FILE, FOLDER, ROSTAS, alpha_scale, use_all_cpus
@@ -21,11 +21,10 @@ from train.presets import PRESETS, Preset
 from train.rosta import Rosta
 
 if TYPE_CHECKING:
-    from train.loop import StepReport, TrainResult
+    from train.loop import TrainResult
 
 _Command = Callable[..., None]
 _BACKBONES = f"The encoder: {', '.join(BACKBONES)}, or {' or '.join(f'{name}:MODEL' for name in LIBRARIES)}."
-_SMOOTHED = 0.9  # of the shown times, what the steps before count
 
 
 def _apply_preset(context: click.Context, _: click.Parameter, name: str | None) -> str | None:
@@ -211,12 +210,13 @@ def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, preset: st
         return
     from train.distributed import is_chief  # noqa: PLC0415
     from train.loop import train  # noqa: PLC0415
+    from train.progress import step_listener  # noqa: PLC0415
 
     use_all_cpus()
     if is_chief():
         _warn_of_random_start(config)
-    with tqdm(total=config.max_steps, unit="step", dynamic_ncols=True, disable=not is_chief()) as bar:
-        result = train(config, _progress(bar, config))
+    with Progress(config.max_steps, "steps", silent=not is_chief()) as progress:
+        result = train(config, step_listener(progress, config))
     if is_chief():
         _report_run(result, config)
     elif result.stopped_by:
@@ -249,30 +249,6 @@ def _warn_of_random_start(config: TrainConfig) -> None:
             fg="yellow",
             err=True,
         )
-
-
-def _progress(bar: tqdm[Any], config: TrainConfig) -> Callable[[StepReport], None]:
-    steps, seconds, waited = 0.0, 0.0, 0.0  # of the last ten or so
-    said: set[str] = set()
-
-    def show(report: StepReport) -> None:
-        nonlocal steps, seconds, waited
-        for note in report.notes:
-            if note not in said:  # every validation finds the same
-                said.add(note)
-                tqdm.write(f"validation: {note}", file=sys.stderr)
-        if bar.n == 0:  # the steps of an earlier start took no time of this one
-            bar.initial = bar.n = bar.last_print_n = report.step - 1
-        steps = _SMOOTHED * steps + 1
-        seconds = _SMOOTHED * seconds + report.seconds
-        waited = _SMOOTHED * waited + report.waited
-        bar.update(report.step - bar.n)
-        speed = config.step_size * steps / seconds
-        bar.set_postfix_str(
-            f"loss {report.losses['total']:.4f}, {speed:.1f} samples/s, {100 * waited / seconds:.0f} % waiting for data"
-        )
-
-    return show
 
 
 def _report_run(result: TrainResult, config: TrainConfig) -> None:

@@ -39,6 +39,12 @@ class Batch(NamedTuple):
         """The same batch on another device."""
         return Batch._make(field.to(device) if isinstance(field, Tensor) else field for field in self)
 
+    def split(self, size: int) -> list[Batch]:
+        """The same samples in their order, `size` in a batch."""
+        tensors = (torch.split(field, size) for field in self if isinstance(field, Tensor))
+        names = (self.sample_ids[start : start + size] for start in range(0, len(self.sample_ids), size))
+        return [Batch._make(fields) for fields in zip(*tensors, names, strict=True)]
+
 
 def collate(samples: list[Sample]) -> Batch:
     """Stack samples into a batch."""

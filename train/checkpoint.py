@@ -38,6 +38,7 @@ class Checkpoint:
     model: Mapping[str, Tensor]
     data_digest: str = ""  # of the shards it was trained on
     optimiser: Mapping[str, Any] = field(default_factory=dict)
+    scaler: Mapping[str, Any] = field(default_factory=dict)  # of fp16's loss; empty in other precisions
     ema: Mapping[str, Tensor] = field(default_factory=dict)  # moving average of the weights; empty where none is kept
     position: int = 0  # samples drawn so far, see `train.order`
     rng: Tensor | None = None  # state of torch's generator on the CPU
@@ -167,7 +168,7 @@ def _misfit(content: Mapping[Any, Any]) -> str:
     wrong = [
         *(name for name in ("step", "position") if type(content.get(name, 0)) is not int or content.get(name, 0) < 0),
         *(name for name in ("model", "ema") if not is_state(getattr(checkpoint, name))),
-        *(name for name in ("config", "optimiser") if not isinstance(getattr(checkpoint, name), Mapping)),
+        *(name for name in ("config", "optimiser", "scaler") if not isinstance(getattr(checkpoint, name), Mapping)),
         *(name for name in ("rng", "gpu_rng") if not isinstance(getattr(checkpoint, name), Tensor | None)),
         *(name for name in ("data_digest",) if not isinstance(getattr(checkpoint, name), str)),
     ]

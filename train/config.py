@@ -18,7 +18,7 @@ MAX_SIDE = 1600
 """The longer side of what the network sees of a whole photograph, px, unless the user says otherwise."""
 
 OPTIMISERS = ("adam", "adamw")
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16", "fp16")
 SCHEDULES = ("constant", "cosine")
 """Of the learning rate, see `train.schedule`."""
 WEIGHTS = ("raw", "ema")
@@ -33,14 +33,23 @@ _OPTIONS = {
 _FREE_ON_RESUME = frozenset(
     {
         "data", "out", "checkpoint_every", "keep", "workers", "compile", "tensorboard", "batch_size",
-        "validation", "alpha_scale", "validate_every", "validation_side", "weights",
+        "validation", "alpha_scale", "validate_every", "validation_side", "weights", "override",
     }
 )  # fmt: skip
+_FORMERLY: Mapping[str, Plain] = {"accumulate": 1, "schedule": "constant", "warm_up": 0}
+"""What runs did of which an earlier version stored no setting."""
+
+SHAPE = frozenset({"backbone", "rosta", "ablations"})
+"""Settings that say which tensors a network has: no other ones can go on with them."""
+
+ORDER = frozenset({"seed", "mixture"})
+"""Settings that the order of the samples depends on."""
+
 _MANY = 10**12
 _BOUNDS = {
     "max_steps": (1, _MANY), "batch_size": (1, 1 << 16), "seed": (0, (1 << 63) - 1), "checkpoint_every": (1, _MANY),
     "keep": (0, _MANY), "workers": (0, 1 << 10), "validate_every": (1, _MANY), "validation_side": (32, 1 << 16),
-    "weight_decay": (0, 1e6), "clip": (0, 1e30), "warm_up": (0, _MANY),
+    "weight_decay": (0, 1e6), "clip": (0, 1e30), "warm_up": (0, _MANY), "accumulate": (1, 1 << 16),
 }  # fmt: skip
 
 
@@ -93,7 +102,8 @@ class TrainConfig:
     rosta: Rosta = Rosta.TT
     ablations: tuple[str, ...] = ()  # what of `train.network.gfm.Ablation` is left out
     max_steps: int = 10_000
-    batch_size: int = 4  # samples of a process and step
+    batch_size: int = 4  # samples that a process computes with at once
+    accumulate: int = 1  # such batches of each process to a step
     world_size: int = 1  # processes
     optimiser: str = "adam"
     learning_rate: float = 1e-5  # the largest, where it changes
@@ -118,6 +128,7 @@ class TrainConfig:
     validate_every: int = 1000  # steps
     validation_side: int = MAX_SIDE  # px; larger photographs are shrunk
     tensorboard: bool = False
+    override: bool = False  # go on with an earlier run although it had other settings
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rosta", Rosta(self.rosta))  # a name will do
@@ -153,30 +164,36 @@ class TrainConfig:
             raise InputError(f"--mix {self.mixture}: shares must be 0 or more, and not all 0")
 
     @property
+    def rank_size(self) -> int:
+        """Samples of a step and process."""
+        return self.batch_size * self.accumulate
+
+    @property
     def step_size(self) -> int:
         """Samples of a step, of all processes together."""
-        return self.batch_size * self.world_size
+        return self.rank_size * self.world_size
 
     def to_plain(self) -> dict[str, Plain]:
         """The settings as values that `torch.load(weights_only=True)` and JSON know."""
         return {each.name: _plain(getattr(self, each.name)) for each in fields(self)} | {"step_size": self.step_size}
 
-    def difference(self, stored: Mapping[str, Plain]) -> list[str]:
-        """Where a stored run of the same folder had other settings, in words; those that may change are left out.
+    def difference(self, stored: Mapping[str, Plain]) -> dict[str, str]:
+        """In which settings a stored run of the same folder differs, and how; those that may change are left out.
 
         Only a constant rate does not depend on where the run ends.
         """
         free = _FREE_ON_RESUME | {"world_size"} | ({"max_steps"} if self.schedule == "constant" else set())
-        return [
-            f"{_option(name)} was {stored.get(name)}, now {value}"
+        before = {**_FORMERLY, **stored}
+        return {
+            name: f"{_option(name)} was {before.get(name)}, now {value}"
             for name, value in self.to_plain().items()
-            if name not in free and stored.get(name) != value
-        ]
+            if name not in free and before.get(name) != value
+        }
 
 
 def _option(name: str) -> str:
     if name == "step_size":
-        return "--batch-size times the number of processes"
+        return "--batch-size times --accumulate times the number of processes"
     return _OPTIONS.get(name, "--" + name.replace("_", "-"))
 
 

@@ -21,7 +21,7 @@ from rssn.files import content_id
 from train.batch import Batch, Sample, collate
 from train.config import TrainConfig
 from train.crops import Augmentation, make_sample
-from train.order import Key, Mixture, step_keys
+from train.order import START, Key, Mixture, Place, step_keys
 from train.stopping import NEVER, Stop
 from train.store import Location, open_set, read_group
 from train.waiting import end_where_nobody_waits, from_processes
@@ -86,31 +86,32 @@ def count_rows(data: Sequence[str]) -> int:
 
 
 class StepSampler(Sampler[list[Key]]):
-    """The keys of a rank's batches, from step `start` to the run's last."""
+    """The keys of a rank's batches, from where the run is to its last step."""
 
-    def __init__(self, mixture: Mixture, config: TrainConfig, start: int, rank: int = 0) -> None:
+    def __init__(self, mixture: Mixture, config: TrainConfig, place: Place = START, rank: int = 0) -> None:
         self._mixture = mixture
-        self._config = config
-        self._steps = range(start, config.max_steps)
-        self._part = slice(rank * config.batch_size, (rank + 1) * config.batch_size)
+        size = config.step_size
+        steps = max(0, config.max_steps - place.step)
+        self._starts = range(place.position, place.position + steps * size, size)
+        self._part = slice(rank * config.rank_size, (rank + 1) * config.rank_size)
 
     def __len__(self) -> int:
-        return len(self._steps)
+        return len(self._starts)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        return step_keys(self._mixture, self._steps, self._config.step_size, self._part)
+        return step_keys(self._mixture, self._starts, self._part)
 
 
 def batches(
-    dataset: ShardDataset, config: TrainConfig, start: int, rank: int = 0, stop: Stop = NEVER
+    dataset: ShardDataset, config: TrainConfig, place: Place = START, rank: int = 0, stop: Stop = NEVER
 ) -> Iterator[Batch]:
-    """A rank's batches of the steps `start` to `config.max_steps`; none any more once a stop is asked for.
+    """A rank's batches from where the run is to step `config.max_steps`; none any more once a stop is asked for.
 
     Raises:
         InputError: If a row cannot be read; one line, also when another process met it.
         RssnError: If a loader process dies.
     """
-    keys = StepSampler(dataset.mixture, config, start, rank)
+    keys = StepSampler(dataset.mixture, config, place, rank)
     try:
         if config.workers:
             yield from from_processes(_loader(dataset, keys, config.workers), stop)

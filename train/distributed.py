@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -72,6 +72,13 @@ class Group:
             if isinstance(module, nn.BatchNorm2d):
                 module.__class__ = SharedBatchNorm
         return nn.parallel.DistributedDataParallel(network)
+
+
+def unsynchronised(network: nn.Module) -> AbstractContextManager[None]:
+    """Where a network of `Group.wrap` keeps its gradients to itself: they go out with those of a later batch."""
+    if isinstance(network, nn.parallel.DistributedDataParallel):
+        return network.no_sync()
+    return nullcontext()
 
 
 class SharedBatchNorm(nn.BatchNorm2d):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,14 @@ from train.batch import Batch
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.device import gpu_rng_state, set_gpu_rng_state
-from train.distributed import Group
+from train.distributed import Group, unsynchronised
 from train.losses import gfm_losses
 from train.network.gfm import seeded_gfm
+from train.optimiser import build_optimiser, take_up
+from train.order import Place
 from train.schedule import learning_rate
+
+_HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class NonFiniteLoss(RssnError):
@@ -41,39 +46,58 @@ class Learner:
         self.network = seeded_gfm(config.backbone, config.rosta, config.seed, weights, config.ablations)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.network.to(group.device, memory_format=layout).train()  # type: ignore[call-overload]
-        self.optimiser = _optimiser(config, self.network)
+        self.optimiser = build_optimiser(config, self.network)
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=config.precision == "fp16")
         self.step = 0
+        self.position = 0
         self._average: dict[str, Tensor] = {}
         if stored:
             self._restore(stored)
-        elif config.ema:
+        if config.ema and not self._average:
             self._average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
-        wrapped = group.wrap(self.network)
-        self._forward: nn.Module = torch.compile(wrapped) if config.compile else wrapped  # type: ignore[assignment]
+        self._wrapped = group.wrap(self.network)
+        self._forward: nn.Module = torch.compile(self._wrapped) if config.compile else self._wrapped  # type: ignore[assignment]
+
+    @property
+    def place(self) -> Place:
+        """Where in the order of the samples it is."""
+        return Place(self.step, self.position)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """One step of the optimiser; a loss or gradient that is not finite changes nothing.
+        """One step of the optimiser; a loss or gradient that is not finite changes no weight.
+
+        Losses and gradient are those of the whole batch, of which `config.batch_size` samples are computed at once.
+        Batch norms that learn see these alone, so that their statistics are of fewer samples.
+
+        Args:
+            batch: This process's samples of the step.
 
         Returns:
-            The terms of the loss, means over the processes.
+            The terms of the loss, means over the processes; and `skipped`, 1, where fp16's gradient overflowed.
 
         Raises:
-            NonFiniteLoss: If the loss or its gradient is not finite in any process.
+            NonFiniteLoss: If the loss or its gradient is not finite in any process; with fp16, if scaling the loss
+                by less and less, down to 1, did not help.
         """
-        batch = batch.to(self._group.device)
-        losses = self._losses(batch)
-        names, values = list(losses), torch.stack([value.detach() for value in losses.values()])
-        found = dict(zip(names, self._group.mean(values).tolist(), strict=True))
+        found = self._gradient(batch)
         terms = ", ".join(f"{name} {value:g}" for name, value in found.items())
-        self._check(found["total"], f"the loss is not finite ({terms})", batch)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(losses["total"])
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self._config.clip or math.inf)
-        self._check(float(norm), f"the loss is finite ({terms}), its gradient is not", batch)
+        self._check(math.isfinite(found["total"]), f"the loss is not finite ({terms})", batch)
         for each in self.optimiser.param_groups:
             each["lr"] = learning_rate(self._config, self.step)
-        self.optimiser.step()
+        self.scaler.unscale_(self.optimiser)
+        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), self._config.clip or math.inf))
+        scale = self.scaler.get_scale()
+        if math.isfinite(norm):
+            self.scaler.step(self.optimiser)
+        if self.scaler.is_enabled():
+            self.scaler.update()
+        skipped = not math.isfinite(norm)
+        helps = 1.0 <= self.scaler.get_scale() < scale
+        self._check(helps or not skipped, f"the loss is finite ({terms}), its gradient is not", batch)
         self.step += 1
+        self.position += self._config.step_size
+        if skipped:
+            return {**found, "skipped": 1.0}
         self._follow()
         return found
 
@@ -86,27 +110,41 @@ class Learner:
             data_digest=data_digest,
             optimiser=self.optimiser.state_dict(),
             ema=self._average,
-            position=self.step * self._config.step_size,
+            scaler=self.scaler.state_dict(),
+            position=self.position,
             rng=torch.get_rng_state(),
             gpu_rng=gpu_rng_state(self._group.device),
         )
 
-    def _check(self, value: float, problem: str, batch: Batch) -> None:
-        if not math.isfinite(value):
+    def _gradient(self, batch: Batch) -> dict[str, float]:
+        """Leave the gradient of a batch's loss with the parameters; its terms are returned."""
+        self.optimiser.zero_grad(set_to_none=True)
+        parts = batch.split(self._config.batch_size)
+        count = self._group.mean(batch.transition.sum().to(self._group.device) / len(parts))
+        found: dict[str, Tensor] = {}
+        for each in parts:
+            with nullcontext() if each is parts[-1] else unsynchronised(self._wrapped):
+                losses = self._losses(each.to(self._group.device), count)
+                torch.autograd.backward(self.scaler.scale(losses["total"] / len(parts)))
+            found = {name: value.detach() / len(parts) + found.get(name, 0.0) for name, value in losses.items()}
+        means = self._group.mean(torch.stack(list(found.values())))
+        return dict(zip(found, means.tolist(), strict=True))
+
+    def _check(self, good: bool, problem: str, batch: Batch) -> None:
+        if not good:
             names = ", ".join(self._group.everyone(batch.sample_ids))
             raise NonFiniteLoss(
                 f"step {self.step + 1}: {problem}; samples: {names}; look at them with `rssn "
                 f"inspect`, or lower --learning-rate; {self._config.out / 'last.pt'} is from before"
             )
 
-    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+    def _losses(self, batch: Batch, count: Tensor) -> dict[str, Tensor]:
         image = batch.image
         if self._config.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
-        half = self._config.precision == "bf16"
-        with torch.autocast(self._group.device.type, dtype=torch.bfloat16, enabled=half):
+        half = _HALVES.get(self._config.precision)
+        with torch.autocast(self._group.device.type, dtype=half, enabled=half is not None):
             prediction = self._forward(image)
-        count = self._group.mean(batch.transition.sum())
         return gfm_losses(prediction, batch, self._config.losses, count)
 
     def _follow(self) -> None:
@@ -136,21 +174,13 @@ class Learner:
 
     def _take_up(self, stored: Checkpoint) -> None:
         self.network.load_state_dict(stored.model)
-        self.optimiser.load_state_dict(dict(stored.optimiser))
-        self._average = {name: value.to(self._group.device) for name, value in stored.ema.items()}
-        self.step = stored.step
+        take_up(self.optimiser, stored.optimiser, [name for name, _ in self.network.named_parameters()])
+        if stored.scaler and self.scaler.is_enabled():
+            self.scaler.load_state_dict(dict(stored.scaler))
+        if self._config.ema:
+            self._average = {name: value.to(self._group.device) for name, value in stored.ema.items()}
+        self.step, self.position = stored.step, stored.position
         if stored.rng is not None:
             torch.set_rng_state(stored.rng)
         if stored.gpu_rng is not None:
             set_gpu_rng_state(self._group.device, stored.gpu_rng)
-
-
-def _optimiser(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """Weights decay; biases and the scales of norms, which have one dimension, do not."""
-    kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-    parameters = list(network.parameters())
-    groups = [
-        {"params": [each for each in parameters if each.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [each for each in parameters if each.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return kind(groups, lr=config.learning_rate)

@@ -28,6 +28,7 @@ from train.examples import find_examples
 from train.folder import owned
 from train.history import Board, History
 from train.learner import Learner
+from train.resume import resumed
 from train.stopping import Stop, StopSignals
 
 
@@ -52,12 +53,17 @@ class TrainResult:
     stopped_by: signal.Signals | None  # the signal that ended it early
 
 
-def train(config: TrainConfig, on_step: Callable[[StepReport], None], stop: Stop | None = None) -> TrainResult:
+def train(
+    config: TrainConfig,
+    on_step: Callable[[StepReport], None],
+    stop: Stop | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> TrainResult:
     """Train until `config.max_steps`, from where `config.out` stopped, or from the start.
 
     Writes `last.pt`, `metrics.jsonl`, `config.json` and, at the end, `curve.png` into `config.out`. The first SIGINT or
     SIGTERM ends the run after the step at hand and saves; a second one has its usual effect. So does what `stop` says,
-    where it is given.
+    where it is given. `say` is told what a user should know before the first step, in sentences.
 
     Raises:
         InputError: If the data, the weights, the validation set or an earlier run in the same folder do not fit, or
@@ -65,19 +71,25 @@ def train(config: TrainConfig, on_step: Callable[[StepReport], None], stop: Stop
         NonFiniteLoss: If the loss is not finite; the last checkpoint stays.
     """
     with joined() as group:
-        return _train(config, group, on_step, stop)
+        return _train(config, group, on_step, stop, say if group.chief else lambda _: None)
 
 
-def _train(config: TrainConfig, group: Group, on_step: Callable[[StepReport], None], stop: Stop | None) -> TrainResult:
+def _train(
+    config: TrainConfig,
+    group: Group,
+    on_step: Callable[[StepReport], None],
+    stop: Stop | None,
+    say: Callable[[str], None],
+) -> TrainResult:
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
     if config.validation is not None:
         find_examples(config.validation, config.out, config.alpha_scale)  # hours before it is needed
     with owned(config.out) if group.chief else nullcontext():
-        run = _Run(config, group, dataset.digest)
+        run = _Run(config, group, dataset.digest, say)
         with StopSignals() as signals:
             stop = stop or signals
-            stream = batches(dataset, config, run.learner.step, group.rank, stop)
+            stream = batches(dataset, config, run.learner.place, group.rank, stop)
             stopped_by = run.steps(stream, stop, on_step)
         return run.finish(stopped_by)
 
@@ -85,14 +97,14 @@ def _train(config: TrainConfig, group: Group, on_step: Callable[[StepReport], No
 class _Run:
     """A learner, its records, and its files; only the chief of the group writes."""
 
-    def __init__(self, config: TrainConfig, group: Group, data_digest: str) -> None:
+    def __init__(self, config: TrainConfig, group: Group, data_digest: str, say: Callable[[str], None]) -> None:
         self.config = config
         self.group = group
         self.data_digest = data_digest
         self.path = config.out / "last.pt"
-        stored = load_checkpoint(self.path) if self.path.is_file() else None
-        if stored:
-            self._check(stored)
+        stored = self._stored(say)
+        if config.precision == "fp16" and group.device.type == "cpu":
+            say("--precision fp16 on a CPU takes ten times as long as fp32, and bf16 does not; it is for GPUs")
         self.learner = Learner(config, group, stored)
         if group.chief:
             self.history = History(config.out / "metrics.jsonl", keep=self.learner.step)
@@ -157,10 +169,13 @@ class _Run:
         torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
         return int(found)
 
-    def _check(self, stored: Checkpoint) -> None:
-        different = self.config.difference(stored.config)
-        if stored.data_digest != self.data_digest:
-            shown = " ".join(self.config.data)
-            different.append(f"--data {shown} holds other shards than before")
-        if different:
-            raise InputError(f"{self.path}: this run was started otherwise: {'; '.join(different)}; give another --out")
+    def _stored(self, say: Callable[[str], None]) -> Checkpoint | None:
+        """What to go on from, if the folder holds a run."""
+        if not self.path.is_file():
+            if self.config.override:
+                raise InputError(f"--override has no effect here: {self.config.out} holds no run to go on with")
+            return None
+        stored, overridden = resumed(self.path, load_checkpoint(self.path), self.config, self.data_digest)
+        for words in overridden:
+            say(f"--override: {words}")
+        return stored

@@ -34,7 +34,7 @@ def gfm_losses(
     `cross_entropy` is L_CE, `focus_alpha` and `focus_laplacian` are L_FD, `alpha`, `laplacian` and `composition`
     are L_CM. A network with a single decoder has L_CM alone. Without weight the composition loss is not computed, as
     its F and B are not read then. `count` is the number of transition pixels that L_FD is a mean over, where it is not
-    this batch's: of several processes the mean, so that the mean of their losses is that of one large batch.
+    this batch's: of the parts of a large batch the mean, so that the mean of their losses is that of the large one.
     """
     terms = {
         "alpha": alpha_loss(prediction.alpha, batch.alpha),
@@ -63,7 +63,7 @@ def alpha_loss(predicted: Tensor, alpha: Tensor, weight: Tensor | None = None, c
     difference = _smooth_absolute(alpha - predicted)
     if weight is None:
         return difference.mean()
-    return (difference * weight).sum() / (weight.sum() if count is None else count).clamp(min=1.0)
+    return (difference * weight).sum() / (weight.sum() if count is None else count).clamp(min=EPSILON)
 
 
 def laplacian_loss(
@@ -80,7 +80,7 @@ def laplacian_loss(
     per_level = torch.stack([band.abs().mean() for band in laplacian_pyramid(difference)])
     if weight is None:
         return per_level.sum()
-    return per_level.sum() * weight.numel() / (weight.sum() if count is None else count).clamp(min=1.0)
+    return per_level.sum() * weight.numel() / (weight.sum() if count is None else count).clamp(min=EPSILON)
 
 
 def composition_loss(predicted: Tensor, alpha: Tensor, foreground: Tensor, background: Tensor) -> Tensor:

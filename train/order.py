@@ -9,13 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 Key: TypeAlias = tuple[int, int]
 """How often its set was gone through before, and index among all rows: with the seed they name one crop of one row."""
+
+
+class Place(NamedTuple):
+    """Where in the order a run is."""
+
+    step: int  # steps done
+    position: int  # samples drawn; not a multiple of `step` where the batch changed on the way
+
+
+START = Place(0, 0)
 
 
 @dataclass(frozen=True)
@@ -60,19 +70,18 @@ class Mixture:
         return keys
 
 
-def step_keys(mixture: Mixture, steps: range, step_size: int, part: slice) -> Iterator[list[Key]]:
+def step_keys(mixture: Mixture, starts: range, part: slice) -> Iterator[list[Key]]:
     """The keys of each step, or of one rank's part of it; steps run on across the end of an epoch.
 
     Args:
         mixture: What is drawn from.
-        steps: Those to give, counted from 0.
-        step_size: Samples of a step, of all ranks together.
+        starts: The position of each step's first sample; they are as far apart as a step has samples, of all ranks.
         part: Of a step's samples, the rank's.
     """
     epoch, keys = -1, np.empty((0, 2), np.int64)
-    for step in steps:
+    for start in starts:
         found: list[Key] = []
-        for position in range(step * step_size, (step + 1) * step_size)[part]:
+        for position in range(start, start + starts.step)[part]:
             if position // mixture.length != epoch:
                 epoch = position // mixture.length
                 keys = mixture.epoch(epoch)

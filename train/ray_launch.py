@@ -124,7 +124,7 @@ def _worker(settings: dict[str, Any]) -> None:
     limit_threads(max(1, available_cpus() // config.world_size))
     try:
         with Progress(config.max_steps, "steps") as progress:
-            train(config, step_listener(progress, config), _stop_file(config))
+            train(config, step_listener(progress, config), _stop_file(config), progress.say)
     except RssnError as error:
         raise RuntimeError(f"{_MARK}{error}{_MARK}") from error
 

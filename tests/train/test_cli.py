@@ -98,6 +98,7 @@ def test_every_option_of_a_run_is_reachable(shards: Path, photographs: Path, tmp
     words = ["--data", shards, "--mix", 1, "--mix", 2, "--optimiser", "adamw", "--weight-decay", 0.01, "--clip", 1]
     words += ["--ema", 0.9, "--loss-weight", "composition=0", "--precision", "bf16", "--channels-last", "--keep", 1]
     words += ["--validation", photographs, "--validate-every", 2, "--validation-side", 64, "--ablation", "no-bb"]
+    words += ["--accumulate", 2]
     result = call(*run_options(shards, out), *words, "--checkpoint-every", 1, "--rosta", "BT")
     assert result.exit_code == 0, result.output
     assert "waiting for data" in result.stderr
@@ -105,7 +106,8 @@ def test_every_option_of_a_run_is_reachable(shards: Path, photographs: Path, tmp
     expected = {
         "mixture": [1.0, 2.0], "optimiser": "adamw", "weight_decay": 0.01, "clip": 1.0, "ema": 0.9, "keep": 1,
         "precision": "bf16", "channels_last": True, "validate_every": 2, "validation_side": 64, "rosta": "BT",
-        "ablations": ["no-bb"], "checkpoint_every": 1, "data": [str(shards), str(shards)],
+        "ablations": ["no-bb"], "checkpoint_every": 1, "accumulate": 2, "step_size": 4,
+        "data": [str(shards), str(shards)],
     }  # fmt: skip
     assert {name: config[name] for name in expected} == expected
     assert config["losses"]["composition"] == 0.0
@@ -132,6 +134,11 @@ def test_bad_input_is_one_line(shards: Path, tmp_path: Path) -> None:
     assert "not a checkpoint" in refused(call("predict", "--checkpoint", tmp_path / "last.pt", tmp_path / "a.jpg"))
     call(*options)
     assert "--seed was 0, now 3" in refused(call(*options, "--seed", 3))
+    overridden = call(*options, "--seed", 3, "--precision", "fp16", "--max-steps", 3, "--override")
+    assert overridden.exit_code == 0, overridden.output
+    for words in ("--precision was fp32, now fp16", "--seed was 0, now 3", "the order of the samples begins anew"):
+        assert f"--override: {words}\n" in overridden.stderr
+    assert "fp16 on a CPU takes ten times as long" in overridden.stderr
 
 
 def test_describe_shows_the_papers_figures_beside_ours() -> None:

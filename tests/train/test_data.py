@@ -31,12 +31,12 @@ from tests.bucket import Store
 from train.batch import Batch
 from train.config import LossWeights, TrainConfig
 from train.data import ShardDataset, StepSampler, batches
-from train.order import Mixture
+from train.order import START, Mixture, Place
 from train.store import open_set
 
 
-def read(config: TrainConfig, start: int = 0) -> list[Batch]:
-    return list(batches(ShardDataset(config), config, start))
+def read(config: TrainConfig, place: Place = START) -> list[Batch]:
+    return list(batches(ShardDataset(config), config, place))
 
 
 def assert_equal(one: Batch, other: Batch) -> None:
@@ -55,7 +55,7 @@ def test_every_row_is_found_and_comes_once_an_epoch(config: TrainConfig) -> None
 
 def test_order_changes_with_the_epoch_and_the_seed(config: TrainConfig) -> None:
     orders = [
-        [index for keys in StepSampler(Mixture((50,), (), seed), replace(config, max_steps=25), 0) for _, index in keys]
+        [index for keys in StepSampler(Mixture((50,), (), seed), replace(config, max_steps=25)) for _, index in keys]
         for seed in (0, 1)
     ]
     first, second = orders[0][:50], orders[0][50:]
@@ -65,14 +65,14 @@ def test_order_changes_with_the_epoch_and_the_seed(config: TrainConfig) -> None:
 
 
 def test_batches_run_on_across_the_end_of_an_epoch(config: TrainConfig) -> None:
-    keys = list(StepSampler(Mixture((4,), (), 0), replace(config, batch_size=3, max_steps=4), 0))
+    keys = list(StepSampler(Mixture((4,), (), 0), replace(config, batch_size=3, max_steps=4)))
     assert [len(each) for each in keys] == [3, 3, 3, 3]
     assert sorted(key for each in keys for key in each) == [(e, i) for e in range(3) for i in range(4)]
 
 
 def test_a_later_start_gives_the_tail(config: TrainConfig) -> None:
     config = replace(config, batch_size=3)
-    for whole, tail in zip(read(config)[2:], read(config, start=2), strict=True):
+    for whole, tail in zip(read(config)[2:], read(config, Place(2, 6)), strict=True):
         assert_equal(whole, tail)
 
 
@@ -111,7 +111,7 @@ import pickle, sys
 from train.data import ShardDataset, batches
 if __name__ == "__main__":
     config = pickle.loads(bytes.fromhex(sys.argv[1]))
-    kept = batches(ShardDataset(config), config, 0)
+    kept = batches(ShardDataset(config), config)
     sys.modules["kept"] = kept
     next(kept)
 """
@@ -138,7 +138,7 @@ def test_a_crop_differs_between_epochs(config: TrainConfig) -> None:
 def test_ranks_share_the_batches_of_one_process(config: TrainConfig) -> None:
     dataset = ShardDataset(config)
     pairs = replace(config, batch_size=2, world_size=2)
-    halves = [list(batches(dataset, pairs, 0, rank)) for rank in (0, 1)]
+    halves = [list(batches(dataset, pairs, START, rank)) for rank in (0, 1)]
     for whole, one, other in zip(read(config), *halves, strict=True):
         assert whole.sample_ids == one.sample_ids + other.sample_ids
         assert torch.equal(whole.image, torch.cat([one.image, other.image]))
@@ -306,7 +306,7 @@ def test_a_shard_that_is_removed_under_way_is_named(config: TrainConfig, tmp_pat
     dataset = ShardDataset(replace(config, data=(str(tmp_path / "shards"),)))
     shutil.rmtree(tmp_path / "shards")
     with pytest.raises(InputError, match=r"^[^\n]*\.parquet: row group 0, row \d: [^\n]*No such file[^\n]*$"):
-        next(batches(dataset, replace(config, workers=workers), 0))
+        next(batches(dataset, replace(config, workers=workers)))
 
 
 class After:
@@ -323,5 +323,5 @@ class After:
 
 def test_a_stop_is_heard_within_a_batch(config: TrainConfig) -> None:
     looks = After(3)
-    assert list(batches(ShardDataset(config), replace(config, batch_size=1000), 0, stop=looks)) == []
+    assert list(batches(ShardDataset(config), replace(config, batch_size=1000), stop=looks)) == []
     assert looks.looks == -1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from train.loop import train
 
 @pytest.fixture
 def batch(config: TrainConfig) -> Batch:
-    return next(batches(ShardDataset(config), config, 0))
+    return next(batches(ShardDataset(config), config))
 
 
 def taught(config: TrainConfig, batch: Batch, steps: int = 3) -> Learner:
@@ -187,3 +188,89 @@ def test_ablated_networks_learn_go_on_and_come_back(config: TrainConfig, ablatio
     result = train(replace(config, max_steps=2), lambda _: None)
     network = load_network(result.checkpoint, torch.device("cpu"))
     assert list(network.state_dict()) == list(load_checkpoint(result.checkpoint).model)
+
+
+@pytest.fixture
+def exact(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[dict[str, float], Learner]]:
+    """`exact(batch, **changes)`: the losses of one step in double precision, without statistics of the batch."""
+
+    def step(batch: Batch, **changes: object) -> tuple[dict[str, float], Learner]:
+        learner = Learner(replace(config, **changes), Group())
+        learner.network.double().eval()
+        return learner.update(batch), learner
+
+    return step
+
+
+def test_the_parts_of_a_large_batch_have_its_losses_and_its_gradient(
+    batch: Batch, exact: Callable[..., tuple[dict[str, float], Learner]]
+) -> None:
+    """Also where a part has no transition pixel, or all of them one: L_FD is a mean over those of the whole batch."""
+    only = torch.zeros_like(batch.transition)
+    only[1, :, 20, 20] = 1
+    bare = torch.cat([torch.zeros_like(batch.transition[:1]), batch.transition[1:]])
+    for transition in (batch.transition, bare, only):
+        changed = batch._replace(transition=transition)
+        whole, large = exact(changed, batch_size=4, clip=1e-3)
+        for size, parts in ((2, 2), (1, 4)):
+            found, small = exact(changed, batch_size=size, accumulate=parts, clip=1e-3)
+            assert found == pytest.approx(whole, rel=1e-12)
+            for one, other in zip(small.network.parameters(), large.network.parameters(), strict=True):
+                torch.testing.assert_close(one.grad, other.grad, rtol=1e-9, atol=1e-14)
+            assert small.place == large.place == (1, 4)
+
+
+def test_batch_norms_that_learn_see_a_part_alone_and_the_average_moves_once(config: TrainConfig, batch: Batch) -> None:
+    start = Learner(config, Group()).network.state_dict()["focus.bridge.0.weight"]
+    learner = taught(replace(config, batch_size=2, accumulate=2, ema=0.9), batch, 1)
+    state = learner.state("")
+    moved = start.lerp(state.model["focus.bridge.0.weight"], 9 / 11)
+    torch.testing.assert_close(state.ema["focus.bridge.0.weight"], moved)
+    parts = Learner(config, Group())
+    for part in batch.split(2):
+        parts.network(part.image)
+    for name, value in parts.network.named_buffers():
+        torch.testing.assert_close(learner.network.get_buffer(name), value)
+
+
+def test_fp16_scales_its_loss_and_goes_on_with_the_scale(config: TrainConfig, batch: Batch) -> None:
+    plain = Learner(config, Group()).update(batch)
+    learner = Learner(replace(config, precision="fp16", clip=1.0), Group())
+    learner.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
+    assert learner.update(batch) == pytest.approx(plain, rel=0.01, abs=0.01)
+    norm = torch.stack([each.grad.norm() for each in learner.network.parameters() if each.grad is not None]).norm()
+    assert float(norm) <= 1.001  # of the gradient, not of the scaled one
+    learner.update(batch)
+    state = learner.state("")
+    assert state.scaler["scale"] == 2048.0
+    again = Learner(replace(config, precision="fp16", clip=1.0), Group(), state)
+    assert again.scaler.get_scale() == 2048.0
+    assert again.update(batch) == learner.update(batch)
+    assert Learner(config, Group(), state).state("").scaler == {}
+
+
+def test_an_overflow_of_fp16_skips_a_step_and_endless_ones_end(config: TrainConfig, batch: Batch) -> None:
+    learner = Learner(replace(config, precision="fp16", ema=0.9), Group())
+    before = {name: value.clone() for name, value in learner.network.named_parameters()}
+    average = {name: value.clone() for name, value in learner.state("").ema.items()}
+    spoilt = next(learner.network.parameters()).register_hook(lambda gradient: gradient * float("inf"))
+    assert learner.update(batch)["skipped"] == 1.0
+    assert learner.place == (1, 4)
+    assert learner.scaler.get_scale() == 32768.0
+    assert all(torch.equal(value, before[name]) for name, value in learner.network.named_parameters())
+    assert all(torch.equal(value, average[name]) for name, value in learner.state("").ema.items())
+    spoilt.remove()
+    assert "skipped" not in learner.update(batch)
+    assert not all(torch.equal(value, before[name]) for name, value in learner.network.named_parameters())
+    next(learner.network.parameters()).register_hook(lambda gradient: gradient * float("inf"))
+    for _ in range(15):  # from a scale of 32768 to 1
+        assert learner.update(batch)["skipped"] == 1.0
+    with pytest.raises(NonFiniteLoss, match=r"step 18: the loss is finite .*, its gradient is not; samples: scene"):
+        learner.update(batch)
+
+
+def test_finite_gradients_of_an_infinite_norm_are_no_overflow_of_fp16(config: TrainConfig, batch: Batch) -> None:
+    learner = Learner(replace(config, precision="fp16"), Group())
+    next(learner.network.parameters()).register_hook(lambda gradient: torch.full_like(gradient, 3e38))
+    with pytest.raises(NonFiniteLoss, match="its gradient is not"):
+        learner.update(batch)

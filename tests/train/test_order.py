@@ -41,9 +41,9 @@ def test_without_shares_each_row_comes_once_an_epoch(lengths: list[int], seed: i
 def test_ranks_and_later_starts_agree_with_one_process(rows: int, batch: int, ranks: int, start: int) -> None:
     mixture = Mixture((rows,), (), 5)
     size = batch * ranks
-    whole = list(step_keys(mixture, range(13), size, slice(0, size)))
+    whole = list(step_keys(mixture, range(0, 13 * size, size), slice(0, size)))
     parts = [
-        list(step_keys(mixture, range(start, 13), size, slice(rank * batch, (rank + 1) * batch)))
+        list(step_keys(mixture, range(start * size, 13 * size, size), slice(rank * batch, (rank + 1) * batch)))
         for rank in range(ranks)
     ]
     assert [[key for part in step for key in part] for step in zip(*parts, strict=True)] == whole[start:]

@@ -95,7 +95,7 @@ def _optimisation(command: _Command) -> _Command:
             "--precision",
             type=click.Choice(PRECISIONS, case_sensitive=False),
             default=TrainConfig.precision,
-            help="bf16: the network runs under autocast; losses stay in fp32.",
+            help="bf16, fp16: the network runs under autocast, with fp16 a scaled loss; losses stay in fp32.",
         ),
         click.option(
             "--loss-weight",
@@ -125,6 +125,11 @@ def _optimisation(command: _Command) -> _Command:
             help="Its kind.",
         ),
         click.option(
+            "--accumulate",
+            default=TrainConfig.accumulate,
+            help="Batches to a step: 8 of 4 have the losses of one of 32, in an eighth of the memory.",
+        ),
+        click.option(
             "--batch-size", default=TrainConfig.batch_size, help="Of each process. The paper: 32 for r34, 4 for d121."
         ),
         click.option("--max-steps", default=TrainConfig.max_steps, help="Stop after so many, earlier ones included."),
@@ -152,6 +157,11 @@ def _records(command: _Command) -> _Command:
         click.option("--validation", type=FOLDER, help="Photographs with mattes, or shards, to judge on the way."),
         click.option("--keep", default=TrainConfig.keep, help="Older checkpoints to keep beside last.pt."),
         click.option("--checkpoint-every", default=TrainConfig.checkpoint_every, help="Steps between checkpoints."),
+        click.option(
+            "--override",
+            is_flag=True,
+            help="Go on with the run in --out although its settings or data were others; each is said.",
+        ),
         click.option("--out", type=FOLDER, required=True, help="Folder of the run; one that stopped is continued."),
     ):
         command = option(command)
@@ -216,7 +226,7 @@ def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, preset: st
     if is_chief():
         _warn_of_random_start(config)
     with Progress(config.max_steps, "steps", silent=not is_chief()) as progress:
-        result = train(config, step_listener(progress, config))
+        result = train(config, step_listener(progress, config), say=progress.say)
     if is_chief():
         _report_run(result, config)
     elif result.stopped_by:
@@ -227,11 +237,13 @@ def _as_long_as_the_papers(config: TrainConfig, preset: Preset) -> TrainConfig:
     """With the preset's batch size and epochs, unless others are given."""
     if not was_given("--batch-size"):
         whole = preset.batch_size(config.backbone)
-        if whole % config.world_size:
+        parts = config.world_size * config.accumulate
+        if whole % parts:
             raise InputError(
-                f"--preset: {config.world_size} processes cannot share a batch of {whole}; give --batch-size"
+                f"--preset: {config.world_size} processes with --accumulate {config.accumulate} cannot share a batch "
+                f"of {whole}; give --batch-size"
             )
-        config = replace(config, batch_size=whole // config.world_size)
+        config = replace(config, batch_size=whole // parts)
     if not was_given("--max-steps"):
         from train.data import count_rows  # noqa: PLC0415  (loads torch)
 

@@ -32,7 +32,7 @@ class Ablation(StrEnum):
 
 
 class Prediction(NamedTuple):
-    """What GFM says about a batch, in float32 whatever the convolutions computed in."""
+    """What GFM says about a batch, in float32 where the convolutions computed in less."""
 
     glance: Tensor  # N x C x H x W logits; C is 0 where a single decoder does everything
     focus: Tensor  # N x 1 x H x W logits
@@ -82,7 +82,7 @@ class GFM(nn.Module):
         Args:
             image: N x 3 x H x W RGB in [0, 1]; H and W are multiples of 32.
         """
-        glance, focus = (logits.float() for logits in self.decode((image - self.mean) / self.std))
+        glance, focus = (_widened(logits) for logits in self.decode((image - self.mean) / self.std))
         return Prediction(glance, focus, fuse(decide(glance), focus.sigmoid(), self.rosta))
 
     def decode(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,6 +95,10 @@ class GFM(nn.Module):
         """What `train.inference` fuses: N x C x H x W scores, whose largest is the class, and the focus in [0, 1]."""
         prediction = self(image)
         return prediction.glance, prediction.focus.sigmoid()
+
+
+def _widened(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def seeded_gfm(

@@ -1,0 +1,40 @@
+"""Going on with an earlier run: what must be as it was, and what may be overridden."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from rssn.errors import InputError
+from train.checkpoint import Checkpoint
+from train.config import ORDER, SHAPE, TrainConfig
+
+
+def resumed(path: Path, stored: Checkpoint, config: TrainConfig, data_digest: str) -> tuple[Checkpoint, list[str]]:
+    """What to go on from, and what the user overrides with it, in words.
+
+    The next sample is the one after the last, also where the batch has another size now: a position counts samples.
+    In another order, of other data, another seed or mixture, positions mean other samples, so that it begins anew.
+
+    Args:
+        path: The checkpoint, for the message.
+        stored: What it holds.
+        config: The settings of now.
+        data_digest: Of the shards of now.
+
+    Raises:
+        InputError: If the run was started otherwise and `config.override` is not set, or with another network.
+    """
+    found = config.difference(stored.config)
+    if stored.data_digest != data_digest:
+        found["data"] = f"--data {' '.join(config.data)} holds other shards than before"
+    if found and not config.override:
+        remedy = "" if SHAPE & found.keys() else ", or --override to go on like this"
+        words = "; ".join(found.values())
+        raise InputError(f"{path}: this run was started otherwise: {words}; give another --out{remedy}")
+    if SHAPE & found.keys():
+        shape = "; ".join(found[name] for name in sorted(SHAPE & found.keys()))
+        raise InputError(f"{path}: --override cannot make another network of it: {shape}; give another --out")
+    if not (ORDER | {"data"}) & found.keys():
+        return stored, list(found.values())
+    return replace(stored, position=0), [*found.values(), "the order of the samples begins anew"]

@@ -182,7 +182,7 @@ def test_an_error_that_nobody_foresaw_becomes_a_row() -> None:
     assert (row["stage"], row["reason"], row["message"]) == ("run", "error", "ValueError: strange")
 
 
-def test_the_bar_counts_items_of_tasks_at_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_counts_items_of_tasks_at_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = DatasetFolder(tmp_path)
     task = Task(tmp_path, "photos-00000-of-00001", size=10)
 
@@ -192,7 +192,7 @@ def test_the_bar_counts_items_of_tasks_at_hand(tmp_path: Path, capsys: pytest.Ca
             folder.progress(task.name).write_text("7")
             assert folder.in_progress() == {task.name: 7}
             on_wait()
-            capsys.readouterr()
+            assert capsys.readouterr().err.startswith("7 of 10 photos (70 %), 0 MB, 0 rejected")
             yield from super().run(function, given, on_wait)
 
     seen: list[int] = []
@@ -204,4 +204,4 @@ def test_the_bar_counts_items_of_tasks_at_hand(tmp_path: Path, capsys: pytest.Ca
     run_tasks(Work(folder, [task], look, "photos", Budget(), 0), Halfway())
     assert seen == [7, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     assert folder.in_progress() == {}
-    assert "10/10" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith("10 of 10 photos (100 %), ")

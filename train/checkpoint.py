@@ -43,6 +43,7 @@ class Checkpoint:
     position: int = 0  # samples drawn so far, see `train.order`
     rng: Tensor | None = None  # state of torch's generator on the CPU
     gpu_rng: Tensor | None = None  # and on the GPU, where it has one; drawn from in step by all processes
+    best: Mapping[str, Plain] = field(default_factory=dict)  # of `train.best.Best.to_plain`, as it is after this step
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -64,24 +65,24 @@ def rotate(path: Path, step: int, keep: int) -> None:
     """Keep a checkpoint under its step's name, too, and of such names the newest `keep`."""
     if not keep:
         return
-    name = path.with_name(f"step-{step:08d}.pt")
-    name.unlink(missing_ok=True)
-    try:
-        os.link(path, name)  # the next save replaces last.pt by another file
-    except OSError:  # a file system without hard links
-        _copy(path, name)
+    duplicate(path, path.with_name(f"step-{step:08d}.pt"))
     ours = [each for each in path.parent.glob("step-*.pt") if re.fullmatch(r"step-\d{8}\.pt", each.name)]
     for old in sorted(ours)[:-keep]:
         old.unlink()
 
 
-def _copy(path: Path, name: Path) -> None:
+def duplicate(path: Path, name: Path) -> None:
+    """Give a checkpoint a second name in its folder, so that a reader there sees the old file or the whole new one."""
     temporary = name.with_name(f".{name.name}.tmp")
     try:
-        shutil.copyfile(path, temporary)
+        temporary.unlink(missing_ok=True)  # of a killed writer
+        try:
+            os.link(path, temporary)  # the next save replaces last.pt by another file
+        except OSError:  # a file system without hard links
+            shutil.copyfile(path, temporary)
         temporary.replace(name)
     finally:
-        temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)  # a rename of a file to its own other name does nothing
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -168,7 +169,11 @@ def _misfit(content: Mapping[Any, Any]) -> str:
     wrong = [
         *(name for name in ("step", "position") if type(content.get(name, 0)) is not int or content.get(name, 0) < 0),
         *(name for name in ("model", "ema") if not is_state(getattr(checkpoint, name))),
-        *(name for name in ("config", "optimiser", "scaler") if not isinstance(getattr(checkpoint, name), Mapping)),
+        *(
+            name
+            for name in ("config", "optimiser", "scaler", "best")
+            if not isinstance(getattr(checkpoint, name), Mapping)
+        ),
         *(name for name in ("rng", "gpu_rng") if not isinstance(getattr(checkpoint, name), Tensor | None)),
         *(name for name in ("data_digest",) if not isinstance(getattr(checkpoint, name), str)),
     ]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from rssn.errors import InputError
+from train.columns import METRICS
 from train.network.backbones import backbone_named
 from train.rosta import Rosta
+from train.validation_sets import ValidationSet
 
 Plain: TypeAlias = str | int | float | list[Any] | dict[str, Any] | None
 
@@ -33,7 +35,7 @@ _OPTIONS = {
 _FREE_ON_RESUME = frozenset(
     {
         "data", "out", "checkpoint_every", "keep", "workers", "compile", "tensorboard", "batch_size",
-        "validation", "alpha_scale", "validate_every", "validation_side", "weights", "override",
+        "validation", "validate_every", "validation_side", "best_by", "patience", "weights", "override",
     }
 )  # fmt: skip
 _FORMERLY: Mapping[str, Plain] = {"accumulate": 1, "schedule": "constant", "warm_up": 0}
@@ -49,7 +51,8 @@ _MANY = 10**12
 _BOUNDS = {
     "max_steps": (1, _MANY), "batch_size": (1, 1 << 16), "seed": (0, (1 << 63) - 1), "checkpoint_every": (1, _MANY),
     "keep": (0, _MANY), "workers": (0, 1 << 10), "validate_every": (1, _MANY), "validation_side": (32, 1 << 16),
-    "weight_decay": (0, 1e6), "clip": (0, 1e30), "warm_up": (0, _MANY), "accumulate": (1, 1 << 16),
+    "patience": (0, _MANY), "weight_decay": (0, 1e6), "clip": (0, 1e30), "warm_up": (0, _MANY),
+    "accumulate": (1, 1 << 16),
 }  # fmt: skip
 
 
@@ -123,9 +126,10 @@ class TrainConfig:
     checkpoint_every: int = 500  # steps
     keep: int = 0  # older checkpoints beside last.pt
     workers: int = 1  # processes that prepare samples; 0 prepares them in this one
-    validation: Path | None = None  # photographs with mattes, or shards
-    alpha_scale: float | None = None  # the value of its mattes that means opaque; None goes by the values
-    validate_every: int = 1000  # steps
+    validation: tuple[ValidationSet, ...] = ()
+    validate_every: int = 1000  # steps; the last one is judged too
+    best_by: str = METRICS[0]  # a metric of the first validation set, or SET/METRIC; the smallest is the best
+    patience: int = 0  # validations without a better one after which the run ends; 0: it goes on
     validation_side: int = MAX_SIDE  # px; larger photographs are shrunk
     tensorboard: bool = False
     override: bool = False  # go on with an earlier run although it had other settings
@@ -158,6 +162,10 @@ class TrainConfig:
                 raise InputError(f"{flag} {value}: unknown; choose one of {', '.join(known)}")
         if "single" in self.ablations and ("no-ppm" in self.ablations or self.rosta is not Rosta.TT):
             raise InputError("--ablation single: without a glance there is no PPM, and only --rosta TT")
+        chosen, metric = self.best_figure
+        if chosen not in ["", *(each.name for each in self.validation)] or metric not in METRICS:
+            sets = " or ".join(each.name for each in self.validation)
+            raise InputError(f"--best-by {self.best_by}: give one of {', '.join(METRICS)}, or {sets or 'SET'}/METRIC")
         if self.mixture and len(self.mixture) != len(self.data):
             raise InputError(f"--mix: {len(self.mixture)} shares for {len(self.data)} sets; give one for each --data")
         if self.mixture and not (min(self.mixture) >= 0 and 0 < sum(self.mixture) < math.inf):
@@ -172,6 +180,12 @@ class TrainConfig:
     def step_size(self) -> int:
         """Samples of a step, of all processes together."""
         return self.rank_size * self.world_size
+
+    @property
+    def best_figure(self) -> tuple[str, str]:
+        """The set and the metric of `best_by`; without sets the first is empty."""
+        chosen, _, metric = self.best_by.rpartition("/")
+        return chosen or (self.validation[0].name if self.validation else ""), metric
 
     def to_plain(self) -> dict[str, Plain]:
         """The settings as values that `torch.load(weights_only=True)` and JSON know."""
@@ -198,10 +212,10 @@ def _option(name: str) -> str:
 
 
 def _plain(value: object) -> Plain:
-    if isinstance(value, LossWeights):
-        return asdict(value)
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, tuple):
-        return list(value)
+        return [_plain(each) for each in value]
     if value is None or type(value) in (bool, int, float, str):
         return value  # type: ignore[return-value]
     return str(value)

@@ -28,7 +28,7 @@ from train.rosta import make_trimap
 
 Row: TypeAlias = dict[str, str | float]
 
-_WORST = 8
+_WORST, _FIRST = 8, 4
 
 
 class Protocol(StrEnum):
@@ -108,6 +108,7 @@ class Evaluation:
     rows: list[Row]  # per photograph, as they came; without figures where nothing is unknown to the DIM protocol
     failures: list[Failure]
     worst: list[Judgement]  # those with the largest SAD, first of all the largest
+    first: list[Judgement] = field(default_factory=list)  # of the first few photographs, always the same ones
     unread: Counter[str] = field(default_factory=Counter)  # files of the data set that are no pictures, by suffix
     flags: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of each photograph's matte
 
@@ -156,9 +157,9 @@ def evaluate(
         InputError: If the data set is none, or every photograph failed, or none has what the protocol looks at.
     """
     found = find_examples(data, without, alpha_scale)
-    result = Evaluation([], found.failures, [], found.unread)
+    result = Evaluation([], found.failures, [], unread=found.unread)
     on_image(len(found.examples))
-    for example in found.examples:
+    for number, example in enumerate(found.examples):
         try:
             judgement = judge.judge(example)
         except Rejected as error:
@@ -166,6 +167,8 @@ def evaluate(
         else:
             result.rows.append({"name": judgement.name, **judgement.metrics})
             result.flags[judgement.name] = judgement.flags
+            if number < _FIRST and judgement.metrics:
+                result.first.append(judgement)
             ranked = [*result.worst, judgement] if judgement.metrics else result.worst
             result.worst[:] = sorted(ranked, key=lambda each: -each.metrics["sad"])[:_WORST]
         on_image(0)

@@ -66,7 +66,8 @@ def find_examples(data: Path, without: Path | None = None, alpha_scale: float | 
     """
     if (data / "manifest.json").is_file():
         if alpha_scale is not None:
-            raise InputError(f"--alpha-scale {alpha_scale:g}: {data} holds shards, whose mattes are read; leave it out")
+            words = "holds shards, whose mattes need none; leave it out for them"
+            raise InputError(f"--alpha-scale {alpha_scale:g}: {data} {words}")
         return ExampleSet(_stored(DatasetFolder(data)), [])
     found = find_pairs(data, without=without, alpha_scale=alpha_scale)
     failures = [Failure(problem.source, f"{problem.reason}: {problem.message}") for problem in found.problems]

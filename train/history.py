@@ -1,4 +1,4 @@
-"""The record of a run: `metrics.jsonl`, one line of losses per step."""
+"""The record of a run: `metrics.jsonl`, one line of losses per step, with the metrics of a validation after it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from rssn.errors import DependencyError, InputError
 from rssn.files import is_count, parse_json
+from rssn.images import Pixels
 
 
 class History:
@@ -77,12 +78,13 @@ class Board:
                 raise DependencyError("--tensorboard: it is not installed: pip install 'rssn[tensorboard]'") from error
             self._writer = SummaryWriter(str(folder), purge_step=purge + 1)
 
-    def append(self, step: int, losses: Mapping[str, float]) -> None:
-        """Add one step."""
+    def append(self, step: int, losses: Mapping[str, float], pictures: Mapping[str, Pixels]) -> None:
+        """Add one step, and what there is to see of each validation set."""
         if self._writer is not None:
             for name, value in losses.items():
-                place = name.replace("_", "/", 1) if name.startswith("validation_") else f"loss/{name}"
-                self._writer.add_scalar(place, value, step)
+                self._writer.add_scalar(name if "/" in name else f"loss/{name}", value, step)
+            for name, pixels in pictures.items():
+                self._writer.add_image(f"validation/{name}", pixels, step, dataformats="HWC")
 
     def close(self) -> None:
         """Write what is buffered."""

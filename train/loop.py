@@ -8,28 +8,32 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from rssn.errors import InputError
 from rssn.files import sweep, write_json
 from train.batch import Batch
+from train.best import Best, Watch, judging
 from train.checkpoint import Checkpoint, load_checkpoint, rotate, save_checkpoint
 from train.config import TrainConfig
 from train.curve import draw_curve
 from train.data import ShardDataset, batches
 from train.distributed import Group, joined
-from train.examples import find_examples
 from train.folder import owned
 from train.history import Board, History
 from train.learner import Learner
 from train.resume import resumed
 from train.stopping import Stop, StopSignals
+
+if TYPE_CHECKING:
+    from train.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class TrainResult:
     checkpoint: Path
     curve: Path
     stopped_by: signal.Signals | None  # the signal that ended it early
+    best: Best | None = None  # the best validation, whose checkpoint is `best.pt`; known to the chief alone
 
 
 def train(
@@ -61,9 +66,11 @@ def train(
 ) -> TrainResult:
     """Train until `config.max_steps`, from where `config.out` stopped, or from the start.
 
-    Writes `last.pt`, `metrics.jsonl`, `config.json` and, at the end, `curve.png` into `config.out`. The first SIGINT or
-    SIGTERM ends the run after the step at hand and saves; a second one has its usual effect. So does what `stop` says,
-    where it is given. `say` is told what a user should know before the first step, in sentences.
+    Writes `last.pt`, `metrics.jsonl`, `config.json` and, at the end, `curve.png` into `config.out`, and of the best
+    validation so far `best.pt` and `best.json`. The first SIGINT or SIGTERM ends the run after the step at hand and
+    saves; a second one has its usual effect. So does what `stop` says, where it is given. After `config.patience`
+    validations without a better one the run ends, too. `say` is told what a user should know besides the
+    steps, in sentences.
 
     Raises:
         InputError: If the data, the weights, the validation set or an earlier run in the same folder do not fit, or
@@ -83,10 +90,9 @@ def _train(
 ) -> TrainResult:
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
-    if config.validation is not None:
-        find_examples(config.validation, config.out, config.alpha_scale)  # hours before it is needed
+    judged = judging(config)  # hours before it is needed
     with owned(config.out) if group.chief else nullcontext():
-        run = _Run(config, group, dataset.digest, say)
+        run = _Run(config, group, dataset.digest, judged, say)
         with StopSignals() as signals:
             stop = stop or signals
             stream = batches(dataset, config, run.learner.place, group.rank, stop)
@@ -97,7 +103,9 @@ def _train(
 class _Run:
     """A learner, its records, and its files; only the chief of the group writes."""
 
-    def __init__(self, config: TrainConfig, group: Group, data_digest: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: TrainConfig, group: Group, data_digest: str, judged: str, say: Callable[[str], None]
+    ) -> None:
         self.config = config
         self.group = group
         self.data_digest = data_digest
@@ -106,7 +114,9 @@ class _Run:
         if config.precision == "fp16" and group.device.type == "cpu":
             say("--precision fp16 on a CPU takes ten times as long as fp32, and bf16 does not; it is for GPUs")
         self.learner = Learner(config, group, stored)
+        self.written: int | None = None  # the step of the last.pt that this process wrote
         if group.chief:
+            self.watch = Watch(config, judged, stored, say)
             self.history = History(config.out / "metrics.jsonl", keep=self.learner.step)
             self.board = Board(config.out / "tensorboard" if config.tensorboard else None, self.learner.step)
             sweep(config.out, "config.json")
@@ -115,54 +125,81 @@ class _Run:
     def steps(
         self, stream: Iterator[Batch], stop: Stop, on_step: Callable[[StepReport], None]
     ) -> signal.Signals | None:
-        """Take every batch of the stream, or those until a signal comes to any of the processes."""
+        """Take every batch of the stream, or those until patience ends or a signal comes to any of the processes."""
+        if self._seen_enough():
+            return None
         before = time.perf_counter()
         for batch in chain(stream, (None,)):
             waited = time.perf_counter() - before
-            number = self._agreed(stop)  # each has its batch, or heard a signal while it waited for one
+            number = self._agreed(int(stop.received or 0))  # each has its batch, or heard a signal while it waited
             if number or batch is None:
                 return signal.Signals(number) if number else None
             losses = self.learner.update(batch)
-            notes = self._validate(losses)
+            found = self._validate() if self._due() else None
             now = time.perf_counter()
             if self.group.chief:
-                self.history.append(self.learner.step, losses, now - before)
-                self.board.append(self.learner.step, losses)
-                on_step(StepReport(self.learner.step, losses, now - before, waited, notes))
+                on_step(self._record(losses, found, now - before, waited))
             before = now
             if self.learner.step % self.config.checkpoint_every == 0:
                 self.save()
+            if self._due() and self._seen_enough():
+                return None
         return None
 
     def save(self) -> None:
         """Write the checkpoint of this step, and rotate older ones."""
         if self.group.chief:
-            save_checkpoint(self.path, self.learner.state(self.data_digest))
+            self._write()
             rotate(self.path, self.learner.step, self.config.keep)
 
     def finish(self, stopped_by: signal.Signals | None) -> TrainResult:
         """Save, and draw the curve."""
         self.save()
-        curve = self.config.out / "curve.png"
+        curve, best = self.config.out / "curve.png", None
         if self.group.chief:
             self.board.close()
-            draw_curve(self.history.read(), curve)
-        return TrainResult(self.learner.step, self.path, curve, stopped_by)
+            draw_curve(self.history.read(), curve, self.config.best_figure[1])
+            best = self.watch.best
+        return TrainResult(self.learner.step, self.path, curve, stopped_by, best)
 
-    def _validate(self, losses: dict[str, float]) -> tuple[str, ...]:
-        """Add the metrics of a validation step to its losses; what else it found is returned."""
-        due = self.config.validation is not None and self.learner.step % self.config.validate_every == 0
-        if not due or not self.group.chief:
-            return ()
+    def _due(self) -> bool:
+        """Whether this step is judged: every so many are, and the last."""
+        step, last = self.learner.step, self.config.max_steps
+        return bool(self.config.validation) and (step % self.config.validate_every == 0 or step == last)
+
+    def _validate(self) -> Validation | None:
+        if not self.group.chief:
+            return None
         from train.validation import validate  # noqa: PLC0415  (loads compiled kernels, which take a second)
 
-        found = validate(self.learner.network, self.learner.state(self.data_digest), self.config)
-        losses |= found.metrics
-        return found.notes
+        return validate(self.learner.network, self.learner.state(self.data_digest), self.config)
 
-    def _agreed(self, stop: Stop) -> int:
-        """The number of a signal that came to any of the processes, 0 for none: all stop after the same step."""
-        number = int(stop.received or 0)
+    def _record(
+        self, losses: Mapping[str, float], found: Validation | None, seconds: float, waited: float
+    ) -> StepReport:
+        """Write down a step; the checkpoint of the best validation so far is kept."""
+        step, figures = self.learner.step, {**losses, **(found.metrics if found else {})}
+        self.history.append(step, figures, seconds)
+        self.board.append(step, figures, found.pictures if found else {})
+        if found:
+            of, metric = self.config.best_figure
+            if self.watch.see(step, figures[f"validation/{of}/{metric}"], found.photographs[of]):
+                self._write()
+                self.watch.keep()
+        return StepReport(step, figures, seconds, waited, found.notes if found else ())
+
+    def _write(self) -> None:
+        if self.written != self.learner.step:
+            best = self.watch.best.to_plain() if self.watch.best else {}
+            save_checkpoint(self.path, replace(self.learner.state(self.data_digest), best=best))
+            self.written = self.learner.step
+
+    def _seen_enough(self) -> bool:
+        """Whether the chief's patience with its validations is at an end."""
+        return bool(self._agreed(int(self.group.chief and self.watch.exhausted)))
+
+    def _agreed(self, number: int) -> int:
+        """The largest of all processes' numbers, so that all stop after the same step."""
         if self.group.size == 1:
             return number
         found = torch.tensor(float(number), device=self.group.device)

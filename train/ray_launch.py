@@ -16,6 +16,7 @@ from rssn.errors import DependencyError, InputError, RssnError
 from rssn.machine import available_cpus
 from rssn.progress import Progress
 from rssn.stopping import kept
+from train.best import Best
 from train.checkpoint import load_checkpoint
 from train.config import TrainConfig
 from train.device import limit_threads
@@ -50,8 +51,9 @@ def train_on_ray(config: TrainConfig) -> TrainResult:
         raise _own(error) or error from None
     finally:
         stop.clear()
-    checkpoint = config.out / "last.pt"
-    return TrainResult(load_checkpoint(checkpoint).step, checkpoint, config.out / "curve.png", stopped_by)
+    path = config.out / "last.pt"
+    last = load_checkpoint(path)
+    return TrainResult(last.step, path, config.out / "curve.png", stopped_by, Best.from_plain(last.best))
 
 
 def _trainer(config: TrainConfig) -> Any:
@@ -144,8 +146,13 @@ def _stop_file(config: TrainConfig) -> StopFile:
 
 def _anywhere(config: TrainConfig) -> TrainConfig:
     """The same settings for workers that work in other folders."""
-    here = {name: path and path.absolute() for name in ("weights", "validation") for path in [getattr(config, name)]}
-    return replace(config, out=config.out.absolute(), data=tuple(_absolute(root) for root in config.data), **here)
+    return replace(
+        config,
+        out=config.out.absolute(),
+        data=tuple(_absolute(root) for root in config.data),
+        weights=config.weights and config.weights.absolute(),
+        validation=tuple(replace(each, path=each.path.absolute()) for each in config.validation),
+    )
 
 
 def _absolute(root: str) -> str:

@@ -1,20 +1,22 @@
-"""Validation during a run: the metrics on photographs, and a strip of pictures of the worst."""
+"""Validation during a run: the metrics on photographs, and strips of pictures of the worst and of the first."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor
 
-from rssn.images import encode_png
+from rssn.files import write_whole
+from rssn.images import Pixels, encode_png
+from rssn.report import contact_sheet
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.evaluate import Evaluation, Judge, evaluate, strip
 from train.inference import Strategy
 from train.network.gfm import GFM
+from train.validation_sets import ValidationSet
 
 _SHOWN = 4
 
@@ -24,17 +26,21 @@ class Validation:
     """What a validation found.
 
     Attributes:
-        metrics: By the name `validation_<metric>`, means over the photographs; where there is a moving average of the
-            weights, of that, and of the raw ones by the name `validation_raw_<metric>`.
+        metrics: By the name `validation/<set>/<metric>`, means over the photographs; where there is a moving average of
+            the weights, of that, and of the raw ones by the name `validation/<set>/raw/<metric>`.
+        photographs: How many of each set could be judged.
+        pictures: Of each set the first photographs, their mattes and the true ones: always the same photographs.
         notes: Sentences about what could not be judged, and about odd mattes.
     """
 
     metrics: dict[str, float]
+    photographs: dict[str, int]
+    pictures: dict[str, Pixels]
     notes: tuple[str, ...]
 
 
 def validate(network: GFM, state: Checkpoint, config: TrainConfig) -> Validation:
-    """Judge a network as it is now; writes `validation/step-<n>.png` into the run's folder.
+    """Judge a network as it is now; writes `validation/<set>/step-<n>.png` into the run's folder.
 
     Args:
         network: The one in training; it is left as it is.
@@ -42,24 +48,44 @@ def validate(network: GFM, state: Checkpoint, config: TrainConfig) -> Validation
         config: The run's settings.
 
     Raises:
-        InputError: If no photograph could be judged.
+        InputError: If no photograph of a set could be judged.
     """
-    result = _judged(network, {**state.model, **state.ema}, config)
-    path = config.out / "validation" / f"step-{state.step:08d}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_png(strip(result.worst[:_SHOWN])))
-    metrics = {f"validation_{name}": value for name, value in result.mean.items()}
-    if state.ema:
-        raw = _judged(network, state.model, config)
-        metrics |= {f"validation_raw_{name}": value for name, value in raw.mean.items()}
-    return Validation(metrics, tuple(_notes(result)))
+    metrics: dict[str, float] = {}
+    photographs: dict[str, int] = {}
+    pictures: dict[str, Pixels] = {}
+    notes: list[str] = []
+    judged = _with_weights(network, {**state.model, **state.ema})
+    raw = _with_weights(network, state.model) if state.ema else None
+    for each in config.validation:
+        result = _evaluated(judged, each, config)
+        path = config.out / "validation" / each.name / f"step-{state.step:08d}.png"
+        write_whole(path, encode_png(strip(result.worst[:_SHOWN])))
+        metrics |= _named(result, f"validation/{each.name}")
+        if raw:
+            metrics |= _named(_evaluated(raw, each, config), f"validation/{each.name}/raw")
+        photographs[each.name], pictures[each.name] = len(result.counted), _first(result)
+        notes += [f"{each.name}: {note}" for note in _notes(result)]
+    return Validation(metrics, photographs, pictures, tuple(notes))
 
 
-def _judged(network: GFM, weights: Mapping[str, Tensor], config: TrainConfig) -> Evaluation:
+def _with_weights(network: GFM, weights: Mapping[str, Tensor]) -> GFM:
     judged = copy.deepcopy(network).eval()
     judged.load_state_dict(weights)
-    judge = Judge([judged], Strategy(config.validation_side))
-    return evaluate(judge, Path(str(config.validation)), lambda _: None, config.out, config.alpha_scale)
+    return judged
+
+
+def _evaluated(network: GFM, chosen: ValidationSet, config: TrainConfig) -> Evaluation:
+    judge = Judge([network], Strategy(config.validation_side))
+    return evaluate(judge, chosen.path, lambda _: None, config.out, chosen.alpha_scale)
+
+
+def _named(result: Evaluation, prefix: str) -> dict[str, float]:
+    return {f"{prefix}/{metric}": value for metric, value in result.mean.items()}
+
+
+def _first(result: Evaluation) -> Pixels:
+    rows = [judgement.tiles[:3] for judgement in result.first]  # without the error
+    return contact_sheet(rows, ("photo", "prediction", "truth"), side=160)
 
 
 def _notes(result: Evaluation) -> Iterator[str]:

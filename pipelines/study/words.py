@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import click
 
 from pipelines.study.definition import Options
 from rssn.errors import InputError
+from train.commands.options import NamedFolder
+from train.validation_sets import split_name
 
 UNCOUNTED: Mapping[str, frozenset[str]] = {
     "curate": frozenset({"cache-dir", "max-errors"}),
@@ -21,6 +23,10 @@ UNCOUNTED: Mapping[str, frozenset[str]] = {
 
 _MODELS = "deep-duplicates"
 """An option whose value is a text to click, and names a file: `FILE`, or `BACKBONE=FILE`."""
+
+
+_Split: TypeAlias = Callable[[str], tuple[str, str]]
+"""A word as a name, which may be empty, and a path."""
 
 
 class Words(NamedTuple):
@@ -44,13 +50,15 @@ def words_of(options: Options, kind: str, command: click.Command) -> Words:
         InputError: If a path is a URL.
     """
     free = UNCOUNTED.get(kind, frozenset())
-    paths = {word for each in command.params if isinstance(each.type, click.Path) for word in each.opts}
+    if "patience" in options:
+        free -= {"validate-every"}  # it decides when the training ends
+    paths = {word: _split_by(each.type) for each in command.params for word in each.opts}
     counted: dict[str, Any] = {}
     uncounted: dict[str, Any] = {}
     reads: list[str] = []
     for name, value in options.items():
-        is_path = f"--{name}" in paths or name == _MODELS
-        given, found = _located(name, value) if is_path else (value, [])
+        split = _split_model if name == _MODELS else paths.get(f"--{name}")
+        given, found = _located(name, value, split) if split else (value, [])
         (uncounted if name in free else counted)[name] = given
         reads += [] if name in free else found
     return Words(tuple(arguments(counted)), tuple(arguments(uncounted)), tuple(reads))
@@ -76,7 +84,19 @@ def absolute(path: str) -> str:
     return str(Path(path).absolute())
 
 
-def _located(name: str, value: Any) -> tuple[Any, list[str]]:
+def _split_by(kind: click.ParamType[Any]) -> _Split | None:
+    """How a value of some type is a name and a path; None where it is no path."""
+    if isinstance(kind, NamedFolder):
+        return split_name
+    return (lambda word: ("", word)) if isinstance(kind, click.Path) else None
+
+
+def _split_model(word: str) -> tuple[str, str]:
+    before, equals, path = word.partition("=")
+    return (before, path) if equals and Path(word).suffix != ".onnx" else ("", word)
+
+
+def _located(name: str, value: Any, split: _Split) -> tuple[Any, list[str]]:
     """The value with absolute paths, and the paths."""
     words, reads = [], []
     for one in listed(value):
@@ -85,8 +105,7 @@ def _located(name: str, value: Any) -> tuple[Any, list[str]]:
             continue
         if "://" in one:
             raise InputError(f"--{name} {one}: a study reads no buckets; copy it to a folder that all nodes see")
-        paired = name == _MODELS and Path(one).suffix != ".onnx" and "=" in one
-        before, equals, path = one.partition("=") if paired else ("", "", one)
+        before, path = split(one)
         reads.append(absolute(path))
-        words.append(f"{before}{equals}{reads[-1]}")
+        words.append(f"{before}={reads[-1]}" if before else reads[-1])
     return tuple(words), reads

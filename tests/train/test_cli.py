@@ -112,7 +112,7 @@ def test_every_option_of_a_run_is_reachable(shards: Path, photographs: Path, tmp
     assert {name: config[name] for name in expected} == expected
     assert config["losses"]["composition"] == 0.0
     assert (out / "step-00000002.pt").is_file()
-    assert (out / "validation" / "step-00000002.png").is_file()
+    assert (out / "validation" / photographs.name / "step-00000002.png").is_file()
     assert call("eval", "--checkpoint", out / "last.pt", "--data", photographs).exit_code == 0
 
 

@@ -40,6 +40,6 @@ def test_tensorboard_is_named_with_its_extra_where_it_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    Board(None, 0).append(1, {"total": 1.0})
+    Board(None, 0).append(1, {"total": 1.0}, {})
     with pytest.raises(DependencyError, match=r"--tensorboard: .*pip install 'rssn\[tensorboard\]'"):
         Board(tmp_path, 0)

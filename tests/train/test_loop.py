@@ -25,6 +25,7 @@ from train.learner import NonFiniteLoss
 from train.loop import StepReport, train
 from train.metrics import matting_metrics
 from train.rosta import make_trimap
+from train.validation_sets import ValidationSet
 
 
 def losses(out: Path) -> list[dict[str, float]]:
@@ -165,24 +166,25 @@ def constant_predictions(photographs: Path) -> list[dict[str, float]]:
 
 
 def test_validation_is_in_the_record_and_in_pictures(config: TrainConfig, photographs: Path) -> None:
-    config = replace(config, validation=photographs, validate_every=3, ema=0.5, keep=2, checkpoint_every=1)
+    sets = (ValidationSet("real", photographs),)
+    config = replace(config, validation=sets, validate_every=3, ema=0.5, keep=2, checkpoint_every=1)
     whole = replace(config, out=config.out / "whole")
     result = train(whole, ignore)
     lines = losses(whole.out)
-    assert ["validation_sad" in line for line in lines] == [False, False, True, False, False, True]
-    assert sorted(path.name for path in (whole.out / "validation").iterdir()) == [
+    assert ["validation/real/sad" in line for line in lines] == [False, False, True, False, False, True]
+    assert sorted(path.name for path in (whole.out / "validation" / "real").iterdir()) == [
         "step-00000003.png",
         "step-00000006.png",
     ]
     network = load_network(result.checkpoint, torch.device("cpu"))
     mean = evaluate(Judge([network]), photographs, lambda _: None).mean
-    assert {name: lines[-1][f"validation_{name}"] for name in mean} == pytest.approx(mean)
+    assert {name: lines[-1][f"validation/real/{name}"] for name in mean} == pytest.approx(mean)
     raw = evaluate(
         Judge([load_network(result.checkpoint, torch.device("cpu"), "raw")]), photographs, lambda _: None
     ).mean
-    assert {name: lines[-1][f"validation_raw_{name}"] for name in raw} == pytest.approx(raw)
+    assert {name: lines[-1][f"validation/real/raw/{name}"] for name in raw} == pytest.approx(raw)
     assert raw["sad"] != mean["sad"]
-    without = replace(config, out=config.out / "without", validation=None)
+    without = replace(config, out=config.out / "without", validation=())
     train(without, ignore)
     assert [line["total"] for line in losses(without.out)] == [line["total"] for line in lines]
 
@@ -190,7 +192,7 @@ def test_validation_is_in_the_record_and_in_pictures(config: TrainConfig, photog
 def test_a_validation_set_that_is_none_is_refused_before_the_first_step(config: TrainConfig, tmp_path: Path) -> None:
     heard: list[StepReport] = []
     with pytest.raises(InputError, match="absent: no such folder"):
-        train(replace(config, validation=tmp_path / "absent"), heard.append)
+        train(replace(config, validation=(ValidationSet("real", tmp_path / "absent"),)), heard.append)
     assert heard == []
     assert not config.out.exists()
 

@@ -54,7 +54,7 @@ def test_two_ray_workers_are_one_process_with_twice_the_batch_and_save_when_they
     found = losses(tmp_path / "ray")
     assert found[:3] == pytest.approx(losses(tmp_path / "alone"), rel=1e-3)  # rounding grows tenfold a step
     assert load_checkpoint(tmp_path / "ray" / "last.pt").step == len(found)
-    assert "validation_sad" in record.read_text().splitlines()[1]
+    assert f"validation/{photographs.name}/sad" in record.read_text().splitlines()[1]
     lines = re.findall(r"\b(\d+) of 100000 steps \(0 %\), .*loss [\d.]+, [\d.]+ samples/s, ", log.read_text())
     assert [lines[0], lines[-1]] == ["1", str(len(found))]
     assert len(lines) <= 10  # a line every half minute

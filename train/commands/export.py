@@ -12,7 +12,7 @@ _SUFFIXES = {"onnx": ".onnx", "torchscript": ".ts"}
 
 
 @click.command()
-@click.option("--checkpoint", type=FILE, required=True, help="last.pt of a run, or of `train import`.")
+@click.option("--checkpoint", type=FILE, required=True, help="last.pt or best.pt of a run, or of `train import`.")
 @weights
 @click.option(
     "--format",

@@ -15,6 +15,7 @@ from rssn.picture_files import unread_words
 from rssn.progress import Progress
 from train.config import MAX_SIDE, WEIGHTS
 from train.rosta import Rosta
+from train.validation_sets import split_name
 
 if TYPE_CHECKING:
     from train.checkpoint import Network
@@ -32,6 +33,15 @@ class UserPath(click.Path):
         if is_special(path):
             raise InputError(f"{path}: a pipe, a device or a socket; give a file or a folder")
         return path
+
+
+class NamedFolder(UserPath):
+    """A folder of photographs to judge on, plain or as `NAME=FOLDER`; see `train.validation_sets`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The words as they are, checked."""
+        super().convert(split_name(value)[1], param, ctx)
+        return value
 
 
 FILE = UserPath(dir_okay=False, path_type=Path)
@@ -101,7 +111,7 @@ def networks(command: Callable[..., None]) -> Callable[..., None]:
             type=FILE,
             multiple=True,
             required=True,
-            help="last.pt of a run; repeat it for an ensemble: the median of their mattes (section 5.4).",
+            help="last.pt or best.pt of a run; repeat it for an ensemble: the median of their mattes (section 5.4).",
         ),
         weights,
         click.option(

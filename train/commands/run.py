@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,12 +14,13 @@ import click
 from rssn.errors import InputError
 from rssn.progress import Progress
 from rssn.stopping import farewell
-from train.commands.effect import Idle, refuse_idle, was_given, without
-from train.commands.options import FILE, FOLDER, ROSTAS, alpha_scale, use_all_cpus
+from train.commands.effect import Idle, refuse_given, refuse_idle, was_given, without
+from train.commands.options import FILE, FOLDER, ROSTAS, NamedFolder, use_all_cpus
 from train.config import OPTIMISERS, PRECISIONS, SCHEDULES, LossWeights, TrainConfig
 from train.network.backbones import BACKBONES, LIBRARIES, backbone_named
 from train.presets import PRESETS, Preset
 from train.rosta import Rosta
+from train.validation_sets import validation_sets
 
 if TYPE_CHECKING:
     from train.loop import TrainResult
@@ -152,9 +154,36 @@ def _records(command: _Command) -> _Command:
         click.option(
             "--validation-side", default=TrainConfig.validation_side, help="Larger photographs are shrunk, px."
         ),
-        click.option("--validate-every", default=TrainConfig.validate_every, help="Steps between validations."),
-        alpha_scale("of --validation"),
-        click.option("--validation", type=FOLDER, help="Photographs with mattes, or shards, to judge on the way."),
+        click.option(
+            "--patience",
+            default=TrainConfig.patience,
+            help="End after so many validations without a better one; 0: never. A rate that falls by a schedule is "
+            "still high then, and figures often get better only as it falls: be patient, or take a constant rate.",
+        ),
+        click.option(
+            "--best-by",
+            default=TrainConfig.best_by,
+            help="Which figure makes best.pt: a metric of the first --validation, or SET/METRIC; the smallest is best.",
+        ),
+        click.option(
+            "--validate-every", default=TrainConfig.validate_every, help="Steps between validations; the last is one."
+        ),
+        click.option(
+            "--alpha-scale",
+            "alpha_scales",
+            multiple=True,
+            metavar="[NAME=]NUMBER",
+            help="The value that means opaque in every matte of --validation, as 1 or 255; NAME=NUMBER: of one set.  "
+            "[default: by the values of each]",
+        ),
+        click.option(
+            "--validation",
+            type=NamedFolder(file_okay=False, path_type=Path),
+            metavar="[NAME=]FOLDER",
+            multiple=True,
+            help="Photographs with mattes, or shards, to judge on the way; repeat it for several sets. Write ./a=b for "
+            "a folder that is called so.",
+        ),
         click.option("--keep", default=TrainConfig.keep, help="Older checkpoints to keep beside last.pt."),
         click.option("--checkpoint-every", default=TrainConfig.checkpoint_every, help="Steps between checkpoints."),
         click.option(
@@ -184,6 +213,8 @@ def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
     Idle("--validate-every", without("validation"), "there is nothing to judge on; give --validation"),
     Idle("--validation-side", without("validation"), "there is nothing to judge on; give --validation"),
     Idle("--alpha-scale", without("validation"), "it is for the mattes of --validation; give --validation"),
+    Idle("--best-by", without("validation"), "there is nothing to judge on; give --validation"),
+    Idle("--patience", without("validation"), "there is nothing to judge on; give --validation"),
     Idle("--mix", lambda given: len(given["data"]) == 1, "there is one --data, so nothing is mixed; leave it out"),
     *(
         Idle("--loss-weight", partial(_is_idle_loss, term), f"--ablation single has no {term}; leave it out")
@@ -197,10 +228,14 @@ def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, preset: st
     continues, and gives the losses that an unbroken run would have given. --max-steps may grow. Started by torchrun,
     several GPUs or machines train together.
 
+    With --validation the best step so far is best.pt, too; best.json says which it is. Where the weights have a moving
+    average, that is what is judged, as `train eval` does.
+
     \b
     Examples:
       train run --data shards/ --out runs/first --weights resnet34-b627a593.pth
       train run --data ori/ --data shards/ --mix 1 --mix 3 --out runs/mixed --validation AM-2k/validation
+      train run --data shards/ --out runs/two --validation am2k=AM-2k/validation --validation mine=photos/ --patience 5
       torchrun --nproc-per-node 4 -m train.cli run --data s3://bucket/shards --out runs/four --batch-size 8
       train run --data shards/ --out runs/tiny --backbone tiny --max-steps 200 --learning-rate 1e-2
     """  # noqa: D301
@@ -209,9 +244,15 @@ def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, preset: st
     if ray_workers and world_size() > 1:
         raise InputError("--ray-workers starts processes of its own, and torchrun did so already; use one of them")
     size = ray_workers or world_size()
-    config = TrainConfig(rosta=Rosta(rosta), losses=LossWeights.parse(losses), world_size=size, **options)
+    validation = validation_sets(options.pop("validation"), options.pop("alpha_scales"))
+    terms = LossWeights.parse(losses)
+    config = TrainConfig(rosta=Rosta(rosta), losses=terms, validation=validation, world_size=size, **options)
     if preset:
         config = _as_long_as_the_papers(config, PRESETS[preset])
+    if config.patience and (1 + config.patience) * config.validate_every >= config.max_steps:
+        refuse_given(
+            "--patience", "its end comes no earlier than --max-steps; give less, or a smaller --validate-every"
+        )
     if ray_workers:
         from train.ray_launch import train_on_ray  # noqa: PLC0415
 
@@ -265,6 +306,12 @@ def _warn_of_random_start(config: TrainConfig) -> None:
 
 def _report_run(result: TrainResult, config: TrainConfig) -> None:
     click.echo(f"step {result.step} of {config.max_steps}\ncheckpoint: {result.checkpoint}\nloss curve: {result.curve}")
+    if config.validation:
+        best = result.best and f"{config.out / 'best.pt'}, {result.best}"
+        click.echo(f"best: {best or 'none, there was no validation yet'}")
+    if result.best and result.best.exhausts(config.patience):
+        words = f"{result.best.worse} validations since, none better: a larger --patience goes on"
+        click.echo(f"stopped early: {words}")
     if result.stopped_by:
         line, code = farewell(result.stopped_by, "", resumes=True)
         click.echo(line, err=True)

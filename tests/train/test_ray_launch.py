@@ -29,6 +29,7 @@ def losses(out: Path) -> list[float]:
 def command(shards: Path, out: Path, steps: int, *words: str) -> list[str]:
     options = ["--data", str(shards), "--out", str(out), "--backbone", "tiny", "--max-steps", str(steps), *words]
     options += ["--crop-size", "64", "--input-size", "64", "--workers", "0", "--learning-rate", "1e-3"]
+    options += ["--seed", "3"]  # with which no px of the glance lies between two classes: rounding stays rounding
     return [sys.executable, "-m", "train.cli", "run", *options]
 
 
@@ -52,7 +53,7 @@ def test_two_ray_workers_are_one_process_with_twice_the_batch_and_save_when_they
     started.send_signal(signal.SIGINT)
     assert started.wait(120) == 128 + signal.SIGINT
     found = losses(tmp_path / "ray")
-    assert found[:3] == pytest.approx(losses(tmp_path / "alone"), rel=1e-3)  # rounding grows tenfold a step
+    assert found[:3] == pytest.approx(losses(tmp_path / "alone"), rel=1e-4)
     assert load_checkpoint(tmp_path / "ray" / "last.pt").step == len(found)
     assert f"validation/{photographs.name}/sad" in record.read_text().splitlines()[1]
     lines = re.findall(r"\b(\d+) of 100000 steps \(0 %\), .*loss [\d.]+, [\d.]+ samples/s, ", log.read_text())

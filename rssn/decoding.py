@@ -72,6 +72,9 @@ _LIMIT_LOCK = Lock()
 _SEVERAL_PICTURES = ("MPO", "HEIF")
 """Formats in which cameras put previews and depth beside the picture, which comes first."""
 
+_MOVING = ("GIF", "PNG", "WEBP", "AVIF")
+"""Formats of which several pictures in a file are frames; in a TIFF they are pages, of which none is the picture."""
+
 _HEADER_BYTES = 1 << 16
 """So much of a picture in a bucket is fetched at a time to see its header."""
 
@@ -95,7 +98,7 @@ _FEWER_BITS = 1 << 14  # 16-bit values below it are those of 8 to 14 bits, as ca
 _SRGB = ImageCms.createProfile("sRGB")
 
 
-def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
+def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS, *, first_frame: bool = False) -> Pixels:
     """Decode a photograph to 8-bit sRGB.
 
     EXIF orientation is applied, ICC profiles are converted to sRGB, CMYK, palette, grey and 16-bit pictures become
@@ -104,6 +107,7 @@ def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     Args:
         data: The bytes of a file of one of `rssn.picture_files.FORMATS`.
         max_pixels: Pictures with more pixels are refused before decoding.
+        first_frame: Whether the first frame of a moving picture is taken for it; else it is refused.
 
     Returns:
         H x W x 3 uint8, RGB.
@@ -113,7 +117,7 @@ def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
             `too_many_pixels`, `truncated` or `damaged`; where values do not say what is white, `min_is_white`,
             `not_finite` or `out_of_range`.
     """
-    return srgb_pixels(open_header(data, max_pixels))
+    return srgb_pixels(open_header(data, max_pixels, first_frame=first_frame))
 
 
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
@@ -142,8 +146,8 @@ def shown_size(picture: PillowImage.Image) -> tuple[int, int]:
     return (height, width) if orientation(picture) in (5, 6, 7, 8) else (width, height)
 
 
-def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
-    """Open a picture without decoding it; animated and too large ones are refused.
+def open_header(data: bytes, max_pixels: int = MAX_PIXELS, *, first_frame: bool = False) -> PillowImage.Image:
+    """Open a picture without decoding it; too large ones are refused, and animated ones unless one frame is enough.
 
     Raises:
         Rejected: as `decode_pixels` does, `truncated` and `damaged` apart.
@@ -168,7 +172,7 @@ def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
     width, height = picture.size
     if width * height > max_pixels:
         raise Rejected("read", "too_many_pixels", f"{width} x {height} px; the limit is {max_pixels}")
-    if moving:
+    if moving and not (first_frame and picture.format in _MOVING):
         raise Rejected("read", "animated", "a moving picture, or several pages in one file")
     if picture.format == "PNG":
         _have_late_exif(picture, data)

@@ -8,6 +8,7 @@ for speed.
 from __future__ import annotations
 
 import errno
+import zlib
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,17 +23,26 @@ from rssn.urls import url_of
 Image: TypeAlias = npt.NDArray[np.float32]
 Alpha: TypeAlias = npt.NDArray[np.float32]
 Pixels: TypeAlias = npt.NDArray[np.uint8]
+Pixels16: TypeAlias = npt.NDArray[np.uint16]
 
 
 MAX_BYTES = 1 << 29
 """Files with more bytes than this are refused before they are read."""
 
+_PNG_HEADER = 33
+"""Bytes of a PNG in front of its second chunk."""
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_NOTE = b"tEXtrssn\0"
+
 
 def to_uint8(image: npt.NDArray[np.floating]) -> Pixels:
     """Clip to [0, 1], scale to 255 and round to nearest: the only way from floats to bytes."""
-    scaled = np.clip(image, 0.0, 1.0)
-    scaled *= np.float32(255.0)  # in place: fresh memory costs more than the arithmetic
-    return np.asarray(np.rint(scaled, out=scaled), dtype=np.uint8)
+    return np.asarray(_scaled(image, 255), dtype=np.uint8)
+
+
+def to_uint16(image: npt.NDArray[np.floating]) -> Pixels16:
+    """Likewise for 16 bits, scaled to 65535."""
+    return np.asarray(_scaled(image, 65535), dtype=np.uint16)
 
 
 def to_float(pixels: Pixels) -> Image:
@@ -67,9 +77,35 @@ def encode_jpeg(pixels: Pixels, quality: int = 95) -> bytes:
     return encode_pixels(".jpg", pixels, options)
 
 
-def encode_png(pixels: Pixels) -> bytes:
-    """Encode 8-bit grey (H x W), RGB or RGBA as PNG, without loss."""
-    return encode_pixels(".png", pixels, [])
+def encode_png(pixels: Pixels | Pixels16, note: str = "") -> bytes:
+    """Encode grey (H x W), RGB or RGBA of 8 or 16 bits as PNG, without loss.
+
+    Args:
+        pixels: What is seen.
+        note: What is not, in ASCII: `png_note` reads it.
+    """
+    png = encode_pixels(".png", pixels, [])
+    if not note:
+        return png
+    text = _NOTE + note.encode("ascii")
+    chunk = (len(text) - 4).to_bytes(4, "big") + text + zlib.crc32(text).to_bytes(4, "big")
+    return b"".join((png[:_PNG_HEADER], chunk, png[_PNG_HEADER:]))
+
+
+def png_note(path: Path) -> str | None:
+    """The note of a PNG that `encode_png` made; None for any other file, and for one of which the end is missing.
+
+    Raises:
+        OSError: If there is no such file, or it cannot be read.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(_PNG_HEADER + 1024)[_PNG_HEADER:]
+        stream.seek(max(0, path.stat().st_size - len(_PNG_END)))
+        whole = stream.read() == _PNG_END
+    length = int.from_bytes(head[:4], "big")
+    return (
+        head[4 + len(_NOTE) : 8 + length].decode("ascii", "replace") if whole and head[4:].startswith(_NOTE) else None
+    )
 
 
 def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
@@ -87,8 +123,8 @@ def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         raise Rejected("read", reason, f"{url_of(path) or path}: {error.strerror or error}") from error
 
 
-def encode_pixels(suffix: str, pixels: Pixels, options: list[int]) -> bytes:
-    """Encode 8-bit grey, RGB or RGBA with an OpenCV codec, chosen by file suffix, and its options."""
+def encode_pixels(suffix: str, pixels: Pixels | Pixels16, options: list[int]) -> bytes:
+    """Encode grey, RGB or RGBA with an OpenCV codec, chosen by file suffix, and its options."""
     order = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     try:
         swapped = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, order[pixels.shape[2]])
@@ -98,3 +134,9 @@ def encode_pixels(suffix: str, pixels: Pixels, options: list[int]) -> bytes:
     if not done:
         raise Rejected("encode", "codec", f"OpenCV could not write {pixels.shape} as {suffix}")
     return encoded.tobytes()
+
+
+def _scaled(image: npt.NDArray[np.floating], white: int) -> npt.NDArray[np.floating]:
+    scaled = np.clip(image, 0.0, 1.0)
+    scaled *= np.float32(white)  # in place: fresh memory costs more than the arithmetic
+    return np.asarray(np.rint(scaled, out=scaled))

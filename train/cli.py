@@ -40,7 +40,9 @@ class _Commands(click.Group):
                 raise
             raise click.ClickException(f"{error.name} is not installed: pip install 'rssn[train]'") from error
         except KeyboardInterrupt as error:
-            line, code = farewell(received() or SIGINT, str(error), resumes=ctx.invoked_subcommand == "run")
+            line, code = farewell(
+                received() or SIGINT, str(error), resumes=ctx.invoked_subcommand in ("run", "predict")
+            )
             click.echo(f"\n{line}", err=True)
             sys.exit(code)
 

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-from rssn.decoding import background_pixels, decode_image, open_header
+from rssn.decoding import background_pixels, decode_pixels, open_header
 from rssn.errors import InputError, Rejected
-from rssn.files import write_whole
+from rssn.files import content_id, write_whole
 from rssn.folder_walk import is_utf8, list_pictures, printable
-from rssn.foreground import estimate_foreground
-from rssn.images import Alpha, Image, Pixels, encode_png, read_bytes, to_float, to_uint8
+from rssn.foreground_tiles import foreground_colours
+from rssn.images import (
+    Alpha,
+    Image,
+    Pixels,
+    Pixels16,
+    encode_png,
+    png_note,
+    read_bytes,
+    to_float,
+    to_uint8,
+    to_uint16,
+)
 from rssn.route import Crop, blend, fit_background, fitted_size
-from train.checkpoint import Network
-from train.inference import Strategy, predict_alpha
+
+Depth: TypeAlias = Literal[8, 16]
+
+_STRIP = 256
+"""Rows that are blended at a time."""
 
 
 @dataclass(frozen=True)
@@ -75,45 +92,166 @@ def read_background(path: Path) -> Image:
 
 
 @dataclass(frozen=True)
-class Cutter:
-    """Networks that cut subjects out, and where the results go."""
+class Wanted:
+    """What is made of each photograph.
 
-    networks: Sequence[Network]  # in `eval` mode
-    strategy: Strategy
+    Attributes:
+        out: Where the results go.
+        made_by: A name for all that they depend on besides the photograph.
+        depth: Bits of the matte's values; a cut-out has 8.
+        alpha_only: Whether the matte is all.
+        background: What to compose on.
+    """
+
     out: Path
-    background: Image | None = None  # what to compose on
+    made_by: str
+    depth: Depth = 8
+    alpha_only: bool = False
+    background: Image | None = None
 
-    def cut(self, photo: Path, name: str) -> list[Path]:
-        """Write `<name>-alpha.png`, `<name>-cutout.png` and, with a background, `<name>-composite.png`.
+    def files(self, name: str) -> dict[str, Path]:
+        """The kinds of results, each with its file."""
+        kinds = (
+            ["alpha"]
+            if self.alpha_only
+            else ["alpha", "cutout", *(["composite"] if self.background is not None else [])]
+        )
+        return {kind: self.out / f"{name}-{kind}.png" for kind in kinds}
 
-        All have the photograph's size; a background covers it, cropped, not distorted.
+
+@dataclass(frozen=True)
+class Results:
+    """The files of a photograph."""
+
+    files: list[Path]
+    stood: bool = False  # whether they were there, made of the same photograph by the same networks in the same way
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """What cuts subjects out.
+
+    Attributes:
+        matte: Predicts the alpha, H x W float32 in [0, 1], of a photograph, H x W x 3 uint8.
+        wanted: What is made of it.
+    """
+
+    matte: Callable[[Pixels], Alpha]
+    wanted: Wanted
+
+    def cut(self, photo: Path, name: str, go_on: Callable[[], None] = lambda: None) -> Results:
+        """Write `<name>-alpha.png` and, as wanted, `<name>-cutout.png` and `<name>-composite.png`.
+
+        All have the photograph's size, and each says in a note what it was made from: files that say the same are left
+        as they are. A background covers the photograph, cropped, not distorted.
+
+        Args:
+            photo: The file; of a moving picture its first frame counts.
+            name: Of the results.
+            go_on: Called before each part of the work; what it raises ends it.
 
         Raises:
-            Rejected: If the photograph cannot be read, a network gives no matte, or no foreground can be estimated.
+            Rejected: If the photograph cannot be read, a network gives no matte, or a file that is none of ours has a
+                result's name.
         """
-        image = decode_image(read_bytes(photo))
-        alpha = predict_alpha(self.networks, image, self.strategy)
-        foreground = own_colours(image, alpha)
-        pictures = {"alpha": to_uint8(alpha), "cutout": np.dstack([to_uint8(foreground), to_uint8(alpha)])}
-        if self.background is not None:
-            pictures["composite"] = composite(foreground, alpha, self.background)
-        files = []
-        for kind, pixels in pictures.items():
-            path = self.out / f"{name}-{kind}.png"
-            write_whole(path, encode_png(pixels))
-            files.append(path)
-        return files
+        go_on()
+        data = read_bytes(photo)
+        files, note = self.wanted.files(name), content_id(self.wanted.made_by.encode(), data)
+        standing = [_stands(path, note) for path in files.values()]  # of each: a stranger's file is refused before work
+        if all(standing):
+            return Results(list(files.values()), stood=True)
+        pixels = decode_pixels(data, first_frame=True)
+        del data
+        go_on()
+        alpha = self.matte(pixels)
+        for kind, picture in self._pictures(pixels, alpha, go_on):
+            go_on()
+            write_whole(files[kind], encode_png(picture, note))
+        return Results(list(files.values()))
+
+    def _pictures(
+        self, pixels: Pixels, alpha: Alpha, go_on: Callable[[], None]
+    ) -> Iterator[tuple[str, Pixels | Pixels16]]:
+        yield "alpha", to_uint8(alpha) if self.wanted.depth == 8 else to_uint16(alpha)
+        if self.wanted.alpha_only:
+            return
+        matte = to_uint8(alpha)
+        foreground = foreground_colours(pixels, matte, go_on=go_on)
+        yield "cutout", np.dstack([foreground, matte])
+        if self.wanted.background is not None:
+            yield "composite", composite(foreground, alpha, self.wanted.background)
 
 
-def own_colours(image: Image, alpha: Alpha) -> Image:
-    """The foreground's colours, free of the old background's, by the closed form; H x W x 3 float32 in [0, 1]."""
-    foreground, _ = estimate_foreground(image, alpha, method="levin")
-    return foreground
+def _stands(path: Path, note: str) -> bool:
+    """Whether a result is there already.
+
+    Raises:
+        Rejected: If a file has its name of which nobody knows whether it was made by `train predict`.
+    """
+    try:
+        found = png_note(path)
+        if found is None and path.stat().st_size:
+            words = f"{path} is there, and does not say that train predict made it; remove it, or give another --out"
+            raise Rejected("write", "not_ours", words)
+    except FileNotFoundError:
+        return False
+    return found == note
 
 
-def composite(foreground: Image, alpha: Alpha, background: Image) -> Pixels:
-    """A subject on another background, equation 1; H x W x 3 uint8."""
+def cut_all(
+    cutter: Cutter, photos: Sequence[tuple[Path, str]], at_once: int
+) -> Generator[tuple[Path, Results | Rejected], None, None]:
+    """What becomes of each photograph, in their order, the same for any number at once.
+
+    The networks see one photograph after the other; meanwhile others are decoded, cut out and written. Whoever closes
+    this early waits for the parts of the work that have begun, and for no more.
+
+    Args:
+        cutter: What does it.
+        photos: Files, each with the name of its results.
+        at_once: How many photographs are worked on at a time.
+    """
+    ended = Event()
+
+    def go_on() -> None:
+        if ended.is_set():
+            raise CancelledError
+
+    with ThreadPoolExecutor(1) as networks, ThreadPoolExecutor(at_once) as workers:
+        shared = replace(cutter, matte=lambda pixels: networks.submit(cutter.matte, pixels).result())
+        waiting = [(photo, workers.submit(shared.cut, photo, name, go_on)) for photo, name in photos]
+        try:
+            for photo, future in waiting:
+                yield photo, _outcome(future)
+        finally:
+            ended.set()
+            workers.shutdown(cancel_futures=True)
+
+
+def _outcome(future: Future[Results]) -> Results | Rejected:
+    try:
+        return future.result()
+    except Rejected as error:
+        return error
+
+
+def composite(foreground: Pixels, alpha: Alpha, background: Image) -> Pixels:
+    """A subject on another background, equation 1.
+
+    Args:
+        foreground: H x W x 3 uint8.
+        alpha: H x W float32 in [0, 1].
+        background: Of any size, float32 in [0, 1].
+
+    Returns:
+        H x W x 3 uint8.
+    """
     frame = (alpha.shape[1], alpha.shape[0])
     width, height = fitted_size((background.shape[1], background.shape[0]), frame, "cover")
     middle = Crop((width - frame[0]) // 2, (height - frame[1]) // 2, *frame)
-    return to_uint8(blend(foreground, fit_background(background, (width, height), middle), alpha))
+    behind = fit_background(background, (width, height), middle)
+    blended = np.empty_like(foreground)
+    for top in range(0, frame[1], _STRIP):
+        rows = slice(top, top + _STRIP)
+        blended[rows] = to_uint8(blend(to_float(foreground[rows]), behind[rows], alpha[rows]))
+    return blended

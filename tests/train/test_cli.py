@@ -228,7 +228,7 @@ def test_help_does_not_wait_for_torch() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    ("name", "again"), [("eval", "starts over"), ("predict", "starts over"), ("run", "goes on where it was")]
+    ("name", "again"), [("eval", "starts over"), ("predict", "goes on where it was"), ("run", "goes on where it was")]
 )
 def test_every_command_says_by_what_it_was_stopped(
     monkeypatch: pytest.MonkeyPatch, name: str, again: str, number: signal.Signals
@@ -240,3 +240,48 @@ def test_every_command_says_by_what_it_was_stopped(
     assert done.exit_code == 128 + number
     assert done.stderr == f"\nstopped by {number.name}; the same command {again}\n"
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_predict_refuses_what_would_do_nothing(shards: Path, photographs: Path, tmp_path: Path) -> None:
+    words = ["predict", "--checkpoint", tmp_path / "last.pt", photographs / "original", "--alpha-only"]
+    line = refused(call(*words, "--background", photographs / "original" / "scene0.png"))
+    assert line == "Error: --background has no effect here: --alpha-only composes nothing; leave out one of the two"
+
+
+def test_a_stopped_prediction_goes_on_where_it_was(shards: Path, photographs: Path, tmp_path: Path) -> None:
+    call(*run_options(shards, tmp_path / "run", steps=1))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(400):
+        shutil.copy(photographs / "original" / "scene0.png", photos / f"{number:03}.png")
+    (photos / "017.png").write_bytes(b"no picture")
+    words = [
+        "predict",
+        "--checkpoint",
+        tmp_path / "run" / "last.pt",
+        photos,
+        "--out",
+        tmp_path / "mattes",
+        "--alpha-only",
+    ]
+    command = [sys.executable, "-m", "train.cli", *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    first = [process.stdout.readline().strip() for _ in range(20)]
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    names = [number for number in range(21) if number != 17]
+    assert first == [str(tmp_path / "mattes" / f"{number:03}-alpha.png") for number in names]
+    line = re.search(r"stopped by SIGINT: (\d+) of 400 photographs done; the same command goes on where it was", said)
+    assert line is not None, said
+    made = {path.name for path in (tmp_path / "mattes").glob("*.png")}
+    assert int(line[1]) - 1 <= len(made) < 399
+
+    again = call(*words)
+    assert again.exit_code == 1
+    assert f"{len(made)} of 400 photographs had these results already, made in the same way" in again.stderr
+    assert "017.png: read: not_an_image" in again.stderr
+    assert len(list((tmp_path / "mattes").glob("*.png"))) == 399
+    deeper = call(*words, "--depth", "16")
+    assert "had these results already" not in deeper.stderr

@@ -1,36 +1,69 @@
 from __future__ import annotations
 
+import io
 import os
+import threading
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from rssn.errors import InputError, Rejected
-from rssn.images import encode_png, to_float, to_uint8
+from rssn.files import write_whole
+from rssn.images import Alpha, Pixels, encode_png, png_note, to_float, to_uint8, to_uint16
 from rssn.mattes import read_matte
 from train.inference import Strategy, predict_alpha
 from train.network.gfm import seeded_gfm
-from train.predict import Cutter, composite, find_photos, own_colours, read_background
+from train.predict import Cutter, Wanted, composite, cut_all, find_photos, read_background
 from train.rosta import Rosta
 
 
-def test_files_have_the_photographs_size_and_the_networks_alpha(scenes: list, tmp_path: Path) -> None:
+def brightness(pixels: Pixels) -> Alpha:
+    """A matte that is quick to predict."""
+    return np.asarray(pixels.mean(axis=2) / 255, np.float32)
+
+
+def cutter(out: Path, **wanted: object) -> Cutter:
+    return Cutter(brightness, Wanted(out, "these networks", **wanted))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def photo(scenes: list, tmp_path: Path) -> Path:
+    path = tmp_path / "photos" / "cat.png"
+    write_whole(path, encode_png(scenes[0].image[:70, :90]))
+    return path
+
+
+def test_files_have_the_photographs_size_and_the_networks_alpha(photo: Path, scenes: list, tmp_path: Path) -> None:
     networks = [seeded_gfm("tiny", Rosta.BT, 0).eval()]
-    photo = tmp_path / "cat.png"
-    pixels = scenes[0].image[:70, :90]
-    photo.write_bytes(encode_png(pixels))
-    files = Cutter(networks, Strategy(), tmp_path / "out", to_float(scenes[1].image)).cut(photo, "pets/cat")
+    wanted = Wanted(tmp_path / "out", "tiny", background=to_float(scenes[1].image))
+    ask = Cutter(lambda pixels: predict_alpha(networks, to_float(pixels), Strategy()), wanted)
+    files = ask.cut(photo, "pets/cat").files
     assert [str(path.relative_to(tmp_path / "out")) for path in files] == [
         f"pets/cat-{kind}.png" for kind in ("alpha", "cutout", "composite")
     ]
+    pixels = scenes[0].image[:70, :90]
     expected = to_uint8(predict_alpha(networks, to_float(pixels), Strategy()))
     np.testing.assert_array_equal(to_uint8(read_matte(files[0].read_bytes(), 255.0).alpha), expected)
     cutout = cv2.imread(str(files[1]), cv2.IMREAD_UNCHANGED)
     assert cutout.shape == (70, 90, 4)
     np.testing.assert_array_equal(cutout[..., 3], expected)
     assert cv2.imread(str(files[2])).shape == (70, 90, 3)
+
+
+def test_the_matte_alone_and_with_16_bits(photo: Path, scenes: list, tmp_path: Path) -> None:
+    files = cutter(tmp_path / "out", depth=16, alpha_only=True).cut(photo, "cat").files
+    assert files == [tmp_path / "out" / "cat-alpha.png"] == list((tmp_path / "out").iterdir())
+    found = cv2.imread(str(files[0]), cv2.IMREAD_UNCHANGED)
+    assert found.dtype == np.uint16
+    expected = to_uint16(brightness(scenes[0].image[:70, :90]))
+    np.testing.assert_array_equal(found, expected)
+    assert (expected % 257 != 0).mean() > 0.5  # values that 8 bits cannot hold
+    eight = cutter(tmp_path / "eight", alpha_only=True).cut(photo, "cat").files[0]
+    np.testing.assert_array_equal(cv2.imread(str(eight), cv2.IMREAD_UNCHANGED), np.rint(expected / 257))
 
 
 def killed_half_way(path: Path, data: bytes) -> None:
@@ -40,25 +73,154 @@ def killed_half_way(path: Path, data: bytes) -> None:
 
 
 def test_a_kill_leaves_no_half_picture_under_a_results_name(
-    scenes: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "cat.png").write_bytes(encode_png(scenes[0].image))
-    cutter = Cutter([seeded_gfm("tiny", Rosta.TT, 0).eval()], Strategy(), tmp_path / "out")
+    cat = cutter(tmp_path / "out")
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_bytes", killed_half_way)
         with pytest.raises(KeyboardInterrupt):
-            cutter.cut(tmp_path / "cat.png", "cat")
+            cat.cut(photo, "cat")
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".cat-alpha.png.tmp"]
-    files = cutter.cut(tmp_path / "cat.png", "cat")
+    files = cat.cut(photo, "cat").files
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [path.name for path in files]
 
 
-def test_a_cut_out_shows_the_foreground_not_the_mixture(scenes: list) -> None:
+def test_results_stand_where_the_same_would_be_made(photo: Path, scenes: list, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = cutter(out).cut(photo, "cat")
+    assert not first.stood
+    before = [path.stat().st_ino for path in first.files]
+    again = cutter(out).cut(photo, "cat")
+    assert again.stood
+    assert [path.stat().st_ino for path in again.files] == before
+    (out / "cat-cutout.png").unlink()
+    assert not cutter(out).cut(photo, "cat").stood
+    other = Cutter(brightness, Wanted(out, "other networks"))
+    assert not other.cut(photo, "cat").stood
+    assert other.cut(photo, "cat").stood
+    photo.write_bytes(encode_png(scenes[1].image))
+    assert not other.cut(photo, "cat").stood
+    assert cv2.imread(str(out / "cat-alpha.png"), cv2.IMREAD_UNCHANGED).shape == scenes[1].alpha.shape
+
+
+def test_a_result_without_its_end_is_made_again(photo: Path, tmp_path: Path) -> None:
+    """As after a power failure: the name was on the disk, the bytes were not."""
+    files = cutter(tmp_path / "out").cut(photo, "cat").files
+    whole = files[1].read_bytes()
+    files[1].write_bytes(b"")
+    assert not cutter(tmp_path / "out").cut(photo, "cat").stood
+    assert files[1].read_bytes() == whole
+    files[1].write_bytes(whole[:-1])
+    assert png_note(files[1]) is None
+
+
+@pytest.mark.parametrize("name", ["cat-alpha.png", "cat-cutout.png"])
+def test_what_others_made_is_not_overwritten(photo: Path, tmp_path: Path, name: str) -> None:
+    painted = encode_png(np.full((4, 4), 7, np.uint8))
+    write_whole(tmp_path / "out" / name, painted)
+    with pytest.raises(Rejected, match=rf"not_ours: .*{name} is there, and does not say that train predict made it"):
+        cutter(tmp_path / "out").cut(photo, "cat")
+    assert [(path.name, path.read_bytes()) for path in (tmp_path / "out").iterdir()] == [(name, painted)]
+
+
+def test_many_at_once_give_the_same_in_the_same_order(scenes: list, tmp_path: Path) -> None:
+    photos = []
+    for number, scene in enumerate(scenes * 3):
+        path = tmp_path / f"{number:02}.png"
+        path.write_bytes(encode_png(np.roll(scene.image, number, axis=0)))
+        photos.append((path, path.stem))
+    photos[4][0].write_bytes(b"\xff\xd8\xff nothing")
+    asked, at_work = [], []
+
+    def slow(pixels: Pixels) -> Alpha:
+        asked.append(threading.get_ident())
+        at_work.append(len([each for each in threading.enumerate() if each.name.startswith("ThreadPool")]))
+        time.sleep(0.01 * (len(asked) % 3))
+        return brightness(pixels)
+
+    said = {}
+    for workers in (1, 5):
+        many = Cutter(slow, Wanted(tmp_path / f"out{workers}", "these", background=to_float(scenes[1].image)))
+        said[workers] = [
+            (photo.name, str(each) if isinstance(each, Rejected) else [path.name for path in each.files])
+            for photo, each in cut_all(many, photos, workers)
+        ]
+    assert said[1] == said[5]
+    assert [name for name, _ in said[1]] == [photo.name for photo, _ in photos]
+    assert "not_an_image" in said[1][4][1]
+    assert len(set(asked)) == 2  # one thread in each run: a network sees one photograph after the other
+    assert max(at_work) == 6
+    one, many_files = ({path.name: path.read_bytes() for path in (tmp_path / f"out{n}").iterdir()} for n in (1, 5))
+    assert one == many_files
+    assert len(one) == 3 * (len(photos) - 1)
+
+
+def test_whoever_ends_early_waits_for_what_has_begun_alone(scenes: list, tmp_path: Path) -> None:
+    photos = [(tmp_path / f"{number}.png", str(number)) for number in range(40)]
+    for path, _ in photos:
+        path.write_bytes(encode_png(scenes[0].image))
+    asked = []
+
+    def slow(pixels: Pixels) -> Alpha:
+        asked.append(0)
+        time.sleep(0.05)
+        return brightness(pixels)
+
+    outcomes = cut_all(Cutter(slow, Wanted(tmp_path / "out", "these")), photos, 3)
+    next(outcomes)
+    outcomes.close()
+    assert len(asked) < 10
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert [name for name in left if name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("suffix", ["avif", "webp", "tiff", "bmp", "gif", "jp2", "jpg"])
+def test_it_reads_what_everything_else_reads(suffix: str, scenes: list, tmp_path: Path) -> None:
+    path = tmp_path / f"cat.{suffix}"
+    PillowImage.fromarray(scenes[0].image).save(path)
+    files = cutter(tmp_path / "out").cut(path, "cat").files
+    found = cv2.imread(str(files[0]), cv2.IMREAD_UNCHANGED).astype(float)
+    assert np.abs(found - scenes[0].image.mean(axis=2)).mean() < 8
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "avif"])
+def test_the_first_frame_of_a_moving_picture_counts(suffix: str, tmp_path: Path) -> None:
+    frames = [PillowImage.fromarray(np.full((20, 30, 3), value, np.uint8)) for value in (40, 200, 120)]
+    path = tmp_path / f"cat.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    with PillowImage.open(path) as picture:
+        assert picture.n_frames == 3
+    files = cutter(tmp_path / "out").cut(path, "cat").files
+    np.testing.assert_allclose(cv2.imread(str(files[0]), cv2.IMREAD_UNCHANGED), 40, atol=2)
+
+
+def test_pages_are_no_frames(tmp_path: Path) -> None:
+    pages = [PillowImage.fromarray(np.full((20, 30, 3), value, np.uint8)) for value in (40, 200)]
+    stream = io.BytesIO()
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    (tmp_path / "cat.tif").write_bytes(stream.getvalue())
+    with pytest.raises(Rejected, match="animated: a moving picture, or several pages"):
+        cutter(tmp_path / "out").cut(tmp_path / "cat.tif", "cat")
+
+
+def test_a_photograph_of_16_bits_and_one_in_cmyk(scenes: list, tmp_path: Path) -> None:
+    deep = tmp_path / "deep.png"
+    cv2.imwrite(str(deep), scenes[0].image[..., ::-1].astype(np.uint16) * 257)
+    PillowImage.fromarray(scenes[0].image).convert("CMYK").save(tmp_path / "print.jpg", quality=95)
+    for path in (deep, tmp_path / "print.jpg"):
+        found = cv2.imread(str(cutter(tmp_path / "out").cut(path, path.stem).files[0]), cv2.IMREAD_UNCHANGED)
+        assert np.abs(found.astype(float) - scenes[0].image.mean(axis=2)).mean() < 3
+
+
+def test_a_cut_out_shows_the_foreground_not_the_mixture(scenes: list, tmp_path: Path) -> None:
     scene = scenes[1]
-    colours = to_uint8(own_colours(to_float(scene.image), to_float(scene.alpha)))
+    path = tmp_path / "cat.png"
+    path.write_bytes(encode_png(scene.image))
+    known = Cutter(lambda _: to_float(scene.alpha), Wanted(tmp_path / "out", "the truth"))
+    cutout = cv2.imread(str(known.cut(path, "cat").files[1]), cv2.IMREAD_UNCHANGED)
     rim = (scene.alpha > 60) & (scene.alpha < 200)
     truth = scene.foreground.astype(int)
-    error = np.abs(colours.astype(int) - truth)[rim].mean()
+    error = np.abs(cutout[..., 2::-1].astype(int) - truth)[rim].mean()
     mixture = np.abs(scene.image.astype(int) - truth)[rim].mean()
     assert mixture > 40
     assert error < 0.2 * mixture
@@ -68,18 +230,26 @@ def test_a_background_covers_the_frame_and_is_not_distorted() -> None:
     alpha = np.zeros((40, 60), np.float32)
     alpha[:, :10] = 1.0
     background = np.tile(np.linspace(0, 1, 240, dtype=np.float32)[None, :, None], (80, 1, 3))
-    found = composite(np.ones((40, 60, 3), np.float32), alpha, background)
+    found = composite(np.full((40, 60, 3), 255, np.uint8), alpha, background)
     assert (found[:, :10] == 255).all()
     ramp = background[0, 60:180, 0].reshape(60, 2).mean(axis=1)  # half the size, then the middle
     assert np.abs(found[5, 10:, 0] / 255 - ramp[10:]).max() < 0.005
 
 
+def test_strips_do_not_show() -> None:
+    """A picture of more rows than are blended at a time is blended as a whole one is."""
+    rng = np.random.default_rng(0)
+    foreground, alpha = rng.integers(0, 256, (600, 20, 3), np.uint8), rng.random((600, 20), np.float32)
+    background = rng.random((600, 20, 3), np.float32)
+    expected = to_uint8(alpha[..., None] * to_float(foreground) + (1 - alpha[..., None]) * background)
+    assert np.abs(composite(foreground, alpha, background).astype(int) - expected).max() <= 1
+
+
 def test_a_broken_photograph_is_rejected_with_its_reason(tmp_path: Path) -> None:
     photo = tmp_path / "broken.jpg"
     photo.write_bytes(b"\xff\xd8\xff nothing")
-    network = seeded_gfm("tiny", Rosta.TT, 0).eval()
     with pytest.raises(Rejected, match="not_an_image"):
-        Cutter([network], Strategy(), tmp_path / "out").cut(photo, "broken")
+        cutter(tmp_path / "out").cut(photo, "broken")
     with pytest.raises(InputError, match=r"--background .*broken\.jpg: read: not_an_image"):
         read_background(photo)
 

@@ -3,49 +3,112 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from rssn.errors import Rejected
+from rssn.files import content_id, sha256
+from rssn.images import to_float
+from rssn.machine import available_cpus
 from rssn.progress import Progress
+from rssn.versions import version
+from train.commands.effect import Idle, refuse_idle
 from train.commands.options import FILE, FOLDER, PATH, fail_if, networks, open_networks, say_unread
+
+if TYPE_CHECKING:
+    from train.predict import Cutter, Depth, Photos
+
+_MOST_AT_ONCE = 4
+"""By default: each photograph of 24 megapixels takes about 0.7 GB."""
 
 
 @click.command()
 @networks
 @click.option("--out", type=FOLDER, default=Path("predictions"), help="Folder for the results.")
+@click.option("--alpha-only", is_flag=True, help="Write the matte alone: no cut-out, which takes most of the time.")
+@click.option(
+    "--depth", type=click.Choice(["8", "16"]), default="8", help="Bits of the matte's values; a cut-out has 8."
+)
 @click.option("--background", type=FILE, help="Also compose each subject on this picture.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    help=f"Photographs that are worked on at once.  [default: one per processor, at most {_MOST_AT_ONCE}]",
+)
 @click.argument("photos", nargs=-1, required=True, type=PATH)
+@refuse_idle(
+    Idle(
+        "--background",
+        lambda given: given["alpha_only"],
+        "--alpha-only composes nothing; leave out one of the two",
+    )
+)
 def predict(
-    checkpoints: tuple[Path, ...], out: Path, background: Path | None, photos: tuple[Path, ...], **how: Any
+    checkpoints: tuple[Path, ...], out: Path, background: Path | None, photos: tuple[Path, ...], **settings: Any
 ) -> None:
     """Cut subjects out of photographs.
 
     Writes <name>-alpha.png and <name>-cutout.png (RGBA, colours of the foreground alone, by the closed form) for each
-    of PHOTOS, which are files or folders, and <name>-composite.png with --background. The exit code is 1 if a
-    photograph failed.
+    of PHOTOS, which are files or folders, and <name>-composite.png with --background. Of a moving picture the first
+    frame counts. Each result says in a note what it was made from: the same command goes on where it was stopped, and
+    a file of that name without such a note is not overwritten. The exit code is 1 if a photograph failed.
 
     \b
     Examples:
       train predict --checkpoint runs/first/last.pt cat.jpg dog.jpg --out mattes/
+      train predict --checkpoint runs/first/last.pt photos/ --alpha-only --depth 16
       train predict --checkpoint runs/first/last.pt photos/ --background beach.jpg --hybrid 1/3 1/2
     """  # noqa: D301
-    from train.predict import Cutter, find_photos, read_background  # noqa: PLC0415
+    from train.inference import predict_alpha  # noqa: PLC0415  (loads torch)
+    from train.predict import Cutter, Wanted, find_photos, read_background  # noqa: PLC0415
 
     given = find_photos(photos, out)
     scene = read_background(background) if background else None
-    opened, strategy = open_networks(checkpoints, **how)
-    cutter, failures = Cutter(opened, strategy, out, scene), given.failures
-    with Progress(len(given.found), "photos", silent=len(given.found) == 1) as progress:
-        for photo, name in given.found:
-            try:
-                files = cutter.cut(photo, name)
-            except Rejected as error:
-                failures.append(f"{photo}: {error}")
-            else:
-                progress.say("\n".join(str(path) for path in files), sys.stdout)
-            progress.advance()
+    depth, alpha_only, workers = (settings.pop(name) for name in ("depth", "alpha_only", "workers"))
+    opened, strategy = open_networks(checkpoints, **settings)
+    made_by = _name([*checkpoints, *([background] if background else [])], settings["weights"], strategy, depth)
+    wanted = Wanted(out, made_by, cast("Depth", int(depth)), alpha_only, scene)
+    cutter = Cutter(lambda pixels: predict_alpha(opened, to_float(pixels), strategy), wanted)
+    failures = given.failures + _cut(cutter, given, workers or min(available_cpus(), _MOST_AT_ONCE))
     say_unread(given.unread)
     fail_if(failures, "could not be predicted")
+
+
+def _name(files: Sequence[Path], *settings: object) -> str:
+    """A name for all that results depend on besides the photographs."""
+    versions = [f"{package} {version(package)}" for package in ("rssn", "torch")]
+    return content_id(*(str(part).encode() for part in (*map(sha256, files), *settings, *versions)))
+
+
+def _cut(cutter: Cutter, given: Photos, workers: int) -> list[str]:
+    """Cut all out, and tell; returns what failed.
+
+    Raises:
+        KeyboardInterrupt: At a signal, with how many were done.
+    """
+    from train.predict import cut_all  # noqa: PLC0415
+
+    failures, stood, done = [], 0, 0
+    total = len(given.found)
+    try:
+        with (
+            Progress(total, "photos", silent=total == 1) as progress,
+            closing(cut_all(cutter, given.found, workers)) as outcomes,
+        ):
+            for photo, result in outcomes:
+                if isinstance(result, Rejected):
+                    failures.append(f"{photo}: {result}")
+                else:
+                    stood += result.stood
+                    progress.say("\n".join(str(path) for path in result.files), sys.stdout)
+                done += 1
+                progress.advance()
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(f"{done} of {total} photographs done") from error
+    if stood:
+        click.echo(f"{stood} of {total} photographs had these results already, made in the same way", err=True)
+    return failures

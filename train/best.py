@@ -1,7 +1,7 @@
 """The best checkpoint of a run by a validation's figure, and how long ago it was.
 
-Every `last.pt` says which step was the best up to it. A new best is saved as `last.pt` first, which then gets the
-second name `best.pt`. So whenever a run is killed, what it goes on from knows of every step that `best.pt` may hold.
+Every `last.pt` says which step was the best up to it. A new best is saved as `last.pt` first, which is then copied
+to `best.pt`. So whenever a run is killed, what it goes on from knows of every step that `best.pt` may hold.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Watch:
         return better
 
     def keep(self) -> None:
-        """Make `last.pt`, which must hold the best step, `best.pt` too; what else has this name gets another."""
+        """Copy `last.pt`, which must hold the best step, to `best.pt`; what is no best of this run is renamed."""
         if self._foreign:
             free = next(path for n in count(1) if not (path := self._path.with_name(f"best.{n}.pt")).exists())
             self._path.rename(free)
@@ -129,7 +129,7 @@ class Watch:
         self._foreign = self._path.exists() and not outdone
         if before is None:
             return
-        if fits and before.step == step and before.worse == 0:  # perhaps killed between its two names
+        if fits and before.step == step and before.worse == 0:  # perhaps killed between the two files
             self.keep()
         elif not fits or here != replace(before, worse=0):
             self.best, self._now = None, replace(self._now, after=step)

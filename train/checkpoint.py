@@ -23,6 +23,7 @@ from train.rosta import Rosta
 
 FORMAT = "rssn-gfm-1"
 
+_COPIED = 1 << 24  # bytes at a time
 _PROBE = 64  # px, the side of a picture that a network must answer with numbers
 
 Network: TypeAlias = GFM | PublishedGFM
@@ -65,6 +66,8 @@ def rotate(path: Path, step: int, keep: int) -> None:
     """Keep a checkpoint under its step's name, too, and of such names the newest `keep`."""
     if not keep:
         return
+    for left in path.parent.glob(".step-*.pt.tmp"):  # by a killed writer
+        left.unlink()
     duplicate(path, path.with_name(f"step-{step:08d}.pt"))
     ours = [each for each in path.parent.glob("step-*.pt") if re.fullmatch(r"step-\d{8}\.pt", each.name)]
     for old in sorted(ours)[:-keep]:
@@ -72,17 +75,19 @@ def rotate(path: Path, step: int, keep: int) -> None:
 
 
 def duplicate(path: Path, name: Path) -> None:
-    """Give a checkpoint a second name in its folder, so that a reader there sees the old file or the whole new one."""
+    """Copy a checkpoint so that a reader sees the old file or the whole new one, also after a crash.
+
+    No second link: whoever copies an earlier checkpoint over `last.pt` would write into all of its names.
+    """
     temporary = name.with_name(f".{name.name}.tmp")
     try:
-        temporary.unlink(missing_ok=True)  # of a killed writer
-        try:
-            os.link(path, temporary)  # the next save replaces last.pt by another file
-        except OSError:  # a file system without hard links
-            shutil.copyfile(path, temporary)
+        with path.open("rb") as source, temporary.open("wb") as target:
+            shutil.copyfileobj(source, target, _COPIED)
+            target.flush()
+            os.fsync(target.fileno())
         temporary.replace(name)
     finally:
-        temporary.unlink(missing_ok=True)  # a rename of a file to its own other name does nothing
+        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

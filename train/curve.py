@@ -97,10 +97,12 @@ def _draw_validations(
     prefix, of, metric = name.split("/")
     curve, raw = _curve(history, name), _curve(history, f"{prefix}/{of}/raw/{metric}")
     frame = _Frame.of(panel, [curve, raw])
-    frame.draw(pen, f"{of}: {metric}" + (", average and raw" if len(raw[0]) else ""))
-    for each, colour in ((raw, _OTHER), (curve, _LINE)):
+    frame.draw(pen, f"{of}: {metric}")
+    for number, (each, colour, label) in enumerate(((raw, _OTHER, "raw"), (curve, _LINE, "average"))):
         frame.line(pen, each, colour, 2)
         frame.dots(pen, each, colour)
+        if len(raw[0]):
+            pen.text((frame.right - 44 * number, frame.top - 22), label, fill=colour, font=_font(12), anchor="ra")
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class _Frame:
         for share in (0.0, 0.5, 1.0):
             y = self.bottom - share * (self.bottom - self.top)
             pen.line((self.left, y, self.right, y), fill=_FAINT)
-            pen.text((self.left - 6, y), f"{share * self.highest:.3g}", fill=_INK, font=_font(12), anchor="rm")
+            pen.text((self.left - 6, y), f"{share * self.highest:.4g}", fill=_INK, font=_font(12), anchor="rm")
         pen.text((self.left, self.top - 26), title, fill=_INK, font=_font(15))
         if self.steps[1]:
             pen.text((self.left, self.bottom + 6), f"{self.steps[0]:.0f}", fill=_INK, font=_font(12))

@@ -32,6 +32,15 @@ IDLE = [
     (rssn, ("inspect", "set"), ("--strips", "0", "--cache-size", "1G"), "--cache-size", "--strips 0 composes nothing"),
     (train, RUN, ("--validate-every", "1000"), "--validate-every", "give --validation"),
     (train, RUN, ("--validation-side", "640"), "--validation-side", "give --validation"),
+    (train, RUN, ("--best-by", "mse"), "--best-by", "give --validation"),
+    (train, RUN, ("--patience", "3"), "--patience", "give --validation"),
+    (
+        train,
+        RUN,
+        ("--validation", ".", "--validate-every", "100", "--patience", "4", "--max-steps", "500"),
+        "--patience",
+        "its end comes no earlier than --max-steps; give less, or a smaller --validate-every",
+    ),
     (train, RUN, ("--mix", "1"), "--mix", "there is one --data"),
     (train, RUN, ("--ablation", "single", "--loss-weight", "cross_entropy=2"), "--loss-weight", "has no cross_entropy"),
 ]

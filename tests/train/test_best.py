@@ -93,6 +93,16 @@ def test_the_best_step_is_a_checkpoint_of_its_own_that_says_why(config: TrainCon
     assert judged.mean["sad"] == pytest.approx(min(found))
 
 
+def test_going_back_does_not_write_into_the_best(config: TrainConfig) -> None:
+    train(replace(config, max_steps=3, keep=3, checkpoint_every=1), ignore)
+    best = config.out / "best.pt"
+    assert load_checkpoint(best).step > 1
+    before = best.read_bytes()
+    for step in (1, 2):
+        shutil.copyfile(config.out / f"step-{step:08d}.pt", config.out / "last.pt")
+    assert best.read_bytes() == before
+
+
 def test_the_figure_can_be_another_sets(config: TrainConfig) -> None:
     train(replace(config, best_by="inverted/mse"), ignore)
     lines = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
@@ -143,7 +153,7 @@ class Renames:
 def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_best(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(config, validate_every=2, checkpoint_every=3, validation=config.validation[:1])
+    config = replace(config, validate_every=2, checkpoint_every=3, validation=config.validation[:1], validation_side=64)
     whole, killed = (replace(config, out=config.out / name) for name in ("whole", "killed"))
     renames = Renames()
     renames.during(monkeypatch, whole)

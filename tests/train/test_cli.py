@@ -116,6 +116,51 @@ def test_every_option_of_a_run_is_reachable(shards: Path, photographs: Path, tmp
     assert call("eval", "--checkpoint", out / "last.pt", "--data", photographs).exit_code == 0
 
 
+def test_the_last_lines_say_which_step_was_the_best_and_whether_patience_ended_the_run(
+    shards: Path, photographs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    words = ("--validation", f"real={photographs}", "--validate-every", 1, "--validation-side", 64)
+    learning = ("--learning-rate", 0.1, "--workers", 0)
+    whole = call(*run_options(shards, out, steps=8), *words, *learning)
+    assert whole.exit_code == 0, whole.output
+    record = json.loads((out / "best.json").read_text())
+    best = f"best: {out / 'best.pt'}, step {record['step']}, sad {record['value']:.5g} on real"
+    assert best in whole.stdout.splitlines()
+    assert 1 < record["step"] < 7
+    patient = call(*run_options(shards, tmp_path / "short", steps=8), *words, *learning, "--patience", 1)
+    assert patient.exit_code == 0, patient.output
+    assert patient.stdout.splitlines()[-1].startswith("stopped early: 1 validations since, none better: a larger")
+    judged = call("eval", "--checkpoint", out / "best.pt", "--data", photographs, "--max-side", 64)
+    assert judged.stdout.splitlines()[1].split()[1] == f"{record['value']:.2f}"
+    none = call(*run_options(shards, tmp_path / "none", steps=1), "--validation", tmp_path / "absent")
+    assert "absent" in refused(none)
+
+
+def test_several_sets_and_scales_by_name(shards: Path, photographs: Path, tmp_path: Path) -> None:
+    words = (
+        "--validation",
+        photographs,
+        "--validation",
+        f"packed={shards}",
+        "--alpha-scale",
+        f"{photographs.name}=255",
+    )
+    out = tmp_path / "run"
+    trained = call(*run_options(shards, out), *words)
+    assert trained.exit_code == 0, trained.output
+    sets = json.loads((out / "config.json").read_text())["validation"]
+    assert sets == [
+        {"name": photographs.name, "path": str(photographs), "alpha_scale": 255.0},
+        {"name": "packed", "path": str(shards), "alpha_scale": None},
+    ]
+    last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last[f"validation/{photographs.name}/sad"] == pytest.approx(last["validation/packed/sad"])
+    assert {path.name for path in (out / "validation").iterdir()} == {photographs.name, "packed"}
+    both = refused(call(*run_options(shards, tmp_path / "both"), *words[:4], "--alpha-scale", 255))
+    assert f"--alpha-scale 255: {shards} holds shards, whose mattes need none; leave it out for them" in both
+
+
 def test_a_random_encoder_is_announced_with_the_remedy(tmp_path: Path) -> None:
     result = call("run", "--data", tmp_path, "--out", tmp_path / "run", "--backbone", "r34")
     assert "r34 starts from random values" in result.stderr

@@ -78,6 +78,22 @@ def test_a_signal_to_one_of_them_stops_both_after_the_same_step(
     assert load_checkpoint(out / "last.pt").step == len(losses(out))
 
 
+def test_patience_ends_both_after_the_same_step(
+    shards: Path, photographs: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    out = tmp_path / "run"
+    words = ["--validation", str(photographs), "--validation-side", "64", "--validate-every", "1", "--patience", "1"]
+    started = two(*command(shards, out, 2, 60), "--learning-rate", "0.5", *words)
+    said = subprocess.run(started, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    step = load_checkpoint(out / "last.pt").step
+    assert 1 < step < 60
+    assert step == len(losses(out)) == 1 + load_checkpoint(out / "best.pt").step
+    assert said.splitlines()[-1].startswith("stopped early: 1 validations since, none better")
+    before = (out / "metrics.jsonl").read_bytes()
+    subprocess.run(started, env=environment, check=True)  # trains no further
+    assert (out / "metrics.jsonl").read_bytes() == before
+
+
 @pytest.fixture
 def group_of_one(tmp_path: Path) -> Iterator[None]:
     store = torch.distributed.FileStore(str(tmp_path / "store"), 1)

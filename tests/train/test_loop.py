@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -204,20 +205,17 @@ def test_older_checkpoints_rotate(config: TrainConfig) -> None:
     assert [load_checkpoint(config.out / name).step for name in names] == [7, 6, 7]
 
 
-@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV])
-def test_older_checkpoints_rotate_where_there_are_no_hard_links(
-    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "link", refuse)
+def test_going_back_to_an_older_checkpoint_leaves_the_others(config: TrainConfig) -> None:
     config.out.mkdir()
     (config.out / "step-best.pt").write_text("of the user")
-    train(replace(config, keep=1, checkpoint_every=1, max_steps=3), ignore)
-    names = sorted(path.name for path in config.out.iterdir() if "pt" in path.name)
-    assert names == ["last.pt", "step-00000003.pt", "step-best.pt"]
-    assert (config.out / "step-00000003.pt").read_bytes() == (config.out / "last.pt").read_bytes()
+    (config.out / ".step-00000001.pt.tmp").write_text("of a run that was killed")
+    train(replace(config, keep=2, checkpoint_every=1, max_steps=3), ignore)
+    names = ["last.pt", "step-00000002.pt", "step-00000003.pt", "step-best.pt"]
+    assert sorted(path.name for path in config.out.iterdir() if "pt" in path.name) == names
+    newest = (config.out / "step-00000003.pt").read_bytes()
+    assert (config.out / "last.pt").read_bytes() == newest
+    shutil.copyfile(config.out / "step-00000002.pt", config.out / "last.pt")  # into the file, as `cp` does
+    assert (config.out / "step-00000003.pt").read_bytes() == newest
 
 
 def test_a_folder_without_locks_can_be_trained_in(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,6 +254,33 @@ def test_tensorboard_holds_the_record(config: TrainConfig) -> None:
     events = found.Scalars("loss/total")
     assert [event.step for event in events] == [1, 2, 3]
     assert [event.value for event in events] == pytest.approx([line["total"] for line in losses(config.out)])
+
+
+def test_tensorboard_shows_the_same_photographs_at_each_validation(
+    config: TrainConfig, photographs: Path, tmp_path: Path
+) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    one = tmp_path / "one"
+    for part in ("original", "mask"):
+        (one / part).mkdir(parents=True)
+        (one / part / "scene2.png").write_bytes((photographs / part / "scene2.png").read_bytes())
+    sets = (ValidationSet("real", photographs), ValidationSet("one", one))
+    train(replace(config, tensorboard=True, validation=sets, validate_every=3), ignore)
+    found = accumulator.EventAccumulator(str(config.out / "tensorboard")).Reload()
+    assert sorted(found.Tags()["images"]) == ["validation/one", "validation/real"]
+    assert [event.step for event in found.Scalars("validation/one/sad")] == [3, 6]
+    first, last = (
+        cv2.imdecode(np.frombuffer(event.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
+        for event in found.Images("validation/real")
+    )
+    assert first.shape == last.shape
+    assert first.shape[1:] == (520, 3)
+    top, bottom = 30, 120  # of the first row's pictures, 96 px high
+    left, middle, right = (slice(10 + 170 * column, 170 + 170 * column) for column in range(3))
+    assert (first[top:bottom, left] == last[top:bottom, left]).all()
+    assert (first[top:bottom, right] == last[top:bottom, right]).all()
+    assert (first[top:bottom, middle] != last[top:bottom, middle]).any()
+    assert first[top:bottom, right].max() > 250  # the truth's white
 
 
 def test_the_wait_for_data_is_part_of_a_step(config: TrainConfig) -> None:

@@ -44,18 +44,27 @@ def test_two_ray_workers_are_one_process_with_twice_the_batch_and_save_when_they
     log = tmp_path / "log.txt"
     with log.open("wb") as said:
         started = subprocess.Popen(
-            command(shards, tmp_path / "ray", 100_000, *words), env=environment, cwd=photographs.parent, stderr=said
+            command(shards, tmp_path / "ray", 100_000, *words),
+            env=environment,
+            cwd=photographs.parent,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
         )
     record = tmp_path / "ray" / "metrics.jsonl"
     while not (record.is_file() and record.read_text().count("\n") >= 3):
         assert started.poll() is None
         time.sleep(0.1)
     started.send_signal(signal.SIGINT)
-    assert started.wait(120) == 128 + signal.SIGINT
+    shown = started.communicate(timeout=120)[0]
+    assert started.returncode == 128 + signal.SIGINT
     found = losses(tmp_path / "ray")
     assert found[:3] == pytest.approx(losses(tmp_path / "alone"), rel=1e-4)
     assert load_checkpoint(tmp_path / "ray" / "last.pt").step == len(found)
     assert f"validation/{photographs.name}/sad" in record.read_text().splitlines()[1]
+    best = json.loads((tmp_path / "ray" / "best.json").read_text())
+    path = tmp_path / "ray" / "best.pt"
+    assert f"best: {path}, step {best['step']}, sad {best['value']:.5g} on {photographs.name}\n" in shown
     lines = re.findall(r"\b(\d+) of 100000 steps \(0 %\), .*loss [\d.]+, [\d.]+ samples/s, ", log.read_text())
     assert [lines[0], lines[-1]] == ["1", str(len(found))]
     assert len(lines) <= 10  # a line every half minute

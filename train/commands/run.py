@@ -150,7 +150,11 @@ def _optimisation(command: _Command) -> _Command:
 
 def _records(command: _Command) -> _Command:
     for option in (
-        click.option("--tensorboard", is_flag=True, help="Also write event files for TensorBoard."),
+        click.option(
+            "--tensorboard",
+            is_flag=True,
+            help="Also write event files for TensorBoard, with the first photographs of each --validation.",
+        ),
         click.option(
             "--validation-side", default=TrainConfig.validation_side, help="Larger photographs are shrunk, px."
         ),

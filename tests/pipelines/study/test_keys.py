@@ -72,6 +72,7 @@ def test_a_recipe_of_ones_own_may_lie_anywhere(planned: Planned, tmp_path: Path)
         ("min-side: 384", "detector: $data/more/a.jpg", "curate-bg"),
         ("min-side: 384", "deep-duplicates: resnet50=$data/more/a.jpg", "curate-bg"),
         ("max-steps: 4", "validation: $data/more", "train-real-tt-1"),
+        ("max-steps: 4", "validation: real=$data/more", "train-real-tt-1"),
     ],
 )
 def test_what_an_option_names_counts_by_what_lies_there(

@@ -40,6 +40,20 @@ def test_a_file_may_stand_behind_a_backbones_name(
     assert given == Words(("--deep-duplicates", word, "--rule", "sharpness=0"), (), (read,))
 
 
+def test_a_set_to_validate_on_may_have_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = words_of({"validation": ("am2k=AM-2k", "./a=b", "photos")}, "train", run)
+    reads = tuple(f"{tmp_path}/{name}" for name in ("AM-2k", "a=b", "photos"))
+    words = (f"am2k={reads[0]}", *reads[1:])
+    assert given == Words(tuple(each for word in words for each in ("--validation", word)), (), reads)
+
+
+def test_how_often_a_training_validates_counts_where_that_decides_its_end() -> None:
+    assert words_of({"validate-every": 5}, "train", run) == Words((), ("--validate-every", "5"))
+    options = {"validate-every": 5, "patience": 2}
+    assert words_of(options, "train", run) == Words(("--validate-every", "5", "--patience", "2"))
+
+
 def test_a_link_keeps_its_name(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").symlink_to(tmp_path / "0a1b2c")
     assert absolute(str(tmp_path / "model.onnx")) == f"{tmp_path}/model.onnx"

@@ -13,14 +13,22 @@ from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
-from tests.benchmarks import bench_bm3d, bench_kernels, bench_levin, bench_loader, bench_metrics, bench_route
+from tests.benchmarks import (
+    bench_bm3d,
+    bench_kernels,
+    bench_levin,
+    bench_loader,
+    bench_metrics,
+    bench_predict,
+    bench_route,
+)
 from tests.benchmarks.inputs import CROP_SIDE, Pictures, open_pictures
 from tests.benchmarks.table import Row, table_lines
 
 _LIBRARIES = ("bm3d", "pymatting", "numba", "numpy", "opencv-python", "pillow")
 
 
-def all_rows(pictures: Pictures, work: Path, side: int | None) -> Iterator[Row]:
+def all_rows(pictures: Pictures, work: Path, side: int | None, large: int = bench_predict.LARGE) -> Iterator[Row]:
     """Every row of the table but those of compilation.
 
     Args:
@@ -28,6 +36,7 @@ def all_rows(pictures: Pictures, work: Path, side: int | None) -> Iterator[Row]:
         work: A folder for what is made here.
         side: BM3D and the single composite take so many px of the middle; None takes whole pictures, and measures how
             far both closed forms are from the converged one.
+        large: Pixels of the photograph that is predicted.
     """
     pairs, background = pictures.pairs, pictures.one_background(work)
     bm3d = bench_bm3d.measure(pairs[0][0], side)
@@ -45,6 +54,7 @@ def all_rows(pictures: Pictures, work: Path, side: int | None) -> Iterator[Row]:
     yield from bench_kernels.rows(pairs[0], background, run)
     yield from bench_loader.rows(pictures.matting, work)
     yield bench_metrics.row(pairs[0][1])
+    yield from bench_predict.rows(pairs[0], work, large)
 
 
 def notes(pictures: Pictures, side: int | None) -> list[str]:
@@ -62,6 +72,7 @@ def notes(pictures: Pictures, side: int | None) -> list[str]:
         "every composite decoding, fitting, blending and encoding (measured once).",
         "Training sample: crops of 640, 960 and 1280 px resized to 320, read from packed shards; reference: "
         "the work of the published loader, which decodes five pictures whole.",
+        "Prediction: the first photograph, enlarged; random weights, one photograph at a time.",
     ]
 
 

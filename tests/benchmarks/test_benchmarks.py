@@ -15,7 +15,7 @@ TINY = StudioPlan(foregrounds=2, evaluation=0, backgrounds=6, copies=0, small=0,
 def test_every_line_of_the_table_is_measured_on_rendered_pictures(tmp_path: Path) -> None:
     absent = tmp_path / "absent"
     pictures = open_pictures(absent, absent, tmp_path, TINY)
-    rows = list(all_rows(pictures, tmp_path, 40))
+    rows = list(all_rows(pictures, tmp_path, 40, 50_000))
     costs = [cost for row in rows for cost in (row.ours, row.reference) if cost is not None]
     assert all(math.isfinite(cost.seconds) and cost.seconds >= 0 for cost in costs)
     assert all(cost.seconds > 0 for row in rows[:6] for cost in (row.ours, row.reference) if cost is not None)

@@ -47,6 +47,7 @@ class Store:
         self._moto.start()
         self.faults: list[Fault] = []
         self.asked: Counter[str] = Counter()  # how often for each object, as `GET key`
+        self.sent: Counter[str] = Counter()  # bytes for each object, likewise
         self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": self}))
         self._proxy.daemon_threads = True
         threading.Thread(target=self._proxy.serve_forever, daemon=True).start()
@@ -117,6 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         link.request(self.command, self.path, body, dict(self.headers))
         answer = link.getresponse()
         data = answer.read()
+        self.store.sent[f"{self.command} {self.path.partition('?')[0].rpartition('/')[2]}"] += len(data)
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in ("content-length", "transfer-encoding", "connection", "server", "date"):

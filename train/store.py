@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ class StoredSet:
     root: str
     locations: list[Location]
     digest: str
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Rows of each row group, in order."""
+        starts = [number for number, place in enumerate(self.locations) if place.row == 0]
+        return tuple(stop - start for start, stop in pairwise([*starts, len(self.locations)]))
 
 
 def open_set(root: str, columns: tuple[str, ...]) -> StoredSet:

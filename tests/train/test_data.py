@@ -16,7 +16,6 @@ from typing import Any
 
 import fsspec
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -28,6 +27,7 @@ from rssn.schema import BACKGROUNDS, picture
 from rssn.shards import DatasetFolder, write_shard
 from rssn.urls import Url
 from tests.bucket import Store
+from tests.train.conftest import Scene
 from train.batch import Batch
 from train.config import LossWeights, TrainConfig
 from train.data import ShardDataset, StepSampler, batches
@@ -282,14 +282,61 @@ def test_the_digest_names_the_content(
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_large_groups_are_not_kept_for_ever(
+def test_groups_are_not_kept_for_ever_nor_rows_that_were_taken(
     config: TrainConfig, scenes: list[Any], store: Callable[..., Path], tmp_path: Path
 ) -> None:
-    many = [replace(scenes[0], name=f"copy{n}") for n in range(12)]
-    dataset = ShardDataset(replace(config, data=(str(store(tmp_path, many, per_shard=1)),)))
+    many = [replace(scenes[0], name=f"copy{n}") for n in range(24)]
+    dataset = ShardDataset(replace(config, data=(str(store(tmp_path, many)),)))  # twelve groups of two
+    assert dataset._open_groups == 12
     assert [dataset[0, n].sample_id for n in (*range(12), 3)] == [*(f"copy{n}/0" for n in range(12)), "copy3/0"]
-    assert len(dataset._groups) == 8
-    assert all(isinstance(group, pa.Table) for group in dataset._groups.values())
+    assert [[*rows] for rows in dataset._groups.values()] == [[0]]
+    dataset._open_groups = 3
+    for n in range(12, 24, 2):
+        assert dataset[0, n].sample_id == f"copy{n}/0"
+    assert [[*rows] for rows in dataset._groups.values()] == [[1]] * 3
+
+
+def noise(number: int) -> Scene:
+    rng = np.random.default_rng(number)
+    image, foreground, background = rng.integers(0, 256, (3, 192, 192, 3), dtype=np.uint8)
+    return Scene(f"n{number}", image, rng.integers(0, 256, (192, 192), dtype=np.uint8), foreground, background)
+
+
+@pytest.fixture
+def stored(
+    s3: Store, bucket: Url, store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, int]:
+    """The URL of 96 rows of 0.4 MB, in groups of four and shards of 24; and the bytes of all their pictures."""
+    scenes = [noise(number) for number in range(96)]
+    monkeypatch.setattr("rssn.files.ROW_GROUP_ROWS", 4)
+    folder = DatasetFolder(store(tmp_path / "shards", scenes, per_shard=24))
+    files = [
+        folder.manifest,
+        *(path for mark in folder.marks() for path in (folder.data(mark.name), folder.mark(mark.name))),
+    ]
+    for path in files:
+        s3.put(f"{bucket}/shards/{path.relative_to(folder.root).as_posix()}", path.read_bytes())
+    assert pq.read_metadata(files[1]).row_group(0).num_rows == 4
+    rows = pq.read_table(files[1:][0].parent).to_pylist()
+    names = ("image", "alpha", "foreground", "background")
+    return f"{bucket}/shards", sum(len(row[name]["bytes"]) for row in rows for name in names)
+
+
+@pytest.mark.parametrize(("workers", "ranks"), [(0, 1), (2, 1), (0, 2)])
+def test_a_bucket_sends_little_more_than_what_the_samples_have(
+    config: TrainConfig, s3: Store, stored: tuple[str, int], workers: int, ranks: int
+) -> None:
+    """Counted at the server, footers included; four times as much came when each sample fetched a group of four."""
+    url, has = stored
+    config = replace(config, data=(url,), batch_size=2 // ranks, world_size=ranks, max_steps=48, workers=workers)
+    names: list[str] = []
+    for rank in range(ranks):
+        dataset = ShardDataset(config)
+        s3.sent.clear()
+        for batch in batches(dataset, config, rank=rank):
+            names += batch.sample_ids
+        assert 1.0 < s3.sent.total() / (has / ranks) < 1.3
+    assert sorted(names) == sorted(f"n{number}/0" for number in range(96))
 
 
 def test_a_damaged_manifest_names_a_remedy_that_works(shards: Path, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ _FEWER_BITS = 1 << 14  # 16-bit values below it are those of 8 to 14 bits, as ca
 _SRGB = ImageCms.createProfile("sRGB")
 
 
-def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS, *, first_frame: bool = False) -> Pixels:
+def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Decode a photograph to 8-bit sRGB.
 
     EXIF orientation is applied, ICC profiles are converted to sRGB, CMYK, palette, grey and 16-bit pictures become
@@ -107,7 +107,6 @@ def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS, *, first_frame: boo
     Args:
         data: The bytes of a file of one of `rssn.picture_files.FORMATS`.
         max_pixels: Pictures with more pixels are refused before decoding.
-        first_frame: Whether the first frame of a moving picture is taken for it; else it is refused.
 
     Returns:
         H x W x 3 uint8, RGB.
@@ -117,7 +116,7 @@ def decode_pixels(data: bytes, max_pixels: int = MAX_PIXELS, *, first_frame: boo
             `too_many_pixels`, `truncated` or `damaged`; where values do not say what is white, `min_is_white`,
             `not_finite` or `out_of_range`.
     """
-    return srgb_pixels(open_header(data, max_pixels, first_frame=first_frame))
+    return srgb_pixels(open_header(data, max_pixels))
 
 
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from rssn.decoding import background_pixels, decode_pixels, open_header
+from rssn.decoding import background_pixels, open_header
 from rssn.errors import InputError, Rejected
 from rssn.files import content_id, write_whole
 from rssn.folder_walk import is_utf8, list_pictures, printable
@@ -151,8 +151,8 @@ class Cutter:
             go_on: Called before each part of the work; what it raises ends it.
 
         Raises:
-            Rejected: If the photograph cannot be read, a network gives no matte, or a file that is none of ours has a
-                result's name.
+            Rejected: If the photograph cannot be read, or is transparent somewhere, a network gives no matte, or a file
+                that is none of ours has a result's name.
         """
         go_on()
         data = read_bytes(photo)
@@ -160,7 +160,7 @@ class Cutter:
         standing = [_stands(path, note) for path in files.values()]  # of each: a stranger's file is refused before work
         if all(standing):
             return Results(list(files.values()), stood=True)
-        pixels = decode_pixels(data, first_frame=True)
+        pixels = background_pixels(open_header(data, first_frame=True))  # seen all over
         del data
         go_on()
         alpha = self.matte(pixels)

@@ -174,10 +174,11 @@ def test_whoever_ends_early_waits_for_what_has_begun_alone(scenes: list, tmp_pat
     assert [name for name in left if name.startswith(".")] == []
 
 
-@pytest.mark.parametrize("suffix", ["avif", "webp", "tiff", "bmp", "gif", "jp2", "jpg"])
+@pytest.mark.parametrize("suffix", ["avif", "webp", "tiff", "bmp", "gif", "jp2", "jpg", "heic"])
 def test_it_reads_what_everything_else_reads(suffix: str, scenes: list, tmp_path: Path) -> None:
     path = tmp_path / f"cat.{suffix}"
-    PillowImage.fromarray(scenes[0].image).save(path)
+    picture = PillowImage.fromarray(scenes[0].image)
+    (pytest.importorskip("pillow_heif").from_pillow(picture) if suffix == "heic" else picture).save(path)
     files = cutter(tmp_path / "out").cut(path, "cat").files
     found = cv2.imread(str(files[0]), cv2.IMREAD_UNCHANGED).astype(float)
     assert np.abs(found - scenes[0].image.mean(axis=2)).mean() < 8
@@ -201,6 +202,17 @@ def test_pages_are_no_frames(tmp_path: Path) -> None:
     (tmp_path / "cat.tif").write_bytes(stream.getvalue())
     with pytest.raises(Rejected, match="animated: a moving picture, or several pages"):
         cutter(tmp_path / "out").cut(tmp_path / "cat.tif", "cat")
+
+
+def test_a_cut_out_is_no_photograph(tmp_path: Path) -> None:
+    """What is stored where it is transparent is not meant to be seen."""
+    pixels = np.full((20, 30, 4), 255, np.uint8)
+    (tmp_path / "cat.png").write_bytes(encode_png(pixels))
+    assert cutter(tmp_path / "out").cut(tmp_path / "cat.png", "cat").files
+    pixels[:5, :, 3] = 0
+    (tmp_path / "cat.png").write_bytes(encode_png(pixels))
+    with pytest.raises(Rejected, match=r"transparent: 25\.0% of it is transparent"):
+        cutter(tmp_path / "out").cut(tmp_path / "cat.png", "cat")
 
 
 def test_a_photograph_of_16_bits_and_one_in_cmyk(scenes: list, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def _row(name: str, plan: Plan, config: TrainConfig, deadline: Deadline) -> str:
     samples = config.step_size * len(counted)
     seconds, waited = (sum(getattr(each, of) for each in counted) for of in ("seconds", "waited"))
     memory = f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB" if torch.cuda.is_available() else ""
-    figures = f"{samples / seconds:.1f} | {100 * waited / seconds:.0f} % | {samples / (seconds - waited):.1f}"
+    figures = f"{samples / seconds:.1f} | {100 * waited / seconds:.1f} % | {samples / (seconds - waited):.1f}"
     return f"| {name} | {figures} | {memory} |"
 
 

@@ -42,7 +42,7 @@ def test_each_way_is_measured_and_a_resumed_run_is_compared(tmp_path: Path) -> N
     for speed, waiting, without in rows.values():
         assert 0 < float(speed) <= float(without)
         assert 0 <= float(waiting.removesuffix(" %")) < 100
-        assert float(without) == pytest.approx(float(speed) / (1 - float(waiting[:-2]) / 100), rel=0.02)
+        assert float(without) == pytest.approx(float(speed) / (1 - float(waiting[:-2]) / 100), rel=0.1)
     assert said[-1] == "resumed: the loss is 0 of it apart from an unbroken run's, at most (2 steps after 2)"
 
 

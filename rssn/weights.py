@@ -140,8 +140,14 @@ def _load_torch(stream: IO[bytes], *, stand_ins: bool) -> Any:
         return torch.load(stream, map_location="cpu", weights_only=True)
     names = torch.serialization.get_unsafe_globals_in_checkpoint(stream)
     stream.seek(0)
-    with torch.serialization.safe_globals([(_StandIn, name) for name in names]):
+    with torch.serialization.safe_globals([_stand_in(name) for name in names]):
         return torch.load(stream, map_location="cpu", weights_only=True)
+
+
+def _stand_in(name: str) -> type[_StandIn]:
+    """A class that torch takes for the one of this name."""
+    module, _, last = name.rpartition(".")
+    return type(last, (_StandIn,), {"__module__": module})
 
 
 def _is_safetensors(head: bytes) -> bool:

@@ -96,10 +96,10 @@ def test_what_fails_is_named_the_rest_is_done_and_the_exit_code_tells(
 def test_every_option_of_a_run_is_reachable(shards: Path, photographs: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = ["--data", shards, "--mix", 1, "--mix", 2, "--optimiser", "adamw", "--weight-decay", 0.01, "--clip", 1]
-    words += ["--ema", 0.9, "--loss-weight", "composition=0", "--precision", "bf16", "--channels-last", "--keep", 1]
+    words += ["--ema", 0.9, "--loss-weight", "composition=0", "--precision", "BF16", "--channels-last", "--keep", 1]
     words += ["--validation", photographs, "--validate-every", 2, "--validation-side", 64, "--ablation", "no-bb"]
     words += ["--accumulate", 2]
-    result = call(*run_options(shards, out), *words, "--checkpoint-every", 1, "--rosta", "BT")
+    result = call(*run_options(shards, out), *words, "--checkpoint-every", 1, "--rosta", "bt")
     assert result.exit_code == 0, result.output
     assert "waiting for data" in result.stderr
     config = json.loads((out / "config.json").read_text())

@@ -205,6 +205,13 @@ def test_archives_of_something_else_are_named(tmp_path: Path) -> None:
         read_state(tmp_path / "w.ts", "--weights")
 
 
+def test_a_file_larger_than_any_networks_weights_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "w.pth").open("wb") as stream:
+        stream.truncate((16 << 30) + 1)  # takes no room on the disk
+    with pytest.raises(InputError, match=r"w.pth: has 17,179,869,185 bytes; weights of networks have at most"):
+        read_state(tmp_path / "w.pth", "--weights")
+
+
 def test_members_that_are_packed_are_not_unpacked(tmp_path: Path) -> None:
     """`torch.save` never packs: a small file that unpacks to a large one is a trap."""
     torch.save({"weight": torch.zeros(1 << 20)}, tmp_path / "w.pth")

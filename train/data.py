@@ -3,7 +3,7 @@
 A map-style dataset over Parquet row groups. The order comes from `train.order`, a sample's crop from the seed and its
 key; no sample depends on the number of loader processes, and a resumed run needs no loader state. A row group is
 fetched once for all its rows, which come near each other: from a bucket 1.04 times what the samples have, footers
-included, where a group of four for each sample was 3.3 times as much (tests/train/test_data.py counts it at the server).
+included, where a group of four for each sample was 3.3 times as much; a test counts it at the server.
 """
 
 from __future__ import annotations

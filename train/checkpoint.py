@@ -41,7 +41,8 @@ class Checkpoint:
     optimiser: Mapping[str, Any] = field(default_factory=dict)
     scaler: Mapping[str, Any] = field(default_factory=dict)  # of fp16's loss; empty in other precisions
     ema: Mapping[str, Tensor] = field(default_factory=dict)  # moving average of the weights; empty where none is kept
-    position: int = 0  # samples drawn so far, see `train.order`
+    position: int = 0  # samples drawn so far, see `train.order.Place`, as below
+    order_size: int = 0
     rng: Tensor | None = None  # state of torch's generator on the CPU
     gpu_rng: Tensor | None = None  # and on the GPU, where it has one; drawn from in step by all processes
     best: Mapping[str, Plain] = field(default_factory=dict)  # of `train.best.Best.to_plain`, as it is after this step
@@ -172,7 +173,11 @@ def _misfit(content: Mapping[Any, Any]) -> str:
         return f"it lacks {', '.join(missing)}" if missing else f"it holds an unknown {', '.join(unknown)}"
     checkpoint = Checkpoint(**content)
     wrong = [
-        *(name for name in ("step", "position") if type(content.get(name, 0)) is not int or content.get(name, 0) < 0),
+        *(
+            name
+            for name in ("step", "position", "order_size")
+            if type(content.get(name, 0)) is not int or content.get(name, 0) < 0
+        ),
         *(name for name in ("model", "ema") if not is_state(getattr(checkpoint, name))),
         *(
             name

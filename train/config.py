@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rssn.errors import InputError
+from rssn.files import sha256
 from train.columns import METRICS
 from train.network.backbones import backbone_named
 from train.rosta import Rosta
@@ -21,6 +22,8 @@ MAX_SIDE = 1600
 
 OPTIMISERS = ("adam", "adamw")
 PRECISIONS = ("fp32", "bf16", "fp16")
+FREEZABLE = ("encoder", "norms")
+"""Parts of a network that can stay as they are, see `train.network.gfm.GFM.freeze`."""
 SCHEDULES = ("constant", "cosine")
 """Of the learning rate, see `train.schedule`."""
 WEIGHTS = ("raw", "ema")
@@ -38,11 +41,13 @@ _FREE_ON_RESUME = frozenset(
         "validation", "validate_every", "validation_side", "best_by", "patience", "weights", "override",
     }
 )  # fmt: skip
-_FORMERLY: Mapping[str, Plain] = {"accumulate": 1, "schedule": "constant", "warm_up": 0}
+_FORMERLY: Mapping[str, Plain] = {
+    "accumulate": 1, "schedule": "constant", "warm_up": 0, "freeze": [], "encoder_rate": 1.0,
+}  # fmt: skip
 """What runs did of which an earlier version stored no setting."""
 
-SHAPE = frozenset({"backbone", "rosta", "ablations"})
-"""Settings that say which tensors a network has: no other ones can go on with them."""
+FIXED = frozenset({"backbone", "rosta", "ablations", "init"})
+"""Settings that a run has for good: which tensors its network has, and where they came from."""
 
 ORDER = frozenset({"seed", "mixture"})
 """Settings that the order of the samples depends on."""
@@ -53,6 +58,7 @@ _BOUNDS = {
     "keep": (0, _MANY), "workers": (0, 1 << 10), "validate_every": (1, _MANY), "validation_side": (32, 1 << 16),
     "patience": (0, _MANY), "weight_decay": (0, 1e6), "clip": (0, 1e30), "warm_up": (0, _MANY),
     "accumulate": (1, 1 << 16),
+    "encoder_rate": (1e-6, 1e6),
 }  # fmt: skip
 
 
@@ -94,6 +100,32 @@ class LossWeights:
         return cls(**found)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """A file of weights that a run starts from."""
+
+    path: Path
+    digest: str  # sha256; empty where the file is gone
+
+    @classmethod
+    def of(cls, path: Path) -> Origin:
+        """With the file's digest."""
+        return cls(path, sha256(path) if path.is_file() else "")
+
+    @classmethod
+    def stored(cls, plain: Plain) -> Origin | None:
+        """As `TrainConfig.to_plain` stores it."""
+        return cls(Path(str(plain.get("path"))), str(plain.get("digest"))) if isinstance(plain, dict) else None
+
+    def same(self, other: Origin | None) -> bool:
+        """Whether another is this file, be it in another place; one that is gone is known by its path."""
+        known = self.digest and other is not None and other.digest
+        return other is not None and (self.digest == other.digest if known else self.path == other.path)
+
+    def __str__(self) -> str:
+        return f"{self.path} (sha256 {self.digest[:12] or 'unknown'})"
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """The settings of `train run`; defaults are the paper's COMP-Track (section 5.2.2)."""
@@ -123,6 +155,9 @@ class TrainConfig:
     crop_sizes: tuple[int, ...] = (640, 960, 1280)  # px, sides of the square crops
     input_size: int = 320  # px, what a crop is resized to
     weights: Path | None = None  # a torchvision state dict for the encoder
+    init: Origin | None = None  # a whole network to start from
+    freeze: tuple[str, ...] = ()  # what of `FREEZABLE` does not learn
+    encoder_rate: float = 1.0  # times the learning rate, for the encoder
     checkpoint_every: int = 500  # steps
     keep: int = 0  # older checkpoints beside last.pt
     workers: int = 1  # processes that prepare samples; 0 prepares them in this one
@@ -157,6 +192,7 @@ class TrainConfig:
             ("--optimiser", self.optimiser, OPTIMISERS),
             ("--precision", self.precision, PRECISIONS),
             ("--schedule", self.schedule, SCHEDULES),
+            *(("--freeze", part, FREEZABLE) for part in self.freeze),
         ):
             if value not in known:
                 raise InputError(f"{flag} {value}: unknown; choose one of {', '.join(known)}")
@@ -198,9 +234,14 @@ class TrainConfig:
         """
         free = _FREE_ON_RESUME | {"world_size"} | ({"max_steps"} if self.schedule == "constant" else set())
         before = {**_FORMERLY, **stored}
+        origin = Origin.stored(before.get("init"))
+        if self.init is None or self.init.same(origin):
+            free |= {"init"}
+        before["init"] = str(origin)
+        now = {**self.to_plain(), "init": f"{self.init}; leave it out to go on"}
         return {
             name: f"{_option(name)} was {before.get(name)}, now {value}"
-            for name, value in self.to_plain().items()
+            for name, value in now.items()
             if name not in free and before.get(name) != value
         }
 

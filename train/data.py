@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -45,7 +46,8 @@ class ShardDataset(Dataset[Sample]):
         self.locations = [place for each in sets for place in each.locations]
         lengths, groups = (tuple(len(each.locations) for each in sets), tuple(each.groups for each in sets))
         self.mixture = Mixture(lengths, config.mixture, config.seed, groups, config.step_size)
-        self._open_groups = lanes(config.step_size, sum(map(len, groups))) * config.rank_size // config.step_size
+        self._count = sum(map(len, groups))
+        self._open_groups = lanes(config.step_size, self._count) * config.rank_size // config.step_size
         self.digest = sets[0].digest if len(sets) == 1 else content_id(*(each.digest.encode() for each in sets))
         self._augmentation = Augmentation(config.rosta, config.crop_sizes, config.input_size, colours=colours)
         self._seed = config.seed
@@ -65,6 +67,12 @@ class ShardDataset(Dataset[Sample]):
         except (Rejected, InputError, OSError) as error:
             where = f"{place.path}: row group {place.group}, row {place.row}"
             raise InputError(f"{where}: {first_line(error)}; `rssn inspect` finds what else is damaged") from error
+
+    def follow(self, order_size: int) -> None:
+        """Let samples come in an order that was made for steps of this size, as that of a run which had such ones."""
+        if order_size not in (0, self.mixture.step_size):
+            self.mixture = replace(self.mixture, step_size=order_size)
+            self._open_groups = max(self._open_groups, lanes(order_size, self._count))
 
     def _row(self, place: Location) -> dict[str, Any]:
         """A row, taken out of its group, of which the others are kept: they come soon, see `train.order`."""
@@ -120,6 +128,7 @@ def batches(
         InputError: If a row cannot be read; one line, also when another process met it.
         RssnError: If a loader process dies.
     """
+    dataset.follow(place.order_size)
     keys = StepSampler(dataset.mixture, config, place, rank)
     try:
         if config.workers:

@@ -15,9 +15,11 @@ from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.device import gpu_rng_state, set_gpu_rng_state
 from train.distributed import Group, unsynchronised
+from train.initial import Initial, initialise
 from train.losses import gfm_losses
 from train.network.gfm import seeded_gfm
-from train.optimiser import build_optimiser, take_up
+from train.network.weights import first_of
+from train.optimiser import build_optimiser, set_rate, take_up
 from train.order import Place
 from train.schedule import learning_rate
 
@@ -35,21 +37,30 @@ class Learner:
         config: The run's settings.
         group: The processes that train it together.
         stored: What to go on from; the start where None.
+
+    Attributes:
+        started: How much of the network that a new run starts from fits, in words; empty without one.
+
+    Raises:
+        InputError: If what it is to start or to go on from does not fit, or random values would be frozen.
     """
 
     def __init__(self, config: TrainConfig, group: Group, stored: Checkpoint | None = None) -> None:
         self._config = config
         self._group = group
-        weights = None if stored else config.weights
+        weights = None if stored or config.init else config.weights
         torch.backends.cudnn.deterministic = True
         torch.manual_seed(config.seed)
         self.network = seeded_gfm(config.backbone, config.rosta, config.seed, weights, config.ablations)
+        self.started = "" if stored else self._begin()
+        self.network.freeze(config.freeze)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.network.to(group.device, memory_format=layout).train()  # type: ignore[call-overload]
         self.optimiser = build_optimiser(config, self.network)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=config.precision == "fp16")
         self.step = 0
         self.position = 0
+        self._order_size = (stored and stored.order_size) or config.step_size
         self._average: dict[str, Tensor] = {}
         if stored:
             self._restore(stored)
@@ -61,7 +72,7 @@ class Learner:
     @property
     def place(self) -> Place:
         """Where in the order of the samples it is."""
-        return Place(self.step, self.position)
+        return Place(self.step, self.position, self._order_size)
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One step of the optimiser; a loss or gradient that is not finite changes no weight.
@@ -82,8 +93,7 @@ class Learner:
         found = self._gradient(batch)
         terms = ", ".join(f"{name} {value:g}" for name, value in found.items())
         self._check(math.isfinite(found["total"]), f"the loss is not finite ({terms})", batch)
-        for each in self.optimiser.param_groups:
-            each["lr"] = learning_rate(self._config, self.step)
+        set_rate(self.optimiser, learning_rate(self._config, self.step))
         self.scaler.unscale_(self.optimiser)
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), self._config.clip or math.inf))
         scale = self.scaler.get_scale()
@@ -112,9 +122,25 @@ class Learner:
             ema=self._average,
             scaler=self.scaler.state_dict(),
             position=self.position,
+            order_size=self._order_size,
             rng=torch.get_rng_state(),
             gpu_rng=gpu_rng_state(self._group.device),
         )
+
+    def _begin(self) -> str:
+        """Take the weights of `config.init`; which fit and which do not, in words."""
+        config = self._config
+        if config.init:
+            found = initialise(self.network, config.init.path)
+        else:
+            found = Initial({f"encoder.{name}" for name in self.network.encoder.published if config.weights}, "")
+        random = [name for name in self.network.frozen(config.freeze) if name not in found.loaded]
+        if random:
+            raise InputError(
+                f"--freeze {' and '.join(config.freeze)}: {first_of(random)} would stay at random values; give --init "
+                f"with a network that has them"
+            )
+        return found.words
 
     def _gradient(self, batch: Batch) -> dict[str, float]:
         """Leave the gradient of a batch's loss with the parameters; its terms are returned."""

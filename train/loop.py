@@ -22,7 +22,7 @@ from rssn.files import sweep, write_json
 from train.batch import Batch
 from train.best import Best, Watch, judging
 from train.checkpoint import Checkpoint, load_checkpoint, rotate, save_checkpoint
-from train.config import TrainConfig
+from train.config import Origin, TrainConfig
 from train.curve import draw_curve
 from train.data import ShardDataset, batches
 from train.distributed import Group, joined
@@ -111,9 +111,13 @@ class _Run:
         self.data_digest = data_digest
         self.path = config.out / "last.pt"
         stored = self._stored(say)
+        if stored:  # the weights that it started from are not looked at again, nor forgotten
+            self.config = config = replace(config, init=Origin.stored(stored.config.get("init")))
         if config.precision == "fp16" and group.device.type == "cpu":
             say("--precision fp16 on a CPU takes ten times as long as fp32, and bf16 does not; it is for GPUs")
         self.learner = Learner(config, group, stored)
+        if self.learner.started:
+            say(self.learner.started)
         self.written: int | None = None  # the step of the last.pt that this process wrote
         if group.chief:
             self.watch = Watch(config, judged, stored, say)

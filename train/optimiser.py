@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import torch
@@ -12,14 +13,32 @@ from train.config import TrainConfig
 
 
 def build_optimiser(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """Weights decay; biases and the scales of norms, which have one dimension, do not."""
+    """One for what is not frozen. Weights decay; biases and the scales of norms, which have one dimension, do not.
+
+    Each group knows its `share` of the learning rate, which the encoder may have another of than the decoders.
+    """
     kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-    named = list(network.named_parameters())
+    learning = [(name, each) for name, each in network.named_parameters() if each.requires_grad]
     groups = [
-        {"params": [each for each in named if each[1].ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [each for each in named if each[1].ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [(name, each) for name, each in learning if _kind(name, each) == (encoder, decays)],
+            "share": config.encoder_rate if encoder else 1.0,
+            "weight_decay": config.weight_decay if decays else 0.0,
+        }
+        for encoder, decays in product((True, False), repeat=2)
     ]
-    return kind(groups, lr=config.learning_rate)
+    return kind([group for group in groups if group["params"]], lr=config.learning_rate)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of the next step; each group takes its share of it."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["share"] * rate
+
+
+def _kind(name: str, parameter: nn.Parameter) -> tuple[bool, bool]:
+    """Whether it belongs to the encoder, and whether it decays."""
+    return name.startswith("encoder."), parameter.ndim > 1
 
 
 def take_up(optimiser: torch.optim.Optimizer, stored: Mapping[str, Any], names: Sequence[str]) -> None:

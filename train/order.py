@@ -29,6 +29,7 @@ class Place(NamedTuple):
 
     step: int  # steps done
     position: int  # samples drawn; not a multiple of `step` where the batch changed on the way
+    order_size: int = 0  # samples of a step, for which the order was made; 0: as many as a step has now
 
 
 START = Place(0, 0)

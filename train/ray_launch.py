@@ -150,6 +150,7 @@ def _anywhere(config: TrainConfig) -> TrainConfig:
         config,
         out=config.out.absolute(),
         data=tuple(_absolute(root) for root in config.data),
+        init=config.init and replace(config.init, path=config.init.path.absolute()),
         weights=config.weights and config.weights.absolute(),
         validation=tuple(replace(each, path=each.path.absolute()) for each in config.validation),
     )

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from rssn.errors import InputError
 from train.checkpoint import Checkpoint
-from train.config import ORDER, SHAPE, TrainConfig
+from train.config import FIXED, ORDER, TrainConfig
 
 
 def resumed(path: Path, stored: Checkpoint, config: TrainConfig, data_digest: str) -> tuple[Checkpoint, list[str]]:
     """What to go on from, and what the user overrides with it, in words.
 
-    The next sample is the one after the last, also where the batch has another size now: a position counts samples.
+    The next sample is the one after the last, also where the batch has another size now: a position counts samples, and
+    the order stays the one that was made for the steps of before.
     In another order, of other data, another seed or mixture, positions mean other samples, so that it begins anew.
 
     Args:
@@ -29,12 +30,15 @@ def resumed(path: Path, stored: Checkpoint, config: TrainConfig, data_digest: st
     if stored.data_digest != data_digest:
         found["data"] = f"--data {' '.join(config.data)} holds other shards than before"
     if found and not config.override:
-        remedy = "" if SHAPE & found.keys() else ", or --override to go on like this"
+        remedy = (
+            "" if FIXED & found.keys() else f", with --init {path} for its weights, or --override to go on like this"
+        )
         words = "; ".join(found.values())
         raise InputError(f"{path}: this run was started otherwise: {words}; give another --out{remedy}")
-    if SHAPE & found.keys():
-        shape = "; ".join(found[name] for name in sorted(SHAPE & found.keys()))
-        raise InputError(f"{path}: --override cannot make another network of it: {shape}; give another --out")
-    if not (ORDER | {"data"}) & found.keys():
-        return stored, list(found.values())
-    return replace(stored, position=0), [*found.values(), "the order of the samples begins anew"]
+    if FIXED & found.keys():
+        fixed = "; ".join(found[name] for name in sorted(FIXED & found.keys()))
+        raise InputError(f"{path}: --override changes nothing that a run has for good: {fixed}; give another --out")
+    if (ORDER | {"data"}) & found.keys():
+        return replace(stored, position=0, order_size=0), [*found.values(), "the order of the samples begins anew"]
+    size = stored.order_size or stored.config.get("step_size")
+    return replace(stored, order_size=size if isinstance(size, int) else 0), list(found.values())

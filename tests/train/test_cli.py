@@ -14,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from rssn.files import sha256
 from tests.train.network.released import random_state, shapes
 from train.cli import main
 
@@ -184,6 +185,26 @@ def test_bad_input_is_one_line(shards: Path, tmp_path: Path) -> None:
     for words in ("--precision was fp32, now fp16", "--seed was 0, now 3", "the order of the samples begins anew"):
         assert f"--override: {words}\n" in overridden.stderr
     assert "fp16 on a CPU takes ten times as long" in overridden.stderr
+
+
+def test_a_run_is_tuned_from_another_and_the_same_command_goes_on(shards: Path, tmp_path: Path) -> None:
+    start = tmp_path / "start"
+    call(*run_options(shards, start))
+    tuned = [*run_options(shards, tmp_path / "run"), "--init", start / "last.pt", "--freeze", "norms"]
+    first = call(*tuned, "--encoder-rate", 0.1)
+    assert first.exit_code == 0, first.output
+    assert f"--init {start / 'last.pt'}: 291 of 291 tensors taken\n" in first.stderr
+    again = call(*tuned, "--encoder-rate", 0.1, "--max-steps", 3)
+    assert "step 3 of 3" in again.stdout
+    assert "tensors taken" not in again.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["init"] == {"path": str(start / "last.pt"), "digest": sha256(start / "last.pt")}
+    assert (config["freeze"], config["encoder_rate"]) == (["norms"], 0.1)
+    idle = ["--freeze", "encoder", "--encoder-rate", 0.1]
+    assert "--encoder-rate has no effect here: --freeze encoder" in refused(call(*tuned, *idle))
+    assert "--weights has no effect here: --init" in refused(call(*tuned, "--weights", tmp_path / "a.pth"))
+    fresh = call(*run_options(shards, tmp_path / "absent"), "--override")
+    assert "--override has no effect here" in refused(fresh)
 
 
 def test_describe_shows_the_papers_figures_beside_ours() -> None:

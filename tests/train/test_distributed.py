@@ -62,6 +62,21 @@ def test_two_processes_have_the_losses_of_one_with_twice_the_batch(
     assert losses(pair)[0] != losses(pair)[1]
 
 
+def test_processes_that_accumulate_have_the_losses_of_one_large_batch(
+    shards: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Where no norm learns from the samples that it sees; gradients go out once a step."""
+    start, alone, pair = (tmp_path / name for name in ("start", "alone", "pair"))
+    subprocess.run([sys.executable, *command(shards, start, 4, 3)], check=True, env=environment)
+    tuned = ["--init", str(start / "last.pt"), "--freeze", "norms"]
+    subprocess.run([sys.executable, *command(shards, alone, 4, 3), *tuned], check=True, env=environment)
+    words = two(*command(shards, pair, 1, 3), *tuned, "--accumulate", "2")
+    said = subprocess.run(words, check=True, env=environment, stderr=subprocess.PIPE, text=True).stderr
+    assert said.count("tensors taken") == 1
+    torch.testing.assert_close(torch.tensor(losses(pair)), torch.tensor(losses(alone)), atol=1e-5, rtol=1e-5)
+    assert load_checkpoint(pair / "last.pt").position == 12
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the processes in Linux's /proc")
 def test_a_signal_to_one_of_them_stops_both_after_the_same_step(
     shards: Path, tmp_path: Path, environment: dict[str, str]

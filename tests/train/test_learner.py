@@ -217,7 +217,7 @@ def test_the_parts_of_a_large_batch_have_its_losses_and_its_gradient(
             assert found == pytest.approx(whole, rel=1e-12)
             for one, other in zip(small.network.parameters(), large.network.parameters(), strict=True):
                 torch.testing.assert_close(one.grad, other.grad, rtol=1e-9, atol=1e-14)
-            assert small.place == large.place == (1, 4)
+            assert small.place == large.place == (1, 4, 4)
 
 
 def test_batch_norms_that_learn_see_a_part_alone_and_the_average_moves_once(config: TrainConfig, batch: Batch) -> None:
@@ -255,7 +255,7 @@ def test_an_overflow_of_fp16_skips_a_step_and_endless_ones_end(config: TrainConf
     average = {name: value.clone() for name, value in learner.state("").ema.items()}
     spoilt = next(learner.network.parameters()).register_hook(lambda gradient: gradient * float("inf"))
     assert learner.update(batch)["skipped"] == 1.0
-    assert learner.place == (1, 4)
+    assert learner.place == (1, 4, 4)
     assert learner.scaler.get_scale() == 32768.0
     assert all(torch.equal(value, before[name]) for name, value in learner.network.named_parameters())
     assert all(torch.equal(value, average[name]) for name, value in learner.state("").ema.items())

@@ -13,10 +13,11 @@ import torch
 from rssn.errors import InputError
 from train.checkpoint import Checkpoint, load_checkpoint
 from train.config import TrainConfig
-from train.data import ShardDataset
+from train.data import ShardDataset, StepSampler
 from train.distributed import Group
 from train.learner import Learner
 from train.loop import train
+from train.order import Mixture, Place
 from train.resume import resumed
 from train.rosta import Rosta
 
@@ -40,8 +41,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def test_another_batch_size_goes_on_with_the_next_sample(config: TrainConfig, drawn: list[tuple[int, int]]) -> None:
-    train(replace(config, out=config.out / "whole", batch_size=1, max_steps=14), ignore)
-    whole = list(drawn)
+    """The order is made for the steps of the start, also where it would be another for those of now."""
+    train(replace(config, out=config.out / "whole", batch_size=3, max_steps=5), ignore)
+    whole = list(drawn)[:14]
     drawn.clear()
     said: list[str] = []
     train(replace(config, batch_size=3, max_steps=2), ignore)
@@ -103,14 +105,15 @@ def test_an_overridden_rate_decay_and_clip_count_from_the_next_step_on(config: T
 def test_moments_follow_their_parameters_into_another_optimiser_and_out_of_older_files(config: TrainConfig) -> None:
     train(replace(config, max_steps=2), ignore)
     stored = load_checkpoint(config.out / "last.pt")
-    [group, bare] = stored.optimiser["param_groups"]
-    by_name = dict(zip(group["param_names"] + bare["param_names"], stored.optimiser["state"].values(), strict=True))
+    groups = stored.optimiser["param_groups"]
+    order = [name for group in groups for name in group["param_names"]]
+    by_name = dict(zip(order, stored.optimiser["state"].values(), strict=True))
     names = [name for name, _ in Learner(config, Group()).network.named_parameters()]
-    older = {**group, "params": list(range(len(names)))}
+    older = {**groups[0], "params": list(range(len(names)))}
     del older["param_names"]
     former = {"param_groups": [older], "state": {at: by_name[name] for at, name in enumerate(names)}}
     for changed, optimiser in ((replace(config, optimiser="adamw"), stored.optimiser), (config, former)):
-        learner = Learner(changed, Group(), replace(stored, optimiser=former if optimiser is former else optimiser))
+        learner = Learner(changed, Group(), replace(stored, optimiser=optimiser))
         for name, parameter in learner.network.named_parameters():
             torch.testing.assert_close(learner.optimiser.state[parameter]["exp_avg"], by_name[name]["exp_avg"])
 
@@ -131,7 +134,9 @@ def test_an_average_can_be_begun_and_left_on_the_way(config: TrainConfig) -> Non
 )
 def test_another_network_is_never_overridden(config: TrainConfig, change: dict[str, Any]) -> None:
     stored = Checkpoint(0, config.to_plain(), {}, "digest")
-    with pytest.raises(InputError, match=r"--override cannot make another network of it: --\w+ was .*another --out"):
+    with pytest.raises(
+        InputError, match=r"--override changes nothing that a run has for good: --\w+ was .*another --out"
+    ):
         resumed(Path("last.pt"), stored, replace(config, override=True, **change), "digest")
 
 
@@ -150,3 +155,17 @@ def test_settings_that_earlier_versions_did_not_store_are_no_difference(config: 
         del plain[name]
     assert config.difference(plain) == {}
     assert list(replace(config, accumulate=2, batch_size=2).difference(plain)) == ["accumulate"]
+
+
+def test_an_order_of_large_groups_is_not_made_anew_for_another_batch_size(config: TrainConfig) -> None:
+    """Rows come so that a group's are as many steps apart as loaders like: that depends on a step's size."""
+    groups = ((2,) * 10,)
+    config = replace(config, batch_size=3, max_steps=14)
+    whole = [key for step in StepSampler(Mixture((20,), (), 0, groups, 3), config) for key in step]
+    now = replace(config, batch_size=4, max_steps=6)
+    assert [key for step in StepSampler(Mixture((20,), (), 0, groups, 4), now) for key in step] != whole[:24]
+    dataset = ShardDataset(now)
+    dataset.mixture = Mixture((20,), (), 0, groups, 4)
+    dataset.follow(3)
+    found = [key for step in StepSampler(dataset.mixture, now, Place(2, 6, 3)) for key in step]
+    assert found == whole[6 : 6 + 16]

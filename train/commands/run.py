@@ -16,7 +16,7 @@ from rssn.progress import Progress
 from rssn.stopping import farewell
 from train.commands.effect import Idle, refuse_given, refuse_idle, was_given, without
 from train.commands.options import FILE, FOLDER, ROSTAS, NamedFolder, use_all_cpus
-from train.config import OPTIMISERS, PRECISIONS, SCHEDULES, LossWeights, TrainConfig
+from train.config import FREEZABLE, OPTIMISERS, PRECISIONS, SCHEDULES, LossWeights, Origin, TrainConfig
 from train.network.backbones import BACKBONES, LIBRARIES, backbone_named
 from train.presets import PRESETS, Preset
 from train.rosta import Rosta
@@ -38,6 +38,18 @@ def _apply_preset(context: click.Context, _: click.Parameter, name: str | None) 
 
 def _network(command: _Command) -> _Command:
     for option in (
+        click.option(
+            "--freeze",
+            type=click.Choice(FREEZABLE),
+            multiple=True,
+            help="Leave the encoder, or all norms with their statistics, as --init or --weights brought them.",
+        ),
+        click.option(
+            "--init",
+            type=FILE,
+            help="Start from a trained network, as far as it fits: last.pt of any run, or a checkpoint that the "
+            "authors released.",
+        ),
         click.option("--weights", type=FILE, help="ImageNet weights for the encoder; nothing is downloaded."),
         click.option(
             "--ablation",
@@ -112,6 +124,11 @@ def _optimisation(command: _Command) -> _Command:
             "--learning-rate",
             default=TrainConfig.learning_rate,
             help="The largest, where it changes. The paper: 1e-5 for composites, 1e-4 for photographs, fixed.",
+        ),
+        click.option(
+            "--encoder-rate",
+            default=TrainConfig.encoder_rate,
+            help="Times the learning rate, for the encoder, as 0.1 in fine-tuning.",
         ),
         click.option("--warm-up", default=TrainConfig.warm_up, help="Steps in which the rate rises to that."),
         click.option(
@@ -219,13 +236,22 @@ def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
     Idle("--alpha-scale", without("validation"), "it is for the mattes of --validation; give --validation"),
     Idle("--best-by", without("validation"), "there is nothing to judge on; give --validation"),
     Idle("--patience", without("validation"), "there is nothing to judge on; give --validation"),
+    Idle("--weights", lambda given: given["init"], "--init brings the whole network; leave one of them out"),
+    Idle("--encoder-rate", lambda given: "encoder" in given["freeze"], "--freeze encoder leaves it nothing to learn"),
     Idle("--mix", lambda given: len(given["data"]) == 1, "there is one --data, so nothing is mixed; leave it out"),
     *(
         Idle("--loss-weight", partial(_is_idle_loss, term), f"--ablation single has no {term}; leave it out")
         for term in ("cross_entropy", "focus_alpha", "focus_laplacian")
     ),
 )
-def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, preset: str | None, **options: Any) -> None:
+def run(
+    rosta: str,
+    losses: tuple[str, ...],
+    init: Path | None,
+    ray_workers: int | None,
+    preset: str | None,
+    **options: Any,
+) -> None:
     """Train on shards, or continue a run that stopped.
 
     Writes last.pt, metrics.jsonl, config.json and curve.png into --out. Ctrl-C saves and stops; the same command
@@ -241,6 +267,7 @@ def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, preset: st
       train run --data ori/ --data shards/ --mix 1 --mix 3 --out runs/mixed --validation AM-2k/validation
       train run --data shards/ --out runs/two --validation am2k=AM-2k/validation --validation mine=photos/ --patience 5
       torchrun --nproc-per-node 4 -m train.cli run --data s3://bucket/shards --out runs/four --batch-size 8
+      train run --data ours/ --out runs/tuned --init gfm_r34_tt.pth --freeze norms --encoder-rate 0.1
       train run --data shards/ --out runs/tiny --backbone tiny --max-steps 200 --learning-rate 1e-2
     """  # noqa: D301
     from train.distributed import world_size  # noqa: PLC0415  (loads torch, as below)
@@ -248,6 +275,8 @@ def run(rosta: str, losses: tuple[str, ...], ray_workers: int | None, preset: st
     if ray_workers and world_size() > 1:
         raise InputError("--ray-workers starts processes of its own, and torchrun did so already; use one of them")
     size = ray_workers or world_size()
+    options["freeze"] = tuple(sorted(set(options["freeze"])))  # the order says nothing
+    options["init"] = Origin.of(init) if init else None
     validation = validation_sets(options.pop("validation"), options.pop("alpha_scales"))
     terms = LossWeights.parse(losses)
     config = TrainConfig(rosta=Rosta(rosta), losses=terms, validation=validation, world_size=size, **options)
@@ -298,7 +327,7 @@ def _as_long_as_the_papers(config: TrainConfig, preset: Preset) -> TrainConfig:
 
 def _warn_of_random_start(config: TrainConfig) -> None:
     model = backbone_named(config.backbone).model
-    if model and config.weights is None and not (config.out / "last.pt").is_file():
+    if model and config.weights is None and config.init is None and not (config.out / "last.pt").is_file():
         library = config.backbone.partition(":")[0] if ":" in config.backbone else "torchvision"
         click.secho(
             f"NOTE: the encoder {config.backbone} starts from random values; the paper starts from ImageNet's. "

@@ -27,6 +27,9 @@ class Encoder(nn.Module):
         backbone: Which one.
         weights: A torchvision state dict to start from; random values where None.
 
+    Attributes:
+        published: Names of its tensors that the library's weights bring; the others always start from random values.
+
     Raises:
         InputError: If the weights are not those of the backbone; the message names the difference.
     """
@@ -36,6 +39,8 @@ class Encoder(nn.Module):
         self.backbone = backbone
         model = _torchvision_model(backbone, weights)
         self.stages = nn.ModuleList(_CUTS[backbone.family](backbone, model))
+        known = {id(each) for each in model.state_dict(keep_vars=True).values()} if model else set()
+        self.published = {name for name, each in self.state_dict(keep_vars=True).items() if id(each) in known}
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """N x 3 x H x W, normalised, sides multiples of the last stride -> the feature of each stage."""
@@ -47,7 +52,7 @@ class Encoder(nn.Module):
 
 
 class LibraryEncoder(nn.Module):
-    """A feature backbone of torchvision or timm; the last feature is reduced to 512 channels where it has more.
+    """As `Encoder`, of torchvision or timm; the last feature is reduced to 512 channels where it has more.
 
     Args:
         backbone: Names the library and the model.
@@ -65,6 +70,7 @@ class LibraryEncoder(nn.Module):
         deepest = found.channels[-1]
         wide = deepest > DEEPEST
         self.reduce = nn.Sequential(*_reduce(deepest, DEEPEST)) if wide else nn.Identity()
+        self.published = {f"features.{name}" for name in self.features.state_dict()}
         channels = (*found.channels[:-1], min(deepest, DEEPEST))
         self.backbone = replace(backbone, channels=channels, strides=found.strides, blocks=fitting_blocks(channels))
 

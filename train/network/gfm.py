@@ -5,10 +5,10 @@ Both decoders give logits; sigmoid and argmax belong to the fusion, so the cross
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ from train.rosta import FOREGROUND, TRANSITION, Rosta
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.InstanceNorm2d, nn.LayerNorm, nn.GroupNorm)
 
 
 class Ablation(StrEnum):
@@ -41,6 +43,9 @@ class Prediction(NamedTuple):
 
 class GFM(nn.Module):
     """The Glance and Focus Matting network.
+
+    Its state says by `mean` and `std` what its encoder is to see of a picture: ImageNet's, unless it is loaded from
+    one that learned otherwise. States of earlier versions lack them.
 
     Args:
         backbone: A name that `train.network.backbones.backbone_named` knows.
@@ -63,18 +68,51 @@ class GFM(nn.Module):
             if ablation not in list(Ablation):
                 raise InputError(f"--ablation {ablation}: unknown; choose one of {', '.join(Ablation)}")
         self.rosta = Rosta(rosta)
+        self._frozen: tuple[str, ...] = ()
         self.encoder = build_encoder(backbone_named(backbone), weights)
         parts = self.encoder.backbone
         single = Ablation.SINGLE in ablations
         self.glance = None if single else GlanceDecoder(parts, self.rosta.classes, Ablation.NO_PPM not in ablations)
         self.focus = FocusDecoder(parts, Ablation.NO_BB not in ablations)
-        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1))
+        self.register_load_state_dict_pre_hook(_keep_normalisation)  # type: ignore[no-untyped-call]
 
     @property
     def name(self) -> str:
         """As the paper's tables call it: `GFM-TT(r34)`."""
         return f"GFM-{self.rosta}({self.encoder.backbone.name})"
+
+    def frozen(self, parts: Collection[str]) -> list[str]:
+        """Names of the tensors that stay as they are when these parts of `train.config.FREEZABLE` are frozen."""
+        frozen = {id(each) for module in self._standing(parts) for each in _own(module)}
+        return [name for name, each in self.state_dict(keep_vars=True).items() if id(each) in frozen]
+
+    def freeze(self, parts: Collection[str]) -> None:
+        """Keep parts as they are from now on: no gradients, and in training too norms and drop-out as in use.
+
+        Args:
+            parts: `encoder`, all of it, or `norms`: scales, offsets and statistics, in the decoders too.
+        """
+        self._frozen = tuple(parts)
+        for module in self._standing(parts):
+            for parameter in module.parameters(recurse=False):
+                parameter.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> GFM:
+        """As everywhere in torch; what is frozen stays as in use."""
+        super().train(mode)
+        for module in self._standing(self._frozen):
+            module.train(False)
+        return self
+
+    def _standing(self, parts: Collection[str]) -> Iterator[nn.Module]:
+        """The modules of these parts; looked up each time, as norms may be exchanged for those of several GPUs."""
+        if "encoder" in parts:
+            yield from self.encoder.modules()
+        if "norms" in parts:
+            yield from (module for module in self.modules() if isinstance(module, _NORMS))
 
     def forward(self, image: Tensor) -> Prediction:
         """Predict a batch.
@@ -95,6 +133,16 @@ class GFM(nn.Module):
         """What `train.inference` fuses: N x C x H x W scores, whose largest is the class, and the focus in [0, 1]."""
         prediction = self(image)
         return prediction.glance, prediction.focus.sigmoid()
+
+
+def _keep_normalisation(network: GFM, state: dict[str, Any], prefix: str, *_: object) -> None:
+    for name in ("mean", "std"):
+        state.setdefault(f"{prefix}{name}", getattr(network, name))
+
+
+def _own(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters(recurse=False)
+    yield from module.buffers(recurse=False)
 
 
 def _widened(logits: Tensor) -> Tensor:

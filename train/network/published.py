@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from train.rosta import Rosta
 
 PUBLISHED_BACKBONES = ("r34", "d121", "r34_2b", "r101")
 """Backbones of which the authors released weights."""
+
+RELEASED_INPUT = {"mean": torch.zeros(1, 3, 1, 1), "std": torch.full((1, 3, 1, 1), 1 / 255)}
+"""Of a `GFM` whose encoder sees what the released ones see, 0 to 255."""
 
 
 class PublishedGFM(nn.Module):
@@ -32,6 +35,7 @@ class PublishedGFM(nn.Module):
         if backbone not in PUBLISHED_BACKBONES:
             raise InputError(f"--backbone {backbone}: released are {', '.join(PUBLISHED_BACKBONES)}")
         self.gfm = GFM(backbone, rosta)
+        self.gfm.mean, self.gfm.std = (RELEASED_INPUT[name].clone() for name in ("mean", "std"))
         self.rosta = self.gfm.rosta
         self.name = self.gfm.name
 
@@ -62,7 +66,7 @@ class PublishedGFM(nn.Module):
             InputError: With the difference, if it is no state dict of this backbone and RoSTa.
         """
         own = self.gfm.state_dict()
-        places = {released_name(name): name for name in own}
+        places = released_places(own)
         expected = {place: tuple(own[name].shape) for place, name in places.items()}
         parts = self.gfm.encoder.backbone
         unused = _unused(parts)
@@ -83,6 +87,24 @@ def released_name(name: str) -> str:
         return f"{'psp_module' if kind == 'pooling' else 'bridge_block'}.{rest}"
     level, rest = rest.split(".", 1)
     return f"psp{int(level) + 1}.{rest}" if kind == "context" else f"decoder{level}_{part[0]}.{rest}"
+
+
+def from_released(given: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
+    """A released state dict by the names of `GFM`; copies of the backbone and its classifier are left out.
+
+    Args:
+        given: As released.
+        names: Of a network; tensors that have no place in it keep their names.
+    """
+    places = released_places(names)
+    left_out = ("resnet.", "densenet.")
+    found = {places.get(name, name): value for name, value in given.items() if not name.startswith(left_out)}
+    return {**found, **RELEASED_INPUT}
+
+
+def released_places(names: Collection[str]) -> dict[str, str]:
+    """From released names to those of a `GFM`; its mean and deviation have none."""
+    return {released_name(name): name for name in names if name not in RELEASED_INPUT}
 
 
 def _unused(backbone: Backbone) -> dict[str, tuple[int, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -101,5 +101,10 @@ def differences(
         for key in expected.keys() & given.keys()
         if tuple(given[key].shape) != expected[key]
     ]
-    rest = f"; and {len(problems) - 4} more" if len(problems) > 4 else ""
-    return "; ".join(sorted(problems)[:4]) + rest
+    return first_of(sorted(problems), "; ")
+
+
+def first_of(names: Sequence[str], between: str = ", ") -> str:
+    """The first four, and how many more."""
+    rest = [f"and {len(names) - 4} more"] if len(names) > 4 else []
+    return between.join([*names[:4], *rest])

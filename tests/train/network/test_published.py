@@ -12,7 +12,7 @@ from train.checkpoint import load_network
 from train.network.backbones import BACKBONES
 from train.network.encoders import Encoder
 from train.network.gfm import GFM
-from train.network.published import PublishedGFM, released_count, released_name
+from train.network.published import PublishedGFM, released_count, released_places
 from train.published import import_published, load_published
 from train.rosta import Rosta
 
@@ -68,9 +68,9 @@ def test_decoders_wired_as_those_of_r101_equal_the_released_ones(monkeypatch: py
     channels = tuple(width // 16 for width in real.channels)
     monkeypatch.setitem(BACKBONES, "r101", replace(real, family="plain", model="", channels=channels, blocks=blocks))
     network = GFM("r101", Rosta.TT).eval()
-    shaped = {released_name(name): list(value.shape) for name, value in network.state_dict().items()}
-    state = random_state(shaped, seed=6)
-    network.load_state_dict({name: state[released_name(name)] for name in network.state_dict()})
+    places = released_places(network.state_dict())
+    state = random_state({place: list(network.state_dict()[name].shape) for place, name in places.items()}, seed=6)
+    network.load_state_dict({name: state[place] for place, name in places.items()})
     with torch.inference_mode():
         features = network.encoder(torch.rand((1, 3, 64, 96), generator=torch.Generator().manual_seed(1)))
         assert network.glance is not None

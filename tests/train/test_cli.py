@@ -122,7 +122,7 @@ def test_the_last_lines_say_which_step_was_the_best_and_whether_patience_ended_t
 ) -> None:
     out = tmp_path / "run"
     words = ("--validation", f"real={photographs}", "--validate-every", 1, "--validation-side", 64)
-    learning = ("--learning-rate", 0.1, "--workers", 0)
+    learning = ("--learning-rate", 0.1, "--workers", 0, "--seed", 1)
     whole = call(*run_options(shards, out, steps=8), *words, *learning)
     assert whole.exit_code == 0, whole.output
     record = json.loads((out / "best.json").read_text())

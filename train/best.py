@@ -16,7 +16,7 @@ from rssn.files import content_id, sweep, write_json
 from train.checkpoint import Checkpoint, duplicate, load_checkpoint
 from train.config import Plain, TrainConfig
 from train.examples import find_examples
-from train.inference import Strategy
+from train.strategy import Scales, Strategy
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Best:
         return f"step {self.step}, {metric} {self.value:.5g} on {of}{since}"
 
 
-def judging(config: TrainConfig) -> str:
+def judging(config: TrainConfig, scales: Scales) -> str:
     """Look at the sets of a run; a name for how and on what the best is judged, see `Best.judged`.
 
     Raises:
@@ -69,7 +69,7 @@ def judging(config: TrainConfig) -> str:
     for each in config.validation:
         found = find_examples(each.path, config.out, each.alpha_scale)
         if each.name == config.best_figure[0]:
-            seen = Strategy(config.validation_side).describe()
+            seen = (config.validation_strategy or Strategy.as_trained(scales)).describe()
             words = [seen, str(each.alpha_scale), *(example.name for example in found.examples)]
             name = content_id(*(word.encode() for word in words))
     return name

@@ -20,6 +20,7 @@ from train.config import Plain
 from train.network.gfm import GFM, check_evidence
 from train.network.published import PublishedGFM
 from train.rosta import Rosta
+from train.strategy import Scales
 
 FORMAT = "rssn-gfm-1"
 
@@ -27,7 +28,7 @@ _COPIED = 1 << 24  # bytes at a time
 _PROBE = 64  # px, the side of a picture that a network must answer with numbers
 
 Network: TypeAlias = GFM | PublishedGFM
-"""What predicts: gives `evidence` and knows its `rosta`."""
+"""What predicts: gives `evidence`, and knows its `rosta` and the `scales` that it was trained at."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Checkpoint:
     position: int = 0  # samples drawn so far, see `train.order.Place`, as below
     order_size: int = 0
     rng: Tensor | None = None  # state of torch's generator on the CPU
+    scales: Mapping[str, Any] = field(default_factory=dict)  # of `train.strategy.Scales.to_plain`
     gpu_rng: Tensor | None = None  # and on the GPU, where it has one; drawn from in step by all processes
     best: Mapping[str, Plain] = field(default_factory=dict)  # of `train.best.Best.to_plain`, as it is after this step
 
@@ -134,6 +136,10 @@ def load_network(path: Path, device: torch.device, weights: str | None = None) -
     except InputError as error:
         raise InputError(f"{path}: its network cannot be built: {error}") from error
     try:
+        network.scales = Scales.from_plain(checkpoint.scales)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    try:
         network.load_state_dict({**checkpoint.model, **({} if weights == "raw" else checkpoint.ema)})
     except RuntimeError as error:
         raise InputError(f"{path}: its weights are not those of {network.name}: {error}".replace("\n", " ")) from error
@@ -181,7 +187,7 @@ def _misfit(content: Mapping[Any, Any]) -> str:
         *(name for name in ("model", "ema") if not is_state(getattr(checkpoint, name))),
         *(
             name
-            for name in ("config", "optimiser", "scaler", "best")
+            for name in ("config", "optimiser", "scaler", "scales", "best")
             if not isinstance(getattr(checkpoint, name), Mapping)
         ),
         *(name for name in ("rng", "gpu_rng") if not isinstance(getattr(checkpoint, name), Tensor | None)),

@@ -13,12 +13,10 @@ from rssn.files import sha256
 from train.columns import METRICS
 from train.network.backbones import backbone_named
 from train.rosta import Rosta
+from train.strategy import Strategy
 from train.validation_sets import ValidationSet
 
 Plain: TypeAlias = str | int | float | list[Any] | dict[str, Any] | None
-
-MAX_SIDE = 1600
-"""The longer side of what the network sees of a whole photograph, px, unless the user says otherwise."""
 
 OPTIMISERS = ("adam", "adamw")
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -38,7 +36,8 @@ _OPTIONS = {
 _FREE_ON_RESUME = frozenset(
     {
         "data", "out", "checkpoint_every", "keep", "workers", "compile", "tensorboard", "batch_size",
-        "validation", "validate_every", "validation_side", "best_by", "patience", "weights", "override",
+        "validation", "validate_every", "validation_side", "validation_hybrid",
+        "best_by", "patience", "weights", "override",
     }
 )  # fmt: skip
 _FORMERLY: Mapping[str, Plain] = {
@@ -55,7 +54,7 @@ ORDER = frozenset({"seed", "mixture"})
 _MANY = 10**12
 _BOUNDS = {
     "max_steps": (1, _MANY), "batch_size": (1, 1 << 16), "seed": (0, (1 << 63) - 1), "checkpoint_every": (1, _MANY),
-    "keep": (0, _MANY), "workers": (0, 1 << 10), "validate_every": (1, _MANY), "validation_side": (32, 1 << 16),
+    "keep": (0, _MANY), "workers": (0, 1 << 10), "validate_every": (1, _MANY),
     "patience": (0, _MANY), "weight_decay": (0, 1e6), "clip": (0, 1e30), "warm_up": (0, _MANY),
     "accumulate": (1, 1 << 16),
     "encoder_rate": (1e-6, 1e6),
@@ -165,7 +164,8 @@ class TrainConfig:
     validate_every: int = 1000  # steps; the last one is judged too
     best_by: str = METRICS[0]  # a metric of the first validation set, or SET/METRIC; the smallest is the best
     patience: int = 0  # validations without a better one after which the run ends; 0: it goes on
-    validation_side: int = MAX_SIDE  # px; larger photographs are shrunk
+    validation_side: int | None = None  # px, see `train.strategy`; None and no hybrid: as trained
+    validation_hybrid: tuple[str, str] | None = None  # d1 and d2 of Table 2, as fractions or decimals
     tensorboard: bool = False
     override: bool = False  # go on with an earlier run although it had other settings
 
@@ -186,6 +186,20 @@ class TrainConfig:
         if not self.crop_sizes or min(self.crop_sizes) < 1 or max(self.crop_sizes) > 1 << 16:
             raise InputError(f"--crop-size {self.crop_sizes}: give one side or more, from 1 to {1 << 16} px")
         self._check_choices()
+        _ = self.validation_strategy
+
+    @property
+    def validation_strategy(self) -> Strategy | None:
+        """What validation sees of a photograph; None: what training saw.
+
+        Raises:
+            InputError: If the settings make no strategy.
+        """
+        try:
+            return Strategy.parse(self.validation_side, self.validation_hybrid)
+        except InputError as error:
+            words = str(error).replace("--max-side", "--validation-side").replace("--hybrid", "--validation-hybrid")
+            raise InputError(words) from error
 
     def _check_choices(self) -> None:
         for flag, value, known in (

@@ -26,6 +26,7 @@ from train.crops import Augmentation, make_sample
 from train.order import START, Key, Mixture, Place, lanes, step_keys
 from train.stopping import NEVER, Stop
 from train.store import Location, open_set, read_group
+from train.strategy import Scales
 from train.waiting import end_where_nobody_waits, from_processes
 
 
@@ -49,6 +50,8 @@ class ShardDataset(Dataset[Sample]):
         self._count = sum(map(len, groups))
         self._open_groups = lanes(config.step_size, self._count) * config.rank_size // config.step_size
         self.digest = sets[0].digest if len(sets) == 1 else content_id(*(each.digest.encode() for each in sets))
+        sizes = [size for each in sets for size in each.sizes]
+        self.scales = Scales.of_crops(config.crop_sizes, config.input_size, sizes)
         self._augmentation = Augmentation(config.rosta, config.crop_sizes, config.input_size, colours=colours)
         self._seed = config.seed
         self._columns = ["sample_id", *(f"{name}.bytes" for name in pictures)]

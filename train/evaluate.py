@@ -22,9 +22,10 @@ from train.checkpoint import Network
 from train.columns import DECIMALS, HEADINGS, METRICS
 from train.dim_metrics import DIM_METRICS, dim_metrics
 from train.examples import Example, Failure, find_examples, read_trimap
-from train.inference import Strategy, predict_alpha
+from train.inference import predict_alpha
 from train.metrics import matting_metrics
 from train.rosta import make_trimap
+from train.strategy import Strategy
 
 Row: TypeAlias = dict[str, str | float]
 
@@ -48,7 +49,7 @@ class Judge:
     """Networks and the rules they are judged by."""
 
     networks: Sequence[Network]  # in `eval` mode; several: the median of their mattes
-    strategy: Strategy = field(default_factory=Strategy)
+    strategy: Strategy | None = None  # what they see of a photograph; None: each what training saw
     protocol: Protocol = Protocol.GFM
     trimaps: Path | None = None  # a folder of the data set's own; made of alpha with 25 px where None
     mattes: Path | None = None  # a folder into which each prediction is written as <name>.png
@@ -58,6 +59,12 @@ class Judge:
         """The first column of Table 1, or of Table 2 for an ensemble."""
         names = [network.name for network in self.networks]
         return names[0] if len(names) == 1 else f"GFM-ENS({', '.join(names)})"
+
+    @property
+    def view(self) -> str:
+        """What the networks see of a photograph, in words."""
+        own = (Strategy.as_trained(network.scales) for network in self.networks)
+        return "; ".join(dict.fromkeys(each.describe() for each in ([self.strategy] if self.strategy else own)))
 
     @property
     def region(self) -> str:
@@ -202,7 +209,7 @@ def write_evaluation(evaluation: Evaluation, judge: Judge, out: Path) -> None:
         "mean": evaluation.mean,
         "protocol": str(judge.protocol),
         "region": judge.region,
-        "strategy": judge.strategy.describe(),
+        "strategy": judge.view,
         "networks": len(judge.networks),
         "unread": dict(evaluation.unread),
         "flags": {name: list(flags) for name, flags in evaluation.flags.items() if flags},

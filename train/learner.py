@@ -123,6 +123,7 @@ class Learner:
             scaler=self.scaler.state_dict(),
             position=self.position,
             order_size=self._order_size,
+            scales=self.network.scales.to_plain() if self.network.scales else {},
             rng=torch.get_rng_state(),
             gpu_rng=gpu_rng_state(self._group.device),
         )

@@ -90,9 +90,9 @@ def _train(
 ) -> TrainResult:
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
-    judged = judging(config)  # hours before it is needed
+    judged = judging(config, dataset.scales)  # hours before it is needed
     with owned(config.out) if group.chief else nullcontext():
-        run = _Run(config, group, dataset.digest, judged, say)
+        run = _Run(config, group, dataset, judged, say)
         with StopSignals() as signals:
             stop = stop or signals
             stream = batches(dataset, config, run.learner.place, group.rank, stop)
@@ -104,11 +104,11 @@ class _Run:
     """A learner, its records, and its files; only the chief of the group writes."""
 
     def __init__(
-        self, config: TrainConfig, group: Group, data_digest: str, judged: str, say: Callable[[str], None]
+        self, config: TrainConfig, group: Group, dataset: ShardDataset, judged: str, say: Callable[[str], None]
     ) -> None:
         self.config = config
         self.group = group
-        self.data_digest = data_digest
+        self.data_digest = dataset.digest
         self.path = config.out / "last.pt"
         stored = self._stored(say)
         if stored:  # the weights that it started from are not looked at again, nor forgotten
@@ -116,6 +116,7 @@ class _Run:
         if config.precision == "fp16" and group.device.type == "cpu":
             say("--precision fp16 on a CPU takes ten times as long as fp32, and bf16 does not; it is for GPUs")
         self.learner = Learner(config, group, stored)
+        self.learner.network.scales = dataset.scales
         if self.learner.started:
             say(self.learner.started)
         self.written: int | None = None  # the step of the last.pt that this process wrote

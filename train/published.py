@@ -11,6 +11,7 @@ from train.config import Plain
 from train.network.published import PublishedGFM
 from train.network.weights import read_state
 from train.rosta import Rosta
+from train.strategy import PAPER_SCALES
 
 
 def load_published(
@@ -47,5 +48,6 @@ def import_published(path: Path, backbone: str, rosta: Rosta, out: Path) -> Publ
     """
     network = load_published(path, backbone, rosta)
     config: dict[str, Plain] = {"backbone": backbone, "rosta": str(rosta), "published": 1}
-    save_checkpoint(out, Checkpoint(step=0, config=config, model=network.state_dict()))
+    scales = PAPER_SCALES.to_plain()
+    save_checkpoint(out, Checkpoint(step=0, config=config, model=network.state_dict(), scales=scales))
     return network

@@ -39,6 +39,7 @@ class StoredSet:
     root: str
     locations: list[Location]
     digest: str
+    sizes: list[tuple[int, int]]  # shorter and longer side of the pictures, px; one of each row group
 
     @property
     def groups(self) -> tuple[int, ...]:
@@ -52,7 +53,7 @@ def open_set(root: str, columns: tuple[str, ...]) -> StoredSet:
 
     Args:
         root: A folder or URL that `rssn compose` or `rssn pack` wrote.
-        columns: Those that a shard must have.
+        columns: Those that a shard must have, beside `width` and `height`.
 
     Raises:
         InputError: If it is no finished data set, or a shard is not what its mark says.
@@ -61,10 +62,16 @@ def open_set(root: str, columns: tuple[str, ...]) -> StoredSet:
     storage, path = _storage(root)
     with told(root):
         marks = [mark for mark in _marks(storage, path, root) if mark.rows]
-    locations = [place for mark in marks for place in _locations(root, mark, columns)]
+    locations: list[Location] = []
+    sizes: list[tuple[int, int]] = []
+    for mark in marks:
+        path, footer = _footer(root, mark, columns)
+        groups = range(footer.num_row_groups)
+        locations += [Location(path, each, row) for each in groups for row in range(footer.row_group(each).num_rows)]
+        sizes += _sizes(path, footer)
     if not locations:
         raise InputError(f"--data {root}: its shards hold no rows")
-    return StoredSet(root, locations, content_id(*(mark.sha256.encode() for mark in marks)))
+    return StoredSet(root, locations, content_id(*(mark.sha256.encode() for mark in marks)), sizes)
 
 
 def read_group(place: Location, columns: list[str]) -> pa.Table:
@@ -106,8 +113,8 @@ def _marks(storage: Any, path: str, root: str) -> list[Mark]:
     return found
 
 
-def _locations(root: str, mark: Mark, columns: tuple[str, ...]) -> list[Location]:
-    """The rows of a shard, if size, row count and columns are what its mark and the contract say."""
+def _footer(root: str, mark: Mark, columns: tuple[str, ...]) -> tuple[str, pq.FileMetaData]:
+    """The path and footer of a shard, if size, row count and columns are what its mark and the contract say."""
     path = posixpath.join(root, "data", f"{mark.name}.parquet")
     storage, inside = _storage(path)
     try:
@@ -119,11 +126,22 @@ def _locations(root: str, mark: Mark, columns: tuple[str, ...]) -> list[Location
     if size != mark.bytes or footer.num_rows != mark.rows:
         found = f"{size} bytes and {footer.num_rows} rows, its mark says {mark.bytes} and {mark.rows}"
         raise InputError(f"{path}: {found}; {_AGAIN}")
-    missing = set(columns) - set(footer.schema.to_arrow_schema().names)
+    missing = {*columns, "width", "height"} - set(footer.schema.to_arrow_schema().names)
     if missing:
         raise InputError(f"{path}: no column {', '.join(sorted(missing))}; training needs composites, not backgrounds")
-    groups = range(footer.num_row_groups)
-    return [Location(path, group, row) for group in groups for row in range(footer.row_group(group).num_rows)]
+    return path, footer
+
+
+def _sizes(path: str, footer: pq.FileMetaData) -> list[tuple[int, int]]:
+    """Shorter and longer side of the pictures of each row group, px, by the statistics of its columns."""
+    places = {footer.schema.column(place).path: place for place in range(footer.num_columns)}
+    found = []
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        sides = [group.column(places[name]).statistics for name in ("width", "height")]
+        if not all(side is not None and side.has_min_max for side in sides):
+            raise InputError(f"{path}: no statistics of width and height; compose it again, with another --out")
+        found.append((min(side.min for side in sides), max(side.max for side in sides)))
+    return found
 
 
 @contextmanager

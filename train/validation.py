@@ -14,7 +14,6 @@ from rssn.report import contact_sheet
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.evaluate import Evaluation, Judge, evaluate, strip
-from train.inference import Strategy
 from train.network.gfm import GFM
 from train.validation_sets import ValidationSet
 
@@ -75,7 +74,7 @@ def _with_weights(network: GFM, weights: Mapping[str, Tensor]) -> GFM:
 
 
 def _evaluated(network: GFM, chosen: ValidationSet, config: TrainConfig) -> Evaluation:
-    judge = Judge([network], Strategy(config.validation_side))
+    judge = Judge([network], config.validation_strategy)
     return evaluate(judge, chosen.path, lambda _: None, config.out, chosen.alpha_scale)
 
 

@@ -16,6 +16,7 @@ from rssn.images import read_bytes
 from rssn.layouts import find_pairs
 from rssn.picture_files import SUFFIX_FORMATS
 from train.rosta import Rosta
+from train.strategy import PAPER_SCALES, Strategy
 
 _STARTING = 12.0  # of a command and its workers
 _PER_PHOTOGRAPH = 0.5  # read, hash and detect
@@ -83,9 +84,7 @@ class Costs:
     def _evaluate(self, step: Step, faster: float) -> float:
         given = settings(step)
         networks = sum(self._forward(settings(network)["backbone"]) for network in step.needs) / faster
-        from train.inference import Strategy  # noqa: PLC0415  (torch; who lacks it has heard so by now)
-
-        strategy = Strategy.parse(given["max_side"], given["hybrid"])
+        strategy = Strategy.parse(given["max_side"], given["hybrid"]) or Strategy.as_trained(PAPER_SCALES)
         most = strategy.max_side**2 / 1e6 or inf
         seen = sum(share**2 for share in strategy.hybrid or (1.0,))  # of its pixels: each of the two runs the network
         return sum(_PER_JUDGED + networks * seen * min(size, most) for size in self._megapixels(given["data"]))

@@ -238,7 +238,7 @@ def test_a_best_by_another_figure_is_kept_by_another_name(config: TrainConfig) -
     assert (best["by"], best["step"], best["after"]) == ("inverted/sad", 8, 7)
 
 
-@pytest.mark.parametrize("change", [{"validation_side": 64}, {"validation": "half"}])
+@pytest.mark.parametrize("change", [{"validation_side": 32}, {"validation": "half"}])
 def test_values_of_other_photographs_or_sizes_do_not_compare(
     config: TrainConfig, change: dict[str, Any], tmp_path: Path
 ) -> None:

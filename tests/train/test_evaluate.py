@@ -14,10 +14,11 @@ from rssn.images import encode_png, to_float, to_uint8
 from train.columns import METRICS
 from train.dim_metrics import DIM_METRICS, dim_metrics
 from train.evaluate import Evaluation, Judge, Protocol, evaluate, format_table, write_evaluation
-from train.inference import Strategy, predict_alpha
+from train.inference import predict_alpha
 from train.metrics import matting_metrics
 from train.network.gfm import GFM, seeded_gfm
 from train.rosta import Rosta, make_trimap
+from train.strategy import Strategy
 
 
 @pytest.fixture(scope="module")

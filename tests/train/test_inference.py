@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from rssn.errors import InputError, Rejected
-from train.inference import Strategy, predict_alpha
+from train.inference import predict_alpha
 from train.network.gfm import GFM, seeded_gfm
 from train.rosta import Rosta
+from train.strategy import Scales, Strategy
 
 
 @pytest.fixture(scope="module")
@@ -31,30 +32,51 @@ def test_sides_of_32_are_used_as_they_are(network: GFM) -> None:
     np.testing.assert_array_equal(predict_alpha([network], image, Strategy(96)), run(network, image))
 
 
-@pytest.mark.parametrize(("height", "width"), [(50, 70), (1, 33), (65, 31)])
-def test_other_sides_are_padded_and_cut_not_distorted(network: GFM, height: int, width: int) -> None:
+@pytest.mark.parametrize(("height", "width"), [(50, 70), (1, 33), (65, 31), (500, 2)])
+def test_other_sides_are_stretched_to_the_nearest_and_back(network: GFM, height: int, width: int) -> None:
     image = image_of(height, width)
-    padded = np.pad(image, ((0, -height % 32), (0, -width % 32), (0, 0)), mode="edge")
-    found = predict_alpha([network], image, Strategy(1600))
-    np.testing.assert_array_equal(found, run(network, padded)[:height, :width])
+    size = tuple(max(1, round(side / 32)) * 32 for side in (width, height))
+    shrunk = size[0] * size[1] < width * height
+    seen = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR)
+    matte = run(network, seen)
+    smaller = width * height < matte.size
+    expected = cv2.resize(matte, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    np.testing.assert_allclose(predict_alpha([network], image, Strategy()), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("height", "width"), [(100, 300), (300, 100), (200, 200), (500, 2)])
-def test_a_large_photograph_keeps_its_size(network: GFM, height: int, width: int) -> None:
-    seen = []
-    handle = network.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[2:])))
+@pytest.mark.parametrize(
+    ("height", "width", "seen"),
+    [(100, 300, (32, 64)), (300, 100, (64, 32)), (200, 200, (64, 64)), (500, 2, (64, 32)), (48, 60, (64, 64))],
+)
+def test_a_large_photograph_is_seen_small_and_keeps_its_size(
+    network: GFM, height: int, width: int, seen: tuple[int, int]
+) -> None:
+    heard = []
+    handle = network.register_forward_pre_hook(lambda _, inputs: heard.append(tuple(inputs[0].shape[2:])))
     alpha = predict_alpha([network], image_of(height, width), Strategy(64))
     handle.remove()
+    assert heard == [seen]
     assert alpha.shape == (height, width)
     assert alpha.dtype == np.float32
     assert 0.0 <= alpha.min() <= alpha.max() <= 1.0
-    assert max(seen[0]) == 64
 
 
 def test_a_whole_photograph_is_never_shrunk(network: GFM) -> None:
     image = image_of(32, 1664)
     np.testing.assert_array_equal(predict_alpha([network], image, Strategy(0)), run(network, image))
-    assert not np.array_equal(predict_alpha([network], image, Strategy()), run(network, image))
+
+
+def test_by_default_each_network_sees_what_its_training_saw() -> None:
+    networks = [seeded_gfm("tiny", Rosta.FT, seed).eval() for seed in (1, 2, 3)]
+    networks[0].scales = Scales((0.25, 0.5), 256)  # the whole picture was 64 px, at least
+    networks[1].scales = Scales((0.5,), 256)
+    heard = []
+    for network in networks:
+        network.register_forward_pre_hook(lambda _, inputs: heard.append(tuple(inputs[0].shape[2:])))
+    image = image_of(160, 320)
+    mattes = [predict_alpha([network], image) for network in networks]
+    assert heard == [(32, 64), (64, 128), (160, 320)]
+    np.testing.assert_array_equal(predict_alpha(networks, image), np.median(mattes, axis=0))
 
 
 def test_an_ensemble_is_the_median_of_its_mattes() -> None:
@@ -95,12 +117,13 @@ def test_one_decoder_can_be_hybrid_too() -> None:
         (("0", "1/2"), "0 < D1"),
         (("a", "b"), "two shares"),
         (("1/0", "1"), "two"),
+        (("1",), "two shares"),
     ],
 )
 def test_impossible_shares_are_refused(hybrid: tuple[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Strategy.parse(1600, hybrid)
-    with pytest.raises(InputError, match="--max-side 16: must be 0 or at least 32"):
+    with pytest.raises(InputError, match="--max-side 16: must be 0, or from 32 to 65536"):
         Strategy(16)
 
 

@@ -21,11 +21,11 @@ from rssn.images import to_float
 from train.checkpoint import Checkpoint, load_checkpoint, load_network, save_checkpoint
 from train.config import TrainConfig
 from train.evaluate import Judge, evaluate
-from train.inference import Strategy
 from train.learner import NonFiniteLoss
 from train.loop import StepReport, train
 from train.metrics import matting_metrics
 from train.rosta import make_trimap
+from train.strategy import Strategy
 from train.validation_sets import ValidationSet
 
 

@@ -15,10 +15,11 @@ from rssn.errors import InputError, Rejected
 from rssn.files import write_whole
 from rssn.images import Alpha, Pixels, encode_png, png_note, to_float, to_uint8, to_uint16
 from rssn.mattes import read_matte
-from train.inference import Strategy, predict_alpha
+from train.inference import predict_alpha
 from train.network.gfm import seeded_gfm
 from train.predict import Cutter, Wanted, composite, cut_all, find_photos, read_background
 from train.rosta import Rosta
+from train.strategy import Strategy
 
 
 def brightness(pixels: Pixels) -> Alpha:

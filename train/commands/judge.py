@@ -48,7 +48,7 @@ def evaluate(checkpoints: tuple[Path, ...], data: Path, out: Path | None, **sett
     write_evaluation(result, judge, out)
     click.echo(format_table([(judge.name, result.mean)]))
     left_out = f" ({len(result.left_out)} more without unknown pixels left out)" if result.left_out else ""
-    click.echo(f"mean of {len(result.counted)} photographs{left_out}; {judge.region}; {strategy.describe()}")
+    click.echo(f"mean of {len(result.counted)} photographs{left_out}; {judge.region}; {judge.view}")
     click.echo(f"worst cases: {out / 'worst.png'}\nper photo:   {out / 'per_image.parquet'}")
     say_unread(result.unread)
     for doubt in result.doubts:

@@ -13,13 +13,13 @@ from rssn.folder_walk import is_special, is_utf8, printable
 from rssn.machine import available_cpus
 from rssn.picture_files import unread_words
 from rssn.progress import Progress
-from train.config import MAX_SIDE, WEIGHTS
+from train.config import WEIGHTS
 from train.rosta import Rosta
 from train.validation_sets import split_name
 
 if TYPE_CHECKING:
     from train.checkpoint import Network
-    from train.inference import Strategy
+    from train.strategy import Strategy
 
 
 class UserPath(click.Path):
@@ -115,7 +115,9 @@ def networks(command: Callable[..., None]) -> Callable[..., None]:
         ),
         weights,
         click.option(
-            "--max-side", default=MAX_SIDE, help="Larger photographs are shrunk for GFM, px; 0: they are not."
+            "--max-side",
+            type=int,
+            help="Larger photographs are shrunk for GFM, px; 0: they are not.  [default: as training saw them]",
         ),
         click.option(
             "--hybrid",
@@ -129,13 +131,22 @@ def networks(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def open_networks(
-    checkpoints: Sequence[Path], weights: str | None, max_side: int, hybrid: tuple[str, str] | None
-) -> tuple[list[Network], Strategy]:
-    """What the options of `networks` mean."""
+    checkpoints: Sequence[Path], weights: str | None, max_side: int | None, hybrid: tuple[str, str] | None
+) -> tuple[list[Network], Strategy | None]:
+    """What the options of `networks` mean; no strategy: each network sees photographs as it was trained.
+
+    Raises:
+        InputError: If a checkpoint does not say how it was trained, and nothing else is asked for.
+    """
     from train.checkpoint import load_network  # noqa: PLC0415  (loads torch, as below)
     from train.device import best_device  # noqa: PLC0415
-    from train.inference import Strategy  # noqa: PLC0415
+    from train.strategy import Strategy  # noqa: PLC0415
 
     strategy = Strategy.parse(max_side, hybrid)
     use_all_cpus()
-    return [load_network(path, best_device(), weights) for path in checkpoints], strategy
+    opened = [load_network(path, best_device(), weights) for path in checkpoints]
+    for path, network in zip(checkpoints, opened, strict=True):
+        if strategy is None and network.scales is None:
+            words = "an earlier version wrote it, and it does not say at which scale it was trained"
+            raise InputError(f"{path}: {words}; give --max-side, about 1.5 times its --input-size")
+    return opened, strategy

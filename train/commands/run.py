@@ -173,7 +173,15 @@ def _records(command: _Command) -> _Command:
             help="Also write event files for TensorBoard, with the first photographs of each --validation.",
         ),
         click.option(
-            "--validation-side", default=TrainConfig.validation_side, help="Larger photographs are shrunk, px."
+            "--validation-hybrid",
+            nargs=2,
+            metavar="D1 D2",
+            help="As --hybrid of `train eval`; in the paper 1/3 1/2.",
+        ),
+        click.option(
+            "--validation-side",
+            type=int,
+            help="Larger photographs are shrunk, px; 0: they are not.  [default: as training sees them]",
         ),
         click.option(
             "--patience",
@@ -233,6 +241,7 @@ def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
 @refuse_idle(
     Idle("--validate-every", without("validation"), "there is nothing to judge on; give --validation"),
     Idle("--validation-side", without("validation"), "there is nothing to judge on; give --validation"),
+    Idle("--validation-hybrid", without("validation"), "there is nothing to judge on; give --validation"),
     Idle("--alpha-scale", without("validation"), "it is for the mattes of --validation; give --validation"),
     Idle("--best-by", without("validation"), "there is nothing to judge on; give --validation"),
     Idle("--patience", without("validation"), "there is nothing to judge on; give --validation"),

@@ -18,6 +18,7 @@ from train.network.backbones import backbone_named
 from train.network.decoders import FocusDecoder, GlanceDecoder
 from train.network.encoders import build_encoder
 from train.rosta import FOREGROUND, TRANSITION, Rosta
+from train.strategy import Scales
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -69,6 +70,7 @@ class GFM(nn.Module):
                 raise InputError(f"--ablation {ablation}: unknown; choose one of {', '.join(Ablation)}")
         self.rosta = Rosta(rosta)
         self._frozen: tuple[str, ...] = ()
+        self.scales: Scales | None = None  # that it was trained at
         self.encoder = build_encoder(backbone_named(backbone), weights)
         parts = self.encoder.backbone
         single = Ablation.SINGLE in ablations

@@ -14,6 +14,7 @@ from train.network.backbones import Backbone, backbone_named
 from train.network.gfm import GFM, Prediction, decide, fuse
 from train.network.weights import differences
 from train.rosta import Rosta
+from train.strategy import PAPER_SCALES, Scales
 
 PUBLISHED_BACKBONES = ("r34", "d121", "r34_2b", "r101")
 """Backbones of which the authors released weights."""
@@ -34,6 +35,7 @@ class PublishedGFM(nn.Module):
         super().__init__()
         if backbone not in PUBLISHED_BACKBONES:
             raise InputError(f"--backbone {backbone}: released are {', '.join(PUBLISHED_BACKBONES)}")
+        self.scales: Scales | None = PAPER_SCALES
         self.gfm = GFM(backbone, rosta)
         self.gfm.mean, self.gfm.std = (RELEASED_INPUT[name].clone() for name in ("mean", "std"))
         self.rosta = self.gfm.rosta

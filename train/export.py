@@ -2,124 +2,213 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
+import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rssn.errors import DependencyError, InputError, RssnError
+from rssn.errors import DependencyError, RssnError, first_line
 from train.checkpoint import Network
+from train.export_card import write_card
 from train.network.gfm import check_evidence, decide, fuse
+from train.strategy import STRIDE, Strategy
 
 TOLERANCE = 1e-4
 """Largest difference of the focus, and of the scores relative to their largest, that a runtime may show."""
 
+EXTRA_FILE = "rssn.json"
+"""Where a TorchScript file keeps what an ONNX file has in its metadata."""
+
 _OUTPUTS = ("alpha", "focus", "scores")
+_TRACED = (1, 64, 96)  # batch, height and width
+_CHECKED = ((1, 32, 64), (2, 160, 96), (1, 224, 128))
+_OPSET = 18
+
+Run: TypeAlias = Callable[[Tensor], Sequence[np.ndarray]]
+"""A written file at work: an image in; alpha, focus and scores out."""
 
 
 class Exported(nn.Module):
-    """A network as other runtimes see it: RGB in [0, 1] in; alpha, focus and the glance's scores out."""
+    """A network as other runtimes see it: RGB in [0, 1] in; alpha, focus and the glance's scores out.
+
+    Its sizes are free: where the runtimes' own pooling to a grid wants a fixed size, another takes its place.
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.network = network
+        self.network = copy.deepcopy(network)
         self.rosta = network.rosta
+        _free_pooling(self.network)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """1 x 3 x H x W in [0, 1] -> 1 x 1 x H x W, 1 x 1 x H x W, 1 x C x H x W."""
+        """N x 3 x H x W in [0, 1], sides multiples of 32 -> N x 1 x H x W, N x 1 x H x W, N x C x H x W."""
         scores, focus = self.network.evidence(image)
         return fuse(decide(scores), focus, self.rosta), focus, scores
 
 
-def export_network(network: Network, path: Path, kind: str, size: tuple[int, int]) -> float:
-    """Write a network and compare what the written file computes with the network itself.
+class FreePooling(nn.Module):
+    """`AdaptiveAvgPool2d` as two matrix products, which no runtime needs to know the size for.
+
+    Args:
+        cells: A side.
+    """
+
+    def __init__(self, cells: int) -> None:
+        super().__init__()
+        self.cells = cells
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """N x C x H x W -> N x C x cells x cells."""
+        rows, columns = (self._shares(feature, axis) for axis in (2, 3))
+        return torch.einsum("ih,nchw,jw->ncij", rows, feature, columns)
+
+    def _shares(self, feature: Tensor, axis: int) -> Tensor:
+        """Cells x side: what each place counts in each cell; cells that do not divide the side overlap."""
+        side = feature.shape[axis]
+        at = torch.arange(side, device=feature.device)
+        first = torch.arange(self.cells, device=feature.device).unsqueeze(1) * side
+        low, high = first // self.cells, (first + side + self.cells - 1) // self.cells
+        return ((at >= low) & (at < high)).to(feature.dtype) / (high - low)
+
+
+def export_network(network: Network, path: Path, kind: str, strategy: Strategy) -> float:
+    """Write a network for any batch and size, and compare what the file computes at three of them with the network.
 
     Args:
         network: In `eval` mode, on the CPU.
-        path: The file; it appears only when the comparison held.
+        path: The file; it appears only when the comparisons held, with a card beside it.
         kind: `onnx` or `torchscript`.
-        size: Height and width of its input, px: multiples of 32.
+        strategy: How it is to see a photograph, for the file's metadata; without `hybrid`.
 
     Returns:
         The largest difference of a focus value.
 
     Raises:
-        InputError: If the size is none.
         DependencyError: If a package is missing.
         Rejected: If the network gives values that are not finite.
-        RssnError: If the written file computes something else.
+        RssnError: If the runtime has no words for the network, or the written file computes something else.
     """
-    if min(size) < 32 or size[0] % 32 or size[1] % 32:
-        raise InputError(f"--size {size[0]} {size[1]}: must be multiples of 32")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    module = Exported(network).eval()
-    image = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0))
+    module, metadata = Exported(network).eval(), describe(network, strategy)
+    write = _write_onnx if kind == "onnx" else _write_torchscript
     try:
         with torch.no_grad():
-            expected = dict(zip(_OUTPUTS, module(image), strict=True))
-            check_evidence(expected["scores"], expected["focus"], network.name)
-            run = (_write_onnx if kind == "onnx" else _write_torchscript)(module, image, temporary)
-        difference = _compare(expected, run, path)
+            run = write(module, _picture(_TRACED), temporary, metadata)
+            difference = max(_compare(network, run, _picture(shape), path) for shape in (_TRACED, *_CHECKED))
         temporary.replace(path)
+        write_card(path, kind, metadata, EXTRA_FILE)
     finally:
         temporary.unlink(missing_ok=True)
     return difference
 
 
-def _write_torchscript(module: nn.Module, image: Tensor, path: Path) -> Sequence[np.ndarray]:
+def describe(network: Network, strategy: Strategy) -> dict[str, str]:
+    """What a user of the file must know, as the file's metadata holds it."""
+    return {
+        "network": network.name,
+        "image": f"N x 3 x H x W float32, RGB, 0 to 1; H and W are multiples of {STRIDE}",
+        "alpha": "N x 1 x H x W float32, 0 to 1",
+        "focus": "N x 1 x H x W float32, 0 to 1, what alpha is where the glance sees a transition",
+        "scores": "N x C x H x W float32; the largest is the class that the glance sees",
+        "stride": str(STRIDE),
+        "max_side": str(strategy.max_side),
+        "scale": f"resize a photograph to sides of multiples of `stride`, its longer side at most `max_side` px (0: as "
+        f"large as it is): {strategy.describe()}; then resize alpha to the photograph",
+    }
+
+
+def _free_pooling(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.AdaptiveAvgPool2d) and isinstance(child.output_size, int) and child.output_size > 1:
+            setattr(module, name, FreePooling(child.output_size))
+        else:
+            _free_pooling(child)
+
+
+def _picture(shape: tuple[int, int, int]) -> Tensor:
+    batch, height, width = shape
+    return torch.rand((batch, 3, height, width), generator=torch.Generator().manual_seed(height))
+
+
+def _write_torchscript(module: nn.Module, image: Tensor, path: Path, metadata: Mapping[str, str]) -> Run:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing: sizes become constants, as `size` says; deprecation
+        warnings.simplefilter("ignore")  # deprecation
         traced: Any = torch.jit.trace(module, image, check_trace=False)  # type: ignore[no-untyped-call]
-        traced.save(str(path))
+        traced.save(str(path), _extra_files={EXTRA_FILE: json.dumps(metadata)})
         written: Any = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
-    return [value.numpy() for value in written(image)]
+    return lambda picture: [value.numpy() for value in written(picture)]
 
 
-def _write_onnx(module: nn.Module, image: Tensor, path: Path) -> Sequence[np.ndarray]:
-    for package in ("onnx", "onnxscript", "onnxruntime"):
+def _write_onnx(module: nn.Module, image: Tensor, path: Path, metadata: Mapping[str, str]) -> Run:
+    for package in ("onnx", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             raise DependencyError(f"--format onnx: {package} is not installed: pip install 'rssn[onnx]'")
-    import onnxruntime  # noqa: PLC0415  (optional)
+    import onnx  # noqa: PLC0415  (optional, as the next)
+    import onnxruntime  # noqa: PLC0415
 
+    axes = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module,
-            (image,),
-            str(path),
-            input_names=["image"],
-            output_names=list(_OUTPUTS),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        # Not with dynamo=True: there sides that are free take minutes for encoders with "same" padding.
+        try:
+            torch.onnx.export(
+                module,
+                (image,),
+                str(path),
+                input_names=["image"],
+                output_names=list(_OUTPUTS),
+                dynamic_axes=dict.fromkeys(("image", *_OUTPUTS), axes),
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+        except RuntimeError as error:  # of which its own errors are
+            raise RssnError(
+                f"--format onnx: nothing written; it cannot express the network: {first_line(error)}"
+            ) from error
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.save(model, str(path))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    found: Sequence[np.ndarray] = session.run(None, {"image": image.numpy()})
-    return found
+
+    def run(picture: Tensor) -> Sequence[np.ndarray]:
+        found: Sequence[np.ndarray] = session.run(None, {"image": picture.numpy()})
+        return found
+
+    return run
 
 
-def _compare(expected: Mapping[str, Tensor], found: Sequence[np.ndarray], path: Path) -> float:
+def _compare(network: Network, run: Run, image: Tensor, path: Path) -> float:
     """Alpha is not compared where the two largest scores nearly meet: there the last digit decides the class."""
-    alpha, focus, scores = found
-    largest = max(1.0, float(expected["scores"].abs().max())) if scores.size else 1.0
-    worst = {
-        "focus": float(np.abs(focus - expected["focus"].numpy()).max()),
-        "scores": float(np.abs(scores - expected["scores"].numpy()).max(initial=0.0)) / largest,
-    }
+    scores, focus = network.evidence(image)
+    check_evidence(scores, focus, network.name)
+    alpha = fuse(decide(scores), focus, network.rosta)
+    expected = [value.numpy() for value in (alpha, focus, scores)]
+    try:
+        found = run(image)
+    except Exception as error:  # each runtime raises errors of its own
+        shape = " x ".join(map(str, image.shape))
+        raise RssnError(f"{path}: not written; the file fails on {shape} px: {first_line(error)}") from error
+    largest = max(1.0, float(np.abs(expected[2]).max(initial=0.0)))
     sure = np.ones(alpha.shape, bool)
-    if scores.size:
-        ordered = np.sort(scores, axis=1)
+    if scores.numel():
+        ordered = np.sort(expected[2], axis=1)
         sure = (ordered[:, -1:] - ordered[:, -2:-1]) > 4 * TOLERANCE * largest
-    worst["alpha"] = float(np.abs(alpha - expected["alpha"].numpy())[sure].max(initial=0.0))
-    wrong = {name: value for name, value in worst.items() if not value <= TOLERANCE}
+    apart = [np.abs(one - other) for one, other in zip(found, expected, strict=True)]
+    worst = {
+        "focus": float(apart[1].max()),
+        "scores": float(apart[2].max(initial=0.0)) / largest,
+        "alpha": float(apart[0][sure].max(initial=0.0)),
+    }
+    wrong = [f"{name} by {value:.2g}" for name, value in worst.items() if not value <= TOLERANCE]
     if wrong:
-        shown = ", ".join(f"{name} by {value:.2g}" for name, value in wrong.items())
-        raise RssnError(f"{path}: not written; what it computes differs from the network: {shown}")
+        raise RssnError(f"{path}: not written; what it computes differs from the network: {', '.join(wrong)}")
     return worst["focus"]

@@ -224,7 +224,7 @@ def test_odd_checkpoints_end_each_command_with_one_line(
         arguments = {
             "predict": ["--checkpoint", str(path), photo, "--out", str(tmp_path / "mattes")],
             "eval": ["--checkpoint", str(path), "--data", str(photographs)],
-            "export": ["--checkpoint", str(path), "--format", "torchscript", "--size", "64", "64"],
+            "export": ["--checkpoint", str(path), "--format", "torchscript"],
             "run": ["--data", config.data[0], "--out", str(path.parent), "--backbone", "tiny", "--workers", "0"],
         }[command]
         before = path.read_bytes()

@@ -254,12 +254,14 @@ def test_ensemble_hybrid_and_background_are_reachable(shards: Path, photographs:
 def test_export_says_how_well_it_agrees(shards: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     call(*run_options(shards, out, 1))
-    exported = call("export", "--checkpoint", out / "last.pt", "--format", "torchscript", "--size", 64, 96)
+    exported = call("export", "--checkpoint", out / "last.pt", "--format", "TorchScript")
     assert exported.exit_code == 0, exported.output
     assert exported.stdout.startswith(f"{out / 'last.ts'}: differs from the network by at most ")
+    assert exported.stdout.splitlines()[0].endswith("; longer side at most 96 px")  # 96 px, and crops of 96 as they are
     assert (out / "last.ts").is_file()
-    wrong = call("export", "--checkpoint", out / "last.pt", "--format", "onnx", "--size", 64, 50)
-    assert "--size 64 50" in refused(wrong)
+    assert "| `max_side` | 96 |" in (out / "last.ts.md").read_text()
+    call("export", "--checkpoint", out / "last.pt", "--format", "onnx", "--max-side", 64)
+    assert "| `max_side` | 64 |" in (out / "last.onnx.md").read_text()
 
 
 def test_a_disk_that_refuses_is_one_line(shards: Path, photographs: Path, tmp_path: Path) -> None:

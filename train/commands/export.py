@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from train.commands.options import FILE, use_all_cpus, weights
+from train.commands.options import FILE, max_side, open_networks, weights
 
 _SUFFIXES = {"onnx": ".onnx", "torchscript": ".ts"}
 
@@ -22,25 +22,25 @@ _SUFFIXES = {"onnx": ".onnx", "torchscript": ".ts"}
     help="For which runtime.",
 )
 @click.option("--out", type=FILE, help="The file to write.  [default: beside the checkpoint]")
-@click.option(
-    "--size", nargs=2, type=int, default=(800, 800), help="Height and width of its input, px; multiples of 32."
-)
-def export(checkpoint: Path, weights: str | None, kind: str, out: Path | None, size: tuple[int, int]) -> None:
+@max_side
+def export(checkpoint: Path, weights: str | None, kind: str, out: Path | None, max_side: int | None) -> None:
     """Write a network for another runtime, and check that it computes the same.
 
-    The network takes `image`, 1 x 3 x HEIGHT x WIDTH RGB in [0, 1], sides multiples of 32, and gives `alpha`, `focus`
-    and the glance's `scores`.
+    It takes `image`, N x 3 x H x W RGB in [0, 1], any sides of multiples of 32, and gives `alpha`, `focus` and the
+    glance's `scores`. The file holds how a photograph is to be seen, --max-side included; a card beside it shows that,
+    with the lines of Python that make a matte.
 
     \b
     Example:
-      train export --checkpoint runs/first/last.pt --format onnx --size 1088 1600
+      train export --checkpoint runs/first/last.pt --format onnx
     """  # noqa: D301
-    import torch  # noqa: PLC0415
+    from train.export import export_network  # noqa: PLC0415  (loads torch, as below)
+    from train.export_card import card_path  # noqa: PLC0415
+    from train.strategy import Strategy  # noqa: PLC0415
 
-    from train.checkpoint import load_network  # noqa: PLC0415
-    from train.export import export_network  # noqa: PLC0415
-
-    use_all_cpus()
+    (network,), strategy = open_networks((checkpoint,), weights, max_side, None)
     out = out or checkpoint.with_suffix(_SUFFIXES[kind])
-    difference = export_network(load_network(checkpoint, torch.device("cpu"), weights), out, kind, size)
-    click.echo(f"{out}: differs from the network by at most {difference:.1g}")
+    strategy = strategy or Strategy.as_trained(network.scales)
+    difference = export_network(network.to("cpu"), out, kind, strategy)
+    click.echo(f"{out}: differs from the network by at most {difference:.1g}; {strategy.describe()}")
+    click.echo(f"how to use it: {card_path(out)}")

@@ -101,6 +101,12 @@ weights = click.option(
     help="As the optimiser left them, or their moving average.  [default: ema where the checkpoint has one]",
 )
 
+max_side = click.option(
+    "--max-side",
+    type=int,
+    help="Larger photographs are shrunk for GFM, px; 0: they are not.  [default: as training saw them]",
+)
+
 
 def networks(command: Callable[..., None]) -> Callable[..., None]:
     """Options of commands that predict: checkpoints, and what they see of a photograph; see `open_networks`."""
@@ -114,11 +120,7 @@ def networks(command: Callable[..., None]) -> Callable[..., None]:
             help="last.pt or best.pt of a run; repeat it for an ensemble: the median of their mattes (section 5.4).",
         ),
         weights,
-        click.option(
-            "--max-side",
-            type=int,
-            help="Larger photographs are shrunk for GFM, px; 0: they are not.  [default: as training saw them]",
-        ),
+        max_side,
         click.option(
             "--hybrid",
             nargs=2,

@@ -101,7 +101,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     content = load_tensors(path)
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-        raise InputError(f"{path}: not a checkpoint of `train run` (format {FORMAT})")
+        words = f"not a checkpoint of `train run` (format {FORMAT}); `train import` takes one that the authors released"
+        raise InputError(f"{path}: {words}")
     digest = content.pop("digest", None)
     if digest not in (None, _digest(content)):
         raise InputError(f"{path}: damaged: it differs from its digest; take an earlier checkpoint, or train anew")

@@ -177,7 +177,7 @@ def test_missing_packages_are_named_with_the_extra(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("kind", ["onnx", "torchscript"])
 @pytest.mark.parametrize(
-    ("size", "strategy"), [((500, 333), Strategy(256)), ((330, 500), SEEN), ((70, 90), Strategy(0))]
+    ("size", "strategy"), [((500, 333), Strategy(256)), ((330, 500), SEEN), ((50, 75), Strategy(0))]
 )
 def test_a_strangers_lines_give_our_matte(
     kind: str, size: tuple[int, int], strategy: Strategy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
-session = onnxruntime.InferenceSession("{file}", providers=["CPUExecutionProvider"])
+session = onnxruntime.InferenceSession({file!r}, providers=["CPUExecutionProvider"])
 how = session.get_modelmeta().custom_metadata_map""",
     "torchscript": """\
 import json
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 kept = {{"{extra}": ""}}
-network = torch.jit.load("{file}", _extra_files=kept)
+network = torch.jit.load({file!r}, _extra_files=kept)
 how = json.loads(kept["{extra}"])""",
 }
 _RUN = {

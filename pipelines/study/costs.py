@@ -78,7 +78,8 @@ class Costs:
 
     def _train(self, step: Step) -> float:
         given = settings(step)
-        megapixels = given["max_steps"] * given["batch_size"] * given["input_size"] ** 2 / 1e6
+        samples = given["max_steps"] * given["batch_size"] * given["accumulate"]
+        megapixels = samples * given["input_size"] ** 2 / 1e6
         return _PASSES * float(megapixels) * self._forward(given["backbone"])
 
     def _evaluate(self, step: Step, faster: float) -> float:

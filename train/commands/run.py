@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,10 @@ from rssn.errors import InputError
 from rssn.progress import Progress
 from rssn.stopping import farewell
 from train.commands.effect import Idle, refuse_given, refuse_idle, was_given, without
-from train.commands.options import FILE, FOLDER, ROSTAS, NamedFolder, use_all_cpus
-from train.config import FREEZABLE, OPTIMISERS, PRECISIONS, SCHEDULES, LossWeights, Origin, TrainConfig
-from train.network.backbones import BACKBONES, LIBRARIES, backbone_named
+from train.commands.options import use_all_cpus
+from train.commands.run_options import network, optimisation, records, samples
+from train.config import LossWeights, Origin, TrainConfig
+from train.network.backbones import backbone_named
 from train.presets import PRESETS, Preset
 from train.rosta import Rosta
 from train.validation_sets import validation_sets
@@ -25,216 +26,16 @@ from train.validation_sets import validation_sets
 if TYPE_CHECKING:
     from train.loop import TrainResult
 
-_Command = Callable[..., None]
-_BACKBONES = f"The encoder: {', '.join(BACKBONES)}, or {' or '.join(f'{name}:MODEL' for name in LIBRARIES)}."
-
-
-def _apply_preset(context: click.Context, _: click.Parameter, name: str | None) -> str | None:
-    """Its values become the defaults of the other options, which are read after it."""
-    if name:
-        context.default_map = {**(context.default_map or {}), **PRESETS[name].values}
-    return name
-
-
-def _network(command: _Command) -> _Command:
-    for option in (
-        click.option(
-            "--freeze",
-            type=click.Choice(FREEZABLE),
-            multiple=True,
-            help="Leave the encoder, or all norms with their statistics, as --init or --weights brought them.",
-        ),
-        click.option(
-            "--init",
-            type=FILE,
-            help="Start from a trained network, as far as it fits: last.pt of any run, or a checkpoint that the "
-            "authors released.",
-        ),
-        click.option("--weights", type=FILE, help="ImageNet weights for the encoder; nothing is downloaded."),
-        click.option(
-            "--ablation",
-            "ablations",
-            type=click.Choice(["single", "no-ppm", "no-bb"], case_sensitive=False),
-            multiple=True,
-            help="Leave out a part, as section 5.5 does: one decoder, no pyramid pooling, no bridge block.",
-        ),
-        click.option(
-            "--rosta",
-            type=ROSTAS,
-            default=TrainConfig.rosta.value,
-            help="What the glance decoder learns: trimap, foreground or background (section 3.4).",
-        ),
-        click.option("--backbone", default=TrainConfig.backbone, help=_BACKBONES),
-    ):
-        command = option(command)
-    return command
-
-
-def _samples(command: _Command) -> _Command:
-    for option in (
-        click.option("--workers", default=TrainConfig.workers, help="Processes that prepare samples; 0: none."),
-        click.option("--input-size", default=TrainConfig.input_size, help="Side that crops are resized to, px."),
-        click.option(
-            "--crop-size",
-            "crop_sizes",
-            type=int,
-            multiple=True,
-            default=TrainConfig.crop_sizes,
-            help="Side of the square crops, px; repeat it for several.",
-        ),
-        click.option(
-            "--mix",
-            "mixture",
-            type=float,
-            multiple=True,
-            help="Share of the samples from each --data, in their order.  [default: each row once an epoch]",
-        ),
-        click.option(
-            "--data",
-            multiple=True,
-            required=True,
-            help="Shards of `rssn compose` or `rssn pack`: a folder, or a URL as s3://bucket/shards. May be repeated.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _optimisation(command: _Command) -> _Command:
-    for option in (
-        click.option("--seed", default=TrainConfig.seed, help="Of starting values, order and crops."),
-        click.option("--compile", is_flag=True, help="Compile the network with torch.compile."),
-        click.option("--channels-last", is_flag=True, help="Store features px by px; faster on GPUs."),
-        click.option(
-            "--precision",
-            type=click.Choice(PRECISIONS, case_sensitive=False),
-            default=TrainConfig.precision,
-            help="bf16, fp16: the network runs under autocast, with fp16 a scaled loss; losses stay in fp32.",
-        ),
-        click.option(
-            "--loss-weight",
-            "losses",
-            multiple=True,
-            help="NAME=NUMBER of equation 8; composition=0 reads no F, B.",
-        ),
-        click.option("--ema", default=TrainConfig.ema, help="Decay of the weights' moving average, as 0.999; 0: none."),
-        click.option("--clip", default=TrainConfig.clip, help="Norm to which gradients are clipped; 0: never."),
-        click.option("--weight-decay", default=TrainConfig.weight_decay, help="Of weights, not of norms and biases."),
-        click.option(
-            "--learning-rate",
-            default=TrainConfig.learning_rate,
-            help="The largest, where it changes. The paper: 1e-5 for composites, 1e-4 for photographs, fixed.",
-        ),
-        click.option(
-            "--encoder-rate",
-            default=TrainConfig.encoder_rate,
-            help="Times the learning rate, for the encoder, as 0.1 in fine-tuning.",
-        ),
-        click.option("--warm-up", default=TrainConfig.warm_up, help="Steps in which the rate rises to that."),
-        click.option(
-            "--schedule",
-            type=click.Choice(SCHEDULES),
-            default=TrainConfig.schedule,
-            help="How the rate goes on: it stays, or falls to nothing at --max-steps, by half a cosine.",
-        ),
-        click.option(
-            "--optimiser",
-            type=click.Choice(OPTIMISERS, case_sensitive=False),
-            default=TrainConfig.optimiser,
-            help="Its kind.",
-        ),
-        click.option(
-            "--accumulate",
-            default=TrainConfig.accumulate,
-            help="Batches to a step: 8 of 4 have the losses of one of 32, in an eighth of the memory.",
-        ),
-        click.option(
-            "--batch-size", default=TrainConfig.batch_size, help="Of each process. The paper: 32 for r34, 4 for d121."
-        ),
-        click.option("--max-steps", default=TrainConfig.max_steps, help="Stop after so many, earlier ones included."),
-        click.option(
-            "--preset",
-            type=click.Choice(list(PRESETS)),
-            is_eager=True,
-            callback=_apply_preset,
-            help="The paper's settings for composites or photographs, with its epochs and batch size; what else is "
-            "given counts more.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _records(command: _Command) -> _Command:
-    for option in (
-        click.option(
-            "--tensorboard",
-            is_flag=True,
-            help="Also write event files for TensorBoard, with the first photographs of each --validation.",
-        ),
-        click.option(
-            "--validation-hybrid",
-            nargs=2,
-            metavar="D1 D2",
-            help="As --hybrid of `train eval`; in the paper 1/3 1/2.",
-        ),
-        click.option(
-            "--validation-side",
-            type=int,
-            help="Larger photographs are shrunk, px; 0: they are not.  [default: as training sees them]",
-        ),
-        click.option(
-            "--patience",
-            default=TrainConfig.patience,
-            help="End after so many validations without a better one; 0: never. A rate that falls by a schedule is "
-            "still high then, and figures often get better only as it falls: be patient, or take a constant rate.",
-        ),
-        click.option(
-            "--best-by",
-            default=TrainConfig.best_by,
-            help="Which figure makes best.pt: a metric of the first --validation, or SET/METRIC; the smallest is best.",
-        ),
-        click.option(
-            "--validate-every", default=TrainConfig.validate_every, help="Steps between validations; the last is one."
-        ),
-        click.option(
-            "--alpha-scale",
-            "alpha_scales",
-            multiple=True,
-            metavar="[NAME=]NUMBER",
-            help="The value that means opaque in every matte of --validation, as 1 or 255; NAME=NUMBER: of one set.  "
-            "[default: by the values of each]",
-        ),
-        click.option(
-            "--validation",
-            type=NamedFolder(file_okay=False, path_type=Path),
-            metavar="[NAME=]FOLDER",
-            multiple=True,
-            help="Photographs with mattes, or shards, to judge on the way; repeat it for several sets. Write ./a=b for "
-            "a folder that is called so.",
-        ),
-        click.option("--keep", default=TrainConfig.keep, help="Older checkpoints to keep beside last.pt."),
-        click.option("--checkpoint-every", default=TrainConfig.checkpoint_every, help="Steps between checkpoints."),
-        click.option(
-            "--override",
-            is_flag=True,
-            help="Go on with the run in --out although its settings or data were others; each is said.",
-        ),
-        click.option("--out", type=FOLDER, required=True, help="Folder of the run; one that stopped is continued."),
-    ):
-        command = option(command)
-    return command
-
 
 def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
     return "single" in given["ablations"] and any(text.partition("=")[0] == term for text in given["losses"])
 
 
 @click.command()
-@_samples
-@_records
-@_network
-@_optimisation
+@samples
+@records
+@network
+@optimisation
 @click.option(
     "--ray-workers", type=click.IntRange(1), help="So many workers of the Ray at RAY_ADDRESS, or of one of its own."
 )
@@ -266,6 +67,9 @@ def run(
     Writes last.pt, metrics.jsonl, config.json and curve.png into --out. Ctrl-C saves and stops; the same command
     continues, and gives the losses that an unbroken run would have given. --max-steps may grow. Started by torchrun,
     several GPUs or machines train together.
+
+    --init starts a new run from the weights of a trained network, of ours or released, and says what does not fit.
+    --override goes on with the run in --out under other settings, and says which.
 
     With --validation the best step so far is best.pt, too; best.json says which it is. Where the weights have a moving
     average, that is what is judged, as `train eval` does.

@@ -59,7 +59,7 @@ def test_a_curation_costs_by_its_photographs(costs: Costs, tmp_path: Path) -> No
 
 
 def test_networks_cost_by_their_multiplications(costs: Costs, matting: str) -> None:
-    words = ("--backbone", "tiny", "--max-steps", "50", "--batch-size", "8", "--input-size", "320")
+    words = ("--backbone", "tiny", "--max-steps", "50", "--batch-size", "4", "--accumulate", "2", "--input-size", "320")
     training = Step("train", "row", ("run", "--data", "shards", *words))
     gmac = measure("tiny", Rosta.TT, timed=False, side=320).gmac
     assert costs.seconds(training) == pytest.approx(50 * 8 * 3 * gmac / 20)

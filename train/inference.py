@@ -35,19 +35,27 @@ def predict_alpha(networks: Sequence[Network], image: Image, strategy: Strategy 
     Raises:
         Rejected: If a network gives values that are not finite.
     """
-    mattes = [_matte(network, image, strategy or Strategy.as_trained(network.scales)) for network in networks]
+    height, width = image.shape[:2]
+    strategies = [strategy or Strategy.as_trained(network.scales) for network in networks]
+    seen = [[_resized(image, size) for size in each.seen(width, height)] for each in strategies]
+    del image  # of 24 megapixels, 290 MB that nobody needs while networks take the most
+    mattes = [
+        _matte(network, pictures, (height, width), hybrid=each.hybrid is not None)
+        for network, pictures, each in zip(networks, seen, strategies, strict=True)
+    ]
     alpha = mattes[0] if len(mattes) == 1 else np.asarray(np.median(np.stack(mattes), axis=0), dtype=np.float32)
     return np.clip(alpha, 0.0, 1.0)
 
 
-def _matte(network: Network, image: Image, strategy: Strategy) -> Alpha:
-    height, width = image.shape[:2]
-    evidence = [_evidence(network, _resized(image, size)) for size in strategy.seen(width, height)]
-    if strategy.hybrid:
-        evidence = [tuple(_enlarged(each, (height, width)) for each in one) for one in evidence]
+def _matte(network: Network, seen: Sequence[Image], size: tuple[int, int], *, hybrid: bool) -> Alpha:
+    """The matte of a photograph of a height and width, of which glance and focus see one picture, or one each."""
+    evidence = [_evidence(network, each) for each in seen]
     scores, focus = evidence[0][0], evidence[-1][1]
+    del evidence
+    if hybrid:
+        scores, focus = _enlarged(scores, size), _enlarged(focus, size)
     alpha = fuse(decide(scores), focus, network.rosta)[0, 0].cpu().numpy()
-    return _resized(np.asarray(alpha, dtype=np.float32), (width, height))
+    return _resized(np.asarray(alpha, dtype=np.float32), (size[1], size[0]))
 
 
 def _evidence(network: Network, image: Image) -> tuple[Tensor, ...]:

@@ -18,6 +18,7 @@ from tests.benchmarks.table import Job, Row, command_cost, measured
 from train.checkpoint import Checkpoint, save_checkpoint
 from train.config import TrainConfig
 from train.network.gfm import seeded_gfm
+from train.strategy import PAPER_SCALES
 
 LARGE = 24_000_000
 """Pixels of a photograph as cameras take it."""
@@ -34,21 +35,13 @@ def rows(pair: Pair, work: Path, pixels: int = LARGE) -> Iterator[Row]:
     photo, checkpoint = work / "large.jpg", work / "random.pt"
     photo.write_bytes(encode_jpeg(enlarged(decode_pixels(pair[0].read_bytes()), pixels)))
     settings = TrainConfig(data=(str(work),), out=work)
-    network = seeded_gfm(settings.backbone, settings.rosta, 0)
-    save_checkpoint(checkpoint, Checkpoint(0, settings.to_plain(), network.state_dict()))
-    words = [
-        "-m",
-        "train.cli",
-        "predict",
-        "--checkpoint",
-        checkpoint,
-        photo,
-        "--out",
-        work / "predictions",
-        "--alpha-only",
-    ]
+    state = seeded_gfm(settings.backbone, settings.rosta, 0).state_dict()
+    save_checkpoint(checkpoint, Checkpoint(0, settings.to_plain(), state, scales=PAPER_SCALES.to_plain()))
     size = f"{pixels / 1e6:.3g} MP"
-    yield Row(f"`train predict --alpha-only`, r34, {size}", None, command_cost([str(word) for word in words]))
+    words = ["-m", "train.cli", "predict", "--alpha-only", "--checkpoint", str(checkpoint), str(photo)]
+    for seen in ([], ["--max-side", "1600"]):
+        cost = command_cost([*words, *seen, "--out", str(work / f"predicted{len(seen)}")])
+        yield Row(f"`{' '.join(['train predict --alpha-only', *seen])}`, {settings.backbone}, {size}", None, cost)
     whole, tiles = (measured(prepare, pair, pixels, tiled) for tiled in (False, True))
     alpha = enlarged(matte_of(pair), pixels)[..., None] / np.float32(255)
     apart = float(np.abs(alpha * (tiles.kept - 255 * whole.kept)).max())

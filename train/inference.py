@@ -37,7 +37,7 @@ def predict_alpha(networks: Sequence[Network], image: Image, strategy: Strategy 
     """
     height, width = image.shape[:2]
     strategies = [strategy or Strategy.as_trained(network.scales) for network in networks]
-    seen = [[_resized(image, size) for size in each.seen(width, height)] for each in strategies]
+    seen = [[resized(image, size) for size in each.seen(width, height)] for each in strategies]
     del image  # of 24 megapixels, 290 MB that nobody needs while networks take the most
     mattes = [
         _matte(network, pictures, (height, width), hybrid=each.hybrid is not None)
@@ -55,7 +55,7 @@ def _matte(network: Network, seen: Sequence[Image], size: tuple[int, int], *, hy
     if hybrid:
         scores, focus = _enlarged(scores, size), _enlarged(focus, size)
     alpha = fuse(decide(scores), focus, network.rosta)[0, 0].cpu().numpy()
-    return _resized(np.asarray(alpha, dtype=np.float32), (size[1], size[0]))
+    return resized(np.asarray(alpha, dtype=np.float32), (size[1], size[0]))
 
 
 def _evidence(network: Network, image: Image) -> tuple[Tensor, ...]:
@@ -74,7 +74,7 @@ def _enlarged(values: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(values, size, mode="bilinear", align_corners=False)
 
 
-def _resized(array: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+def resized(array: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
     """H x W or H x W x C to width and height: by area averaging where it is shrunk, linearly where it is not."""
     smaller = size[0] * size[1] < array.shape[0] * array.shape[1]
     kind = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR

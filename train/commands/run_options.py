@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from train.commands.options import FILE, FOLDER, ROSTAS, NamedFolder
+from train.commands.options import FILE, FOLDER, ROSTAS, WEIGHTS_FILE, NamedFolder
 from train.config import FREEZABLE, OPTIMISERS, PRECISIONS, SCHEDULES, TrainConfig
 from train.network.backbones import BACKBONES, LIBRARIES
 from train.presets import PRESETS
@@ -38,7 +38,11 @@ def network(command: _Command) -> _Command:
             help="Start from a trained network, as far as it fits: last.pt of any run, or a checkpoint that the "
             "authors released.",
         ),
-        click.option("--weights", type=FILE, help="ImageNet weights for the encoder; nothing is downloaded."),
+        click.option(
+            "--weights",
+            type=WEIGHTS_FILE,
+            help="ImageNet weights for the encoder: a file, or package:NAME for what an installed package brings.",
+        ),
         click.option(
             "--ablation",
             "ablations",

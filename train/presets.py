@@ -26,8 +26,9 @@ class Preset:
 
 def _paper(epochs: int, learning_rate: float) -> Preset:
     fixed = {"optimiser": "adam", "schedule": "constant", "warm_up": 0, "weight_decay": 0.0, "clip": 0.0, "ema": 0.0}
+    whole = {"encoder_rate": 1.0, "precision": "fp32", "learning_rate": learning_rate}
     sizes = {"backbone": "r34", "crop_sizes": (640, 960, 1280), "input_size": 320}
-    return Preset(epochs, {**fixed, **sizes, "precision": "fp32", "learning_rate": learning_rate})
+    return Preset(epochs, {**fixed, **sizes, **whole})
 
 
 PRESETS: Mapping[str, Preset] = {"paper-comp": _paper(100, 1e-5), "paper-ori": _paper(500, 1e-4)}

@@ -25,7 +25,7 @@ def call(*arguments: object) -> Result:
 
 def run_options(shards: Path, out: Path, steps: int = 2) -> list[object]:
     options = {"data": shards, "out": out, "backbone": "tiny", "max-steps": steps, "batch-size": 2, "crop-size": 64}
-    small = {"input-size": 64, "workers": 0, "learning-rate": 0.01}
+    small = {"input-size": 64, "workers": 0, "learning-rate": 0.01, "schedule": "constant", "ema": 0}
     return ["run", *(word for name, value in (options | small).items() for word in (f"--{name}", value))]
 
 

@@ -11,11 +11,11 @@ from rssn.errors import InputError
 from train.config import LossWeights, TrainConfig
 from train.rosta import Rosta
 
-CONFIG = TrainConfig(data=("shards",), out=Path("run"))
+CONFIG = TrainConfig(data=("shards",), out=Path("run"), schedule="constant")
 
 
-def test_defaults_are_the_papers_comp_track() -> None:
-    assert (CONFIG.learning_rate, CONFIG.crop_sizes, CONFIG.input_size) == (1e-5, (640, 960, 1280), 320)
+def test_crops_and_network_are_the_papers_by_default() -> None:
+    assert (CONFIG.crop_sizes, CONFIG.input_size) == ((640, 960, 1280), 320)
     assert (CONFIG.backbone, CONFIG.rosta) == ("r34", Rosta.TT)
 
 
@@ -26,6 +26,8 @@ def test_defaults_are_the_papers_comp_track() -> None:
         ({"max_steps": 0}, "--max-steps 0"),
         ({"batch_size": 0}, "--batch-size 0"),
         ({"seed": -1}, "--seed -1"),
+        ({"warm_up": -1}, "--warm-up -1"),
+        ({"warm_up": 5, "max_steps": 5}, "--warm-up 5: must be 0 or more, and less than the 5 steps"),
         ({"workers": -1}, "--workers -1"),
         ({"checkpoint_every": 0}, "--checkpoint-every 0"),
         ({"learning_rate": 0.0}, "--learning-rate 0"),
@@ -71,7 +73,7 @@ def test_only_what_shapes_the_result_must_agree() -> None:
     assert grown.difference(stored) == {}
     other = replace(CONFIG, learning_rate=1e-4, crop_sizes=(640,))
     assert list(other.difference(stored).values()) == [
-        "--learning-rate was 1e-05, now 0.0001",
+        "--learning-rate was 0.0005, now 0.0001",
         "--crop-size was [640, 960, 1280], now [640]",
     ]
 

@@ -31,6 +31,7 @@ TERMS = ("cross_entropy", "focus_alpha", "focus_laplacian", "alpha", "laplacian"
 def command(shards: Path, out: Path, batch: int, steps: int) -> list[str]:
     options = {"data": shards, "out": out, "backbone": "tiny", "max-steps": steps, "batch-size": batch, "crop-size": 64}
     options |= {"input-size": 64, "workers": 0, "learning-rate": 0.001, "clip": 1.0}
+    options |= {"optimiser": "adam", "schedule": "constant", "weight-decay": 0, "ema": 0}
     options |= {"seed": 3}  # with which no px of the glance lies between two classes, so that rounding stays rounding
     return ["-m", "train.cli", "run", *(str(word) for name, value in options.items() for word in (f"--{name}", value))]
 

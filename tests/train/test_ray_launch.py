@@ -29,6 +29,7 @@ def losses(out: Path) -> list[float]:
 def command(shards: Path, out: Path, steps: int, *words: str) -> list[str]:
     options = ["--data", str(shards), "--out", str(out), "--backbone", "tiny", "--max-steps", str(steps), *words]
     options += ["--crop-size", "64", "--input-size", "64", "--workers", "0", "--learning-rate", "1e-3"]
+    options += ["--optimiser", "adam", "--schedule", "constant", "--weight-decay", "0", "--ema", "0"]
     options += ["--seed", "3"]  # with which no px of the glance lies between two classes: rounding stays rounding
     return [sys.executable, "-m", "train.cli", "run", *options]
 

@@ -31,6 +31,13 @@ def test_a_cosine_falls_from_all_to_nothing() -> None:
     assert rates(replace(CONFIG, schedule="cosine", warm_up=1))[1] == pytest.approx(0.05 * (1 + math.cos(math.pi / 8)))
 
 
+def test_a_cosine_warms_up_where_nothing_else_is_said() -> None:
+    for steps, warm_up in ((9, 0), (40, 4), (10_000, 100)):
+        said = replace(CONFIG, schedule="cosine", warm_up=warm_up, max_steps=steps)
+        assert rates(replace(said, warm_up=None)) == rates(said)
+    assert rates(replace(CONFIG, warm_up=None)) == rates(CONFIG)
+
+
 def test_it_is_torchs_cosine() -> None:
     optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
     theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=8)

@@ -65,8 +65,8 @@ def run(
     """Train on shards, or continue a run that stopped.
 
     Writes last.pt, metrics.jsonl, config.json and curve.png into --out. Ctrl-C saves and stops; the same command
-    continues, and gives the losses that an unbroken run would have given. --max-steps may grow. Started by torchrun,
-    several GPUs or machines train together.
+    continues, and gives the losses that an unbroken run would have given. With --schedule constant, --max-steps may
+    grow. Started by torchrun, several GPUs or machines train together.
 
     --init starts a new run from the weights of a trained network, of ours or released, and says what does not fit.
     --override goes on with the run in --out under other settings, and says which.

@@ -124,7 +124,11 @@ def optimisation(command: _Command) -> _Command:
             default=TrainConfig.encoder_rate,
             help="Times the learning rate, for the encoder, as 0.1 in fine-tuning.",
         ),
-        click.option("--warm-up", default=TrainConfig.warm_up, help="Steps in which the rate rises to that."),
+        click.option(
+            "--warm-up",
+            type=int,
+            help="Steps in which the rate rises to that.  [default: with cosine a tenth of all, at most 100]",
+        ),
         click.option(
             "--schedule",
             type=click.Choice(SCHEDULES),

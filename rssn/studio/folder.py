@@ -26,7 +26,7 @@ class StudioPlan:
 
     Attributes:
         foregrounds: Training shots; animals and thin structures, landscape and portrait, take turns.
-        evaluation: Held-out shots.
+        evaluation: Held-out shots, of animals: a network cannot know thin structures of a kind that it never saw.
         backgrounds: Good photographs, besides the five of unusual encoding.
         copies: Duplicates of each of the three sorts; at most `backgrounds`.
         small: Photographs whose shorter side is at most half of `photo_side`.
@@ -65,9 +65,11 @@ def write_studio(folder: Path, plan: StudioPlan) -> None:
       and `same_as`. The verdict is `good`, `duplicate` (of the file in `same_as`; a curation keeps one of the group),
       `too_small`, `truncated`, `empty` or `not_an_image`.
     """
-    for index in range(plan.foregrounds + plan.evaluation):
-        held_out = index >= plan.foregrounds
-        _write_shot(folder / ("evaluation" if held_out else "matting"), plan, index)
+    for index in range(plan.foregrounds):
+        _write_shot(folder / "matting", plan, index)
+    first = plan.foregrounds + plan.foregrounds % 2
+    for number in range(plan.evaluation):
+        _write_shot(folder / "evaluation", plan, first + 2 * number)
     photos = folder / "photos"
     photos.mkdir(parents=True, exist_ok=True)
     lines = ["file\twhat\tverdict\tsame_as"]

@@ -13,11 +13,11 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 
     `constant` leaves all of it. `cosine` leaves half a wave, from all at the start to nothing after `max_steps`
     (Loshchilov and Hutter 2017, one period). Where no warm-up is given, a cosine has one of a tenth of the steps, of
-    100 at most.
+    50 at most.
     """
     steps = config.warm_up
     if steps is None:
-        steps = min(100, config.max_steps // 10) if config.schedule == "cosine" else 0
+        steps = min(50, config.max_steps // 10) if config.schedule == "cosine" else 0
     warm_up = min(1.0, (step + 1) / (steps + 1))
     return config.learning_rate * warm_up * _LEFT[config.schedule](min(1.0, step / config.max_steps))
 

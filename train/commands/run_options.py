@@ -127,7 +127,7 @@ def optimisation(command: _Command) -> _Command:
         click.option(
             "--warm-up",
             type=int,
-            help="Steps in which the rate rises to that.  [default: with cosine a tenth of all, at most 100]",
+            help="Steps in which the rate rises to that.  [default: with cosine a tenth of all, at most 50]",
         ),
         click.option(
             "--schedule",

@@ -121,8 +121,9 @@ def describe(network: Network, strategy: Strategy) -> dict[str, str]:
         "scores": "N x C x H x W float32; the largest is the class that the glance sees",
         "stride": str(STRIDE),
         "max_side": str(strategy.max_side),
-        "scale": f"resize a photograph to sides of multiples of `stride`, its longer side at most `max_side` px (0: as "
-        f"large as it is): {strategy.describe()}; then resize alpha to the photograph",
+        "share": str(strategy.share),
+        "scale": "resize a photograph to `share` of what it is with a longer side of at most `max_side` px (0: any)"
+        f", to multiples of `stride`: {strategy.describe()}; then resize alpha to the photograph",
     }
 
 

@@ -32,7 +32,8 @@ _CODE = """\
 {opened}
 photo = cv2.imread("photo.jpg")[:, :, ::-1] / np.float32(255)
 size, stride, limit = photo.shape[1::-1], int(how["stride"]), int(how["max_side"])
-seen = [max(1, round(side * min(1.0, (limit or max(size)) / max(size)) / stride)) * stride for side in size]
+scale = min(1.0, (limit or max(size)) / max(size)) * float(how["share"])
+seen = [max(1, round(side * scale / stride)) * stride for side in size]
 way = lambda a, to: cv2.INTER_AREA if to[0] * to[1] < a.shape[0] * a.shape[1] else cv2.INTER_LINEAR
 image = np.ascontiguousarray(cv2.resize(photo, seen, interpolation=way(photo, seen)).transpose(2, 0, 1)[None])
 alpha = {run}

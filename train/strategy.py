@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from rssn.errors import InputError
@@ -21,13 +21,10 @@ class Scales:
 
     shares: tuple[float, ...]  # px of the network for a px of the picture, of each crop size, ascending
     side: int  # px, median of the pictures' longer sides
-    input_size: int  # px, the side of what the network saw
 
     def __post_init__(self) -> None:
-        if not self.shares or not all(0.0 < share < math.inf for share in self.shares):
-            raise InputError(f"no scales of a training: the shares {self.shares}")
-        if min(self.side, self.input_size) < 1:
-            raise InputError(f"no scales of a training: the sides {self.side} and {self.input_size}")
+        if not self.shares or not all(0.0 < share < math.inf for share in self.shares) or self.side < STRIDE:
+            raise InputError(f"no scales of a training: the shares {self.shares} of {self.side} px")
 
     @classmethod
     def of_crops(cls, crop_sizes: Sequence[int], input_size: int, sizes: Sequence[tuple[int, int]]) -> Scales:
@@ -39,7 +36,7 @@ class Scales:
             sizes: Shorter and longer side of the pictures, px.
         """
         shorter, longer = (round(median(sides)) for sides in zip(*sizes, strict=True))
-        return cls(tuple(sorted({input_size / min(size, shorter) for size in crop_sizes})), longer, input_size)
+        return cls(tuple(sorted({input_size / min(size, shorter) for size in crop_sizes})), longer)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Scales | None:
@@ -51,13 +48,13 @@ class Scales:
         if not plain:
             return None
         try:
-            return cls(tuple(float(share) for share in plain["shares"]), int(plain["side"]), int(plain["input_size"]))
+            return cls(tuple(float(share) for share in plain["shares"]), int(plain["side"]))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"no scales of a training: {plain!r:.80}") from error
 
     def to_plain(self) -> dict[str, Any]:
         """As values that a checkpoint may hold."""
-        return {"shares": list(self.shares), "side": self.side, "input_size": self.input_size}
+        return {"shares": list(self.shares), "side": self.side}
 
 
 PAPER_SCALES = Scales.of_crops((640, 960, 1280), 320, [(1080, 1620)])
@@ -70,6 +67,7 @@ class Strategy:
 
     max_side: int = 0  # px; a photograph with a longer side is shrunk first; 0: never
     hybrid: tuple[float, float] | None = None  # d1 and d2 of Table 2: the glance's and the focus's share of the sides
+    share: float = 1.0  # of the sides, for both at once
 
     def __post_init__(self) -> None:
         if self.max_side and not STRIDE <= self.max_side <= 1 << 16:
@@ -79,15 +77,11 @@ class Strategy:
 
     @classmethod
     def as_trained(cls, scales: Scales | None) -> Strategy:
-        """About as many pixels as a crop had: the decoders reckon with the whole of what they see.
+        """The mean share of the crops, of photographs that are no larger than those of the training.
 
-        The longer side of a photograph becomes 1.2 times that of the crops, which is as much as a square of their size
-        where the sides are as 3 to 2; but no less than half of what the widest crops would make of it. A network
-        without scales, which was not trained, sees all of it.
+        A network without scales, which was not trained, sees all of a photograph.
         """
-        if scales is None:
-            return cls()
-        return cls(max(STRIDE, round(max(1.2 * scales.input_size, 0.5 * scales.shares[0] * scales.side))))
+        return cls(scales.side, share=fmean(scales.shares)) if scales else cls()
 
     @classmethod
     def parse(cls, max_side: int | None, hybrid: Sequence[str] | None) -> Strategy | None:
@@ -110,12 +104,14 @@ class Strategy:
     def seen(self, width: int, height: int) -> list[tuple[int, int]]:
         """Width and height of what a network sees, px: once, or for the glance and for the focus."""
         scale = min(1.0, (self.max_side or max(width, height)) / max(width, height))
-        return [(_fit(width * scale * share), _fit(height * scale * share)) for share in self.hybrid or (1.0,)]
+        return [(_fit(width * scale * share), _fit(height * scale * share)) for share in self.hybrid or (self.share,)]
 
     def describe(self) -> str:
         """In words, for the record of an evaluation."""
         limit = f"longer side at most {self.max_side} px" if self.max_side else "whole"
-        return limit + (f", hybrid d1 {self.hybrid[0]:.3g}, d2 {self.hybrid[1]:.3g}" if self.hybrid else "")
+        if self.hybrid:
+            return f"{limit}, hybrid d1 {self.hybrid[0]:.3g}, d2 {self.hybrid[1]:.3g}"
+        return limit if self.share == 1.0 else f"{limit}, {self.share:.3g} of its sides"
 
 
 def _fit(side: float) -> int:

@@ -87,7 +87,9 @@ class Costs:
         networks = sum(self._forward(settings(network)["backbone"]) for network in step.needs) / faster
         strategy = Strategy.parse(given["max_side"], given["hybrid"]) or Strategy.as_trained(PAPER_SCALES)
         most = strategy.max_side**2 / 1e6 or inf
-        seen = sum(share**2 for share in strategy.hybrid or (1.0,))  # of its pixels: each of the two runs the network
+        seen = sum(
+            share**2 for share in strategy.hybrid or (strategy.share,)
+        )  # of its pixels: each of the two runs the network
         return sum(_PER_JUDGED + networks * seen * min(size, most) for size in self._megapixels(given["data"]))
 
     def _megapixels(self, place: Path) -> list[float]:

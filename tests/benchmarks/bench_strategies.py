@@ -25,7 +25,7 @@ from train.inference import predict_alpha, resized
 from train.network.gfm import decide, fuse
 from train.strategy import STRIDE, Strategy
 
-SIDES = (256, 320, 384, 448, 480, 512, 640, 800, 0)
+SIDES = (256, 320, 384, 480, 640, 800, 1080, 0)
 HYBRIDS = ((1 / 4, 1 / 3), (1 / 3, 1 / 2), (1 / 2, 1 / 2), (1 / 2, 1.0))
 
 Border = Callable[[Network, Image], tuple[Tensor, Tensor]]
@@ -52,6 +52,7 @@ def sad(alpha: Alpha, truth: Alpha) -> float:
 
 def _strategies(own: Strategy) -> Iterator[tuple[str, Strategy]]:
     yield "stretch", own
+    yield from ((border, own) for border in BORDERS)
     for border in ("stretch", *BORDERS):
         yield from ((border, Strategy(side)) for side in SIDES)
     yield from (("stretch", Strategy(0, hybrid)) for hybrid in HYBRIDS)
@@ -60,7 +61,8 @@ def _strategies(own: Strategy) -> Iterator[tuple[str, Strategy]]:
 def _short(strategy: Strategy) -> str:
     if strategy.hybrid:
         return "hybrid " + " ".join(f"{share:.2f}" for share in strategy.hybrid)
-    return f"{strategy.max_side} px" if strategy.max_side else "whole"
+    size = f"{strategy.max_side} px" if strategy.max_side else "whole"
+    return size if strategy.share == 1.0 else f"{strategy.share:.2f} of {size}"
 
 
 def _by(border: str, network: Network, strategy: Strategy) -> Callable[[Image], Alpha]:
@@ -70,7 +72,7 @@ def _by(border: str, network: Network, strategy: Strategy) -> Callable[[Image], 
 
     def matte(image: Image) -> Alpha:
         height, width = image.shape[:2]
-        scale = min(1.0, (strategy.max_side or max(height, width)) / max(height, width))
+        scale = min(1.0, (strategy.max_side or max(height, width)) / max(height, width)) * strategy.share
         seen = resized(image, (max(1, round(width * scale)), max(1, round(height * scale))))
         with torch.inference_mode():
             scores, focus = evidence(network, seen)

@@ -48,11 +48,11 @@ def test_masked_padding_is_zero_to_every_convolution(network: GFM) -> None:
 
 
 def test_the_first_row_is_the_defaults(network: GFM) -> None:
-    network.scales = Scales((0.5,), 100, 64)
+    network.scales = Scales((0.5, 1.0), 100)
     truth = Truth(picture(48, 80), np.full((48, 80), 0.5, np.float32))
     heading, first, *rest = table({"raw": network}, {"set": [truth]})
     assert heading.split() == ["weights", "border", "scale", "set"]
     expected = sad(predict_alpha([network], truth.picture), truth.alpha)
-    assert first.split() == ["raw", "stretch", "77", "px", f"{expected:.1f}"]
-    assert Strategy.as_trained(network.scales) == Strategy(77)
+    assert first.split() == ["raw", "stretch", "0.75", "of", "100", "px", f"{expected:.1f}"]
+    assert Strategy.as_trained(network.scales) == Strategy(100, share=0.75)
     assert len(rest) > 20

@@ -122,10 +122,11 @@ def test_a_released_network_takes_zero_to_one_there_too(tmp_path: Path) -> None:
 
 def test_metadata_say_how_a_photograph_is_to_be_seen() -> None:
     found = describe(seeded_gfm("tiny", Rosta.BT, 2), SEEN)
-    assert (found["network"], found["stride"], found["max_side"]) == ("GFM-BT(tiny)", "32", "384")
+    assert (found["network"], found["stride"], found["max_side"]) == ("GFM-BT(tiny)", "32", "480")
     assert "RGB, 0 to 1; H and W are multiples of 32" in found["image"]
     assert "longer side at most 480 px" in found["scale"]
     assert describe(seeded_gfm("tiny", Rosta.BT, 2), Strategy(0))["max_side"] == "0"
+    assert describe(seeded_gfm("tiny", Rosta.BT, 2), Strategy(1620, share=0.4))["share"] == "0.4"
 
 
 def test_a_file_that_computes_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +178,7 @@ def test_missing_packages_are_named_with_the_extra(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("kind", ["onnx", "torchscript"])
 @pytest.mark.parametrize(
-    ("size", "strategy"), [((500, 333), Strategy(256)), ((330, 500), SEEN), ((50, 75), Strategy(0))]
+    ("size", "strategy"), [((500, 333), Strategy(400, share=0.4)), ((330, 500), SEEN), ((50, 75), Strategy(0))]
 )
 def test_a_strangers_lines_give_our_matte(
     kind: str, size: tuple[int, int], strategy: Strategy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

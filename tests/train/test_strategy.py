@@ -8,8 +8,8 @@ from train.strategy import PAPER_SCALES, Scales, Strategy
 
 def test_scales_are_those_of_the_crops_that_the_pictures_allow() -> None:
     sizes = [(1080, 1620), (1080, 1440), (1080, 1944)]
-    assert Scales.of_crops((1280, 640, 960), 320, sizes) == Scales((320 / 1080, 1 / 3, 1 / 2), 1620, 320)
-    assert Scales.of_crops((640,), 320, [(160, 200)]) == Scales((2.0,), 200, 320)
+    assert Scales.of_crops((1280, 640, 960), 320, sizes) == Scales((320 / 1080, 1 / 3, 1 / 2), 1620)
+    assert Scales.of_crops((640,), 320, [(160, 200)]) == Scales((2.0,), 200)
 
 
 def test_they_survive_a_checkpoint_and_others_are_refused() -> None:
@@ -25,11 +25,14 @@ def test_they_survive_a_checkpoint_and_others_are_refused() -> None:
             Scales.from_plain(wrong)
 
 
-def test_a_photograph_is_seen_with_about_as_many_pixels_as_a_crop() -> None:
-    assert Strategy.as_trained(PAPER_SCALES) == Strategy(384)
-    assert Strategy.as_trained(Scales((0.5,), 4000, 320)) == Strategy(1000)  # crops were small parts of the pictures
-    assert Strategy.as_trained(Scales((0.01,), 100, 16)) == Strategy(32)
-    assert Strategy.as_trained(None) == Strategy(0)
+def test_a_photograph_is_seen_as_the_crops_showed_it() -> None:
+    own = Strategy.as_trained(PAPER_SCALES)
+    assert own == Strategy(1620, share=pytest.approx((320 / 1080 + 1 / 3 + 1 / 2) / 3))
+    assert own.seen(1620, 1080) == [(608, 416)]
+    assert own.seen(800, 600) == [(288, 224)]  # no larger, as if it were sharper than it is
+    assert own.seen(6000, 4000) == [(608, 416)]  # as the training's, whose subjects had no more px
+    assert Strategy.as_trained(Scales((2.0,), 200)).seen(100, 64) == [(192, 128)]  # which training enlarged, too
+    assert Strategy.as_trained(None) == Strategy()
 
 
 @pytest.mark.parametrize(
@@ -60,3 +63,4 @@ def test_nothing_asked_for_is_no_strategy() -> None:
 def test_words_say_what_is_seen() -> None:
     assert Strategy(480).describe() == "longer side at most 480 px"
     assert Strategy(0, (1 / 3, 1 / 2)).describe() == "whole, hybrid d1 0.333, d2 0.5"
+    assert Strategy(1620, share=0.377).describe() == "longer side at most 1620 px, 0.377 of its sides"

@@ -160,5 +160,5 @@ def open_networks(
     for path, network in zip(checkpoints, opened, strict=True):
         if strategy is None and network.scales is None:
             words = "an earlier version wrote it, and it does not say at which scale it was trained"
-            raise InputError(f"{path}: {words}; give --max-side, about 1.2 times its --input-size")
+            raise InputError(f"{path}: {words}; give --max-side, about 2 times its --input-size")
     return opened, strategy

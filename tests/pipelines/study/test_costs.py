@@ -63,11 +63,14 @@ def test_networks_cost_by_their_multiplications(costs: Costs, matting: str) -> N
     training = Step("train", "row", ("run", "--data", "shards", *words))
     gmac = measure("tiny", Rosta.TT, timed=False, side=320).gmac
     assert costs.seconds(training) == pytest.approx(50 * 8 * 3 * gmac / 20)
-    judging = Step("eval", "row", ("eval", "--checkpoint", Result(training, "last.pt"), "--data", matting))
+    as_trained = Step("eval", "row", ("eval", "--checkpoint", Result(training, "last.pt"), "--data", matting))
+    judging = Step("eval", "row", (*as_trained.arguments, "--max-side", "0"))
     one = gmac / 0.1024 * 0.008 / 20
     assert costs.seconds(judging) == pytest.approx(2 * (2 + one))
     assert costs.seconds(training, 16) == pytest.approx(50 * 8 * 3 * gmac / 20 / 8)
     assert costs.seconds(judging, 16) == pytest.approx(2 * (2 + one / 8)), "the metrics have one thread"
+    share = (320 / 1080 + 1 / 3 + 1 / 2) / 3
+    assert costs.seconds(as_trained) == pytest.approx(2 * (2 + one * share**2))
     hybrid = Step("eval", "row", (*judging.arguments, "--hybrid", "1/3", "1/2"))
     assert costs.seconds(hybrid) == pytest.approx(2 * (2 + one * (1 / 9 + 1 / 4)))
     on_gpus = Costs(gpus=True)

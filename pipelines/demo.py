@@ -46,12 +46,12 @@ def steps(out: Path, workers: int | None) -> list[Step]:
     compose = ("compose", "--matting", f"{studio}/matting", "--backgrounds", bg20k, "--k", "5", "--out", shards)
     cache = ("--cache-dir", str(out / "cache"))
     train = ("run", "--data", shards, "--backbone", BACKBONE[0], "--weights", BACKBONE[1], "--max-steps", str(STEPS))
-    settings = ("--input-size", str(INPUT_SIZE), "--learning-rate", "1e-3", "--workers", "0", "--out", run)
+    settings = ("--input-size", str(INPUT_SIZE), "--learning-rate", "1e-3", "--channels-last", "--workers", "0")
     return [
         Step("Curate backgrounds", "pipelines.cli", (*curate, *processes)),
         Step("Compose by the RSSN route", "pipelines.cli", (*compose, *cache, *processes)),
         Step("Inspect the shards", "pipelines.cli", ("inspect", shards)),
-        Step("Train GFM, a small one from pretrained weights", "train.cli", (*train, *settings)),
+        Step("Train GFM, a small one from pretrained weights", "train.cli", (*train, *settings, "--out", run)),
         Step(
             "Evaluate on held-out pictures",
             "train.cli",

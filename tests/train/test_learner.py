@@ -58,7 +58,7 @@ def test_the_rate_of_each_step_is_the_schedules(config: TrainConfig, batch: Batc
     """The first step of Adam is as long as the rate."""
     steps = []
     for warm_up in (0, 9):
-        learner = taught(replace(config, optimiser="adam", warm_up=warm_up), batch, 1)
+        learner = taught(replace(config, optimiser="adam", max_steps=20, warm_up=warm_up), batch, 1)
         start = Learner(config, Group()).network.state_dict()["focus.bridge.0.weight"]
         steps.append((learner.network.state_dict()["focus.bridge.0.weight"] - start).abs().max())
     assert float(steps[1] / steps[0]) == pytest.approx(0.1, rel=1e-3)

@@ -40,6 +40,6 @@ def test_a_preset_is_what_options_have_by_default(shards: Path, tmp_path: Path) 
 def test_what_is_given_counts_more_wherever_it_stands(shards: Path, tmp_path: Path) -> None:
     for out, words in (("a", ["--preset", "paper-ori"]), ("b", [])):
         late = ["--preset", "paper-ori"] if not words else []
-        given = [*words, "--max-steps", "1", "--warm-up", "3", *late]
+        given = [*words, "--max-steps", "2", "--warm-up", "1", *late]
         found = settings(shards, tmp_path / out, *SMALL, *given)
-        assert (found["max_steps"], found["warm_up"], found["learning_rate"], found["batch_size"]) == (1, 3, 1e-4, 32)
+        assert (found["max_steps"], found["warm_up"], found["learning_rate"], found["batch_size"]) == (2, 1, 1e-4, 32)

@@ -41,7 +41,7 @@ _FREE_ON_RESUME = frozenset(
     }
 )  # fmt: skip
 _FORMERLY: Mapping[str, Plain] = {
-    "accumulate": 1, "schedule": "constant", "warm_up": 0, "freeze": [], "encoder_rate": 1.0,
+    "accumulate": 1, "schedule": "constant", "warm_up": None, "freeze": [], "encoder_rate": 1.0,
 }  # fmt: skip
 """What runs did of which an earlier version stored no setting."""
 

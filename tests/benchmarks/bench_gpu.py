@@ -158,7 +158,8 @@ def _losses(config: TrainConfig) -> dict[int, float]:
 
 
 def _config(plan: Plan, data: Path, out: Path, settings: Mapping[str, Any], steps: int) -> TrainConfig:
-    return TrainConfig(data=(str(data),), out=out, max_steps=steps, **{**plan.settings, **settings})
+    fixed = {"schedule": "constant", **plan.settings, **settings}  # with which a run may go on for longer
+    return TrainConfig(data=(str(data),), out=out, max_steps=steps, **fixed)
 
 
 def _write_shot(plan: Plan, root: Path, number: int) -> None:

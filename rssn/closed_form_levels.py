@@ -29,15 +29,18 @@ class Levels(NamedTuple):
     finest: Indices  # parent of each node of the grid
 
 
-def build_levels(grid: Grid) -> Levels:
-    """Join the nodes of a grid to fewer and fewer coarse ones, in fours along the strongest couplings."""
-    first, other, weight, excess = _finest(grid)
+def build_levels(grid: Grid, fixed: npt.NDArray[np.bool_]) -> Levels:
+    """Join the nodes of a grid to fewer and fewer coarse ones, in fours along the strongest couplings.
+
+    Fixed nodes take no part; the first coarse node stands for their parent.
+    """
+    first, other, weight, excess = _finest(grid, fixed)
     parts: list[Any] = []
     start = [0]
     parents: list[Indices] = []
     while True:
         nodes = len(first) - 1
-        parent, count = _aggregate(first, other, weight)
+        parent, count = _aggregate(first, other, weight, fixed[: 0 if parts else None])
         if parts and (nodes <= _COARSEST or count > _STALLED * nodes):
             break
         parents.append(parent)
@@ -61,7 +64,7 @@ def build_levels(grid: Grid) -> Levels:
 
 
 @compiled
-def _finest(grid: Any) -> Any:
+def _finest(grid: Any, fixed: Any) -> Any:
     share = grid.share
     nodes, pixels = len(share), len(grid.near)
     first = np.empty(nodes + 1, np.int64)
@@ -71,6 +74,8 @@ def _finest(grid: Any) -> Any:
     edge = 0
     for i in range(nodes):
         first[i] = edge
+        if fixed[i]:
+            continue
         a = float(share[i])
         for slot in range(4 if i < pixels else 8):
             j = grid.near[i, slot] if i < pixels else grid.far[i - pixels, slot]
@@ -80,7 +85,9 @@ def _finest(grid: Any) -> Any:
             cosine = (a * b + (1.0 - a) * (1.0 - b)) / lengths
             excess[i] += w * ((a - b) / lengths) ** 2 / (1.0 + cosine)
             coupling = w * cosine
-            if coupling > 0:
+            if coupling > 0 and fixed[j]:
+                excess[i] += coupling
+            elif coupling > 0:
                 other[edge] = j
                 weight[edge] = coupling
                 edge += 1
@@ -89,7 +96,7 @@ def _finest(grid: Any) -> Any:
 
 
 @compiled
-def _aggregate(first: Any, other: Any, weight: Any) -> Any:
+def _aggregate(first: Any, other: Any, weight: Any, fixed: Any) -> Any:
     """Parent of each node, and how many parents: pairs are joined to pairs, or to a finished four that holds them."""
     pair, members, pairs = _pair(first, other, weight)
     done = np.zeros(pairs, np.uint8)
@@ -99,6 +106,9 @@ def _aggregate(first: Any, other: Any, weight: Any) -> Any:
     count = 0
     for p in range(pairs):
         if done[p]:
+            continue
+        if len(fixed) and fixed[members[p, 0]]:
+            parent[members[p, 0]] = 0
             continue
         found = _couple(p, pair, members, first, other, weight, sums, touched)
         best, hub = _strongest(p, done, sums, touched[:found])

@@ -177,7 +177,7 @@ def _turn(grid: Any, beta: Any, z: Any, p: Any, q: Any, out: Any) -> Any:
 
 @compiled
 def _residual(grid: Any, x: Any) -> Any:
-    """B - A x where F = B = photograph: only the smoothness is left."""
+    """B - A x where the layers blend to the photograph: only the smoothness is left."""
     pixels, nodes = len(grid.near), len(grid.share)
     r = np.empty_like(x)
     for i in range(nodes):
@@ -201,9 +201,15 @@ def _ratio(above: Any, below: Any, out: Any) -> Any:
 
 
 @compiled
-def iterate(grid: Any, levels: Any, x: Any, tolerance: float, most: int) -> int:
-    """Conjugate gradients from `x` until it stands still, see `closed_form`; returns the steps, or -1 at the limit."""
+def iterate(grid: Any, levels: Any, x: Any, fixed: Any, tolerance: float, most: int) -> int:
+    """Conjugate gradients from `x` until it stands still, see `closed_form`; returns the steps, or -1 at the limit.
+
+    In `x` the layers of each node blend to the photograph; `fixed` nodes keep their values.
+    """
     inverse = invert_blocks(grid)
+    for i in range(len(fixed)):
+        if fixed[i]:
+            inverse[i] = 0.0
     r = _residual(grid, x)
     p, q, z = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
     e = np.zeros((levels.start[-1], 4), np.float32)

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.sparse.linalg import spsolve
 
-from rssn.closed_form import solve
+from rssn.closed_form import refine, solve
 from rssn.closed_form_grid import build_grid
 from rssn.closed_form_solver import FEW_UNKNOWNS
 from rssn.decoding import decode_image
@@ -119,6 +119,25 @@ def test_layers_are_complete_and_the_photograph_where_it_is_known() -> None:
         assert np.abs(np.clip(layer, 0, 1) - reference).max() <= 12 / 255  # where it is hidden, too
         steps = [float(np.abs(np.diff(each, axis=axis)).max()) for each in (layer, reference) for axis in (0, 1)]
         assert max(steps[:2]) <= 1.5 * max(steps[2:])  # no blocks
+
+
+def test_a_part_whose_edges_are_held_is_solved_as_in_the_whole() -> None:
+    rng = np.random.default_rng(6)
+    image = cv2.GaussianBlur(rng.random((110, 140, 3), dtype=np.float32), (0, 0), 3)
+    alpha = _matte("soft disc", 110, 140, rng)
+    part, inside = np.s_[20:90, :100], np.s_[1:-1, :-1]  # its left edge is the photograph's
+    known = tuple(np.ascontiguousarray(layer[part], np.float32) for layer in _exact(image, alpha))
+    guess = tuple(layer.copy() for layer in known)
+    for layer in guess:
+        layer[inside] = image[part][inside]
+    share = alpha[part][..., None]
+    held = False, True, True, True
+    found = refine(np.ascontiguousarray(image[part]), np.ascontiguousarray(alpha[part]), EPSILON, guess, held)  # type: ignore[arg-type]
+    assert found.steps > 0
+    for layer, reference, weight in zip(found, known, (share, 1 - share), strict=False):
+        assert 255 * (weight * np.abs(layer - reference)).max() <= 0.9
+    free = refine(np.ascontiguousarray(image[part]), np.ascontiguousarray(alpha[part]), EPSILON, guess, (False,) * 4)  # type: ignore[arg-type]
+    assert 255 * (share * np.abs(free.foreground - known[0])).max() > 1.0
 
 
 def test_the_same_bytes_every_time() -> None:

@@ -163,8 +163,7 @@ class Cutter:
         pixels = background_pixels(open_header(data, first_frame=True))  # seen all over
         del data
         go_on()
-        alpha = self.matte(pixels)
-        for kind, picture in self._pictures(pixels, alpha, go_on):
+        for kind, picture in self._pictures(pixels, self.matte(pixels), go_on):
             go_on()
             write_whole(files[kind], encode_png(picture, note))
         return Results(list(files.values()))
@@ -176,6 +175,8 @@ class Cutter:
         if self.wanted.alpha_only:
             return
         matte = to_uint8(alpha)
+        if self.wanted.background is None:
+            del alpha  # the closed form takes the most memory
         foreground = foreground_colours(pixels, matte, go_on=go_on)
         yield "cutout", np.dstack([foreground, matte])
         if self.wanted.background is not None:

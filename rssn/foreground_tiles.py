@@ -20,7 +20,6 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rssn.closed_form import refine
 from rssn.foreground import REGULARIZATION, estimate_foreground
 from rssn.images import Pixels, resize_area, to_float, to_uint8
 
@@ -91,6 +90,8 @@ def _is_known(matte: Pixels) -> bool:
 
 def _refine(pixels: Pixels, matte: Pixels, layers: _Layers, part: Box, margin: int, joined: tuple[bool, bool]) -> None:
     """Replace the layers of a part by the closed form's, with a passage from solved tiles above and to the left."""
+    from rssn.closed_form import refine  # noqa: PLC0415  (its import loads numba)
+
     rows, columns = seen = tuple(slice(max(0, each.start - margin), each.stop + margin) for each in part)
     held = columns.start > 0, rows.start > 0, columns.stop < matte.shape[1], rows.stop < matte.shape[0]
     guess = to_float(layers.foreground[seen]), to_float(layers.background[seen])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -14,8 +15,10 @@ import numpy.typing as npt
 
 from rssn.draw import Draw
 from rssn.errors import InputError
-from rssn.images import Alpha, Image
+from rssn.images import Alpha, Image, Pixels
 from rssn.recipe import Fit
+
+_Picture = TypeVar("_Picture", Image, Pixels)
 
 
 @dataclass(frozen=True)
@@ -103,11 +106,11 @@ def place_crop(fitted: tuple[int, int], frame: tuple[int, int], draw: Draw) -> C
     return Crop(x, y, frame[0], frame[1])
 
 
-def fit_background(background: Image, fitted: tuple[int, int], crop: Crop) -> Image:
+def fit_background(background: _Picture, fitted: tuple[int, int], crop: Crop) -> _Picture:
     """Resize a background and cut the frame out of it.
 
     Args:
-        background: H x W x 3 float32, any size.
+        background: H x W x 3 float32 in [0, 1], or uint8, any size; the result is of the same kind.
         fitted: Width and height after resizing, see `fitted_size`.
         crop: The frame's place, see `place_crop`.
     """
@@ -125,10 +128,10 @@ def upscaling(sizes: npt.NDArray[np.int64], frame: tuple[int, int]) -> npt.NDArr
     return np.asarray(np.max(np.asarray(frame, dtype=np.float64) / sizes, axis=1), dtype=np.float64)
 
 
-def _resize(image: Image, width: int, height: int) -> Image:
+def _resize(image: _Picture, width: int, height: int) -> _Picture:
     if (width, height) == (image.shape[1], image.shape[0]):
         return image
     enlarge = width > image.shape[1] or height > image.shape[0]
     interpolation = cv2.INTER_CUBIC if enlarge else cv2.INTER_AREA
-    resized = np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), dtype=np.float32)
-    return np.clip(resized, 0.0, 1.0)
+    resized = np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), dtype=image.dtype)
+    return resized if image.dtype == np.uint8 else np.clip(resized, 0.0, 1.0)

@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Event
 from typing import Literal, TypeAlias
 
-import cv2
 import numpy as np
 
 from rssn.decoding import background_pixels, open_header
@@ -29,7 +28,7 @@ from rssn.images import (
     to_uint8,
     to_uint16,
 )
-from rssn.route import blend, fitted_size
+from rssn.route import Crop, blend, fit_background, fitted_size
 
 Depth: TypeAlias = Literal[8, 16]
 
@@ -111,12 +110,12 @@ class Wanted:
 
     def files(self, name: str) -> dict[str, Path]:
         """The kinds of results, each with its file."""
-        kinds = (
-            ["alpha"]
-            if self.alpha_only
-            else ["alpha", "cutout", *(["composite"] if self.background is not None else [])]
-        )
-        return {kind: self.out / f"{name}-{kind}.png" for kind in kinds}
+        kinds = {
+            "alpha": True,
+            "cutout": not self.alpha_only,
+            "composite": self.background is not None and not self.alpha_only,
+        }
+        return {kind: self.out / f"{name}-{kind}.png" for kind, wanted in kinds.items() if wanted}
 
 
 @dataclass(frozen=True)
@@ -247,19 +246,11 @@ def composite(foreground: Pixels, alpha: Alpha, background: Pixels) -> Pixels:
     Returns:
         H x W x 3 uint8.
     """
-    behind = _fitted(background, (alpha.shape[1], alpha.shape[0]))
+    width, height = frame = alpha.shape[1], alpha.shape[0]
+    size = fitted_size((background.shape[1], background.shape[0]), frame, "cover")
+    behind = fit_background(background, size, Crop((size[0] - width) // 2, (size[1] - height) // 2, *frame))
     blended = np.empty_like(foreground)
     for top in range(0, len(alpha), _STRIP):
         rows = slice(top, top + _STRIP)
         blended[rows] = to_uint8(blend(to_float(foreground[rows]), to_float(behind[rows]), alpha[rows]))
     return blended
-
-
-def _fitted(background: Pixels, frame: tuple[int, int]) -> Pixels:
-    """The middle of a background that covers a frame: as `rssn.route.fit_background` has it, in a quarter of memory."""
-    before = background.shape[1], background.shape[0]
-    size = fitted_size(before, frame, "cover")
-    kind = cv2.INTER_CUBIC if size[0] > before[0] or size[1] > before[1] else cv2.INTER_AREA
-    resized = background if size == before else np.asarray(cv2.resize(background, size, interpolation=kind), np.uint8)
-    left, top = ((side - part) // 2 for side, part in zip(size, frame, strict=True))
-    return resized[top : top + frame[1], left : left + frame[0]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -13,7 +13,6 @@ class Preset:
 
     epochs: int  # passes through all rows, where no number of steps is given
     values: Mapping[str, Any]  # by the names of `train.config.TrainConfig`
-    batch_sizes: Mapping[str, int] = field(default_factory=lambda: {"d121": 4})  # of a backbone; of all others 32
 
     def steps(self, rows: int, step_size: int) -> int:
         """So many as show every row `epochs` times."""
@@ -21,7 +20,7 @@ class Preset:
 
     def batch_size(self, backbone: str) -> int:
         """Samples of a step, of all processes together."""
-        return self.batch_sizes.get(backbone, 32)
+        return 4 if backbone == "d121" else 32
 
 
 def _paper(epochs: int, learning_rate: float) -> Preset:

@@ -103,8 +103,13 @@ class Strategy:
 
     def seen(self, width: int, height: int) -> list[tuple[int, int]]:
         """Width and height of what a network sees, px: once, or for the glance and for the focus."""
-        scale = min(1.0, (self.max_side or max(width, height)) / max(width, height))
-        return [(_fit(width * scale * share), _fit(height * scale * share)) for share in self.hybrid or (self.share,)]
+        limit = self.limit(width, height)
+        shares = self.hybrid or (self.share,)
+        return [(_fit(width * limit * share), _fit(height * limit * share)) for share in shares]
+
+    def limit(self, width: int, height: int) -> float:
+        """How much `max_side` shrinks a photograph of so many px: 1 where it does not."""
+        return min(1.0, (self.max_side or max(width, height)) / max(width, height))
 
     def describe(self) -> str:
         """In words, for the record of an evaluation."""

@@ -72,7 +72,7 @@ def _by(border: str, network: Network, strategy: Strategy) -> Callable[[Image], 
 
     def matte(image: Image) -> Alpha:
         height, width = image.shape[:2]
-        scale = min(1.0, (strategy.max_side or max(height, width)) / max(height, width)) * strategy.share
+        scale = strategy.limit(width, height) * strategy.share
         seen = resized(image, (max(1, round(width * scale)), max(1, round(height * scale))))
         with torch.inference_mode():
             scores, focus = evidence(network, seen)

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -108,14 +107,6 @@ def test_patience_ends_both_after_the_same_step(
     before = (out / "metrics.jsonl").read_bytes()
     subprocess.run(started, env=environment, check=True)  # trains no further
     assert (out / "metrics.jsonl").read_bytes() == before
-
-
-@pytest.fixture
-def group_of_one(tmp_path: Path) -> Iterator[None]:
-    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
-    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.usefixtures("group_of_one")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,14 +96,6 @@ def test_what_was_frozen_can_learn_later(tuned: TrainConfig) -> None:
     }
     assert steps["encoder.stages.0.0.weight"] == steps["focus.bridge.1.weight"] == 1
     assert steps["focus.bridge.0.weight"] == 3
-
-
-@pytest.fixture
-def group_of_one(tmp_path: Path) -> Iterator[None]:
-    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
-    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.usefixtures("group_of_one")

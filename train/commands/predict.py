@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from train.predict import Cutter, Depth, Photos
 
 _MOST_AT_ONCE = 4
-"""By default: each photograph of 24 megapixels takes about 0.7 GB."""
+"""By default: each photograph of 24 megapixels takes hundreds of megabytes."""
 
 
 @click.command()

@@ -5,8 +5,8 @@ fractional or steps, and along the edges of a tile, away from what is taken of i
 before have made of it. Half the size is solved in the same way, until a size is small enough to be solved whole.
 
 The guess holds tiles together where the matte hardly tells what the foreground is: without it, and without passages
-from one tile to the next, there are seams of 30/255 in a matte that is soft all over. On two AM-2k photographs that
-were enlarged to 24 MP the result, weighted by alpha, is at most 1.4/255 off the whole solution; `make bench` measures it.
+from one tile to the next, there are seams of 30/255 in a matte that is soft all over. On two AM-2k photographs,
+enlarged to 24 MP, the result is at most 1.4/255 off the whole solution, weighted by alpha; `make bench` measures it.
 """
 
 from __future__ import annotations

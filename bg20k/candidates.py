@@ -16,11 +16,11 @@ from PIL import Image as PillowImage
 from bg20k.detail import detail
 from bg20k.rules import CurationRules
 from bg20k.verdict import TOO_LONG, TOO_SMALL
-from rssn.decoding import picture_size
 from rssn.errors import Rejected
-from rssn.files import content_id
-from rssn.images import Pixels, resize_area
-from rssn.photograph import decode_photograph
+from rssn.image.arrays import Pixels, resize_area
+from rssn.image.decoding import picture_size
+from rssn.image.photograph import decode_photograph
+from rssn.storage.files import content_id
 
 _JPEG_SIDE = 65_500  # px; what libjpeg writes at most
 _COLOUR_SIDE = 64  # px; of what is looked through for colours
@@ -61,7 +61,7 @@ class Candidate(Fingerprint):
     Attributes:
         pixels: H x W x 3 uint8 RGB; the shorter side has exactly `min_side` px.
         format: What the bytes are: `JPEG`, `PNG`, ...
-        converted: What decoding had to change, see `rssn.photograph.CONVERSIONS`.
+        converted: What decoding had to change, see `rssn.image.photograph.CONVERSIONS`.
     """
 
     pixels: Pixels
@@ -80,7 +80,7 @@ def examine(data: bytes, rules: CurationRules) -> Candidate:
         The resized photograph and its fingerprint.
 
     Raises:
-        Rejected: stage `read` as `rssn.decoding.decode_pixels` does; stage `resolution`, reason `too_small` or
+        Rejected: stage `read` as `rssn.image.decoding.decode_pixels` does; stage `resolution`, reason `too_small` or
             `too_long`, judged from the header before the picture is decoded.
     """
     shown = picture_size(data, rules.max_pixels)

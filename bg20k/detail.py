@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rssn.images import Pixels
+from rssn.image.arrays import Pixels
 
 _HIGH = (0.55, 0.75)  # of the Nyquist frequency; below 0.75, for what lies higher is the codec's
 _LOW = (0.2, 0.4)
@@ -31,7 +31,7 @@ def detail(tiles: Pixels) -> float | None:
     photographs 0.05 to 0.5, pictures enlarged twice or more mostly less than 0.05; `bg20k.rules` has the error rates.
 
     Args:
-        tiles: n x S x S uint8 grey samples at full resolution, see `rssn.photograph`.
+        tiles: n x S x S uint8 grey samples at full resolution, see `rssn.image.photograph`.
 
     Returns:
         The ratio, 0 or more; None where there is no sample.

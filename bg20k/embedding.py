@@ -14,9 +14,9 @@ import numpy.typing as npt
 from bg20k.duplicates import claim
 from bg20k.onnx_model import Floats, OnnxModel, model_name, normalised
 from rssn.errors import DependencyError, InputError
-from rssn.images import Pixels
+from rssn.image.arrays import Pixels
+from rssn.storage.weights import read_state
 from rssn.vision import torchvision_models
-from rssn.weights import read_state
 
 _SIDE = 224  # px, where the network leaves it open
 _BLOCK = 2048  # rows of embeddings compared at a time: 2048 x n products

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.errors import DependencyError, InputError, first_line
-from rssn.foreign import read_head
-from rssn.images import Pixels
+from rssn.image.arrays import Pixels
+from rssn.storage.foreign import read_head
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 

@@ -19,7 +19,7 @@ from bg20k.candidates import Fingerprint
 from bg20k.salience import Detection
 from bg20k.saliency import Saliency
 
-_ID_BYTES = 20  # of a content id, see rssn.files.content_id
+_ID_BYTES = 20  # of a content id, see rssn.storage.files.content_id
 _BLOCK = 4096  # records turned into columns at a time
 _ROW = np.dtype(
     [

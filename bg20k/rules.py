@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from bg20k.classes import CREATURES, OBJECTS
-from rssn.decoding import MAX_PIXELS
 from rssn.errors import InputError
+from rssn.image.decoding import MAX_PIXELS
 
 UPSCALED: Final = "upscaled"
 PANORAMA: Final = "panorama"

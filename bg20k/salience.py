@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bg20k.classes import CREATURES, OBJECTS
 from bg20k.rules import CurationRules
-from rssn.images import Pixels
+from rssn.image.arrays import Pixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import numpy as np
 from bg20k.onnx_model import Floats, OnnxModel, Scaling
 from bg20k.rules import CurationRules
 from rssn.errors import InputError
-from rssn.images import Pixels
+from rssn.image.arrays import Pixels
 
 _SIDE = 320  # px; U^2-Net's
 _MARKED = 0.5  # of a mask in [0, 1]

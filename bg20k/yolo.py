@@ -24,7 +24,7 @@ from bg20k.onnx_model import model_name, open_session
 from bg20k.salience import Detection
 from bg20k.yolo_weights import copy_weights
 from rssn.errors import DependencyError, InputError, first_line
-from rssn.images import Pixels
+from rssn.image.arrays import Pixels
 
 _FLOOR = 0.05
 """Findings below this confidence are not reported; far below any sensible threshold, so that scores stay graded."""

@@ -12,7 +12,7 @@ import inspect
 from pathlib import Path
 
 from rssn.errors import InputError
-from rssn.pickles import Name, Uses, copy_checked
+from rssn.storage.pickles import Name, Uses, copy_checked
 
 _NETWORKS = ("torch.nn.modules", "ultralytics.nn.modules")
 """Packages of which every module of the first level may be named, for classes of networks."""

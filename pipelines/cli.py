@@ -16,7 +16,7 @@ from pipelines.commands.review import review
 from pipelines.commands.study import study
 from rssn.errors import RssnError
 from rssn.stopping import farewell, received, stoppable
-from rssn.urls import scrub, shown
+from rssn.storage.urls import scrub, shown
 
 _STARTS_OVER = frozenset({"inspect", "replay", "status"})
 

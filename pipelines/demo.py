@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.programs import end, typed
+from pipelines.executor.programs import end, typed
 from rssn.errors import RssnError
-from rssn.studio import StudioPlan, write_studio
+from rssn.synthetic import StudioPlan, write_studio
 
 MIN_SIDE = 384  # px; the studio's photographs are small, so that BM3D takes seconds
 STEPS = 180

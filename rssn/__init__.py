@@ -4,6 +4,6 @@ Floor 1 of the house: no Ray, no torch, no printing. `foreground` and `denoise` 
 the settings and the only dice, `route` composes, `images` is the border to bytes, `shards` the border to disk.
 """
 
-from rssn.machine import use_cache_home as _use_cache_home
+from rssn.storage.machine import use_cache_home as _use_cache_home
 
 _use_cache_home()  # before a library looks for its own

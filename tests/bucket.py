@@ -15,7 +15,7 @@ from typing import Any, Literal
 import boto3
 from moto.server import ThreadedMotoServer
 
-from rssn.urls import Url, checked_url
+from rssn.storage.urls import Url, checked_url
 
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 FAILED = b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>"

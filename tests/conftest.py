@@ -11,7 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from rssn.urls import Url
+from rssn.storage.urls import Url
 from tests.bucket import Store
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # shared machines stall; no test is timed

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from rssn.errors import InputError, Rejected
-from rssn.weights import check_values, is_state, load_tensors
+from rssn.storage.weights import check_values, is_state, load_tensors
 from train.config import Plain
 from train.network.gfm import GFM, check_evidence
 from train.network.published import PublishedGFM
-from train.rosta import Rosta
-from train.strategy import Scales
+from train.network.strategy import Scales
+from train.targets.rosta import Rosta
 
 FORMAT = "rssn-gfm-1"
 
@@ -42,12 +42,12 @@ class Checkpoint:
     optimiser: Mapping[str, Any] = field(default_factory=dict)
     scaler: Mapping[str, Any] = field(default_factory=dict)  # of fp16's loss; empty in other precisions
     ema: Mapping[str, Tensor] = field(default_factory=dict)  # moving average of the weights; empty where none is kept
-    position: int = 0  # samples drawn so far, see `train.order.Place`, as below
+    position: int = 0  # samples drawn so far, see `train.data.order.Place`, as below
     order_size: int = 0
     rng: Tensor | None = None  # state of torch's generator on the CPU
-    scales: Mapping[str, Any] = field(default_factory=dict)  # of `train.strategy.Scales.to_plain`
+    scales: Mapping[str, Any] = field(default_factory=dict)  # of `train.network.strategy.Scales.to_plain`
     gpu_rng: Tensor | None = None  # and on the GPU, where it has one; drawn from in step by all processes
-    best: Mapping[str, Plain] = field(default_factory=dict)  # of `train.best.Best.to_plain`, as it is after this step
+    best: Mapping[str, Plain] = field(default_factory=dict)  # of `train.loop.best.Best.to_plain`, after this step
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rssn.errors import InputError
-from rssn.files import sha256
+from rssn.storage.files import sha256
 from train.columns import METRICS
 from train.network.backbones import backbone_named
-from train.rosta import Rosta
-from train.strategy import Strategy
+from train.network.strategy import Strategy
+from train.targets.rosta import Rosta
 from train.validation_sets import ValidationSet
 
 Plain: TypeAlias = str | int | float | list[Any] | dict[str, Any] | None
@@ -23,7 +23,7 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 FREEZABLE = ("encoder", "norms")
 """Parts of a network that can stay as they are, see `train.network.gfm.GFM.freeze`."""
 SCHEDULES = ("constant", "cosine")
-"""Of the learning rate, see `train.schedule`."""
+"""Of the learning rate, see `train.loop.schedule`."""
 WEIGHTS = ("raw", "ema")
 """Of a checkpoint: as the optimiser left them, or their moving average."""
 
@@ -146,7 +146,7 @@ class TrainConfig:
     optimiser: str = "adamw"
     learning_rate: float = 5e-4  # the largest, where it changes
     schedule: str = "cosine"
-    warm_up: int | None = None  # steps in which the rate rises; None: see `train.schedule`
+    warm_up: int | None = None  # steps in which the rate rises; None: see `train.loop.schedule`
     weight_decay: float = 0.01  # of weights; biases and norms have none
     clip: float = 0.0  # norm to which gradients are clipped; 0: never
     ema: float = 0.999  # decay of the weights' moving average; 0: none is kept
@@ -168,7 +168,7 @@ class TrainConfig:
     validate_every: int = 1000  # steps; the last one is judged too
     best_by: str = METRICS[0]  # a metric of the first validation set, or SET/METRIC; the smallest is the best
     patience: int = 0  # validations without a better one after which the run ends; 0: it goes on
-    validation_side: int | None = None  # px, see `train.strategy`; None and no hybrid: as trained
+    validation_side: int | None = None  # px, see `train.network.strategy`; None and no hybrid: as trained
     validation_hybrid: tuple[str, str] | None = None  # d1 and d2 of Table 2, as fractions or decimals
     tensorboard: bool = False
     override: bool = False  # go on with an earlier run although it had other settings

@@ -19,7 +19,7 @@ from rssn.errors import DependencyError, RssnError, first_line
 from train.checkpoint import Network
 from train.export_card import write_card
 from train.network.gfm import check_evidence, decide, fuse
-from train.strategy import STRIDE, Strategy
+from train.network.strategy import STRIDE, Strategy
 
 TOLERANCE = 1e-4
 """Largest difference of the focus, and of the scores relative to their largest, that a runtime may show."""

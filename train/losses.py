@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from train.batch import Batch
 from train.config import LossWeights
+from train.data.batch import Batch
 from train.network.gfm import Prediction
 
 EPSILON = 1e-6

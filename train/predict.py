@@ -12,12 +12,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from rssn.decoding import background_pixels, open_header
 from rssn.errors import InputError, Rejected
-from rssn.files import content_id, write_whole
-from rssn.folder_walk import is_utf8, list_pictures, printable
-from rssn.foreground_tiles import foreground_colours
-from rssn.images import (
+from rssn.image.arrays import (
     Alpha,
     Pixels,
     Pixels16,
@@ -28,7 +24,11 @@ from rssn.images import (
     to_uint8,
     to_uint16,
 )
-from rssn.route import Crop, blend, fit_background, fitted_size
+from rssn.image.decoding import background_pixels, open_header
+from rssn.route.compose import Crop, blend, fit_background, fitted_size
+from rssn.route.foreground_tiles import foreground_colours
+from rssn.sources.folder_walk import is_utf8, list_pictures, printable
+from rssn.storage.files import content_id, write_whole
 
 Depth: TypeAlias = Literal[8, 16]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rssn.weights import find_state
+from rssn.storage.weights import find_state
 from train.checkpoint import Checkpoint, save_checkpoint
 from train.config import Plain
 from train.network.published import PublishedGFM
+from train.network.strategy import PAPER_SCALES
 from train.network.weights import read_state
-from train.rosta import Rosta
-from train.strategy import PAPER_SCALES
+from train.targets.rosta import Rosta
 
 
 def load_published(
@@ -21,7 +21,7 @@ def load_published(
 
     Args:
         path_or_state_dict: The file, read without running any code from it, or its content; bare or wrapped, see
-            `rssn.weights.find_state`.
+            `rssn.storage.weights.find_state`.
         backbone: `r34`, `d121`, `r34_2b` or `r101`.
         rosta: `TT`, `FT` or `BT`, in any case.
 

@@ -9,19 +9,19 @@ from typing import Any
 import click
 
 from pipelines.commands import options
-from pipelines.compose import ComposeJob, Prepared, run_compose
-from pipelines.forecast import forecast
-from pipelines.growth import removal
-from pipelines.manifest import holds_dataset
-from pipelines.pack import PackJob, run_pack
-from pipelines.recipes import DEFAULT, chosen_recipe, load_recipe, shipped
-from pipelines.replay import run_replay
-from pipelines.staging import source, staged, viewed
-from pipelines.strips import STRIP_SIDE
-from pipelines.work import parse_budget
-from rssn.recipe import FOREGROUND_CHOICES
-from rssn.shards import DatasetFolder
-from rssn.urls import Url, shown
+from pipelines.compose.dry_run import forecast
+from pipelines.compose.growth import removal
+from pipelines.compose.job import ComposeJob, Prepared, run_compose
+from pipelines.compose.pack import PackJob, run_pack
+from pipelines.executor.work import parse_budget
+from pipelines.inspect.replay import run_replay
+from pipelines.inspect.step_strips import STRIP_SIDE
+from pipelines.output.manifest import holds_dataset
+from pipelines.output.staging import source, staged, viewed
+from rssn.dataset.shards import DatasetFolder
+from rssn.route.recipe import FOREGROUND_CHOICES
+from rssn.route.recipes import DEFAULT, chosen_recipe, load_recipe, shipped
+from rssn.storage.urls import Url, shown
 from train.commands.effect import Idle, refuse_idle
 
 _MATTING = "A matting data set: AM-2k's, P3M-10k's, fg/ and alpha/ (GT/), flat, RGBA cut-outs, a table; or s3://..."

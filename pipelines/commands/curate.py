@@ -14,16 +14,16 @@ from bg20k.flags import FLAGS
 from bg20k.onnx_model import Scaling
 from bg20k.rules import CurationRules
 from bg20k.verdict import REASONS
-from pipelines.build_bg20k import Curated, CurationJob, run_curation
 from pipelines.commands import options
-from pipelines.export import ExportJob, run_export
-from pipelines.inspection import run_inspect
-from pipelines.review_log import review_path
-from pipelines.reviewed import describe
-from pipelines.staging import source, staged
-from pipelines.work import parse_budget
+from pipelines.curate.decisions import describe
+from pipelines.curate.job import Curated, CurationJob, run_curation
+from pipelines.executor.work import parse_budget
+from pipelines.export.job import ExportJob, run_export
+from pipelines.inspect.inspect import run_inspect
+from pipelines.output.staging import source, staged
+from pipelines.review.log import review_path
 from rssn.errors import InputError
-from rssn.urls import Url, shown
+from rssn.storage.urls import Url, shown
 from train.commands.effect import Idle, refuse_idle, without
 
 NOT_SCREENED = """\

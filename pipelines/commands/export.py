@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipelines.commands import options as common
-from pipelines.export import FORMATS, ExportJob, run_export
+from pipelines.export.job import FORMATS, ExportJob, run_export
 
 
 @click.command()

@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 
 from pipelines.commands import options
+from pipelines.compose.layer_cache import LayerCache
 from pipelines.demo import run_demo
-from pipelines.inspection import Look, run_inspect
-from pipelines.manifest import read_manifest
-from pipelines.staging import viewed
-from pipelines.status import status as read_status
-from rssn.cache import LayerCache
-from rssn.shards import DatasetFolder
-from rssn.urls import Url, shown
+from pipelines.inspect.inspect import Look, run_inspect
+from pipelines.inspect.status import status as read_status
+from pipelines.output.manifest import read_manifest
+from pipelines.output.staging import viewed
+from rssn.dataset.shards import DatasetFolder
+from rssn.storage.urls import Url, shown
 from train.commands.effect import Idle, refuse_given, refuse_idle, without
 
 

@@ -12,17 +12,17 @@ from typing import Any, TypeVar
 
 import click
 
-from pipelines.compose import Output
-from pipelines.ray_runner import make_runner
-from pipelines.runner import Runner
-from pipelines.work import Tally
-from rssn.cache import LayerCache
-from rssn.documents import brief
+from pipelines.compose.job import Output
+from pipelines.compose.layer_cache import LayerCache
+from pipelines.executor.ray_runner import make_runner
+from pipelines.executor.runner import Runner
+from pipelines.executor.work import Tally
 from rssn.errors import InputError
-from rssn.layouts import LAYOUT_NAMES
-from rssn.machine import cache_home
-from rssn.picture_files import unread_words
-from rssn.urls import Url, checked_url, is_url, scrub, shown
+from rssn.image.picture_files import unread_words
+from rssn.sources.layouts import LAYOUT_NAMES
+from rssn.storage.documents import brief
+from rssn.storage.machine import cache_home
+from rssn.storage.urls import Url, checked_url, is_url, scrub, shown
 from train.commands.effect import Idle, refuse_idle
 from train.commands.options import UserPath
 

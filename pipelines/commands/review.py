@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from pipelines.commands import options
-from pipelines.manifest import read_manifest
-from pipelines.review import load_review
-from pipelines.review_log import ReviewLog, review_path
-from pipelines.review_pictures import Pictures
-from pipelines.review_server import Review, ReviewServer
-from rssn.shards import DatasetFolder
+from pipelines.output.manifest import read_manifest
+from pipelines.review.log import ReviewLog, review_path
+from pipelines.review.queue import load_review
+from pipelines.review.server import Review, ReviewServer
+from pipelines.review.thumbnails import Pictures
+from rssn.dataset.shards import DatasetFolder
 
 
 @click.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pipelines.commands import options
-from pipelines.study.reading import load_study
+from pipelines.study.load import load_study
 from pipelines.study.run import StudyJob, run_study
 from pipelines.study.run import dry_run as plan_lines
 

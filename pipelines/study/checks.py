@@ -11,12 +11,12 @@ from itertools import chain
 from math import isfinite
 from typing import Any, NamedTuple
 
-from pipelines.study.definition import BackgroundSet, Options, Study
-from pipelines.study.words import listed
-from rssn.documents import brief
+from pipelines.study.arguments import listed
+from pipelines.study.schema import BackgroundSet, Options, Study
 from rssn.errors import InputError
+from rssn.storage.documents import brief
 from train.columns import METRICS
-from train.rosta import Rosta
+from train.targets.rosta import Rosta
 
 _ALWAYS = {"out": "rssn study --out", "help": "the command line, as train run --help"}
 _WORKERS = {"workers": "rssn study --workers", "address": "rssn study --address"}

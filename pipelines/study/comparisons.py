@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # its parts are loaded when they are used
 
-from pipelines.study.statistics import Line
+from pipelines.study.results import Line
 
 LEVEL = 0.05
 """Below it a difference is called significant; after Holm's correction."""

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
-from pipelines.forecast import CPU_SECONDS_PER_MEGAPIXEL
-from pipelines.recipes import chosen_recipe
+from pipelines.compose.dry_run import CPU_SECONDS_PER_MEGAPIXEL
 from pipelines.study.steps import Kind, Step, listing, settings
-from rssn.decoding import picture_size
 from rssn.errors import DependencyError, Rejected
-from rssn.images import read_bytes
-from rssn.layouts import find_pairs
-from rssn.picture_files import SUFFIX_FORMATS
-from train.rosta import Rosta
-from train.strategy import PAPER_SCALES, Strategy
+from rssn.image.arrays import read_bytes
+from rssn.image.decoding import picture_size
+from rssn.image.picture_files import SUFFIX_FORMATS
+from rssn.route.recipes import chosen_recipe
+from rssn.sources.layouts import find_pairs
+from train.network.strategy import PAPER_SCALES, Strategy
+from train.targets.rosta import Rosta
 
 _STARTING = 12.0  # of a command and its workers
 _PER_PHOTOGRAPH = 0.5  # read, hash and detect

@@ -13,12 +13,12 @@ import click
 import numpy as np
 
 from bg20k.verdict import SALIENT_OBJECT
-from pipelines.curation_folders import candidates_folder, verdicts_path
-from rssn.decoding import decode_pixels
+from pipelines.curate.folders import candidates_folder, verdicts_path
+from rssn.dataset.rows import iter_rows
+from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError, RssnError
-from rssn.images import Pixels, encode_png
-from rssn.rows import iter_rows
-from rssn.shards import DatasetFolder
+from rssn.image.arrays import Pixels, encode_png
+from rssn.image.decoding import decode_pixels
 from train.commands.options import PATH
 
 

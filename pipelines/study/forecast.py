@@ -6,9 +6,9 @@ import heapq
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pipelines.runner import Room
+from pipelines.executor.runner import Room
 from pipelines.study.costs import Costs
-from pipelines.study.schedule import ALONE, took
+from pipelines.study.execute import ALONE, took
 from pipelines.study.steps import KINDS, Kind, Plan, Step
 
 

@@ -10,8 +10,7 @@ from itertools import product
 from pathlib import Path
 
 from pipelines.study import crops
-from pipelines.study.definition import Evaluation, Study
-from pipelines.study.prints import (
+from pipelines.study.photo_hashes import (
     OVERLAP,
     RULES,
     Print,
@@ -21,10 +20,11 @@ from pipelines.study.prints import (
     salient_prints,
     same_pictures,
 )
+from pipelines.study.schema import Evaluation, Study
 from pipelines.study.steps import listing
 from rssn.errors import InputError
-from rssn.files import parse_json, write_json
-from rssn.mattes import MATTE_RULES
+from rssn.sources.mattes import MATTE_RULES
+from rssn.storage.files import parse_json, write_json
 
 _FORMAT = 2
 """Of what is remembered; count it up where prints are taken or compared in another way."""

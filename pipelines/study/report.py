@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.study.comparisons import compare
-from pipelines.study.definition import Study
-from pipelines.study.statistics import Line, read_figures, summarise
+from pipelines.study.results import Line, read_figures, summarise
+from pipelines.study.schema import Study
 from pipelines.study.steps import Plan, Training
 from pipelines.study.table import TEST, differences, legend, markdown, table
-from rssn.decoding import decode_pixels
-from rssn.files import write_parquet
-from rssn.images import Pixels, encode_png, fit_inside, to_uint8
-from rssn.layouts import find_pairs
-from rssn.matting import load_pair
-from rssn.report import Section, Tile, contact_sheet, page
+from rssn.image.arrays import Pixels, encode_png, fit_inside, to_uint8
+from rssn.image.decoding import decode_pixels
+from rssn.report.page import Section, Tile, contact_sheet, page
+from rssn.sources.layouts import find_pairs
+from rssn.sources.matting import load_pair
+from rssn.storage.files import write_parquet
 from train.columns import METRICS
 
 _SIDE = 260  # px of a picture in the sheets

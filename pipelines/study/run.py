@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.lease import leased
-from pipelines.runner import LocalRunner, Room, Runner
-from pipelines.study.contents import digests
-from pipelines.study.definition import Study
+from pipelines.executor.runner import LocalRunner, Room, Runner
+from pipelines.output.lease import leased
+from pipelines.study.execute import ALONE, Workers, make_steps, took
+from pipelines.study.fingerprint import digests
 from pipelines.study.forecast import forecast
 from pipelines.study.leaks import Clean, check_backgrounds, check_foregrounds
 from pipelines.study.report import write_report
-from pipelines.study.schedule import ALONE, Workers, make_steps, took
+from pipelines.study.schema import Study
 from pipelines.study.steps import KINDS, Kind, Plan, Step, plan_study
 from rssn.errors import InputError
-from rssn.files import read_json, sweep
-from rssn.studio import StudioPlan, write_studio
+from rssn.storage.files import read_json, sweep
+from rssn.synthetic import StudioPlan, write_studio
 
 _LEAKS = "leaks.json"
 _INPUTS = "inputs.json"

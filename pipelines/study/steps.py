@@ -20,13 +20,13 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import click
 
-from pipelines.recipes import load_recipe
-from pipelines.study.contents import Facts, contents, digests
-from pipelines.study.definition import BackgroundSet, Options, Row, Study
+from pipelines.study.arguments import words_of
+from pipelines.study.fingerprint import Facts, contents, digests
+from pipelines.study.schema import BackgroundSet, Options, Row, Study
 from pipelines.study.versions import made_by
-from pipelines.study.words import words_of
 from rssn.errors import InputError
-from rssn.weights import weights_file
+from rssn.route.recipes import load_recipe
+from rssn.storage.weights import weights_file
 
 Kind: TypeAlias = Literal["curate", "crops", "compose", "pack", "train", "eval"]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import isnan
 
 from pipelines.study.comparisons import Comparison
-from pipelines.study.definition import Paper, Study
-from pipelines.study.statistics import Cell, Line
+from pipelines.study.results import Cell, Line
+from pipelines.study.schema import Paper, Study
 from train.columns import DECIMALS, HEADINGS, METRICS
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rssn.denoise import DenoiseBackend, denoise, warm_up
-from rssn.images import Image
+from rssn.image.arrays import Image
+from rssn.route.denoise import DenoiseBackend, denoise, warm_up
 from tests.benchmarks.inputs import CROP_SIDE, extent, photograph
 from tests.benchmarks.table import Cost, Job, Row, measured, table_lines
 

@@ -30,8 +30,8 @@ from bg20k.salience import Detector, salience
 from bg20k.saliency import OnnxSaliency, Saliency, SaliencyModel, find_salient, saliency_score
 from bg20k.verdict import DUPLICATE, Verdict
 from bg20k.yolo import YoloDetector
-from rssn.decoding import decode_pixels
-from rssn.images import Pixels, encode_jpeg, fit_inside, to_float, to_uint8
+from rssn.image.arrays import Pixels, encode_jpeg, fit_inside, to_float, to_uint8
+from rssn.image.decoding import decode_pixels
 from tests.benchmarks.table import Job, Row, measured, table_lines
 
 RULES = CurationRules()

@@ -24,15 +24,15 @@ import pyarrow.parquet as pq
 
 from bg20k.decide import NOTHING_KNOWN
 from bg20k.rules import CurationRules
-from pipelines.build_bg20k import PHOTOS_PER_SHARD, CurationJob, plan_facts, run_curation
-from pipelines.curation_folders import candidates_folder, photos_plan
-from pipelines.manifest import open_dataset
-from pipelines.runner import LocalRunner, shard_ranges
-from pipelines.work import Budget
-from rssn.crawl import Place, list_photographs
-from rssn.files import write_parquet
-from rssn.schema import CANDIDATES, PLANNED_PHOTOS, picture
-from rssn.shards import DatasetFolder, shard_name, write_shard
+from pipelines.curate.folders import candidates_folder, photos_plan
+from pipelines.curate.job import PHOTOS_PER_SHARD, CurationJob, plan_facts, run_curation
+from pipelines.executor.runner import LocalRunner, shard_ranges
+from pipelines.executor.work import Budget
+from pipelines.output.manifest import open_dataset
+from rssn.dataset.schema import CANDIDATES, PLANNED_PHOTOS, picture
+from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
+from rssn.sources.crawl import Place, list_photographs
+from rssn.storage.files import write_parquet
 from tests.benchmarks.table import Cost, command_cost
 
 _BLOCK = 4096

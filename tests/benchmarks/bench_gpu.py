@@ -22,16 +22,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from rssn.dataset.schema import COMPOSITES, picture
+from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
 from rssn.errors import RssnError, first_line
-from rssn.files import write_json
-from rssn.images import encode_jpeg, encode_png, to_uint8
-from rssn.machine import available_cpus
-from rssn.route import blend
-from rssn.schema import COMPOSITES, picture
-from rssn.shards import DatasetFolder, shard_name, write_shard
-from rssn.studio import render_background, render_shot
+from rssn.image.arrays import encode_jpeg, encode_png, to_uint8
+from rssn.route.compose import blend
+from rssn.storage.files import write_json
+from rssn.storage.machine import available_cpus
+from rssn.synthetic import render_background, render_shot
 from train.config import TrainConfig
-from train.loop import StepReport, train
+from train.loop.loop import StepReport, train
 
 TOLERANCE = 1e-3
 """How far a resumed run's loss may be from an unbroken one's, as a part of it."""

@@ -10,18 +10,18 @@ from typing import Any, TypeAlias
 import cv2
 import numpy as np
 
-from rssn import route
-from rssn.cache import CachedLayer, LayerCache
-from rssn.codecs import encode_picture
-from rssn.decoding import decode_image
-from rssn.images import encode_png, to_uint8
-from rssn.mattes import read_matte
-from rssn.schema import COMPOSITES, picture
-from rssn.shards import DatasetFolder, write_shard
+from pipelines.compose.layer_cache import CachedLayer, LayerCache
+from rssn.dataset.schema import COMPOSITES, picture
+from rssn.dataset.shards import DatasetFolder, write_shard
+from rssn.image.arrays import encode_png, to_uint8
+from rssn.image.codecs import encode_picture
+from rssn.image.decoding import decode_image
+from rssn.route import compose as route
+from rssn.sources.mattes import read_matte
 from tests.benchmarks.bench_route import Composed
 from tests.benchmarks.inputs import Pair
 from tests.benchmarks.table import Cost, Job, Row, command_cost, measured
-from train.rosta import make_trimap
+from train.targets.rosta import make_trimap
 
 REPEATS = 7
 _SIGMA = 10.0 / 255.0
@@ -76,7 +76,7 @@ def compile_rows() -> list[Row]:
     """The first call of the compiled kernels on a machine and in a process, Python's start included."""
     with tempfile.TemporaryDirectory() as folder:
         cold, warm = (command_cost(["-c", _WARM], {"NUMBA_CACHE_DIR": folder}) for _ in range(2))
-    start = command_cost(["-c", "import rssn.denoise, rssn.foreground"])
+    start = command_cost(["-c", "import rssn.route.denoise, rssn.route.foreground"])
     words = f"{start.seconds:.1f} s of it without kernels"
     named = {"first call of the kernels on a machine": cold, "first call in a process": warm}
     return [Row(name, None, cost, quality=words) for name, cost in named.items()]

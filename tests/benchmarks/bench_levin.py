@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pymatting
 
-from rssn.decoding import decode_image
-from rssn.foreground import REGULARIZATION, estimate_layers, warm_up
-from rssn.images import Alpha, Image
-from rssn.mattes import read_matte
+from rssn.image.arrays import Alpha, Image
+from rssn.image.decoding import decode_image
+from rssn.route.foreground import REGULARIZATION, estimate_layers, warm_up
+from rssn.sources.mattes import read_matte
 from tests.benchmarks.inputs import Pair
 from tests.benchmarks.table import Cost, Job, Row, measured
 

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from skimage.transform import resize
 
-from rssn.images import Pixels, encode_jpeg, encode_png
+from rssn.image.arrays import Pixels, encode_jpeg, encode_png
 from tests.benchmarks.table import Cost, Job, Row, command_cost, measured
 from train.config import LossWeights, TrainConfig
-from train.data import ShardDataset
+from train.data.loader import ShardDataset
 
 _SAMPLES = 24
 _CROPS = (640, 960, 1280)

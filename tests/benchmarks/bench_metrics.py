@@ -11,10 +11,10 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.measure import label
 
-from rssn.images import Alpha, to_float, to_uint8
-from rssn.mattes import read_matte
+from rssn.image.arrays import Alpha, to_float, to_uint8
+from rssn.sources.mattes import read_matte
 from tests.benchmarks.table import Job, Row, measured
-from train.metrics import connectivity_error, gradient_error
+from train.evaluation.metrics import connectivity_error, gradient_error
 
 Metric = Callable[[Alpha, Alpha], float]
 

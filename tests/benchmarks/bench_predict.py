@@ -8,17 +8,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rssn.decoding import decode_pixels
-from rssn.foreground import estimate_foreground, warm_up
-from rssn.foreground_tiles import foreground_colours
-from rssn.images import Pixels, encode_jpeg, to_float, to_uint8
-from rssn.mattes import read_matte
+from rssn.image.arrays import Pixels, encode_jpeg, to_float, to_uint8
+from rssn.image.decoding import decode_pixels
+from rssn.route.foreground import estimate_foreground, warm_up
+from rssn.route.foreground_tiles import foreground_colours
+from rssn.sources.mattes import read_matte
 from tests.benchmarks.inputs import Pair
 from tests.benchmarks.table import Job, Row, command_cost, measured
 from train.checkpoint import Checkpoint, save_checkpoint
 from train.config import TrainConfig
 from train.network.gfm import seeded_gfm
-from train.strategy import PAPER_SCALES
+from train.network.strategy import PAPER_SCALES
 
 LARGE = 24_000_000
 """Pixels of a photograph as cameras take it."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.plan import Plan, load_plan
-from rssn.rows import iter_rows
-from rssn.shards import DatasetFolder
+from pipelines.compose.plan import Plan, load_plan
+from rssn.dataset.rows import iter_rows
+from rssn.dataset.shards import DatasetFolder
 from tests.benchmarks import pipeline1
 from tests.benchmarks.bench_bm3d import psnr
 from tests.benchmarks.inputs import Pair, Pictures, extent

@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import simpy
 
-from pipelines.plan import PlannedForeground
-from pipelines.ray_runner import RayRunner
-from pipelines.runner import Done
-from rssn.matting import Pair
-from rssn.shards import Mark
+from pipelines.compose.plan import PlannedForeground
+from pipelines.executor.ray_runner import RayRunner
+from pipelines.executor.runner import Done
+from rssn.dataset.shards import Mark
+from rssn.sources.matting import Pair
 
 SHARD_BYTES = 256 << 20
 COMPOSITE_BYTES = 1.75e6  # on disk, of 1.75 MP; its sources are about as much again

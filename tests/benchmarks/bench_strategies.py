@@ -1,7 +1,8 @@
 """How networks should see whole photographs: scale x border x weights, mean SAD on sets of photographs with mattes.
 
 `python -m tests.benchmarks.bench_strategies --checkpoint RUN/last.pt --data AM-2k/validation` prints the table
-behind `train.strategy.Strategy.as_trained` and `train.inference`'s stretching. What the product does not do is here.
+behind `train.network.strategy.Strategy.as_trained` and `train.evaluation.inference`'s stretching. What the product
+does not do is here.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rssn.images import Alpha, Image, to_float, to_uint8
+from rssn.image.arrays import Alpha, Image, to_float, to_uint8
 from train.checkpoint import Network, load_checkpoint, load_network
 from train.config import WEIGHTS
-from train.examples import Truth, find_examples
-from train.inference import predict_alpha, resized
+from train.evaluation.examples import Truth, find_examples
+from train.evaluation.inference import predict_alpha, resized
 from train.network.gfm import decide, fuse
-from train.strategy import STRIDE, Strategy
+from train.network.strategy import STRIDE, Strategy
 
 SIDES = (256, 320, 384, 480, 640, 800, 1080, 0)
 HYBRIDS = ((1 / 4, 1 / 3), (1 / 3, 1 / 2), (1 / 2, 1 / 2), (1 / 2, 1.0))
@@ -46,7 +47,7 @@ def table(networks: Mapping[str, Network], sets: Mapping[str, Sequence[Truth]]) 
 
 
 def sad(alpha: Alpha, truth: Alpha) -> float:
-    """In thousands, of the rounded matte, as `train.metrics` has it."""
+    """In thousands, of the rounded matte, as `train.evaluation.metrics` has it."""
     return float(np.abs(to_float(to_uint8(alpha)).astype(np.float64) - truth).sum()) / 1000
 
 

@@ -17,16 +17,16 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pipelines.compose as compose_module
-from pipelines.compose import ComposeJob, Output, run_compose
-from pipelines.compose_tasks import ComposeTask, compose_shard
-from pipelines.ray_runner import RayRunner
-from pipelines.recipes import load_recipe
-from pipelines.runner import Done
-from pipelines.warm_up import warm_up
-from pipelines.work import Budget
-from rssn.cache import LayerCache
-from rssn.studio import StudioPlan, write_studio
+import pipelines.compose.job as compose_module
+from pipelines.compose.job import ComposeJob, Output, run_compose
+from pipelines.compose.layer_cache import LayerCache
+from pipelines.compose.shard import ComposeTask, compose_shard
+from pipelines.executor.ray_runner import RayRunner
+from pipelines.executor.runner import Done
+from pipelines.executor.warm_up import warm_up
+from pipelines.executor.work import Budget
+from rssn.route.recipes import load_recipe
+from rssn.synthetic import StudioPlan, write_studio
 from tests.benchmarks.bench_scaling import COMPOSITE_BYTES, SHARD_BYTES, Nothing, nothing
 
 

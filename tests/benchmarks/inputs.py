@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from rssn.backgrounds import background_bytes, find_backgrounds
-from rssn.decoding import decode_image, decode_pixels
-from rssn.images import Image, Pixels, encode_jpeg, encode_png, to_uint8
-from rssn.layouts import find_pairs
-from rssn.mattes import read_matte
-from rssn.studio import StudioPlan, write_studio
+from rssn.image.arrays import Image, Pixels, encode_jpeg, encode_png, to_uint8
+from rssn.image.decoding import decode_image, decode_pixels
+from rssn.sources.backgrounds import background_bytes, find_backgrounds
+from rssn.sources.layouts import find_pairs
+from rssn.sources.mattes import read_matte
+from rssn.synthetic import StudioPlan, write_studio
 from tests.benchmarks.table import command_cost
 
 Pair: TypeAlias = tuple[Path, Path]

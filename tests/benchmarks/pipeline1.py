@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 import pymatting
 
-from rssn import denoise as denoiser
-from rssn import foreground, route
-from rssn.codecs import encode_picture
-from rssn.decoding import decode_image
-from rssn.draw import Draw
-from rssn.images import Image, encode_png, to_uint8
-from rssn.mattes import read_matte
+from rssn.image.arrays import Image, encode_png, to_uint8
+from rssn.image.codecs import encode_picture
+from rssn.image.decoding import decode_image
+from rssn.route import compose as route
+from rssn.route import denoise as denoiser
+from rssn.route import foreground
+from rssn.route.draw import Draw
+from rssn.sources.mattes import read_matte
 from tests.benchmarks.bench_bm3d import SIGMA
 from tests.benchmarks.inputs import Pair, picture_bytes
 from tests.benchmarks.table import Job

@@ -9,7 +9,7 @@ from bg20k.decide import decide
 from bg20k.onnx_model import Floats
 from bg20k.records import Crawl
 from bg20k.rules import CurationRules
-from rssn.images import Pixels, encode_png
+from rssn.image.arrays import Pixels, encode_png
 from tests.benchmarks.bench_curation import DETECTOR, Screened, embedding_lines, screening_lines
 from tests.bg20k.test_decide import record
 

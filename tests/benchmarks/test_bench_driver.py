@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.curation_folders import verdicts_path
-from rssn.rows import iter_rows
+from pipelines.curate.folders import verdicts_path
+from rssn.dataset.rows import iter_rows
 from tests.benchmarks.bench_driver import curate, lines, prepare
 from tests.benchmarks.table import Cost
 

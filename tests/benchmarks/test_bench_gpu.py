@@ -13,7 +13,7 @@ import torch
 from tests.benchmarks import bench_gpu
 from tests.benchmarks.bench_gpu import Deadline, Plan, lines
 from train.config import TrainConfig
-from train.loop import StepReport, train
+from train.loop.loop import StepReport, train
 
 SMALL = Plan(
     shots=2,

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from tests.benchmarks.bench_strategies import BORDERS, sad, table
-from train.examples import Truth
-from train.inference import predict_alpha
+from train.evaluation.examples import Truth
+from train.evaluation.inference import predict_alpha
 from train.network.gfm import GFM, seeded_gfm
-from train.rosta import Rosta
-from train.strategy import Scales, Strategy
+from train.network.strategy import Scales, Strategy
+from train.targets.rosta import Rosta
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from rssn.studio import StudioPlan
+from rssn.synthetic import StudioPlan
 from tests.benchmarks.bench_bm3d import psnr_lines
 from tests.benchmarks.inputs import open_pictures
 from tests.benchmarks.run import all_rows, notes

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rssn.images import Pixels
+from rssn.image.arrays import Pixels
 
 Render = Callable[[int, int, int], Pixels]
 

@@ -13,8 +13,8 @@ from PIL import Image as PillowImage
 from bg20k.candidates import examine, perceptual_hash, resized_size
 from bg20k.rules import CurationRules
 from rssn.errors import Rejected
-from rssn.files import content_id
-from rssn.images import encode_jpeg, encode_png
+from rssn.image.arrays import encode_jpeg, encode_png
+from rssn.storage.files import content_id
 
 RULES = CurationRules(min_side=240)
 

@@ -9,9 +9,9 @@ import pytest
 from bg20k.candidates import resized_size
 from bg20k.detail import detail
 from bg20k.rules import CurationRules
-from rssn.decoding import decode_pixels
-from rssn.images import Pixels, encode_jpeg, resize_area
-from rssn.photograph import decode_photograph
+from rssn.image.arrays import Pixels, encode_jpeg, resize_area
+from rssn.image.decoding import decode_pixels
+from rssn.image.photograph import decode_photograph
 
 FILTERS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
 NAMES = (

@@ -13,8 +13,8 @@ from bg20k.candidates import Fingerprint, examine
 from bg20k.decide import decide
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
-from rssn.images import resize_area
-from rssn.photograph import decode_photograph
+from rssn.image.arrays import resize_area
+from rssn.image.photograph import decode_photograph
 
 RULES = CurationRules()
 FIELDS = tuple(Fingerprint.__dataclass_fields__)

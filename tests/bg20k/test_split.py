@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bg20k.split import split_of
-from rssn.files import content_id
+from rssn.storage.files import content_id
 
 IDS = [content_id(str(n).encode()) for n in range(20_000)]
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from bg20k.verdict import REASONS, Verdict
-from rssn.decoding import decode_pixels
 from rssn.errors import Rejected
-from rssn.images import encode_png
+from rssn.image.arrays import encode_png
+from rssn.image.decoding import decode_pixels
 
 
 def test_a_refusal_becomes_a_verdict() -> None:

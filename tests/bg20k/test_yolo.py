@@ -15,9 +15,9 @@ import pytest
 from bg20k.rules import CurationRules
 from bg20k.salience import Detection, salience
 from bg20k.yolo import YoloDetector
-from rssn.decoding import decode_pixels
 from rssn.errors import InputError
-from rssn.images import Pixels, encode_png
+from rssn.image.arrays import Pixels, encode_png
+from rssn.image.decoding import decode_pixels
 
 WEIGHTS = "weights/yolov8n_int8_coco.onnx"
 SALIENT = ("kitten-on-lawn", "budgie-branch", "oakland-zoo-otters", "canyon-wren")
@@ -30,7 +30,7 @@ def refuse(*_, **__):
     raise AssertionError("the detector used the network")
 socket.socket.connect = socket.getaddrinfo = refuse
 from bg20k.yolo import YoloDetector
-from rssn.decoding import decode_pixels
+from rssn.image.decoding import decode_pixels
 weights, *photos = map(Path, sys.argv[1:])
 detector = YoloDetector(weights)
 images = [decode_pixels(photo.read_bytes()) for photo in photos]

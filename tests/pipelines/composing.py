@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.compose import ComposeJob
-from pipelines.recipes import load_recipe
-from pipelines.work import Budget
-from rssn.cache import LayerCache
-from rssn.recipe import Recipe
-from rssn.rows import iter_rows
-from rssn.shards import DatasetFolder
+from pipelines.compose.job import ComposeJob
+from pipelines.compose.layer_cache import LayerCache
+from pipelines.executor.work import Budget
+from rssn.dataset.rows import iter_rows
+from rssn.dataset.shards import DatasetFolder
+from rssn.route.recipe import Recipe
+from rssn.route.recipes import load_recipe
 
 RECIPE = load_recipe("comp-rssn")
 RECIPE = replace(RECIPE, k=4, denoise=replace(RECIPE.denoise, backend="nlmeans"))

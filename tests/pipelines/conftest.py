@@ -15,17 +15,17 @@ import pytest
 from PIL import Image as PillowImage
 
 from bg20k.rules import CurationRules
-from pipelines.build_bg20k import CurationJob, run_curation
-from pipelines.ray_runner import RayRunner
-from pipelines.runner import LocalRunner
-from pipelines.work import Budget
-from rssn.draw import draw
-from rssn.files import write_json
-from rssn.images import Pixels, encode_png
-from rssn.recipe import Recipe
-from rssn.schema import COMPOSITES, picture
-from rssn.shards import DatasetFolder, shard_name, write_shard
-from rssn.studio import StudioPlan, write_studio
+from pipelines.curate.job import CurationJob, run_curation
+from pipelines.executor.ray_runner import RayRunner
+from pipelines.executor.runner import LocalRunner
+from pipelines.executor.work import Budget
+from rssn.dataset.schema import COMPOSITES, picture
+from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
+from rssn.image.arrays import Pixels, encode_png
+from rssn.route.draw import draw
+from rssn.route.recipe import Recipe
+from rssn.storage.files import write_json
+from rssn.synthetic import StudioPlan, write_studio
 
 MIN_SIDE = 120
 PLAN = StudioPlan(

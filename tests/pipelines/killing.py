@@ -20,14 +20,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow.parquet as pq
 
-import rssn.cache
+import pipelines.compose.layer_cache
 from bg20k.hamming import near_pairs
 from bg20k.rules import CurationRules
-from pipelines.build_bg20k import CurationJob, run_curation
-from pipelines.compose import ComposeJob, run_compose
-from pipelines.runner import LocalRunner
-from pipelines.work import Budget
-from rssn.cache import LayerCache
+from pipelines.compose.job import ComposeJob, run_compose
+from pipelines.compose.layer_cache import LayerCache
+from pipelines.curate.job import CurationJob, run_curation
+from pipelines.executor.runner import LocalRunner
+from pipelines.executor.work import Budget
 from tests.pipelines.composing import QUICK, job_of
 
 Job: TypeAlias = ComposeJob | CurationJob
@@ -120,8 +120,8 @@ def _hook(look: Callable[[str, str], None], job: Job) -> None:
     wrap(Path, "unlink", lambda path, **_: path)
     wrap(Path, "write_text", lambda path, *_: path)
     wrap(pq.ParquetWriter, "write_table", lambda writer, _: Path(writer.where))
-    wrap(rssn.cache, "_store", lambda path, _: path)
-    wrap(rssn.cache, "_digest", lambda _: None)  # between an entry's body and its digest
+    wrap(pipelines.compose.layer_cache, "_store", lambda path, _: path)
+    wrap(pipelines.compose.layer_cache, "_digest", lambda _: None)  # between an entry's body and its digest
 
 
 def _kind(job: Job, name: str, path: Path | None) -> str:

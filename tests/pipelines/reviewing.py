@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 
 from bg20k.rules import CurationRules
-from rssn.files import write_json, write_parquet
-from rssn.images import encode_jpeg
-from rssn.schema import BACKGROUNDS, REJECTS, VERDICTS, picture
-from rssn.shards import DatasetFolder
+from rssn.dataset.schema import BACKGROUNDS, REJECTS, VERDICTS, picture
+from rssn.dataset.shards import DatasetFolder
+from rssn.image.arrays import encode_jpeg
+from rssn.storage.files import write_json, write_parquet
 
 _BOX = pa.struct(
     [("label", pa.string()), *((name, pa.float32()) for name in ("confidence", "x", "y", "width", "height"))]

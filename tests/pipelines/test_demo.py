@@ -7,7 +7,7 @@ import pytest
 import pipelines.demo as demo_module
 from pipelines.demo import run_demo, steps
 from rssn.errors import RssnError
-from rssn.studio import StudioPlan
+from rssn.synthetic import StudioPlan
 
 SMALL = StudioPlan(
     foregrounds=2, evaluation=1, backgrounds=6, copies=1, small=1, shot_size=(96, 64), photo_side=80, seed=1

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from pipelines.recipes import load_recipe
-from rssn import route
-from rssn.decoding import decode_image, decode_pixels
-from rssn.draw import draw
-from rssn.images import encode_jpeg, encode_png, resize_area, to_uint8
-from rssn.mattes import read_matte
-from rssn.rows import iter_rows
-from rssn.shards import DatasetFolder
+from rssn.dataset.rows import iter_rows
+from rssn.dataset.shards import DatasetFolder
+from rssn.image.arrays import encode_jpeg, encode_png, resize_area, to_uint8
+from rssn.image.decoding import decode_image, decode_pixels
+from rssn.route import compose as route
+from rssn.route.draw import draw
+from rssn.route.recipes import load_recipe
+from rssn.sources.mattes import read_matte
 
 SIDE = 160  # px, the shorter side of everything
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from rssn.files import write_json
-from rssn.images import Pixels, encode_png, to_uint8
-from rssn.schema import COMPOSITES, picture
-from rssn.shards import DatasetFolder, shard_name, write_shard
+from rssn.dataset.schema import COMPOSITES, picture
+from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
+from rssn.image.arrays import Pixels, encode_png, to_uint8
+from rssn.storage.files import write_json
 from train.config import TrainConfig
-from train.rosta import Rosta
+from train.targets.rosta import Rosta
 
 SIDE = 96
 

@@ -19,7 +19,7 @@ from train.checkpoint import Checkpoint, load_checkpoint, load_network, save_che
 from train.cli import main
 from train.config import TrainConfig
 from train.network.gfm import GFM, seeded_gfm
-from train.rosta import Rosta
+from train.targets.rosta import Rosta
 
 
 def checkpoint_of(network: GFM, config: TrainConfig) -> Checkpoint:

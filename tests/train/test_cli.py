@@ -14,7 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from rssn.files import sha256
+from rssn.storage.files import sha256
 from tests.train.network.released import random_state, shapes
 from train.cli import main
 

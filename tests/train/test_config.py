@@ -9,7 +9,7 @@ import pytest
 
 from rssn.errors import InputError
 from train.config import LossWeights, TrainConfig
-from train.rosta import Rosta
+from train.targets.rosta import Rosta
 
 CONFIG = TrainConfig(data=("shards",), out=Path("run"), schedule="constant")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rssn.machine import available_cpus
+from rssn.storage.machine import available_cpus
 from train.commands.options import use_all_cpus
 from train.device import gpu_rng_state, set_gpu_rng_state
 

@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch import nn
 
-from rssn.decoding import decode_image, decode_pixels
 from rssn.errors import DependencyError, Rejected, RssnError
-from rssn.images import encode_jpeg, to_uint8
-from rssn.studio import render_shot
+from rssn.image.arrays import encode_jpeg, to_uint8
+from rssn.image.decoding import decode_image, decode_pixels
+from rssn.synthetic import render_shot
+from train.evaluation.inference import predict_alpha
 from train.export import EXTRA_FILE, FreePooling, describe, export_network
 from train.export_card import card_path
-from train.inference import predict_alpha
 from train.network.gfm import GFM, decide, fuse, seeded_gfm
 from train.network.published import PublishedGFM
-from train.rosta import Rosta
-from train.strategy import Strategy
+from train.network.strategy import Strategy
+from train.targets.rosta import Rosta
 
 SEEN = Strategy(480)
 SIZES = [(1, 32, 32), (2, 64, 96), (1, 224, 160), (3, 320, 256)]

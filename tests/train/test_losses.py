@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from train.batch import Batch
 from train.config import LossWeights
+from train.data.batch import Batch
 from train.losses import (
     EPSILON,
     alpha_loss,
@@ -19,7 +19,7 @@ from train.losses import (
     pyramid_up,
 )
 from train.network.gfm import Prediction, fuse
-from train.rosta import Rosta, focus_target, glance_and_transition
+from train.targets.rosta import Rosta, focus_target, glance_and_transition
 
 SIDES = (32, 64)
 

@@ -12,15 +12,15 @@ import pytest
 from PIL import Image as PillowImage
 
 from rssn.errors import InputError, Rejected
-from rssn.files import write_whole
-from rssn.images import Alpha, Pixels, encode_png, png_note, to_float, to_uint8, to_uint16
-from rssn.mattes import read_matte
-from rssn.route import Crop, fit_background, fitted_size
-from train.inference import predict_alpha
+from rssn.image.arrays import Alpha, Pixels, encode_png, png_note, to_float, to_uint8, to_uint16
+from rssn.route.compose import Crop, fit_background, fitted_size
+from rssn.sources.mattes import read_matte
+from rssn.storage.files import write_whole
+from train.evaluation.inference import predict_alpha
 from train.network.gfm import seeded_gfm
+from train.network.strategy import Strategy
 from train.predict import Cutter, Wanted, composite, cut_all, find_photos, read_background
-from train.rosta import Rosta
-from train.strategy import Strategy
+from train.targets.rosta import Rosta
 
 
 def brightness(pixels: Pixels) -> Alpha:

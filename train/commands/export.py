@@ -36,7 +36,7 @@ def export(checkpoint: Path, weights: str | None, kind: str, out: Path | None, m
     """  # noqa: D301
     from train.export import export_network  # noqa: PLC0415  (loads torch, as below)
     from train.export_card import card_path  # noqa: PLC0415
-    from train.strategy import Strategy  # noqa: PLC0415
+    from train.network.strategy import Strategy  # noqa: PLC0415
 
     (network,), strategy = open_networks((checkpoint,), weights, max_side, None)
     out = out or checkpoint.with_suffix(_SUFFIXES[kind])

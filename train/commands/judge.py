@@ -36,8 +36,8 @@ def evaluate(checkpoints: tuple[Path, ...], data: Path, out: Path | None, **sett
       train eval --checkpoint tt.pt --checkpoint ft.pt --checkpoint bt.pt --data shards/
       train eval --checkpoint tt.pt --data alphamatting --protocol dim --trimaps alphamatting/trimap
     """  # noqa: D301
-    from train.evaluate import Judge, Protocol, format_table, write_evaluation  # noqa: PLC0415
-    from train.evaluate import evaluate as judge_all  # noqa: PLC0415
+    from train.evaluation.evaluate import Judge, Protocol, format_table, write_evaluation  # noqa: PLC0415
+    from train.evaluation.evaluate import evaluate as judge_all  # noqa: PLC0415
 
     out = out or checkpoints[0].parent / "eval"
     mattes = out / "mattes" if settings["mattes"] else None

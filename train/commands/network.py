@@ -8,7 +8,7 @@ import click
 
 from train.commands.options import FILE, ROSTAS, use_all_cpus
 from train.network.backbones import BACKBONES
-from train.rosta import Rosta
+from train.targets.rosta import Rosta
 
 _DESCRIBED = tuple(name for name in BACKBONES if name != "tiny")
 

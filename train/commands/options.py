@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from rssn.errors import InputError
-from rssn.folder_walk import is_special, is_utf8, printable
-from rssn.machine import available_cpus
-from rssn.picture_files import unread_words
+from rssn.image.picture_files import unread_words
 from rssn.progress import Progress
-from rssn.weights import weights_file
+from rssn.sources.folder_walk import is_special, is_utf8, printable
+from rssn.storage.machine import available_cpus
+from rssn.storage.weights import weights_file
 from train.config import WEIGHTS
-from train.rosta import Rosta
+from train.targets.rosta import Rosta
 from train.validation_sets import split_name
 
 if TYPE_CHECKING:
     from train.checkpoint import Network
-    from train.strategy import Strategy
+    from train.network.strategy import Strategy
 
 
 class UserPath(click.Path):
@@ -152,7 +152,7 @@ def open_networks(
     """
     from train.checkpoint import load_network  # noqa: PLC0415  (loads torch, as below)
     from train.device import best_device  # noqa: PLC0415
-    from train.strategy import Strategy  # noqa: PLC0415
+    from train.network.strategy import Strategy  # noqa: PLC0415
 
     strategy = Strategy.parse(max_side, hybrid)
     use_all_cpus()

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from rssn.errors import Rejected
-from rssn.files import content_id, sha256
-from rssn.images import to_float
-from rssn.machine import available_cpus
+from rssn.image.arrays import to_float
 from rssn.progress import Progress
+from rssn.storage.files import content_id, sha256
+from rssn.storage.machine import available_cpus
 from rssn.versions import version
 from train.commands.effect import Idle, refuse_idle
 from train.commands.options import FILE, FOLDER, PATH, fail_if, networks, open_networks, say_unread
@@ -63,7 +63,7 @@ def predict(
       train predict --checkpoint runs/first/last.pt photos/ --alpha-only --depth 16
       train predict --checkpoint runs/first/last.pt photos/ --background beach.jpg --hybrid 1/3 1/2
     """  # noqa: D301
-    from train.inference import predict_alpha  # noqa: PLC0415  (loads torch)
+    from train.evaluation.inference import predict_alpha  # noqa: PLC0415  (loads torch)
     from train.predict import Cutter, Wanted, find_photos, read_background  # noqa: PLC0415
 
     given = find_photos(photos, out)

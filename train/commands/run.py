@@ -20,11 +20,11 @@ from train.commands.run_options import network, optimisation, records, samples
 from train.config import LossWeights, Origin, TrainConfig
 from train.network.backbones import backbone_named
 from train.presets import PRESETS, Preset
-from train.rosta import Rosta
+from train.targets.rosta import Rosta
 from train.validation_sets import validation_sets
 
 if TYPE_CHECKING:
-    from train.loop import TrainResult
+    from train.loop.loop import TrainResult
 
 
 def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
@@ -83,7 +83,7 @@ def run(
       train run --data ours/ --out runs/tuned --init gfm_r34_tt.pth --freeze norms --encoder-rate 0.1
       train run --data shards/ --out runs/tiny --backbone tiny --max-steps 200 --learning-rate 1e-2
     """  # noqa: D301
-    from train.distributed import world_size  # noqa: PLC0415  (loads torch, as below)
+    from train.loop.distributed import world_size  # noqa: PLC0415  (loads torch, as below)
 
     if ray_workers and world_size() > 1:
         raise InputError("--ray-workers starts processes of its own, and torchrun did so already; use one of them")
@@ -100,14 +100,14 @@ def run(
             "--patience", "its end comes no earlier than --max-steps; give less, or a smaller --validate-every"
         )
     if ray_workers:
-        from train.ray_launch import train_on_ray  # noqa: PLC0415
+        from train.loop.ray_launch import train_on_ray  # noqa: PLC0415
 
         _warn_of_random_start(config)
         _report_run(train_on_ray(config), config)
         return
-    from train.distributed import is_chief  # noqa: PLC0415
-    from train.loop import train  # noqa: PLC0415
-    from train.progress import step_listener  # noqa: PLC0415
+    from train.loop.distributed import is_chief  # noqa: PLC0415
+    from train.loop.loop import train  # noqa: PLC0415
+    from train.loop.progress import step_listener  # noqa: PLC0415
 
     use_all_cpus()
     if is_chief():
@@ -132,7 +132,7 @@ def _as_long_as_the_papers(config: TrainConfig, preset: Preset) -> TrainConfig:
             )
         config = replace(config, batch_size=whole // parts)
     if not was_given("--max-steps"):
-        from train.data import count_rows  # noqa: PLC0415  (loads torch)
+        from train.data.loader import count_rows  # noqa: PLC0415  (loads torch)
 
         config = replace(config, max_steps=preset.steps(count_rows(config.data), config.step_size))
     return config

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from train.network.gfm import GFM
 from train.network.published import PUBLISHED_BACKBONES, released_count
-from train.rosta import Rosta
+from train.targets.rosta import Rosta
 
 SIDE = 800
 """Side of the picture in Table 4, px."""

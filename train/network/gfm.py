@@ -17,8 +17,8 @@ from rssn.errors import InputError, Rejected
 from train.network.backbones import backbone_named
 from train.network.decoders import FocusDecoder, GlanceDecoder
 from train.network.encoders import build_encoder
-from train.rosta import FOREGROUND, TRANSITION, Rosta
-from train.strategy import Scales
+from train.network.strategy import Scales
+from train.targets.rosta import FOREGROUND, TRANSITION, Rosta
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -132,7 +132,7 @@ class GFM(nn.Module):
         return focus[:, :0] if self.glance is None else self.glance(features), focus
 
     def evidence(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """What `train.inference` fuses: N x C x H x W scores, whose largest is the class, and the focus in [0, 1]."""
+        """What `inference` fuses: N x C x H x W scores, whose largest is the class, and the focus in [0, 1]."""
         prediction = self(image)
         return prediction.glance, prediction.focus.sigmoid()
 

@@ -12,9 +12,9 @@ from rssn.errors import InputError
 from rssn.vision import torchvision_models
 from train.network.backbones import Backbone, backbone_named
 from train.network.gfm import GFM, Prediction, decide, fuse
+from train.network.strategy import PAPER_SCALES, Scales
 from train.network.weights import differences
-from train.rosta import Rosta
-from train.strategy import PAPER_SCALES, Scales
+from train.targets.rosta import Rosta
 
 PUBLISHED_BACKBONES = ("r34", "d121", "r34_2b", "r101")
 """Backbones of which the authors released weights."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from rssn import weights
 from rssn.errors import InputError, RssnError
+from rssn.storage import weights
 
 _STAGED = re.compile(r"^(blocks\.\d+\.\d+)\.", re.MULTILINE)
 _EFFICIENT_BLOCK = re.compile(r"_blocks\.(\d+)\.(\w+)\.(\w+)")
@@ -33,7 +33,7 @@ _LEGACY_DENSE = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
 def read_state(path: Path, flag: str) -> dict[str, Tensor]:
-    """Read the weights of one network, however they were saved; see `rssn.weights.read_state`.
+    """Read the weights of one network, however they were saved; see `rssn.storage.weights.read_state`.
 
     Args:
         path: The file.

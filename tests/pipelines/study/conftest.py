@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.study.reading import parse_study
+from pipelines.study.load import parse_study
 from pipelines.study.steps import Plan, plan_study
-from tests.pipelines.study.test_reading import TEXT
+from tests.pipelines.study.test_load import TEXT
 
 Planned = Callable[..., Plan]
 

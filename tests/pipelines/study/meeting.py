@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from pipelines.runner import THREADS
+from pipelines.executor.runner import THREADS
 
 
 def main(folder: Path, name: str, other: str) -> None:

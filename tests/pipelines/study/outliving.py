@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from train.folder import owned
+from train.loop.run_lock import owned
 
 
 def main(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.study.schedule import StepTask, make_step
+from pipelines.study.execute import StepTask, make_step
 from pipelines.study.steps import Kind
 from rssn.errors import RssnError
 
@@ -51,7 +51,7 @@ def test_a_command_that_outlives_its_study_is_waited_for(tmp_path: Path) -> None
 def test_a_command_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "train-a-0123"
     start_and_kill(folder)
-    monkeypatch.setattr("pipelines.study.schedule._PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("pipelines.study.execute._PATIENCE_SECONDS", 0.3)
     with pytest.raises(RssnError, match=r"train-a: the command of an earlier attempt is still at work; wait for .*log"):
         attempt(str(folder))
 
@@ -77,8 +77,8 @@ def test_what_goes_on_is_marked_with_the_time_of_all_attempts(
 
 def test_a_long_attempt_notes_its_time_before_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     noted: list[float] = []
-    monkeypatch.setattr("pipelines.study.schedule._NOTED_SECONDS", 0.5)
-    monkeypatch.setattr("pipelines.study.schedule._note", lambda _, seconds: noted.append(seconds))
+    monkeypatch.setattr("pipelines.study.execute._NOTED_SECONDS", 0.5)
+    monkeypatch.setattr("pipelines.study.execute._note", lambda _, seconds: noted.append(seconds))
     attempt(str(tmp_path / "train-a-0123"))
     assert len(noted) >= 4
     assert noted == sorted(noted)

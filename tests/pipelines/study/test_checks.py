@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.study.reading import parse_study
+from pipelines.study.load import parse_study
 from rssn.errors import InputError
-from tests.pipelines.study.test_reading import TEXT, refused
+from tests.pipelines.study.test_load import TEXT, refused
 
 ANEW = "nowhere: what was changed is made anew"
 TRAINING = "rows.real.training"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.study.comparisons import LEVEL, Comparison, compare, holm
-from pipelines.study.statistics import summarise
-from tests.pipelines.study.test_statistics import figures
+from pipelines.study.results import summarise
+from tests.pipelines.study.test_results import figures
 
 FOUND = Comparison(
     "a", "b", "TT", difference=-2.0, median=-1.0, smaller=8, images=9, ranks=-40.0, p_images=0.01, p_seeds=0.02,

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.forecast import CPU_SECONDS_PER_MEGAPIXEL as COST
+from pipelines.compose.dry_run import CPU_SECONDS_PER_MEGAPIXEL as COST
 from pipelines.study.costs import Costs
 from pipelines.study.steps import Result, Step
-from rssn.images import Pixels, encode_png
-from rssn.studio import StudioPlan, write_studio
+from rssn.image.arrays import Pixels, encode_png
+from rssn.synthetic import StudioPlan, write_studio
 from train.network.complexity import measure
-from train.rosta import Rosta
+from train.targets.rosta import Rosta
 
 
 @pytest.fixture(scope="module")

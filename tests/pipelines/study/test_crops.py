@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from bg20k.verdict import SALIENT_OBJECT
-from pipelines.curation_folders import candidates_folder, verdicts_path
+from pipelines.curate.folders import candidates_folder, verdicts_path
 from pipelines.study.crops import main, salient_crops
-from rssn.files import write_parquet
-from rssn.images import encode_png
-from rssn.schema import CANDIDATES, VERDICTS, picture
-from rssn.shards import DatasetFolder, write_shard
+from rssn.dataset.schema import CANDIDATES, VERDICTS, picture
+from rssn.dataset.shards import DatasetFolder, write_shard
+from rssn.image.arrays import encode_png
+from rssn.storage.files import write_parquet
 
 SIZE = (320, 240)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.study.schedule import StepTask, make_step
+from pipelines.study.execute import StepTask, make_step
 from pipelines.study.steps import Plan, Step
 from rssn.errors import InputError
 from tests.pipelines.study.conftest import Planned
@@ -40,8 +40,8 @@ def test_sets_of_linked_folders_are_two(planned: Planned, tmp_path: Path) -> Non
 
 def test_a_recipe_counts_by_what_it_says(planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = tmp_path / "package"
-    shutil.copytree(Path("pipelines/recipes").resolve(), shipped / "recipes")
-    monkeypatch.setattr("pipelines.recipes.files", lambda _: shipped)
+    shutil.copytree(Path("rssn/route/recipes").resolve(), shipped / "recipes")
+    monkeypatch.setattr("rssn.route.recipes.files", lambda _: shipped)
     before, place = planned(), shipped / "recipes" / "comp-bg20k.yaml"
     place.write_text(f"# a word\n{place.read_text()}")
     assert labels(before, planned()) == set()
@@ -138,7 +138,7 @@ def test_of_two_folders_the_finished_one_is_taken_else_its_own(tmp_path: Path) -
 
 
 def test_a_mark_says_which_versions_made_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.study.schedule.made_by", lambda: {"rssn": "1.2", "torch": "3.4"})
+    monkeypatch.setattr("pipelines.study.execute.made_by", lambda: {"rssn": "1.2", "torch": "3.4"})
     folder = tmp_path / "crops-set-0123"
     make_step(StepTask("crops-set", "crops", folder, ("pipelines.study.crops", "--help"), 1))
     mark = json.loads((folder / "step.json").read_text())

@@ -12,19 +12,19 @@ import pytest
 from bg20k.candidates import hash_picture
 from bg20k.rules import CurationRules
 from bg20k.verdict import SALIENT_OBJECT
-from pipelines.curation_folders import candidates_folder, verdicts_path
+from pipelines.curate.folders import candidates_folder, verdicts_path
 from pipelines.study import leaks
-from pipelines.study.definition import Study
+from pipelines.study.execute import StepTask, make_step
 from pipelines.study.leaks import Clean, check_backgrounds, check_foregrounds
-from pipelines.study.reading import parse_study
-from pipelines.study.schedule import StepTask, make_step
+from pipelines.study.load import parse_study
+from pipelines.study.schema import Study
 from pipelines.study.steps import listing
+from rssn.dataset.schema import CANDIDATES, COMPOSITES, VERDICTS, picture
+from rssn.dataset.shards import DatasetFolder, write_shard
 from rssn.errors import InputError
-from rssn.files import content_id, write_parquet
-from rssn.images import Pixels, encode_jpeg, encode_png, resize_area
-from rssn.schema import CANDIDATES, COMPOSITES, VERDICTS, picture
-from rssn.shards import DatasetFolder, write_shard
-from tests.pipelines.study.test_reading import TEXT
+from rssn.image.arrays import Pixels, encode_jpeg, encode_png, resize_area
+from rssn.storage.files import content_id, write_parquet
+from tests.pipelines.study.test_load import TEXT
 
 
 def scene(seed: int, size: tuple[int, int] = (160, 120)) -> Pixels:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from pipelines.study.report import choose_images
-from pipelines.study.statistics import summarise
-from tests.pipelines.study.test_statistics import figures
+from pipelines.study.results import summarise
+from tests.pipelines.study.test_results import figures
 
 ROWS = {
     "coco": {0: [90.0, 11.0, 12.0, 60.0]},

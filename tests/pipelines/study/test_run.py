@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.lease import leased
-from pipelines.runner import LocalRunner
+from pipelines.executor.runner import LocalRunner
+from pipelines.output.lease import leased
 from pipelines.study.leaks import Clean, check_foregrounds
-from pipelines.study.reading import load_study
+from pipelines.study.load import load_study
 from pipelines.study.run import StudyJob, _notes, dry_run, run_study
 from pipelines.study.steps import Plan, Step
 from rssn.errors import InputError
-from rssn.studio import StudioPlan
+from rssn.synthetic import StudioPlan
 
 
 def job_in(folder: Path, studio: Path) -> StudyJob:

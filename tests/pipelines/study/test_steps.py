@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.study.arguments import arguments
 from pipelines.study.steps import KINDS, Plan
-from pipelines.study.words import arguments
 from rssn.errors import InputError
 from tests.pipelines.study.conftest import Planned
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.recipes import chosen_recipe
-from pipelines.study.definition import Study
-from pipelines.study.reading import load_study, shipped
+from pipelines.study.load import load_study, shipped
+from pipelines.study.schema import Study
 from pipelines.study.steps import Plan, Step, plan_study, settings
 from rssn.errors import DependencyError
+from rssn.route.recipes import chosen_recipe
 
 FOREGROUNDS, K = 1_800, 5
 BATCHES = {"d121": 4, "r34": 32, "r34_2b": 32}  # of r34_2b the paper says nothing

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.commands.study import study as command
-from rssn.rows import iter_rows
+from rssn.dataset.rows import iter_rows
 
 REPOSITORY = Path(__file__).parents[3]
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 from math import nan
 
 from pipelines.study.comparisons import compare
-from pipelines.study.reading import parse_study
-from pipelines.study.statistics import summarise
+from pipelines.study.load import parse_study
+from pipelines.study.results import summarise
 from pipelines.study.table import differences, markdown, table
 from tests.pipelines.study.test_comparisons import FOUND
-from tests.pipelines.study.test_reading import TEXT
-from tests.pipelines.study.test_statistics import figures
+from tests.pipelines.study.test_load import TEXT
+from tests.pipelines.study.test_results import figures
 
 LINES = summarise(figures({"plain": {0: [10.0, 20.0], 1: [12.0, 22.0]}, "coco": {0: [30.0, 40.0], 1: [30.0, 44.0]}}))
 

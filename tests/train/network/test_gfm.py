@@ -5,7 +5,7 @@ import torch
 
 from train.network.backbones import BACKBONES
 from train.network.gfm import GFM, Ablation, fuse, seeded_gfm
-from train.rosta import Rosta
+from train.targets.rosta import Rosta
 
 
 def test_the_tiny_network_is_tiny() -> None:

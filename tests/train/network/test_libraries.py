@@ -11,7 +11,7 @@ from rssn.errors import DependencyError, InputError
 from rssn.vision import torchvision_models
 from train.network.gfm import GFM, seeded_gfm
 from train.network.libraries import synchronised
-from train.rosta import Rosta
+from train.targets.rosta import Rosta
 
 
 @pytest.fixture(autouse=True)

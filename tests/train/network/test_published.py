@@ -14,7 +14,7 @@ from train.network.encoders import Encoder
 from train.network.gfm import GFM
 from train.network.published import PublishedGFM, released_count, released_places
 from train.published import import_published, load_published
-from train.rosta import Rosta
+from train.targets.rosta import Rosta
 
 COUNTS = {"r34": 55_286_316, "d121": 46_961_772, "r34_2b": 125_878_956, "r101": 497_256_556}
 UNUSED = {

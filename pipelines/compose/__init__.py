@@ -1,0 +1,1 @@
+"""`rssn compose` and `rssn pack`: a plan becomes shards of rows."""

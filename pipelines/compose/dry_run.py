@@ -1,0 +1,153 @@
+"""`rssn compose --dry-run`: what a run would make and cost, without writing anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pipelines.compose.job import ComposeJob, prepare, tried_tasks
+from pipelines.compose.plan import Plan, PlannedForeground, foreground_method
+from pipelines.compose.shard import ComposeTask
+from rssn.dataset.rows import iter_rows
+from rssn.dataset.shards import DatasetFolder, trusted_mark
+from rssn.image.codecs import BYTES_PER_PIXEL
+from rssn.image.picture_files import unread_words
+from rssn.route.draw import Draw, choose_backgrounds, draw
+from rssn.sources.backgrounds import Background
+
+CPU_SECONDS_PER_MEGAPIXEL = {
+    "levin": 0.2,
+    "multilevel": 0.2,
+    "multiply": 0.02,
+    "given": 0.0,
+    "native": 1.2,
+    "bm3d": 95.0,
+    "nlmeans": 5.0,
+    "compose": 0.12,  # read, fit, blend, noise and encode one composite
+}
+"""What each stage costs, for forecasts and nothing else: rounded up from a machine with AVX-512 (`make bench`)."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One composite that a run would make."""
+
+    foreground: PlannedForeground
+    background: Background
+    k: int
+    drawn: Draw
+
+    @property
+    def sample_id(self) -> str:
+        """`<foreground_id>/<k>`."""
+        return f"{self.foreground.foreground_id}/{self.k}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a run would not try, because a trusted mark says that it was tried already."""
+
+    shards: int = 0
+    samples: frozenset[str] = frozenset()
+    damaged: Sequence[str] = ()  # shards that do not agree with their mark
+
+    def words(self, left: int) -> list[str]:
+        """What stands and what is left to do, in lines; none where there is nothing yet."""
+        lines = [f"would make again, because it does not match its mark: {name}" for name in self.damaged]
+        if self.shards:
+            lines.append(f"{self.shards} shards are done already; {left} composites are left, and count from here on")
+        return lines
+
+
+def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
+    """Lines that tell what `run_compose` would do with the same job.
+
+    Raises:
+        InputError: As `prepare` does.
+    """
+    prepared = prepare(job)
+    plan = prepared.plan
+    tasks, left = tried_tasks(job, plan, DatasetFolder(job.out))
+    members = [one for task in tasks for one in plan.foregrounds[task.start : task.stop] if not one.replaced]
+    planned = list(_composites(job, plan, members))
+    short = len(members) * job.recipe.k - len(planned)
+    standing = Standing() if job.overwrite else _standing(job, tasks, plan)
+    rows = [row for row in planned if row.sample_id not in standing.samples]
+    return [
+        prepared.describe("would add"),
+        f"{len(planned)} composites; {short} composites without enough eligible backgrounds",
+        f"recipe {job.recipe.label}, seed {job.seed}, {len(tasks)} shards in {job.out}",
+        *standing.words(len(rows)),
+        *(f"{name}: {unread_words(unread)}" for name, unread in prepared.unread.items()),
+        *([f"{left} composites that no run has tried yet are left alone by --retry-rejects"] if left else []),
+        *_draws(rows),
+        f"about {_bytes(job, rows) / 1e6:.0f} MB on disk, {_cpu_seconds(job, rows) / 60:.1f} CPU-minutes",
+        *(["the first rows:"] if rows else ["nothing is left to do"]),
+        *(f"  {_words(row)}" for row in rows[:examples]),
+    ]
+
+
+def _standing(job: ComposeJob, tasks: Sequence[ComposeTask], plan: Plan) -> Standing:
+    """Shards with a trusted mark; of these, `--retry-rejects` tries again what was refused."""
+    folder = DatasetFolder(job.out)
+    marks = {task.name: trusted_mark(folder, task.name) for task in tasks}
+    samples: set[str] = set()
+    for task in tasks:
+        if marks[task.name] is not None:
+            members = plan.foregrounds[task.start : task.stop]
+            samples |= {f"{one.foreground_id}/{k}" for one in members for k in range(job.recipe.k)}
+            if job.retry_rejects:
+                samples -= {row["item_id"] for row in iter_rows(folder.rejects(task.name), ["item_id"])}
+    damaged = [name for name, mark in marks.items() if mark is None and folder.mark(name).is_file()]
+    return Standing(sum(mark is not None for mark in marks.values()), frozenset(samples), damaged)
+
+
+def _composites(job: ComposeJob, plan: Plan, foregrounds: Iterable[PlannedForeground]) -> Iterator[Planned]:
+    for planned in foregrounds:
+        eligible = plan.eligible(planned, job.recipe.max_upscale)
+        if len(eligible) < job.recipe.k:
+            continue
+        keys = plan.background_keys[eligible]
+        chosen = eligible[choose_backgrounds(job.seed, planned.foreground_id, keys, job.recipe.k)]
+        for k, index in enumerate(chosen):
+            drawn = draw(job.recipe, job.seed, planned.foreground_id, k)
+            yield Planned(planned, plan.backgrounds[index], k, drawn)
+
+
+def _draws(rows: Sequence[Planned]) -> list[str]:
+    denoised = sum(row.drawn.denoise for row in rows)
+    sizes = Counter(row.drawn.blur_size for row in rows if row.drawn.blur_size)
+    noisy = sum(row.drawn.noise_sigma > 0 for row in rows)
+    by_size = ", ".join(f"{count} x {size} px" for size, count in sorted(sizes.items()))
+    return [f"{denoised} denoised, {sizes.total()} blurred ({by_size or 'none'}), {noisy} with noise"]
+
+
+def _bytes(job: ComposeJob, rows: Sequence[Planned]) -> float:
+    pixels = sum(row.foreground.width * row.foreground.height for row in rows)
+    return pixels * (3 * BYTES_PER_PIXEL[job.output.codec] + 0.05)
+
+
+def _cpu_seconds(job: ComposeJob, rows: Sequence[Planned]) -> float:
+    """Each layer counts once: the cache holds it."""
+    cost = CPU_SECONDS_PER_MEGAPIXEL
+    frames = {row.foreground.foreground_id: row.foreground for row in rows}
+    noisy = {row.foreground.foreground_id for row in rows if row.drawn.denoise}
+    backgrounds = {row.background.background_id: row.background for row in rows if row.drawn.denoise}
+    estimated = sum(
+        cost[foreground_method(f.pair, job.recipe.foreground)] * f.width * f.height for f in frames.values()
+    )
+    denoised = sum(frames[key].width * frames[key].height for key in noisy)
+    denoised += sum(b.width * b.height for b in backgrounds.values())
+    composed = sum(row.foreground.width * row.foreground.height for row in rows)
+    return (estimated + cost[job.recipe.denoise.backend] * denoised + cost["compose"] * composed) / 1e6
+
+
+def _words(row: Planned) -> str:
+    steps = [
+        "denoised" if row.drawn.denoise else "",
+        f"blur {row.drawn.blur_size} px" if row.drawn.blur_size else "",
+        f"noise {row.drawn.noise_sigma:g}" if row.drawn.noise_sigma else "",
+    ]
+    done = ", ".join(filter(None, steps)) or "blended only"
+    return f"{row.sample_id}  {row.foreground.source} on {row.background.source}: {done}"

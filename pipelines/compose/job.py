@@ -1,0 +1,268 @@
+"""`rssn compose`: matting pairs and backgrounds in, shards of composites out (Pipeline 1).
+
+The driver plans and cuts the foregrounds into ranges. A task makes one shard: all K composites of a range of
+foregrounds. Draws come from content ids, so nothing depends on the order of work or on who does it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.compose.growth import Growth, Refused, grow, refused_before, returning_ids
+from pipelines.compose.layer_cache import LayerCache
+from pipelines.compose.layers import worker_memory
+from pipelines.compose.plan import (
+    Plan,
+    PlannedForeground,
+    digest,
+    make_plan,
+    name_foregrounds,
+    name_some,
+    refuse_other_backgrounds,
+    refuse_problems,
+    write_plan,
+    write_refusals,
+)
+from pipelines.compose.shard import ComposeTask, compose_shard
+from pipelines.executor.runner import Runner, shard_ranges
+from pipelines.executor.warm_up import warm_up
+from pipelines.executor.work import Budget, Tally, Work, refusal, run_tasks
+from pipelines.output.card import write_card
+from pipelines.output.lease import leased
+from pipelines.output.manifest import (
+    check_dataset,
+    close_dataset,
+    holds_dataset,
+    open_dataset,
+    refuse_foreign,
+    remove_dataset,
+)
+from pipelines.output.staging import handed_over
+from rssn.dataset.shards import DatasetFolder, shard_name
+from rssn.dataset.statistics import describe_mattes
+from rssn.errors import InputError, Rejected
+from rssn.image.codecs import BYTES_PER_PIXEL, ImageCodec
+from rssn.route import denoise
+from rssn.route.recipe import Recipe
+from rssn.sources.backgrounds import Background, find_backgrounds
+from rssn.sources.layouts import find_pairs
+
+
+@dataclass(frozen=True)
+class Output:
+    """How shards are written."""
+
+    codec: ImageCodec = "jpeg"
+    shard_bytes: int = 256 << 20
+    shard_rows: int = 1_000_000
+
+    def share(self, pixels: int, rows: int) -> float:
+        """What part of a full shard this many composites of this size take."""
+        size = pixels * rows * (3 * BYTES_PER_PIXEL[self.codec] + 0.05)
+        return max(size / self.shard_bytes, rows / self.shard_rows)
+
+
+@dataclass(frozen=True)
+class ComposeJob:
+    """What one `rssn compose` is asked to do."""
+
+    matting: Path
+    backgrounds: Path
+    out: Path
+    recipe: Recipe
+    seed: int
+    budget: Budget
+    cache: LayerCache
+    output: Output = field(default_factory=Output)
+    layout: str | None = None  # of the matting data set; None detects it
+    alpha_scale: float | None = None  # the value of its mattes that means opaque; None goes by the values
+    extend: bool = False
+    overwrite: bool = False
+    retry_rejects: bool = False
+    insists: bool = False  # on the recipe's way to F, for every pair: it was asked for by name
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A planned composition: what will be made, and what was refused already."""
+
+    plan: Plan
+    growth: Growth
+    layout: str  # of the matting data set, as detected or asked for
+    refused: list[dict[str, Any]]  # foregrounds that cannot be composed
+    unusable: list[dict[str, Any]]  # backgrounds that cannot be drawn; nothing is missing without them
+    facts: dict[str, Any]  # everything that decides the rows, for the manifest
+    unread: dict[str, Counter[str]]  # files of each input that are no pictures, by suffix
+
+    def describe(self, adding: str = "adding") -> str:
+        """What was found, in one line."""
+        count = sum(not planned.replaced for planned in self.plan.foregrounds)
+        inputs = f"{count} foregrounds ({self.layout}), {len(self.plan.backgrounds)} backgrounds"
+        change = self.growth.change
+        if change.new:
+            inputs = f"{adding} {len(change.new)} foregrounds to {self.growth.standing}: {inputs}"
+        lost = len(change.changed) + len(change.gone)
+        stand = f"; what stands of {lost} that are not there any more is left as it is: {change.words}" if lost else ""
+        late = self.growth.left_out
+        stand += f"; {len(late)} new ones are left out, --extend adds them: {name_some(late)}" if late else ""
+        return f"{inputs}; refused: {len(self.refused)} foregrounds, {len(self.unusable)} backgrounds{stand}"
+
+
+def prepare(job: ComposeJob) -> Prepared:
+    """Find and name the inputs; nothing is written.
+
+    Raises:
+        InputError: If inputs or recipe cannot be used, the output folder holds another composition, or there is
+            nothing to retry.
+        DependencyError: If the recipe asks for a denoiser that is not installed.
+    """
+    folder = DatasetFolder(job.out)
+    if job.retry_rejects and (job.overwrite or not holds_dataset(folder)):
+        raise InputError(f"{job.out}: nothing to try again; --retry-rejects is for what an earlier run refused")
+    step = job.recipe.denoise
+    denoiser = denoise.backend_version(step.backend) if step.probability > 0 else None
+    matting = find_pairs(job.matting, job.layout, job.out, job.alpha_scale)
+    found, refused = name_foregrounds(matting.pairs, job.recipe.foreground, insists=job.insists)
+    if not found:
+        first = f"{refused[0]['source']}: {refused[0]['message']}"
+        raise InputError(f"{job.matting}: none of its {len(refused)} pairs can be composed; the first: {first}")
+    growth = Growth(found) if job.overwrite else _grown(job, folder, found)
+    unread: dict[str, Counter[str]] = {"matting": matting.unread, "backgrounds": Counter()}
+    backgrounds, unusable = find_backgrounds(job.backgrounds, without=job.out, unread=unread["backgrounds"])
+    if len(backgrounds) < job.recipe.k:
+        raise InputError(f"{job.backgrounds}: {len(backgrounds)} backgrounds, but K = {job.recipe.k} needs that many")
+    refused += refuse_problems(matting.problems, "pair", job.matting)
+    facts = {
+        "recipe": job.recipe.to_dict(),
+        "seed": job.seed,
+        "denoiser": denoiser,
+        "output": asdict(job.output),
+        "foregrounds": growth.facts,
+        "alpha_scale": job.alpha_scale,
+        "backgrounds": {"count": len(backgrounds), "digest": _digest(backgrounds)},
+    }
+    if not job.overwrite:
+        refuse_other_backgrounds(folder, backgrounds)
+        check_dataset(folder, "composites", facts, growing="foregrounds")
+    unusable_rows = refuse_problems(unusable, "background", job.backgrounds)
+    plan = make_plan(list(growth.foregrounds), backgrounds)
+    unread = {name: counts for name, counts in unread.items() if counts}
+    return Prepared(plan, growth, matting.layout, refused, unusable_rows, facts, unread)
+
+
+def _grown(job: ComposeJob, folder: DatasetFolder, found: list[PlannedForeground]) -> Growth:
+    """The foregrounds of this run; `--retry-rejects` lets those come in that were refused and can be used now."""
+    refused = refused_before(folder, job.recipe.k) if job.retry_rejects or job.extend else Refused()
+    returning = returning_ids(found, job.matting, refused)
+    return grow(folder, found, extend=job.extend, retry=job.retry_rejects, returning=returning, refused=refused)
+
+
+def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None] = lambda _: None) -> Tally:
+    """Compose everything that is not composed yet; `on_plan` hears what was found before the work starts.
+
+    Raises:
+        InputError: As `prepare` does, if another run works on the folder, or if the error budget is spent.
+        DependencyError: As `prepare` does.
+    """
+    refuse_foreign(DatasetFolder(job.out))
+    with leased(job.out):
+        return _compose(job, runner, on_plan)
+
+
+def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None]) -> Tally:
+    prepared = prepare(job)
+    on_plan(prepared)
+    sources = {"matting": str(job.matting.resolve()), "backgrounds": str(job.backgrounds.resolve())}
+    folder = DatasetFolder(job.out)
+    if job.overwrite and holds_dataset(folder):
+        remove_dataset(folder)
+    folder = open_dataset(folder, "composites", prepared.facts, sources, growing="foregrounds")
+    write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, _refusals(prepared, _marked(folder)))
+    warm_up(job.recipe)
+    tasks, left = tried_tasks(job, prepared.plan, folder)
+    redo = frozenset(mark.name for mark in folder.marks() if mark.rejected and job.retry_rejects)
+    redo |= _incomplete(folder, tasks, prepared.plan)
+    refused = len(prepared.refused)
+    work = Work(folder, tasks, compose_shard, "composites", job.budget, refused, job.recipe.k, redo)
+    tally = run_tasks(handed_over(work, job.out), runner)
+    tally.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
+    tally.left, tally.unread = left, prepared.unread
+    write_refusals(folder, _refusals(prepared, tally.unusable))
+    totals = {
+        "rows": tally.written + tally.reused,
+        "rejected": tally.rejected,
+        **tally.statistics,
+        "unread": tally.unread,
+    }
+    if not tally.failed and not left:
+        close_dataset(folder, totals)
+        write_card(folder)
+    return tally
+
+
+def _marked(folder: DatasetFolder) -> dict[str, Sequence[str]]:
+    """Backgrounds that the shards of earlier runs found to be broken."""
+    return {name: words for mark in folder.marks() for name, words in mark.unusable.items()}
+
+
+def _refusals(prepared: Prepared, broken: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """One row for each foreground and background that is not used, whatever number of shards met it."""
+    drawn = [b for b in prepared.plan.backgrounds if b.background_id in broken]
+    errors = [Rejected("background", *broken[background.background_id]) for background in drawn]
+    rows = [refusal(e, b.background_id, b.source) for e, b in zip(errors, drawn, strict=True)]
+    return [*prepared.refused, *prepared.unusable, *rows]
+
+
+def _incomplete(folder: DatasetFolder, tasks: Sequence[ComposeTask], plan: Plan) -> frozenset[str]:
+    """Shards that were made while a foreground was out of the plan that is back in it."""
+    names = set()
+    for task in tasks:
+        mark = folder.read_mark(task.name)
+        members = sum(not planned.replaced for planned in plan.foregrounds[task.start : task.stop])
+        if mark and mark.rows + mark.rejected != members * task.recipe.k:
+            names.add(task.name)
+    return frozenset(names)
+
+
+def tried_tasks(job: ComposeJob, plan: Plan, folder: DatasetFolder) -> tuple[list[ComposeTask], int]:
+    """The shards that a run looks at, and how many composites the others have.
+
+    That is all of them; but `--retry-rejects` leaves alone what no run has tried yet, unless `--extend` asks for it.
+    """
+    tasks = plan_tasks(job, plan, folder)
+    if not job.retry_rejects or job.extend:
+        return tasks, 0
+    tried = [
+        task
+        for task in tasks
+        if folder.mark(task.name).is_file()
+        or folder.failure(task.name).is_file()
+        or any(planned.returned for planned in plan.foregrounds[task.start : task.stop])
+    ]
+    return tried, sum(task.size for task in tasks) - sum(task.size for task in tried)
+
+
+def plan_tasks(job: ComposeJob, plan: Plan, folder: DatasetFolder) -> list[ComposeTask]:
+    """Cut each generation of foregrounds into shards of about the asked size."""
+    foregrounds = plan.foregrounds
+    largest_background = max((b.width * b.height for b in plan.backgrounds), default=0)
+    tasks: list[ComposeTask] = []
+    for generation in sorted({f.generation for f in foregrounds}):
+        members = [number for number, f in enumerate(foregrounds) if f.generation == generation]
+        frames = [foregrounds[number].width * foregrounds[number].height for number in members]
+        ranges = shard_ranges([job.output.share(pixels, job.recipe.k) for pixels in frames], 1.0)
+        prefix = f"composites-x{generation}" if generation else "composites"
+        for index, (start, stop) in enumerate(ranges):
+            name, span = shard_name(prefix, index, len(ranges)), (members[start], members[stop - 1] + 1)
+            settings = (folder, job.recipe, job.seed, job.output.codec, job.cache)
+            pixels = max(largest_background, *(f.width * f.height for f in foregrounds[slice(*span)]))
+            tasks.append(ComposeTask(*settings, name, *span, job.retry_rejects, worker_memory(pixels, job.recipe)))
+    return tasks
+
+
+def _digest(backgrounds: Sequence[Background]) -> str:
+    return digest(f"{b.background_id} {b.source} {b.licence}" for b in backgrounds)

@@ -1,0 +1,181 @@
+"""`rssn pack`: the ORI-Track in the same contract; real photographs with their closed-form F and B, and no draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipelines.compose.foreground_layers import ForegroundLayers
+from pipelines.compose.growth import grow
+from pipelines.compose.job import Output
+from pipelines.compose.layer_cache import LayerCache
+from pipelines.compose.layers import LayerContext, worker_memory
+from pipelines.compose.plan import (
+    PlannedForeground,
+    foreground_method,
+    load_plan,
+    name_foregrounds,
+    refuse_problems,
+    write_plan,
+)
+from pipelines.executor.clock import StageClock
+from pipelines.executor.runner import Done, Runner, shard_ranges
+from pipelines.executor.warm_up import warm_up
+from pipelines.executor.work import Budget, Tally, Work, enter, run_tasks
+from pipelines.output.card import write_card
+from pipelines.output.lease import leased
+from pipelines.output.manifest import close_dataset, open_dataset, refuse_foreign
+from pipelines.output.staging import handed_over
+from rssn.dataset.schema import COMPOSITES, picture
+from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
+from rssn.dataset.statistics import describe_mattes
+from rssn.errors import Rejected
+from rssn.image.codecs import ImageCodec, suffix
+from rssn.route.foreground import estimate_layers
+from rssn.route.recipe import Recipe
+from rssn.sources.layouts import find_pairs
+from rssn.storage.files import Row
+
+
+@dataclass(frozen=True)
+class PackJob:
+    """What one `rssn pack` is asked to do."""
+
+    matting: Path
+    out: Path
+    recipe: Recipe  # its foreground method and name
+    budget: Budget
+    output: Output
+    layout: str | None = None  # of the matting data set; None detects it
+    alpha_scale: float | None = None  # the value of its mattes that means opaque; None goes by the values
+
+
+@dataclass(frozen=True)
+class PackTask:
+    """One shard: the photographs `start` to `stop - 1` of the plan."""
+
+    folder: DatasetFolder
+    recipe: Recipe
+    codec: ImageCodec
+    name: str
+    start: int
+    stop: int
+    memory: int
+    poisoned: frozenset[str] = frozenset()
+
+    @property
+    def note(self) -> Path:
+        """Names the photograph at hand."""
+        return self.folder.note(self.name)
+
+    @property
+    def size(self) -> int:
+        """Photographs in the range."""
+        return self.stop - self.start
+
+
+def run_pack(job: PackJob, runner: Runner) -> Tally:
+    """Pack every photograph that is not packed yet.
+
+    Raises:
+        InputError: If the data set or the output folder cannot be used, another run works on the folder, or the error
+            budget is spent.
+    """
+    refuse_foreign(DatasetFolder(job.out))
+    with leased(job.out):
+        return _pack(job, runner)
+
+
+def _pack(job: PackJob, runner: Runner) -> Tally:
+    matting = find_pairs(job.matting, job.layout, job.out, job.alpha_scale)
+    found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
+    growth = grow(DatasetFolder(job.out), found)
+    photographs = growth.foregrounds
+    refused += refuse_problems(matting.problems, "pair", job.matting)
+    facts = {
+        "recipe": job.recipe.to_dict(),
+        "output": asdict(job.output),
+        "foregrounds": growth.facts,
+        "alpha_scale": job.alpha_scale,
+    }
+    folder = open_dataset(DatasetFolder(job.out), "composites", facts, {"matting": str(job.matting.resolve())})
+    write_plan(folder, photographs, [], refused)
+    warm_up(job.recipe)
+    work = Work(folder, _tasks(job, photographs, folder), pack_shard, "photographs", job.budget, len(refused))
+    tally = run_tasks(handed_over(work, job.out), runner)
+    tally.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
+    tally.unread = {"matting": matting.unread} if matting.unread else {}
+    if not tally.failed:
+        totals = {"rows": tally.written + tally.reused, "rejected": tally.rejected, "unread": tally.unread}
+        close_dataset(folder, totals)
+        write_card(folder)
+    return tally
+
+
+def pack_shard(task: PackTask) -> Done:
+    """Make one shard; what cannot be packed becomes a row of its rejects."""
+    warm_up(task.recipe)
+    rejects: list[dict[str, Any]] = []
+    clock = StageClock()
+    context = LayerContext(task.recipe, task.codec, LayerCache(task.folder.root, 0), clock, partial(enter, task))
+    rows = _rows(context, load_plan(task.folder.root).foregrounds[task.start : task.stop], rejects)
+    mark = write_shard(task.folder, task.name, COMPOSITES, rows, rejects)
+    return Done(mark, dict(clock.seconds))
+
+
+def _rows(
+    context: LayerContext, photographs: Sequence[PlannedForeground], rejects: list[dict[str, Any]]
+) -> Iterator[Row]:
+    for planned in photographs:
+        layers = ForegroundLayers(planned, context)
+        try:
+            yield _row(context, layers)
+        except Exception as error:  # nothing vanishes: whatever happens to a photograph is a row of the rejects
+            rejects.append(layers.refusal(error, 0))
+
+
+def _row(context: LayerContext, layers: ForegroundLayers) -> Row:
+    planned = layers.planned
+    method = foreground_method(planned.pair, context.recipe.foreground)
+    if method == "given":
+        raise Rejected("read", "no_photograph", "the data set ships the foreground only; compose it instead")
+    sample = layers.sample
+    with context.clock.stage("foreground"):
+        estimated = estimate_layers(sample.picture, sample.alpha, method)
+    stem, end = planned.foreground_id, suffix(context.codec)
+    return {
+        "sample_id": f"{planned.foreground_id}/0",
+        "image": picture(context.encode(sample.picture), f"{stem}{end}"),
+        "alpha": picture(layers.alpha_png, f"{stem}-alpha.png"),
+        "foreground": picture(context.encode(estimated.foreground), f"{stem}-foreground{end}"),
+        "background": picture(context.encode(estimated.background), f"{stem}-background{end}"),
+        "foreground_id": planned.foreground_id,
+        "foreground_source": planned.source,
+        "foreground_licence": planned.pair.licence or None,
+        "foreground_method": estimated.method,
+        "k": 0,
+        "width": planned.width,
+        "height": planned.height,
+        "recipe": context.recipe.label,
+        "denoised": False,
+        "noise_sigma": 0.0,
+        "matte_flags": list(sample.flags),
+    }
+
+
+def _tasks(job: PackJob, photographs: Sequence[PlannedForeground], folder: DatasetFolder) -> list[PackTask]:
+    ranges = shard_ranges([job.output.share(p.width * p.height, 1) for p in photographs], 1.0)
+    settings = (folder, job.recipe, job.output.codec)
+    return [
+        PackTask(
+            *settings,
+            shard_name("photographs", index, len(ranges)),
+            start,
+            stop,
+            worker_memory(max(p.width * p.height for p in photographs[start:stop]), job.recipe),
+        )
+        for index, (start, stop) in enumerate(ranges)
+    ]

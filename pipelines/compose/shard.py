@@ -1,0 +1,134 @@
+"""The tasks of `rssn compose`: one shard each, all K composites of a range of foregrounds.
+
+Floor 3. A task carries a range of the plan; the worker reads the plan itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipelines.compose.drawn_backgrounds import DrawnBackgrounds
+from pipelines.compose.foreground_layers import ForegroundLayers
+from pipelines.compose.layer_cache import LayerCache
+from pipelines.compose.layers import LayerContext, UnusableBackground
+from pipelines.compose.plan import PlannedForeground, load_plan
+from pipelines.compose.rows import compose_row
+from pipelines.executor.clock import StageClock
+from pipelines.executor.runner import Done
+from pipelines.executor.warm_up import warm_up
+from pipelines.executor.work import enter
+from rssn.dataset.rows import iter_rows
+from rssn.dataset.schema import COMPOSITES
+from rssn.dataset.shards import DatasetFolder, Findings, trusted_mark, write_shard
+from rssn.errors import Rejected
+from rssn.image.codecs import ImageCodec
+from rssn.route.draw import draw
+from rssn.route.recipe import Recipe
+from rssn.storage.files import Row
+
+
+@dataclass(frozen=True)
+class ComposeTask:
+    """One shard: the composites of the foregrounds `start` to `stop - 1` of the plan."""
+
+    folder: DatasetFolder
+    recipe: Recipe
+    seed: int
+    codec: ImageCodec
+    cache: LayerCache
+    name: str
+    start: int
+    stop: int
+    retry: bool  # keep the rows that stand, compose those that were refused
+    memory: int
+    poisoned: frozenset[str] = frozenset()
+
+    @property
+    def size(self) -> int:
+        """Rows that the shard is planned to have."""
+        return (self.stop - self.start) * self.recipe.k
+
+    @property
+    def note(self) -> Path:
+        """Names the foreground, the background or the sample at hand."""
+        return self.folder.note(self.name)
+
+
+def compose_shard(task: ComposeTask) -> Done:
+    """Make one shard; what cannot be composed becomes a row of its rejects."""
+    warm_up(task.recipe)
+    task.cache.open()  # on this machine; said once for the shard, not of each of its samples
+    shard = _Shard(task)
+    mark = write_shard(task.folder, task.name, COMPOSITES, shard.rows(), shard.rejects, shard.findings)
+    return Done(mark, dict(shard.context.clock.seconds), shard.kept)
+
+
+class _Shard:
+    """The rows of one shard, in order, and what was refused among them."""
+
+    def __init__(self, task: ComposeTask) -> None:
+        self.rejects: list[dict[str, Any]] = []
+        self.kept = 0  # rows that stood before
+        self.context = LayerContext(task.recipe, task.codec, task.cache, StageClock(), partial(enter, task))
+        self._task = task
+        self._plan = load_plan(task.folder.root)
+        self._stands = trusted_mark(task.folder, task.name) if task.retry else None
+        self.findings = Findings({"ineligible_pairs": 0}, dict(self._stands.unusable) if self._stands else {})
+        self._kept = self._kept_rows()
+        self._standing = self._standing_backgrounds()
+
+    def rows(self) -> Iterator[Row]:
+        """Kept or composed, foreground by foreground."""
+        kept = next(self._kept, None)
+        members = self._plan.foregrounds[self._task.start : self._task.stop]
+        for planned in (member for member in members if not member.replaced):
+            layers = ForegroundLayers(planned, self.context)
+            backgrounds = self._draw(planned)
+            for k in range(self._task.recipe.k):
+                if kept is not None and kept["sample_id"] == f"{planned.foreground_id}/{k}":
+                    yield kept
+                    self.kept += 1
+                    kept = next(self._kept, None)
+                    continue
+                try:
+                    yield self._compose(layers, k, backgrounds)
+                except Exception as error:  # nothing vanishes: whatever happens to a sample is a row of its rejects
+                    self.rejects.append(layers.refusal(error, k))
+
+    def _draw(self, planned: PlannedForeground) -> DrawnBackgrounds | Rejected:
+        """The backgrounds of all K composites, or why there are none."""
+        plan, recipe, standing = self._plan, self._task.recipe, self._standing.get(planned.foreground_id, set())
+        eligible = plan.eligible(planned, recipe.max_upscale)
+        self.findings.statistics["ineligible_pairs"] += len(plan.backgrounds) - len(eligible)
+        try:
+            return DrawnBackgrounds(plan, eligible, recipe, self._task.seed, planned, standing)
+        except Rejected as error:
+            return error
+
+    def _compose(self, layers: ForegroundLayers, k: int, backgrounds: DrawnBackgrounds | Rejected) -> Row:
+        if isinstance(backgrounds, Rejected):
+            raise backgrounds
+        drawn = draw(self._task.recipe, self._task.seed, layers.planned.foreground_id, k)
+        while True:
+            background = backgrounds[k]
+            if background.background_id not in self.findings.unusable:
+                try:
+                    return compose_row(self.context, layers, background, k, drawn)
+                except UnusableBackground as error:
+                    self.findings.unusable[background.background_id] = (error.reason, error.message)
+            backgrounds.replace(k)
+
+    def _kept_rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """Rows that stand and need not be composed again; none unless the shard agrees with its mark."""
+        return iter_rows(self._task.folder.data(self._task.name), columns) if self._stands else iter(())
+
+    def _standing_backgrounds(self) -> dict[str, set[str]]:
+        """The backgrounds of the kept rows of each foreground."""
+        found: dict[str, set[str]] = {}
+        for row in self._kept_rows(["foreground_id", "background_id"]):
+            found.setdefault(row["foreground_id"], set()).add(row["background_id"])
+        return found

@@ -1,0 +1,1 @@
+"""`rssn build-bg20k`: photographs become a background set."""

@@ -1,0 +1,150 @@
+"""The first kind of task of `rssn build-bg20k`: read, measure, resize and screen a range of photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bg20k.candidates import Candidate, examine
+from bg20k.rules import CurationRules
+from bg20k.salience import Detection
+from bg20k.saliency import find_salient
+from pipelines.curate.folders import candidates_folder, photos_plan
+from pipelines.curate.networks import Models, load_deep_embedder, load_detector, load_saliency
+from pipelines.curate.rows import THUMBNAIL_SIDE, candidate_row, origin_of
+from pipelines.executor.clock import StageClock
+from pipelines.executor.runner import Done
+from pipelines.executor.work import enter, refusal
+from rssn.dataset.rows import read_range
+from rssn.dataset.schema import CANDIDATES
+from rssn.dataset.shards import DatasetFolder, write_shard
+from rssn.errors import Rejected
+from rssn.image.arrays import Pixels, encode_jpeg, fit_inside
+from rssn.image.photograph import decode_photograph, salvaged
+from rssn.sources.crawl import Place, read_photographs
+from rssn.storage.files import Row, content_id
+
+
+@dataclass(frozen=True)
+class ExamineTask:
+    """One candidate shard: the photographs `start` to `stop - 1` of the plan."""
+
+    folder: DatasetFolder  # of the set
+    rules: CurationRules
+    name: str
+    start: int
+    stop: int
+    models: Models = field(default_factory=Models)
+    poisoned: frozenset[str] = frozenset()
+
+    @property
+    def note(self) -> Path:
+        """Names the photograph at hand."""
+        return candidates_folder(self.folder).note(self.name)
+
+    @property
+    def size(self) -> int:
+        """Photographs in the range."""
+        return self.stop - self.start
+
+    @property
+    def memory(self) -> int:
+        """Room for the networks and for a photograph of 50 megapixels; larger ones are rare."""
+        return 2 << 30
+
+
+def examine_shard(task: ExamineTask) -> Done:
+    """Read, measure, resize and screen photographs; what cannot be examined becomes a row of the rejects."""
+    shard = _Shard(task)
+    places = [Place(**row) for row in read_range(photos_plan(task.folder.root), task.start, task.stop)]
+    mark = write_shard(candidates_folder(task.folder), task.name, CANDIDATES, shard.rows(places), shard.rejects)
+    return Done(mark, dict(shard.clock.seconds))
+
+
+class _Examined(NamedTuple):
+    place: Place
+    data: bytes
+    found: Candidate
+
+
+class _Shard:
+    """The rows of one candidate shard, in order, and what was refused among them."""
+
+    def __init__(self, task: ExamineTask) -> None:
+        self.rejects: list[dict[str, Any]] = []
+        self.clock = StageClock()
+        self._task = task
+        self._detector = load_detector(task.models)
+
+    def rows(self, places: list[Place]) -> Iterator[Row]:
+        """Photographs are examined one by one, and go to the detector as many at once as it likes."""
+        examined = self._examined(places)
+        while some := list(islice(examined, self._detector.batch if self._detector else 1)):
+            for one, detections in zip(some, self._detections(some), strict=True):
+                try:
+                    if isinstance(detections, Exception):
+                        raise detections
+                    yield self._row(one, detections)
+                except Exception as error:  # nothing vanishes: whatever happens to a photograph is a row of the rejects
+                    self._reject(one.place, one.data, error)
+
+    def _examined(self, places: list[Place]) -> Iterator[_Examined]:
+        photographs = read_photographs(places, self._task.rules.max_bytes)
+        for place in places:
+            with self.clock.stage("read"):
+                data = next(photographs)
+            try:
+                if isinstance(data, Rejected):
+                    raise data
+                enter(self._task, place.source)
+                with self.clock.stage("examine"):
+                    found = examine(data, self._task.rules)
+            except Exception as error:
+                self._reject(place, data, error)
+            else:
+                yield _Examined(place, data, found)
+
+    def _detections(self, some: list[_Examined]) -> list[list[Detection] | Exception | None]:
+        """The findings in each photograph; the error, where the detector failed on it alone."""
+        if self._detector is None:
+            return [None] * len(some)
+        try:
+            with self.clock.stage("detect"):
+                return [*self._detector.detect([one.found.pixels for one in some])]
+        except Exception as error:
+            return [error] if len(some) == 1 else [found for one in some for found in self._detections([one])]
+
+    def _row(self, one: _Examined, detections: list[Detection] | None) -> Row:
+        network, embedder = load_saliency(self._task.models), load_deep_embedder(self._task.models)
+        with self.clock.stage("saliency"):
+            saliency = find_salient(network.mask(one.found.pixels)) if network else None
+        with self.clock.stage("embed"):
+            embedding = embedder.embed(one.found.pixels).tolist() if embedder else None
+        with self.clock.stage("encode"):
+            return candidate_row(one.place, one.found, detections, saliency, embedding)
+
+    def _reject(self, place: Place, data: bytes | Rejected, error: Exception) -> None:
+        name, picture = place.source, None
+        if not isinstance(data, Rejected):
+            name, picture = content_id(data), _thumbnail(data, self._task.rules, error)
+        self.rejects.append(refusal(error, name, place.source, picture) | origin_of(place))
+
+
+def _thumbnail(data: bytes, rules: CurationRules, error: Exception) -> bytes | None:
+    """A small JPEG of a photograph that is too small, or of what is left of a damaged one; others have none."""
+    if not isinstance(error, Rejected):
+        return None
+    with suppress(Rejected):
+        if error.reason in ("truncated", "damaged"):
+            return _small_jpeg(salvaged(data, THUMBNAIL_SIDE, rules.max_pixels))
+        if error.stage == "resolution":
+            return _small_jpeg(decode_photograph(data, THUMBNAIL_SIDE, rules.max_pixels).pixels)
+    return None
+
+
+def _small_jpeg(pixels: Pixels) -> bytes:
+    return encode_jpeg(fit_inside(pixels, THUMBNAIL_SIDE), 85)

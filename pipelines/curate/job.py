@@ -1,0 +1,230 @@
+"""`rssn build-bg20k`: photographs of a crawl in, a background set out (section 4.1).
+
+Three steps, each resumable. Examine: one task per range of photographs fills `candidates/`. Decide: the driver compares
+light columns of all candidates, applies a person's decisions, and writes `verdicts.parquet`. Publish: one task per
+candidate shard and split copies what was kept into `data/`. The driver never holds a picture or a list of names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bg20k.decide import KnownSet, decide
+from bg20k.onnx_model import Scaling
+from bg20k.records import Crawl
+from bg20k.review import Decision, apply_review
+from bg20k.rules import CurationRules
+from bg20k.verdict import Verdict
+from pipelines.curate.decisions import SOURCE, decisions_to_apply, effects, outdated_shards
+from pipelines.curate.examine import ExamineTask, examine_shard
+from pipelines.curate.folders import candidates_folder, photos_plan, verdicts_path
+from pipelines.curate.known_set import known_facts, load_known
+from pipelines.curate.networks import Models
+from pipelines.curate.publish import PublishTask, publish_shard
+from pipelines.curate.replaced import refuse_replaced
+from pipelines.curate.rows import LIGHT, ORIGIN, measured, records
+from pipelines.executor.runner import Runner, shard_ranges
+from pipelines.executor.work import Budget, Tally, Work, run_tasks
+from pipelines.output.card import write_card
+from pipelines.output.lease import leased
+from pipelines.output.manifest import (
+    check_dataset,
+    close_dataset,
+    open_dataset,
+    refuse_foreign,
+    screened_by,
+    stored_plan,
+)
+from pipelines.output.staging import handed_over
+from pipelines.review.log import review_path
+from rssn.dataset.rows import iter_rows
+from rssn.dataset.schema import PLANNED_PHOTOS, VERDICTS
+from rssn.dataset.shards import DatasetFolder, shard_name
+from rssn.errors import InputError, Rejected
+from rssn.image.picture_files import unread_words
+from rssn.sources.crawl import list_photographs
+from rssn.storage.files import write_parquet
+
+SPLITS = ("train", "validation")
+PHOTOS_PER_SHARD = 400
+"""About 256 MiB of photographs of 1080 px."""
+
+_LIGHT_VERDICT = ("source", "background_id", "candidate_shard", "keep", "stage", "reason", "message", "split")
+
+
+@dataclass(frozen=True)
+class CurationJob:
+    """What one `rssn build-bg20k` is asked to do."""
+
+    photos: Path  # a folder, an archive or a table, see rssn.sources.crawl
+    out: Path
+    rules: CurationRules
+    detector: Path | None
+    budget: Budget
+    apply_review: bool | None = None  # None: as the last run did
+    against: Path | None = None  # a set that stands: what it holds is rejected
+    saliency: Path | None = None  # a class-free network, ONNX
+    saliency_scaling: Scaling = "imagenet"
+    deep_duplicates: str | None = None  # see bg20k.embedding.load_embedder
+    say: Callable[[str], None] = lambda _: None  # hears what people should know while it works
+
+    @property
+    def models(self) -> Models:
+        """The networks that look at each photograph."""
+        return Models(self.detector, self.saliency, self.deep_duplicates, self.saliency_scaling)
+
+
+@dataclass(frozen=True)
+class Curated:
+    """What a curation came to."""
+
+    tally: Tally
+    reasons: Counter[str]  # photographs by reason, those kept included
+    splits: Counter[str]  # kept photographs by split
+    review: Mapping[str, int] | None = None  # what a person's decisions did; None where none were applied
+
+
+def run_curation(job: CurationJob, runner: Runner) -> Curated:
+    """Curate the photographs of a crawl.
+
+    Raises:
+        InputError: If the photographs, a network, the set to check against, the review or the output folder cannot be
+            used, another run works on the folder, or the budget is spent.
+        DependencyError: If a network's package is not installed.
+    """
+    refuse_foreign(DatasetFolder(job.out))
+    with leased(job.out):
+        return _curate(job, runner)
+
+
+def _curate(job: CurationJob, runner: Runner) -> Curated:
+    known = load_known(job.against)
+    facts = plan_facts(job, known)
+    folder = DatasetFolder(job.out)
+    decisions = decisions_to_apply(folder, job.apply_review)
+    if stored_plan(folder):
+        check_dataset(folder, "backgrounds", facts)
+        read = refuse_replaced(folder, job.photos, _examine_tasks(job, folder, facts["photos"]["count"]))
+        words = "have another time or place on the disk than before; their content was compared, and is the same"
+        if read:
+            job.say(f"{read} photographs {words}")
+    folder = open_dataset(folder, "backgrounds", facts, _sources(job, decisions))
+    unread: Counter[str] = Counter()
+    photographs = list_photographs(job.photos, job.out, unread)
+    write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, photographs))
+    tasks = _examine_tasks(job, folder, facts["photos"]["count"])
+    work = Work(candidates_folder(folder), tasks, examine_shard, "photos", job.budget, 0)
+    examined = run_tasks(handed_over(work, job.out), runner)
+    if examined.failed:
+        return Curated(examined, Counter(), Counter())
+    write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, candidates_folder(folder), decisions or {}, known))
+    tally = run_tasks(handed_over(_publish_work(job, folder, screened_by(facts)), job.out), runner)
+    tally.damaged += examined.damaged
+    tally.seconds.update(examined.seconds)
+    tally.peak_bytes = max(tally.peak_bytes, examined.peak_bytes)
+    tally.unread = {"photos": unread} if unread else {}
+    curated = _count(job, tally, decisions)
+    if tally.failed:
+        return curated
+    totals: dict[str, Any] = {split: curated.splits[split] for split in SPLITS}
+    totals |= {"review": curated.review, "unread": tally.unread}
+    close_dataset(folder, {"rows": curated.splits.total(), "rejected": tally.rejected, **totals})
+    write_card(folder)
+    return curated
+
+
+def plan_facts(job: CurationJob, known: KnownSet) -> dict[str, Any]:
+    """Everything that decides the rows, for the manifest.
+
+    Args:
+        job: The job.
+        known: The set that it is checked against.
+
+    Raises:
+        InputError: If the photographs or a network cannot be used.
+        DependencyError: If a network's package is not installed.
+    """
+    photos = _count_photographs(job.photos, job.out)
+    return {"rules": asdict(job.rules), **job.models.names(), "against": known_facts(known), "photos": photos}
+
+
+def _count_photographs(photos: Path, out: Path) -> dict[str, Any]:
+    """How many photographs there are, and a digest of their names, sizes, origins and licences."""
+    count, seen = 0, hashlib.sha256()
+    unread: Counter[str] = Counter()
+    for place in list_photographs(photos, out, unread):
+        count += 1
+        facts = (place.source, place.kind, str(place.size), place.origin, place.licence)
+        seen.update(("\0".join(facts) + "\n").encode())
+    if not count:
+        others = f"; {unread_words(unread)}" if unread else ""
+        raise InputError(f"{photos}: no pictures found in it{others}")
+    return {"count": count, "digest": seen.hexdigest()}
+
+
+def _sources(job: CurationJob, decisions: Mapping[str, Decision] | None) -> dict[str, str]:
+    sources = {"photos": str(job.photos.resolve())}
+    if job.against:
+        sources["against"] = str(job.against.resolve())
+    return sources if decisions is None else sources | {SOURCE: str(review_path(job.out).resolve())}
+
+
+def _count(job: CurationJob, tally: Tally, decisions: Mapping[str, Decision] | None) -> Curated:
+    """What came of it, by the verdicts."""
+    reasons: Counter[str] = Counter()
+    splits: Counter[str] = Counter()
+    for row in _light_verdicts(job.out):
+        reasons[row["reason"]] += 1
+        splits[row["split"]] += row["keep"]
+    tally.rejected = reasons.total() - splits.total()
+    review = None if decisions is None else effects(decisions, _light_verdicts(job.out))
+    return Curated(tally, reasons, +splits, review)
+
+
+def _light_verdicts(out: Path) -> Iterator[dict[str, Any]]:
+    return iter_rows(verdicts_path(out), _LIGHT_VERDICT)
+
+
+def _examine_tasks(job: CurationJob, folder: DatasetFolder, count: int) -> list[ExamineTask]:
+    ranges = shard_ranges([1] * count, PHOTOS_PER_SHARD)
+    return [
+        ExamineTask(folder, job.rules, shard_name("candidates", index, len(ranges)), start, stop, job.models)
+        for index, (start, stop) in enumerate(ranges)
+    ]
+
+
+def _verdicts(
+    job: CurationJob, folder: DatasetFolder, decisions: Mapping[str, Decision], known: KnownSet
+) -> Iterator[dict[str, Any]]:
+    """Judge every candidate, shard by shard: first those that were refused while they were read."""
+    shards = [mark.name for mark in folder.marks()]
+    crawl = Crawl.of(record for name in shards for record in records(folder, name, job.rules))
+    judge = partial(decide, rules=job.rules, known=known)
+    judged = iter(apply_review(crawl, decisions, job.rules, judge))
+    for name in shards:
+        for row in iter_rows(folder.rejects(name)):
+            refused = Verdict.refused(Rejected(row["stage"], row["reason"], row["message"]))
+            yield {column: row[column] for column in ORIGIN} | {"candidate_shard": name} | asdict(refused)
+        for row in iter_rows(folder.data(name), LIGHT):
+            yield measured(row, job.rules) | {"candidate_shard": name} | asdict(next(judged))
+
+
+def _publish_work(job: CurationJob, folder: DatasetFolder, screeners: str | None) -> Work[PublishTask]:
+    kept: Counter[tuple[str, str]] = Counter()
+    shards: set[str] = set()
+    for row in _light_verdicts(job.out):
+        shards.add(row["candidate_shard"])
+        kept[row["candidate_shard"], row["split"]] += row["keep"]
+    tasks = [
+        PublishTask(folder, job.rules, screeners, shard_name(split, index, len(shards)), name, split, kept[name, split])
+        for split in SPLITS
+        for index, name in enumerate(sorted(shards))
+    ]
+    redo = outdated_shards(folder, tasks, _light_verdicts(job.out))  # a review changes verdicts of shards that are done
+    return Work(folder, tasks, publish_shard, "backgrounds", Budget(), 0, redo=redo)

@@ -1,0 +1,64 @@
+"""The set that `--against` names: its fingerprints, so that a new crawl brings nothing that it holds already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bg20k.decide import NOTHING_KNOWN, KnownSet
+from pipelines.compose.plan import digest
+from pipelines.output.manifest import read_manifest
+from rssn.dataset.rows import own_parquet
+from rssn.dataset.schema import BACKGROUNDS
+from rssn.dataset.shards import DatasetFolder, check_shard
+from rssn.errors import InputError
+from rssn.storage.urls import is_listed
+
+_COLUMNS = ("background_id", "phash", "flat")
+
+
+def load_known(root: Path | None) -> KnownSet:
+    """The fingerprints of a finished `build-bg20k` output, both splits; nothing known where there is none to check.
+
+    Raises:
+        InputError: If it is no such set, is not finished, or is damaged.
+    """
+    if root is None:
+        return NOTHING_KNOWN
+    folder = DatasetFolder(root)
+    manifest = read_manifest(folder)
+    if manifest["plan"]["kind"] != "backgrounds":
+        raise InputError(f"--against {root}: a data set of {manifest['plan']['kind']}, not of backgrounds")
+    if "totals" not in manifest:
+        raise InputError(f"--against {root}: its curation was interrupted; run the same rssn build-bg20k again first")
+    tables = [pa.table({name: pa.array([], BACKGROUNDS.field(name).type) for name in _COLUMNS})]
+    for mark in folder.all_marks():
+        problem = check_shard(folder, mark, whole=not is_listed(root))
+        if problem:
+            raise InputError(f"--against {root}: {problem}; run its rssn build-bg20k again, it repairs what is damaged")
+        if mark.rows:
+            tables.append(_columns(folder.data(mark.name)))
+    table = pa.concat_tables(tables)
+    return KnownSet(
+        ids=np.array([name.encode() for name in table["background_id"].to_pylist()], dtype=np.bytes_),
+        phashes=table["phash"].to_numpy(),
+        flat=table["flat"].to_numpy(),
+    )
+
+
+def known_facts(known: KnownSet) -> Mapping[str, Any] | None:
+    """What the manifest says of it."""
+    if not len(known.ids):
+        return None
+    return {"count": len(known.ids), "digest": digest(sorted(name.decode() for name in known.ids.tolist()))}
+
+
+def _columns(path: Path) -> pa.Table:
+    with own_parquet(path) as file:
+        if not set(_COLUMNS) <= set(file.schema_arrow.names):
+            raise InputError(f"--against: {path}: made by an older version; curate that set again")
+        return file.read(columns=list(_COLUMNS)).cast(pa.schema([BACKGROUNDS.field(name) for name in _COLUMNS]))

@@ -1,0 +1,1 @@
+"""Tasks become marks, in this process or on Ray."""

@@ -1,0 +1,36 @@
+"""Kernels are compiled once per node, not once per process: of those that start together one compiles, the others load.
+
+The compiled code lies beside the package, or in numba's own cache folder where that cannot be written.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+from rssn.route import denoise, foreground
+from rssn.route.recipe import Recipe
+
+
+@lru_cache(maxsize=1)
+def warm_up(recipe: Recipe) -> None:
+    """Compile what a recipe needs, or load it; once in each process (about half a minute on a new node).
+
+    Raises:
+        DependencyError: If the recipe asks for a denoiser that is not installed.
+    """
+    lock = Path(tempfile.gettempdir()) / f"rssn-{os.getuid()}-kernels.lock"
+    descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    try:
+        with suppress(OSError):  # a file system without locks: more than one compiles
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if recipe.foreground != "given":
+            foreground.warm_up(recipe.foreground)
+        if recipe.denoise.probability > 0:
+            denoise.warm_up(recipe.denoise.backend)
+    finally:
+        os.close(descriptor)

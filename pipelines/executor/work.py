@@ -1,0 +1,254 @@
+"""From tasks to marks: skips what is proven, runs the rest, counts what was refused, stops at the error budget."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+from pipelines.executor.run_state import RunState, StateFile
+from pipelines.executor.runner import WORKER_DIED, Done, Outcome, Runner, ShardTask, T
+from rssn.dataset.schema import REJECTS, picture
+from rssn.dataset.shards import DatasetFolder, Mark, trusted_mark
+from rssn.errors import InputError, Rejected
+from rssn.progress import Progress
+from rssn.stopping import received
+from rssn.storage.documents import brief
+from rssn.storage.files import write_parquet
+from rssn.storage.urls import scrub, shown
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much may be refused before a run stops: a count, a share of the items, or (both None) anything."""
+
+    count: int | None = None
+    share: float | None = None
+
+    def spent(self, rejected: int, missing: int, asked: int) -> bool:
+        """Whether more was refused than allowed.
+
+        Args:
+            rejected: Rows of the rejects, and items of the shards that failed; what a count limits.
+            missing: Items that will not be there; a foreground that is refused is one row, and K composites.
+            asked: Items that would be there if nothing was refused.
+        """
+        over_count = self.count is not None and rejected > self.count
+        return over_count or (self.share is not None and missing > self.share * asked)
+
+
+def parse_budget(text: str | None) -> Budget:
+    """`--max-errors`: a count (`20`) or a share (`1%`); nothing means no limit."""
+    if text is None:
+        return Budget()
+    count = re.fullmatch(r"\d{1,18}", text)
+    share = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
+    if (not count and not share) or (share and float(share[1]) > 100):
+        raise InputError(f"--max-errors is {brief(text)}; give a count such as 20 or a share such as 1%")
+    return Budget(count=int(text)) if count else Budget(share=float(text[:-1]) / 100.0)
+
+
+@dataclass
+class Tally:
+    """What a run wrote, found done already, refused, and could not do."""
+
+    written: int = 0
+    reused: int = 0
+    bytes: int = 0  # of the data files, written and reused
+    rejected: int = 0
+    failed: list[str] = field(default_factory=list)  # shards, and why
+    lost: int = 0  # items of the failed shards
+    left: int = 0  # items of shards that were not to be tried
+    damaged: list[str] = field(default_factory=list)
+    seconds: Counter[str] = field(default_factory=Counter)  # by stage, summed over workers
+    statistics: Counter[str] = field(default_factory=Counter)  # whole numbers from the marks
+    peak_bytes: int = 0  # the most that one worker took
+    unusable: dict[str, Sequence[str]] = field(default_factory=dict)  # from the marks, see `Mark`
+    unread: dict[str, Counter[str]] = field(default_factory=dict)  # files that are no pictures: by input, by suffix
+    notes: list[str] = field(default_factory=list)  # what is odd about rows that were written
+
+    def add(self, mark: Mark, reused: int) -> None:
+        """Count a shard, so many of whose rows stood before."""
+        self.rejected += mark.rejected
+        self.bytes += mark.bytes
+        self.statistics.update(mark.statistics)
+        self.unusable.update(mark.unusable)
+        self.reused += reused
+        self.written += mark.rows - reused
+
+
+@dataclass(frozen=True)
+class Work(Generic[T]):
+    """A set of tasks that write shards of one data set."""
+
+    folder: DatasetFolder
+    tasks: Sequence[T]
+    function: Callable[[T], Done]
+    unit: str  # what the tasks handle, in the plural, for the progress bar
+    budget: Budget
+    refused: int  # inputs refused before any task ran
+    each: int = 1  # items that every such input would have given
+    redo: frozenset[str] = frozenset()  # shards to be made again although they are done
+    trusted: Callable[[DatasetFolder, str], Mark | None] = trusted_mark  # the mark of a shard that is done
+    keep: Callable[[DatasetFolder, Mark], None] = lambda *_: None  # hears of each shard that was made
+
+
+def run_tasks(work: Work[T], runner: Runner) -> Tally:
+    """Run every task whose shard has no trusted mark.
+
+    A shard that cannot be made is one row in `rejects/<name>-failed.parquet` until a later run has made it.
+
+    Raises:
+        InputError: If the error budget is spent; what was done stays done.
+        KeyboardInterrupt: With what was done until then, in words.
+    """
+    work.folder.root.mkdir(exist_ok=True)
+    work.folder.sweep()
+    tally = Tally(rejected=work.refused)
+    planned = sum(task.size for task in work.tasks)
+    with _Progress(work, planned, tally) as progress:
+        todo = [task for task in work.tasks if task.name in work.redo or not _reuse(work, task, tally, progress)]
+        progress.announce()
+        _check_budget(work, tally, planned)
+        try:
+            with closing(runner.run(work.function, todo, progress.update)) as outcomes:
+                for outcome in outcomes:
+                    _count(work, outcome, tally)
+                    progress.finish(outcome.task.size)
+                    _check_budget(work, tally, planned)
+        except KeyboardInterrupt as stopped:
+            stopped.args = (f"{tally.written} {work.unit} written, {tally.reused} reused, {tally.rejected} rejected",)
+            if received():  # or another run has the folder now
+                work.folder.sweep()
+            raise
+    work.folder.sweep()  # a worker that was killed and replaced leaves its half-written file
+    return tally
+
+
+def _check_budget(work: Work[T], tally: Tally, planned: int) -> None:
+    rejected, unplanned = tally.rejected + tally.lost, work.refused * work.each
+    if work.budget.spent(rejected, rejected - work.refused + unplanned, planned + unplanned):
+        lost = f" and {tally.lost} lost with {len(tally.failed)} shards that failed" if tally.failed else ""
+        words = f"{tally.rejected} refused{lost} of {planned} {work.unit}, more than --max-errors allows"
+        counts = f"{tally.written} written, {tally.reused} reused, {tally.rejected} rejected"
+        raise InputError(f"stopped: {words}; {counts}")
+
+
+class _Progress:
+    """Of the tasks that are done and the items of those at hand, shown and in a file."""
+
+    def __init__(self, work: Work[Any], total: int, tally: Tally) -> None:
+        self._state_file = StateFile(work.folder)
+        self._work = work
+        self._total = total
+        self._tally = tally
+        self._started = 0.0
+        self._tasks = self._finished = self._reused = 0
+        self._shown = Progress(total, work.unit)
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._shown.close()
+        state = self._state()
+        if state.done_shards < state.shards:
+            self._state_file.write(state, last=True)
+        else:  # the marks say all
+            self._state_file.remove()
+
+    def announce(self) -> None:
+        """The work begins: what was done before is known."""
+        self._started = time.time()
+        self._shown.begin(self._finished)
+        self._state_file.write(self._state())
+
+    def finish(self, items: int, *, reused: bool = False) -> None:
+        """Count a task that is done."""
+        self._tasks += 1
+        self._finished += items
+        if reused:
+            self._reused += items
+        else:
+            self._state_file.write(self._state())
+        self.update()
+
+    def update(self) -> None:
+        """Look at the tasks at hand."""
+        handled = self._finished + sum(self._work.folder.in_progress().values())
+        self._shown.reach(handled, f"{self._tally.bytes / 1e6:.0f} MB, {self._tally.rejected} rejected")
+
+    def _state(self) -> RunState:
+        tally = self._tally
+        return RunState(
+            unit=self._work.unit,
+            shards=len(self._work.tasks),
+            items=self._total,
+            done_shards=self._tasks - len(tally.failed),
+            done_items=self._finished - tally.lost,
+            reused_items=self._reused,
+            failed=len(tally.failed),
+            rejected=tally.rejected,
+            started=self._started,
+            updated=time.time(),
+            seconds=dict(tally.seconds),
+        )
+
+
+def enter(task: ShardTask, item: str) -> None:
+    """Name the item at hand, so that the runner knows at which one a worker died.
+
+    Raises:
+        Rejected: If it is known to kill its worker; then it must not be touched, not even for a thumbnail.
+    """
+    if item in task.poisoned:
+        words = f"{item}: its worker died at every attempt: a crash in native code, or no memory left"
+        raise Rejected("run", WORKER_DIED, words)
+    task.note.write_text(item, encoding="utf-8")
+
+
+def refusal(error: Exception, item_id: str, source: str, thumbnail: bytes | None = None) -> dict[str, Any]:
+    """The row in `rejects/` for one item: a verdict, or an error that nobody foresaw; and its JPEG, if it has one."""
+    known = error if isinstance(error, Rejected) else Rejected("run", "error", f"{type(error).__name__}: {error}")
+    return {
+        "item_id": item_id,
+        "source": source,
+        "stage": known.stage,
+        "reason": known.reason,
+        "message": shown(scrub(known.message)),
+        "thumbnail": thumbnail and picture(thumbnail, "thumbnail.jpg"),
+    }
+
+
+def _reuse(work: Work[Any], task: ShardTask, tally: Tally, progress: _Progress) -> bool:
+    folder = work.folder
+    mark = work.trusted(folder, task.name)
+    if mark is None:
+        if folder.mark(task.name).is_file():
+            tally.damaged.append(task.name)
+        return False
+    folder.failure(task.name).unlink(missing_ok=True)
+    tally.add(mark, mark.rows)
+    progress.finish(task.size, reused=True)
+    return True
+
+
+def _count(work: Work[T], outcome: Outcome[T], tally: Tally) -> None:
+    folder, name = work.folder, outcome.task.name
+    if outcome.done is None:
+        folder.refuse_removed()
+        tally.failed.append(f"{name}: {outcome.error}")
+        tally.lost += outcome.task.size
+        row = refusal(Rejected("run", outcome.reason, outcome.error), name, f"data/{name}.parquet")
+        with suppress(OSError):  # a full disk, for instance: the last lines of the run name the shard all the same
+            write_parquet(folder.failure(name), REJECTS, [row])
+    else:
+        work.keep(folder, outcome.done.mark)
+        folder.failure(name).unlink(missing_ok=True)
+        tally.add(outcome.done.mark, outcome.done.kept)
+        tally.seconds.update(outcome.done.seconds)
+        tally.peak_bytes = max(tally.peak_bytes, outcome.peak_bytes)

@@ -1,0 +1,1 @@
+"""`rssn export`: a data set in the forms that other trainers read."""

@@ -1,0 +1,170 @@
+"""`rssn inspect`: is a data set whole, what does it hold, do its draws fit its recipe, and what does it look like.
+
+Floor 3. Light columns are streamed shard by shard; pictures are read for a bounded number of samples only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.compose.layer_cache import LayerCache
+from pipelines.curate.report import curation_sections
+from pipelines.inspect.facts import Found, facts_of, fit_recipe
+from pipelines.inspect.step_strips import step_strips
+from pipelines.output.manifest import read_manifest
+from rssn.dataset.shards import DatasetFolder, is_own, missing_rows
+from rssn.dataset.statistics import count_brightness, count_columns, count_rejects
+from rssn.dataset.verify import verify
+from rssn.image.arrays import Pixels, encode_png
+from rssn.report.charts import histogram, histogram_picture
+from rssn.report.contact_sheets import background_sheets, composite_sheets
+from rssn.report.page import Section, page
+from rssn.report.reject_sheets import reject_sheets
+from rssn.route.draw_check import MISFIT_LEVEL, Fit
+
+_EMBEDDED = 5  # contact sheets on the page; all of them lie beside it
+_BRIGHTNESS_SAMPLES = 200
+_WORDS = {
+    "Steps": "Line by line as Pipeline 1 has it. F and B as blended and the image are shown as they are stored; what "
+    "comes before them is composed again from the sources. The last tile is what the blend of the stored layers leaves "
+    "unexplained: the noise that was added, and what the codec lost."
+}
+_LIGHT = ("width", "height", "recipe", "denoised", "blur_size", "noise_sigma", "foreground_method")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in a data set."""
+
+    kind: str
+    problems: Sequence[str]
+    facts: Mapping[str, object]
+    fits: Sequence[Fit]  # draws against the recipe; empty where nothing was drawn
+    page: Path
+    sheets: Sequence[Path]
+
+
+NO_CACHE = LayerCache(Path(), 0)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How much is looked at, and with what."""
+
+    samples: int = 48  # rows on the contact sheets, and rejects
+    strips: int = 4
+    cache: LayerCache = NO_CACHE  # where layers lie that a strip would otherwise make again
+    say: Callable[[str], None] = lambda _: None  # hears what will take long
+
+
+def run_inspect(root: Path, look: Look = Look()) -> Inspection:
+    """Verify a data set, count it, and write its report.
+
+    Args:
+        root: The data set's folder.
+        look: How much to show.
+
+    Raises:
+        InputError: If the folder holds no data set.
+    """
+    folder = DatasetFolder(root)
+    manifest = read_manifest(folder)
+    verified = verify(folder)
+    columns = _LIGHT if manifest["plan"]["kind"] != "backgrounds" else ("width", "height", "split")
+    counts = count_columns(folder, verified.trusted, columns)
+    found = Found(folder, manifest, verified, counts, count_rejects(verified.rejects))
+    fits = fit_recipe(found)
+    unfinished = [] if "totals" in manifest else ["manifest.json: no totals: the run is not finished; run it again"]
+    if missing := missing_rows(manifest, folder.marks()):
+        unfinished.append(f"manifest.json: {missing}; run the same command again")
+    problems = verified.problems + unfinished + [_misfit(fit) for fit in fits if fit.misfit]
+    facts = facts_of(found, fits)
+    sections = [Section("What it holds", facts=facts), _verification(problems), *_fit_sections(fits)]
+    pictured, sheets = _pictures(found, look)
+    path = _write_page(folder, [*sections, *pictured])
+    return Inspection(str(manifest["plan"]["kind"]), problems, facts, fits, path, sheets)
+
+
+def _misfit(fit: Fit) -> str:
+    return f"draws: {fit.step}: the recipe expects {fit.expected}, the rows have {fit.found} (p = {fit.p:.1e})"
+
+
+def _fit_sections(fits: Sequence[Fit]) -> list[Section]:
+    words = (
+        "Each line is a test of fit: p is how often draws that follow the recipe would lie at least as far from it. "
+        f"Several tests are made, so small values are no proof by themselves: below {MISFIT_LEVEL:g} it is a misfit."
+    )
+    head = ("step", "expected", "found", "test", "p", "verdict")
+    rows = [(f.step, f.expected, f.found, f.test, f"{f.p:.2g}", "MISFIT" if f.misfit else "fits") for f in fits]
+    return [Section("Draws against the recipe", words, table=[head, *rows])] if fits else []
+
+
+def _verification(problems: Sequence[str]) -> Section:
+    if problems:
+        return Section("Verification: FAILED", facts={str(n): problem for n, problem in enumerate(problems, 1)})
+    return Section("Verification: passed", "Every shard agrees with its mark: size, rows, footer and sha256.")
+
+
+def _pictures(found: Found, look: Look) -> tuple[list[Section], list[Path]]:
+    """Draw everything that is looked at: sections for the page, and pictures beside it."""
+    folder, marks = found.folder, found.verified.trusted
+    for name in ("contact-sheet-*.png", "step-strip-*.png"):
+        for path in folder.report.glob(name):
+            if is_own(f"report/{path.name}"):
+                path.unlink()
+    sections, written = _histograms(found), []
+    if not found.composed:
+        sections += curation_sections(folder, [mark for mark in marks if mark.rows])
+    if found.composed:
+        shown = {"Steps": ("step-strip", step_strips(folder, marks, look.strips, look.cache, look.say))}
+        shown["Samples"] = ("contact-sheet-samples", composite_sheets(folder, marks, found.originals, look.samples))
+    else:
+        shown = {"Kept": ("contact-sheet-kept", background_sheets(folder, marks, look.samples))}
+    for title, (name, sheets) in shown.items():
+        kept, paths = _write_sheets(folder, name, sheets)
+        sections += [Section(title, _WORDS.get(title, ""), pictures=kept)] if kept else []
+        written += paths
+    rejects = list(reject_sheets(found.verified.rejects, found.rejects, look.samples))
+    _, paths = _write_sheets(folder, "contact-sheet-rejected", (sheet.pixels for sheet in rejects))
+    for sheet in rejects:
+        words = f"{sheet.shown} of {sheet.count} are shown." if sheet.shown < sheet.count else ""
+        sections.append(Section(f"Rejected: {sheet.reason} ({sheet.count})", words, pictures=[sheet.pixels]))
+    return sections, written + paths
+
+
+def _histograms(found: Found) -> list[Section]:
+    if not found.rows:
+        return []
+    bright = count_brightness(found.folder, found.verified.trusted, _BRIGHTNESS_SAMPLES)
+    shown = [
+        histogram("width, px", found.counts["width"]),
+        histogram("height, px", found.counts["height"]),
+        histogram("mean luma, 0 to 255", bright),
+    ]
+    every = "all rows" if bright.total() == found.rows else f"{bright.total()} rows, spread evenly"
+    words = f"Sizes are counted over all rows, brightness (mean luma of the picture) over {every}."
+    return [Section("Sizes and brightness", words, pictures=[np.hstack([histogram_picture(one) for one in shown])])]
+
+
+def _write_sheets(folder: DatasetFolder, name: str, sheets: Iterable[Pixels]) -> tuple[list[Pixels], list[Path]]:
+    """Write pictures one by one; the first few are returned for the page."""
+    folder.report.mkdir(parents=True, exist_ok=True)
+    kept, written = [], []
+    for number, pixels in enumerate(sheets, 1):
+        path = folder.report / f"{name}-{number:02d}.png"
+        path.write_bytes(encode_png(pixels))
+        written.append(path)
+        if number <= _EMBEDDED:
+            kept.append(pixels)
+    return kept, written
+
+
+def _write_page(folder: DatasetFolder, sections: Sequence[Section]) -> Path:
+    folder.report.mkdir(parents=True, exist_ok=True)
+    path = folder.report / "index.html"
+    path.write_text(page(f"Report: {folder.root.name}", sections), encoding="utf-8")
+    return path

@@ -1,0 +1,189 @@
+"""Step strips: every step of a composite side by side, and what the blend of its stored layers does not explain.
+
+Floor 3. What the row stores is shown as stored: F and B as blended, and the composite. What comes before it is composed
+again from the sources; a step that the draw skipped says so, and so does one whose source is not there any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipelines.compose.layer_cache import LayerCache
+from pipelines.compose.recompose import Recomposed, Sources, open_sources
+from rssn.dataset.shards import DatasetFolder, Mark
+from rssn.dataset.statistics import spread
+from rssn.errors import InputError, Rejected, RssnError
+from rssn.image.arrays import Image, Pixels, fit_inside, to_float, to_uint8
+from rssn.image.decoding import decode_image, decode_pixels
+from rssn.report.contact_sheets import parts
+from rssn.report.page import Tile, contact_sheet
+from rssn.route import compose as route
+from rssn.sources.mattes import stored_matte
+
+STRIP_SIDE = 480  # px
+GAIN = 8  # the difference is shown this many times brighter
+COLUMNS = 5
+_BAND = 256  # rows of pixels at a time, so that big pictures need little memory
+_NOT_DRAWN = "not drawn"
+_STRENGTHS = ("denoise_sigma", "background_denoise_sigma")  # columns
+_LONG_SECONDS = 5.0
+_LESS = "the cache holds no such layer, and --strips 0 does without"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The composite minus the blend of what is stored with it."""
+
+    pixels: Pixels  # absolute difference times `GAIN`
+    mean: float  # 8-bit units
+    deviation: float  # standard deviation, 8-bit units
+
+
+def step_strips(
+    folder: DatasetFolder, marks: Sequence[Mark], count: int, cache: LayerCache, say: Callable[[str], None]
+) -> Iterator[Pixels]:
+    """A strip for each of a few rows, spread evenly; what cannot be composed again leaves its tile empty.
+
+    Args:
+        folder: A data set of composites.
+        marks: Its trusted marks.
+        count: How many strips.
+        cache: Where layers lie that would otherwise be made again.
+        say: Hears what will take long.
+    """
+    sources: Sources | str
+    try:
+        sources = open_sources(folder, cache)
+    except InputError as error:
+        sources = str(error)
+    for row in spread(folder, marks, count):
+        if isinstance(sources, str) or row["draw_seed"] is None:
+            yield step_strip(row, str(sources))
+            continue
+        again = Recomposed(row, sources)
+        with suppress(RssnError):  # the strip will say what is missing
+            seconds = again.cost(whole=False)
+            if seconds >= _LONG_SECONDS:
+                say(f"composing {row['sample_id']} again for its strip, about {seconds:.0f} CPU-seconds; {_LESS}")
+        yield step_strip(row, again)
+
+
+def step_strip(row: Mapping[str, Any], again: Recomposed | str, side: int = STRIP_SIDE) -> Pixels:
+    """Original, alpha, F, denoised, blended; B, denoised, blurred, noisy, and the difference, in two lines of five.
+
+    Args:
+        row: All columns of a row.
+        again: The row, composed again; or words that say why that cannot be.
+        side: The longer side of each picture, px.
+    """
+    packed = row["draw_seed"] is None
+    tiles = _packed_tiles(row, side) if packed else _drawn_tiles(row, _Maker(again, side))
+    return contact_sheet(list(parts([*tiles, _difference_tile(row, side)], COLUMNS)), side=side)
+
+
+def blend_difference(composite: Pixels, alpha_png: bytes, foreground: Pixels, background: Pixels) -> Difference:
+    """How a composite differs from alpha F + (1 - alpha) B (equation 1): by its noise, and by what the codecs lost.
+
+    Args:
+        composite: H x W x 3 uint8.
+        alpha_png: The encoded alpha, H x W.
+        foreground: F, H x W x 3 uint8.
+        background: B, H x W x 3 uint8.
+    """
+    alpha = to_float(stored_matte(alpha_png))[..., None]
+    shown = np.empty_like(composite)
+    total = squares = 0.0
+    for top in range(0, composite.shape[0], _BAND):
+        band = slice(top, top + _BAND)
+        blend = alpha[band] * to_float(foreground[band]) + (1 - alpha[band]) * to_float(background[band])
+        difference = 255 * (to_float(composite[band]) - blend).astype(np.float64)
+        total += float(difference.sum())
+        squares += float(np.square(difference).sum())
+        shown[band] = np.minimum(np.rint(GAIN * np.abs(difference)), 255).astype(np.uint8)
+    mean = total / composite.size
+    return Difference(shown, mean, max(0.0, squares / composite.size - mean**2) ** 0.5)
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes tiles of steps that no row stores."""
+
+    again: Recomposed | str
+    side: int
+
+    def tile(self, name: str, words: str, step: Callable[[Recomposed], Image]) -> Tile:
+        """A step composed again, or the reason why it cannot be."""
+        if isinstance(self.again, str):
+            return Tile(None, f"{name}: cannot be shown: {self.again}")
+        try:
+            return Tile(fit_inside(to_uint8(step(self.again)), self.side), f"{name}: {words}")
+        except Rejected as error:
+            return Tile(None, f"{name}: cannot be shown: {error.message}")
+        except Exception as error:  # a missing package, no memory: a report shows what it can
+            return Tile(None, f"{name}: cannot be shown: {error or type(error).__name__}")
+
+
+def _drawn_tiles(row: Mapping[str, Any], make: _Maker) -> Sequence[Tile]:
+    side, denoised, blurred, noisy = make.side, row["denoised"], row["blur_size"], row["noise_sigma"]
+    strong = [f"{row['denoiser']}, sigma {row[of]:g}" if denoised else _NOT_DRAWN for of in _STRENGTHS]
+    method, source = f"by {row['foreground_method']}", row["background_source"]
+
+    def raw(again: Recomposed) -> Image:
+        return again.background(denoised=False)
+
+    def cleaned(again: Recomposed) -> Image:
+        return again.background(denoised=True)
+
+    def stored(column: str, caption: str) -> Tile:
+        return _stored(row, column, side, caption)
+
+    blended = Tile(fit_inside(_blend(row), side), "blended: equation 1") if noisy else stored("image", "blended")
+    return [
+        make.tile("original", row["foreground_source"], lambda again: again.original),
+        stored("alpha", "alpha"),
+        make.tile("F", method, lambda again: again.foreground) if denoised else stored("foreground", f"F: {method}"),
+        stored("foreground", f"F denoised: {strong[0]}") if denoised else Tile(None, f"F denoised: {strong[0]}"),
+        blended,
+        make.tile("B", source, raw) if denoised or blurred else stored("background", f"B: {source}"),
+        (make.tile("B denoised", strong[1], cleaned) if blurred else stored("background", f"B denoised: {strong[1]}"))
+        if denoised
+        else Tile(None, f"B denoised: {strong[1]}"),
+        stored("background", f"B blurred: {blurred} px") if blurred else Tile(None, f"B blurred: {_NOT_DRAWN}"),
+        stored("image", f"noise added: sigma {noisy:g}") if noisy else Tile(None, f"noise added: {_NOT_DRAWN}"),
+    ]
+
+
+def _packed_tiles(row: Mapping[str, Any], side: int) -> Sequence[Tile]:
+    """Nothing was drawn for a packed photograph: its layers are those of the picture itself."""
+    method = row["foreground_method"]
+    captions = {
+        "image": f"original: {row['foreground_source']}",
+        "alpha": "alpha",
+        "foreground": f"F: by {method}",
+        "background": f"B: by {method}",
+    }
+    return [_stored(row, column, side, caption) for column, caption in captions.items()]
+
+
+def _difference_tile(row: Mapping[str, Any], side: int) -> Tile:
+    stored = (decode_pixels(row[name]["bytes"]) for name in ("foreground", "background"))
+    difference = blend_difference(decode_pixels(row["image"]["bytes"]), row["alpha"]["bytes"], *stored)
+    words = (
+        f"image minus the blend of the stored layers, times {GAIN}: mean {difference.mean:+.2f}, "
+        f"deviation {difference.deviation:.2f} of 255\n{row['sample_id']}, {row['width']} x {row['height']} px"
+    )
+    return Tile(fit_inside(difference.pixels, side), words)
+
+
+def _stored(row: Mapping[str, Any], column: str, side: int, caption: str) -> Tile:
+    return Tile(fit_inside(decode_pixels(row[column]["bytes"]), side), caption)
+
+
+def _blend(row: Mapping[str, Any]) -> Pixels:
+    foreground, background = (decode_image(row[name]["bytes"]) for name in ("foreground", "background"))
+    return to_uint8(route.blend(foreground, background, to_float(stored_matte(row["alpha"]["bytes"]))))

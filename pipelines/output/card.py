@@ -1,0 +1,237 @@
+"""The dataset card: what is in a folder of shards, how it was made, and how to open it without us.
+
+Floor 3. The head of the card is what Hugging Face reads, so that `load_dataset(folder)` finds the pictures.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from pipelines.curate.decisions import describe
+from pipelines.output.manifest import read_manifest, screened_by
+from rssn.dataset.shards import DatasetFolder
+from rssn.dataset.statistics import count_columns, count_distinct, count_rejects, describe_mattes, share
+
+_MOST_LICENCES = 30
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+_COMPOSITES = """# Composites: {name}
+
+{rows} composites of {foregrounds} foregrounds on {backgrounds} backgrounds. {rejected} samples were refused.
+F by row: {methods} (`given` is the data set's own, everything else was computed from the photograph).
+
+`image` is `alpha * foreground + (1 - alpha) * background`, rounded once, plus Gaussian noise where `noise_sigma` is
+above 0. `foreground` and `background` are stored as they were blended, before noise.
+"""
+
+_PHOTOGRAPHS = """# Photographs: {name}
+
+{rows} real photographs with their alpha mattes. {rejected} were refused.
+
+`image` is the photograph as it is; `foreground` and `background` are estimates of the layers that it is made of.
+Nothing was composed, drawn or added.
+"""
+
+_ROUTE = """
+{made}
+
+```yaml
+{recipe}```
+
+{open}
+
+`manifest.json` holds the recipe, the seed and the digests of everything that went in; `marks/` proves each file.
+
+## Licences
+
+A row inherits the licences of its foreground and its background. Rows by licence, as the columns
+`foreground_licence` and `background_licence` say:
+
+{licences}
+
+{mattes}{refused}"""
+
+_MATTES = """## Mattes to look at
+
+The column `matte_flags` says which.
+
+{doubts}
+
+"""
+
+_BACKGROUNDS = """# Backgrounds
+
+{rows} photographs without salient objects, curated from {photos} files: {train} for training, {validation} for
+validation. {rejected} were refused. Screened for salient objects by: {detector}.
+Checked by a person: {reviewed}.
+
+{made}
+
+```yaml
+{rules}```
+
+{open}
+
+Pictures have {side} px on their shorter side. `verdicts.parquet` says what became of each photograph, and why.
+
+## Columns
+
+{columns}
+
+## Licences
+
+Each photograph keeps its own. Rows by licence, as the column `licence` says:
+
+{licences}
+
+{refused}"""
+
+_OPEN = """## How to open it
+
+```python
+import datasets
+rows = datasets.load_dataset("path/to/this/folder", split="{split}")
+rows[0]["image"]{also}   # PIL images
+
+import pyarrow.parquet as pq
+table = pq.read_table("data/{first}.parquet", columns=[{columns}])   # light columns only
+```"""
+
+
+_COLUMNS = {
+    "background_id": "content id of the source file",
+    "image": "the picture, JPEG",
+    "width, height": "of the picture, px",
+    "source": "name in the crawl, unique",
+    "origin, licence": "what the crawl's table says in its columns `source` and `licence`",
+    "split": "`train` or `validation`, by content id alone",
+    "source_width, source_height": "of the source as a viewer shows it, px",
+    "phash": "64-bit perceptual hash of imagehash, first bit most significant",
+    "sharpness": "variance of the Laplacian of the picture, squared 8-bit units",
+    "flat": "nearly constant: the hash means nothing",
+    "grey": "without colours, whatever the file could hold",
+    "detail": "energy at 0.55 to 0.75 of the Nyquist frequency over that at 0.2 to 0.4, at the source's resolution",
+    "format": "what the source's bytes are",
+    "converted": "what decoding changed: rotated, icc, cmyk, palette, grey, deep, alpha",
+    "boxes": "findings of the detector; x, y, width, height as shares of the frame; null: none looked",
+    "saliency": "largest part of the class-free network's mask: confidence, area, compactness; null: none looked",
+    "flags": "empty_picture, upscaled, panorama",
+    "screened_by": "names of the networks that looked for salient objects; null: none did",
+    "salience": "the detector's score, 0 nothing found to 1; null: none looked",
+}
+
+
+def write_card(folder: DatasetFolder) -> None:
+    """Write `README.md` from the manifest, the marks and the light columns."""
+    manifest = read_manifest(folder)
+    curated = manifest["plan"]["kind"] == "backgrounds"
+    marks = [mark for mark in folder.marks() if mark.rows]
+    names = [mark.name for mark in marks]
+    licences = ("licence",) if curated else ("foreground_licence", "background_licence")
+    facts = {
+        "made": _made(manifest),
+        "licences": _licences(count_columns(folder, marks, licences)),
+        "refused": _refused(count_rejects(sorted((folder.root / "rejects").glob("*.parquet")))),
+    }
+    if curated:
+        text = _backgrounds(manifest, names, facts)
+    else:
+        distinct = count_distinct(folder, marks, ("foreground_id", "background_id"))
+        doubts = describe_mattes(folder, marks)
+        facts["mattes"] = _MATTES.format(doubts="\n".join(f"* {_cell(one)}" for one in doubts)) if doubts else ""
+        facts["methods"] = share(count_columns(folder, marks, ["foreground_method"])["foreground_method"]) or "none"
+        text = _composites(manifest, names, facts, distinct)
+    head = yaml.safe_dump(_head(curated, manifest["totals"]["rows"], names), sort_keys=False)
+    (folder.root / "README.md").write_text(f"---\n{head}---\n\n{text}", encoding="utf-8")
+
+
+def _composites(
+    manifest: Mapping[str, Any], names: Sequence[str], facts: Mapping[str, str], distinct: Mapping[str, int]
+) -> str:
+    recipe = manifest["plan"]["recipe"]
+    columns = '"sample_id", "foreground_id", "background_id"'
+    template = (_COMPOSITES if "backgrounds" in manifest["sources"] else _PHOTOGRAPHS) + _ROUTE
+    return template.format(
+        name=recipe["name"],
+        foregrounds=distinct["foreground_id"],
+        backgrounds=distinct["background_id"],
+        recipe=yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None),
+        open=_OPEN.format(split="train", also=', rows[0]["alpha"]', first=_first(names), columns=columns),
+        **manifest["totals"],
+        **facts,
+    )
+
+
+def _backgrounds(manifest: Mapping[str, Any], names: Sequence[str], facts: Mapping[str, str]) -> str:
+    plan = manifest["plan"]
+    columns = '"background_id", "width", "height", "salience"'
+    return _BACKGROUNDS.format(
+        photos=plan["photos"]["count"],
+        side=plan["rules"]["min_side"],
+        columns=_table(("column", "meaning"), list(_COLUMNS.items())),
+        detector=screened_by(plan) or "nobody; salient objects may be in the pictures",
+        reviewed=describe(manifest["totals"].get("review")),
+        rules=yaml.safe_dump(plan["rules"], sort_keys=False),
+        open=_OPEN.format(split=_first(names).split("-")[0], also="", first=_first(names), columns=columns),
+        **manifest["totals"],
+        **facts,
+    )
+
+
+def _head(curated: bool, rows: int, names: Sequence[str]) -> dict[str, Any]:
+    """The card's YAML: only splits that have files, or `load_dataset` refuses the folder."""
+    prefixes = sorted({name.rsplit("-", 3)[0] for name in names})
+    if curated:
+        files = [{"split": prefix, "path": f"data/{prefix}-*.parquet"} for prefix in prefixes]
+    else:
+        files = [{"split": "train", "path": "data/*.parquet"}] if names else []
+    size = next((words for limit, words in _SIZES if rows < limit), "n>1M")
+    head = {"task_categories": ["image-segmentation"], "tags": ["image-matting"], "size_categories": [size]}
+    return head | ({"configs": [{"config_name": "default", "data_files": files}]} if files else {})
+
+
+def _made(manifest: Mapping[str, Any]) -> str:
+    """Command, seed, versions and sources, as the manifest has them."""
+    plan = manifest["plan"]
+    facts = {
+        "command": manifest.get("command", "`rssn build-bg20k`" if plan["kind"] == "backgrounds" else "`rssn compose`"),
+        "seed": plan.get("seed", "none: nothing was drawn"),
+        "sources": ", ".join(f"{name}: {path}" for name, path in manifest["sources"].items()),
+        "versions": ", ".join(f"{name} {version}" for name, version in manifest["versions"].items()),
+    }
+    return "## How it was made\n\n" + _table(("what", "value"), list(facts.items()))
+
+
+def _licences(columns: Mapping[str, Counter[Any]]) -> str:
+    rows: list[tuple[object, ...]] = []
+    for column, counts in columns.items():
+        most = counts.most_common(_MOST_LICENCES)
+        rows += [(column, licence or "unknown", count) for licence, count in most]
+        rest = counts.total() - sum(count for _, count in most)
+        rows += [(column, f"{len(counts) - len(most)} others", rest)] if rest else []
+    return _table(("column", "licence", "rows"), rows)
+
+
+def _refused(reasons: Counter[str]) -> str:
+    if not reasons:
+        return "Nothing was refused.\n"
+    rows = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    return f"## What was refused\n\n`rejects/` says which and why.\n\n{_table(('reason', 'count'), rows)}\n"
+
+
+def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    """One line that ends no cell and starts no mark-up."""
+    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _first(names: Sequence[str]) -> str:
+    return names[0] if names else "train-00000-of-00001"

@@ -1,0 +1,1 @@
+"""`rssn review`: a person looks at verdicts in a browser."""

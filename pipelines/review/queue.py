@@ -1,0 +1,234 @@
+"""The photographs of a review: sorted by how uncertain their verdict is, filtered, and cut into pages.
+
+A photograph's number is its place in that order. It holds for one run of the server; decisions are stored by source.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from bg20k.review import Choice, Decision, keep_refusal, uncertainty
+from bg20k.rules import CurationRules
+from bg20k.verdict import KEPT, KEPT_UNSCREENED, REASONS, Verdict
+from pipelines.output.manifest import read_manifest
+from pipelines.review.log import Made
+from rssn.dataset.rows import iter_rows
+from rssn.dataset.shards import DatasetFolder
+from rssn.errors import InputError
+
+PAGE = 48
+"""Photographs on a page, and the most that one answer holds."""
+
+_COPIES = 8  # of a keeper, named in an answer
+_BOXES = 40  # of a photograph, the surest first
+_STATES = ("all", "keep", "reject")
+_PLAIN = (KEPT, KEPT_UNSCREENED)  # what the filter `keep` shows anyway
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photograph as the page shows it.
+
+    Attributes:
+        number: Its place in the order of uncertainty.
+        source: Path or URL.
+        background_id: Content id; None where it could not be read or is too small, so that it cannot be kept.
+        verdict: What the curation says of it.
+        uncertainty: 0 to 1, see `bg20k.review.uncertainty`.
+        refusal: Why it cannot be kept; empty where it can.
+        boxes: Findings with label, confidence, and x, y, width, height as shares of the upright photograph.
+        keeper: The photograph that is kept or judged in its place.
+        copies: Those that it is the keeper of.
+    """
+
+    number: int
+    source: str
+    background_id: str | None
+    verdict: Verdict
+    uncertainty: float
+    refusal: str
+    boxes: Sequence[Mapping[str, Any]]
+    keeper: int | None
+    copies: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which photographs to show: a filter, and where to start.
+
+    Attributes:
+        show: `all`, `keep` or `reject` (by the decision, or by the verdict where there is none), or a reason.
+        undecided: Only those without a decision.
+        start: The number at which the page starts, or before which it ends.
+        backwards: Whether the page ends before `start`.
+    """
+
+    show: str = "all"
+    undecided: bool = False
+    start: int = 0
+    backwards: bool = False
+
+
+class ReviewSet:
+    """A curated set under review; nothing in it changes but the decisions, which live in the log.
+
+    Args:
+        photos: In order of their number.
+    """
+
+    def __init__(self, photos: Sequence[Photo]) -> None:
+        self.photos = photos
+        self._numbers = {photo.source: photo.number for photo in photos}
+        reasons = Counter(photo.verdict.reason for photo in photos if photo.verdict.reason not in _PLAIN)
+        self._filters = (*_STATES, *(reason for reason, _ in reasons.most_common()))
+
+    def page(self, query: Query, decisions: Mapping[str, Decision]) -> dict[str, Any]:
+        """One page as JSON: photographs in their order, how many lie before them, and the summary.
+
+        A filter that there is none of shows nothing.
+        """
+        matching = [p for p in self.photos if self._matches(p, query, decisions)]
+        first = sum(photo.number < query.start for photo in matching)
+        if query.backwards:
+            first = max(0, first - PAGE)
+        return {
+            "photos": [self._facts(photo, decisions) for photo in matching[first : first + PAGE]],
+            "first": first,
+            "total": len(matching),
+            "summary": self.summary(query.show, decisions),
+        }
+
+    def summary(self, show: str, decisions: Mapping[str, Decision]) -> dict[str, Any]:
+        """How many photographs each filter has, and how many are decided: in all, and of those that a filter shows."""
+        counts: Counter[str] = Counter()
+        decided: Counter[str] = Counter()
+        for photo in self.photos:
+            choice = _choice(photo, decisions)
+            for name in ("all", _state(photo, choice), photo.verdict.reason):
+                counts[name] += 1
+                decided[name] += choice is not None
+        filters = [
+            {"name": name, "words": REASONS.get(name, ""), "count": counts[name], "decided": decided[name]}
+            for name in self._filters
+        ]
+        return {"filters": filters, "decided": decided["all"], "all": counts["all"], "show": show}
+
+    def decided(self, decisions: Mapping[str, Decision]) -> int:
+        """How many photographs are decided; those on other photographs, or on bytes that changed, do not count."""
+        return sum(_choice(photo, decisions) is not None for photo in self.photos)
+
+    def step(self, choices: Mapping[int, Choice], *, copies: bool) -> list[Made]:
+        """The decisions of one step.
+
+        Args:
+            choices: By number.
+            copies: Whether the choice goes for the photographs' copies too.
+
+        Raises:
+            InputError: If a number is unknown, or a photograph cannot be kept; says why.
+        """
+        made: dict[int, Choice] = {}
+        for number, choice in choices.items():
+            if not 0 <= number < len(self.photos):
+                raise InputError(f"no photograph has the number {number}")
+            made |= dict.fromkeys((number, *(self.photos[number].copies if copies else ())), choice)
+        for number, choice in made.items():
+            if choice == "keep" and self.photos[number].refusal:
+                raise InputError(f"{self.photos[number].source}: {self.photos[number].refusal}")
+        return [Made(self.photos[n].source, self.photos[n].background_id, choice) for n, choice in made.items()]
+
+    def choices(self, sources: Sequence[str], decisions: Mapping[str, Decision]) -> dict[int, Choice | None]:
+        """What holds for some photographs, by number."""
+        numbers = [self._numbers[source] for source in sources if source in self._numbers]
+        return {number: _choice(self.photos[number], decisions) for number in numbers}
+
+    def _matches(self, photo: Photo, query: Query, decisions: Mapping[str, Decision]) -> bool:
+        choice = _choice(photo, decisions)
+        if query.undecided and choice is not None:
+            return False
+        return query.show in ("all", _state(photo, choice), photo.verdict.reason)
+
+    def _facts(self, photo: Photo, decisions: Mapping[str, Decision]) -> dict[str, Any]:
+        return self._brief(photo, decisions) | {
+            "message": photo.verdict.message,
+            "split": photo.verdict.split,
+            "score": photo.verdict.score,
+            "uncertainty": round(photo.uncertainty, 4),
+            "refusal": photo.refusal,
+            "keeper": None if photo.keeper is None else self._brief(self.photos[photo.keeper], decisions),
+            "copies": [self._brief(self.photos[number], decisions) for number in photo.copies[:_COPIES]],
+            "copy_count": len(photo.copies),
+        }
+
+    def _brief(self, photo: Photo, decisions: Mapping[str, Decision]) -> dict[str, Any]:
+        return {
+            "number": photo.number,
+            "source": photo.source,
+            "keep": photo.verdict.keep,
+            "reason": photo.verdict.reason,
+            "choice": _choice(photo, decisions),
+            "boxes": photo.boxes,
+        }
+
+
+def load_review(root: Path) -> ReviewSet:
+    """Read the verdicts of a curated set.
+
+    Args:
+        root: The curated set.
+
+    Raises:
+        InputError: If there is no finished curation in the folder.
+    """
+    manifest = read_manifest(DatasetFolder(root))
+    if manifest["plan"]["kind"] != "backgrounds":
+        raise InputError(f"{root}: a data set of {manifest['plan']['kind']}; rssn review is for build-bg20k outputs")
+    if "totals" not in manifest:
+        raise InputError(f"{root}: its curation was interrupted; run the same rssn build-bg20k again, it goes on")
+    rules = stored_rules(manifest)
+    rows = [(row, _verdict(row)) for row in iter_rows(root / "verdicts.parquet")]
+    ranked = sorted(rows, key=lambda each: (-uncertainty(each[1], rules), each[0]["source"]))
+    return ReviewSet(list(_photos(ranked, rules)))
+
+
+def stored_rules(manifest: Mapping[str, Any]) -> CurationRules:
+    """The rules that a set was curated by."""
+    known = {field.name for field in fields(CurationRules)}
+    return CurationRules(**{name: value for name, value in manifest["plan"]["rules"].items() if name in known})
+
+
+def _photos(ranked: Sequence[tuple[Mapping[str, Any], Verdict]], rules: CurationRules) -> Iterator[Photo]:
+    judged = [(number, row["background_id"]) for number, (row, v) in enumerate(ranked) if v.duplicate_of is None]
+    keepers = {background_id: number for number, background_id in judged if background_id is not None}
+    copies: dict[int | None, list[int]] = defaultdict(list)
+    for number, (_, verdict) in enumerate(ranked):
+        copies[keepers.get(verdict.duplicate_of)].append(number)
+    for number, (row, verdict) in enumerate(ranked):
+        yield Photo(
+            number=number,
+            source=row["source"],
+            background_id=row["background_id"],
+            verdict=verdict,
+            uncertainty=uncertainty(verdict, rules),
+            refusal=keep_refusal(verdict, examined=row["background_id"] is not None),
+            boxes=sorted(row.get("boxes") or [], key=lambda box: -box["confidence"])[:_BOXES],
+            keeper=keepers.get(verdict.duplicate_of),
+            copies=copies.get(number, ()),
+        )
+
+
+def _verdict(row: Mapping[str, Any]) -> Verdict:
+    return Verdict(**{field.name: row[field.name] for field in fields(Verdict)})
+
+
+def _choice(photo: Photo, decisions: Mapping[str, Decision]) -> Choice | None:
+    decision = decisions.get(photo.source)
+    return decision.choice if decision and decision.background_id == photo.background_id else None
+
+
+def _state(photo: Photo, choice: Choice | None) -> str:
+    return choice or ("keep" if photo.verdict.keep else "reject")

@@ -1,0 +1,207 @@
+"""Makes the steps of a study: what has its mark is left alone; trainings and evaluations run side by side."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from pipelines.executor.programs import end, typed
+from pipelines.executor.runner import THREADS, Done, Runner
+from pipelines.study.steps import Kind, Step
+from pipelines.study.versions import made_by
+from pipelines.study.watch import Watch
+from rssn.dataset.shards import Mark
+from rssn.errors import RssnError
+from rssn.storage.files import is_time, parse_json, sweep, write_json
+
+ALONE: frozenset[Kind] = frozenset({"curate", "crops", "compose", "pack"})
+"""Steps that take all workers by themselves."""
+
+_DONE_ALL_THE_SAME: dict[Kind, str] = {"compose": "manifest.json", "pack": "manifest.json", "eval": "summary.json"}
+"""Commands that fail at the end where a photograph was refused, and the file that says that they came to their end."""
+
+_GO_ON: frozenset[Kind] = frozenset({"curate", "compose", "pack", "train"})
+"""Steps that go on where an earlier attempt ended; the others begin anew."""
+
+_STEP_BYTES = 2 << 30
+_PATIENCE_SECONDS = 120.0  # with the command of an earlier attempt: a training saves first
+_LOOK_SECONDS = 0.2
+_NOTED_SECONDS = 10.0  # that an attempt may lose when everything is killed
+_SAID = 400  # characters of a log, at its end
+
+
+@dataclass(frozen=True)
+class StepTask:
+    """A step for a worker: what it needs to know."""
+
+    name: str
+    kind: Kind
+    folder: Path
+    command: tuple[str, ...]  # module and arguments
+    threads: int
+    size: int = 1
+    memory: int = _STEP_BYTES
+    poisoned: frozenset[str] = frozenset()
+
+    @property
+    def log(self) -> Path:
+        """What its command says."""
+        return self.folder / "log.txt"
+
+    @property
+    def note(self) -> Path:
+        """Nobody names items here."""
+        return self.folder / "note"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How the steps run.
+
+    Attributes:
+        runner: For trainings and evaluations.
+        options: `--workers` and `--address` of the commands that start workers of their own.
+    """
+
+    runner: Runner
+    options: Sequence[str]
+
+
+def took(step: Step, root: Path) -> float | None:
+    """Seconds that a step took; None where it is not done."""
+    try:
+        mark = parse_json(step.mark(root).read_text(encoding="utf-8"))
+        return float(mark["seconds"]) if mark["key"] == step.key and is_time(mark["seconds"]) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def make_steps(steps: Sequence[Step], root: Path, workers: Workers, say: Callable[[str], None]) -> None:
+    """Make all steps of one kind that are not made yet.
+
+    Raises:
+        RssnError: If one fails, when those beside it are made; the message names its log.
+    """
+    todo = [step for step in steps if took(step, root) is None]
+    if not todo:
+        return
+    threads = workers.runner.room(len(todo)).threads
+    tasks = [_task(step, root, workers.options, threads) for step in todo]
+    failed = []
+    for task in tasks:
+        say(f"$ {typed(task.command[0], task.command[1:])}")
+    outcomes = closing(workers.runner.run(make_step, tasks, lambda: None))
+    with outcomes as made, Watch({task.name: task.log for task in tasks}, say) as watch:
+        for number, outcome in enumerate(made, 1):
+            if outcome.done is None:
+                failed.append(outcome.error)
+            watch.ended(outcome.task.name)
+            words = f"failed: {outcome.error}" if outcome.done is None else f"{outcome.task.name} is done"
+            say(f"{number} of {len(tasks)}: {words}; {watch.words()}")
+    if failed:
+        raise RssnError(f"{len(failed)} of {len(tasks)} steps failed; the first: {failed[0]}; the same command goes on")
+
+
+def make_step(task: StepTask) -> Done:
+    """Run a step's command, its words into a log, and write its mark, with the time of all attempts.
+
+    Raises:
+        RssnError: If the command fails, with the end of its log; or if that of an earlier attempt does not end.
+    """
+    task.folder.mkdir(parents=True, exist_ok=True)
+    with _alone(task) as lock:
+        sweep(task.folder, "spent.json", "step.json")
+        if task.kind not in _GO_ON:
+            sweep(task.folder / "out", "*")
+        code, seconds = _run(task, lock)
+    end = task.folder / "out" / _DONE_ALL_THE_SAME.get(task.kind, "")
+    if code and not (task.kind in _DONE_ALL_THE_SAME and _is_complete(end)):
+        said = " ".join(task.log.read_text(encoding="utf-8", errors="replace")[-_SAID:].split())
+        raise RssnError(f"{task.name}: exit code {code}: {said} ({task.log})")
+    key = task.folder.name.rpartition("-")[2]
+    facts = {"key": key, "command": task.command, "seconds": round(seconds, 1), "versions": made_by()}
+    write_json(task.folder / "step.json", facts)
+    return Done(Mark(task.name, 1, 0, ""))
+
+
+def _task(step: Step, root: Path, options: Sequence[str], threads: int) -> StepTask:
+    given = options if step.kind in ("curate", "compose", "pack") else ()
+    return StepTask(step.label, step.kind, step.folder(root), (step.module, *step.command(root), *given), threads)
+
+
+@contextmanager
+def _alone(task: StepTask) -> Iterator[int]:
+    """Hold the step's lock, which its command inherits: if this process is killed, the command holds it to its end."""
+    with (task.folder / ".running").open("w", encoding="ascii") as stream:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        if not _locked(stream):
+            with task.log.open("a", encoding="utf-8") as log:
+                log.write("waiting for the command of an earlier attempt, which is still at work\n")
+        while not _locked(stream):
+            if time.monotonic() > deadline:
+                words = "the command of an earlier attempt is still at work; wait for its end, or stop it"
+                raise RssnError(f"{task.name}: {words} ({task.log})")
+            time.sleep(_LOOK_SECONDS)
+        yield stream.fileno()
+
+
+def _locked(stream: IO[str]) -> bool:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _run(task: StepTask, lock: int) -> tuple[int, float]:
+    """The command's exit code, and the seconds of all attempts of which it makes use."""
+    environment = os.environ | dict.fromkeys(THREADS, str(task.threads))
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    command = [sys.executable, "-P", "-m", "pipelines.study.child", *task.command]  # -P: not what lies in this folder
+    spent = task.folder / "spent.json"
+    since = time.monotonic() - (_seconds(spent) if task.kind in _GO_ON else 0.0)
+    with task.log.open("ab") as words:
+        pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": words, "stderr": words}
+        more: dict[str, Any] = {"pass_fds": [lock], "process_group": 0}  # Ctrl-C reaches it by `end`, once
+        child = subprocess.Popen(command, env=environment, **pipes, **more)  # noqa: S603
+        try:
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    return child.wait(_NOTED_SECONDS), time.monotonic() - since
+                _note(spent, time.monotonic() - since)
+        except BaseException:
+            end(child)  # a training saves first
+            raise
+        finally:
+            _note(spent, time.monotonic() - since)
+
+
+def _note(spent: Path, seconds: float) -> None:
+    with suppress(OSError):  # a disk that is full: a forecast is not worth a training
+        write_json(spent, {"seconds": round(seconds, 1)})
+
+
+def _seconds(spent: Path) -> float:
+    try:
+        seconds = parse_json(spent.read_text(encoding="utf-8"))["seconds"]
+        return float(seconds) if is_time(seconds) else 0.0
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+
+
+def _is_complete(proof: Path) -> bool:
+    try:
+        facts = parse_json(proof.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return proof.name != "manifest.json" or (isinstance(facts, dict) and "totals" in facts)

@@ -1,0 +1,97 @@
+"""What lies in a folder or file that a step reads, in as few facts as tell whether it is another.
+
+A data set of ours is its marks: names, rows and digests of its shards. So a report, a review or a lease that is written
+into it changes nothing. Any other folder is the names and digests of the files that one of our readers could take up:
+pictures, archives and tables; a single file is its digest. So what is copied to another disk is what it was, and what
+is replaced by something of the same size is not. A table is itself, whatever it names.
+
+A digest is remembered with the file's size, time and number on the disk; what differs in one of them is read again.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+
+from rssn.dataset.shards import DatasetFolder
+from rssn.errors import InputError
+from rssn.progress import progressing
+from rssn.sources.folder_walk import walk
+from rssn.sources.tables import is_table
+from rssn.storage.files import parse_json, sha256, write_json
+from rssn.storage.remote import stamp
+
+Facts: TypeAlias = list[list[str | int]]
+
+
+class Digests:
+    """Digests of files, remembered from one plan to the next."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._used: dict[str, str] = {}
+
+    def open(self, memo: Path | None) -> None:
+        """Begin with what a file remembers; a damaged one remembers nothing."""
+        self._known, self._used = {}, {}
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            found = parse_json(memo.read_text(encoding="utf-8"))["digests"] if memo else {}
+            self._known = {str(name): str(digest) for name, digest in found.items()}
+
+    def save(self, memo: Path) -> None:
+        """Remember what was asked for since."""
+        if self._used != self._known:
+            write_json(memo, {"digests": self._used})
+
+    def of(self, path: Path) -> str:
+        """The sha256 of a file."""
+        name = f"{path.resolve()} {path.stat().st_size} {stamp(path)}"
+        if name not in self._used:
+            self._used[name] = self._known.get(name) or sha256(path)
+        return self._used[name]
+
+
+digests = Digests()
+"""Those of the plan that is being made."""
+
+
+def contents(root: Path) -> Facts:
+    """What lies at a place, in order of name.
+
+    Raises:
+        InputError: If nothing lies there, or nothing that counts.
+    """
+    if not root.exists():
+        raise InputError(f"{root}: there is no such file or folder; name it in the study file, or with --input")
+    if not root.is_dir():
+        return [[digests.of(root)]]
+    found = _shards(root) if _is_ours(root) else _digested(root)
+    if not found:
+        what = "no finished shard" if _is_ours(root) else "no picture, archive or table"
+        raise InputError(f"{root}: {what} in it; name another folder in the study file, or with --input")
+    return found
+
+
+def _is_ours(root: Path) -> bool:
+    folder = DatasetFolder(root)
+    return folder.manifest.is_file() and (root / "marks").is_dir()
+
+
+def _shards(root: Path) -> Facts:
+    return [[mark.name, mark.rows, mark.sha256] for mark in DatasetFolder(root).marks()]
+
+
+def _digested(root: Path) -> Facts:
+    files = _files(root)
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(digests.of, [path for path, _ in files])
+        shown = progressing(found, len(files), "files", f"inputs: {root.name}")
+        return [[name, digest] for (_, name), digest in zip(files, shown, strict=True)]
+
+
+def _files(root: Path) -> list[tuple[Path, str]]:
+    """Files that count; what cannot be looked at is none."""
+    found = [(one.path, one.name) for one in walk(root) if one.kind in ("picture", "archive") or is_table(one.path)]
+    return sorted(found)

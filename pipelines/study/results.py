@@ -1,0 +1,85 @@
+"""The figures of a study: cells with their spread over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipelines.study.steps import Training
+from rssn.dataset.rows import iter_rows
+from rssn.errors import InputError
+from train.columns import METRICS
+
+
+class Cell(NamedTuple):
+    """A figure over the seeds."""
+
+    mean: float
+    deviation: float | None  # of a sample; None where there is one seed
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table: a row of the study with one representation."""
+
+    row: str
+    rosta: str
+    cells: Mapping[str, Cell]  # by column
+    sad: Mapping[int, Mapping[str, float]]  # by seed and image
+
+    @cached_property
+    def by_image(self) -> Mapping[str, float]:
+        """Mean SAD over the seeds."""
+        each = list(self.sad.values())
+        return {image: float(np.mean([sad[image] for sad in each])) for image in each[0]}
+
+    @cached_property
+    def by_seed(self) -> Mapping[int, float]:
+        """Mean SAD over the images."""
+        return {seed: float(np.mean(list(sad.values()))) for seed, sad in self.sad.items()}
+
+
+def read_figures(cells: Iterable[Training], root: Path) -> list[dict[str, Any]]:
+    """Every image's figures: row, rosta, seed, image and the columns, from what `train eval` wrote.
+
+    Images that the protocol has nothing to say of are left out.
+
+    Raises:
+        InputError: If the networks were not judged on the same images.
+    """
+    found = []
+    for cell in cells:
+        rows = iter_rows(cell.judged.out(root) / "per_image.parquet")
+        facts: dict[str, Any] = {"row": cell.row, "rosta": cell.rosta, "seed": cell.seed}
+        judged = [row for row in rows if row["sad"] is not None]
+        found += [facts | {"image": row["name"]} | {name: row.get(name) for name in METRICS} for row in judged]
+    groups: dict[tuple[Any, ...], set[str]] = {}
+    for figures in found:
+        groups.setdefault((figures["row"], figures["rosta"], figures["seed"]), set()).add(figures["image"])
+    if len({frozenset(images) for images in groups.values()}) > 1:
+        raise InputError("the networks were judged on different images; remove the eval- folders and run it again")
+    return found
+
+
+def summarise(figures: Sequence[Mapping[str, Any]]) -> list[Line]:
+    """The lines of the table, in the order of the figures."""
+    keys = dict.fromkeys((each["row"], each["rosta"]) for each in figures)
+    return [_line(*key, [each for each in figures if (each["row"], each["rosta"]) == key]) for key in keys]
+
+
+def _line(row: str, rosta: str, figures: Sequence[Mapping[str, Any]]) -> Line:
+    columns = [name for name in METRICS if figures[0][name] is not None]
+    seeds = sorted({each["seed"] for each in figures})
+    means = {name: [np.mean([e[name] for e in figures if e["seed"] == seed]) for seed in seeds] for name in columns}
+    sad = {seed: {each["image"]: each["sad"] for each in figures if each["seed"] == seed} for seed in seeds}
+    return Line(row, rosta, {name: _cell(values) for name, values in means.items()}, sad)
+
+
+def _cell(values: Sequence[Any]) -> Cell:
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Cell(float(np.mean(values)), deviation)

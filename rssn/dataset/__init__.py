@@ -1,0 +1,1 @@
+"""A data set on disk: columns, shards, rows, whether it is whole, and what it holds."""

@@ -1,0 +1,389 @@
+"""A shard is the unit of work, and its mark is the proof.
+
+A data set is a folder: `manifest.json`, `data/*.parquet`, `marks/*.json`, `rejects/*.parquet`, `report/`. A shard is
+written to a temporary name, flushed, renamed, and then its mark is written: row count, size and sha256, and the digest
+of the plan that it was made by. Done means a valid mark of the manifest's plan and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rssn.dataset.rows import read_footer
+from rssn.dataset.schema import REJECTS
+from rssn.errors import DamagedError, InputError
+from rssn.storage.buckets import list_objects
+from rssn.storage.files import Row, is_count, parse_json, sha256, write_json, write_parquet
+from rssn.storage.remote import content, size_of
+from rssn.storage.urls import is_listed, url_of
+
+_FAILED = "-failed"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_SHARD = r"[a-z0-9][a-z0-9-]*-\d{5,}-of-\d{5,}"  # see `shard_name`
+_OWN = re.compile(
+    rf"marks/{_SHARD}\.json|data/{_SHARD}\.parquet|rejects/(plan|{_SHARD}({_FAILED})?)\.parquet|"
+    rf"progress/{_SHARD}(\.item)?|plan/(foregrounds|backgrounds|photos)\.parquet|verdicts\.parquet|README\.md|"
+    r"\.run\.json|report/(index\.html|(contact-sheet-[a-z]+|step-strip)-\d+\.png|replay-[\w-]+\.png)"
+)
+_HALF = re.compile(
+    r"((?:\w+/)?)\.([^/]+)\.\d+\.tmp"
+)  # folder and name, as `storage.files` calls it while it is written
+_PARTS = ("marks", "data", "rejects", "plan", "progress", "report")
+MANIFEST = "manifest.json"
+PLAN_DIGEST = "plan_digest"
+"""The key of the manifest that names its plan, see `pipelines.output.manifest.plan_digest`."""
+REMOVED = "removed"
+"""The key of a manifest whose data set is being removed, or was removed in part."""
+
+
+def is_own(name: str) -> bool:
+    """Whether a file below a data set's root is of a name that this package writes there, by its name from there on.
+
+    The manifest, the lease and a person's review are not among them: who removes a data set keeps those.
+    """
+    return bool(_OWN.fullmatch(name))
+
+
+def is_half_written(name: str) -> bool:
+    """Likewise of a file that was being written."""
+    found = _HALF.fullmatch(name)
+    return bool(found and (is_own(found[1] + found[2]) or found[1] + found[2] in (MANIFEST, ".lease.json")))
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The proof that a shard is complete; `marks/<name>.json` holds exactly these fields."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+    plan: str = ""  # digest of the plan that it was made by
+    rejected: int = 0
+    rejects_sha256: str = ""
+    statistics: Mapping[str, int] = field(default_factory=dict)
+    unusable: Mapping[str, Sequence[str]] = field(default_factory=dict)  # see `Findings`
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the producer of a shard's rows finds out while they are consumed; it goes into the mark.
+
+    Attributes:
+        statistics: Counts.
+        unusable: Reason and message, by content id, of inputs in whose place others were taken: no row is missing.
+    """
+
+    statistics: dict[str, int] = field(default_factory=dict)
+    unusable: dict[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DatasetFolder:
+    """Where each part of a data set lies below its root.
+
+    Attributes:
+        root: The folder.
+        plan: The digest that marks have to name; None: that of the manifest in the folder.
+    """
+
+    root: Path
+    plan: str | None = None
+
+    @property
+    def plan_digest(self) -> str:
+        """The digest that marks have to name to count; empty in a data set of an earlier version, as in its marks.
+
+        Raises:
+            InputError: If the manifest is damaged, or says that its data set was removed.
+        """
+        return self.plan if self.plan is not None else _stored_digest(self.manifest)
+
+    @property
+    def manifest(self) -> Path:
+        """Schema version, recipe, inputs, versions and totals."""
+        return self.root / MANIFEST
+
+    @property
+    def report(self) -> Path:
+        """The folder of `index.html` and the contact sheets."""
+        return self.root / "report"
+
+    def data(self, name: str) -> Path:
+        """The Parquet file of a shard."""
+        return self._inside("data", name, ".parquet")
+
+    def mark(self, name: str) -> Path:
+        """The mark of a shard."""
+        return self._inside("marks", name, ".json")
+
+    def rejects(self, name: str) -> Path:
+        """The rejects of a shard; absent where it has none."""
+        return self._inside("rejects", name, ".parquet")
+
+    def failure(self, name: str) -> Path:
+        """The one row that says why a shard could not be made; there only until it is made. No mark vouches for it."""
+        return self._inside("rejects", f"{name}{_FAILED}", ".parquet")
+
+    def failures(self) -> list[str]:
+        """Names of the shards that could not be made."""
+        return [path.stem.removesuffix(_FAILED) for path in sorted((self.root / "rejects").glob(f"*{_FAILED}.parquet"))]
+
+    def progress(self, name: str) -> Path:
+        """A count of items, there only while the shard is being written; a help for bars, never a proof."""
+        return self._inside("progress", name, "")
+
+    def note(self, name: str) -> Path:
+        """Which item of a shard is at hand, there only while the shard is being written, or when its worker died."""
+        return self._inside("progress", name, ".item")
+
+    def read_mark(self, name: str) -> Mark | None:
+        """The mark of a shard, trusted or not; None where there is none of this plan, or not a whole one."""
+        try:
+            data = content(self.mark(name))
+        except OSError:
+            return None
+        return parse_mark(data, name, self.plan_digest)
+
+    def marks(self) -> list[Mark]:
+        """Every mark of the plan that bears its file's name, trusted or not, in order of name."""
+        named = replace(self, plan=self.plan_digest)
+        names = (path.stem for path in sorted((self.root / "marks").glob("*.json")))
+        return [mark for name in names if _NAME.fullmatch(name) and (mark := named.read_mark(name))]
+
+    def all_marks(self) -> list[Mark]:
+        """The marks of a data set that is read, not made; none of those that a finished one has is missing.
+
+        Raises:
+            DamagedError: If one is.
+            InputError: As `plan_digest`.
+        """
+        marks = self.marks()
+        with suppress(FileNotFoundError):
+            if missing := missing_rows(parse_manifest(content(self.manifest)), marks):
+                words = "run the command that made it again, it repairs what is damaged"
+                raise DamagedError(f"{self.manifest}: {missing}; {words}")
+        return marks
+
+    def stored(self) -> set[str]:
+        """Names of the data files that there are, marked or not."""
+        url = url_of(self.root)
+        places = (self.root / "data").glob("*.parquet") if url is None else map(Path, list_objects(f"{url}/data"))
+        return {path.stem for path in places}
+
+    def refuse_removed(self) -> None:
+        """Make no part of a data set again whose folder was removed under the run that works on it.
+
+        Raises:
+            InputError: If it was.
+        """
+        if self.plan and not self.root.is_dir():  # it was there when the plan was made
+            words = "removed while this run was at work; run the same command again, it makes what is missing"
+            raise InputError(f"{self.root}: {words}")
+
+    def sweep(self) -> None:
+        """Remove what killed writers left behind; call it only while nobody writes here."""
+        for name, path in self._files():
+            if is_half_written(name) or (name.startswith("progress/") and is_own(name)):
+                path.unlink(missing_ok=True)
+
+    def refuse_links(self) -> None:
+        """Refuse to remove a data set whose parts lie behind links.
+
+        Raises:
+            InputError: Naming the first.
+        """
+        for folder in (self.root / part for part in _PARTS):
+            if folder.is_symlink():
+                words = "a link to a folder, and nothing behind a link is removed"
+                raise InputError(
+                    f"{folder}: {words}; remove it yourself and run the command again, or choose another --out"
+                )
+
+    def remove(self) -> None:
+        """Remove everything that this package wrote here, but the manifest; and nothing else, also not behind links.
+
+        Raises:
+            InputError: Naming what cannot be removed; see also `refuse_links`.
+        """
+        self.refuse_links()
+        for name, path in self._files():
+            if is_own(name) or is_half_written(name):
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    words = f"cannot be removed: {error.strerror}"
+                    raise InputError(f"{path}: {words}; remove it yourself, and run the same command again") from error
+        for part in _PARTS:
+            with suppress(OSError):  # not there, or it holds files of somebody else
+                (self.root / part).rmdir()
+
+    def in_progress(self) -> dict[str, int]:
+        """Shards at hand, and how many of their items are handled so far."""
+        return {path.name: _read_count(path) for path in self.root.glob("progress/*") if not path.suffix}
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        """What lies in the folder and in its parts, by its name from the root on; marks first, for they vouch."""
+        for part in (*_PARTS, "."):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                yield from ((path.relative_to(self.root).as_posix(), path) for path in [*(self.root / part).iterdir()])
+
+    def _inside(self, folder: str, name: str, suffix: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise InputError(f"{name!r} is no shard name: use lower-case letters, digits and dashes")
+        return self.root / folder / f"{name}{suffix}"
+
+
+def shard_name(prefix: str, index: int, total: int) -> str:
+    """`composites-00042-of-00128`."""
+    return f"{prefix}-{index:05d}-of-{total:05d}"
+
+
+def write_shard(
+    folder: DatasetFolder,
+    name: str,
+    schema: pa.Schema,
+    rows: Iterable[Row],
+    rejects: list[dict[str, Any]],
+    findings: Findings = Findings(),
+) -> Mark:
+    """Write one shard, its rejects and, last of all, its mark.
+
+    Args:
+        folder: The data set.
+        name: The shard's name, see `shard_name`.
+        schema: Columns of the data file.
+        rows: The rows, consumed once and never held together in memory.
+        rejects: Filled by the producer of `rows` while they are consumed; rows of the `REJECTS` schema.
+        findings: For the mark, filled in the same way.
+
+    Returns:
+        The mark. A shard without rows has no data file and an empty digest.
+    """
+    plan, progress = folder.plan_digest, folder.progress(name)
+    folder.refuse_removed()
+    progress.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        count = write_parquet(folder.data(name), schema, _reported(progress, rows, rejects))
+    finally:
+        progress.unlink(missing_ok=True)
+        folder.note(name).unlink(missing_ok=True)
+    folder.refuse_removed()
+    refused = write_parquet(folder.rejects(name), REJECTS, rejects)
+    mark = Mark(
+        name=name,
+        rows=count,
+        bytes=folder.data(name).stat().st_size if count else 0,
+        sha256=sha256(folder.data(name)) if count else "",
+        plan=plan,
+        rejected=refused,
+        rejects_sha256=sha256(folder.rejects(name)) if refused else "",
+        statistics=dict(findings.statistics),
+        unusable=dict(findings.unusable),
+    )
+    write_json(folder.mark(name), asdict(mark))
+    return mark
+
+
+def parse_mark(data: bytes, name: str, plan: str) -> Mark | None:
+    """The mark of a shard from its file's content; None where it is not a whole one, or another shard's or plan's."""
+    try:
+        mark = Mark(**parse_json(data))
+    except (ValueError, TypeError):
+        return None
+    return mark if (mark.name, mark.plan) == (name, plan) and _is_whole(mark) else None
+
+
+def _is_whole(mark: Mark) -> bool:
+    """Whether each part is of its kind, however the file came about."""
+    if not isinstance(mark.statistics, dict) or not isinstance(mark.unusable, dict):
+        return False
+    counts = (mark.rows, mark.bytes, mark.rejected, *mark.statistics.values())
+    lists = mark.unusable.values()
+    texts = (mark.sha256, mark.rejects_sha256, *(text for one in lists if isinstance(one, list) for text in one))
+    pairs = all(isinstance(one, list) and len(one) == 2 for one in lists)
+    return pairs and all(map(is_count, counts)) and all(isinstance(text, str) for text in texts)
+
+
+def parse_manifest(data: bytes) -> Mapping[str, Any]:
+    """A manifest, from its content.
+
+    Raises:
+        ValueError: If it is no JSON object, or says that the data set was removed.
+    """
+    facts = parse_json(data)
+    if not isinstance(facts, dict) or facts.get(REMOVED):
+        raise ValueError("its data set was removed by --overwrite" if isinstance(facts, dict) else "not JSON of ours")
+    return facts
+
+
+def missing_rows(manifest: Mapping[str, Any], marks: Iterable[Mark]) -> str | None:
+    """What a finished data set lacks, in words, or None: its manifest counts the rows that are marked."""
+    totals = manifest.get("totals")
+    rows, said = sum(mark.rows for mark in marks), totals.get("rows") if isinstance(totals, dict) else None
+    return None if said in (None, rows) else f"its marks vouch for {rows} rows, its manifest counts {said}"
+
+
+def check_shard(folder: DatasetFolder, mark: Mark, *, whole: bool = True) -> str | None:
+    """What is wrong with a marked shard, in words, or None: size, rows, footer and the digests of both files agree.
+
+    Args:
+        folder: The data set.
+        mark: The shard's.
+        whole: Whether the files are read through for their digests; an object in a bucket that was written after its
+            mark always is, for it was copied there, or replaced.
+    """
+    rejects, path = folder.rejects(mark.name), folder.data(mark.name)
+    if (size_of(rejects) is not None) != bool(mark.rejected) or (
+        whole and mark.rejected and sha256(rejects) != mark.rejects_sha256
+    ):
+        return f"rejects/{rejects.name}: missing, or altered after it was marked"
+    size = size_of(path)
+    if size is None:
+        return f"{path.name}: the file is missing" if mark.rows else None
+    if size != mark.bytes:
+        return f"{path.name}: {size} bytes, its mark says {mark.bytes}"
+    later = is_listed(path) and path.stat().st_mtime_ns > folder.mark(mark.name).stat().st_mtime_ns
+    if (whole or later) and sha256(path) != mark.sha256:
+        return f"{path.name}: the content was altered after it was marked"
+    try:
+        rows = read_footer(path).num_rows
+    except DamagedError as error:
+        return str(error)
+    return None if rows == mark.rows else f"{path.name}: {rows} rows, its mark says {mark.rows}"
+
+
+def trusted_mark(folder: DatasetFolder, name: str) -> Mark | None:
+    """The mark of a shard that is done, or None where the work has to be done (again)."""
+    mark = folder.read_mark(name)
+    whole = url_of(folder.root) is None or folder.data(name).is_file()  # a bucket is not read through
+    return mark if mark and check_shard(folder, mark, whole=whole) is None else None
+
+
+def _reported(path: Path, rows: Iterable[Row], rejects: list[dict[str, Any]]) -> Iterator[Row]:
+    for count, row in enumerate(rows, 1):
+        yield row
+        path.write_text(str(count + len(rejects)), encoding="ascii")
+
+
+def _stored_digest(manifest: Path) -> str:
+    try:
+        return str(parse_manifest(content(manifest)).get(PLAN_DIGEST, ""))
+    except FileNotFoundError:
+        return ""
+    except ValueError as error:
+        raise InputError(f"{manifest}: {error}; run the command that made it again, or choose another --out") from error
+
+
+def _read_count(path: Path) -> int:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # being written, or just removed
+        return 0

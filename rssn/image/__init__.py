@@ -1,0 +1,1 @@
+"""Between the bytes of a picture and its array."""

@@ -1,0 +1,1 @@
+"""Compiled code: BM3D and the closed form, on vectors of floats."""

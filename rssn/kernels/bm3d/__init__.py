@@ -1,0 +1,1 @@
+"""BM3D in colour (Dabov et al. 2007)."""

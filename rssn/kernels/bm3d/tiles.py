@@ -1,0 +1,237 @@
+"""One stage of BM3D over a tile: thirty references wide, from the top of the image to its bottom.
+
+Only 42 rows of blocks are held, as 16-bit coefficients, with the sums that groups add to them: about 8 MB a tile, so
+that nearly all of it stays in the second and third cache. A row of references makes the rows of blocks that its search
+reaches, filters its groups channel by channel while the next group's cache lines are on their way, and hands the rows
+that no later reference reaches to the way back.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rssn.kernels.bm3d.groups import attenuate_group, fetch_blocks, fetch_sums, shrink_group
+from rssn.kernels.bm3d.matching import (
+    BAND,
+    BLOCK,
+    LABEL_BITS,
+    REACH,
+    REFERENCES,
+    STEP,
+    match_band,
+    matching_buffers,
+)
+from rssn.kernels.bm3d.transforms import (
+    COEFFICIENTS,
+    WEIGHTS,
+    WEIGHTS_MARGIN,
+    column_forward,
+    column_inverse,
+    gather_weights,
+    row_forward,
+    row_inverse,
+    spread_weights,
+)
+from rssn.kernels.simd import LANES, aligned, compiled
+
+RING = 2 * REACH + 1 + STEP
+"""Rows of blocks that are held."""
+POSITIONS = -(-((REFERENCES - 1) * STEP + 2 * REACH + 1) // LANES) * LANES
+"""Positions of blocks in a row of a tile."""
+MARGIN = POSITIONS + 2 * LANES
+"""Floats that a source row needs from a tile's first position on, and that a row of a tile's result has."""
+_SPAN = POSITIONS * COEFFICIENTS
+_WEIGHT_ROW = POSITIONS * WEIGHTS + 2 * WEIGHTS_MARGIN
+
+
+class Stage(NamedTuple):
+    """What all tiles of a stage share."""
+
+    noisy: Any  # C x H x `width` float32, flat
+    basic: Any  # the same, of stage 1; in stage 1 the noisy image once more
+    planes: Any  # of the luma that is matched, see `phase_planes`
+    stride: int
+    plane: int
+    height: int
+    width: int  # floats in a row of the images
+    channels: int
+    wiener: bool
+    size: int  # blocks in a group at most: 16 or 32
+    limit: int  # candidates at or above it are none
+    labels: Any
+    penalties: Any
+    moves: Any
+    shrinkage: Any  # C x 6: thresholds, or variances of the noise, by the Haar transform's power of two
+    lift: Any  # C float32: what was taken from the first coefficient of every block
+
+
+class Scratch(NamedTuple):
+    """Buffers of one tile at a time; zero wherever something is added before and after."""
+
+    matching: Any
+    matches: Any
+    places: Any
+    sizes: Any
+    rows: Any
+    rows_basic: Any
+    blocks: Any
+    basics: Any
+    sums: Any
+    weights: Any
+    held: Any
+    back: Any
+    back_weights: Any
+    out: Any
+    out_weights: Any
+
+
+def make_scratch(channels: int, height: int, size: int) -> Scratch:
+    """Buffers for tiles of an image of this height; 14 MB for a colour image of 1,080 rows."""
+    row = BLOCK * channels * POSITIONS * BLOCK
+    ring = RING * channels * _SPAN
+    return Scratch(
+        matching=matching_buffers(size),
+        matches=np.zeros(BAND * REFERENCES * size, dtype=np.int32),
+        places=np.zeros((REFERENCES, size), dtype=np.int64),
+        sizes=np.zeros(REFERENCES, dtype=np.int64),
+        rows=aligned(row),
+        rows_basic=aligned(row),
+        blocks=aligned(ring, np.int16),
+        basics=aligned(ring, np.int16),
+        sums=aligned(ring),
+        weights=aligned(RING * POSITIONS * WEIGHTS),
+        held=aligned(COEFFICIENTS * size),
+        back=aligned(row),
+        back_weights=aligned(BLOCK * _WEIGHT_ROW),
+        out=aligned(channels * height * MARGIN),
+        out_weights=aligned(height * MARGIN * WEIGHTS),
+    )
+
+
+@compiled
+def filter_tile(stage: Any, scratch: Any, first: int, count: int, left: int) -> None:
+    """Filter the groups of `count` references a row from number `first` on; blocks start at column `left`.
+
+    Leaves weighted sums in `scratch.out` and their weights in `scratch.out_weights`, both to be cleared by the caller.
+    """
+    last = stage.height - BLOCK
+    made = 0
+    aggregated = 0
+    for top in range(0, last + 1, BAND * STEP):
+        match_band(stage, scratch.matching, top, first)
+        _keep_matches(stage, scratch, count)
+        for row in range(BAND):
+            y = top + row * STEP
+            if y > last:
+                break
+            reached = min(y + REACH, last)
+            _make_blocks(stage, scratch, left, made, reached)
+            made = reached + 1
+            _place_groups(stage, scratch, row, y, first * STEP - left, count)
+            for channel in range(stage.channels):
+                _filter_groups(stage, scratch, channel, count)
+            until = y + STEP - REACH if y + STEP <= last else last + 1
+            for line in range(aggregated, until):
+                _aggregate(stage, scratch, line)
+            aggregated = max(aggregated, until)
+
+
+@compiled
+def _keep_matches(stage: Any, scratch: Any, count: int) -> None:
+    """From [row, vector, rank, lane] to [row, reference, rank]."""
+    best = scratch.matching[3]
+    for row in range(BAND):
+        for lane in range(count):
+            target = (row * REFERENCES + lane) * stage.size
+            source = (row * 2 + lane // LANES) * stage.size * LANES + lane % LANES
+            for rank in range(stage.size):
+                scratch.matches[target + rank] = best[source + rank * LANES]
+
+
+@compiled
+def _make_blocks(stage: Any, scratch: Any, left: int, first: int, last: int) -> None:
+    """Transform rows of blocks `first` to `last`; the rows of px above are in the ring already."""
+    row_size = stage.channels * POSITIONS * BLOCK
+    for y in range(first, last + 1):
+        for line in range(0 if y == 0 else y + BLOCK - 1, y + BLOCK):
+            for channel in range(stage.channels):
+                target = ((line % BLOCK) * stage.channels + channel) * POSITIONS * BLOCK
+                source = (channel * stage.height + line) * stage.width + left
+                row_forward(stage.noisy, source, scratch.rows, target, POSITIONS)
+                if stage.wiener:
+                    row_forward(stage.basic, source, scratch.rows_basic, target, POSITIONS)
+        for channel in range(stage.channels):
+            source = channel * POSITIONS * BLOCK
+            target = (channel * RING + y % RING) * _SPAN
+            column_forward(scratch.rows, source, y % BLOCK, row_size, scratch.blocks, target, POSITIONS)
+            if stage.wiener:
+                column_forward(scratch.rows_basic, source, y % BLOCK, row_size, scratch.basics, target, POSITIONS)
+
+
+@compiled
+def _place_groups(stage: Any, scratch: Any, row: int, y: int, x: int, count: int) -> None:
+    """Where the blocks of each group lie in the ring, and how many they are: a power of two."""
+    for reference in range(count):
+        found = (row * REFERENCES + reference) * stage.size
+        taken = 0
+        while taken < stage.size and scratch.matches[found + taken] < stage.limit:
+            label = scratch.matches[found + taken] & ((1 << LABEL_BITS) - 1)
+            line = (y + stage.moves[label, 0]) % RING
+            column = x + reference * STEP + stage.moves[label, 1]
+            scratch.places[reference, taken] = line * _SPAN + column * COEFFICIENTS
+            taken += 1
+        size = 1
+        while 2 * size <= taken:
+            size *= 2
+        scratch.sizes[reference] = size
+
+
+@compiled
+def _filter_groups(stage: Any, scratch: Any, channel: int, count: int) -> None:
+    shift = channel * RING * _SPAN
+    lift = stage.lift[channel]
+    shrinkage = stage.shrinkage[channel]
+    for reference in range(count):
+        if reference + 1 < count:
+            _fetch(stage, scratch, reference + 1, shift)
+        places, size = scratch.places[reference], scratch.sizes[reference]
+        if stage.wiener:
+            weight = attenuate_group(
+                scratch.blocks, scratch.basics, scratch.sums, places, size, shift, scratch.held, shrinkage, lift
+            )
+        else:
+            weight = shrink_group(scratch.blocks, scratch.sums, places, size, shift, scratch.held, shrinkage, lift)
+        for rank in range(size):
+            scratch.weights[places[rank] // COEFFICIENTS * WEIGHTS + channel] += weight
+
+
+@compiled
+def _fetch(stage: Any, scratch: Any, reference: int, shift: int) -> None:
+    places = scratch.places[reference]
+    for rank in range(scratch.sizes[reference]):
+        fetch_blocks(scratch.blocks, places, rank, shift)
+        fetch_sums(scratch.sums, places, rank, shift)
+        if stage.wiener:
+            fetch_blocks(scratch.basics, places, rank, shift)
+
+
+@compiled
+def _aggregate(stage: Any, scratch: Any, line: int) -> None:
+    """Add one row of blocks, and give away the rows of px that are complete with it."""
+    row_size = stage.channels * POSITIONS * BLOCK
+    slot = line % BLOCK
+    for channel in range(stage.channels):
+        source = (channel * RING + line % RING) * _SPAN
+        column_inverse(scratch.sums, source, scratch.back, channel * POSITIONS * BLOCK, slot, row_size, POSITIONS)
+    weights = (line % RING) * POSITIONS * WEIGHTS
+    spread_weights(scratch.weights, weights, scratch.back_weights, slot, _WEIGHT_ROW, POSITIONS)
+    bottom = line == stage.height - BLOCK
+    for y in range(line, stage.height if bottom else line + 1):
+        for channel in range(stage.channels):
+            source = ((y % BLOCK) * stage.channels + channel) * POSITIONS * BLOCK
+            row_inverse(scratch.back, source, scratch.out, (channel * stage.height + y) * MARGIN, POSITIONS)
+        gather_weights(
+            scratch.back_weights, (y % BLOCK) * _WEIGHT_ROW, scratch.out_weights, y * MARGIN * WEIGHTS, POSITIONS
+        )

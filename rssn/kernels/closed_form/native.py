@@ -1,0 +1,177 @@
+"""Levin's closed form for F and B (Levin, Lischinski and Weiss 2007, section 5), solved by our own multigrid.
+
+Minimises the energy that pymatting's `estimate_foreground_cf` minimises: over all pixels the square of
+alpha F + (1 - alpha) B - I, plus, over all pairs of neighbours, (epsilon + |difference of alpha|) times the square of
+the difference of F, and the same for B. Unknowns stand at full resolution only where alpha is fractional or steps;
+elsewhere squares of a graded quadtree carry the far values. The solver is conjugate gradients in float32, three
+channels at once, preconditioned by a symmetric sweep over the 2 x 2 blocks (F, B) of the nodes and by an algebraic
+multigrid in F - B, which the sweep alone hardly moves.
+
+It stops when four steps in a row, and the last quarter of all, moved no value, weighted by its layer's opacity, by more
+than 0.3/255; that is what it takes for each of 22 photographs to end within 1/255 of the converged solution (worst
+0.82/255). Smoke and veils that are soft everywhere take several times the steps of a photograph.
+
+Where the time goes, of a photograph of 1.75 MP with 225 thousand unknowns: sweeps and products of 11 steps 65 %, coarse
+levels within them 12 %, building levels 13 %, the quadtree 5 %, filling the pictures 5 %.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from rssn.image.arrays import Alpha, Image
+from rssn.kernels.closed_form.grid import Grid, build_grid
+from rssn.kernels.closed_form.levels import build_levels
+from rssn.kernels.closed_form.solver import iterate
+from rssn.kernels.simd import compiled
+
+TOLERANCE = 0.3 / 255
+"""Largest weighted change of a value in each of the last steps."""
+MOST_STEPS = 100
+
+
+Edges: TypeAlias = tuple[bool, bool, bool, bool]
+"""Left, top, right and bottom."""
+
+
+class Solution(NamedTuple):
+    """F and B of a photograph."""
+
+    foreground: Image  # H x W x 3 in [0, 1]; the photograph where alpha is 1
+    background: Image  # H x W x 3 in [0, 1]; the photograph where alpha is 0
+    steps: int  # of the solver; -1 where it reached its limit
+
+
+def solve(image: Image, alpha: Alpha, regularization: float) -> Solution:
+    """Solve for F and B.
+
+    Args:
+        image: Photograph, H x W x 3 float32 in [0, 1].
+        alpha: H x W float32 in [0, 1], not the same everywhere.
+        regularization: Epsilon of the energy, above 0.
+    """
+    grid = build_grid(alpha, regularization)
+    seen = _node_means(image, grid)
+    return _solution(image, alpha, grid, np.concatenate([seen, seen], axis=1), np.zeros(len(grid.share), np.bool_))
+
+
+def refine(image: Image, alpha: Alpha, regularization: float, guess: tuple[Image, Image], held: Edges) -> Solution:
+    """Solve likewise for a part of a photograph, from a guess that is kept along its edges.
+
+    Args:
+        image: The part, H x W x 3 float32 in [0, 1].
+        alpha: H x W float32 in [0, 1].
+        regularization: Epsilon of the energy, above 0.
+        guess: F and B, each H x W x 3 float32 in [0, 1].
+        held: The edges at which the photograph goes on, one at least: there the guess is kept.
+    """
+    grid = build_grid(alpha, regularization)
+    values = np.concatenate([_node_means(layer, grid) for layer in guess], axis=1)
+    _blend_exactly(grid.share, _node_means(image, grid), values)
+    fixed = np.zeros(len(grid.share), np.bool_)
+    for nodes, kept in zip((grid.node[:, 0], grid.node[0], grid.node[:, -1], grid.node[-1]), held, strict=True):
+        fixed[nodes] |= kept
+    return _solution(image, alpha, grid, values, fixed)
+
+
+def _solution(image: Image, alpha: Alpha, grid: Grid, values: Any, fixed: npt.NDArray[np.bool_]) -> Solution:
+    """Iterate from values of the nodes, N x 8, of which some are fixed, and fill the layers."""
+    steps = iterate(grid, build_levels(grid, fixed), values, fixed, TOLERANCE, MOST_STEPS)
+    foreground, background = np.empty_like(image), np.empty_like(image)
+    _fill_pixels(grid, values, image, alpha, foreground, background)
+    _fill_squares(grid, values, image, alpha, foreground, background)
+    return Solution(foreground, background, steps)
+
+
+@compiled
+def _node_means(image: Any, grid: Any) -> Any:
+    """A picture at each node, its mean over a square: N x 4, the last 0."""
+    pixels = len(grid.near)
+    x = np.zeros((len(grid.share), 4), np.float32)
+    for y in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            node = grid.node[y, column]
+            if node < pixels:
+                for c in range(3):
+                    x[node, c] = image[y, column, c]
+    for square in range(len(grid.squares)):
+        top, left, side = grid.squares[square]
+        area = np.float32(1.0) / np.float32(side * side)
+        r = g = b = np.float32(0.0)
+        for y in range(top, top + side):
+            for column in range(left, left + side):
+                r += image[y, column, 0]
+                g += image[y, column, 1]
+                b += image[y, column, 2]
+        node = pixels + square
+        x[node, 0], x[node, 1], x[node, 2] = r * area, g * area, b * area
+    return x
+
+
+@compiled
+def _blend_exactly(share: Any, seen: Any, values: Any) -> None:
+    """Move F and B of each node the shortest way to where their blend is the photograph; `iterate` relies on it."""
+    for i in range(len(share)):
+        a = share[i]
+        b = np.float32(1.0) - a
+        for c in range(3):
+            missing = (seen[i, c] - a * values[i, c] - b * values[i, c + 4]) / (a * a + b * b)
+            values[i, c] += a * missing
+            values[i, c + 4] += b * missing
+
+
+@compiled
+def _fill_pixels(grid: Grid, values: Any, image: Any, alpha: Any, foreground: Any, background: Any) -> None:
+    pixels = len(grid.near)
+    for y in range(alpha.shape[0]):
+        for x in range(alpha.shape[1]):
+            node = grid.node[y, x]
+            if node < pixels:
+                opaque, clear = alpha[y, x] == 1.0, alpha[y, x] == 0.0
+                for c in range(3):
+                    foreground[y, x, c] = image[y, x, c] if opaque else _clipped(values[node, c])
+                    background[y, x, c] = image[y, x, c] if clear else _clipped(values[node, c + 4])
+
+
+@compiled
+def _fill_squares(grid: Grid, values: Any, image: Any, alpha: Any, foreground: Any, background: Any) -> None:
+    """The layer that is hidden in a square, bilinear between its corners; the other one is the photograph."""
+    corners = np.empty((4, 3), np.float32)
+    for square in range(len(grid.squares)):
+        top, left, side = grid.squares[square]
+        opaque = alpha[top, left] == 1.0
+        hidden, shown = (background, foreground) if opaque else (foreground, background)
+        for corner in range(4):
+            _mean_at(grid, values, top + side * (corner // 2), left + side * (corner % 2), 4 * opaque, corners[corner])
+        for y in range(side):
+            down = np.float32((y + 0.5) / side)
+            for x in range(side):
+                right = np.float32((x + 0.5) / side)
+                for c in range(3):
+                    above = corners[0, c] + right * (corners[1, c] - corners[0, c])
+                    below = corners[2, c] + right * (corners[3, c] - corners[2, c])
+                    hidden[top + y, left + x, c] = _clipped(above + down * (below - above))
+                    shown[top + y, left + x, c] = image[top + y, left + x, c]
+
+
+@compiled
+def _clipped(value: Any) -> Any:
+    return min(max(value, np.float32(0.0)), np.float32(1.0))
+
+
+@compiled
+def _mean_at(grid: Grid, values: Any, y: int, x: int, layer: int, mean: Any) -> None:
+    """Mean of a layer over the up to four nodes that meet at the corner above and left of a pixel."""
+    height, width = grid.node.shape
+    mean[:] = 0.0
+    count = np.float32(0.0)
+    for row in range(max(y - 1, 0), min(y + 1, height)):
+        for column in range(max(x - 1, 0), min(x + 1, width)):
+            node = grid.node[row, column]
+            for c in range(3):
+                mean[c] += values[node, layer + c]
+            count += np.float32(1.0)
+    mean /= count

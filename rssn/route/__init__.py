@@ -1,0 +1,1 @@
+"""The paper's route: recipe, draws, foreground estimation, denoising and composition."""

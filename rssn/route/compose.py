@@ -1,0 +1,137 @@
+"""Pipeline 1, lines 16 to 23: fit, blur, blend, noise. Arrays in, arrays out, float32 to the end.
+
+The layers come in already denoised or not, as the draw says; nothing here rolls dice.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rssn.errors import InputError
+from rssn.image.arrays import Alpha, Image, Pixels
+from rssn.route.draw import Draw
+from rssn.route.recipe import Fit
+
+_Picture = TypeVar("_Picture", Image, Pixels)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Where a frame lies in the resized background, px."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Composite:
+    """A composite and the layers exactly as they were blended, before noise."""
+
+    image: Image  # H x W x 3, may leave [0, 1] where noise was added; `to_uint8` clips
+    alpha: Alpha  # H x W
+    foreground: Image  # H x W x 3
+    background: Image  # H x W x 3
+
+
+def compose(foreground: Image, background: Image, alpha: Alpha, draw: Draw) -> Composite:
+    """Blur the background, blend, add noise, as the draw says.
+
+    Args:
+        foreground: F, H x W x 3 float32 in [0, 1].
+        background: B, already fitted to H x W.
+        alpha: H x W float32 in [0, 1].
+        draw: What the dice said.
+    """
+    blurred = blur(background, draw.blur_size) if draw.blur_size else background
+    blended = blend(foreground, blurred, alpha)
+    image = add_noise(blended, draw.noise_sigma / 255.0, draw.noise_seed) if draw.noise_sigma else blended
+    return Composite(image=image, alpha=alpha, foreground=foreground, background=blurred)
+
+
+def blend(foreground: Image, background: Image, alpha: Alpha) -> Image:
+    """Equation 1: `alpha F + (1 - alpha) B`, exactly F where alpha is 1 and exactly B where it is 0."""
+    if foreground.shape != background.shape or foreground.shape[:2] != alpha.shape:
+        raise InputError(f"shapes differ: F {foreground.shape}, B {background.shape}, alpha {alpha.shape}")
+    weight = np.asarray(cv2.merge([alpha] * 3), dtype=np.float32)  # to broadcast over channels takes twice the time
+    blended = weight * foreground
+    np.subtract(np.float32(1.0), weight, out=weight)
+    weight *= background
+    blended += weight
+    return blended
+
+
+def blur(image: Image, size: int) -> Image:
+    """OpenCV's averaging filter with a `size` x `size` kernel and its default (mirrored) border (section 4.2)."""
+    return np.asarray(cv2.blur(image, (size, size)), dtype=np.float32)
+
+
+def add_noise(image: Image, sigma: float, seed: int) -> Image:
+    """Add independent Gaussian noise to every value (section 4.3); not clipped here.
+
+    Args:
+        image: H x W x 3 float32.
+        sigma: Standard deviation in the image's units; 10 in 8-bit units is `10 / 255`.
+        seed: Makes the same noise again for the same shape.
+    """
+    dice = np.random.Generator(np.random.Philox(seed))
+    return image + dice.standard_normal(image.shape, dtype=np.float32) * np.float32(sigma)
+
+
+def fitted_size(size: tuple[int, int], frame: tuple[int, int], fit: Fit) -> tuple[int, int]:
+    """Width and height to which a background is resized before it is cropped to the frame.
+
+    Args:
+        size: Width and height of the background.
+        frame: Width and height of the foreground.
+        fit: `cover` keeps the aspect ratio, `stretch` (what the authors' code does) gives the frame itself.
+    """
+    if fit == "stretch":
+        return frame
+    scale = max(frame[0] / size[0], frame[1] / size[1])
+    return max(frame[0], math.floor(size[0] * scale + 0.5)), max(frame[1], math.floor(size[1] * scale + 0.5))
+
+
+def place_crop(fitted: tuple[int, int], frame: tuple[int, int], draw: Draw) -> Crop:
+    """The frame's place in a fitted background, as the draw says; every place is equally likely."""
+    x = int(draw.crop_x * (fitted[0] - frame[0] + 1))
+    y = int(draw.crop_y * (fitted[1] - frame[1] + 1))
+    return Crop(x, y, frame[0], frame[1])
+
+
+def fit_background(background: _Picture, fitted: tuple[int, int], crop: Crop) -> _Picture:
+    """Resize a background and cut the frame out of it.
+
+    Args:
+        background: H x W x 3 float32 in [0, 1], or uint8, any size; the result is of the same kind.
+        fitted: Width and height after resizing, see `fitted_size`.
+        crop: The frame's place, see `place_crop`.
+    """
+    resized = _resize(background, *fitted)
+    return np.ascontiguousarray(resized[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width])
+
+
+def upscaling(sizes: npt.NDArray[np.int64], frame: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """How much each background has to be enlarged to cover a frame; below 1 it is shrunk.
+
+    Args:
+        sizes: N x 2, width and height of each background.
+        frame: Width and height of the foreground.
+    """
+    return np.asarray(np.max(np.asarray(frame, dtype=np.float64) / sizes, axis=1), dtype=np.float64)
+
+
+def _resize(image: _Picture, width: int, height: int) -> _Picture:
+    if (width, height) == (image.shape[1], image.shape[0]):
+        return image
+    enlarge = width > image.shape[1] or height > image.shape[0]
+    interpolation = cv2.INTER_CUBIC if enlarge else cv2.INTER_AREA
+    resized = np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), dtype=image.dtype)
+    return resized if image.dtype == np.uint8 else np.clip(resized, 0.0, 1.0)

@@ -1,0 +1,121 @@
+"""The only dice of the route.
+
+A draw depends on the seed, the foreground's content id and k, never on a list's order or on another sample. Every
+decision is rolled whether or not it is used, so that two recipes with the same seed differ only where they must:
+the same backgrounds, crops and noise, with or without a step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rssn.errors import InputError
+from rssn.route.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What the dice said for one composite; stored in its row."""
+
+    seed: int  # uint64; makes this draw again
+    denoise: bool  # both layers
+    blur_size: int | None  # px
+    noise_sigma: float  # 8-bit units, 0 for none
+    noise_seed: int  # uint64
+    crop_x: float  # in [0, 1): where the crop lies between the left and the right edge
+    crop_y: float
+
+
+def draw(recipe: Recipe, seed: int, foreground_id: str, k: int) -> Draw:
+    """Roll the dice for the k-th composite of a foreground (section 4.4).
+
+    Args:
+        recipe: Probabilities and parameters.
+        seed: The run's seed.
+        foreground_id: Content id of the foreground.
+        k: 0 to K - 1.
+    """
+    key = _key("draw", str(seed), foreground_id, str(k))
+    dice = np.random.Generator(np.random.Philox(key))
+    denoise, blur, size, noise, crop_x, crop_y = (float(value) for value in dice.random(6))
+    sizes = recipe.blur.sizes
+    return Draw(
+        seed=key,
+        denoise=denoise < recipe.denoise.probability,
+        blur_size=sizes[int(size * len(sizes))] if blur < recipe.blur.probability else None,
+        noise_sigma=recipe.noise.sigma if noise < recipe.noise.probability else 0.0,
+        noise_seed=_key("noise", str(seed), foreground_id, str(k)),
+        crop_x=crop_x,
+        crop_y=crop_y,
+    )
+
+
+def choose_backgrounds(
+    seed: int, foreground_id: str, background_keys: npt.NDArray[np.uint64], count: int
+) -> npt.NDArray[np.int64]:
+    """Choose backgrounds for one foreground by rendezvous hashing (line 11).
+
+    For each k, every background gets a keyed hash, and the smallest one that is not chosen yet wins. The choice
+    is uniform and never repeats a background inside one foreground. A background that is added wins a sample with the
+    odds of any other; the other samples keep theirs, but for the rare one that gets what a new winner set free.
+
+    Args:
+        seed: The run's seed.
+        foreground_id: Content id of the foreground.
+        background_keys: One key per background, see `background_key`.
+        count: How many to choose.
+
+    Returns:
+        Indices into `background_keys`, the k-th for the k-th composite.
+
+    Raises:
+        InputError: If there are fewer backgrounds than `count`.
+    """
+    if len(background_keys) < count:
+        raise InputError(f"K = {count} needs at least {count} backgrounds; there are {len(background_keys)}")
+    chosen = np.empty(count, dtype=np.int64)
+    for k in range(count):
+        chosen[k] = next_background(seed, foreground_id, background_keys, k, chosen[:k])
+    return chosen
+
+
+def next_background(
+    seed: int, foreground_id: str, background_keys: npt.NDArray[np.uint64], k: int, taken: npt.NDArray[np.int64]
+) -> int:
+    """The background that wins one sample where some cannot be had: those of other samples, or broken ones.
+
+    Args:
+        seed: The run's seed.
+        foreground_id: Content id of the foreground.
+        background_keys: One key per background, see `background_key`.
+        k: The sample's number.
+        taken: Indices that cannot be had; fewer than there are backgrounds.
+
+    Returns:
+        An index into `background_keys`.
+    """
+    hashes = _mix(background_keys ^ np.uint64(_key("background", str(seed), foreground_id, str(k))))
+    hashes[taken] = np.iinfo(np.uint64).max
+    return int(np.argmin(hashes))
+
+
+def background_key(background_id: str) -> int:
+    """The 64-bit key by which a background takes part in `choose_backgrounds`."""
+    return _key("background-id", background_id)
+
+
+def _key(*parts: str) -> int:
+    digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
+def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The finaliser of splitmix64: a bijection of 64-bit words in which every input bit moves every output bit."""
+    mixed = values + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))

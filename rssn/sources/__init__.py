@@ -1,0 +1,1 @@
+"""What goes in: matting pairs and backgrounds in folders, archives and tables."""

@@ -1,0 +1,209 @@
+"""Pictures inside `.tar`, `.tar.gz` and `.zip` archives, read where they lie: nothing is unpacked to disk.
+
+Member names are labels and never become paths. What cannot be read as it stands (a link, an encrypted member, a name
+that would leave the folder) is listed with its reason. A compressed tar is unpacked in memory from its beginning to the
+member that is asked for; those who ask in the order of the members unpack it once.
+"""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO, cast
+
+from rssn.errors import Rejected, first_line
+from rssn.image.picture_files import HEAD_BYTES, FileKind, archive_format, file_kind, is_hidden
+from rssn.sources.folder_walk import printable
+from rssn.storage.remote import opened
+from rssn.storage.urls import url_of
+
+_AHEAD = 1 << 20  # bytes of an archive in a bucket that are fetched at a time
+_SWELLS = 100  # times that a compressed tar may grow when it is unpacked; pictures shrink little
+_SMALL = 1 << 30  # bytes that it may have in any case
+_HEADER = 1 << 20  # bytes of a header, names and comments included
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of an archive.
+
+    Attributes:
+        name: Its name in the archive; cut to what can be printed.
+        kind: What it is, see `rssn.image.picture_files.file_kind`.
+        place: Where its bytes begin in a tar file, unpacked; its number in the directory of a zip file.
+        size: Bytes, unpacked, as the archive's header says.
+        reason: Why it cannot be read, a stable name; empty where it can.
+        message: The same in words.
+    """
+
+    name: str
+    kind: FileKind
+    place: int
+    size: int
+    reason: str = ""
+    message: str = ""
+
+
+def list_members(path: Path) -> Iterator[Member]:
+    """The regular members of an archive in their order; folders are left out.
+
+    A damaged archive ends with a member of the reason `damaged_archive` that stands for the rest.
+    """
+    packed = archive_format(path)
+    try:
+        yield from _zip_members(path) if packed == "zip" else _tar_members(path, compressed=packed == "tgz")
+    except (OSError, tarfile.TarError, zipfile.BadZipFile, ValueError, EOFError, zlib.error) as error:
+        words = f"the archive is damaged or of another format; what comes after cannot be listed: {first_line(error)}"
+        if packed == "tar":
+            words += "; a compressed one is to be named .tar.gz"
+        yield Member("", "other", -1, 0, "damaged_archive", words)
+
+
+def read_tar_member(path: Path, offset: int, size: int, *, compressed: bool = False) -> bytes:
+    """The bytes of a member of a tar file.
+
+    Raises:
+        Rejected: stage `read`, reason `unreadable`.
+    """
+    try:
+        if compressed:
+            data = _read_at(_unpacked(path, _written_ns(path)), offset, size)
+        else:
+            with opened(path) as stream:
+                data = _read_at(stream, offset, size)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Rejected("read", "unreadable", f"{path}: {first_line(error)}") from error
+    if len(data) != size:
+        raise Rejected("read", "unreadable", f"{path}: the archive ends inside this member")
+    return data
+
+
+def read_zip_member(path: Path, number: int, max_bytes: int) -> bytes:
+    """The bytes of a member of a zip file; no more than `max_bytes` are unpacked, whatever its header says.
+
+    Raises:
+        Rejected: stage `read`, reason `unreadable` or `too_many_bytes`.
+    """
+    try:
+        archive = _opened(path, _written_ns(path))
+        with archive.open(archive.infolist()[number]) as stream:
+            data = stream.read(max_bytes + 1)
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, LookupError) as error:
+        raise Rejected("read", "unreadable", f"{path}: member {number}: {first_line(error)}") from error
+    except Exception as error:  # bz2 and lzma raise errors of their own
+        raise Rejected("read", "unreadable", f"{path}: member {number}: {type(error).__name__}") from error
+    if len(data) > max_bytes:
+        raise Rejected("read", "too_many_bytes", f"unpacks to more than {max_bytes} bytes, the limit")
+    return data
+
+
+def _read_at(stream: BinaryIO, offset: int, size: int) -> bytes:
+    stream.seek(offset)
+    return stream.read(size)
+
+
+def _written_ns(path: Path) -> int:
+    return path.stat().st_mtime_ns if url_of(path) is None else 0
+
+
+@lru_cache(maxsize=2)
+def _opened(path: Path, _written_ns: int) -> zipfile.ZipFile:
+    """An archive with its directory read; kept open, for a directory of 50,000 members takes a second."""
+    return zipfile.ZipFile(opened(path, _AHEAD))
+
+
+@lru_cache(maxsize=2)
+def _unpacked(path: Path, _written_ns: int) -> BinaryIO:
+    """A compressed tar at the place where it was last read; what follows costs no second pass."""
+    return cast(BinaryIO, gzip.GzipFile(fileobj=opened(path, _AHEAD)))
+
+
+class _Watched:
+    """A tar file that is read from one end to the other: remembers its last block, and refuses to swell."""
+
+    def __init__(self, stream: BinaryIO, most: float) -> None:
+        self.last = b""
+        self._stream = stream
+        self._most = most
+
+    def read(self, size: int) -> bytes:
+        if size > _HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        self.last = self._stream.read(size)
+        return self.last
+
+    def seek(self, place: int) -> int:
+        if place > self._most:
+            raise tarfile.ReadError(f"it unpacks to more than {_SWELLS} times its size")
+        return self._stream.seek(place)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
+def _tar_members(path: Path, *, compressed: bool) -> Iterator[Member]:
+    with opened(path, _AHEAD) as packed:
+        stream = cast(BinaryIO, gzip.GzipFile(fileobj=packed)) if compressed else packed
+        most = max(_SMALL, _SWELLS * path.stat().st_size) if compressed else float("inf")
+        watched = _Watched(stream, most)
+        with tarfile.open(fileobj=cast(BinaryIO, watched), mode="r:") as archive:
+            for info in archive:
+                archive.members.clear()  # type: ignore[attr-defined]  # or it keeps every header
+                if not info.isdir():
+                    yield _tar_member(info, partial(_read_at, stream, info.offset_data, HEAD_BYTES))
+            if watched.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes a broken header for the end
+                raise tarfile.ReadError("no end-of-archive mark after the last member")
+
+
+def _tar_member(info: tarfile.TarInfo, head: Callable[[], bytes]) -> Member:
+    reason, message = _unsafe(info.name)
+    if not info.isreg() or info.sparse is not None:
+        reason, message = "not_a_file", "a link, a device or a sparse file in the archive"
+    kind = _kind(info.name, (lambda: b"") if reason else head)
+    return Member(_printable(info.name), kind, info.offset_data, info.size, reason, message)
+
+
+def _zip_members(path: Path) -> Iterator[Member]:
+    with opened(path, _AHEAD) as stream, zipfile.ZipFile(stream) as archive:
+        for number, info in enumerate(archive.infolist()):
+            if info.is_dir():
+                continue
+            reason, message = _unsafe(info.filename)
+            if info.flag_bits & 1:
+                reason, message = "encrypted", "the member is encrypted; unpack the archive first"
+            kind = _kind(info.filename, (lambda: b"") if reason else partial(_zip_head, archive, info))
+            yield Member(_printable(info.filename), kind, number, info.file_size, reason, message)
+
+
+def _zip_head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    try:
+        with archive.open(info) as stream:
+            return stream.read(HEAD_BYTES)
+    except Exception:  # as in `read_zip_member`: nobody promised that it is a picture
+        return b""
+
+
+def _kind(name: str, head: Callable[[], bytes]) -> FileKind:
+    parts = PurePosixPath(name).parts
+    if any(is_hidden(part) for part in parts[:-1] if part != ".."):
+        return "hidden"
+    return file_kind(parts[-1] if parts else "", head)
+
+
+def _unsafe(name: str) -> tuple[str, str]:
+    """Reason and message for a name that would leave the folder it is unpacked to; empty for others."""
+    windows = PureWindowsPath(name)
+    if name.startswith("/") or windows.drive or ".." in PurePosixPath(name).parts or ".." in windows.parts:
+        return "unsafe_path", "its name leaves the archive; such archives are made to overwrite files"
+    return "", ""
+
+
+def _printable(name: str) -> str:
+    """A name that every table can hold; what cannot be printed is escaped."""
+    return printable(name).replace("\0", "\\0")[:1000]

@@ -1,0 +1,258 @@
+"""Looking through a user's folder for pictures: every visible file once, and whatever cannot be looked at.
+
+Links are followed. A folder is entered once however many links lead to it, and what lies in the folder that is searched
+is found where it lies; a link that leads back to where it comes from is a problem with a name.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from rssn.errors import InputError
+from rssn.image.picture_files import HEAD_BYTES, file_kind, is_hidden, suffix_of
+from rssn.storage.remote import opened
+from rssn.storage.urls import url_of
+
+_OURS = ("manifest.json", "marks")
+_CACHE = "CACHEDIR.TAG"
+_LOOP = "a link that leads back to a folder in which it lies; remove the link"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file or a row of a table that takes part in nothing, and why."""
+
+    source: str  # the file, below the data set's root; or the table and the row
+    reason: str  # a stable name
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A visible file below a folder, or something that should be one."""
+
+    path: Path
+    name: str  # below the folder; what is not UTF-8 is escaped
+    kind: Literal["picture", "archive", "other", "problem"]
+    reason: str = ""  # of a problem, a stable name
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pictures below a folder, in order of their path, what could not be looked at, and what is no picture."""
+
+    pictures: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)  # by suffix
+
+
+def list_pictures(root: Path, without: Path | None = None) -> Listing:
+    """All pictures below a folder; see `walk`.
+
+    Raises:
+        InputError: If the folder does not exist, or cannot be looked into.
+    """
+    listing = Listing()
+    for found in walk(root, without):
+        if found.kind == "picture":
+            listing.pictures.append(found.path)
+        elif found.kind == "problem":
+            listing.problems.append(Problem(found.name, found.reason, found.message))
+        else:
+            listing.unread[suffix_of(found.path.name)] += 1
+    listing.pictures.sort()
+    return listing
+
+
+def walk(root: Path, without: Path | None = None) -> Iterator[Found]:
+    """Every visible file below a folder: those of a folder in order of name, then those of the folders in it.
+
+    Data sets of ours below the root, caches (folders with a CACHEDIR.TAG) and what `image.picture_files` calls hidden
+    are left out.
+
+    Args:
+        root: The folder.
+        without: A folder that is left out, wherever it lies: where results go, say.
+
+    Raises:
+        InputError: If the folder does not exist, cannot be looked into, or is the one to be left out.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder")
+    refuse_results_among(root, without)
+    return _Walk(root, without).files()
+
+
+def refuse_results_among(root: Path, without: Path | None) -> None:
+    """Refuse a folder that is both read and written to: the next run would take results for pictures of the user's.
+
+    Raises:
+        InputError: Naming it.
+    """
+    if _is_left_out(root, without):
+        raise InputError(f"{root}: results would lie among the pictures that are read; choose another --out")
+
+
+def list_folders(root: Path, folder: Path, without: Path | None = None) -> tuple[list[Path], list[Problem]]:
+    """The visible folders in a folder, in order of name, links among them; and what cannot be entered.
+
+    Args:
+        root: What is searched; problems are named from there.
+        folder: The root, or a folder below it.
+        without: A folder that is left out.
+
+    Raises:
+        InputError: If the root cannot be looked into.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            below = sorted(folder / entry.name for entry in entries if not is_hidden(entry.name) and _is_folder(entry))
+    except OSError as error:
+        if folder == root:
+            raise InputError(f"{folder}: cannot be looked into: {error.strerror}") from error
+        return [], [Problem(_name(folder, root), "unreadable", _words(error))]
+    back = [path for path in below if path.is_symlink() and _leads_back(path)]
+    entered = [path for path in below if path not in back and not _is_left_out(path, without)]
+    return entered, [Problem(_name(path, root), "loop", _LOOP) for path in back]
+
+
+def printable(name: str) -> str:
+    """A name that every table can hold; bytes that are no UTF-8 are escaped."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a name can stand in a table as it is."""
+    return printable(name) == name
+
+
+def is_special(path: Path) -> bool:
+    """Whether there is something that is neither a file nor a folder: a pipe, a device, a socket."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def composed(name: str) -> str:
+    """A name in the form in which letters with accents are one character each (NFC): macOS writes the other one."""
+    return unicodedata.normalize("NFC", name)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    path: Path
+    name: str  # below the root, with a slash at its end; empty for the root
+
+
+class _Walk:
+    def __init__(self, root: Path, without: Path | None) -> None:
+        self._root = root
+        self._real = root.resolve()
+        self._without = without
+        self._entered: set[tuple[int, int]] = set()
+
+    def files(self) -> Iterator[Found]:
+        waiting = [_Folder(self._root, "")]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                below = self._enter(folder)
+            except OSError as error:
+                if not folder.name:
+                    raise InputError(f"{folder.path}: cannot be looked into: {error.strerror}") from error
+                yield _problem(folder.path, folder.name.rstrip("/"), "unreadable", _words(error))
+                continue
+            folders = []
+            for entry in below:
+                path, name = folder.path / entry.name, f"{folder.name}{entry.name}"
+                if not _is_folder(entry):
+                    yield _file(entry, path, name)
+                elif entry.is_symlink() and _leads_back(path):
+                    yield _problem(path, name, "loop", _LOOP)
+                elif not (entry.is_symlink() and self._is_found_elsewhere(path)):
+                    folders.append(_Folder(path, f"{name}/"))
+            waiting += reversed(folders)
+
+    def _enter(self, folder: _Folder) -> list[os.DirEntry[str]]:
+        """What is visible in a folder, in order of name; nothing where it was entered before, or is left out."""
+        identity = folder.path.stat().st_dev, folder.path.stat().st_ino
+        if identity in self._entered:
+            return []
+        self._entered.add(identity)
+        with os.scandir(folder.path) as entries:
+            below = sorted((each for each in entries if not is_hidden(each.name)), key=lambda entry: entry.name)
+        left_out = folder.name and self._is_left_out(folder.path, {entry.name for entry in below})
+        return [] if left_out else below
+
+    def _is_found_elsewhere(self, link: Path) -> bool:
+        """Whether what a link leads to lies in the folder that is searched, where nothing hides it."""
+        target = link.resolve()
+        if not target.is_relative_to(self._real):
+            return False
+        return not any(is_hidden(part) for part in target.relative_to(self._real).parts)
+
+    def _is_left_out(self, folder: Path, names: set[str]) -> bool:
+        return names.issuperset(_OURS) or _CACHE in names or _is_left_out(folder, self._without)
+
+
+def _is_left_out(folder: Path, without: Path | None) -> bool:
+    """Whether a folder is the one to be left out; of two that stand for buckets, whether both stand for one place."""
+    if without is None:
+        return False
+    if url := url_of(without):
+        return url == url_of(folder)
+    return without.exists() and without.samefile(folder)
+
+
+def _file(entry: os.DirEntry[str], path: Path, name: str) -> Found:
+    if not is_utf8(name):
+        return _problem(path, name, "unsafe_path", "the name is not UTF-8; rename the file, or its folder")
+    try:
+        kind = file_kind(entry.name, lambda: _head(path))
+        if kind in ("picture", "archive") and not entry.is_file():
+            path.stat()  # a link to nothing says so here
+            return _problem(path, name, "not_a_file", "a pipe, a device or a socket, not a file")
+    except OSError as error:
+        return _problem(path, name, "unreadable", _words(error))
+    return Found(path, name, "other" if kind == "hidden" else kind)
+
+
+def _name(path: Path, root: Path) -> str:
+    return printable(path.relative_to(root).as_posix())
+
+
+def _leads_back(link: Path) -> bool:
+    return link.parent.resolve().is_relative_to(link.resolve())
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file; none of what is not a regular one."""
+    if not path.is_file():
+        return b""
+    with opened(path) as stream:
+        return stream.read(HEAD_BYTES)
+
+
+def _problem(path: Path, name: str, reason: str, message: str) -> Found:
+    return Found(path, printable(name), "problem", reason, message)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, a folder that may not be looked at: `_file` says what is wrong
+        return False
+
+
+def _words(error: OSError) -> str:
+    return f"cannot be looked at: {error.strerror or error}"

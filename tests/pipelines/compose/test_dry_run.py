@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from pipelines.compose.dry_run import forecast
+from pipelines.compose.job import run_compose
+from pipelines.executor.runner import LocalRunner
+from rssn.dataset.rows import iter_rows
+from rssn.dataset.shards import DatasetFolder
+from tests.pipelines.composing import PLAIN, RECIPE, files, job_of, rows
+
+
+def test_the_forecast_comes_true(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    job = job_of(studio / "matting", bg20k, tmp_path / "out", RECIPE)
+    text = "\n".join(forecast(job))
+    assert not (tmp_path / "out").exists()
+    run_compose(job, LocalRunner())
+    found = list(rows(tmp_path / "out"))
+    sizes = Counter(row["blur_size"] for row in found if row["blur_size"])
+    assert "3 foregrounds (am2k)" in text
+    assert f"{len(found)} composites; 0 composites without enough" in text
+    assert f"{sum(row['denoised'] for row in found)} denoised, {sizes.total()} blurred" in text
+    assert all(f"{count} x {size} px" in text for size, count in sizes.items())
+    assert f"{sum(row['noise_sigma'] > 0 for row in found)} with noise" in text
+    assert f"{len(DatasetFolder(tmp_path / 'out').marks())} shards" in text
+    first = found[0]
+    assert f"{first['sample_id']}  {first['foreground_source']} on {first['background_source']}" in text
+
+
+def test_what_cannot_be_composed_is_forecast(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    job = job_of(studio / "matting", bg20k, tmp_path / "out", replace(PLAIN, max_upscale=1.0, k=3))
+    text = "\n".join(forecast(job))
+    run_compose(job, LocalRunner())
+    short = 9 - len(list(rows(tmp_path / "out")))
+    assert f"{short} composites without enough eligible backgrounds" in text
+
+
+def test_what_is_done_already_is_subtracted(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    job = job_of(studio / "matting", bg20k, tmp_path / "out", RECIPE)
+    folder = DatasetFolder(job.out)
+    run_compose(job, LocalRunner())
+    assert {"3 shards are done already; 0 composites are left, and count from here on", "nothing is left to do"} <= {
+        *forecast(job)
+    }
+    folder.mark("composites-00001-of-00003").unlink()
+    folder.data("composites-00002-of-00003").write_bytes(b"damaged")
+    before = files(job.out)
+    text = "\n".join(forecast(job))
+    assert files(job.out) == before
+    assert "12 composites; 0 composites without" in text
+    assert "would make again, because it does not match its mark: composites-00002-of-00003\n" in text
+    assert "1 shards are done already; 8 composites are left" in text
+    stood = list(iter_rows(folder.data("composites-00000-of-00003")))
+    left = [row for row in forecast(replace(job, overwrite=True), 12) if row.startswith("  ")]
+    assert len(left) == 12
+    assert [row for row in forecast(job, 12) if row.startswith("  ")] == left[len(stood) :]
+
+
+def test_a_retry_is_forecast_to_try_what_was_refused(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    shutil.copytree(studio / "matting", tmp_path / "matting")
+    broken = sorted((tmp_path / "matting" / "original").iterdir())[0]
+    broken.write_bytes(broken.read_bytes()[:3000])
+    job = job_of(tmp_path / "matting", bg20k, tmp_path / "out", PLAIN)
+    run_compose(job, LocalRunner())
+    assert "3 shards are done already; 0 composites are left, and count from here on" in forecast(job)
+    retry = forecast(replace(job, retry_rejects=True))
+    assert "3 shards are done already; 2 composites are left, and count from here on" in retry
+    assert sum(f"{broken.name} on " in line for line in retry) == 2
+
+
+def test_an_extension_is_forecast(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    shutil.copytree(studio / "matting", tmp_path / "matting")
+    job = job_of(tmp_path / "matting", bg20k, tmp_path / "out", PLAIN, extend=True)
+    run_compose(job, LocalRunner())
+    for folder in ("original", "mask"):
+        new = next((studio / "evaluation" / folder).iterdir())
+        shutil.copy(new, (tmp_path / "matting" / folder / "new").with_suffix(new.suffix))
+    text = forecast(job)
+    assert text[0].startswith("would add 1 foregrounds to 3: 4 foregrounds (am2k)")
+    assert "3 shards are done already; 2 composites are left, and count from here on" in text
+    assert sum(" on " in line for line in text if line.startswith("  ")) == 2
+
+
+def test_dearer_recipes_cost_more(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    def minutes(recipe):  # type: ignore[no-untyped-def]
+        text = "\n".join(forecast(job_of(studio / "matting", bg20k, tmp_path / "out", recipe)))
+        return float(re.search(r"([\d.]+) CPU-minutes", text)[1])  # type: ignore[index]
+
+    bm3d = replace(RECIPE, denoise=replace(RECIPE.denoise, probability=1, backend="bm3d"))
+    assert minutes(bm3d) > minutes(PLAIN)

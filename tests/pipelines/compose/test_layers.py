@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pipelines.compose.foreground_layers as foreground_module
+import pipelines.compose.layers as layers_module
+from bg20k.rules import CurationRules
+from pipelines.compose.foreground_layers import ForegroundLayers
+from pipelines.compose.layer_cache import LayerCache
+from pipelines.compose.layers import LayerContext, UnusableBackground, worker_memory
+from pipelines.compose.plan import PlannedForeground, name_foregrounds
+from pipelines.curate.job import CurationJob, run_curation
+from pipelines.executor.clock import StageClock
+from pipelines.executor.runner import LocalRunner
+from pipelines.executor.work import Budget
+from rssn.errors import Rejected
+from rssn.image.arrays import encode_jpeg, encode_png, to_float
+from rssn.image.decoding import background_pixels, decode_pixels
+from rssn.route.denoise import denoise
+from rssn.route.foreground import estimate_foreground
+from rssn.route.noise_level import estimate_sigma
+from rssn.route.recipe import DenoiseStep, Recipe
+from rssn.sources.backgrounds import background_bytes, find_backgrounds
+from rssn.sources.layouts import find_pairs
+from rssn.sources.matting import load_pair
+from rssn.storage.remote import list_source
+from rssn.storage.urls import Url
+from tests.bucket import Store
+from tests.pipelines.composing import files
+
+RECIPE = Recipe("test", denoise=DenoiseStep(sigma=12, backend="nlmeans"))
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> LayerContext:
+    return LayerContext(RECIPE, "jpeg", LayerCache(tmp_path / "cache", 1 << 30), StageClock())
+
+
+@pytest.fixture
+def planned(studio: Path) -> PlannedForeground:
+    return name_foregrounds(find_pairs(studio / "matting").pairs, "levin")[0][0]
+
+
+def test_layers_are_what_the_kernels_give(planned: PlannedForeground, context: LayerContext) -> None:
+    sample = load_pair(planned.pair)
+    expected = estimate_foreground(sample.picture, sample.alpha)[0]
+    layers = ForegroundLayers(planned, context)
+    assert np.array_equal(layers.layer(denoised=False), expected)
+    assert np.array_equal(layers.layer(denoised=True), denoise(expected, 12 / 255, "nlmeans"))
+
+
+def test_a_background_in_a_bucket_is_fetched_once(
+    bg20k: Path, context: LayerContext, s3: Store, bucket: Url, tmp_path: Path
+) -> None:
+    for name, data in files(bg20k).items():
+        s3.put(f"{bucket}/{name}", data)
+    here, there = (find_backgrounds(root)[0][0] for root in (bg20k, list_source(bucket, tmp_path)))
+    s3.asked.clear()
+    expected = context.background(here, denoised=False).pixels
+    for _ in range(3):
+        assert np.array_equal(context.background(there, denoised=False).pixels, expected)
+    shard = Path(there.path).name
+    assert (s3.asked[f"HEAD {shard}"], 0 < s3.asked[f"GET {shard}"] <= 3) == (2, True)
+
+
+def test_each_layer_is_made_once_and_only_when_asked_for(
+    planned: PlannedForeground, context: LayerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def count(module: object, name: str) -> None:
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *arguments: (calls.append(name), real(*arguments))[1])
+
+    count(foreground_module, "estimate_layers")
+    count(layers_module, "denoise")
+    layers = ForegroundLayers(planned, context)
+    assert calls == []
+    for _ in range(3):
+        layers.layer(denoised=False)
+    assert calls == ["estimate_layers"]
+    for _ in range(3):
+        layers.layer(denoised=True)
+        layers.encoded(denoised=True)
+    assert calls == ["estimate_layers", "denoise"]
+    again = ForegroundLayers(planned, replace(context, clock=StageClock()))
+    again.layer(denoised=True)
+    assert calls == ["estimate_layers", "denoise"], "the cache holds both for the next run"
+    assert set(again._context.clock.seconds) == {"read", "cache"}
+
+
+def test_a_failure_is_remembered(planned: PlannedForeground, context: LayerContext) -> None:
+    layers = ForegroundLayers(replace(planned, foreground_id="another"), context)
+    with pytest.raises(Rejected, match="changed") as first:
+        layers.layer(denoised=False)
+    with pytest.raises(Rejected) as second:
+        layers.layer(denoised=True)
+    assert second.value is first.value
+
+
+def test_a_failed_denoiser_does_not_refuse_what_needs_none(
+    planned: PlannedForeground, context: LayerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(layers_module, "denoise", fail)
+    layers = ForegroundLayers(planned, context)
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            layers.layer(denoised=True)
+        assert layers.layer(denoised=False).shape == (*layers.alpha.shape, 3)
+
+
+def test_backgrounds_are_denoised_at_their_own_size(bg20k: Path, context: LayerContext) -> None:
+    background = find_backgrounds(bg20k)[0][0]
+    raw = to_float(decode_pixels(background_bytes(background)))
+    assert np.array_equal(context.background(background, denoised=False).pixels, raw)
+    assert np.array_equal(context.background(background, denoised=True).pixels, denoise(raw, 12 / 255, "nlmeans"))
+
+
+def test_a_background_is_decoded_once_for_all_draws(
+    bg20k: Path, context: LayerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    background, decoded = find_backgrounds(bg20k)[0][0], []
+    real = background_pixels
+    monkeypatch.setattr(layers_module, "background_pixels", lambda header: (decoded.append(1), real(header))[1])
+    for another in (context, replace(context, clock=StageClock())):
+        for denoised in (False, True, False):
+            another.background(background, denoised=denoised)
+    assert decoded == [1]
+
+
+def test_an_automatic_strength_is_that_of_each_photograph(
+    planned: PlannedForeground, bg20k: Path, context: LayerContext
+) -> None:
+    auto = replace(context, recipe=replace(RECIPE, denoise=DenoiseStep(sigma="auto", backend="nlmeans")))
+    sample, background = load_pair(planned.pair), find_backgrounds(bg20k)[0][0]
+    raw = to_float(decode_pixels(background_bytes(background)))
+    of_f, of_b = estimate_sigma(sample.picture), estimate_sigma(raw)
+    assert of_f != of_b
+    layers = ForegroundLayers(planned, auto)
+    assert layers.sigma == pytest.approx(255 * of_f)
+    assert np.array_equal(layers.layer(denoised=True), denoise(layers.layer(denoised=False), of_f, "nlmeans"))
+    whole = auto.background(background, denoised=True)
+    assert whole.sigma == pytest.approx(255 * of_b)
+    assert np.array_equal(whole.pixels, denoise(raw, of_b, "nlmeans"))
+    assert auto.background(background, denoised=False).sigma is None
+
+
+def test_two_curations_of_one_photograph_are_two_layers(studio: Path, tmp_path: Path, context: LayerContext) -> None:
+    """Both bear the id of the source; the cache must not take one for the other."""
+    sides = {}
+    for side in (100, 120):
+        out = tmp_path / str(side)
+        run_curation(CurationJob(studio / "photos", out, CurationRules(min_side=side), None, Budget()), LocalRunner())
+        first = find_backgrounds(out)[0][0]
+        sides[side] = first.background_id, context.background(first, denoised=False).pixels.shape[:2]
+        assert min(context.background(first, denoised=True).pixels.shape[:2]) == side
+    assert sides[100][0] == sides[120][0]
+    assert (min(sides[100][1]), min(sides[120][1])) == (100, 120)
+
+
+def test_a_background_that_was_replaced_since_is_refused(tmp_path: Path, context: LayerContext) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    (tmp_path / "0.jpg").write_bytes(encode_jpeg(noise))
+    (background,) = find_backgrounds(tmp_path)[0]
+    (tmp_path / "0.jpg").write_bytes(encode_jpeg(noise[::-1]))
+    for denoised in (False, True):
+        with pytest.raises(Rejected, match=r"background 0\.jpg: .*another picture than planned") as error:
+            context.background(background, denoised=denoised)
+        assert (error.value.stage, error.value.reason) == ("background", "changed")
+
+
+def test_a_broken_background_is_named_and_the_foreground_is_not_blamed(tmp_path: Path, context: LayerContext) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    for number in range(2):
+        (tmp_path / f"{number}.jpg").write_bytes(encode_jpeg(noise + np.uint8(number)))
+    cut = tmp_path / "1.jpg"
+    cut.write_bytes(cut.read_bytes()[:5000])
+    broken = next(b for b in find_backgrounds(tmp_path)[0] if b.source == "1.jpg")
+    for denoised in (False, True):
+        with pytest.raises(UnusableBackground, match="the picture data are damaged") as error:
+            context.background(broken, denoised=denoised)
+        assert (error.value.stage, error.value.reason) == ("background", "truncated")
+
+
+def test_a_transparent_background_is_not_used(tmp_path: Path, context: LayerContext) -> None:
+    pixels = np.full((90, 120, 4), 200, np.uint8)
+    pixels[:9, :, 3] = 255
+    (tmp_path / "0.png").write_bytes(encode_png(pixels))
+    with pytest.raises(UnusableBackground, match=r"90\.0% of it is transparent"):
+        context.background(find_backgrounds(tmp_path)[0][0], denoised=False)
+
+
+def test_the_reference_denoiser_gets_more_memory() -> None:
+    native, package, unused = (
+        Recipe("test", denoise=step)
+        for step in (DenoiseStep(), DenoiseStep(backend="bm3d"), DenoiseStep(probability=0, backend="bm3d"))
+    )
+    assert worker_memory(8_000_000, native) == (900 << 20) + 8_000_000 * 160
+    assert worker_memory(8_000_000, package) == (900 << 20) + 8_000_000 * 1024
+    assert worker_memory(8_000_000, unused) == worker_memory(8_000_000, native)

@@ -1,0 +1,100 @@
+"""`rssn build-bg20k` and `rssn pack` into a bucket, from a bucket: the same files as in a folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from bg20k.rules import CurationRules
+from pipelines.compose.job import Output
+from pipelines.compose.pack import PackJob, run_pack
+from pipelines.curate.job import CurationJob, run_curation
+from pipelines.executor.runner import LocalRunner
+from pipelines.executor.work import Budget, Tally
+from pipelines.inspect.inspect import run_inspect
+from pipelines.output.staging import source, staged, viewed
+from rssn.dataset.rows import iter_rows
+from rssn.route.recipes import load_recipe
+from rssn.storage.urls import Url
+from tests.bucket import Store
+from tests.pipelines.composing import files
+from tests.pipelines.conftest import MIN_SIDE
+from tests.rssn.sources.test_archives import write_tgz
+
+RULES = CurationRules(min_side=MIN_SIDE)
+
+
+NAMING_SOURCES = ("manifest.json", "README.md", "plan/photos.parquet")
+
+
+def without_sources(found: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: data for name, data in found.items() if name not in NAMING_SOURCES}
+
+
+def stored(s3: Store, url: str) -> dict[str, bytes]:
+    return {name: s3.get(f"{url}/{name}") for name in sorted(s3.names(url))}
+
+
+def curate(out: Url, photos: Url, cache: Path) -> Tally:
+    with staged(out, cache) as root:
+        job = CurationJob(source(photos, cache), root, RULES, None, Budget())
+        return run_curation(job, LocalRunner()).tally
+
+
+def test_a_curation(studio: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
+    here = tmp_path / "photos"
+    here.mkdir()
+    (here / "photo_broken.jpg").write_bytes(b"no picture")
+    for path in sorted((studio / "photos").glob("photo_*"))[:5]:
+        shutil.copy(path, here)
+    for path in here.iterdir():
+        s3.put(f"{bucket}/photos/{path.name}", path.read_bytes())
+    run_curation(CurationJob(here, tmp_path / "bg20k", RULES, None, Budget()), LocalRunner())
+    whole = files(tmp_path / "bg20k")
+    out, photos = Url(f"{bucket}/bg20k"), Url(f"{bucket}/photos")
+    curate(out, photos, tmp_path / "cache")
+    found = stored(s3, out)
+    assert found.keys() == whole.keys()
+    assert without_sources(found) == without_sources(whole)
+    assert f"photos: {bucket}/photos".encode() in found["README.md"]
+    kinds = ("candidates/data/", "candidates/rejects/", "data/train-", "rejects/train-")
+    lost = [next(name for name in found if name.startswith(kind)) for kind in kinds]
+    for name in lost[::2]:
+        s3.remove(f"{out}/{name}")
+    tally = curate(out, photos, tmp_path / "cache")
+    assert tally.damaged == [Path(lost[0]).stem]
+    assert (tally.written > 0, tally.reused > 0) == (True, True)
+    assert stored(s3, out) == found
+    with viewed(out) as root:
+        assert run_inspect(root).problems == []
+    assert "report/index.html" in s3.names(out)
+
+
+def test_packing(studio: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
+    settings = (load_recipe("ori"), Budget(), Output())
+    run_pack(PackJob(studio / "matting", tmp_path / "out", *settings), LocalRunner())
+    with staged(bucket, tmp_path / "cache") as root:
+        assert run_pack(PackJob(studio / "matting", root, *settings), LocalRunner()).written == 3
+    assert stored(s3, bucket) == files(tmp_path / "out")
+
+
+def test_what_counts_in_a_bucket_is_what_counts_in_a_folder(
+    studio: Path, s3: Store, bucket: Url, tmp_path: Path
+) -> None:
+    one, two, three = [path.read_bytes() for path in sorted((studio / "photos").glob("photo_*"))[:3]]
+    packed = write_tgz(tmp_path / "a.tgz", {"two.jpg": two, "__MACOSX/._two.jpg": b"x"})
+    objects = {"one.jpg": one, "._one.jpg": b"x", "bare": three, "more/a.tgz": packed.read_bytes(), "b.NEF": b"II*\0"}
+    for name, data in objects.items():
+        s3.put(f"{bucket}/photos/{name}", data)
+    out, photos = Url(f"{bucket}/photos/out"), Url(f"{bucket}/photos")
+    for _ in range(2):
+        tally = curate(out, photos, tmp_path / "cache")
+        with viewed(out) as root:
+            run_inspect(root)
+            assert {row["source"] for row in iter_rows(root / "verdicts.parquet", ["source"])} == {
+                "bare",
+                "one.jpg",
+                "more/a.tgz/two.jpg",
+            }
+        assert tally.unread == {"photos": Counter({".NEF": 1})}

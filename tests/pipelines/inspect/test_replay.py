@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.compose.job import Output, run_compose
+from pipelines.compose.pack import PackJob, run_pack
+from pipelines.executor.runner import LocalRunner
+from pipelines.executor.work import Budget
+from pipelines.inspect.replay import run_replay
+from pipelines.output.manifest import plan_digest
+from rssn.errors import InputError, Rejected
+from rssn.image.decoding import decode_pixels
+from rssn.route.recipes import load_recipe
+from tests.pipelines.composing import RECIPE, job_of, rows
+
+
+@pytest.fixture(scope="module", params=["jpeg", "webp"])
+def shards(request: pytest.FixtureRequest, studio: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("replayed") / "shards"
+    output = Output(codec=request.param)
+    run_compose(job_of(studio / "matting", bg20k, out, RECIPE, output=output), LocalRunner())
+    return out
+
+
+def test_every_row_is_composed_again_to_the_byte(shards: Path) -> None:
+    for row in rows(shards):
+        assert run_replay(shards, row["sample_id"], None).differences == []
+
+
+def test_the_strip_shows_each_step_that_was_drawn(shards: Path, tmp_path: Path) -> None:
+    heights = set()
+    for row in rows(shards):
+        strip = run_replay(shards, row["sample_id"], tmp_path / "strip.png").strip
+        pixels = decode_pixels(strip.read_bytes())
+        heights.add(pixels.shape[0])
+        assert pixels.shape[1] > 3 * 144
+    assert heights
+
+
+def test_an_altered_draw_is_noticed(shards: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "shards"
+    shutil.copytree(shards, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["plan"]["recipe"]["denoise"]["sigma"] = 30.0
+    before, named = manifest["plan_digest"], plan_digest(manifest["plan"])
+    for path in (copy / "manifest.json", *(copy / "marks").iterdir()):
+        path.write_text(path.read_text().replace(before, named))
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"plan_digest": named}))
+    denoised = next(row for row in rows(copy) if row["denoised"])
+    assert "foreground" in run_replay(copy, denoised["sample_id"], None).differences
+
+
+def test_a_source_that_changed_is_refused(shards: Path, studio: Path, bg20k: Path, tmp_path: Path) -> None:
+    matting = tmp_path / "matting"
+    shutil.copytree(studio / "matting", matting)
+    out = tmp_path / "out"
+    run_compose(job_of(matting, bg20k, out), LocalRunner())
+    row = next(rows(out))
+    (matting / row["foreground_source"]).write_bytes((matting / row["foreground_source"]).read_bytes() + b"\0")
+    with pytest.raises(Rejected, match="the file changed after the run was planned"):
+        run_replay(out, row["sample_id"], None)
+
+
+def test_a_sample_whose_shard_lost_its_mark_is_not_called_unknown(shards: Path, tmp_path: Path) -> None:
+    shutil.copytree(shards, tmp_path / "set")
+    sample_id = next(rows(shards))["sample_id"]
+    for path in (tmp_path / "set" / "marks").iterdir():
+        path.write_text("{")
+    with pytest.raises(InputError, match=r"its marks vouch for 0 rows, .*; run the command that made it again"):
+        run_replay(tmp_path / "set", sample_id, None)
+
+
+def test_an_unknown_sample_is_refused(shards: Path) -> None:
+    with pytest.raises(InputError, match="no sample nobody/0; a sample is <foreground_id>/<k>"):
+        run_replay(shards, "nobody/0", None)
+
+
+def test_packed_photographs_hold_no_draw(studio: Path, tmp_path: Path) -> None:
+    job = PackJob(studio / "matting", tmp_path / "ori", load_recipe("ori"), Budget(), Output(codec="png"))
+    assert run_pack(job, LocalRunner()).written == 3
+    found = list(rows(tmp_path / "ori"))
+    for row in found:
+        photograph = decode_pixels((studio / "matting" / row["foreground_source"]).read_bytes())
+        assert np.array_equal(decode_pixels(row["image"]["bytes"]), photograph)
+        assert row["sample_id"] == f"{row['foreground_id']}/0"
+        assert (row["background_id"], row["draw_seed"], row["blur_size"]) == (None, None, None)
+        assert (row["denoised"], row["noise_sigma"], row["foreground_method"]) == (False, 0.0, "levin")
+    with pytest.raises(InputError, match="a packed photograph, not a composite"):
+        run_replay(tmp_path / "ori", found[0]["sample_id"], None)

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pipelines.compose.foreground_layers as foreground_module
+import pipelines.compose.layers as layers_module
+from pipelines.compose.job import Output, run_compose
+from pipelines.compose.layer_cache import LayerCache
+from pipelines.compose.pack import PackJob, run_pack
+from pipelines.compose.recompose import Recomposed, open_sources
+from pipelines.executor.runner import LocalRunner
+from pipelines.executor.work import Budget
+from pipelines.inspect.inspect import Look, run_inspect
+from pipelines.inspect.step_strips import COLUMNS, GAIN, STRIP_SIDE, blend_difference, step_strip
+from rssn.dataset.shards import DatasetFolder
+from rssn.errors import DependencyError
+from rssn.image.arrays import Pixels, encode_png, to_uint8
+from rssn.image.decoding import decode_pixels
+from rssn.route.recipes import load_recipe
+from tests.pipelines.composing import RECIPE, job_of, rows
+
+
+def _layers(height: int = 700, width: int = 40) -> tuple[Pixels, Pixels, Pixels, Pixels]:
+    dice = np.random.default_rng(3)
+    alpha = dice.integers(0, 256, (height, width), np.uint8)
+    foreground, background = (dice.integers(60, 190, (height, width, 3), np.uint8) for _ in range(2))
+    share = alpha[..., None] / 255
+    blend = np.rint(share * foreground + (1 - share) * background).astype(np.uint8)
+    return alpha, foreground, background, blend
+
+
+def test_a_blend_of_its_layers_has_no_difference() -> None:
+    alpha, foreground, background, blend = _layers()
+    found = blend_difference(blend, encode_png(alpha), foreground, background)
+    assert abs(found.mean) < 0.02
+    assert found.deviation == pytest.approx(1 / 12**0.5, rel=0.05)
+    assert found.pixels.max() <= GAIN / 2
+
+
+def test_what_was_added_is_measured_and_shown() -> None:
+    alpha, foreground, background, blend = _layers()
+    brighter = blend_difference(blend + 5, encode_png(alpha), foreground, background)
+    assert brighter.mean == pytest.approx(5, abs=0.02)
+    assert np.abs(brighter.pixels.astype(int) - 5 * GAIN).max() <= GAIN / 2 + 1
+    noise = np.random.default_rng(0).normal(0, 10, blend.shape)
+    noisy = np.clip(np.rint(blend + noise), 0, 255).astype(np.uint8)
+    found = blend_difference(noisy, encode_png(alpha), foreground, background)
+    assert found.deviation == pytest.approx(10, rel=0.02)
+    assert found.pixels.max() == 255
+
+
+class Strip:
+    """Reads a strip's tiles back, where pictures are smaller than a tile and so are shown pixel by pixel."""
+
+    def __init__(self, row: dict[str, Any], again: Recomposed | str) -> None:
+        self.sheet = step_strip(row, again)
+        self._shape = (row["height"], row["width"])
+        background = decode_pixels(row["background"]["bytes"])
+        self._second = next(
+            top
+            for top in range(10, self.sheet.shape[0])
+            if any(np.array_equal(self.tile(top, column), background) for column in range(COLUMNS))
+        )
+
+    def tile(self, top: int, column: int) -> Pixels:
+        left = 10 + column * (STRIP_SIDE + 10)
+        return self.sheet[top : top + self._shape[0], left : left + self._shape[1]]
+
+    def shows(self, line: int, column: int, pixels: Pixels) -> bool:
+        return np.array_equal(self.tile(self._second if line else 10, column), pixels)
+
+    def is_empty(self, line: int, column: int) -> bool:
+        """Words on paper: no picture is so pale."""
+        return bool((self.tile(self._second if line else 10, column) == (250, 250, 248)).all(axis=2).mean() > 0.7)
+
+
+@pytest.fixture(scope="module")
+def shards(studio: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every combination of steps, losslessly, so that tiles can be compared value by value."""
+    out = tmp_path_factory.mktemp("steps") / "shards"
+    matting = Path(shutil.copytree(studio / "matting", out.parent / "matting"))
+    cache = LayerCache(out.parent / "cache", 1 << 30)
+    run_compose(job_of(matting, bg20k, out, replace(RECIPE, k=8), cache=cache, output=Output("png")), LocalRunner())
+    return out
+
+
+def test_every_step_that_was_drawn_is_shown_and_no_other(shards: Path) -> None:
+    sources = open_sources(DatasetFolder(shards), LayerCache(shards, 0))
+    seen: set[tuple[bool, bool, bool]] = set()
+    for row in rows(shards):
+        combination = (row["denoised"], bool(row["blur_size"]), bool(row["noise_sigma"]))
+        if combination in seen:
+            continue
+        seen.add(combination)
+        denoised, blurred, noisy = combination
+        again = Recomposed(row, sources)
+        strip = Strip(row, again)
+        stored = {name: decode_pixels(row[name]["bytes"]) for name in ("image", "foreground", "background")}
+        assert strip.shows(0, 0, decode_pixels((shards.parent / "matting" / row["foreground_source"]).read_bytes()))
+        assert strip.shows(0, 1, decode_pixels(row["alpha"]["bytes"]))
+        assert strip.shows(0, 2, to_uint8(again.foreground))
+        assert strip.shows(0, 3, stored["foreground"]) is denoised
+        assert strip.is_empty(0, 3) is not denoised
+        assert strip.shows(0, 4, stored["image"]) is not noisy
+        assert strip.shows(1, 0, to_uint8(again.background(denoised=False)))
+        if denoised:
+            assert strip.shows(1, 1, to_uint8(again.background(denoised=True)))
+        assert strip.is_empty(1, 1) is not denoised
+        assert strip.shows(1, 2, stored["background"]) is blurred
+        assert strip.is_empty(1, 2) is not blurred
+        assert strip.shows(1, 3, stored["image"]) is noisy
+        assert strip.is_empty(1, 3) is not noisy
+        assert {name: value["bytes"] for name, value in again.pictures().items()} == {
+            name: row[name]["bytes"] for name in again.pictures()
+        }
+    assert len(seen) == 8
+
+
+def test_what_cannot_be_made_again_is_left_empty_and_the_rest_is_shown(shards: Path) -> None:
+    row = next(row for row in rows(shards) if row["denoised"] and row["blur_size"])
+    strip = Strip(row, "the plan is gone")
+    for place in ((0, 0), (0, 2), (1, 0), (1, 1)):
+        assert strip.is_empty(*place)
+    assert strip.shows(0, 3, decode_pixels(row["foreground"]["bytes"]))
+    assert strip.shows(1, 2, decode_pixels(row["background"]["bytes"]))
+
+
+def test_a_missing_denoiser_leaves_one_tile_empty(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise DependencyError("not installed")
+
+    monkeypatch.setattr(layers_module, "backend_version", missing)
+    row = next(row for row in rows(shards) if row["denoised"] and row["blur_size"])
+    strip = Strip(row, Recomposed(row, open_sources(DatasetFolder(shards), LayerCache(shards, 0))))
+    assert [strip.is_empty(*place) for place in ((0, 0), (0, 2), (1, 0), (1, 1))] == [False, False, False, True]
+
+
+def test_the_report_makes_nothing_again_that_the_cache_holds(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("the cache holds it")
+
+    for module, name in ((foreground_module, "estimate_layers"), (layers_module, "denoise")):
+        monkeypatch.setattr(module, name, fail)
+    said: list[str] = []
+    found = run_inspect(shards, Look(1, 24, LayerCache(shards.parent / "cache", 1 << 30), said.append))
+    strips = [path for path in found.sheets if path.name.startswith("step-strip")]
+    assert (len(strips), said, found.problems) == (24, [], [])
+    sources = open_sources(DatasetFolder(shards), LayerCache(shards.parent / "cache", 1 << 30))
+    assert {Recomposed(row, sources).cost(whole=True) for row in rows(shards)} == {0.0}
+
+
+def test_the_report_says_beforehand_what_takes_long(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.inspect.step_strips._LONG_SECONDS", 1e-4)
+    said: list[str] = []
+    run_inspect(shards, Look(1, 24, say=said.append))
+    assert {line.split()[1] for line in said} == {row["sample_id"] for row in rows(shards) if row["denoised"]}
+    assert all(line.endswith("--strips 0 does without") for line in said)
+    assert [path for path in run_inspect(shards, Look(1, 0)).sheets if "strip" in path.name] == []
+
+
+def test_a_source_that_is_gone_fails_no_report(shards: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(shards, tmp_path / "shards"))
+    (shards.parent / "matting").rename(shards.parent / "elsewhere")
+    try:
+        found = run_inspect(copy, Look(2, 2))
+    finally:
+        (shards.parent / "elsewhere").rename(shards.parent / "matting")
+    assert found.problems == []
+    shutil.rmtree(copy / "plan")
+    assert len([p for p in run_inspect(copy, Look(2, 2)).sheets if "strip" in p.name]) == 2
+
+
+def test_packed_photographs_show_their_layers(studio: Path, tmp_path: Path) -> None:
+    run_pack(PackJob(studio / "matting", tmp_path, load_recipe("ori"), Budget(), Output("png")), LocalRunner())
+    row = next(rows(tmp_path))
+    strip = Strip(row, "")
+    for column, name in enumerate(("image", "alpha", "foreground", "background")):
+        assert strip.shows(0, column, decode_pixels(row[name]["bytes"]))

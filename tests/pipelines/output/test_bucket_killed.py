@@ -1,0 +1,57 @@
+"""SIGKILL of a driver whose data set goes to a bucket, at every kind of moment; and a second driver beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines.compose.job import run_compose
+from pipelines.compose.layer_cache import LayerCache
+from pipelines.executor.runner import LocalRunner
+from pipelines.executor.work import Tally
+from pipelines.output.staging import staged
+from rssn.errors import InputError
+from rssn.storage.urls import Url
+from tests.bucket import Fault, Store
+from tests.pipelines.composing import QUICK, files, job_of
+
+DRIVER = """
+import sys
+from pathlib import Path
+from rssn.storage.urls import Url
+from tests.pipelines.output.test_bucket_killed import compose
+compose(*map(Path, sys.argv[1:4]), Url(sys.argv[4]))
+"""
+
+
+def compose(matting: Path, bg20k: Path, cache: Path, out: Url) -> Tally:
+    with staged(out, cache) as root:
+        return run_compose(job_of(matting, bg20k, root, QUICK, cache=LayerCache(cache, 0)), LocalRunner())
+
+
+@pytest.mark.parametrize("moment", [("plan/foregrounds", 0), ("marks/composites-00001", 2), ("README", 6)])
+def test_the_same_command_goes_on(
+    moment: tuple[str, int], studio: Path, bg20k: Path, s3: Store, bucket: Url, tmp_path: Path
+) -> None:
+    path, reused = moment
+    run_compose(job_of(studio / "matting", bg20k, tmp_path / "whole", QUICK), LocalRunner())
+    places = (studio / "matting", bg20k, tmp_path / "cache")
+    s3.faults = [fault := Fault("hang", "PUT", path)]
+    command = [sys.executable, "-c", DRIVER, *map(str, places), bucket]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL) as driver:
+        deadline = time.time() + 60
+        while not fault.seen and time.time() < deadline:
+            assert driver.poll() is None, "the run ended before it was killed"
+            time.sleep(0.01)
+        with pytest.raises(InputError, match=rf"{bucket}: another run works on it \(process {driver.pid} on "):
+            compose(*places, bucket)
+        driver.kill()
+    s3.faults = []
+    assert compose(*places, bucket).reused == reused
+    whole = files(tmp_path / "whole")
+    assert {name: s3.get(f"{bucket}/{name}") for name in sorted(s3.names(bucket))} == whole
+    assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == ["CACHEDIR.TAG"]

@@ -1,0 +1,218 @@
+"""Data sets in a bucket: the same bytes as in a folder, whatever the store does meanwhile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pipelines.cli import main
+from pipelines.compose.job import run_compose
+from pipelines.compose.layer_cache import LayerCache
+from pipelines.executor.runner import LocalRunner
+from pipelines.executor.work import Tally
+from pipelines.inspect.inspect import run_inspect
+from pipelines.inspect.status import status
+from pipelines.output.staging import source, staged, viewed
+from rssn.errors import InputError, RemoteError
+from rssn.storage.buckets import list_objects
+from rssn.storage.urls import Url
+from tests.bucket import Fault, Store
+from tests.pipelines.composing import QUICK, files, job_of
+
+SHARD = "data/composites-00001-of-00003.parquet"
+MARK = "marks/composites-00001-of-00003.json"
+
+
+@pytest.fixture(scope="session")
+def whole(studio: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of an undisturbed run in a folder."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    run_compose(job_of(studio / "matting", bg20k, out, QUICK), LocalRunner())
+    return files(out)
+
+
+@pytest.fixture
+def compose(studio: Path, bg20k: Path, tmp_path: Path) -> Callable[..., Tally]:
+    """Composes into a bucket."""
+
+    def run(out: Url, **more: Any) -> Tally:
+        with staged(out, tmp_path / "cache") as root:
+            cache = LayerCache(tmp_path / "cache", 0)
+            return run_compose(job_of(studio / "matting", bg20k, root, QUICK, cache=cache, **more), LocalRunner())
+
+    return run
+
+
+def stored(s3: Store, url: str) -> dict[str, bytes]:
+    return {name: s3.get(f"{url}/{name}") for name in sorted(s3.names(url))}
+
+
+def leftovers(tmp_path: Path) -> list[Path]:
+    files = (path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    return [path for path in files if path.name != "CACHEDIR.TAG"]
+
+
+def test_the_same_files_as_in_a_folder(
+    compose: Callable[..., Tally], s3: Store, bucket: Url, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = Url(f"{bucket}/sets/first")
+    assert compose(out).written == 6
+    found = stored(s3, out)
+    assert found.keys() == whole.keys()
+    assert [name for name in whole if found[name] != whole[name]] == []
+    assert leftovers(tmp_path) == []
+    again = compose(out)
+    assert (again.written, again.reused) == (0, 6)
+    assert stored(s3, out) == whole
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("throttle", SHARD), ("fail", SHARD), ("cut", SHARD), ("cut", MARK), ("fail", "manifest")]
+)
+def test_a_fault_that_passes_changes_nothing(
+    kind: Any, path: str, compose: Callable[..., Tally], s3: Store, bucket: Url, whole: dict[str, bytes]
+) -> None:
+    s3.faults = [Fault(kind, "PUT", path)]
+    tally = compose(bucket)
+    assert s3.faults[0].seen == 1
+    assert (tally.written, tally.failed) == (6, [])
+    assert stored(s3, bucket) == whole
+    assert s3.unfinished(bucket) == 0
+
+
+@pytest.mark.parametrize("kind", ["throttle", "cut"])
+def test_a_fault_that_stays_fails_one_shard_until_the_next_run(
+    kind: Any,
+    compose: Callable[..., Tally],
+    s3: Store,
+    bucket: Url,
+    whole: dict[str, bytes],
+    tmp_path: Path,
+) -> None:
+    s3.faults = [Fault(kind, "PUT", SHARD, times=99)]
+    tally = compose(bucket)
+    assert 1 < s3.faults[0].seen <= 20
+    assert (tally.written, tally.lost) == (4, 2)
+    assert f"{bucket}/{SHARD}" in tally.failed[0]
+    assert "check the URL" in tally.failed[0]
+    found = s3.names(bucket)
+    assert (SHARD in found, MARK in found) == (False, False)
+    assert "rejects/composites-00001-of-00003-failed.parquet" in found
+    assert leftovers(tmp_path) == []
+    with viewed(bucket) as root:
+        lines = status(root)
+    assert lines[0] == f"{bucket}: composites, stopped; the same command goes on where it was"
+    assert lines[-1].startswith("failed: composites-00001-of-00003: error: ")
+    s3.faults = []
+    assert (compose(bucket).written, stored(s3, bucket)) == (2, whole)
+
+
+def test_what_a_mark_does_not_prove_is_made_again(
+    compose: Callable[..., Tally], s3: Store, bucket: Url, whole: dict[str, bytes]
+) -> None:
+    compose(bucket)
+    s3.remove(f"{bucket}/{SHARD}")
+    s3.put(f"{bucket}/data/composites-00000-of-00003.parquet", b"of another size")
+    s3.remove(f"{bucket}/marks/composites-00002-of-00003.json")
+    tally = compose(bucket)
+    assert (tally.written, tally.reused) == (6, 0)
+    assert tally.damaged == ["composites-00000-of-00003", "composites-00001-of-00003"]
+    assert stored(s3, bucket) == whole
+
+
+def test_a_prefix_of_somebody_else_is_refused(compose: Callable[..., Tally], s3: Store, bucket: Url) -> None:
+    s3.put(f"{bucket}/mine/letter.txt", b"dear")
+    with pytest.raises(InputError, match=f"{bucket}/mine: not empty and no data set of ours"):
+        compose(Url(f"{bucket}/mine"))
+    assert s3.names(f"{bucket}/mine") == {"letter.txt"}
+    with pytest.raises(RemoteError, match=r"nobody-made-it/\.lease\.json: there is no such bucket"):
+        compose(Url("s3://nobody-made-it"))
+
+
+def test_removed_and_made_anew(compose: Callable[..., Tally], s3: Store, bucket: Url, whole: dict[str, bytes]) -> None:
+    compose(bucket, seed=1)
+    assert stored(s3, bucket) != whole
+    with pytest.raises(InputError, match="holds another data set: seed was 1, is now 0"):
+        compose(bucket)
+    assert compose(bucket, overwrite=True).written == 6
+    assert stored(s3, bucket) == whole
+
+
+def command(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [*map(str, arguments), "--cache-dir", "cache"])
+
+
+@pytest.fixture
+def sources(studio: Path, bg20k: Path, s3: Store, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Url:
+    """A bucket that holds a matting set and backgrounds."""
+    monkeypatch.chdir(tmp_path)
+    for root, name in ((studio / "matting", "am2k"), (bg20k, "bg20k")):
+        for file, data in files(root).items():
+            s3.put(f"{bucket}/{name}/{file}", data)
+    return bucket
+
+
+def compose_command(bucket: Url, out: str) -> Result:
+    inputs = ["--matting", f"{bucket}/am2k", "--backgrounds", f"{bucket}/bg20k", "--out", out]
+    settings = ["--recipe", "comp-bg20k", "--foreground", "multiply", "--k", 2, "--workers", 0]
+    return command("compose", *inputs, *settings)
+
+
+def test_a_command_ends_with_a_line_that_has_no_secret(sources: Url, s3: Store) -> None:
+    s3.faults = [Fault("fail", "PUT", "out/marks/composites-00000", times=99)]
+    done = compose_command(sources, f"{sources}/out")
+    assert done.exit_code == 1
+    assert (
+        f"failed: composites-00000-of-00003: {sources}/out/marks/composites-00000-of-00003.json: the st" in done.output
+    )
+    s3.faults = [Fault("fail", "PUT", "manifest", times=99)]
+    done = compose_command(sources, f"{sources}/other")
+    assert (done.exit_code, type(done.exception)) == (1, SystemExit)
+    assert done.output.splitlines()[-1].startswith(f"Error: {sources}/other/manifest.json: the store gave no answer")
+    done = compose_command(sources, "s3://me:the-password@bucket/out")
+    assert done.output.startswith("Error: s3://***@bucket/out: no user, key or signature belongs in a URL; give s3://b")
+    assert "the-password" not in done.output + "".join(map(str, Path("cache").rglob("*")))
+
+
+def test_sources_and_output_by_url(whole: dict[str, bytes], sources: Url, s3: Store) -> None:
+    bucket = sources
+    done = compose_command(bucket, f"{bucket}/out")
+    assert done.exit_code == 0, done.output
+    assert f"6 composites written, 0 reused, 0 rejected: {bucket}/out" in done.output
+    found = stored(s3, f"{bucket}/out")
+    assert [n for n in whole if n.startswith(("data/", "marks/")) and whole[n] != found[n]] == []
+    manifest = json.loads(found["manifest.json"])
+    assert manifest["sources"] == {"matting": f"{bucket}/am2k", "backgrounds": f"{bucket}/bg20k"}
+    assert b"the-secret-of-the-tests" not in b"".join(found.values())
+    seen = command("inspect", f"{bucket}/out", "--strips", 1)
+    assert seen.exit_code == 0, seen.output
+    assert f"report  {bucket}/out/report/index.html" in seen.output
+    assert "finished" in CliRunner().invoke(main, ["status", f"{bucket}/out"]).output
+    assert {"report/index.html", "report/step-strip-01.png"} <= s3.names(f"{bucket}/out")
+    s3.remove(f"{bucket}/out/{SHARD}")
+    s3.put(f"{bucket}/out/data/composites-x1-00000-of-00001.parquet", b"without a mark")
+    with viewed(Url(f"{bucket}/out")) as root:
+        problems = run_inspect(root).problems
+    assert problems == [
+        f"{Path(SHARD).name}: the file is missing",
+        "composites-x1-00000-of-00001.parquet: has no mark; it does not count",
+    ]
+
+
+def test_listing_twice_follows_the_bucket(s3: Store, bucket: Url, tmp_path: Path) -> None:
+    s3.put(f"{bucket}/a/one.jpg", b"123")
+    s3.put(f"{bucket}/a/two.jpg", b"4567")
+    root = source(Url(f"{bucket}/a"), tmp_path)
+    assert {path.name: path.stat().st_size for path in root.iterdir()} == {"one.jpg": 3, "two.jpg": 4}
+    s3.remove(f"{bucket}/a/one.jpg")
+    s3.put(f"{bucket}/a/two.jpg", b"4")
+    root = source(Url(f"{bucket}/a"), tmp_path)
+    assert {path.name: path.stat().st_size for path in root.iterdir()} == {"two.jpg": 1}
+    with pytest.raises(InputError, match=f"{bucket}/none: nothing lies there"):
+        source(Url(f"{bucket}/none"), tmp_path)
+    assert list_objects(f"{bucket}/none") == {}

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rssn.dataset.schema import REJECTS
+from rssn.dataset.shards import DatasetFolder
+from rssn.dataset.verify import verify
+from rssn.storage.files import write_parquet
+
+Maker = Callable[..., Path]
+_REJECT = {"item_id": "x", "source": "x", "stage": "s", "reason": "r", "message": "m"}
+
+
+def test_a_whole_data_set_is_trusted(fake_composites: Maker) -> None:
+    folder = DatasetFolder(fake_composites(shards=3))
+    write_parquet(folder.rejects("plan"), REJECTS, [_REJECT])
+    found = verify(folder)
+    assert [mark.name for mark in found.trusted] == [f"composites-0000{n}-of-00003" for n in range(3)]
+    assert found.problems == []
+    assert found.rejects == [folder.rejects("plan")]
+
+
+def test_damaged_missing_and_unmarked_shards_are_told_apart(fake_composites: Maker) -> None:
+    folder = DatasetFolder(fake_composites(foregrounds=8, shards=4))
+    damaged = folder.data("composites-00001-of-00004")
+    damaged.write_bytes(damaged.read_bytes() + b"x")
+    folder.mark("composites-00002-of-00004").unlink()
+    found = verify(folder)
+    assert [mark.name for mark in found.trusted] == ["composites-00000-of-00004", "composites-00003-of-00004"]
+    (words,) = found.damaged
+    assert words.startswith("composites-00001-of-00004.parquet: ")
+    assert found.missing == [
+        "composites-00002-of-00004: not made yet",
+        "composites-00002-of-00004.parquet: has no mark; it does not count",
+    ]
+
+
+def test_rejects_of_a_damaged_shard_do_not_count(fake_composites: Maker) -> None:
+    folder = DatasetFolder(fake_composites())
+    damaged = folder.data("composites-00001-of-00002")
+    damaged.write_bytes(damaged.read_bytes() + b"x")
+    write_parquet(folder.rejects("composites-00001-of-00002"), REJECTS, [_REJECT])
+    (folder.rejects("plan")).write_bytes(b"nothing")
+    found = verify(folder)
+    assert found.rejects == []
+    assert found.damaged[-1].startswith(f"{folder.rejects('plan')}: damaged, no longer what was written (")

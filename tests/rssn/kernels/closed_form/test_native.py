@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pymatting
+import pytest
+import scipy.sparse as sp
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy.sparse.linalg import spsolve
+
+from rssn.image.arrays import Alpha, Image
+from rssn.image.decoding import decode_image
+from rssn.kernels.closed_form.grid import build_grid
+from rssn.kernels.closed_form.native import refine, solve
+from rssn.kernels.closed_form.solver import FEW_UNKNOWNS
+from rssn.sources.mattes import read_matte
+
+EPSILON = 1e-5
+
+
+def _exact(image: Image, alpha: Alpha) -> tuple[np.ndarray, np.ndarray]:
+    """The minimum of the energy, by a sparse direct solver on every pixel."""
+    height, width = alpha.shape
+    a = alpha.astype(np.float64).ravel()
+    number = np.arange(a.size).reshape(height, width)
+    pairs = np.concatenate(
+        [
+            np.stack([number[:, :-1].ravel(), number[:, 1:].ravel()]),
+            np.stack([number[:-1].ravel(), number[1:].ravel()]),
+        ],
+        axis=1,
+    )
+    weight = 2 * (EPSILON + np.abs(a[pairs[0]] - a[pairs[1]]))
+    rows = np.arange(pairs.shape[1])
+    difference = sp.csr_matrix((np.ones(rows.size), (rows, pairs[0])), (rows.size, a.size)) - sp.csr_matrix(
+        (np.ones(rows.size), (rows, pairs[1])), (rows.size, a.size)
+    )
+    smooth = difference.T @ sp.diags(weight) @ difference
+    mixed = sp.diags(a * (1 - a))
+    matrix = sp.bmat([[sp.diags(a * a) + smooth, mixed], [mixed, sp.diags((1 - a) ** 2) + smooth]], format="csc")
+    pixels = image.astype(np.float64).reshape(-1, 3)
+    found = spsolve(matrix, np.concatenate([a[:, None] * pixels, (1 - a)[:, None] * pixels])).reshape(2, *image.shape)
+    return (
+        np.where((alpha == 1)[..., None], image, np.clip(found[0], 0, 1)),
+        np.where((alpha == 0)[..., None], image, np.clip(found[1], 0, 1)),
+    )
+
+
+def _apart(image: Image, alpha: Alpha, reference: tuple[np.ndarray, np.ndarray]) -> float:
+    """The largest difference of a layer, weighted by how much of it is seen, in 8-bit units."""
+    found = solve(image, alpha, EPSILON)
+    assert found.steps > 0
+    shares = alpha[..., None], 1 - alpha[..., None]
+    layers = np.clip(found.foreground, 0, 1), np.clip(found.background, 0, 1)
+    return max(
+        float(255 * (share * np.abs(layer - known)).max())
+        for share, layer, known in zip(shares, layers, reference, strict=True)
+    )
+
+
+def _matte(kind: str, height: int, width: int, rng: np.random.Generator) -> Alpha:
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    smoke = cv2.GaussianBlur(rng.random((height, width), dtype=np.float32), (0, 0), 2)
+    disc = np.hypot(y - height / 2, x - width / 2)
+    mattes = {
+        "smoke": 0.1 + 0.8 * smoke,
+        "soft disc": np.clip((min(height, width) / 3 - disc) / 4, 0, 1),
+        "hard disc": disc < min(height, width) / 3,
+        "islands": rng.random((height, width)) > 0.9,
+        "noise": rng.random((height, width)),
+        "one pixel": (x == width // 2) & (y == height // 2),
+        "nearly clear": (x == 0) / 255,
+    }
+    return np.round(255 * mattes[kind].astype(np.float32)).astype(np.float32) / np.float32(255)
+
+
+@settings(max_examples=80)
+@given(
+    kind=st.sampled_from(["smoke", "soft disc", "hard disc", "islands", "noise", "one pixel", "nearly clear"]),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    smooth=st.booleans(),
+)
+@example(kind="soft disc", height=40, width=33, smooth=False)
+@example(kind="one pixel", height=40, width=39, smooth=True)
+@example(kind="islands", height=1, width=40, smooth=False)
+def test_it_is_the_minimum_of_the_energy(kind: str, height: int, width: int, smooth: bool) -> None:
+    rng = np.random.default_rng(height * 100 + width)
+    image = rng.random((height, width, 3), dtype=np.float32)
+    image = cv2.GaussianBlur(image, (0, 0), 3).reshape(image.shape) if smooth else image
+    alpha = _matte(kind, height, width, rng)
+    if np.ptp(alpha) > 0:
+        assert _apart(image, alpha, _exact(image, alpha)) <= 1.0
+
+
+@pytest.mark.parametrize("softness", [8, 30])
+def test_smoke_of_many_unknowns(softness: int) -> None:
+    """Soft everywhere, so that errors are slow, and too large for the patience that small grids get."""
+    rng = np.random.default_rng(softness)
+    image, smoke = rng.random((250, 260, 3), dtype=np.float32), rng.random((250, 260), dtype=np.float32)
+    image = cv2.normalize(cv2.GaussianBlur(image, (0, 0), 4), None, 0, 1, cv2.NORM_MINMAX)
+    smoke = cv2.normalize(cv2.GaussianBlur(smoke, (0, 0), softness), None, 0.05, 0.95, cv2.NORM_MINMAX)
+    alpha = np.round(255 * smoke).astype(np.float32) / np.float32(255)
+    assert len(build_grid(alpha, EPSILON).share) > FEW_UNKNOWNS
+    assert _apart(image, alpha, _exact(image, alpha)) <= 1.0
+
+
+def test_layers_are_complete_and_the_photograph_where_it_is_known() -> None:
+    rng = np.random.default_rng(4)
+    image = cv2.GaussianBlur(rng.random((130, 171, 3), dtype=np.float32), (0, 0), 4)
+    alpha = _matte("soft disc", 130, 171, rng)
+    found, exact = solve(image, alpha, EPSILON), _exact(image, alpha)
+    assert np.array_equal(found.foreground[alpha == 1], image[alpha == 1])
+    assert np.array_equal(found.background[alpha == 0], image[alpha == 0])
+    for layer, reference in zip((found.foreground, found.background), exact, strict=True):
+        assert np.abs(np.clip(layer, 0, 1) - reference).max() <= 12 / 255  # where it is hidden, too
+        steps = [float(np.abs(np.diff(each, axis=axis)).max()) for each in (layer, reference) for axis in (0, 1)]
+        assert max(steps[:2]) <= 1.5 * max(steps[2:])  # no blocks
+
+
+def test_a_part_whose_edges_are_held_is_solved_as_in_the_whole() -> None:
+    rng = np.random.default_rng(6)
+    image = cv2.GaussianBlur(rng.random((110, 140, 3), dtype=np.float32), (0, 0), 3)
+    alpha = _matte("soft disc", 110, 140, rng)
+    part, inside = np.s_[20:90, :100], np.s_[1:-1, :-1]  # its left edge is the photograph's
+    known = tuple(np.ascontiguousarray(layer[part], np.float32) for layer in _exact(image, alpha))
+    guess = tuple(layer.copy() for layer in known)
+    for layer in guess:
+        layer[inside] = image[part][inside]
+    share = alpha[part][..., None]
+    held = False, True, True, True
+    found = refine(np.ascontiguousarray(image[part]), np.ascontiguousarray(alpha[part]), EPSILON, guess, held)  # type: ignore[arg-type]
+    assert found.steps > 0
+    for layer, reference, weight in zip(found, known, (share, 1 - share), strict=False):
+        assert 255 * (weight * np.abs(layer - reference)).max() <= 0.9
+    free = refine(np.ascontiguousarray(image[part]), np.ascontiguousarray(alpha[part]), EPSILON, guess, (False,) * 4)  # type: ignore[arg-type]
+    assert 255 * (share * np.abs(free.foreground - known[0])).max() > 1.0
+
+
+def test_the_same_bytes_every_time() -> None:
+    rng = np.random.default_rng(5)
+    image, alpha = rng.random((90, 75, 3), dtype=np.float32), _matte("soft disc", 90, 75, rng)
+    first, again = solve(image, alpha, EPSILON), solve(image, alpha, EPSILON)
+    assert first.foreground.tobytes() == again.foreground.tobytes()
+    assert first.background.tobytes() == again.background.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(1, 3000), (3000, 2), (257, 513)])
+def test_unknowns_are_few_where_alpha_is_even(shape: tuple[int, int]) -> None:
+    alpha = np.zeros(shape, np.float32)
+    alpha[0, :1] = 0.5
+    grid = build_grid(alpha, EPSILON)
+    assert len(grid.near) + (grid.squares[:, 2].astype(int) ** 2).sum() == alpha.size
+    assert grid.node.max() == len(grid.share) - 1
+    if min(shape) > 2:
+        assert len(grid.share) < alpha.size / 60
+    found = solve(np.full((*shape, 3), 0.4, np.float32), alpha, EPSILON)
+    assert np.abs(found.foreground - 0.4).max() <= 1e-5
+    assert np.abs(found.background - 0.4).max() <= 1e-5
+
+
+def test_a_real_photograph_against_pymatting(shared: Path) -> None:
+    folder = shared / "data" / "am2k"
+    image = decode_image((folder / "original" / "sample9.jpg").read_bytes())[300:620, 300:620]
+    alpha = read_matte((folder / "mask" / "sample9.png").read_bytes()).alpha[300:620, 300:620]
+    layers = pymatting.estimate_foreground_cf(
+        image.astype(np.float64), alpha.astype(np.float64), EPSILON, rtol=1e-8, return_background=True
+    )
+    opaque, clear = (alpha == 1)[..., None], (alpha == 0)[..., None]
+    reference = np.where(opaque, image, layers[0]), np.where(clear, image, layers[1])
+    assert _apart(np.ascontiguousarray(image), np.ascontiguousarray(alpha), reference) <= 1.0

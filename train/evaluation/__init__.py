@@ -1,0 +1,1 @@
+"""Networks judged on photographs: inference and metrics."""

@@ -1,0 +1,254 @@
+"""`train eval`: trained networks judged on photographs as in the paper's Table 1, or as alphamatting's heirs do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from rssn.errors import InputError, Rejected
+from rssn.image.arrays import Alpha, Pixels, encode_png, fit_inside, to_float, to_uint8
+from rssn.image.matte_flags import describe_flags
+from rssn.report.page import Tile, contact_sheet
+from rssn.storage.files import write_json, write_parquet, write_whole
+from train.checkpoint import Network
+from train.columns import DECIMALS, HEADINGS, METRICS
+from train.evaluation.dim_metrics import DIM_METRICS, dim_metrics
+from train.evaluation.examples import Example, Failure, find_examples, read_trimap
+from train.evaluation.inference import predict_alpha
+from train.evaluation.metrics import matting_metrics
+from train.network.strategy import Strategy
+from train.targets.rosta import make_trimap
+
+Row: TypeAlias = dict[str, str | float]
+
+_WORST, _FIRST = 8, 4
+
+
+class Protocol(StrEnum):
+    """Whose definitions the metrics follow."""
+
+    GFM = "gfm"  # the paper's tables
+    DIM = "dim"  # Deep Image Matting's code, the unknown part of the trimap alone
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the metrics."""
+        return METRICS if self is Protocol.GFM else DIM_METRICS
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Networks and the rules they are judged by."""
+
+    networks: Sequence[Network]  # in `eval` mode; several: the median of their mattes
+    strategy: Strategy | None = None  # what they see of a photograph; None: each what training saw
+    protocol: Protocol = Protocol.GFM
+    trimaps: Path | None = None  # a folder of the data set's own; made of alpha with 25 px where None
+    mattes: Path | None = None  # a folder into which each prediction is written as <name>.png
+
+    @property
+    def name(self) -> str:
+        """The first column of Table 1, or of Table 2 for an ensemble."""
+        names = [network.name for network in self.networks]
+        return names[0] if len(names) == 1 else f"GFM-ENS({', '.join(names)})"
+
+    @property
+    def view(self) -> str:
+        """What the networks see of a photograph, in words."""
+        own = (Strategy.as_trained(network.scales) for network in self.networks)
+        return "; ".join(dict.fromkeys(each.describe() for each in ([self.strategy] if self.strategy else own)))
+
+    @property
+    def region(self) -> str:
+        """Where errors are counted, in words."""
+        trimap = f"trimaps of {self.trimaps}" if self.trimaps else "a trimap of 25 px"
+        whole = f"whole picture; TRAN, FG and BG by {trimap}"
+        return whole if self.protocol is Protocol.GFM else f"unknown part of {trimap}"
+
+    def judge(self, example: Example) -> Judgement:
+        """Predict one photograph and compare with its matte; the prediction is rounded to 8 bits first.
+
+        Raises:
+            Rejected: If a file cannot be read, or there is no photograph, or a network gives no matte of it.
+        """
+        truth = example.load()
+        picture, alpha = truth.picture, truth.alpha
+        matte = to_uint8(predict_alpha(self.networks, picture, self.strategy))
+        if self.mattes:
+            _write_matte(self.mattes, example.name, matte)
+        predicted = to_float(matte)
+        trimap = read_trimap(self.trimaps, example.name) if self.trimaps else make_trimap(alpha)
+        if trimap.shape != alpha.shape:
+            raise Rejected("read", "size_mismatch", f"the trimap is {trimap.shape}, its alpha {alpha.shape}")
+        metrics = (matting_metrics if self.protocol is Protocol.GFM else dim_metrics)(predicted, alpha, trimap)
+        if metrics is None:
+            return Judgement(example.name, {}, [], truth.flags)
+        captions = (example.name, f"SAD {metrics['sad']:.2f}", f"MSE {metrics['mse']:.4f}")
+        pictures = (to_uint8(picture), to_uint8(predicted), to_uint8(alpha), _error(predicted, alpha))
+        shown = zip(pictures, (*captions, f"Grad {metrics['grad']:.2f}"), strict=True)
+        tiles = [Tile(_thumbnail(pixels), caption) for pixels, caption in shown]
+        return Judgement(example.name, metrics, tiles, truth.flags)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A judged photograph, and the row of pictures that shows it: photo, prediction, truth, error."""
+
+    name: str
+    metrics: dict[str, float]  # empty where the protocol looks at unknown pixels, and there are none
+    tiles: list[Tile]
+    flags: tuple[str, ...]  # of its matte, see `rssn.image.matte_flags`
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result on a data set."""
+
+    rows: list[Row]  # per photograph, as they came; without figures where nothing is unknown to the DIM protocol
+    failures: list[Failure]
+    worst: list[Judgement]  # those with the largest SAD, first of all the largest
+    first: list[Judgement] = field(default_factory=list)  # of the first few photographs, always the same ones
+    unread: Counter[str] = field(default_factory=Counter)  # files of the data set that are no pictures, by suffix
+    flags: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of each photograph's matte
+
+    @property
+    def doubts(self) -> list[str]:
+        """What is odd about the mattes, in sentences."""
+        return describe_flags(self.flags.items())
+
+    @property
+    def counted(self) -> list[Row]:
+        """The rows that have figures."""
+        return [row for row in self.rows if len(row) > 1]
+
+    @property
+    def left_out(self) -> list[str]:
+        """Names of the photographs without figures."""
+        return [str(row["name"]) for row in self.rows if len(row) == 1]
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Mean over the photographs that have figures."""
+        rows = self.counted
+        return {name: float(np.mean([float(row[name]) for row in rows])) for name in rows[0] if name != "name"}
+
+
+def evaluate(
+    judge: Judge,
+    data: Path,
+    on_image: Callable[[int], None],
+    without: Path | None = None,
+    alpha_scale: float | None = None,
+) -> Evaluation:
+    """Judge networks on a data set.
+
+    Args:
+        judge: Networks and rules.
+        data: See `train.evaluation.examples.find_examples`.
+        on_image: Told the number of photographs before the first, and 0 after each.
+        without: A folder that does not count, wherever it lies: where results go.
+        alpha_scale: See `train.evaluation.examples.find_examples`.
+
+    Returns:
+        The judgements; photographs that failed are among its `failures`.
+
+    Raises:
+        InputError: If the data set is none, or every photograph failed, or none has what the protocol looks at.
+    """
+    found = find_examples(data, without, alpha_scale)
+    result = Evaluation([], found.failures, [], unread=found.unread)
+    on_image(len(found.examples))
+    for number, example in enumerate(found.examples):
+        try:
+            judgement = judge.judge(example)
+        except Rejected as error:
+            result.failures.append(Failure(example.name, str(error)))
+        else:
+            result.rows.append({"name": judgement.name, **judgement.metrics})
+            result.flags[judgement.name] = judgement.flags
+            if number < _FIRST and judgement.metrics:
+                result.first.append(judgement)
+            ranked = [*result.worst, judgement] if judgement.metrics else result.worst
+            result.worst[:] = sorted(ranked, key=lambda each: -each.metrics["sad"])[:_WORST]
+        on_image(0)
+    if not result.counted:
+        raise InputError(f"--data {data}: {_why_nothing(result)}")
+    return result
+
+
+def _why_nothing(result: Evaluation) -> str:
+    if result.left_out:
+        words = "no trimap has an unknown pixel, and --protocol dim looks at nothing else"
+        return f"{words}; give --trimaps that have some, or take --protocol gfm; the first: {result.left_out[0]}"
+    first = result.failures[0] if result.failures else Failure("the data set", "it holds none")
+    return f"no photograph could be judged; the first: {first.name}: {first.reason}"
+
+
+def write_evaluation(evaluation: Evaluation, judge: Judge, out: Path) -> None:
+    """Write `per_image.parquet`, `summary.json` and `worst.png`, which shows the photographs with the largest SAD.
+
+    Photographs without figures (see `dim_metrics.dim_metrics`) have a row of nulls in the table, are named as
+    `left_out` in the summary, and are not among its `images`, which the mean is taken over.
+    """
+    schema = pa.schema([("name", pa.string()), *((metric, pa.float64()) for metric in judge.protocol.metrics)])
+    write_parquet(out / "per_image.parquet", schema, evaluation.rows)
+    (out / "worst.png").write_bytes(encode_png(strip(evaluation.worst)))
+    summary = {
+        "name": judge.name,
+        "row": format_table([(judge.name, evaluation.mean)]).splitlines()[-1],
+        "images": len(evaluation.counted),
+        "left_out": evaluation.left_out,
+        "mean": evaluation.mean,
+        "protocol": str(judge.protocol),
+        "region": judge.region,
+        "strategy": judge.view,
+        "networks": len(judge.networks),
+        "unread": dict(evaluation.unread),
+        "flags": {name: list(flags) for name, flags in evaluation.flags.items() if flags},
+        "failures": [{"name": each.name, "reason": each.reason} for each in evaluation.failures],
+    }
+    write_json(out / "summary.json", summary)
+
+
+def strip(judgements: Sequence[Judgement], side: int = 300) -> Pixels:
+    """A contact sheet of judgements."""
+    return contact_sheet([each.tiles for each in judgements], ("photo", "prediction", "truth", "error"), side=side)
+
+
+def format_table(rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
+    """Lines of text with the columns of Table 1; of the DIM protocol the first five."""
+    width = max(6, *(len(name) for name, _ in rows))
+    columns = zip(METRICS, HEADINGS, DECIMALS, strict=True)
+    shown = [column for column in columns if column[0] in rows[0][1]]
+    lines = [" " * width + "".join(f"{heading:>10}" for _, heading, _ in shown)]
+    for name, metrics in rows:
+        lines.append(f"{name:<{width}}" + "".join(f"{metrics[key]:>10.{digits}f}" for key, _, digits in shown))
+    return "\n".join(lines)
+
+
+def _write_matte(folder: Path, name: str, matte: Pixels) -> None:
+    """As 8-bit PNG; a name with slashes gives folders."""
+    path = folder / f"{name}.png"
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise Rejected("write", "unsafe_path", f"the name {name} leads out of {folder}")
+    write_whole(path, encode_png(matte))
+
+
+def _error(predicted: Alpha, alpha: Alpha) -> Pixels:
+    """|p - a| from black over red and yellow to white."""
+    coloured = cv2.applyColorMap(to_uint8(np.abs(predicted - alpha)), cv2.COLORMAP_HOT)
+    return np.asarray(cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _thumbnail(pixels: Pixels) -> Pixels:
+    """Small enough to keep until the sheet is drawn, large enough for it."""
+    colour = pixels if pixels.ndim == 3 else np.dstack([pixels] * 3)
+    return fit_inside(colour, 300)

@@ -1,0 +1,96 @@
+"""Validation during a run: the metrics on photographs, and strips of pictures of the worst and of the first."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from rssn.image.arrays import Pixels, encode_png
+from rssn.report.page import contact_sheet
+from rssn.storage.files import write_whole
+from train.checkpoint import Checkpoint
+from train.config import TrainConfig
+from train.evaluation.evaluate import Evaluation, Judge, evaluate, strip
+from train.network.gfm import GFM
+from train.validation_sets import ValidationSet
+
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found.
+
+    Attributes:
+        metrics: By the name `validation/<set>/<metric>`, means over the photographs; where there is a moving average of
+            the weights, of that, and of the raw ones by the name `validation/<set>/raw/<metric>`.
+        photographs: How many of each set could be judged.
+        pictures: Of each set the first photographs, their mattes and the true ones: always the same photographs.
+        notes: Sentences about what could not be judged, and about odd mattes.
+    """
+
+    metrics: dict[str, float]
+    photographs: dict[str, int]
+    pictures: dict[str, Pixels]
+    notes: tuple[str, ...]
+
+
+def validate(network: GFM, state: Checkpoint, config: TrainConfig) -> Validation:
+    """Judge a network as it is now; writes `validation/<set>/step-<n>.png` into the run's folder.
+
+    Args:
+        network: The one in training; it is left as it is.
+        state: Its checkpoint; where it has averaged weights, they are judged and shown, and the raw ones judged too.
+        config: The run's settings.
+
+    Raises:
+        InputError: If no photograph of a set could be judged.
+    """
+    metrics: dict[str, float] = {}
+    photographs: dict[str, int] = {}
+    pictures: dict[str, Pixels] = {}
+    notes: list[str] = []
+    judged = _with_weights(network, {**state.model, **state.ema})
+    raw = _with_weights(network, state.model) if state.ema else None
+    for each in config.validation:
+        result = _evaluated(judged, each, config)
+        path = config.out / "validation" / each.name / f"step-{state.step:08d}.png"
+        write_whole(path, encode_png(strip(result.worst[:_SHOWN])))
+        metrics |= _named(result, f"validation/{each.name}")
+        if raw:
+            metrics |= _named(_evaluated(raw, each, config), f"validation/{each.name}/raw")
+        photographs[each.name], pictures[each.name] = len(result.counted), _first(result)
+        notes += [f"{each.name}: {note}" for note in _notes(result)]
+    return Validation(metrics, photographs, pictures, tuple(notes))
+
+
+def _with_weights(network: GFM, weights: Mapping[str, Tensor]) -> GFM:
+    judged = copy.deepcopy(network).eval()
+    judged.load_state_dict(weights)
+    return judged
+
+
+def _evaluated(network: GFM, chosen: ValidationSet, config: TrainConfig) -> Evaluation:
+    judge = Judge([network], config.validation_strategy)
+    return evaluate(judge, chosen.path, lambda _: None, config.out, chosen.alpha_scale)
+
+
+def _named(result: Evaluation, prefix: str) -> dict[str, float]:
+    return {f"{prefix}/{metric}": value for metric, value in result.mean.items()}
+
+
+def _first(result: Evaluation) -> Pixels:
+    rows = [judgement.tiles[:3] for judgement in result.first]  # without the error
+    return contact_sheet(rows, ("photo", "prediction", "truth"), side=160)
+
+
+def _notes(result: Evaluation) -> Iterator[str]:
+    failures = result.failures
+    if failures:
+        named = "; ".join(f"{failure.name}: {failure.reason}" for failure in failures[:_SHOWN])
+        more = f"; and {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else ""
+        yield f"{len(failures)} photographs could not be judged, {len(result.rows)} were: {named}{more}"
+    yield from result.doubts

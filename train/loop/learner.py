@@ -1,0 +1,213 @@
+"""A network that learns: optimiser, precision, clipping and the moving average, and what of it a checkpoint holds."""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from rssn.errors import InputError, RssnError, first_line
+from rssn.storage.weights import check_values
+from train.checkpoint import Checkpoint
+from train.config import TrainConfig
+from train.data.batch import Batch
+from train.data.order import Place
+from train.device import gpu_rng_state, set_gpu_rng_state
+from train.loop.distributed import Group, unsynchronised
+from train.loop.initial import Initial, initialise
+from train.loop.optimiser import build_optimiser, set_rate, take_up
+from train.loop.schedule import learning_rate
+from train.losses import gfm_losses
+from train.network.gfm import seeded_gfm
+from train.network.weights import first_of
+
+_HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class NonFiniteLoss(RssnError):
+    """Training diverged; the message names the step, the terms and the samples."""
+
+
+class Learner:
+    """A network and its optimiser.
+
+    Args:
+        config: The run's settings.
+        group: The processes that train it together.
+        stored: What to go on from; the start where None.
+
+    Attributes:
+        started: How much of the network that a new run starts from fits, in words; empty without one.
+
+    Raises:
+        InputError: If what it is to start or to go on from does not fit, or random values would be frozen.
+    """
+
+    def __init__(self, config: TrainConfig, group: Group, stored: Checkpoint | None = None) -> None:
+        self._config = config
+        self._group = group
+        weights = None if stored or config.init else config.weights
+        torch.backends.cudnn.deterministic = True
+        torch.manual_seed(config.seed)
+        self.network = seeded_gfm(config.backbone, config.rosta, config.seed, weights, config.ablations)
+        self.started = "" if stored else self._begin()
+        self.network.freeze(config.freeze)
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        self.network.to(group.device, memory_format=layout).train()  # type: ignore[call-overload]
+        self.optimiser = build_optimiser(config, self.network)
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=config.precision == "fp16")
+        self.step = 0
+        self.position = 0
+        self._order_size = (stored and stored.order_size) or config.step_size
+        self._average: dict[str, Tensor] = {}
+        if stored:
+            self._restore(stored)
+        if config.ema and not self._average:
+            self._average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        self._wrapped = group.wrap(self.network)
+        self._forward: nn.Module = torch.compile(self._wrapped) if config.compile else self._wrapped  # type: ignore[assignment]
+
+    @property
+    def place(self) -> Place:
+        """Where in the order of the samples it is."""
+        return Place(self.step, self.position, self._order_size)
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """One step of the optimiser; a loss or gradient that is not finite changes no weight.
+
+        Losses and gradient are those of the whole batch, of which `config.batch_size` samples are computed at once.
+        Batch norms that learn see these alone, so that their statistics are of fewer samples.
+
+        Args:
+            batch: This process's samples of the step.
+
+        Returns:
+            The terms of the loss, means over the processes; and `skipped`, 1, where fp16's gradient overflowed.
+
+        Raises:
+            NonFiniteLoss: If the loss or its gradient is not finite in any process; with fp16, if scaling the loss
+                by less and less, down to 1, did not help.
+        """
+        found = self._gradient(batch)
+        terms = ", ".join(f"{name} {value:g}" for name, value in found.items())
+        self._check(math.isfinite(found["total"]), f"the loss is not finite ({terms})", batch)
+        set_rate(self.optimiser, learning_rate(self._config, self.step))
+        self.scaler.unscale_(self.optimiser)
+        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), self._config.clip or math.inf))
+        scale = self.scaler.get_scale()
+        if math.isfinite(norm):
+            self.scaler.step(self.optimiser)
+        if self.scaler.is_enabled():
+            self.scaler.update()
+        skipped = not math.isfinite(norm)
+        helps = 1.0 <= self.scaler.get_scale() < scale
+        self._check(helps or not skipped, f"the loss is finite ({terms}), its gradient is not", batch)
+        self.step += 1
+        self.position += self._config.step_size
+        if skipped:
+            return {**found, "skipped": 1.0}
+        self._follow()
+        return found
+
+    def state(self, data_digest: str) -> Checkpoint:
+        """What a checkpoint of this step holds."""
+        return Checkpoint(
+            step=self.step,
+            config=self._config.to_plain(),
+            model=self.network.state_dict(),
+            data_digest=data_digest,
+            optimiser=self.optimiser.state_dict(),
+            ema=self._average,
+            scaler=self.scaler.state_dict(),
+            position=self.position,
+            order_size=self._order_size,
+            scales=self.network.scales.to_plain() if self.network.scales else {},
+            rng=torch.get_rng_state(),
+            gpu_rng=gpu_rng_state(self._group.device),
+        )
+
+    def _begin(self) -> str:
+        """Take the weights of `config.init`; which fit and which do not, in words."""
+        config = self._config
+        if config.init:
+            found = initialise(self.network, config.init.path)
+        else:
+            found = Initial({f"encoder.{name}" for name in self.network.encoder.published if config.weights}, "")
+        random = [name for name in self.network.frozen(config.freeze) if name not in found.loaded]
+        if random:
+            raise InputError(
+                f"--freeze {' and '.join(config.freeze)}: {first_of(random)} would stay at random values; give --init "
+                f"with a network that has them"
+            )
+        return found.words
+
+    def _gradient(self, batch: Batch) -> dict[str, float]:
+        """Leave the gradient of a batch's loss with the parameters; its terms are returned."""
+        self.optimiser.zero_grad(set_to_none=True)
+        parts = batch.split(self._config.batch_size)
+        count = self._group.mean(batch.transition.sum().to(self._group.device) / len(parts))
+        found: dict[str, Tensor] = {}
+        for each in parts:
+            with nullcontext() if each is parts[-1] else unsynchronised(self._wrapped):
+                losses = self._losses(each.to(self._group.device), count)
+                torch.autograd.backward(self.scaler.scale(losses["total"] / len(parts)))
+            found = {name: value.detach() / len(parts) + found.get(name, 0.0) for name, value in losses.items()}
+        means = self._group.mean(torch.stack(list(found.values())))
+        return dict(zip(found, means.tolist(), strict=True))
+
+    def _check(self, good: bool, problem: str, batch: Batch) -> None:
+        if not good:
+            names = ", ".join(self._group.everyone(batch.sample_ids))
+            raise NonFiniteLoss(
+                f"step {self.step + 1}: {problem}; samples: {names}; look at them with `rssn "
+                f"inspect`, or lower --learning-rate; {self._config.out / 'last.pt'} is from before"
+            )
+
+    def _losses(self, batch: Batch, count: Tensor) -> dict[str, Tensor]:
+        image = batch.image
+        if self._config.channels_last:
+            image = image.contiguous(memory_format=torch.channels_last)
+        half = _HALVES.get(self._config.precision)
+        with torch.autocast(self._group.device.type, dtype=half, enabled=half is not None):
+            prediction = self._forward(image)
+        return gfm_losses(prediction, batch, self._config.losses, count)
+
+    def _follow(self) -> None:
+        """Move the average towards the weights; what is no float (batch counters) is taken over.
+
+        The decay comes up from 0.1, or the random weights of the start would count for as long as the average looks
+        back: with a decay of 0.999 they are half of it after 693 steps.
+        """
+        decay = min(self._config.ema, (1 + self.step) / (10 + self.step))
+        for name, value in self.network.state_dict().items() if self._average else ():
+            if value.is_floating_point():
+                self._average[name].lerp_(value, 1.0 - decay)
+            else:
+                self._average[name].copy_(value)
+
+    def _restore(self, stored: Checkpoint) -> None:
+        path = self._config.out / "last.pt"
+        try:
+            self._take_up(stored)
+        except Exception as error:  # torch raises whatever a foreign state makes it raise
+            raise InputError(f"{path}: does not go on with these settings: {first_line(error)}") from error
+        for at, (parameter, state) in enumerate(self.optimiser.state.items()):
+            moments = {f"{name} of parameter {at}": value for name, value in state.items() if isinstance(value, Tensor)}
+            check_values(moments, str(path))
+            if any(value.ndim and value.shape != parameter.shape for value in moments.values()):
+                raise InputError(f"{path}: its optimiser's state is another network's; give another --out")
+
+    def _take_up(self, stored: Checkpoint) -> None:
+        self.network.load_state_dict(stored.model)
+        take_up(self.optimiser, stored.optimiser, [name for name, _ in self.network.named_parameters()])
+        if stored.scaler and self.scaler.is_enabled():
+            self.scaler.load_state_dict(dict(stored.scaler))
+        if self._config.ema:
+            self._average = {name: value.to(self._group.device) for name, value in stored.ema.items()}
+        self.step, self.position = stored.step, stored.position
+        if stored.rng is not None:
+            torch.set_rng_state(stored.rng)
+        if stored.gpu_rng is not None:
+            set_gpu_rng_state(self._group.device, stored.gpu_rng)

@@ -1,0 +1,223 @@
+"""The training loop (section 5.2.2): the same for one process, for those of `torchrun` and for those of Ray Train.
+
+A step is a function of the seed, the data and the steps before it, so a resumed run gives the same losses. Nothing is
+printed here: the caller hears of every step through `on_step`.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from rssn.errors import InputError
+from rssn.storage.files import sweep, write_json
+from train.checkpoint import Checkpoint, load_checkpoint, rotate, save_checkpoint
+from train.config import Origin, TrainConfig
+from train.data.batch import Batch
+from train.data.loader import ShardDataset, batches
+from train.loop.best import Best, Watch, judging
+from train.loop.curve import draw_curve
+from train.loop.distributed import Group, joined
+from train.loop.history import Board, History
+from train.loop.learner import Learner
+from train.loop.resume import resumed
+from train.loop.run_lock import owned
+from train.signals import Stop, StopSignals
+
+if TYPE_CHECKING:
+    from train.evaluation.validation import Validation
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a finished step says."""
+
+    step: int  # counted from 1
+    losses: dict[str, float]
+    seconds: float  # since the step before, loading included
+    waited: float  # of them, for data
+    notes: tuple[str, ...] = ()  # what a validation found besides its metrics
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended."""
+
+    step: int
+    checkpoint: Path
+    curve: Path
+    stopped_by: signal.Signals | None  # the signal that ended it early
+    best: Best | None = None  # the best validation, whose checkpoint is `best.pt`; known to the chief alone
+
+
+def train(
+    config: TrainConfig,
+    on_step: Callable[[StepReport], None],
+    stop: Stop | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> TrainResult:
+    """Train until `config.max_steps`, from where `config.out` stopped, or from the start.
+
+    Writes `last.pt`, `metrics.jsonl`, `config.json` and, at the end, `curve.png` into `config.out`, and of the best
+    validation so far `best.pt` and `best.json`. The first SIGINT or SIGTERM ends the run after the step at hand and
+    saves; a second one has its usual effect. So does what `stop` says, where it is given. After `config.patience`
+    validations without a better one the run ends, too. `say` is told what a user should know besides the
+    steps, in sentences.
+
+    Raises:
+        InputError: If the data, the weights, the validation set or an earlier run in the same folder do not fit, or
+            another run is at work there.
+        NonFiniteLoss: If the loss is not finite; the last checkpoint stays.
+    """
+    with joined() as group:
+        return _train(config, group, on_step, stop, say if group.chief else lambda _: None)
+
+
+def _train(
+    config: TrainConfig,
+    group: Group,
+    on_step: Callable[[StepReport], None],
+    stop: Stop | None,
+    say: Callable[[str], None],
+) -> TrainResult:
+    """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
+    dataset = ShardDataset(config)
+    judged = judging(config, dataset.scales)  # hours before it is needed
+    with owned(config.out) if group.chief else nullcontext():
+        run = _Run(config, group, dataset, judged, say)
+        with StopSignals() as signals:
+            stop = stop or signals
+            stream = batches(dataset, config, run.learner.place, group.rank, stop)
+            stopped_by = run.steps(stream, stop, on_step)
+        return run.finish(stopped_by)
+
+
+class _Run:
+    """A learner, its records, and its files; only the chief of the group writes."""
+
+    def __init__(
+        self, config: TrainConfig, group: Group, dataset: ShardDataset, judged: str, say: Callable[[str], None]
+    ) -> None:
+        self.config = config
+        self.group = group
+        self.data_digest = dataset.digest
+        self.path = config.out / "last.pt"
+        stored = self._stored(say)
+        if stored:  # the weights that it started from are not looked at again, nor forgotten
+            self.config = config = replace(config, init=Origin.stored(stored.config.get("init")))
+        if config.precision == "fp16" and group.device.type == "cpu":
+            say("--precision fp16 on a CPU takes ten times as long as fp32, and bf16 does not; it is for GPUs")
+        self.learner = Learner(config, group, stored)
+        self.learner.network.scales = dataset.scales
+        if self.learner.started:
+            say(self.learner.started)
+        self.written: int | None = None  # the step of the last.pt that this process wrote
+        if group.chief:
+            self.watch = Watch(config, judged, stored, say)
+            self.history = History(config.out / "metrics.jsonl", keep=self.learner.step)
+            self.board = Board(config.out / "tensorboard" if config.tensorboard else None, self.learner.step)
+            sweep(config.out, "config.json")
+            write_json(config.out / "config.json", config.to_plain())
+
+    def steps(
+        self, stream: Iterator[Batch], stop: Stop, on_step: Callable[[StepReport], None]
+    ) -> signal.Signals | None:
+        """Take every batch of the stream, or those until patience ends or a signal comes to any of the processes."""
+        if self._seen_enough():
+            return None
+        before = time.perf_counter()
+        for batch in chain(stream, (None,)):
+            waited = time.perf_counter() - before
+            number = self._agreed(int(stop.received or 0))  # each has its batch, or heard a signal while it waited
+            if number or batch is None:
+                return signal.Signals(number) if number else None
+            losses = self.learner.update(batch)
+            found = self._validate() if self._due() else None
+            now = time.perf_counter()
+            if self.group.chief:
+                on_step(self._record(losses, found, now - before, waited))
+            before = now
+            if self.learner.step % self.config.checkpoint_every == 0:
+                self.save()
+            if self._due() and self._seen_enough():
+                return None
+        return None
+
+    def save(self) -> None:
+        """Write the checkpoint of this step, and rotate older ones."""
+        if self.group.chief:
+            self._write()
+            rotate(self.path, self.learner.step, self.config.keep)
+
+    def finish(self, stopped_by: signal.Signals | None) -> TrainResult:
+        """Save, and draw the curve."""
+        self.save()
+        curve, best = self.config.out / "curve.png", None
+        if self.group.chief:
+            self.board.close()
+            draw_curve(self.history.read(), curve, self.config.best_figure[1])
+            best = self.watch.best
+        return TrainResult(self.learner.step, self.path, curve, stopped_by, best)
+
+    def _due(self) -> bool:
+        """Whether this step is judged: every so many are, and the last."""
+        step, last = self.learner.step, self.config.max_steps
+        return bool(self.config.validation) and (step % self.config.validate_every == 0 or step == last)
+
+    def _validate(self) -> Validation | None:
+        if not self.group.chief:
+            return None
+        from train.evaluation.validation import validate  # noqa: PLC0415  (loads compiled kernels, which take a second)
+
+        return validate(self.learner.network, self.learner.state(self.data_digest), self.config)
+
+    def _record(
+        self, losses: Mapping[str, float], found: Validation | None, seconds: float, waited: float
+    ) -> StepReport:
+        """Write down a step; the checkpoint of the best validation so far is kept."""
+        step, figures = self.learner.step, {**losses, **(found.metrics if found else {})}
+        self.history.append(step, figures, seconds)
+        self.board.append(step, figures, found.pictures if found else {})
+        if found:
+            of, metric = self.config.best_figure
+            if self.watch.see(step, figures[f"validation/{of}/{metric}"], found.photographs[of]):
+                self._write()
+                self.watch.keep()
+        return StepReport(step, figures, seconds, waited, found.notes if found else ())
+
+    def _write(self) -> None:
+        if self.written != self.learner.step:
+            best = self.watch.best.to_plain() if self.watch.best else {}
+            save_checkpoint(self.path, replace(self.learner.state(self.data_digest), best=best))
+            self.written = self.learner.step
+
+    def _seen_enough(self) -> bool:
+        """Whether the chief's patience with its validations is at an end."""
+        return bool(self._agreed(int(self.group.chief and self.watch.exhausted)))
+
+    def _agreed(self, number: int) -> int:
+        """The largest of all processes' numbers, so that all stop after the same step."""
+        if self.group.size == 1:
+            return number
+        found = torch.tensor(float(number), device=self.group.device)
+        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+        return int(found)
+
+    def _stored(self, say: Callable[[str], None]) -> Checkpoint | None:
+        """What to go on from, if the folder holds a run."""
+        if not self.path.is_file():
+            if self.config.override:
+                raise InputError(f"--override has no effect here: {self.config.out} holds no run to go on with")
+            return None
+        stored, overridden = resumed(self.path, load_checkpoint(self.path), self.config, self.data_digest)
+        for words in overridden:
+            say(f"--override: {words}")
+        return stored

@@ -1,0 +1,1 @@
+"""What each decoder of GFM is asked for."""

@@ -1,0 +1,138 @@
+"""Settings that people write, validated by pydantic: frozen dataclasses whose errors name the key in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import field, fields, is_dataclass
+from functools import wraps
+from typing import Any, TypeVar, cast, dataclass_transform, get_args, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from rssn.errors import InputError
+from rssn.storage.documents import brief
+
+T = TypeVar("T")
+C = TypeVar("C", bound=type)
+
+_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_EXPECTED = {
+    "greater_than_equal": "{ge} or more",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "{le} or less",
+    "less_than": "less than {lt}",
+    "literal_error": "one of {expected}",
+    "too_short": "at least {min_length} of them",
+    "too_long": "at most {max_length} of them",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "a text",
+    "string_pattern_mismatch": "a text like {pattern}",
+    "string_too_short": "a text that is not empty",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "dataclass_type": "a mapping",
+    "none_required": "nothing",
+}
+"""What was expected, by pydantic's type of error."""
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field, Field))
+def settings(kind: C) -> C:
+    """Make a class a frozen dataclass that validates its values, wherever they come from.
+
+    Types are strict (no text for a number, no truth value for a number), unknown keys and NaN are refused. Bounds and
+    the meaning of a value are those of `Annotated[float, Field(ge=0, le=1, description="a probability")]`.
+
+    Raises (what is made):
+        InputError: When it is given a value that is not valid, naming the key, the value and what is expected.
+    """
+    made = dataclass(kind, frozen=True, config=_CONFIG)
+    validate = made.__init__
+
+    @wraps(validate)
+    def __init__(self: object, *values: Any, **named: Any) -> None:  # noqa: N807
+        try:
+            validate(self, *values, **named)
+        except ValidationError as error:
+            raise InputError(_message(made, error)) from error
+
+    made.__init__ = __init__  # type: ignore[method-assign]
+    return cast(C, made)
+
+
+def parse_settings(kind: type[T], values: Mapping[str, Any], source: str) -> T:
+    """Settings from plain values, such as those of a YAML document or a stored manifest; lists become tuples.
+
+    Args:
+        kind: A class made by `settings`.
+        values: By key; nested settings are mappings.
+        source: The file they come from, for messages.
+
+    Raises:
+        InputError: Naming source, key, value and what is expected.
+    """
+    try:
+        made = TypeAdapter(kind).validate_json(json.dumps(values))  # strict, but lists are tuples, mappings settings
+    except ValidationError as error:
+        raise InputError(f"{source}: {_message(kind, error)}") from error
+    except InputError as error:  # of a class's own __post_init__
+        raise InputError(f"{source}: {error}") from error
+    return made
+
+
+def _message(kind: type, error: ValidationError) -> str:
+    """The first value that is wrong, in one line; of a union every alternative is named."""
+    found = [(_place(kind, one["loc"]), one) for one in error.errors(include_url=False)]
+    (key, owner), first = found[0]
+    if first["type"] == "unexpected_keyword_argument":
+        holder = _dataclass_in(get_type_hints(owner)[_last(key)]) if key else owner
+        known = ", ".join(sorted(one.name for one in fields(holder)))
+        return f"unknown key '{'.'.join(filter(None, (key, str(first['loc'][-1]))))}'; known here: {known}"
+    if first["type"] in ("missing", "missing_argument"):
+        return f"the key '{key}' is missing"
+    expected = dict.fromkeys(_expected(one) for place, one in found if place[0] == key)
+    meaning = _meaning(owner, _last(key))
+    return f"{key} is {brief(first['input'])}; expected {' or '.join(expected)}{f' ({meaning})' if meaning else ''}"
+
+
+def _expected(error: Any) -> str:
+    words = _EXPECTED.get(error["type"])
+    bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in error.get("ctx", {}).items()}
+    return words.format(**bounds) if words else str(error["msg"]).removeprefix("Value error, ")
+
+
+def _place(kind: Any, location: tuple[int | str, ...]) -> tuple[str, Any]:
+    """The key that an error is about, with dots, and the class that it is a key of; members of unions are no keys."""
+    parts: list[str] = []
+    owner, inner = kind, kind
+    for part in location:
+        if is_dataclass(inner) and part in {one.name for one in fields(inner)}:
+            parts.append(str(part))
+            owner, inner = inner, _dataclass_in(get_type_hints(inner)[str(part)])
+        elif isinstance(part, int) and parts:
+            parts[-1] += f"[{part}]"
+    return ".".join(parts), owner
+
+
+def _last(key: str) -> str:
+    return key.rsplit(".", 1)[-1].partition("[")[0]
+
+
+def _dataclass_in(hint: Any) -> Any:
+    if is_dataclass(hint):
+        return hint
+    return next((found for one in get_args(hint) if (found := _dataclass_in(one))), None)
+
+
+def _meaning(owner: Any, name: str) -> str:
+    """The description of a field, where it has one."""
+    hints = get_type_hints(owner, include_extras=True) if is_dataclass(owner) else {}
+    notes = getattr(hints.get(name), "__metadata__", ())
+    return next((str(note.description) for note in notes if getattr(note, "description", None)), "")

@@ -144,6 +144,15 @@ def apply_review(crawl: Crawl, decisions: Mapping[str, Decision], rules: Curatio
     return final
 
 
+def describe_effects(review: Mapping[str, int] | None) -> str:
+    """What a person's decisions did to a set, in one sentence; None: nobody decided anything."""
+    if review is None:
+        return "nobody"
+    words = "{decisions} decided: {kept} kept and {rejected} rejected against the verdict, {confirmed} confirmed"
+    more = {"without_effect": "{} without effect", "came_in": "{} came in for rejected copies"}
+    return ", ".join([words.format(**review), *(text.format(review[k]) for k, text in more.items() if review[k])])
+
+
 def _choices(crawl: Crawl, decisions: Mapping[str, Decision]) -> dict[int, Choice]:
     """The decisions that concern a photograph as it is, by row."""
     rows = np.flatnonzero(pc.is_in(crawl.sources, pa.array(list(decisions), pa.large_string())).to_numpy(False))

@@ -12,10 +12,10 @@ import click
 from bg20k.classes import CREATURES, OBJECTS
 from bg20k.flags import FLAGS
 from bg20k.onnx_model import Scaling
+from bg20k.review import describe_effects
 from bg20k.rules import CurationRules
 from bg20k.verdict import REASONS
 from pipelines.commands import options
-from pipelines.curate.decisions import describe
 from pipelines.curate.job import Curated, CurationJob, run_curation
 from pipelines.executor.work import parse_budget
 from pipelines.export.job import ExportJob, run_export
@@ -149,7 +149,7 @@ def _report(curated: Curated, root: Path, export_folder: Path | None) -> None:
     for reason, count in sorted(curated.reasons.items()):
         click.echo(f"{count:>8}  {reason}: {REASONS.get(reason, 'an error that nobody foresaw')}")
     if curated.review:
-        click.echo(f"review: {describe(curated.review)}")
+        click.echo(f"review: {describe_effects(curated.review)}")
     elif review_path(root).is_file():
         words = f"{shown(str(review_path(root)))}: NOT APPLIED; --apply-review publishes what was decided"
         click.secho(words, fg="yellow", err=True)

@@ -11,9 +11,7 @@ import fcntl
 import hashlib
 import math
 import os
-import re
 import struct
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,62 +22,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rssn.errors import InputError
 from rssn.image.arrays import Image, Pixels
-from rssn.storage.urls import OUTPUTS, SOURCES
+from rssn.storage.cache_folder import ENTRY, FOLDER, PASSING, own_folder
 
 _DIGEST_BYTES = 32  # sha256: processors have instructions for it
 _HEAD = struct.Struct("<III20x")  # height, width, bytes of a value; then the pixels, aligned, then the method's name
 _TYPES = {1: np.uint8, 4: np.float32}
 _LAYER, _PIXELS, _BYTES = ".layer", ".pixels", ".bytes"  # suffixes
-_FOLDER = re.compile(r"[0-9a-f]{2}")
-_ENTRY = re.compile(r"[0-9a-f]{64}(\.layer|\.pixels|\.bytes)")
-_PASSING = re.compile(r"[0-9a-f]{64}(\.\d+\.tmp|\.lock)")
-"""Half-written entries, of workers that died if they are old, and locks."""
-_TAG_NAME = "CACHEDIR.TAG"
-_TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
-# This folder is a cache of rssn, which makes and removes files in it; it can be made again.
-# For what such a file means to programs that make backups, see https://bford.info/cachedir/
-"""
 _LOOKS = 128
 _HANDICAP_SECONDS = 3600.0
 _STALE_SECONDS = 24 * 3600
-
-
-def own_folder(root: Path) -> None:
-    """Make a folder for a cache and mark it as ours, so that nothing is ever removed from anybody else's.
-
-    It is taken if it is new, empty, marked, or holds nothing but what an earlier version of this cache made.
-
-    Raises:
-        InputError: If it holds anything else, or cannot be written to.
-    """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        names = [path.name for path in root.iterdir()]
-        tag = (root / _TAG_NAME).read_bytes() if _TAG_NAME in names else b""
-        foreign = None if tag.startswith(_TAG) else next(_foreign(root, names, tag), None)
-        if foreign is None and not tag.startswith(_TAG):
-            (root / _TAG_NAME).write_bytes(_TAG)
-        with tempfile.TemporaryFile(dir=root):
-            pass
-    except OSError as error:
-        raise InputError(f"--cache-dir {root}: {error.strerror}; name another folder, or --cache-size 0") from error
-    if foreign is not None:
-        words = f"holds what is no cache of ours ({foreign}), and a cache removes files"
-        raise InputError(f"--cache-dir {root}: {words}; name a new or empty folder, such as {root / 'rssn'}")
-
-
-def _foreign(root: Path, names: Iterable[str], tag: bytes) -> Iterator[str]:
-    """What no version of this cache made in a folder without our tag."""
-    for name in names:
-        if _FOLDER.fullmatch(name) and (root / name).is_dir():
-            below = (path.name for path in (root / name).iterdir())
-            yield from (f"{name}/{one}" for one in below if not (_ENTRY.fullmatch(one) or _PASSING.fullmatch(one)))
-        elif name == _TAG_NAME and _TAG.startswith(tag):
-            continue  # another process writes it at this moment, or died of it
-        elif name not in (OUTPUTS, SOURCES):
-            yield name
 
 
 class _Entry(NamedTuple):
@@ -170,10 +122,10 @@ class LayerCache:
         self._unseen = 0
         entries = []
         for path, status in _files(self.root):
-            if _ENTRY.fullmatch(path.name):
+            if ENTRY.fullmatch(path.name):
                 used = status.st_mtime - (0 if path.suffix == _LAYER else _HANDICAP_SECONDS)
                 entries.append((used, status.st_size, path))
-            elif _PASSING.fullmatch(path.name) and time.time() - status.st_mtime > _STALE_SECONDS:
+            elif PASSING.fullmatch(path.name) and time.time() - status.st_mtime > _STALE_SECONDS:
                 path.unlink(missing_ok=True)
         excess = sum(size for _, size, _ in entries) - self.limit
         for _, size, path in sorted(entries):
@@ -186,7 +138,7 @@ class LayerCache:
 def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Every file at the depth of entries; what is a link was not made here."""
     with os.scandir(root) as folders:
-        ours = [one.path for one in folders if _FOLDER.fullmatch(one.name) and one.is_dir(follow_symlinks=False)]
+        ours = [one.path for one in folders if FOLDER.fullmatch(one.name) and one.is_dir(follow_symlinks=False)]
     for folder in ours:
         with os.scandir(folder) as found:
             for one in found:

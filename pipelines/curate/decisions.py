@@ -62,15 +62,6 @@ def effects(decisions: Mapping[str, Decision], verdicts: Iterable[Mapping[str, A
     return {"decisions": len(decisions)} | done | {"without_effect": rest, "came_in": came_in}
 
 
-def describe(review: Mapping[str, int] | None) -> str:
-    """The effects in one sentence."""
-    if review is None:
-        return "nobody"
-    words = "{decisions} decided: {kept} kept and {rejected} rejected against the verdict, {confirmed} confirmed"
-    more = {"without_effect": "{} without effect", "came_in": "{} came in for rejected copies"}
-    return ", ".join([words.format(**review), *(text.format(review[k]) for k, text in more.items() if review[k])])
-
-
 def outdated_shards(
     folder: DatasetFolder, tasks: Sequence[PublishTask], verdicts: Iterable[Mapping[str, Any]]
 ) -> frozenset[str]:

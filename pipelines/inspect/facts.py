@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.curate.decisions import describe
+from bg20k.review import describe_effects
 from pipelines.output.manifest import screened_by
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import count_distinct, describe_mattes, share
@@ -93,7 +93,7 @@ def _background_facts(found: Found) -> dict[str, object]:
         "split": share(found.counts["split"]),
         "mean size": f"{width:.0f} x {height:.0f} px",
         "screened by": screened_by(found.manifest["plan"]) or "nobody: salient objects may be in the pictures",
-        "reviewed": describe(found.manifest.get("totals", {}).get("review")),
+        "reviewed": describe_effects(found.manifest.get("totals", {}).get("review")),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.curate.decisions import describe
+from bg20k.review import describe_effects
 from pipelines.output.manifest import read_manifest, screened_by
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import count_columns, count_distinct, count_rejects, describe_mattes, share
@@ -174,7 +174,7 @@ def _backgrounds(manifest: Mapping[str, Any], names: Sequence[str], facts: Mappi
         side=plan["rules"]["min_side"],
         columns=_table(("column", "meaning"), list(_COLUMNS.items())),
         detector=screened_by(plan) or "nobody; salient objects may be in the pictures",
-        reviewed=describe(manifest["totals"].get("review")),
+        reviewed=describe_effects(manifest["totals"].get("review")),
         rules=yaml.safe_dump(plan["rules"], sort_keys=False),
         open=_OPEN.format(split=_first(names).split("-")[0], also="", first=_first(names), columns=columns),
         **manifest["totals"],

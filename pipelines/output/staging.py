@@ -18,7 +18,6 @@ from pathlib import Path
 from threading import Event
 from typing import Generic
 
-from pipelines.compose.layer_cache import own_folder
 from pipelines.executor.runner import Done, T
 from pipelines.executor.work import Work
 from pipelines.output.bucket_lease import BucketLease
@@ -26,6 +25,7 @@ from pipelines.output.lease import held
 from rssn.dataset.shards import DatasetFolder, Mark, is_own
 from rssn.errors import InputError
 from rssn.storage.buckets import ObjectFacts, abort_uploads, download, list_objects, remove, stat_objects, upload
+from rssn.storage.cache_folder import own_folder
 from rssn.storage.files import sha256, write_json
 from rssn.storage.remote import list_source
 from rssn.storage.urls import OUTPUTS, Url, path_of, url_of

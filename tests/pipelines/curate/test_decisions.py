@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bg20k.review import Choice, Decision
+from bg20k.review import Choice, Decision, describe_effects
 from bg20k.rules import CurationRules
-from pipelines.curate.decisions import describe, effects
+from pipelines.curate.decisions import effects
 from pipelines.curate.job import Curated, CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import Budget
@@ -180,11 +180,11 @@ def test_the_effects_are_counted() -> None:
     }
     found = effects(decisions, rows)
     assert found == {"decisions": 6, "kept": 1, "rejected": 1, "confirmed": 1, "without_effect": 3, "came_in": 1}
-    assert describe(found) == (
+    assert describe_effects(found) == (
         "6 decided: 1 kept and 1 rejected against the verdict, 1 confirmed, 3 without effect, "
         "1 came in for rejected copies"
     )
-    assert describe(None) == "nobody"
+    assert describe_effects(None) == "nobody"
 
 
 def test_manifest_card_report_and_command_say_what_was_applied(

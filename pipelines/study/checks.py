@@ -188,7 +188,7 @@ def _places(study: Study) -> Iterator[tuple[str, str | None]]:
         yield f"rows.{name}.training.weights", row.training.get("weights")
     yield "network.weights", study.network.weights
     yield "evaluation.data", study.evaluation.data
-    yield "studio", study.studio
+    yield "synthetic", study.synthetic
 
 
 def _shown(value: Any) -> str:

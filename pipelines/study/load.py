@@ -126,7 +126,7 @@ def _located(study: Study) -> Study:
         rows={name: _located_row(row) for name, row in study.rows.items()},
         network=replace(study.network, weights=_located_weights(study.network.weights)),
         evaluation=replace(study.evaluation, data=absolute(study.evaluation.data)),
-        studio=study.studio and absolute(study.studio),
+        synthetic=study.synthetic and absolute(study.synthetic),
     )
 
 

@@ -23,7 +23,7 @@ from pipelines.study.schema import Study
 from pipelines.study.steps import KINDS, Kind, Plan, Step, plan_study
 from rssn.errors import InputError
 from rssn.storage.files import read_json, sweep
-from rssn.synthetic import StudioPlan, write_studio
+from rssn.synthetic import SyntheticPlan, write_synthetic
 
 _LEAKS = "leaks.json"
 _INPUTS = "inputs.json"
@@ -46,9 +46,9 @@ def dry_run(job: StudyJob, room: Callable[[int], Room]) -> list[str]:
         InputError: If an input is missing, the study's own pictures among them, or a leak is found.
         DependencyError: If the package that brings the weights is not installed.
     """
-    if job.study.studio and not Path(job.study.studio).exists():
+    if job.study.synthetic and not Path(job.study.synthetic).exists():
         remedy = "the same command without --dry-run renders them first"
-        raise InputError(f"{job.study.studio}: the pictures of this study are not rendered yet; {remedy}")
+        raise InputError(f"{job.study.synthetic}: the pictures of this study are not rendered yet; {remedy}")
     with tempfile.TemporaryDirectory() as scratch:
         known = Path(scratch) / _LEAKS
         with suppress(OSError):  # nothing was looked at before
@@ -76,9 +76,9 @@ def run_study(
     """
     with leased(job.out):
         sweep(job.out, _LEAKS, _INPUTS, "per_image.parquet")
-        if job.study.studio and not Path(job.study.studio).exists():
-            say(f"rendering pictures: {job.study.studio}")
-            _render(Path(job.study.studio))
+        if job.study.synthetic and not Path(job.study.synthetic).exists():
+            say(f"rendering pictures: {job.study.synthetic}")
+            _render(Path(job.study.synthetic))
         plan = _plan(job)
         digests.save(job.out / _INPUTS)
         clean = Clean(job.out / _LEAKS)
@@ -100,14 +100,14 @@ def _plan(job: StudyJob) -> Plan:
     return plan
 
 
-def _render(studio: Path) -> None:
+def _render(synthetic: Path) -> None:
     """Whole or not at all: pictures are counted by what lies there."""
-    beside = studio.with_name(f".{studio.name}.{os.getpid()}.tmp")
+    beside = synthetic.with_name(f".{synthetic.name}.{os.getpid()}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        write_studio(beside, StudioPlan())
-        if not studio.exists():  # a study with another --out may have been first
-            beside.rename(studio)
+        write_synthetic(beside, SyntheticPlan())
+        if not synthetic.exists():  # a study with another --out may have been first
+            beside.rename(synthetic)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

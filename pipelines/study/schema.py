@@ -103,7 +103,7 @@ class Study:
         evaluation: What all are judged on.
         compare: Pairs of rows to be tested against each other; all pairs where none are given.
         paper: The paper's figures, by row, representation (or `ensemble`) and column.
-        studio: A folder into which the project renders pictures of its own, unless it is there.
+        synthetic: A folder into which the project renders pictures of its own, unless it is there.
     """
 
     name: str
@@ -116,7 +116,7 @@ class Study:
     backgrounds: Mapping[str, BackgroundSet] = field(default_factory=dict)
     compare: tuple[tuple[str, str], ...] = ()
     paper: Paper = field(default_factory=dict)
-    studio: str | None = None
+    synthetic: str | None = None
 
     @property
     def pairs(self) -> Sequence[tuple[str, str]]:

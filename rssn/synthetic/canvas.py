@@ -1,4 +1,4 @@
-"""The studio's drawing board: a supersampled canvas that develops into exact alpha and exact colours, and noise.
+"""The drawing board of synthetic pictures: a supersampled canvas that becomes exact alpha and colours, and noise.
 
 Every sample of the canvas is either empty or fully covered by one colour, so averaging samples gives premultiplied
 colour and coverage that agree exactly; nothing is matted afterwards.

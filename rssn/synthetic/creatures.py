@@ -1,4 +1,4 @@
-"""The studio's furry foregrounds: sitting animals of thousands of hairs, painted from the tail to the whiskers.
+"""Synthetic furry foregrounds: sitting animals of thousands of hairs, painted from the tail to the whiskers.
 
 Lengths are in head radii with the origin at the head's centre, y down; `_Stage` puts them on the canvas.
 """

@@ -1,4 +1,4 @@
-"""The studio's folder: what the demo and the end-to-end tests start from, with faults made on purpose."""
+"""A folder of synthetic pictures: what the demo and the end-to-end tests start from, with faults made on purpose."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
-class StudioPlan:
-    """How much the studio renders, and how large.
+class SyntheticPlan:
+    """How many pictures are rendered, and how large.
 
     Attributes:
         foregrounds: Training shots; animals and thin structures, landscape and portrait, take turns.
@@ -56,8 +56,8 @@ class _File:
     same_as: str = ""
 
 
-def write_studio(folder: Path, plan: StudioPlan) -> None:
-    """Render the studio into a folder; files of the same name are replaced, others stay.
+def write_synthetic(folder: Path, plan: SyntheticPlan) -> None:
+    """Render synthetic pictures into a folder; files of the same name are replaced, others stay.
 
     * `matting/original/*.jpg` and `matting/mask/*.png`: the training shots (JPEG quality 95, 4:4:4; alpha in 8 bits).
     * `evaluation/original` and `evaluation/mask`: the held-out shots.
@@ -79,7 +79,7 @@ def write_studio(folder: Path, plan: StudioPlan) -> None:
     (photos / "labels.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _write_shot(folder: Path, plan: StudioPlan, index: int) -> None:
+def _write_shot(folder: Path, plan: SyntheticPlan, index: int) -> None:
     longer, shorter = plan.shot_size
     width, height = (longer, shorter) if index // 2 % 2 == 0 else (shorter, longer)
     shot = render_shot(plan.seed * 1000 + index, width, height)
@@ -90,7 +90,7 @@ def _write_shot(folder: Path, plan: StudioPlan, index: int) -> None:
         (folder / part / f"{name}{suffix}").write_bytes(data)
 
 
-def _photos(plan: StudioPlan) -> Iterator[_File]:
+def _photos(plan: SyntheticPlan) -> Iterator[_File]:
     for index in range(plan.backgrounds):
         name, pixels = f"photo_{index:02d}", to_uint8(_background(plan, index, plan.photo_side))
         data = encode_jpeg(pixels)
@@ -138,7 +138,7 @@ def _saved(picture: PillowImage.Image, kind: str, exif: PillowImage.Exif | None 
     return buffer.getvalue()
 
 
-def _background(plan: StudioPlan, index: int, side: int) -> Image:
+def _background(plan: SyntheticPlan, index: int, side: int) -> Image:
     aspect = _ASPECTS[index % len(_ASPECTS)]
     width, height = (round(side * aspect), side) if aspect > 1 else (side, round(side / aspect))
     return render_background(plan.seed * 1000 + index, width, height)

@@ -1,4 +1,4 @@
-"""The studio's backgrounds out of doors, and the camera that photographs all backgrounds.
+"""Synthetic backgrounds out of doors, and the camera that photographs all backgrounds.
 
 Stylised photographs from noise and geometry: each kind is a function of (rng, height, width) to H x W x 3 float32.
 """

@@ -1,4 +1,4 @@
-"""The studio's camera: a foreground in front of a scene that is out of focus, with everything exactly known."""
+"""Synthetic photographs: a foreground in front of a scene that is out of focus, with everything exactly known."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCENE_SEEDS = 1_000_000_007  # keeps the scenes behind foregrounds apart from t
 
 
 @dataclass(frozen=True)
-class StudioShot:
+class SyntheticShot:
     """One photograph with its ground truth, float32 in [0, 1].
 
     Attributes:
@@ -33,7 +33,7 @@ class StudioShot:
     background: Image
 
 
-def render_shot(seed: int, width: int, height: int) -> StudioShot:
+def render_shot(seed: int, width: int, height: int) -> SyntheticShot:
     """Render a photograph with known layers: an even seed gives a furry animal, an odd one a thin-structured object.
 
     Foreground and background carry the same camera noise (up to 2 levels of 255), as one exposure does.
@@ -53,7 +53,7 @@ def render_shot(seed: int, width: int, height: int) -> StudioShot:
     foreground = add_grain(foreground, np.random.default_rng(grain), sigma)
     background = add_grain(background, np.random.default_rng(grain), sigma)
     share = alpha[..., None]
-    return StudioShot(share * foreground + (1 - share) * background, alpha, foreground, background)
+    return SyntheticShot(share * foreground + (1 - share) * background, alpha, foreground, background)
 
 
 def _out_of_focus(scene: Image, radius: float) -> Image:

@@ -1,4 +1,4 @@
-"""The studio's thin-structured foregrounds: bicycle, fern, bird cage, feathers, dandelions.
+"""Synthetic thin-structured foregrounds: bicycle, fern, bird cage, feathers, dandelions.
 
 Struts, barbs and spokes go down to a quarter of a pixel; every object also has solid parts and holes.
 Each is a function of (canvas, rng).

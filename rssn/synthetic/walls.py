@@ -1,4 +1,4 @@
-"""The studio's backgrounds made by people: brick and tile walls, a city at dusk, lights out of focus, cloth.
+"""Synthetic backgrounds made by people: brick and tile walls, a city at dusk, lights out of focus, cloth.
 
 Each is a function of (rng, height, width) to H x W x 3 float32, before exposure and noise (see `scenes`).
 """

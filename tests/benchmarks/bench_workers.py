@@ -26,7 +26,7 @@ from pipelines.executor.runner import Done
 from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import Budget
 from rssn.route.recipes import load_recipe
-from rssn.synthetic import StudioPlan, write_studio
+from rssn.synthetic import SyntheticPlan, write_synthetic
 from tests.benchmarks.bench_scaling import COMPOSITE_BYTES, SHARD_BYTES, Nothing, nothing
 
 
@@ -111,8 +111,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         size = (options.side * 3 // 2, options.side)
-        pictures = StudioPlan(options.shards, 0, 10, 0, 0, shot_size=size, photo_side=options.side, seed=1)
-        write_studio(folder, pictures)
+        pictures = SyntheticPlan(options.shards, 0, 10, 0, 0, shot_size=size, photo_side=options.side, seed=1)
+        write_synthetic(folder, pictures)
         runs = [compose(folder, folder, workers, shard_rows=5) for workers in (1, 2)]
     one, two = runs
     times = (two.composites / two.seconds) / (one.composites / one.seconds)

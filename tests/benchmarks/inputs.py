@@ -11,7 +11,7 @@ from rssn.image.decoding import decode_image, decode_pixels
 from rssn.sources.backgrounds import background_bytes, find_backgrounds
 from rssn.sources.layouts import find_pairs
 from rssn.sources.mattes import read_matte
-from rssn.synthetic import StudioPlan, write_studio
+from rssn.synthetic import SyntheticPlan, write_synthetic
 from tests.benchmarks.table import command_cost
 
 Pair: TypeAlias = tuple[Path, Path]
@@ -46,24 +46,24 @@ class Pictures:
         return path
 
 
-def open_pictures(matting: Path, photos: Path, work: Path, plan: StudioPlan | None = None) -> Pictures:
+def open_pictures(matting: Path, photos: Path, work: Path, plan: SyntheticPlan | None = None) -> Pictures:
     """The data set and a curated background set of the photographs; rendered pictures where either is absent.
 
     Args:
         matting: A matting data set.
         photos: A folder of photographs; curated without a detector.
         work: A folder for what is made here.
-        plan: How the studio renders, where it has to.
+        plan: How synthetic pictures are rendered, where they have to be.
     """
     if matting.is_dir() and photos.is_dir():
         curated = work / "bg20k"
         command_cost(["-m", "pipelines.cli", "build-bg20k", str(photos), "--out", str(curated), "--workers", "0"])
         return Pictures(matting, curated, f"{matting}, on {photos} as rssn build-bg20k leaves them")
-    write_studio(work / "studio", plan or StudioPlan(shot_size=(960, 720), photo_side=800))
-    for broken in (work / "studio" / "photos").glob("broken_*"):
+    write_synthetic(work / "synthetic", plan or SyntheticPlan(shot_size=(960, 720), photo_side=800))
+    for broken in (work / "synthetic" / "photos").glob("broken_*"):
         broken.unlink()
     words = f"rendered pictures, because {matting} or {photos} is absent"
-    return Pictures(work / "studio" / "matting", work / "studio" / "photos", words)
+    return Pictures(work / "synthetic" / "matting", work / "synthetic" / "photos", words)
 
 
 def picture_bytes(path: Path, side: int | None, *, alpha: bool = False) -> bytes:

@@ -3,13 +3,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from rssn.synthetic import StudioPlan
+from rssn.synthetic import SyntheticPlan
 from tests.benchmarks.bench_bm3d import psnr_lines
 from tests.benchmarks.inputs import open_pictures
 from tests.benchmarks.run import all_rows, notes
 from tests.benchmarks.table import Cost, Row, table_lines
 
-TINY = StudioPlan(foregrounds=2, evaluation=0, backgrounds=6, copies=0, small=0, shot_size=(64, 48), photo_side=56)
+TINY = SyntheticPlan(foregrounds=2, evaluation=0, backgrounds=6, copies=0, small=0, shot_size=(64, 48), photo_side=56)
 
 
 def test_every_line_of_the_table_is_measured_on_rendered_pictures(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A small studio on disk, curated once, and one Ray for all tests that need it."""
+"""A small synthetic set on disk, curated once, and one Ray for all tests that need it."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from rssn.image.arrays import Pixels, encode_png
 from rssn.route.draw import draw
 from rssn.route.recipe import Recipe
 from rssn.storage.files import write_json
-from rssn.synthetic import StudioPlan, write_studio
+from rssn.synthetic import SyntheticPlan, write_synthetic
 
 MIN_SIDE = 120
-PLAN = StudioPlan(
+PLAN = SyntheticPlan(
     foregrounds=3, evaluation=1, backgrounds=7, copies=1, small=1, shot_size=(144, 96), photo_side=MIN_SIDE + 8, seed=3
 )
 
 
 @pytest.fixture(scope="session")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three shots of 144 x 96 px, and photographs of which 12 are good."""
-    folder = tmp_path_factory.mktemp("studio")
-    write_studio(folder, PLAN)
+    folder = tmp_path_factory.mktemp("synthetic")
+    write_synthetic(folder, PLAN)
     return folder
 
 
 @pytest.fixture(scope="session")
-def bg20k(studio: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The studio's photographs, curated."""
+def bg20k(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The synthetic photographs, curated."""
     out = tmp_path_factory.mktemp("curated") / "bg20k"
     rules = CurationRules(min_side=MIN_SIDE)
-    run_curation(CurationJob(studio / "photos", out, rules, None, Budget()), LocalRunner())
+    run_curation(CurationJob(synthetic / "photos", out, rules, None, Budget()), LocalRunner())
     return out
 
 

@@ -7,16 +7,16 @@ import pytest
 import pipelines.demo as demo_module
 from pipelines.demo import run_demo, steps
 from rssn.errors import RssnError
-from rssn.synthetic import StudioPlan
+from rssn.synthetic import SyntheticPlan
 
-SMALL = StudioPlan(
+SMALL = SyntheticPlan(
     foregrounds=2, evaluation=1, backgrounds=6, copies=1, small=1, shot_size=(96, 64), photo_side=80, seed=1
 )
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_module, "StudioPlan", lambda: SMALL)
+    monkeypatch.setattr(demo_module, "SyntheticPlan", lambda: SMALL)
     monkeypatch.setattr(demo_module, "MIN_SIDE", 72)
     monkeypatch.setattr(demo_module, "STEPS", 4)
 

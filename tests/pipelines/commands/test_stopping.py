@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rssn.synthetic import StudioPlan, write_studio
+from rssn.synthetic import SyntheticPlan, write_synthetic
 
 ROOT = Path(__file__).parents[3]
 
@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[3]
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """So many that they take some seconds."""
     folder = tmp_path_factory.mktemp("pictures")
-    plan = StudioPlan(
+    plan = SyntheticPlan(
         foregrounds=8, evaluation=1, backgrounds=24, copies=0, small=0, shot_size=(320, 240), photo_side=480
     )
-    write_studio(folder, plan)
+    write_synthetic(folder, plan)
     return folder
 
 

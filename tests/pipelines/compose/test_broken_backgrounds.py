@@ -44,9 +44,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def composed(studio: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def composed(synthetic: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("composed") / "out"
-    tally = run_compose(job_of(studio / "matting", photos, out, RECIPE), LocalRunner())
+    tally = run_compose(job_of(synthetic / "matting", photos, out, RECIPE), LocalRunner())
     assert (tally.written, tally.rejected) == (3 * K, 0)
     assert len(tally.unusable) == len(met(out)) > 0
     return out
@@ -99,9 +99,9 @@ def test_the_next_of_the_same_dice_takes_the_place_and_the_others_keep_theirs(co
 
 
 def test_other_shards_and_an_interrupted_run_give_the_same(
-    composed: Path, studio: Path, photos: Path, tmp_path: Path
+    composed: Path, synthetic: Path, photos: Path, tmp_path: Path
 ) -> None:
-    job = job_of(studio / "matting", photos, tmp_path / "out", RECIPE, output=Output(shard_rows=K))
+    job = job_of(synthetic / "matting", photos, tmp_path / "out", RECIPE, output=Output(shard_rows=K))
     run_compose(job, LocalRunner())
     key = "sample_id"
     assert sorted(rows(job.out), key=lambda row: row[key]) == sorted(rows(composed), key=lambda row: row[key])
@@ -130,9 +130,9 @@ def test_inspect_and_replay_know_of_it(composed: Path) -> None:
 
 
 def test_a_run_ends_well_and_says_it(
-    studio: Path, photos: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
+    synthetic: Path, photos: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    arguments = ("compose", "--matting", studio / "matting", "--backgrounds", photos, "--out", tmp_path / "out",
+    arguments = ("compose", "--matting", synthetic / "matting", "--backgrounds", photos, "--out", tmp_path / "out",
                  "--recipe", "comp-bg20k", "--foreground", "multiply", "--k", K, "--workers", 0)  # fmt: skip
     for words in ("15 composites written, 0 reused, 0 rejected", "0 composites written, 15 reused, 0 rejected"):
         run = rssn(*arguments, "--cache-dir", tmp_path / "cache")
@@ -144,9 +144,9 @@ def test_a_run_ends_well_and_says_it(
     assert len(list(iter_rows(tmp_path / "out/rejects/plan.parquet"))) == len(met(tmp_path / "out"))
 
 
-def test_where_none_is_left_the_largest_k_is_named(studio: Path, photos: Path, tmp_path: Path) -> None:
+def test_where_none_is_left_the_largest_k_is_named(synthetic: Path, photos: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, k=8)
-    tally = run_compose(job_of(studio / "matting", photos, tmp_path / "out", recipe), LocalRunner())
+    tally = run_compose(job_of(synthetic / "matting", photos, tmp_path / "out", recipe), LocalRunner())
     assert (tally.written, tally.rejected) == (3 * 6, 3 * 2)
     refused = [row for row in rejects(tmp_path / "out") if row["reason"] == "none_left"]
     assert len(refused) == 6
@@ -155,10 +155,10 @@ def test_where_none_is_left_the_largest_k_is_named(studio: Path, photos: Path, t
 
 
 def test_what_is_tried_again_takes_no_background_of_a_row_that_stands(
-    studio: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synthetic: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One composite of each foreground fails for another reason, and comes in later."""
-    job = job_of(studio / "matting", photos, tmp_path / "out", RECIPE)
+    job = job_of(synthetic / "matting", photos, tmp_path / "out", RECIPE)
     from pipelines.compose import shard as compose_tasks  # noqa: PLC0415
 
     whole = compose_tasks.compose_row

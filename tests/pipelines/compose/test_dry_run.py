@@ -14,8 +14,8 @@ from rssn.dataset.shards import DatasetFolder
 from tests.pipelines.composing import PLAIN, RECIPE, files, job_of, rows
 
 
-def test_the_forecast_comes_true(studio: Path, bg20k: Path, tmp_path: Path) -> None:
-    job = job_of(studio / "matting", bg20k, tmp_path / "out", RECIPE)
+def test_the_forecast_comes_true(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
+    job = job_of(synthetic / "matting", bg20k, tmp_path / "out", RECIPE)
     text = "\n".join(forecast(job))
     assert not (tmp_path / "out").exists()
     run_compose(job, LocalRunner())
@@ -31,16 +31,16 @@ def test_the_forecast_comes_true(studio: Path, bg20k: Path, tmp_path: Path) -> N
     assert f"{first['sample_id']}  {first['foreground_source']} on {first['background_source']}" in text
 
 
-def test_what_cannot_be_composed_is_forecast(studio: Path, bg20k: Path, tmp_path: Path) -> None:
-    job = job_of(studio / "matting", bg20k, tmp_path / "out", replace(PLAIN, max_upscale=1.0, k=3))
+def test_what_cannot_be_composed_is_forecast(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
+    job = job_of(synthetic / "matting", bg20k, tmp_path / "out", replace(PLAIN, max_upscale=1.0, k=3))
     text = "\n".join(forecast(job))
     run_compose(job, LocalRunner())
     short = 9 - len(list(rows(tmp_path / "out")))
     assert f"{short} composites without enough eligible backgrounds" in text
 
 
-def test_what_is_done_already_is_subtracted(studio: Path, bg20k: Path, tmp_path: Path) -> None:
-    job = job_of(studio / "matting", bg20k, tmp_path / "out", RECIPE)
+def test_what_is_done_already_is_subtracted(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
+    job = job_of(synthetic / "matting", bg20k, tmp_path / "out", RECIPE)
     folder = DatasetFolder(job.out)
     run_compose(job, LocalRunner())
     assert {"3 shards are done already; 0 composites are left, and count from here on", "nothing is left to do"} <= {
@@ -60,8 +60,8 @@ def test_what_is_done_already_is_subtracted(studio: Path, bg20k: Path, tmp_path:
     assert [row for row in forecast(job, 12) if row.startswith("  ")] == left[len(stood) :]
 
 
-def test_a_retry_is_forecast_to_try_what_was_refused(studio: Path, bg20k: Path, tmp_path: Path) -> None:
-    shutil.copytree(studio / "matting", tmp_path / "matting")
+def test_a_retry_is_forecast_to_try_what_was_refused(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
+    shutil.copytree(synthetic / "matting", tmp_path / "matting")
     broken = sorted((tmp_path / "matting" / "original").iterdir())[0]
     broken.write_bytes(broken.read_bytes()[:3000])
     job = job_of(tmp_path / "matting", bg20k, tmp_path / "out", PLAIN)
@@ -72,12 +72,12 @@ def test_a_retry_is_forecast_to_try_what_was_refused(studio: Path, bg20k: Path, 
     assert sum(f"{broken.name} on " in line for line in retry) == 2
 
 
-def test_an_extension_is_forecast(studio: Path, bg20k: Path, tmp_path: Path) -> None:
-    shutil.copytree(studio / "matting", tmp_path / "matting")
+def test_an_extension_is_forecast(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
+    shutil.copytree(synthetic / "matting", tmp_path / "matting")
     job = job_of(tmp_path / "matting", bg20k, tmp_path / "out", PLAIN, extend=True)
     run_compose(job, LocalRunner())
     for folder in ("original", "mask"):
-        new = next((studio / "evaluation" / folder).iterdir())
+        new = next((synthetic / "evaluation" / folder).iterdir())
         shutil.copy(new, (tmp_path / "matting" / folder / "new").with_suffix(new.suffix))
     text = forecast(job)
     assert text[0].startswith("would add 1 foregrounds to 3: 4 foregrounds (am2k)")
@@ -85,9 +85,9 @@ def test_an_extension_is_forecast(studio: Path, bg20k: Path, tmp_path: Path) -> 
     assert sum(" on " in line for line in text if line.startswith("  ")) == 2
 
 
-def test_dearer_recipes_cost_more(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_dearer_recipes_cost_more(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     def minutes(recipe):  # type: ignore[no-untyped-def]
-        text = "\n".join(forecast(job_of(studio / "matting", bg20k, tmp_path / "out", recipe)))
+        text = "\n".join(forecast(job_of(synthetic / "matting", bg20k, tmp_path / "out", recipe)))
         return float(re.search(r"([\d.]+) CPU-minutes", text)[1])  # type: ignore[index]
 
     bm3d = replace(RECIPE, denoise=replace(RECIPE.denoise, probability=1, backend="bm3d"))

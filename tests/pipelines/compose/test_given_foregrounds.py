@@ -29,11 +29,11 @@ Rssn = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture
-def table(studio: Path, tmp_path: Path) -> Path:
-    """The studio's pairs by a table: the first row has photograph and F, the second F alone, the third a photograph."""
-    shutil.copytree(studio / "matting", tmp_path / "matting")
+def table(synthetic: Path, tmp_path: Path) -> Path:
+    """The pairs by a table: the first row has photograph and F, the second F alone, the third a photograph."""
+    shutil.copytree(synthetic / "matting", tmp_path / "matting")
     (tmp_path / "matting" / "fg").mkdir()
-    stems = [path.stem for path in sorted((studio / "matting" / "original").iterdir())]
+    stems = [path.stem for path in sorted((synthetic / "matting" / "original").iterdir())]
     for number, stem in enumerate(stems[:2]):
         shape = decode_pixels((tmp_path / "matting" / "original" / f"{stem}.jpg").read_bytes()).shape
         (tmp_path / "matting" / "fg" / f"{stem}.png").write_bytes(encode_png(np.full(shape, 90 + number, np.uint8)))
@@ -89,8 +89,8 @@ def test_the_cache_tells_a_given_f_from_a_computed_one(table: Path, bg20k: Path,
         assert list(rows(tmp_path / f"{method}-with")) == list(rows(tmp_path / f"{method}-without"))
 
 
-def test_a_data_set_without_f_is_refused_in_one_line(studio: Path, bg20k: Path, tmp_path: Path, rssn: Rssn) -> None:
-    command = ["compose", "--matting", studio / "matting", "--backgrounds", bg20k, "--out", tmp_path / "out"]
+def test_a_data_set_without_f_is_refused_in_one_line(synthetic: Path, bg20k: Path, tmp_path: Path, rssn: Rssn) -> None:
+    command = ["compose", "--matting", synthetic / "matting", "--backgrounds", bg20k, "--out", tmp_path / "out"]
     run = rssn(*command, "--foreground", "given", "--recipe", "comp-bg20k", "--workers", 0, "--cache-size", 0)
     assert run.returncode == 1
     assert "none of its 3 pairs can be composed" in run.stderr

@@ -29,28 +29,28 @@ from tests.pipelines.composing import PLAIN, digests, files, job_of, rejects, ro
 
 
 @pytest.fixture
-def matting(studio: Path, tmp_path: Path) -> Path:
-    shutil.copytree(studio / "matting", tmp_path / "matting")
+def matting(synthetic: Path, tmp_path: Path) -> Path:
+    shutil.copytree(synthetic / "matting", tmp_path / "matting")
     return tmp_path / "matting"
 
 
-def add(matting: Path, studio: Path, name: str = "a-new-one") -> None:
+def add(matting: Path, synthetic: Path, name: str = "a-new-one") -> None:
     for folder, suffix in (("original", "jpg"), ("mask", "png")):
-        shutil.copy(next((studio / "evaluation" / folder).iterdir()), matting / folder / f"{name}.{suffix}")
+        shutil.copy(next((synthetic / "evaluation" / folder).iterdir()), matting / folder / f"{name}.{suffix}")
 
 
-def test_new_foregrounds_ask_for_extend(matting: Path, studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_new_foregrounds_ask_for_extend(matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
-    add(matting, studio)
+    add(matting, synthetic)
     expected = r"not those that .*out was started with: 1 is new \(original/a-new-one\.jpg\); --extend of rssn compose"
     with pytest.raises(InputError, match=expected):
         run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
 
 
-def test_extend_adds_shards_and_touches_nothing(matting: Path, studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_extend_adds_shards_and_touches_nothing(matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
     before = digests(tmp_path / "out")
-    add(matting, studio)
+    add(matting, synthetic)
     for written in (2, 0):
         tally = run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN, extend=True), LocalRunner())
         assert (tally.written, tally.written + tally.reused) == (written, 8)
@@ -84,7 +84,7 @@ def brighten(path: Path) -> None:
 
 
 def test_extend_leaves_what_is_gone_or_changed_as_it_is(
-    matting: Path, studio: Path, bg20k: Path, tmp_path: Path
+    matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
@@ -92,7 +92,7 @@ def test_extend_leaves_what_is_gone_or_changed_as_it_is(
     changed, gone, _ = sorted((matting / "original").iterdir())
     brighten(changed)
     gone.unlink()
-    add(matting, studio)
+    add(matting, synthetic)
     words = rf"1 was changed \(original/{changed.name}\), 1 is gone \(original/{gone.name}\)"
     for job in (job_of(matting, bg20k, out, PLAIN), job_of(matting, bg20k, out, PLAIN, retry_rejects=True)):
         with pytest.raises(InputError, match=words):
@@ -130,10 +130,10 @@ def test_a_shard_whose_source_is_gone_and_must_be_made_again_is_refused_by_name(
 @pytest.mark.parametrize("how", ["extend", "retry_rejects"])
 @pytest.mark.parametrize("damage", ["unreadable", "alone"])
 def test_a_pair_that_was_refused_while_planning_comes_in_when_it_is_repaired(
-    matting: Path, studio: Path, bg20k: Path, tmp_path: Path, how: str, damage: str
+    matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path, how: str, damage: str
 ) -> None:
     out = tmp_path / "out"
-    add(matting, studio)
+    add(matting, synthetic)
     broken = matting / ("mask/a-new-one.png" if damage == "alone" else "original/a-new-one.jpg")
     whole = broken.read_bytes()
     broken.write_bytes(b"no picture")
@@ -187,7 +187,9 @@ def test_a_foreground_that_failed_and_was_repaired_takes_part_anew(matting: Path
     assert {r["sample_id"]: r for r in rows(fresh)} == {r["sample_id"]: r for r in rows(out)}
 
 
-def test_a_retry_lets_nothing_in_that_was_not_refused(matting: Path, studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_a_retry_lets_nothing_in_that_was_not_refused(
+    matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path
+) -> None:
     """Of two that are there now and were not planned, one was refused before."""
     out, said = tmp_path / "out", []
     broken = sorted((matting / "original").iterdir())[0]
@@ -195,7 +197,7 @@ def test_a_retry_lets_nothing_in_that_was_not_refused(matting: Path, studio: Pat
     broken.write_bytes(b"no picture")
     run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
     broken.write_bytes(whole)
-    add(matting, studio)
+    add(matting, synthetic)
     with pytest.raises(InputError, match="2 are new"):
         run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
     job = job_of(matting, bg20k, out, PLAIN, retry_rejects=True)
@@ -288,7 +290,7 @@ def test_retry_composes_what_was_refused_and_keeps_the_rest(
 
 
 def test_a_retry_tries_what_was_refused_and_nothing_else(
-    matting: Path, studio: Path, bg20k: Path, tmp_path: Path
+    matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path
 ) -> None:
     """Of three shards one stands with a reject, one failed, one was never made; and one pair could not be planned."""
     out, whole = tmp_path / "out", tmp_path / "whole"
@@ -296,7 +298,7 @@ def test_a_retry_tries_what_was_refused_and_nothing_else(
     good = [path.read_bytes() for path in (unplanned, broken)]
     unplanned.write_bytes(b"no picture")
     broken.write_bytes(good[1][: len(good[1]) // 2])
-    add(matting, studio, "zz")
+    add(matting, synthetic, "zz")
     run_compose(job_of(matting, bg20k, whole, PLAIN), LocalRunner())
     shutil.copytree(whole, out)
     folder = DatasetFolder(out)
@@ -358,7 +360,7 @@ def test_a_retry_killed_between_its_writes_is_made_again(matting: Path, bg20k: P
 
 
 def test_what_stands_keeps_its_name_when_a_copy_comes_first(
-    matting: Path, studio: Path, bg20k: Path, tmp_path: Path
+    matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
@@ -418,12 +420,12 @@ def test_overwrite_says_what_it_removes_and_removes_nothing_else(
 
 
 def test_extend_says_what_it_adds(
-    matting: Path, studio: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
+    matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     command = ["compose", "--matting", matting, "--backgrounds", bg20k, "--out", tmp_path / "out", "--workers", 0]
     command += ["--recipe", PLAIN.name, "--cache-dir", tmp_path / "cache"]
     assert rssn(*command).returncode == 0
-    add(matting, studio)
+    add(matting, synthetic)
     done = rssn(*command, "--extend")
     assert done.stdout.startswith("adding 1 foregrounds to 3: 4 foregrounds (am2k)")
     assert "5 composites written, 15 reused, 0 rejected" in done.stdout
@@ -442,12 +444,12 @@ def test_shards_are_cut_by_rows_too(matting: Path, bg20k: Path, tmp_path: Path) 
 
 
 def test_a_lost_plan_of_an_extended_set_is_not_guessed(
-    matting: Path, studio: Path, bg20k: Path, tmp_path: Path
+    matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path
 ) -> None:
     """Shards of the second generation would be made again under other names, and every sample would be there twice."""
     out = tmp_path / "out"
     run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
-    add(matting, studio)
+    add(matting, synthetic)
     run_compose(job_of(matting, bg20k, out, PLAIN, extend=True), LocalRunner())
     standing = digests(out)
     (out / "plan" / "foregrounds.parquet").unlink()
@@ -457,8 +459,8 @@ def test_a_lost_plan_of_an_extended_set_is_not_guessed(
     assert digests(out) == standing
 
 
-def test_a_lost_plan_of_one_generation_is_written_again(studio: Path, bg20k: Path, tmp_path: Path) -> None:
-    job = job_of(studio / "matting", bg20k, tmp_path / "out", PLAIN)
+def test_a_lost_plan_of_one_generation_is_written_again(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
+    job = job_of(synthetic / "matting", bg20k, tmp_path / "out", PLAIN)
     run_compose(job, LocalRunner())
     before = digests(job.out)
     (job.out / "plan" / "foregrounds.parquet").unlink()

@@ -45,14 +45,14 @@ class BackwardsRunner(LocalRunner):
         return super().run(function, list(reversed(tasks)), on_wait)
 
 
-def compose(studio: Path, bg20k: Path, out: Path, runner: Runner | None = None, recipe: Recipe = RECIPE) -> Tally:
-    return run_compose(job_of(studio / "matting", bg20k, out, recipe), runner or LocalRunner())
+def compose(synthetic: Path, bg20k: Path, out: Path, runner: Runner | None = None, recipe: Recipe = RECIPE) -> Tally:
+    return run_compose(job_of(synthetic / "matting", bg20k, out, recipe), runner or LocalRunner())
 
 
 @pytest.fixture(scope="module")
-def shards(studio: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shards(synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("composed") / "shards"
-    tally = compose(studio, bg20k, out)
+    tally = compose(synthetic, bg20k, out)
     assert (tally.written, tally.rejected, tally.failed) == (12, 0, [])
     return out
 
@@ -91,9 +91,9 @@ def test_noise_is_added_after_the_layers_were_stored(shards: Path) -> None:
         assert np.corrcoef(residual, noise)[0, 1] > 0.9
 
 
-def test_alpha_is_stored_without_loss(shards: Path, studio: Path) -> None:
+def test_alpha_is_stored_without_loss(shards: Path, synthetic: Path) -> None:
     for row in rows(shards):
-        mask = studio / "matting" / "mask" / f"{Path(row['foreground_source']).stem}.png"
+        mask = synthetic / "matting" / "mask" / f"{Path(row['foreground_source']).stem}.png"
         assert np.array_equal(
             to_uint8(read_matte(row["alpha"]["bytes"]).alpha), to_uint8(read_matte(mask.read_bytes()).alpha)
         )
@@ -113,17 +113,19 @@ def test_rows_hold_their_draw(shards: Path) -> None:
 
 
 def test_order_and_workers_change_no_byte(
-    studio: Path, bg20k: Path, shards: Path, tmp_path: Path, ray_runner: RayRunner
+    synthetic: Path, bg20k: Path, shards: Path, tmp_path: Path, ray_runner: RayRunner
 ) -> None:
-    compose(studio, bg20k, tmp_path / "backwards", BackwardsRunner())
-    compose(studio, bg20k, tmp_path / "ray", ray_runner)
+    compose(synthetic, bg20k, tmp_path / "backwards", BackwardsRunner())
+    compose(synthetic, bg20k, tmp_path / "ray", ray_runner)
     assert digests(tmp_path / "backwards") == digests(tmp_path / "ray") == digests(shards)
 
 
-def test_a_new_foreground_changes_no_other_composite(studio: Path, bg20k: Path, shards: Path, tmp_path: Path) -> None:
-    shutil.copytree(studio / "matting", tmp_path / "matting")
+def test_a_new_foreground_changes_no_other_composite(
+    synthetic: Path, bg20k: Path, shards: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(synthetic / "matting", tmp_path / "matting")
     for folder, suffix in (("original", "jpg"), ("mask", "png")):
-        new = next((studio / "evaluation" / folder).iterdir())
+        new = next((synthetic / "evaluation" / folder).iterdir())
         shutil.copy(new, tmp_path / "matting" / folder / f"a-new-first.{suffix}")
     run_compose(job_of(tmp_path / "matting", bg20k, tmp_path / "out"), LocalRunner())
     before = {row["sample_id"]: row for row in rows(shards)}
@@ -132,15 +134,15 @@ def test_a_new_foreground_changes_no_other_composite(studio: Path, bg20k: Path, 
     assert {key: after[key] for key in before} == before
 
 
-def test_another_seed_draws_otherwise(studio: Path, bg20k: Path, shards: Path, tmp_path: Path) -> None:
-    run_compose(job_of(studio / "matting", bg20k, tmp_path / "out", seed=1), LocalRunner())
+def test_another_seed_draws_otherwise(synthetic: Path, bg20k: Path, shards: Path, tmp_path: Path) -> None:
+    run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "out", seed=1), LocalRunner())
     one, two = list(rows(shards)), list(rows(tmp_path / "out"))
     assert [row["background_id"] for row in one] != [row["background_id"] for row in two]
 
 
-def test_given_foregrounds_are_taken_as_they_are(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_given_foregrounds_are_taken_as_they_are(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     for source, target in (("original", "fg"), ("mask", "alpha")):
-        shutil.copytree(studio / "matting" / source, tmp_path / "matting" / target)
+        shutil.copytree(synthetic / "matting" / source, tmp_path / "matting" / target)
     recipe = replace(RECIPE, k=1, denoise=replace(RECIPE.denoise, probability=0))
     run_compose(job_of(tmp_path / "matting", bg20k, tmp_path / "out", recipe), LocalRunner())
     for row in rows(tmp_path / "out"):
@@ -150,10 +152,10 @@ def test_given_foregrounds_are_taken_as_they_are(studio: Path, bg20k: Path, tmp_
 
 
 def test_broken_inputs_become_rejects_and_stop_nothing(
-    studio: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
+    synthetic: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     matting = tmp_path / "matting"
-    shutil.copytree(studio / "matting", matting)
+    shutil.copytree(synthetic / "matting", matting)
     photo, mask = (sorted((matting / folder).iterdir())[0] for folder in ("original", "mask"))
     (matting / "original" / "cut.jpg").write_bytes(photo.read_bytes()[:2000])
     (matting / "mask" / "cut.png").write_bytes(mask.read_bytes())
@@ -174,17 +176,17 @@ def test_broken_inputs_become_rejects_and_stop_nothing(
     assert shown == {"original/alone.jpg": True, "original/small.jpg": True, "original/cut.jpg": False}
 
 
-def test_too_few_backgrounds_are_refused_before_work(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_too_few_backgrounds_are_refused_before_work(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="K = 400 needs that many"):
-        compose(studio, bg20k, tmp_path / "out", recipe=replace(RECIPE, k=400))
+        compose(synthetic, bg20k, tmp_path / "out", recipe=replace(RECIPE, k=400))
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("marks", [1, 2])
 def test_a_killed_run_ends_with_the_same_files(
-    studio: Path, bg20k: Path, shards: Path, tmp_path: Path, marks: int
+    synthetic: Path, bg20k: Path, shards: Path, tmp_path: Path, marks: int
 ) -> None:
-    arguments = ["compose", "--matting", studio / "matting", "--backgrounds", bg20k, "--out", tmp_path / "out"]
+    arguments = ["compose", "--matting", synthetic / "matting", "--backgrounds", bg20k, "--out", tmp_path / "out"]
     settings = ["--k", 4, "--denoiser", "nlmeans", "--workers", 0]
     command = [sys.executable, "-m", "pipelines.cli", *map(str, arguments + settings)]
     running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -204,10 +206,10 @@ def test_a_killed_run_ends_with_the_same_files(
 
 
 def test_copies_among_the_backgrounds_are_recorded_and_nothing_is_missing(
-    studio: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
+    synthetic: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     run = rssn(
-        "compose", "--matting", studio / "matting", "--backgrounds", studio / "photos", "--out", tmp_path / "out",
+        "compose", "--matting", synthetic / "matting", "--backgrounds", synthetic / "photos", "--out", tmp_path / "out",
         "--recipe", "comp-bg20k", "--k", 2, "--workers", 0, "--cache-dir", tmp_path / "cache",
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
@@ -218,9 +220,9 @@ def test_copies_among_the_backgrounds_are_recorded_and_nothing_is_missing(
     assert reasons == {("background", "duplicate"), ("background", "empty"), ("background", "not_an_image")}
 
 
-def test_small_backgrounds_are_not_enlarged_beyond_the_limit(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_small_backgrounds_are_not_enlarged_beyond_the_limit(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     recipe = replace(PLAIN, max_upscale=1.0, k=2)
-    tally = run_compose(job_of(studio / "matting", bg20k, tmp_path / "out", recipe), LocalRunner())
+    tally = run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "out", recipe), LocalRunner())
     plan = load_plan(tmp_path / "out")
     sizes = {b.background_id: (b.width, b.height) for b in plan.backgrounds}
     for row in rows(tmp_path / "out"):
@@ -234,10 +236,10 @@ def test_small_backgrounds_are_not_enlarged_beyond_the_limit(studio: Path, bg20k
 
 
 def test_a_foreground_without_enough_backgrounds_is_refused_with_the_reason(
-    studio: Path, bg20k: Path, tmp_path: Path
+    synthetic: Path, bg20k: Path, tmp_path: Path
 ) -> None:
     matting = tmp_path / "matting"
-    shutil.copytree(studio / "matting", matting)
+    shutil.copytree(synthetic / "matting", matting)
     for folder, suffix, shape in (("original", "jpg", (400, 500, 3)), ("mask", "png", (400, 500))):
         values = np.random.default_rng(1).integers(0, 255, shape, dtype=np.uint8)
         (matting / folder / f"wide.{suffix}").write_bytes(encode_png(values))
@@ -248,7 +250,7 @@ def test_a_foreground_without_enough_backgrounds_is_refused_with_the_reason(
 
 
 def test_a_second_run_with_another_seed_denoises_nothing_again(
-    studio: Path, bg20k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synthetic: Path, bg20k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every layer is estimated and denoised at most once, within a run and in the next."""
     recipe = replace(RECIPE, k=8, denoise=replace(RECIPE.denoise, probability=1))
@@ -257,27 +259,27 @@ def test_a_second_run_with_another_seed_denoises_nothing_again(
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, real=real, name=name: (calls.append(name), real(*a))[1])
     cache = LayerCache(tmp_path / "cache", 1 << 30)
-    run_compose(job_of(studio / "matting", bg20k, tmp_path / "one", recipe, cache=cache), LocalRunner())
+    run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "one", recipe, cache=cache), LocalRunner())
     used = {row["background_id"] for row in rows(tmp_path / "one")}
     assert calls.count("estimate_layers") == 3
     assert calls.count("denoise") == 3 + len(used)
     calls.clear()
-    run_compose(job_of(studio / "matting", bg20k, tmp_path / "two", recipe, 1, cache=cache), LocalRunner())
+    run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "two", recipe, 1, cache=cache), LocalRunner())
     more = {row["background_id"] for row in rows(tmp_path / "two")} - used
     assert calls == ["denoise"] * len(more)
 
 
-def test_the_cache_changes_no_byte(studio: Path, bg20k: Path, shards: Path, tmp_path: Path) -> None:
+def test_the_cache_changes_no_byte(synthetic: Path, bg20k: Path, shards: Path, tmp_path: Path) -> None:
     cache = LayerCache(tmp_path / "cache", 1 << 30)
     for name in ("cold", "warm"):
-        run_compose(job_of(studio / "matting", bg20k, tmp_path / name, cache=cache), LocalRunner())
+        run_compose(job_of(synthetic / "matting", bg20k, tmp_path / name, cache=cache), LocalRunner())
     assert digests(tmp_path / "cold") == digests(tmp_path / "warm") == digests(shards)
 
 
-def test_a_killed_worker_changes_no_byte(studio: Path, bg20k: Path, shards: Path, tmp_path: Path) -> None:
+def test_a_killed_worker_changes_no_byte(synthetic: Path, bg20k: Path, shards: Path, tmp_path: Path) -> None:
     """SIGKILL to a Ray worker in the middle of a shard: Ray tries again, and the files are the same."""
     command = [
-        sys.executable, "-m", "pipelines.cli", "compose", "--matting", studio / "matting", "--backgrounds", bg20k,
+        sys.executable, "-m", "pipelines.cli", "compose", "--matting", synthetic / "matting", "--backgrounds", bg20k,
         "--out", tmp_path / "out", "--k", 4, "--denoiser", "nlmeans", "--workers", 2, "--cache-size", 0,
     ]  # fmt: skip
     running = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
@@ -297,10 +299,10 @@ def test_a_killed_worker_changes_no_byte(studio: Path, bg20k: Path, shards: Path
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_that_is_stopped_says_what_was_done_and_goes_on(
-    studio: Path, bg20k: Path, tmp_path: Path, number: signal.Signals
+    synthetic: Path, bg20k: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     command = [
-        sys.executable, "-m", "pipelines.cli", "compose", "--matting", studio / "matting", "--backgrounds", bg20k,
+        sys.executable, "-m", "pipelines.cli", "compose", "--matting", synthetic / "matting", "--backgrounds", bg20k,
         "--out", tmp_path / "out", "--k", 4, "--denoiser", "nlmeans", "--workers", 0, "--cache-size", 0,
     ]  # fmt: skip
     running = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

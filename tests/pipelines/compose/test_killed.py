@@ -37,8 +37,8 @@ def kill(facts: dict[str, Any]) -> set[str]:
 
 
 @pytest.fixture
-def matting(studio: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(studio / "matting", tmp_path / "matting"))
+def matting(synthetic: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(synthetic / "matting", tmp_path / "matting"))
 
 
 def test_a_new_run(matting: Path, bg20k: Path, tmp_path: Path) -> None:
@@ -50,10 +50,10 @@ def test_a_new_run(matting: Path, bg20k: Path, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_an_extension(matting: Path, studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_an_extension(matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     run_compose(job_of(matting, bg20k, tmp_path / "base", QUICK), LocalRunner())
     for folder in ("original", "mask"):
-        new = next((studio / "evaluation" / folder).iterdir())
+        new = next((synthetic / "evaluation" / folder).iterdir())
         shutil.copy(new, (matting / folder / "new").with_suffix(new.suffix))
     kinds = kill_at_every_moment(tmp_path, matting, bg20k, tmp_path / "base", extend=True)
     assert {
@@ -76,16 +76,16 @@ def test_a_retry(matting: Path, bg20k: Path, tmp_path: Path) -> None:
     assert kinds >= {"unlink out/rejects/composites--", "unlink out/rejects/plan", "replace out/data/composites-x--"}
 
 
-def test_a_curation(studio: Path, tmp_path: Path) -> None:
+def test_a_curation(synthetic: Path, tmp_path: Path) -> None:
     """Photographs of every verdict: kept for both splits, a copy, one too small, one that cannot be read."""
-    with (studio / "photos" / "labels.tsv").open() as stream:
+    with (synthetic / "photos" / "labels.tsv").open() as stream:
         labels = list(csv.DictReader(stream, delimiter="\t"))
     chosen: dict[str, list[str]] = {}
     for label in labels:
         chosen.setdefault(label["verdict"], []).append(label["file"])
     (tmp_path / "photos").mkdir()
     for name in [name for names in chosen.values() for name in names[:4]]:
-        shutil.copy(studio / "photos" / name, tmp_path / "photos" / name)
+        shutil.copy(synthetic / "photos" / name, tmp_path / "photos" / name)
     facts = {"scratch": tmp_path, "photos": tmp_path / "photos", "base": None, "settings": {"min_side": MIN_SIDE}}
     assert kill(facts) >= {
         "replace out/manifest", "replace out/plan/photos", "replace out/verdicts", "write_text out/README",

@@ -41,8 +41,8 @@ def context(tmp_path: Path) -> LayerContext:
 
 
 @pytest.fixture
-def planned(studio: Path) -> PlannedForeground:
-    return name_foregrounds(find_pairs(studio / "matting").pairs, "levin")[0][0]
+def planned(synthetic: Path) -> PlannedForeground:
+    return name_foregrounds(find_pairs(synthetic / "matting").pairs, "levin")[0][0]
 
 
 def test_layers_are_what_the_kernels_give(planned: PlannedForeground, context: LayerContext) -> None:
@@ -152,12 +152,14 @@ def test_an_automatic_strength_is_that_of_each_photograph(
     assert auto.background(background, denoised=False).sigma is None
 
 
-def test_two_curations_of_one_photograph_are_two_layers(studio: Path, tmp_path: Path, context: LayerContext) -> None:
+def test_two_curations_of_one_photograph_are_two_layers(synthetic: Path, tmp_path: Path, context: LayerContext) -> None:
     """Both bear the id of the source; the cache must not take one for the other."""
     sides = {}
     for side in (100, 120):
         out = tmp_path / str(side)
-        run_curation(CurationJob(studio / "photos", out, CurationRules(min_side=side), None, Budget()), LocalRunner())
+        run_curation(
+            CurationJob(synthetic / "photos", out, CurationRules(min_side=side), None, Budget()), LocalRunner()
+        )
         first = find_backgrounds(out)[0][0]
         sides[side] = first.background_id, context.background(first, denoised=False).pixels.shape[:2]
         assert min(context.background(first, denoised=True).pixels.shape[:2]) == side

@@ -19,12 +19,12 @@ from rssn.sources.mattes import read_matte
 from tests.pipelines.composing import digests, rows
 
 
-def job(studio: Path, out: Path) -> PackJob:
-    return PackJob(studio / "matting", out, load_recipe("ori"), Budget(), Output(codec="png"))
+def job(synthetic: Path, out: Path) -> PackJob:
+    return PackJob(synthetic / "matting", out, load_recipe("ori"), Budget(), Output(codec="png"))
 
 
-def test_layers_are_the_closed_form_and_blend_back_to_the_photograph(studio: Path, tmp_path: Path) -> None:
-    run_pack(job(studio, tmp_path / "ori"), LocalRunner())
+def test_layers_are_the_closed_form_and_blend_back_to_the_photograph(synthetic: Path, tmp_path: Path) -> None:
+    run_pack(job(synthetic, tmp_path / "ori"), LocalRunner())
     for row in rows(tmp_path / "ori"):
         image, foreground, background = (decode_image(row[n]["bytes"]) for n in ("image", "foreground", "background"))
         alpha = read_matte(row["alpha"]["bytes"]).alpha
@@ -37,17 +37,17 @@ def test_layers_are_the_closed_form_and_blend_back_to_the_photograph(studio: Pat
 
 
 def test_workers_change_no_byte_and_a_second_run_does_nothing(
-    studio: Path, tmp_path: Path, ray_runner: RayRunner
+    synthetic: Path, tmp_path: Path, ray_runner: RayRunner
 ) -> None:
-    run_pack(job(studio, tmp_path / "one"), LocalRunner())
-    run_pack(job(studio, tmp_path / "two"), ray_runner)
+    run_pack(job(synthetic, tmp_path / "one"), LocalRunner())
+    run_pack(job(synthetic, tmp_path / "two"), ray_runner)
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
-    again = run_pack(job(studio, tmp_path / "one"), LocalRunner())
+    again = run_pack(job(synthetic, tmp_path / "one"), LocalRunner())
     assert (again.written, again.reused) == (0, 3)
 
 
-def test_it_is_a_data_set_like_any_other(studio: Path, tmp_path: Path) -> None:
-    run_pack(job(studio, tmp_path / "ori"), LocalRunner())
+def test_it_is_a_data_set_like_any_other(synthetic: Path, tmp_path: Path) -> None:
+    run_pack(job(synthetic, tmp_path / "ori"), LocalRunner())
     found = run_inspect(tmp_path / "ori")
     assert found.problems == []
     assert found.facts["rows"] == 3

@@ -43,20 +43,20 @@ def deadly(task: ComposeTask) -> Done:
 
 
 def test_poisoned_pictures_are_refused_and_everything_else_is_made(
-    studio: Path, bg20k: Path, tmp_path: Path, ray_runner: RayRunner, monkeypatch: pytest.MonkeyPatch
+    synthetic: Path, bg20k: Path, tmp_path: Path, ray_runner: RayRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = tmp_path / "whole"
-    run_compose(job_of(studio / "matting", bg20k, whole, PLAIN), ray_runner)
+    run_compose(job_of(synthetic / "matting", bg20k, whole, PLAIN), ray_runner)
     before = {row["sample_id"]: row for row in rows(whole)}
     foreground, background = next(
         (foreground.foreground_id, row["background_id"])
-        for foreground in prepare(job_of(studio / "matting", bg20k, whole, PLAIN)).plan.foregrounds
+        for foreground in prepare(job_of(synthetic / "matting", bg20k, whole, PLAIN)).plan.foregrounds
         for row in before.values()
         if row["foreground_id"] != foreground.foreground_id
     )
     (tmp_path / "poison").write_text(f"{foreground} {background}")
     monkeypatch.setattr(compose_module, "compose_shard", deadly)
-    job = job_of(studio / "matting", bg20k, tmp_path / "out", PLAIN)
+    job = job_of(synthetic / "matting", bg20k, tmp_path / "out", PLAIN)
     tally = run_compose(job, ray_runner)
     after = {row["sample_id"]: row for row in rows(tmp_path / "out")}
     lost = {
@@ -72,6 +72,6 @@ def test_poisoned_pictures_are_refused_and_everything_else_is_made(
         assert row["message"].startswith(f"{poison}: its worker died at every attempt")
     assert run_compose(job, ray_runner).reused == len(after)
     (tmp_path / "poison").write_text("")
-    retry = job_of(studio / "matting", bg20k, tmp_path / "out", PLAIN, retry_rejects=True)
+    retry = job_of(synthetic / "matting", bg20k, tmp_path / "out", PLAIN, retry_rejects=True)
     assert run_compose(retry, ray_runner).rejected == 0
     assert digests(tmp_path / "out") == digests(whole)

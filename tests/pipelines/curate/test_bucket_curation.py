@@ -42,11 +42,11 @@ def curate(out: Url, photos: Url, cache: Path) -> Tally:
         return run_curation(job, LocalRunner()).tally
 
 
-def test_a_curation(studio: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
+def test_a_curation(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
     here = tmp_path / "photos"
     here.mkdir()
     (here / "photo_broken.jpg").write_bytes(b"no picture")
-    for path in sorted((studio / "photos").glob("photo_*"))[:5]:
+    for path in sorted((synthetic / "photos").glob("photo_*"))[:5]:
         shutil.copy(path, here)
     for path in here.iterdir():
         s3.put(f"{bucket}/photos/{path.name}", path.read_bytes())
@@ -71,18 +71,18 @@ def test_a_curation(studio: Path, s3: Store, bucket: Url, tmp_path: Path) -> Non
     assert "report/index.html" in s3.names(out)
 
 
-def test_packing(studio: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
+def test_packing(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
     settings = (load_recipe("ori"), Budget(), Output())
-    run_pack(PackJob(studio / "matting", tmp_path / "out", *settings), LocalRunner())
+    run_pack(PackJob(synthetic / "matting", tmp_path / "out", *settings), LocalRunner())
     with staged(bucket, tmp_path / "cache") as root:
-        assert run_pack(PackJob(studio / "matting", root, *settings), LocalRunner()).written == 3
+        assert run_pack(PackJob(synthetic / "matting", root, *settings), LocalRunner()).written == 3
     assert stored(s3, bucket) == files(tmp_path / "out")
 
 
 def test_what_counts_in_a_bucket_is_what_counts_in_a_folder(
-    studio: Path, s3: Store, bucket: Url, tmp_path: Path
+    synthetic: Path, s3: Store, bucket: Url, tmp_path: Path
 ) -> None:
-    one, two, three = [path.read_bytes() for path in sorted((studio / "photos").glob("photo_*"))[:3]]
+    one, two, three = [path.read_bytes() for path in sorted((synthetic / "photos").glob("photo_*"))[:3]]
     packed = write_tgz(tmp_path / "a.tgz", {"two.jpg": two, "__MACOSX/._two.jpg": b"x"})
     objects = {"one.jpg": one, "._one.jpg": b"x", "bare": three, "more/a.tgz": packed.read_bytes(), "b.NEF": b"II*\0"}
     for name, data in objects.items():

@@ -27,15 +27,15 @@ RULES = CurationRules(min_side=MIN_SIDE)
 
 @pytest.fixture
 def curated(bg20k: Path, tmp_path: Path) -> Path:
-    """The curated studio, to be changed."""
+    """The curated synthetic photographs, to be changed."""
     shutil.copytree(bg20k, tmp_path / "bg20k")
     return tmp_path / "bg20k"
 
 
 @pytest.fixture
-def build(studio: Path, curated: Path) -> Callable[..., Curated]:
+def build(synthetic: Path, curated: Path) -> Callable[..., Curated]:
     def run(apply_review: bool | None = None) -> Curated:
-        job = CurationJob(studio / "photos", curated, RULES, None, Budget(), apply_review)
+        job = CurationJob(synthetic / "photos", curated, RULES, None, Budget(), apply_review)
         return run_curation(job, LocalRunner())
 
     return run
@@ -188,11 +188,11 @@ def test_the_effects_are_counted() -> None:
 
 
 def test_manifest_card_report_and_command_say_what_was_applied(
-    studio: Path, curated: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
+    synthetic: Path, curated: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     keeper, _ = pair(curated)
     decide(curated, **{keeper: "reject"})
-    arguments = ("build-bg20k", studio / "photos", "--out", curated, "--min-side", MIN_SIDE, "--workers", 0)
+    arguments = ("build-bg20k", synthetic / "photos", "--out", curated, "--min-side", MIN_SIDE, "--workers", 0)
     run = rssn(*arguments)
     assert run.returncode == 0, run.stderr
     assert "review.sqlite: NOT APPLIED; --apply-review publishes what was decided" in run.stderr

@@ -51,8 +51,8 @@ def areas(source: np.ndarray, axis: int, size: int) -> np.ndarray:
     return np.maximum(right - left, 0.0) / scale
 
 
-def test_every_photograph_has_the_verdict_that_it_deserves(studio: Path, bg20k: Path) -> None:
-    truth, found = labels(studio / "photos"), verdicts(bg20k)
+def test_every_photograph_has_the_verdict_that_it_deserves(synthetic: Path, bg20k: Path) -> None:
+    truth, found = labels(synthetic / "photos"), verdicts(bg20k)
     assert found.keys() == truth.keys()
     groups: dict[str, list[str]] = defaultdict(list)
     for name, label in truth.items():
@@ -68,19 +68,19 @@ def test_every_photograph_has_the_verdict_that_it_deserves(studio: Path, bg20k: 
             assert found[other]["duplicate_of"] == found[keeper]["background_id"]
 
 
-def test_kept_and_rejected_together_are_everything(studio: Path, bg20k: Path) -> None:
+def test_kept_and_rejected_together_are_everything(synthetic: Path, bg20k: Path) -> None:
     kept = [row["source"] for row in published(bg20k)]
     refused = [row["source"] for path in (bg20k / "rejects").iterdir() for row in iter_rows(path)]
-    assert sorted(kept + refused) == sorted(labels(studio / "photos"))
+    assert sorted(kept + refused) == sorted(labels(synthetic / "photos"))
     assert len(set(kept)) == len(kept)
 
 
-def test_backgrounds_have_the_asked_size_and_their_own_aspect(studio: Path, bg20k: Path) -> None:
+def test_backgrounds_have_the_asked_size_and_their_own_aspect(synthetic: Path, bg20k: Path) -> None:
     for row in published(bg20k):
         pixels = decode_pixels(row["image"]["bytes"])
         assert pixels.shape[:2] == (row["height"], row["width"])
         assert min(pixels.shape[:2]) == MIN_SIDE
-        source = decode_pixels((studio / "photos" / row["source"]).read_bytes())
+        source = decode_pixels((synthetic / "photos" / row["source"]).read_bytes())
         assert source.shape[:2] == (row["source_height"], row["source_width"])
         scale = MIN_SIDE / min(source.shape[:2])
         assert abs(max(pixels.shape[:2]) - max(source.shape[:2]) * scale) <= 0.5
@@ -106,30 +106,30 @@ def test_a_background_is_found_again_by_its_place(bg20k: Path) -> None:
         assert decode_pixels(background_bytes(background)).shape == (background.height, background.width, 3)
 
 
-def test_workers_change_no_byte(studio: Path, bg20k: Path, tmp_path: Path, ray_runner: RayRunner) -> None:
-    run_curation(CurationJob(studio / "photos", tmp_path / "out", RULES, None, Budget()), ray_runner)
+def test_workers_change_no_byte(synthetic: Path, bg20k: Path, tmp_path: Path, ray_runner: RayRunner) -> None:
+    run_curation(CurationJob(synthetic / "photos", tmp_path / "out", RULES, None, Budget()), ray_runner)
     digests = [
         {m.name: (m.sha256, m.rejects_sha256) for m in DatasetFolder(o).marks()} for o in (bg20k, tmp_path / "out")
     ]
     assert digests[0] == digests[1]
 
 
-def test_a_second_run_reuses_everything(studio: Path, bg20k: Path) -> None:
-    again = run_curation(CurationJob(studio / "photos", bg20k, RULES, None, Budget()), LocalRunner())
+def test_a_second_run_reuses_everything(synthetic: Path, bg20k: Path) -> None:
+    again = run_curation(CurationJob(synthetic / "photos", bg20k, RULES, None, Budget()), LocalRunner())
     assert again.tally.written == 0
     assert again.tally.reused == len(published(bg20k))
 
 
-def test_too_many_unusable_photographs_stop_the_run(studio: Path, tmp_path: Path) -> None:
+def test_too_many_unusable_photographs_stop_the_run(synthetic: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="more than --max-errors allows"):
-        run_curation(CurationJob(studio / "photos", tmp_path / "out", RULES, None, Budget(count=1)), LocalRunner())
+        run_curation(CurationJob(synthetic / "photos", tmp_path / "out", RULES, None, Budget(count=1)), LocalRunner())
 
 
 def test_without_a_detector_the_command_says_that_it_did_not_screen(
-    studio: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
+    synthetic: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     out = Path(shutil.copytree(bg20k, tmp_path / "bg20k"))  # the manifest records the last command
-    run = rssn("build-bg20k", studio / "photos", "--out", out, "--min-side", MIN_SIDE, "--workers", 0)
+    run = rssn("build-bg20k", synthetic / "photos", "--out", out, "--min-side", MIN_SIDE, "--workers", 0)
     assert run.returncode == 0, run.stderr
     assert "NOT SCREENED for salient objects" in run.stderr
     assert "--detector MODEL" in run.stderr

@@ -23,10 +23,10 @@ from tests.pipelines.conftest import MIN_SIDE
 
 
 @pytest.fixture
-def photos(studio: Path, tmp_path: Path) -> Path:
+def photos(synthetic: Path, tmp_path: Path) -> Path:
     """Six photographs, two of them of one size in bytes, and one that cannot be read."""
     (tmp_path / "photos").mkdir()
-    for path in sorted((studio / "photos").glob("*.jpg"))[:6]:
+    for path in sorted((synthetic / "photos").glob("*.jpg"))[:6]:
         shutil.copy(path, tmp_path / "photos" / path.name)
     one, other = sorted((tmp_path / "photos").iterdir())[:2]
     length = max(one.stat().st_size, other.stat().st_size)

@@ -100,9 +100,9 @@ class Nodes:
 
 
 @pytest.fixture(scope="module")
-def poison(studio: Path) -> str:
+def poison(synthetic: Path) -> str:
     """The id of a photograph."""
-    return name_foregrounds(find_pairs(studio / "matting").pairs, "multiply")[0][1].foreground_id
+    return name_foregrounds(find_pairs(synthetic / "matting").pairs, "multiply")[0][1].foreground_id
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +124,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, poison: str, _running_stor
 
 
 @pytest.fixture
-def sources(studio: Path, bg20k: Path) -> tuple[Path, Path]:
-    return studio / "matting", bg20k
+def sources(synthetic: Path, bg20k: Path) -> tuple[Path, Path]:
+    return synthetic / "matting", bg20k
 
 
 def test_nodes_with_disks_of_their_own(
@@ -152,10 +152,10 @@ def test_nodes_with_disks_of_their_own(
 
 @pytest.mark.parametrize("given", ["option", "job"])
 def test_a_study_asks_the_cluster_what_it_can_do_at_once(
-    cluster: Nodes, studio: Path, tmp_path: Path, given: str
+    cluster: Nodes, synthetic: Path, tmp_path: Path, given: str
 ) -> None:
     """Also as a driver in a job, which `ray job submit` tells of the cluster and of the job's variables."""
-    command = [sys.executable, "-m", "pipelines.cli", "study", "demo", "--input", f"studio={studio}"]
+    command = [sys.executable, "-m", "pipelines.cli", "study", "demo", "--input", f"synthetic={synthetic}"]
     command += ["--out", tmp_path / "out", "--dry-run", *(["--address", cluster.address] if given == "option" else [])]
     job = {"RAY_ADDRESS": cluster.address, "RAY_JOB_CONFIG_JSON_ENV_VAR": JOB} if given == "job" else {}
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, env=os.environ | job)
@@ -185,8 +185,8 @@ def mirrored(matting: Path, to: Path) -> Path:
     return to
 
 
-def test_a_lost_node_changes_no_byte(cluster: Nodes, studio: Path, bg20k: Path, tmp_path: Path) -> None:
-    cache, matting = LayerCache(tmp_path / "cache", 0), mirrored(studio / "matting", tmp_path / "matting")
+def test_a_lost_node_changes_no_byte(cluster: Nodes, synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
+    cache, matting = LayerCache(tmp_path / "cache", 0), mirrored(synthetic / "matting", tmp_path / "matting")
     run_compose(job_of(matting, bg20k, tmp_path / "whole", RECIPE, cache=cache), LocalRunner())
     command = [
         sys.executable, "-m", "pipelines.cli", "compose", "--matting", matting, "--backgrounds", bg20k,
@@ -206,14 +206,14 @@ def test_a_lost_node_changes_no_byte(cluster: Nodes, studio: Path, bg20k: Path, 
     assert [path.name for path in (tmp_path / "out").rglob("*") if path.suffix in (".tmp", ".item")] == []
 
 
-def test_where_no_cluster_answers(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_where_no_cluster_answers(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
         "pipelines.cli",
         "compose",
         "--matting",
-        studio / "matting",
+        synthetic / "matting",
         "--backgrounds",
         bg20k,
     ]

@@ -231,10 +231,10 @@ def test_backgrounds_are_plain_files_in_train_and_testval(bg20k: Path, tmp_path:
         assert PillowImage.open(io.BytesIO(data)).format == "JPEG", name
 
 
-def test_the_studios_export_pairs_up_again(rssn: Any, studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_the_synthetic_sets_export_pairs_up_again(rssn: Any, synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     job = ("--recipe", "comp-bg20k", "--k", 2, "--workers", 0, "--cache-size", 0, "--out", out)
-    done = rssn("compose", "--matting", studio / "matting", "--backgrounds", bg20k, *job)
+    done = rssn("compose", "--matting", synthetic / "matting", "--backgrounds", bg20k, *job)
     assert done.returncode == 0, done.stderr
     run_export(ExportJob(out, tmp_path / "export", "folder"))
     found = find_pairs(tmp_path / "export")

@@ -75,9 +75,9 @@ def again(work: Callable[[], Any], whole: Path, out: Path, name: str, may_be_ref
     }
 
 
-def test_a_set_of_composites(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_a_set_of_composites(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     matting, whole, out = tmp_path / "matting", tmp_path / "whole" / "out", tmp_path / "out"
-    shutil.copytree(studio / "matting", matting)
+    shutil.copytree(synthetic / "matting", matting)
     next((matting / "original").iterdir()).write_bytes(b"no picture")
     run_compose(job_of(matting, bg20k, whole, QUICK), LocalRunner())
     run_inspect(whole, Look(2, 0))
@@ -96,10 +96,10 @@ def test_a_set_of_composites(studio: Path, bg20k: Path, tmp_path: Path) -> None:
         again(lambda job=job: run_compose(job, LocalRunner()), whole, out, name, plans)
 
 
-def test_a_set_of_backgrounds(studio: Path, tmp_path: Path) -> None:
+def test_a_set_of_backgrounds(synthetic: Path, tmp_path: Path) -> None:
     photos, whole, out = tmp_path / "photos", tmp_path / "whole" / "out", tmp_path / "out"
     photos.mkdir()
-    for path in sorted((studio / "photos").glob("*.jpg"))[:5]:
+    for path in sorted((synthetic / "photos").glob("*.jpg"))[:5]:
         shutil.copy(path, photos)
     (photos / "broken.jpg").write_bytes(b"no picture")
     rules = CurationRules(min_side=MIN_SIDE)

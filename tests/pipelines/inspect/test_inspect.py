@@ -29,10 +29,10 @@ Maker = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def composed(rssn: Any, studio: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def composed(rssn: Any, synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out: Path = tmp_path_factory.mktemp("composed") / "shards"
     job = ("--recipe", "comp-bg20k", "--k", 2, "--workers", 0, "--cache-size", 0, "--out", out)
-    done = rssn("compose", "--matting", studio / "matting", "--backgrounds", bg20k, *job)
+    done = rssn("compose", "--matting", synthetic / "matting", "--backgrounds", bg20k, *job)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -52,10 +52,10 @@ def test_a_whole_data_set_passes_and_is_counted(shards: Path) -> None:
     assert found.facts["F estimated by"] == "6 x levin"
 
 
-def test_the_sheet_shows_original_alpha_layers_and_composite(shards: Path, studio: Path) -> None:
+def test_the_sheet_shows_original_alpha_layers_and_composite(shards: Path, synthetic: Path) -> None:
     (sheet,) = [path for path in run_inspect(shards).sheets if "samples" in path.name]
     pixels = decode_pixels(sheet.read_bytes())
-    original = decode_pixels(sorted((studio / "matting" / "original").iterdir())[0].read_bytes())
+    original = decode_pixels(sorted((synthetic / "matting" / "original").iterdir())[0].read_bytes())
     height, width = original.shape[:2]
     top = next(y for y in range(80) if np.array_equal(pixels[y : y + height, 10 : 10 + width], original))
     assert top < 60

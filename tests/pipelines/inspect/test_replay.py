@@ -20,10 +20,12 @@ from tests.pipelines.composing import RECIPE, job_of, rows
 
 
 @pytest.fixture(scope="module", params=["jpeg", "webp"])
-def shards(request: pytest.FixtureRequest, studio: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shards(
+    request: pytest.FixtureRequest, synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     out = tmp_path_factory.mktemp("replayed") / "shards"
     output = Output(codec=request.param)
-    run_compose(job_of(studio / "matting", bg20k, out, RECIPE, output=output), LocalRunner())
+    run_compose(job_of(synthetic / "matting", bg20k, out, RECIPE, output=output), LocalRunner())
     return out
 
 
@@ -55,9 +57,9 @@ def test_an_altered_draw_is_noticed(shards: Path, tmp_path: Path) -> None:
     assert "foreground" in run_replay(copy, denoised["sample_id"], None).differences
 
 
-def test_a_source_that_changed_is_refused(shards: Path, studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_a_source_that_changed_is_refused(shards: Path, synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     matting = tmp_path / "matting"
-    shutil.copytree(studio / "matting", matting)
+    shutil.copytree(synthetic / "matting", matting)
     out = tmp_path / "out"
     run_compose(job_of(matting, bg20k, out), LocalRunner())
     row = next(rows(out))
@@ -80,12 +82,12 @@ def test_an_unknown_sample_is_refused(shards: Path) -> None:
         run_replay(shards, "nobody/0", None)
 
 
-def test_packed_photographs_hold_no_draw(studio: Path, tmp_path: Path) -> None:
-    job = PackJob(studio / "matting", tmp_path / "ori", load_recipe("ori"), Budget(), Output(codec="png"))
+def test_packed_photographs_hold_no_draw(synthetic: Path, tmp_path: Path) -> None:
+    job = PackJob(synthetic / "matting", tmp_path / "ori", load_recipe("ori"), Budget(), Output(codec="png"))
     assert run_pack(job, LocalRunner()).written == 3
     found = list(rows(tmp_path / "ori"))
     for row in found:
-        photograph = decode_pixels((studio / "matting" / row["foreground_source"]).read_bytes())
+        photograph = decode_pixels((synthetic / "matting" / row["foreground_source"]).read_bytes())
         assert np.array_equal(decode_pixels(row["image"]["bytes"]), photograph)
         assert row["sample_id"] == f"{row['foreground_id']}/0"
         assert (row["background_id"], row["draw_seed"], row["blur_size"]) == (None, None, None)

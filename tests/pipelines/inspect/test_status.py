@@ -41,16 +41,16 @@ STATE = RunState(
 )
 
 
-def test_a_finished_data_set(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_a_finished_data_set(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run_compose(job_of(studio / "matting", bg20k, out, QUICK), LocalRunner())
+    run_compose(job_of(synthetic / "matting", bg20k, out, QUICK), LocalRunner())
     assert read_state(DatasetFolder(out)) is None
     assert status(out) == [f"{out}: composites, finished", "3 shards, 6 rows"]
 
 
-def test_a_run_at_work(studio: Path, bg20k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_at_work(synthetic: Path, bg20k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
-    run_compose(job_of(studio / "matting", bg20k, out, QUICK), LocalRunner())
+    run_compose(job_of(synthetic / "matting", bg20k, out, QUICK), LocalRunner())
     folder = DatasetFolder(out)
     StateFile(folder).write(STATE)
     folder.progress("composites-00005-of-00009").parent.mkdir(exist_ok=True)
@@ -66,10 +66,10 @@ def test_a_run_at_work(studio: Path, bg20k: Path, tmp_path: Path, monkeypatch: p
     ]
 
 
-def test_a_run_that_fails_leaves_its_state_and_says_why(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_a_run_that_fails_leaves_its_state_and_says_why(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     folder = DatasetFolder(out)
-    job = job_of(studio / "matting", bg20k, out, QUICK)
+    job = job_of(synthetic / "matting", bg20k, out, QUICK)
     blocked = folder.data("composites-00001-of-00003")
     run_compose(job, LocalRunner())
     blocked.unlink()
@@ -86,9 +86,9 @@ def test_a_run_that_fails_leaves_its_state_and_says_why(studio: Path, bg20k: Pat
     assert status(out) == [f"{out}: composites, finished", "3 shards, 6 rows"]
 
 
-def test_a_killed_run_is_told_from_a_running_one(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_a_killed_run_is_told_from_a_running_one(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ["--matting", studio / "matting", "--backgrounds", bg20k, "--out", out, "--denoiser", "nlmeans"]
+    arguments = ["--matting", synthetic / "matting", "--backgrounds", bg20k, "--out", out, "--denoiser", "nlmeans"]
     command = [sys.executable, "-m", "pipelines.cli", "compose", *map(str, arguments), "--cache-size", "0"]
     with subprocess.Popen([*command, "--workers", "0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
         deadline = time.time() + 60
@@ -103,9 +103,9 @@ def test_a_killed_run_is_told_from_a_running_one(studio: Path, bg20k: Path, tmp_
     assert status(out)[0].endswith("finished")
 
 
-def test_rejects_by_reason(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_rejects_by_reason(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run_compose(job_of(studio / "matting", bg20k, out, replace(QUICK, max_upscale=1.0)), LocalRunner())
+    run_compose(job_of(synthetic / "matting", bg20k, out, replace(QUICK, max_upscale=1.0)), LocalRunner())
     reasons = {row["reason"] for row in rejects(out)}
     for reason in reasons:
         assert f"x {reason}" in status(out)[-1]

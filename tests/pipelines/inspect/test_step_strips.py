@@ -81,10 +81,10 @@ class Strip:
 
 
 @pytest.fixture(scope="module")
-def shards(studio: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shards(synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every combination of steps, losslessly, so that tiles can be compared value by value."""
     out = tmp_path_factory.mktemp("steps") / "shards"
-    matting = Path(shutil.copytree(studio / "matting", out.parent / "matting"))
+    matting = Path(shutil.copytree(synthetic / "matting", out.parent / "matting"))
     cache = LayerCache(out.parent / "cache", 1 << 30)
     run_compose(job_of(matting, bg20k, out, replace(RECIPE, k=8), cache=cache, output=Output("png")), LocalRunner())
     return out
@@ -176,8 +176,8 @@ def test_a_source_that_is_gone_fails_no_report(shards: Path, tmp_path: Path) -> 
     assert len([p for p in run_inspect(copy, Look(2, 2)).sheets if "strip" in p.name]) == 2
 
 
-def test_packed_photographs_show_their_layers(studio: Path, tmp_path: Path) -> None:
-    run_pack(PackJob(studio / "matting", tmp_path, load_recipe("ori"), Budget(), Output("png")), LocalRunner())
+def test_packed_photographs_show_their_layers(synthetic: Path, tmp_path: Path) -> None:
+    run_pack(PackJob(synthetic / "matting", tmp_path, load_recipe("ori"), Budget(), Output("png")), LocalRunner())
     row = next(rows(tmp_path))
     strip = Strip(row, "")
     for column, name in enumerate(("image", "alpha", "foreground", "background")):

@@ -35,11 +35,11 @@ def compose(matting: Path, bg20k: Path, cache: Path, out: Url) -> Tally:
 
 @pytest.mark.parametrize("moment", [("plan/foregrounds", 0), ("marks/composites-00001", 2), ("README", 6)])
 def test_the_same_command_goes_on(
-    moment: tuple[str, int], studio: Path, bg20k: Path, s3: Store, bucket: Url, tmp_path: Path
+    moment: tuple[str, int], synthetic: Path, bg20k: Path, s3: Store, bucket: Url, tmp_path: Path
 ) -> None:
     path, reused = moment
-    run_compose(job_of(studio / "matting", bg20k, tmp_path / "whole", QUICK), LocalRunner())
-    places = (studio / "matting", bg20k, tmp_path / "cache")
+    run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "whole", QUICK), LocalRunner())
+    places = (synthetic / "matting", bg20k, tmp_path / "cache")
     s3.faults = [fault := Fault("hang", "PUT", path)]
     command = [sys.executable, "-c", DRIVER, *map(str, places), bucket]
     with subprocess.Popen(command, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL) as driver:

@@ -45,24 +45,26 @@ def holder(tmp_path: Path):  # type: ignore[no-untyped-def]
 
 
 def test_the_second_of_two_is_refused_by_name(
-    holder: subprocess.Popen[str], studio: Path, bg20k: Path, tmp_path: Path
+    holder: subprocess.Popen[str], synthetic: Path, bg20k: Path, tmp_path: Path
 ) -> None:
     before = files(tmp_path / "out")
     owner = rf"process {holder.pid} on .*, since .*, renewed \d s ago"
     words = rf"out: another run works on it \({owner}\); wait for it, or stop it$"
     with pytest.raises(InputError, match=words):
-        run_compose(job_of(studio / "matting", bg20k, tmp_path / "out", QUICK), LocalRunner())
+        run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "out", QUICK), LocalRunner())
     with pytest.raises(InputError, match=words):
-        run_curation(CurationJob(studio / "photos", tmp_path / "out", CurationRules(), None, Budget()), LocalRunner())
+        run_curation(
+            CurationJob(synthetic / "photos", tmp_path / "out", CurationRules(), None, Budget()), LocalRunner()
+        )
     assert files(tmp_path / "out") == before
 
 
 def test_a_lease_of_a_killed_driver_is_taken_over_at_once(
-    holder: subprocess.Popen[str], studio: Path, bg20k: Path, tmp_path: Path
+    holder: subprocess.Popen[str], synthetic: Path, bg20k: Path, tmp_path: Path
 ) -> None:
     holder.kill()
     os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # all its threads have ended, and nobody asked how
-    run_compose(job_of(studio / "matting", bg20k, tmp_path / "out", QUICK), LocalRunner())
+    run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "out", QUICK), LocalRunner())
     assert read_lease(tmp_path / "out") is None
 
 
@@ -228,12 +230,12 @@ def test_a_run_whose_folder_is_removed_stops(tmp_path: Path, monkeypatch: pytest
     assert not (tmp_path / "out").exists()
 
 
-def test_what_cannot_be_used_leaves_no_folder(studio: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_used_leaves_no_folder(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         run_compose(job_of(tmp_path / "none", bg20k, tmp_path / "out", QUICK), LocalRunner())
     assert not (tmp_path / "out").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(InputError, match="mine: not empty and no data set of ours"):
-        run_compose(job_of(studio / "matting", bg20k, tmp_path / "mine", QUICK), LocalRunner())
+        run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "mine", QUICK), LocalRunner())
     assert files(tmp_path / "mine") == {"letter.txt": b"dear"}

@@ -147,11 +147,11 @@ def test_a_plan_that_grows_stays_the_same(change: dict[str, Any], same: bool) ->
 
 
 def test_what_overwrite_could_not_remove_counts_nowhere(
-    studio: Path, bg20k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synthetic: Path, bg20k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another seed over a set whose marks stay: were they to count, rows of the old seed stood under the new plan."""
     out = tmp_path / "out"
-    jobs = [job_of(studio / "matting", bg20k, out, QUICK, seed, overwrite=seed > 0) for seed in (0, 7)]
+    jobs = [job_of(synthetic / "matting", bg20k, out, QUICK, seed, overwrite=seed > 0) for seed in (0, 7)]
     run_compose(jobs[0], LocalRunner())
     before = digests(out)
     (out / "marks").rename(tmp_path / "marks")

@@ -29,21 +29,21 @@ MARK = "marks/composites-00001-of-00003.json"
 
 
 @pytest.fixture(scope="session")
-def whole(studio: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def whole(synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of an undisturbed run in a folder."""
     out = tmp_path_factory.mktemp("whole") / "out"
-    run_compose(job_of(studio / "matting", bg20k, out, QUICK), LocalRunner())
+    run_compose(job_of(synthetic / "matting", bg20k, out, QUICK), LocalRunner())
     return files(out)
 
 
 @pytest.fixture
-def compose(studio: Path, bg20k: Path, tmp_path: Path) -> Callable[..., Tally]:
+def compose(synthetic: Path, bg20k: Path, tmp_path: Path) -> Callable[..., Tally]:
     """Composes into a bucket."""
 
     def run(out: Url, **more: Any) -> Tally:
         with staged(out, tmp_path / "cache") as root:
             cache = LayerCache(tmp_path / "cache", 0)
-            return run_compose(job_of(studio / "matting", bg20k, root, QUICK, cache=cache, **more), LocalRunner())
+            return run_compose(job_of(synthetic / "matting", bg20k, root, QUICK, cache=cache, **more), LocalRunner())
 
     return run
 
@@ -148,10 +148,12 @@ def command(*arguments: object) -> Result:
 
 
 @pytest.fixture
-def sources(studio: Path, bg20k: Path, s3: Store, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Url:
+def sources(
+    synthetic: Path, bg20k: Path, s3: Store, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Url:
     """A bucket that holds a matting set and backgrounds."""
     monkeypatch.chdir(tmp_path)
-    for root, name in ((studio / "matting", "am2k"), (bg20k, "bg20k")):
+    for root, name in ((synthetic / "matting", "am2k"), (bg20k, "bg20k")):
         for file, data in files(root).items():
             s3.put(f"{bucket}/{name}/{file}", data)
     return bucket

@@ -34,14 +34,14 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def command(studio: Path, bg20k: Path, disk: Path) -> list[object]:
-    arguments = ["compose", "--matting", studio / "matting", "--backgrounds", bg20k, "--out", disk / "out"]
+def command(synthetic: Path, bg20k: Path, disk: Path) -> list[object]:
+    arguments = ["compose", "--matting", synthetic / "matting", "--backgrounds", bg20k, "--out", disk / "out"]
     return [*arguments, "--recipe", "comp-bg20k", "--k", 2, "--workers", 0, "--cache-size", 0]
 
 
 @pytest.fixture
-def whole(studio: Path, bg20k: Path, tmp_path: Path) -> Path:
-    run_compose(job_of(studio / "matting", bg20k, tmp_path / "whole", PLAIN), LocalRunner())
+def whole(synthetic: Path, bg20k: Path, tmp_path: Path) -> Path:
+    run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "whole", PLAIN), LocalRunner())
     return tmp_path / "whole"
 
 
@@ -78,9 +78,9 @@ def test_an_output_that_becomes_read_only(rssn: Run, command: list[object], disk
     assert same(disk / "out", whole)
 
 
-def test_an_output_that_is_removed_halfway(studio: Path, bg20k: Path, tmp_path: Path, whole: Path) -> None:
+def test_an_output_that_is_removed_halfway(synthetic: Path, bg20k: Path, tmp_path: Path, whole: Path) -> None:
     """The run ends, says so, and leaves nothing that the same command would refuse."""
-    job = job_of(studio / "matting", bg20k, tmp_path / "out", PLAIN)
+    job = job_of(synthetic / "matting", bg20k, tmp_path / "out", PLAIN)
 
     class Disturbed(LocalRunner):
         def run(self, function, tasks, on_wait):  # type: ignore[no-untyped-def]
@@ -96,10 +96,10 @@ def test_an_output_that_is_removed_halfway(studio: Path, bg20k: Path, tmp_path: 
     assert same(tmp_path / "out", whole)
 
 
-def test_a_source_that_disappears_halfway(studio: Path, bg20k: Path, tmp_path: Path, whole: Path) -> None:
+def test_a_source_that_disappears_halfway(synthetic: Path, bg20k: Path, tmp_path: Path, whole: Path) -> None:
     """The plan was made; then a foreground and every background are gone, and come back."""
     matting, backgrounds = tmp_path / "matting", tmp_path / "bg20k"
-    shutil.copytree(studio / "matting", matting)
+    shutil.copytree(synthetic / "matting", matting)
     shutil.copytree(bg20k, backgrounds)
     job = job_of(matting, backgrounds, tmp_path / "out", PLAIN)
     gone = sorted((matting / "original").iterdir())[1]

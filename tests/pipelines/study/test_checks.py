@@ -171,7 +171,7 @@ def test_the_paper_is_a_mapping() -> None:
         ("curate: $data/photos", "curate: s3://a/b", "backgrounds.bg"),
         ("backbone: tiny", "backbone: tiny, weights: s3://a/b", "network.weights"),
         ("real: {}", "real: {training: {weights: s3://a/b}}", "rows.real.training.weights"),
-        ("name: mine", "name: mine\nstudio: s3://a/b", "studio"),
+        ("name: mine", "name: mine\nsynthetic: s3://a/b", "synthetic"),
     ],
 )
 def test_a_bucket_is_refused(old: str, new: str, key: str) -> None:

@@ -9,7 +9,7 @@ from pipelines.compose.dry_run import CPU_SECONDS_PER_MEGAPIXEL as COST
 from pipelines.study.costs import Costs
 from pipelines.study.steps import Result, Step
 from rssn.image.arrays import Pixels, encode_png
-from rssn.synthetic import StudioPlan, write_studio
+from rssn.synthetic import SyntheticPlan, write_synthetic
 from train.network.complexity import measure
 from train.targets.rosta import Rosta
 
@@ -17,8 +17,10 @@ from train.targets.rosta import Rosta
 @pytest.fixture(scope="module")
 def matting(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Two shots of 100 x 80 px: 0.016 MP."""
-    folder = tmp_path_factory.mktemp("studio")
-    write_studio(folder, StudioPlan(foregrounds=2, evaluation=1, backgrounds=1, shot_size=(100, 80), photo_side=64))
+    folder = tmp_path_factory.mktemp("synthetic")
+    write_synthetic(
+        folder, SyntheticPlan(foregrounds=2, evaluation=1, backgrounds=1, shot_size=(100, 80), photo_side=64)
+    )
     return str(folder / "matting")
 
 

@@ -26,10 +26,12 @@ TIMES = r"steps/[^/]*/(log\.txt|spent\.json|step\.json|out/metrics\.jsonl|out/la
 
 
 @pytest.fixture(scope="module")
-def study(studio: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Command]:
+def study(synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Command]:
     base = tmp_path_factory.mktemp("hit")
     options = OPTIONS.format(3 * KILLS + 6)
-    text = STUDY.format(matting=studio / "matting", bg20k=bg20k, evaluation=studio / "evaluation", options=options)
+    text = STUDY.format(
+        matting=synthetic / "matting", bg20k=bg20k, evaluation=synthetic / "evaluation", options=options
+    )
     (base / "hit.yaml").write_text(text)
 
     def start(name: str) -> Command:

@@ -86,7 +86,7 @@ def test_paths_are_absolute_for_a_worker_stands_elsewhere(tmp_path: Path, monkey
     study = parse_study(
         """
 name: mine
-studio: studio
+synthetic: synthetic
 foregrounds: [one, /two]
 backgrounds: {a: {take: coco}, b: {curate: photos}}
 rows:
@@ -105,7 +105,7 @@ evaluation: {data: judged}
     assert study.rows["own"].training == {"weights": f"{tmp_path}/row.pth", "keep": 1}
     assert study.rows["bare"].training == {"weights": None}
     assert (study.network.weights, study.evaluation.data) == (f"{tmp_path}/r34.pth", f"{tmp_path}/judged")
-    assert (study.studio, study.seeds) == (f"{tmp_path}/studio", (3,))
+    assert (study.synthetic, study.seeds) == (f"{tmp_path}/synthetic", (3,))
     packaged = TEXT.replace("backbone: tiny", "backbone: tiny, weights: package:a/b.pth")
     assert parse_study(packaged, "mine").network.weights == "package:a/b.pth"
 

@@ -15,11 +15,11 @@ from pipelines.study.load import load_study
 from pipelines.study.run import StudyJob, _notes, dry_run, run_study
 from pipelines.study.steps import Plan, Step
 from rssn.errors import InputError
-from rssn.synthetic import StudioPlan
+from rssn.synthetic import SyntheticPlan
 
 
-def job_in(folder: Path, studio: Path) -> StudyJob:
-    return StudyJob(load_study("demo", [f"studio={studio}"]), folder / "out", ())
+def job_in(folder: Path, synthetic: Path) -> StudyJob:
+    return StudyJob(load_study("demo", [f"synthetic={synthetic}"]), folder / "out", ())
 
 
 def run(job: StudyJob) -> str:
@@ -27,40 +27,41 @@ def run(job: StudyJob) -> str:
 
 
 def test_a_dry_run_before_the_pictures_are_rendered_says_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"studio: the pictures .* not rendered yet; the same command without --dry"):
-        dry_run(job_in(tmp_path, tmp_path / "studio"), LocalRunner().room)
+    words = r"synthetic: the pictures .* not rendered yet; the same command without --dry"
+    with pytest.raises(InputError, match=words):
+        dry_run(job_in(tmp_path, tmp_path / "synthetic"), LocalRunner().room)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_pictures_that_are_half_rendered_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(folder: Path, _: StudioPlan) -> None:
+    def half(folder: Path, _: SyntheticPlan) -> None:
         (folder / "photos").mkdir(parents=True)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipelines.study.run.write_studio", half)
+    monkeypatch.setattr("pipelines.study.run.write_synthetic", half)
     with pytest.raises(KeyboardInterrupt):
-        run(job_in(tmp_path, tmp_path / "studio"))
-    assert not (tmp_path / "studio").exists()
+        run(job_in(tmp_path, tmp_path / "synthetic"))
+    assert not (tmp_path / "synthetic").exists()
 
 
 def test_one_study_alone_renders_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def render(folder: Path, _: StudioPlan) -> None:
+    def render(folder: Path, _: SyntheticPlan) -> None:
         folder.mkdir()
 
-    monkeypatch.setattr("pipelines.study.run.write_studio", render)
-    job = job_in(tmp_path, tmp_path / "studio")
+    monkeypatch.setattr("pipelines.study.run.write_synthetic", render)
+    job = job_in(tmp_path, tmp_path / "synthetic")
     with leased(job.out), pytest.raises(InputError, match="another run works on it"):
         run(job)
     assert [path.name for path in tmp_path.iterdir()] == []
     with pytest.raises(InputError, match="there is no such file or folder"):  # of what this one did not render
         run(job)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["studio"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["synthetic"]
 
 
 def test_a_dry_run_reads_no_photograph_in_which_no_leak_was_found(
-    studio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = job_in(tmp_path, studio)
+    job = job_in(tmp_path, synthetic)
     monkeypatch.setattr("pipelines.study.run.forecast", lambda *_: ["planned"])
     assert dry_run(job, LocalRunner().room) == ["planned"]
     assert not job.out.exists()
@@ -77,13 +78,13 @@ def test_a_dry_run_reads_no_photograph_in_which_no_leak_was_found(
 
 
 def test_results_may_not_lie_in_what_a_study_reads(
-    studio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = Step("pack", "ori", (), (str(tmp_path),))
     monkeypatch.setattr("pipelines.study.run.plan_study", lambda *_: Plan([read], []))
     monkeypatch.setattr("pipelines.study.run.check_foregrounds", lambda *_: None)
     with pytest.raises(InputError, match=r"--out .*out lies in .*, which the study reads: results would count"):
-        dry_run(job_in(tmp_path, studio), LocalRunner().room)
+        dry_run(job_in(tmp_path, synthetic), LocalRunner().room)
 
 
 def evaluated(root: Path, name: str, images: int, failures: Sequence[str], left_out: Sequence[str] = ()) -> Step:

@@ -14,7 +14,7 @@ from rssn.errors import InputError
 from rssn.image.arrays import encode_jpeg, encode_png, to_uint8
 from rssn.sources.layouts import LAYOUT_NAMES, find_pairs
 from rssn.sources.matting import load_pair, measure_pair
-from rssn.synthetic import StudioShot, render_shot
+from rssn.synthetic import SyntheticShot, render_shot
 
 SHOT = render_shot(0, 64, 48)
 _ALPHA = encode_png(to_uint8(SHOT.alpha))
@@ -92,7 +92,7 @@ IGNORED = {
 }
 
 
-def _cutout(shot: StudioShot, kind: str) -> bytes:
+def _cutout(shot: SyntheticShot, kind: str) -> bytes:
     stream = io.BytesIO()
     pixels = np.dstack([to_uint8(shot.foreground), to_uint8(shot.alpha)])
     PillowImage.fromarray(pixels).save(stream, kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {}))

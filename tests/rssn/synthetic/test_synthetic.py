@@ -17,29 +17,29 @@ from rssn.image.arrays import to_uint8
 from rssn.image.decoding import decode_image, decode_pixels, picture_size
 from rssn.sources.folder_walk import list_pictures
 from rssn.sources.mattes import read_matte
-from rssn.synthetic import StudioPlan, StudioShot, render_background, render_shot, write_studio
+from rssn.synthetic import SyntheticPlan, SyntheticShot, render_background, render_shot, write_synthetic
 
 SHOTS = {seed: ((240, 180) if seed % 4 < 2 else (180, 240)) for seed in range(10)}
-PLAN = StudioPlan(foregrounds=4, evaluation=1, backgrounds=4, copies=2, shot_size=(160, 120), photo_side=200, seed=3)
+PLAN = SyntheticPlan(foregrounds=4, evaluation=1, backgrounds=4, copies=2, shot_size=(160, 120), photo_side=200, seed=3)
 SEED = PLAN.seed * 1000
 GOOD_SIZES = {"photo_00.jpg": (300, 200), "photo_01.jpg": (267, 200), "photo_02.jpg": (200, 300)}
 
 
 @pytest.fixture(scope="module")
-def shots() -> dict[int, StudioShot]:
+def shots() -> dict[int, SyntheticShot]:
     return {seed: render_shot(seed, *size) for seed, size in SHOTS.items()}
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("studio")
-    write_studio(folder, PLAN)
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("synthetic")
+    write_synthetic(folder, PLAN)
     return folder
 
 
 @pytest.fixture(scope="module")
-def labels(studio: Path) -> dict[str, dict[str, str]]:
-    with (studio / "photos" / "labels.tsv").open(encoding="utf-8", newline="") as lines:
+def labels(synthetic: Path) -> dict[str, dict[str, str]]:
+    with (synthetic / "photos" / "labels.tsv").open(encoding="utf-8", newline="") as lines:
         return {row["file"]: row for row in csv.DictReader(lines, delimiter="\t")}
 
 
@@ -56,12 +56,12 @@ def components(mask: np.ndarray) -> np.ndarray:
     return cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1]
 
 
-def by_index(studio: Path, part: str) -> list[Path]:
-    return sorted((studio / "matting" / part).iterdir(), key=lambda path: path.stem.rsplit("_", 1)[1])
+def by_index(synthetic: Path, part: str) -> list[Path]:
+    return sorted((synthetic / "matting" / part).iterdir(), key=lambda path: path.stem.rsplit("_", 1)[1])
 
 
 @pytest.mark.parametrize("seed", SHOTS)
-def test_a_shot_is_its_layers_blended(shots: dict[int, StudioShot], seed: int) -> None:
+def test_a_shot_is_its_layers_blended(shots: dict[int, SyntheticShot], seed: int) -> None:
     shot, (width, height) = shots[seed], SHOTS[seed]
     assert shot.alpha.shape == (height, width)
     for picture in (shot.image, shot.foreground, shot.background):
@@ -76,7 +76,7 @@ def test_a_shot_is_its_layers_blended(shots: dict[int, StudioShot], seed: int) -
 
 
 @pytest.mark.parametrize("seed", SHOTS)
-def test_alpha_has_solid_parts_holes_and_a_soft_band(shots: dict[int, StudioShot], seed: int) -> None:
+def test_alpha_has_solid_parts_holes_and_a_soft_band(shots: dict[int, SyntheticShot], seed: int) -> None:
     alpha = shots[seed].alpha
     empty, solid = np.mean(alpha == 0), np.mean(alpha == 1)
     band = 1 - empty - solid
@@ -100,7 +100,7 @@ def test_thin_structures_have_holes_and_creatures_do_not() -> None:
     assert holes(2) <= 8
 
 
-def test_closed_form_estimation_comes_near_the_exact_foreground(shots: dict[int, StudioShot]) -> None:
+def test_closed_form_estimation_comes_near_the_exact_foreground(shots: dict[int, SyntheticShot]) -> None:
     for seed in (0, 1, 4, 5):
         shot = shots[seed]
         alpha = shot.alpha.astype(np.float64)
@@ -114,7 +114,7 @@ def test_closed_form_estimation_comes_near_the_exact_foreground(shots: dict[int,
         assert error(estimate) < 0.75 * error(shot.image)
 
 
-def test_foreground_is_continued_smoothly_outside_the_alpha(shots: dict[int, StudioShot]) -> None:
+def test_foreground_is_continued_smoothly_outside_the_alpha(shots: dict[int, SyntheticShot]) -> None:
     for shot in shots.values():
         far = components(shot.alpha == 0) > 0
         steps = np.abs(np.diff(shot.foreground.mean(2), axis=1))[far[:, 1:] & far[:, :-1]]
@@ -130,7 +130,7 @@ def test_a_seed_decides_everything() -> None:
     np.testing.assert_array_equal(render_background(5, 90, 60), render_background(5, 90, 60))
 
 
-def test_shots_of_different_seeds_differ(shots: dict[int, StudioShot]) -> None:
+def test_shots_of_different_seeds_differ(shots: dict[int, SyntheticShot]) -> None:
     same_size = [s for s in SHOTS if SHOTS[s] == (240, 180)]
     for one, other in combinations(same_size, 2):
         assert np.abs(shots[one].alpha - shots[other].alpha).mean() > 0.05
@@ -159,39 +159,39 @@ def test_backgrounds_have_texture_and_noise_in_every_part() -> None:
     assert max(noise) > 2 * min(noise)
 
 
-def test_matting_folders_hold_pairs_and_nothing_else(studio: Path) -> None:
+def test_matting_folders_hold_pairs_and_nothing_else(synthetic: Path) -> None:
     for room, count in (("matting", PLAN.foregrounds), ("evaluation", PLAN.evaluation)):
-        originals, masks = (sorted((studio / room / part).iterdir()) for part in ("original", "mask"))
+        originals, masks = (sorted((synthetic / room / part).iterdir()) for part in ("original", "mask"))
         assert [p.stem for p in originals] == [p.stem for p in masks]
         assert len(originals) == count
         assert {p.suffix for p in originals} == {".jpg"}
         assert {p.suffix for p in masks} == {".png"}
-        assert {p.name for p in (studio / room).iterdir()} == {"original", "mask"}
+        assert {p.name for p in (synthetic / room).iterdir()} == {"original", "mask"}
 
 
-def test_written_shots_are_the_rendered_ones(studio: Path) -> None:
+def test_written_shots_are_the_rendered_ones(synthetic: Path) -> None:
     sizes = [(160, 120), (160, 120), (120, 160), (120, 160)]
-    for index, (mask, size) in enumerate(zip(by_index(studio, "mask"), sizes, strict=True)):
+    for index, (mask, size) in enumerate(zip(by_index(synthetic, "mask"), sizes, strict=True)):
         shot = render_shot(SEED + index, *size)
         np.testing.assert_array_equal(to_uint8(read_matte(mask.read_bytes()).alpha), to_uint8(shot.alpha))
-        original = studio / "matting" / "original" / f"{mask.stem}.jpg"
+        original = synthetic / "matting" / "original" / f"{mask.stem}.jpg"
         data = original.read_bytes()
         assert np.abs(decode_image(data) - shot.image).mean() < 3 / 255
         with PillowImage.open(original) as picture:
             assert picture.layer[0][1:3] == picture.layer[1][1:3] == (1, 1)
 
 
-def test_labels_name_every_photograph_once(studio: Path, labels: dict[str, dict[str, str]]) -> None:
-    assert sorted(labels) == [path.name for path in list_pictures(studio / "photos").pictures]
+def test_labels_name_every_photograph_once(synthetic: Path, labels: dict[str, dict[str, str]]) -> None:
+    assert sorted(labels) == [path.name for path in list_pictures(synthetic / "photos").pictures]
     verdicts = [row["verdict"] for row in labels.values()]
     counts = {verdict: verdicts.count(verdict) for verdict in set(verdicts)}
     expected = {"good": 4 + 5, "duplicate": 3 * 2, "too_small": 2, "truncated": 1, "empty": 1, "not_an_image": 1}
     assert counts == expected
 
 
-def test_photographs_are_what_their_labels_say(studio: Path, labels: dict[str, dict[str, str]]) -> None:
+def test_photographs_are_what_their_labels_say(synthetic: Path, labels: dict[str, dict[str, str]]) -> None:
     for name, row in labels.items():
-        data = (studio / "photos" / name).read_bytes()
+        data = (synthetic / "photos" / name).read_bytes()
         if row["verdict"] in ("truncated", "empty", "not_an_image"):
             with pytest.raises(Rejected) as refused:
                 decode_pixels(data)
@@ -204,26 +204,26 @@ def test_photographs_are_what_their_labels_say(studio: Path, labels: dict[str, d
         else:
             assert min(pixels.shape[:2]) >= 190
         if row["verdict"] == "duplicate":
-            source = (studio / "photos" / row["same_as"]).read_bytes()
+            source = (synthetic / "photos" / row["same_as"]).read_bytes()
             assert labels[row["same_as"]]["verdict"] == "good"
             assert phash(pixels) - phash(decode_pixels(source)) <= 4
             assert (data == source) == name.endswith("_copy.jpg")
     for name, size in GOOD_SIZES.items():
-        assert picture_size((studio / "photos" / name).read_bytes()) == size
+        assert picture_size((synthetic / "photos" / name).read_bytes()) == size
 
 
-def test_good_photographs_are_no_duplicates(studio: Path, labels: dict[str, dict[str, str]]) -> None:
+def test_good_photographs_are_no_duplicates(synthetic: Path, labels: dict[str, dict[str, str]]) -> None:
     good = [name for name, row in labels.items() if row["verdict"] == "good"]
-    hashes = [phash(decode_pixels((studio / "photos" / name).read_bytes())) for name in good]
+    hashes = [phash(decode_pixels((synthetic / "photos" / name).read_bytes())) for name in good]
     assert min(one - other for one, other in combinations(hashes, 2)) > 12
 
 
-def test_unusual_encodings_decode_to_the_rendered_picture(studio: Path) -> None:
+def test_unusual_encodings_decode_to_the_rendered_picture(synthetic: Path) -> None:
     first = PLAN.backgrounds + PLAN.small + 1
     tolerance = {"grey.jpg": 3, "cmyk.jpg": 3, "rotated.jpg": 6, "16bit.png": 0.6, "palette.png": 12}
     modes = {"grey.jpg": "L", "cmyk.jpg": "CMYK", "rotated.jpg": "RGB", "16bit.png": "RGB", "palette.png": "P"}
     for index, (name, levels) in enumerate(tolerance.items()):
-        path = studio / "photos" / f"good_{name}"
+        path = synthetic / "photos" / f"good_{name}"
         pixels = decode_pixels(path.read_bytes())
         height, width = pixels.shape[:2]
         exact = to_uint8(render_background(SEED + first + index, width, height)).astype(np.float32)
@@ -233,10 +233,10 @@ def test_unusual_encodings_decode_to_the_rendered_picture(studio: Path) -> None:
         with PillowImage.open(path) as picture:
             assert picture.mode == modes[name]
             assert picture.getexif().get(0x0112, 1) == (6 if name == "rotated.jpg" else 1)
-    header = (studio / "photos" / "good_16bit.png").read_bytes()[:26]
+    header = (synthetic / "photos" / "good_16bit.png").read_bytes()[:26]
     assert header[24] == 16
 
 
-def test_writing_again_gives_the_same_bytes(studio: Path, tmp_path: Path) -> None:
-    write_studio(tmp_path, PLAN)
-    assert digests(tmp_path) == digests(studio)
+def test_writing_again_gives_the_same_bytes(synthetic: Path, tmp_path: Path) -> None:
+    write_synthetic(tmp_path, PLAN)
+    assert digests(tmp_path) == digests(synthetic)

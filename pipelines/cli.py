@@ -1,49 +1,45 @@
-"""The `rssn` command: the group, and what becomes of errors."""
+"""The `rssn` command: its subcommands, in the order of the work."""
 
 from __future__ import annotations
 
-import sys
-from signal import SIGINT
-from typing import Any
-
 import click
 
-from pipelines.commands.composition import compose, pack, replay
-from pipelines.commands.curate import build_bg20k
-from pipelines.commands.export import export
-from pipelines.commands.look import demo, inspect, status
-from pipelines.commands.review import review
-from pipelines.commands.study import study
-from rssn.errors import RssnError
-from rssn.stopping import farewell, received, stoppable
-from rssn.storage.urls import scrub, shown
+from train.commands.group import SETTINGS, LazyGroup, Subcommand
 
-_STARTS_OVER = frozenset({"inspect", "replay", "status"})
+_ROOM = "pipelines.commands"
+
+_TABLE = (
+    Subcommand(
+        "demo",
+        f"{_ROOM}.look:demo",
+        "Run the whole job on pictures that the project renders itself: nothing is downloaded.",
+    ),
+    Subcommand("build-bg20k", f"{_ROOM}.curate:build_bg20k", "Curate photographs into a background set (section 4.1)."),
+    Subcommand("review", f"{_ROOM}.review:review", "Check a curated set by eye, in the browser (section 4.1)."),
+    Subcommand(
+        "compose",
+        f"{_ROOM}.composition:compose",
+        "Compose foregrounds onto backgrounds by the RSSN route (Pipeline 1).",
+    ),
+    Subcommand(
+        "pack", f"{_ROOM}.composition:pack", "Pack real photographs with their closed-form F and B (the ORI-Track)."
+    ),
+    Subcommand("status", f"{_ROOM}.look:status", "Say how far a run is, from another terminal.", resumes=False),
+    Subcommand(
+        "inspect",
+        f"{_ROOM}.look:inspect",
+        "Verify a data set, count it, and write a report with pictures.",
+        resumes=False,
+    ),
+    Subcommand(
+        "replay", f"{_ROOM}.composition:replay", "Compose one stored row again and compare the bytes.", resumes=False
+    ),
+    Subcommand("export", f"{_ROOM}.export:export", "Write a data set as the files or tar shards of other trainers."),
+    Subcommand("study", f"{_ROOM}.study:study", "Ask which training data make the better network."),
+)
 
 
-class _Group(click.Group):
-    """Turns our errors, and the signals that stop a command, into one line and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            with stoppable():
-                return super().invoke(ctx)
-        except RssnError as error:
-            raise click.ClickException(shown(scrub(str(error)))) from error
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
-            raise click.ClickException(shown(scrub(f"{where}{error.strerror or error}"))) from error
-        except KeyboardInterrupt as error:
-            line, code = farewell(received() or SIGINT, str(error), resumes=ctx.invoked_subcommand not in _STARTS_OVER)
-            click.echo(f"\n{line}", err=True)
-            sys.exit(code)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of the work, not of the alphabet."""
-        return list(self.commands)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.group(cls=LazyGroup, table=_TABLE, context_settings=SETTINGS)
 @click.version_option(package_name="rssn")
 def main() -> None:
     """Photographs in, trustworthy matting training shards out.
@@ -57,10 +53,6 @@ def main() -> None:
     rssn inspect shards/                            verify, count, look
     rssn study STUDY.yaml --out study/              which route makes the better network?
     """  # noqa: D301
-
-
-for _command in (demo, build_bg20k, review, compose, pack, status, inspect, replay, export, study):
-    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -59,10 +59,10 @@ def farewell(number: int, done: str, *, resumes: bool) -> tuple[str, int]:
     Args:
         number: The signal's.
         done: What was done until then, if that can be said.
-        resumes: Whether the same command goes on, or starts over.
+        resumes: Whether the same command, run again, continues or starts over.
     """
-    again = "goes on where it was" if resumes else "starts over"
-    return f"stopped by {signal.Signals(number).name}{done and f': {done}'}; the same command {again}", 128 + number
+    again = "run the same command again to resume" if resumes else "the same command starts over"
+    return f"stopped by {signal.Signals(number).name}{done and f': {done}'}; {again}", 128 + number
 
 
 def _stop(number: int, _: FrameType | None) -> None:

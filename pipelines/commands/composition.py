@@ -80,10 +80,10 @@ def compose(
     address: str | None,
     **settings: Any,
 ) -> None:
-    """Compose foregrounds onto backgrounds by the RSSN route (Pipeline 1 of the paper).
+    """Compose foregrounds onto backgrounds by the RSSN route (Pipeline 1).
 
-    Writes Parquet shards with composite, alpha, F and B, and everything that was drawn. Stop it at any moment; the
-    same command goes on where it was.
+    Writes Parquet shards with composite, alpha, F and B, and everything that was drawn. Stop it at any moment and run
+    the same command again to resume.
     """
     cache_dir = settings["cache_dir"]
     with viewed(out) if settings["dry_run"] else staged(out, cache_dir) as root:
@@ -117,7 +117,10 @@ def compose(
 @options.address
 @options.refuse_idle_cache
 def pack(matting: Path | Url, out: Path | Url, workers: int | None, address: str | None, **settings: Any) -> None:
-    """Pack real photographs with their closed-form F and B, in the same columns as composites (the ORI-Track)."""
+    """Pack real photographs with their closed-form F and B (the ORI-Track).
+
+    The columns are those of composites.
+    """
     budget, cache_dir, layout = parse_budget(settings["max_errors"]), settings["cache_dir"], settings["matting_format"]
     with staged(out, cache_dir) as root:
         found = source(matting, cache_dir)
@@ -134,9 +137,9 @@ def pack(matting: Path | Url, out: Path | Url, workers: int | None, address: str
 @click.option("--out", type=options.FOLDER, help="The step strip's PNG.  [default: in SHARDS/report]")
 @click.option("--side", type=click.IntRange(min=64), default=STRIP_SIDE, help="Longer side of each picture, px.")
 def replay(shards: Path, sample_id: str, out: Path | None, side: int) -> None:
-    """Compose one stored row again, say whether the bytes agree, and show every step as a picture.
+    """Compose one stored row again and compare the bytes.
 
-    SAMPLE_ID is <foreground_id>/<k>. Exits with 1 if any byte differs.
+    Also shows every step as a picture. SAMPLE_ID is <foreground_id>/<k>. Exits with 1 if any byte differs.
     """
     again = run_replay(shards, sample_id, out, side)
     click.echo(f"steps: {again.strip}")

@@ -112,7 +112,7 @@ def _is_idle_rule(rule: str, network: str, given: Mapping[str, Any]) -> bool:
     ),
 )
 def build_bg20k(photos: Path | Url, out: Path | Url, detector: Path | None, min_side: int, **settings: Any) -> None:
-    """Curate the photographs of a crawl into a background set (section 4.1 of the paper).
+    """Curate photographs into a background set (section 4.1).
 
     PHOTOS is a folder (with all below it, .tar, .tar.gz and .zip files included), one such archive, or a table: CSV or
     Parquet with a column path, or Parquet with the pictures in image or bytes; columns source and licence are carried

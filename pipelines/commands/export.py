@@ -18,7 +18,7 @@ from pipelines.export.job import FORMATS, ExportJob, run_export
     "--format", type=click.Choice(FORMATS, case_sensitive=False), default="folder", help="Picture files, or tar shards."
 )
 def export(dataset: Path, out: Path, **options: Any) -> None:
-    """Write a data set as the files or tar shards that other trainers read.
+    """Write a data set as the files or tar shards of other trainers.
 
     The folder form has original/ mask/ fg/ bg/ and index.csv (train/ and testval/ for backgrounds), the webdataset
     form one tar for each shard. Pictures are copied byte by byte.

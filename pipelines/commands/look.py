@@ -31,10 +31,11 @@ from train.commands.effect import Idle, refuse_given, refuse_idle, without
     Idle("--cache-size", without("strips"), "--strips 0 composes nothing again; leave it out"),
 )
 def inspect(dataset: Path | Url, samples: int, strips: int, cache_dir: Path, cache_size: str) -> None:
-    """Verify a data set, count it, and write report/index.html with contact sheets.
+    """Verify a data set, count it, and write a report with pictures.
 
-    Steps that no row stores are composed again, with the layers that the cache holds from rssn compose. Exits with 1 if
-    a shard is missing or does not agree with its mark, or if the draws do not fit the recipe.
+    The report is report/index.html in the data set. Steps that no row stores are composed again, with the layers that
+    the cache holds from rssn compose. Exits with 1 if a shard is missing or does not agree with its mark, or if the
+    draws do not fit the recipe.
     """
     cache = options.layer_cache(cache_dir, cache_size) if strips else LayerCache(cache_dir, 0)
     with viewed(dataset) as root:
@@ -57,9 +58,10 @@ def inspect(dataset: Path | Url, samples: int, strips: int, cache_dir: Path, cac
 @click.command()
 @click.argument("dataset", type=options.PLACE)
 def status(dataset: Path | Url) -> None:
-    """Say how far the run in an output folder is, from another terminal or after it stopped.
+    """Say how far a run is, from another terminal.
 
-    Done, at hand, failed, rate, time left, the slowest stage, and rejects by reason; read from the folder alone.
+    Also after it stopped. Shows what is done, in work and failed, the rate, time left, slowest stage, and rejects by
+    reason; read from the folder alone.
     """
     with viewed(dataset) as root:
         for line in read_status(root):

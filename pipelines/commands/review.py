@@ -22,11 +22,11 @@ from rssn.dataset.shards import DatasetFolder
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where the page is served; 0 takes any port.")
 @click.option("--open/--no-open", "show", default=True, help="Whether to open the page in the browser.")
 def review(out: Path, port: int, show: bool) -> None:
-    """Check a curated set by eye, in the browser: the paper's manual double check.
+    """Check a curated set by eye, in the browser (section 4.1).
 
-    Shows the photographs of OUT, a build-bg20k output, the least certain verdict first. Every decision is in
-    OUT/review.sqlite the moment it is made; rssn build-bg20k --apply-review publishes the set with them.
-    Ctrl-C ends it.
+    This is the paper's manual double check. It shows the photographs of OUT, a build-bg20k output, the least certain
+    verdict first. Every decision is in OUT/review.sqlite the moment it is made; rssn build-bg20k --apply-review
+    publishes the set with them. Ctrl-C ends it.
     """
     photos = load_review(out)
     pictures = Pictures(out)

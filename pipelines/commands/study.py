@@ -22,11 +22,12 @@ from pipelines.study.run import dry_run as plan_lines
 def study(
     study: str, out: Path, inputs: tuple[str, ...], workers: int | None, address: str | None, *, dry_run: bool
 ) -> None:
-    """Ask which training data make the better network: curate, compose, train, evaluate, compare.
+    """Ask which training data make the better network.
 
-    STUDY is a YAML file, or one of those that ship (am2k-comp-track, am2k-ori-track, rssn-ablation, gfm-ablation,
-    small, demo). Each step is one of our commands; what is done stays done, and a changed recipe makes again what
-    depends on it. Trainings run side by side, one for each of --workers, with a GPU each where there are some.
+    Curates, composes, trains, evaluates and compares. STUDY is a YAML file, or one of those that ship (am2k-comp-track,
+    am2k-ori-track, rssn-ablation, gfm-ablation, small, demo). Each step is one of our commands; what is done stays
+    done, and a changed recipe makes again what depends on it. Trainings run side by side, one for each of --workers,
+    with a GPU each where there are some.
 
     Writes index.html, README.md with the table in the paper's layout, mattes and per_image.parquet. Paths in a study
     file are relative to the current folder.

@@ -47,7 +47,7 @@ def _owner(root: Path, manifest: dict[str, Any], *, running: bool) -> str:
         return f"running: {lease.words}"
     if "totals" in manifest and not running:
         return "finished"
-    return "stopped; the same command goes on where it was"
+    return "stopped; run the same command again to resume"
 
 
 def _progress(folder: DatasetFolder, state: RunState) -> Iterator[str]:

@@ -296,7 +296,12 @@ def test_help_does_not_wait_for_torch() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    ("name", "again"), [("eval", "starts over"), ("predict", "goes on where it was"), ("run", "goes on where it was")]
+    ("name", "again"),
+    [
+        ("eval", "the same command starts over"),
+        ("predict", "run the same command again to resume"),
+        ("run", "run the same command again to resume"),
+    ],
 )
 def test_every_command_says_by_what_it_was_stopped(
     monkeypatch: pytest.MonkeyPatch, name: str, again: str, number: signal.Signals
@@ -306,7 +311,7 @@ def test_every_command_says_by_what_it_was_stopped(
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     done = CliRunner().invoke(main, [name])
     assert done.exit_code == 128 + number
-    assert done.stderr == f"\nstopped by {number.name}; the same command {again}\n"
+    assert done.stderr == f"\nstopped by {number.name}; {again}\n"
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
 
@@ -341,7 +346,7 @@ def test_a_stopped_prediction_goes_on_where_it_was(shards: Path, photographs: Pa
     assert process.returncode == 130, said
     names = [number for number in range(21) if number != 17]
     assert first == [str(tmp_path / "mattes" / f"{number:03}-alpha.png") for number in names]
-    line = re.search(r"stopped by SIGINT: (\d+) of 400 photographs done; the same command goes on where it was", said)
+    line = re.search(r"stopped by SIGINT: (\d+) of 400 photographs done; run the same command again to resume", said)
     assert line is not None, said
     made = {path.name for path in (tmp_path / "mattes").glob("*.png")}
     assert int(line[1]) - 1 <= len(made) < 399

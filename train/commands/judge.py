@@ -25,10 +25,10 @@ from train.commands.options import FOLDER, alpha_scale, counter, fail_if, networ
 @alpha_scale("of --data")
 @click.option("--mattes", is_flag=True, help="Also write each predicted matte, to mattes/ in --out.")
 def evaluate(checkpoints: tuple[Path, ...], data: Path, out: Path | None, **settings: Any) -> None:
-    """Judge networks on photographs; with --hybrid 1/3 1/2 as in Table 1 of the paper.
+    """Judge networks on photographs, as the paper's tables do.
 
-    Writes per_image.parquet, summary.json and worst.png (photo, prediction, truth and error of the worst cases). The
-    exit code is 1 if a photograph could not be judged.
+    With --hybrid 1/3 1/2 as in Table 1. Writes per_image.parquet, summary.json and worst.png (photo, prediction, truth
+    and error of the worst cases). The exit code is 1 if a photograph could not be judged.
 
     \b
     Examples:

@@ -15,9 +15,20 @@ _DESCRIBED = tuple(name for name in BACKBONES if name != "tiny")
 
 @click.command()
 @click.option(
-    "--backbone", "backbones", multiple=True, default=_DESCRIBED, help="Repeat it for several; see `train run`."
+    "--backbone",
+    "backbones",
+    multiple=True,
+    default=_DESCRIBED,
+    help="Which encoder, as in `train run`; repeat for several.",
 )
-@click.option("--rosta", "rostas", type=ROSTAS, multiple=True, default=[each.value for each in Rosta], help="Likewise.")
+@click.option(
+    "--rosta",
+    "rostas",
+    type=ROSTAS,
+    multiple=True,
+    default=[each.value for each in Rosta],
+    help="Which representation, repeat for several.",
+)
 @click.option("--time/--no-time", "timed", default=True, help="Run each network once on 800 x 800 px.")
 def describe(backbones: tuple[str, ...], rostas: tuple[str, ...], timed: bool) -> None:
     """Show what each network costs, beside the paper's Table 4.

@@ -54,7 +54,7 @@ def predict(
 
     Writes <name>-alpha.png and <name>-cutout.png (RGBA, colours of the foreground alone, by the closed form) for each
     of PHOTOS, which are files or folders, and <name>-composite.png with --background. Of a moving picture the first
-    frame counts. Each result says in a note what it was made from: the same command goes on where it was stopped, and
+    frame counts. Each result says in a note what it was made from: the same command resumes where it was stopped, and
     a file of that name without such a note is not overwritten. The exit code is 1 if a photograph failed.
 
     \b

@@ -139,7 +139,7 @@ def optimisation(command: _Command) -> _Command:
             "--optimiser",
             type=click.Choice(OPTIMISERS, case_sensitive=False),
             default=TrainConfig.optimiser,
-            help="Its kind.",
+            help="How weights are updated.",
         ),
         click.option(
             "--accumulate",

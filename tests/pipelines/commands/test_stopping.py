@@ -56,7 +56,7 @@ def test_sigterm(pictures: Path, tmp_path: Path, name: str, workers: int) -> Non
     command = [sys.executable, "-m", "pipelines.cli", *words.format(pictures, out).split(), "--workers", str(workers)]
     code, said = stop(command, out)
     assert code == 128 + signal.SIGTERM, said
-    counts, again = rf"\d+ {unit} written, \d+ reused, \d+ rejected", "the same command goes on where it was"
+    counts, again = rf"\d+ {unit} written, \d+ reused, \d+ rejected", "run the same command again to resume"
     assert re.fullmatch(f"stopped by SIGTERM: {counts}; {again}", said), said
     left = [path.name for path in out.rglob("*") if path.suffix in (".tmp", ".item") or path.name == ".lease.json"]
     assert left == []

@@ -312,7 +312,7 @@ def test_a_command_that_is_stopped_says_what_was_done_and_goes_on(
     running.send_signal(number)
     said = running.communicate()[1].splitlines()[-1]
     assert running.returncode == 128 + number
-    words = r"(\d+) composites written, 0 reused, 0 rejected; the same command goes on where it was"
+    words = r"(\d+) composites written, 0 reused, 0 rejected; run the same command again to resume"
     found = re.fullmatch(f"stopped by {number.name}: {words}", said)
     assert found, said
     assert [path.name for path in (tmp_path / "out").rglob("*") if path.suffix in (".tmp", ".item")] == []

@@ -77,7 +77,7 @@ def test_a_run_that_fails_leaves_its_state_and_says_why(synthetic: Path, bg20k: 
     blocked.mkdir()
     assert len(run_compose(job, LocalRunner()).failed) == 1
     lines = status(out)
-    assert lines[0] == f"{out}: composites, stopped; the same command goes on where it was"
+    assert lines[0] == f"{out}: composites, stopped; run the same command again to resume"
     assert lines[1] == "2 of 3 shards done, 0 at hand, 1 failed"
     assert lines[-2] == "rejects: 1 x error"
     assert lines[-1].startswith(f"failed: {blocked.stem}: error: IsADirectoryError")
@@ -98,7 +98,7 @@ def test_a_killed_run_is_told_from_a_running_one(synthetic: Path, bg20k: Path, t
         assert "0 of 3 shards done" in status(out)[1]
         run.kill()
         run.wait()
-    assert status(out)[0].endswith("stopped; the same command goes on where it was")
+    assert status(out)[0].endswith("stopped; run the same command again to resume")
     subprocess.run([*command, "--workers", "0"], check=True, capture_output=True)
     assert status(out)[0].endswith("finished")
 

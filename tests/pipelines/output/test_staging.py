@@ -106,7 +106,7 @@ def test_a_fault_that_stays_fails_one_shard_until_the_next_run(
     assert leftovers(tmp_path) == []
     with viewed(bucket) as root:
         lines = status(root)
-    assert lines[0] == f"{bucket}: composites, stopped; the same command goes on where it was"
+    assert lines[0] == f"{bucket}: composites, stopped; run the same command again to resume"
     assert lines[-1].startswith("failed: composites-00001-of-00003: error: ")
     s3.faults = []
     assert (compose(bucket).written, stored(s3, bucket)) == (2, whole)

@@ -165,7 +165,7 @@ def test_a_run_whose_loader_stands_still_saves_when_it_is_stopped(
         run.send_signal(number)
         _, said = run.communicate(timeout=60)
     assert run.returncode == 128 + number
-    assert said.splitlines()[-1] == f"stopped by {number.name}; the same command goes on where it was"
+    assert said.splitlines()[-1] == f"stopped by {number.name}; run the same command again to resume"
     steps = len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
     assert load_checkpoint(tmp_path / "run" / "last.pt").step == steps
     assert not Path(f"/proc/{loader}").exists()

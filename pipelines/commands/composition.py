@@ -13,7 +13,7 @@ from pipelines.compose.dry_run import forecast
 from pipelines.compose.growth import removal
 from pipelines.compose.job import ComposeJob, Prepared, run_compose
 from pipelines.compose.pack import PackJob, run_pack
-from pipelines.executor.work import parse_budget
+from pipelines.executor.work import parse_budget, parse_bytes
 from pipelines.inspect.replay import run_replay
 from pipelines.inspect.step_strips import STRIP_SIDE
 from pipelines.output.manifest import holds_dataset
@@ -68,7 +68,7 @@ _MATTING = "A matting data set: AM-2k's, P3M-10k's, fg/ and alpha/ (GT/), flat, 
     Idle("--extend", lambda given: given["overwrite"], "--overwrite removes what it would add to; give one of them"),
     Idle(
         "--cache-dir",
-        lambda given: not options.parse_bytes("--cache-size", given["cache_size"]) and not options.in_bucket(given),
+        lambda given: not parse_bytes("--cache-size", given["cache_size"]) and not options.in_bucket(given),
         "with --cache-size 0 nothing is kept, and nothing goes to a bucket; leave it out",
     ),
 )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,11 +14,10 @@ from pipelines.compose.job import Output
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.executor.ray_runner import make_runner
 from pipelines.executor.runner import Runner
-from pipelines.executor.work import Tally
+from pipelines.executor.work import Tally, parse_bytes
 from rssn.errors import InputError
 from rssn.image.picture_files import unread_words
 from rssn.sources.layouts import LAYOUT_NAMES
-from rssn.storage.documents import brief
 from rssn.storage.machine import cache_home
 from rssn.storage.urls import Url, checked_url, is_url, scrub, shown
 from train.commands.effect import Idle, refuse_idle
@@ -39,8 +36,6 @@ class _Place(UserPath):
 
 
 PLACE = _Place(path_type=Path)
-_MOST_BYTES = 1 << 60
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 workers = click.option(
     "--workers", type=int, help="Processes; 0 works in this one, without Ray.  [default: as many as CPUs]"
@@ -90,19 +85,6 @@ def in_bucket(given: Mapping[str, Any]) -> bool:
 refuse_idle_cache = refuse_idle(
     Idle("--cache-dir", lambda given: not in_bucket(given), "it is for what goes to a bucket or comes from one")
 )
-
-
-def parse_bytes(option: str, text: str) -> int:
-    """`256M`, `1.5GiB`, `1000000`: a number of bytes, in powers of 1024.
-
-    Raises:
-        InputError: Naming the option.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
-    size = float(found[1]) * _UNITS[found[2]] if found else inf
-    if size >= _MOST_BYTES:
-        raise InputError(f"{option} is {brief(text)}; give a size such as 256M or 20G")
-    return int(size)
 
 
 def output(settings: Mapping[str, Any]) -> Output:

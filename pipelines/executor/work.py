@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Generic
 
 from pipelines.executor.run_state import RunState, StateFile
@@ -20,6 +21,9 @@ from rssn.stopping import received
 from rssn.storage.documents import brief
 from rssn.storage.files import write_parquet
 from rssn.storage.urls import scrub, shown
+
+_MOST_BYTES = 1 << 60
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,19 @@ def parse_budget(text: str | None) -> Budget:
     if (not count and not share) or (share and float(share[1]) > 100):
         raise InputError(f"--max-errors is {brief(text)}; give a count such as 20 or a share such as 1%")
     return Budget(count=int(text)) if count else Budget(share=float(text[:-1]) / 100.0)
+
+
+def parse_bytes(option: str, text: str) -> int:
+    """`256M`, `1.5GiB`, `1000000`: a number of bytes, in powers of 1024.
+
+    Raises:
+        InputError: Naming the option.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
+    size = float(found[1]) * _UNITS[found[2]] if found else inf
+    if size >= _MOST_BYTES:
+        raise InputError(f"{option} is {brief(text)}; give a size such as 256M or 20G")
+    return int(size)
 
 
 @dataclass

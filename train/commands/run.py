@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import click
 from rssn.errors import InputError
 from rssn.progress import Progress
 from rssn.stopping import farewell
-from train.commands.effect import Idle, refuse_given, refuse_idle, was_given, without
+from train.commands.effect import Idle, refuse_idle, was_given, without
 from train.commands.options import use_all_cpus
 from train.commands.run_options import network, optimisation, records, samples
 from train.config import LossWeights, Origin, TrainConfig
@@ -31,15 +31,7 @@ def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
     return "single" in given["ablations"] and any(text.partition("=")[0] == term for text in given["losses"])
 
 
-@click.command()
-@samples
-@records
-@network
-@optimisation
-@click.option(
-    "--ray-workers", type=click.IntRange(1), help="So many workers of the Ray at RAY_ADDRESS, or of one of its own."
-)
-@refuse_idle(
+IDLE = (
     Idle("--validate-every", without("validation"), "there is nothing to judge on; give --validation"),
     Idle("--validation-side", without("validation"), "there is nothing to judge on; give --validation"),
     Idle("--validation-hybrid", without("validation"), "there is nothing to judge on; give --validation"),
@@ -54,6 +46,18 @@ def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
         for term in ("cross_entropy", "focus_alpha", "focus_laplacian")
     ),
 )
+"""Where options of `train run` do nothing."""
+
+
+@click.command()
+@samples
+@records
+@network
+@optimisation
+@click.option(
+    "--ray-workers", type=click.IntRange(1), help="So many workers of the Ray at RAY_ADDRESS, or of one of its own."
+)
+@refuse_idle(*IDLE)
 def run(
     rosta: str,
     losses: tuple[str, ...],
@@ -93,12 +97,7 @@ def run(
     validation = validation_sets(options.pop("validation"), options.pop("alpha_scales"))
     terms = LossWeights.parse(losses)
     config = TrainConfig(rosta=Rosta(rosta), losses=terms, validation=validation, world_size=size, **options)
-    if preset:
-        config = _as_long_as_the_papers(config, PRESETS[preset])
-    if config.patience and (1 + config.patience) * config.validate_every >= config.max_steps:
-        refuse_given(
-            "--patience", "its end comes no earlier than --max-steps; give less, or a smaller --validate-every"
-        )
+    config = complete(config, preset, was_given)
     if ray_workers:
         from train.loop.ray_launch import train_on_ray  # noqa: PLC0415
 
@@ -120,9 +119,27 @@ def run(
         sys.exit(128 + result.stopped_by)
 
 
-def _as_long_as_the_papers(config: TrainConfig, preset: Preset) -> TrainConfig:
-    """With the preset's batch size and epochs, unless others are given."""
-    if not was_given("--batch-size"):
+def complete(config: TrainConfig, preset: str | None, given: Callable[[str], bool]) -> TrainConfig:
+    """The settings with a preset's batch size and epochs, unless others are given.
+
+    Args:
+        config: The settings otherwise, the preset's among them.
+        preset: Of `PRESETS`, or none.
+        given: Whether the user gave an option, such as `--batch-size`.
+
+    Raises:
+        InputError: If the processes cannot share the preset's batch, or `--patience` has no effect.
+    """
+    if preset:
+        config = _as_long_as_the_papers(config, PRESETS[preset], given)
+    if config.patience and (1 + config.patience) * config.validate_every >= config.max_steps:
+        words = "its end comes no earlier than --max-steps; give less, or a smaller --validate-every"
+        raise InputError(f"--patience has no effect here: {words}")
+    return config
+
+
+def _as_long_as_the_papers(config: TrainConfig, preset: Preset, given: Callable[[str], bool]) -> TrainConfig:
+    if not given("--batch-size"):
         whole = preset.batch_size(config.backbone)
         parts = config.world_size * config.accumulate
         if whole % parts:
@@ -131,7 +148,7 @@ def _as_long_as_the_papers(config: TrainConfig, preset: Preset) -> TrainConfig:
                 f"of {whole}; give --batch-size"
             )
         config = replace(config, batch_size=whole // parts)
-    if not was_given("--max-steps"):
+    if not given("--max-steps"):
         from train.data.loader import count_rows  # noqa: PLC0415  (loads torch)
 
         config = replace(config, max_steps=preset.steps(count_rows(config.data), config.step_size))

@@ -27,7 +27,7 @@ lint: setup
 	$(BIN)/mypy
 
 # numba's cache looks at one file's date; a folder named by the kernels' content holds no code of older ones
-KERNELS = rssn/kernels/simd.py $(wildcard rssn/kernels/*/*.py) bg20k/hamming.py train/evaluation/metrics_native.py
+KERNELS = rssn/kernels/simd.py $(wildcard rssn/kernels/*/*.py) bg20k/hamming.py train/metrics/native.py
 test: export NUMBA_CACHE_DIR ?= $(abspath $(VENV))/numba-$(shell cat $(KERNELS) | cksum | cut -d' ' -f1)
 test: lint
 	$(BIN)/pytest

@@ -16,7 +16,10 @@ _ROOM = "train.commands"
 _TABLE = (
     Subcommand("run", f"{_ROOM}.run:run", "Train on shards, or continue a run that stopped."),
     Subcommand(
-        "eval", f"{_ROOM}.judge:evaluate", "Judge networks on photographs, as the paper's tables do.", resumes=False
+        "eval",
+        f"{_ROOM}.evaluate:evaluate",
+        "Evaluate networks on photographs, as the paper's tables do.",
+        resumes=False,
     ),
     Subcommand("predict", f"{_ROOM}.predict:predict", "Cut subjects out of photographs."),
     Subcommand(
@@ -42,7 +45,7 @@ _TABLE = (
 
 @click.group(cls=LazyGroup, table=_TABLE, context_settings=SETTINGS)
 def main() -> None:
-    """Train, judge and use GFM, the Glance and Focus Matting network.
+    """Train, evaluate and use GFM, the Glance and Focus Matting network.
 
     \b
     train run --data shards/ --backbone r34 --rosta TT --out runs/first

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from rssn.errors import InputError
 from rssn.storage.files import sha256
-from train.columns import METRICS
+from train.metrics.paper import METRICS
 from train.network.backbones import backbone_named
 from train.network.strategy import Strategy
 from train.targets.rosta import Rosta
@@ -166,7 +166,7 @@ class TrainConfig:
     workers: int = 1  # processes that prepare samples; 0 prepares them in this one
     validation: tuple[ValidationSet, ...] = ()
     validate_every: int = 1000  # steps; the last one is judged too
-    best_by: str = METRICS[0]  # a metric of the first validation set, or SET/METRIC; the smallest is the best
+    best_by: str = "sad"  # a metric of the first validation set, or SET/METRIC
     patience: int = 0  # validations without a better one after which the run ends; 0: it goes on
     validation_side: int | None = None  # px, see `train.network.strategy`; None and no hybrid: as trained
     validation_hybrid: tuple[str, str] | None = None  # d1 and d2 of Table 2, as fractions or decimals
@@ -218,7 +218,7 @@ class TrainConfig:
                 raise InputError(f"{flag} {value}: unknown; choose one of {', '.join(known)}")
         if "single" in self.ablations and ("no-ppm" in self.ablations or self.rosta is not Rosta.TT):
             raise InputError("--ablation single: without a glance there is no PPM, and only --rosta TT")
-        chosen, metric = self.best_figure
+        chosen, metric = self.best_metric
         if chosen not in ["", *(each.name for each in self.validation)] or metric not in METRICS:
             sets = " or ".join(each.name for each in self.validation)
             raise InputError(f"--best-by {self.best_by}: give one of {', '.join(METRICS)}, or {sets or 'SET'}/METRIC")
@@ -238,7 +238,7 @@ class TrainConfig:
         return self.rank_size * self.world_size
 
     @property
-    def best_figure(self) -> tuple[str, str]:
+    def best_metric(self) -> tuple[str, str]:
         """The set and the metric of `best_by`; without sets the first is empty."""
         chosen, _, metric = self.best_by.rpartition("/")
         return chosen or (self.validation[0].name if self.validation else ""), metric

@@ -1,4 +1,4 @@
-"""The sets that a run is judged on: words of the command line become names, folders and scales of mattes."""
+"""The sets that a run is validated on: words of the command line become names, folders and scales of mattes."""
 
 from __future__ import annotations
 

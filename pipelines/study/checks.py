@@ -15,7 +15,7 @@ from pipelines.study.arguments import listed
 from pipelines.study.schema import BackgroundSet, Options, Study
 from rssn.errors import InputError
 from rssn.storage.documents import brief
-from train.columns import METRICS
+from train.metrics.paper import METRICS
 from train.targets.rosta import Rosta
 
 _ALWAYS = {"out": "rssn study --out", "help": "the command line, as train run --help"}

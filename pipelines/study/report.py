@@ -20,7 +20,7 @@ from rssn.report.page import Section, Tile, contact_sheet, page
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import load_pair
 from rssn.storage.files import write_parquet
-from train.columns import METRICS
+from train.metrics.paper import METRICS
 
 _SIDE = 260  # px of a picture in the sheets
 _SHOWN = 3  # photographs of each kind

@@ -13,7 +13,7 @@ import numpy as np
 from pipelines.study.steps import Training
 from rssn.dataset.rows import iter_rows
 from rssn.errors import InputError
-from train.columns import METRICS
+from train.metrics.paper import METRICS
 
 
 class Cell(NamedTuple):

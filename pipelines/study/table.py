@@ -8,16 +8,16 @@ from math import isnan
 from pipelines.study.comparisons import Comparison
 from pipelines.study.results import Cell, Line
 from pipelines.study.schema import Paper, Study
-from train.columns import DECIMALS, HEADINGS, METRICS
+from train.metrics.paper import METRICS
 
 
 def table(lines: Sequence[Line], paper: Paper) -> list[list[str]]:
     """A heading and a line for each row and representation: mean ± deviation over seeds, the paper's in brackets."""
-    shown = [column for column in zip(METRICS, HEADINGS, DECIMALS, strict=True) if column[0] in lines[0].cells]
-    rows = [["trained on", "RoSTa", *(heading for _, heading, _ in shown)]]
+    shown = [metric for metric in METRICS.values() if metric.name in lines[0].cells]
+    rows = [["trained on", "RoSTa", *(metric.heading for metric in shown)]]
     for line in lines:
         theirs = paper.get(line.row, {}).get(line.rosta, {})
-        cells = [_words(line.cells[name], digits, theirs.get(name)) for name, _, digits in shown]
+        cells = [_words(line.cells[each.name], each.decimals, theirs.get(each.name)) for each in shown]
         rows.append([line.row, line.rosta, *cells])
     return rows
 

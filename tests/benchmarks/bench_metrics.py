@@ -14,7 +14,7 @@ from skimage.measure import label
 from rssn.image.arrays import Alpha, to_float, to_uint8
 from rssn.sources.mattes import read_matte
 from tests.benchmarks.table import Job, Row, measured
-from train.evaluation.metrics import connectivity_error, gradient_error
+from train.metrics.native import connectivity_error, gradient_error
 
 Metric = Callable[[Alpha, Alpha], float]
 

@@ -47,7 +47,7 @@ def table(networks: Mapping[str, Network], sets: Mapping[str, Sequence[Truth]]) 
 
 
 def sad(alpha: Alpha, truth: Alpha) -> float:
-    """In thousands, of the rounded matte, as `train.evaluation.metrics` has it."""
+    """In thousands, of the rounded matte, as `train.metrics.paper` has it."""
     return float(np.abs(to_float(to_uint8(alpha)).astype(np.float64) - truth).sum()) / 1000
 
 

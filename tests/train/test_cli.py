@@ -85,7 +85,7 @@ def test_what_fails_is_named_the_rest_is_done_and_the_exit_code_tells(
     judged = call("eval", "--checkpoint", out / "last.pt", "--data", data)
     assert judged.exit_code == 1
     assert "mean of 3" in judged.stdout
-    assert "1 could not be judged:\n  scene1: read: not_an_image" in judged.stderr
+    assert "1 could not be evaluated:\n  scene1: read: not_an_image" in judged.stderr
     predicted = call(
         "predict", "--checkpoint", out / "last.pt", *(data / "original").iterdir(), "--out", tmp_path / "mattes"
     )

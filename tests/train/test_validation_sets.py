@@ -77,9 +77,9 @@ def test_a_scale_for_no_set_is_refused(scales: tuple[str, ...], said: str) -> No
 
 def test_the_best_is_found_by_the_first_set_unless_another_is_named() -> None:
     two = replace(CONFIG, validation=validation_sets(["one=a", "two=b"]))
-    assert two.best_figure == ("one", "sad")
-    assert replace(two, best_by="mse").best_figure == ("one", "mse")
-    assert replace(two, best_by="two/grad").best_figure == ("two", "grad")
+    assert two.best_metric == ("one", "sad")
+    assert replace(two, best_by="mse").best_metric == ("one", "mse")
+    assert replace(two, best_by="two/grad").best_metric == ("two", "grad")
     for wrong in ("psnr", "three/sad", "one/two/sad", "one/"):
         with pytest.raises(InputError, match=f"--best-by {wrong}: give one of sad, mse, .*, or one or two/METRIC"):
             replace(two, best_by=wrong)

@@ -1,1 +1,1 @@
-"""Networks judged on photographs: inference and metrics."""
+"""Networks evaluated on photographs."""

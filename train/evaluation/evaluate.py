@@ -1,4 +1,4 @@
-"""`train eval`: trained networks judged on photographs as in the paper's Table 1, or as alphamatting's heirs do."""
+"""`train eval`: trained networks evaluated on photographs as in the paper's Table 1, or as alphamatting's heirs do."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from rssn.image.matte_flags import describe_flags
 from rssn.report.page import Tile, contact_sheet
 from rssn.storage.files import write_json, write_parquet, write_whole
 from train.checkpoint import Network
-from train.columns import DECIMALS, HEADINGS, METRICS
-from train.evaluation.dim_metrics import DIM_METRICS, dim_metrics
 from train.evaluation.examples import Example, Failure, find_examples, read_trimap
 from train.evaluation.inference import predict_alpha
-from train.evaluation.metrics import matting_metrics
+from train.metrics.dim import DIM_METRICS, dim_metrics
+from train.metrics.metric import Metric
+from train.metrics.paper import METRICS, matting_metrics
 from train.network.strategy import Strategy
 from train.targets.rosta import make_trimap
 
 Row: TypeAlias = dict[str, str | float]
 
 _WORST, _FIRST = 8, 4
+_CAPTIONED = ("sad", "mse", "grad")
 
 
 class Protocol(StrEnum):
@@ -39,14 +40,19 @@ class Protocol(StrEnum):
     DIM = "dim"  # Deep Image Matting's code, the unknown part of the trimap alone
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        """The names of the metrics."""
+    def metrics(self) -> Mapping[str, Metric]:
+        """Its metrics by their names."""
         return METRICS if self is Protocol.GFM else DIM_METRICS
+
+    def compare(self, predicted: Alpha, alpha: Alpha, trimap: Pixels) -> dict[str, float]:
+        """Every metric of a matte; empty where the protocol looks at unknown pixels, and there are none."""
+        compare = matting_metrics if self is Protocol.GFM else dim_metrics
+        return compare(predicted, alpha, trimap) or {}
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Networks and the rules they are judged by."""
+class Evaluator:
+    """Networks, and the rules that they are evaluated by."""
 
     networks: Sequence[Network]  # in `eval` mode; several: the median of their mattes
     strategy: Strategy | None = None  # what they see of a photograph; None: each what training saw
@@ -73,7 +79,7 @@ class Judge:
         whole = f"whole picture; TRAN, FG and BG by {trimap}"
         return whole if self.protocol is Protocol.GFM else f"unknown part of {trimap}"
 
-    def judge(self, example: Example) -> Judgement:
+    def evaluate(self, example: Example) -> Result:
         """Predict one photograph and compare with its matte; the prediction is rounded to 8 bits first.
 
         Raises:
@@ -88,19 +94,19 @@ class Judge:
         trimap = read_trimap(self.trimaps, example.name) if self.trimaps else make_trimap(alpha)
         if trimap.shape != alpha.shape:
             raise Rejected("read", "size_mismatch", f"the trimap is {trimap.shape}, its alpha {alpha.shape}")
-        metrics = (matting_metrics if self.protocol is Protocol.GFM else dim_metrics)(predicted, alpha, trimap)
-        if metrics is None:
-            return Judgement(example.name, {}, [], truth.flags)
-        captions = (example.name, f"SAD {metrics['sad']:.2f}", f"MSE {metrics['mse']:.4f}")
-        pictures = (to_uint8(picture), to_uint8(predicted), to_uint8(alpha), _error(predicted, alpha))
-        shown = zip(pictures, (*captions, f"Grad {metrics['grad']:.2f}"), strict=True)
-        tiles = [Tile(_thumbnail(pixels), caption) for pixels, caption in shown]
-        return Judgement(example.name, metrics, tiles, truth.flags)
+        metrics = self.protocol.compare(predicted, alpha, trimap)
+        if not metrics:
+            return Result(example.name, {}, [], truth.flags)
+        known = self.protocol.metrics
+        captions = [example.name, *(f"{known[name].heading} {known[name].show(metrics[name])}" for name in _CAPTIONED)]
+        pictures = (to_uint8(picture), matte, to_uint8(alpha), _error(predicted, alpha))
+        tiles = [Tile(_thumbnail(pixels), caption) for pixels, caption in zip(pictures, captions, strict=True)]
+        return Result(example.name, metrics, tiles, truth.flags)
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """A judged photograph, and the row of pictures that shows it: photo, prediction, truth, error."""
+class Result:
+    """An evaluated photograph, and the row of pictures that shows it: photo, prediction, truth, error."""
 
     name: str
     metrics: dict[str, float]  # empty where the protocol looks at unknown pixels, and there are none
@@ -110,12 +116,12 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result on a data set."""
+    """The results on a data set."""
 
     rows: list[Row]  # per photograph, as they came; without figures where nothing is unknown to the DIM protocol
     failures: list[Failure]
-    worst: list[Judgement]  # those with the largest SAD, first of all the largest
-    first: list[Judgement] = field(default_factory=list)  # of the first few photographs, always the same ones
+    worst: list[Result]  # those with the largest SAD, first of all the largest
+    first: list[Result] = field(default_factory=list)  # of the first few photographs, always the same ones
     unread: Counter[str] = field(default_factory=Counter)  # files of the data set that are no pictures, by suffix
     flags: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of each photograph's matte
 
@@ -142,23 +148,23 @@ class Evaluation:
 
 
 def evaluate(
-    judge: Judge,
+    evaluator: Evaluator,
     data: Path,
     on_image: Callable[[int], None],
     without: Path | None = None,
     alpha_scale: float | None = None,
 ) -> Evaluation:
-    """Judge networks on a data set.
+    """Evaluate networks on a data set.
 
     Args:
-        judge: Networks and rules.
+        evaluator: Networks and rules.
         data: See `train.evaluation.examples.find_examples`.
         on_image: Told the number of photographs before the first, and 0 after each.
         without: A folder that does not count, wherever it lies: where results go.
         alpha_scale: See `train.evaluation.examples.find_examples`.
 
     Returns:
-        The judgements; photographs that failed are among its `failures`.
+        The results; photographs that failed are among its `failures`.
 
     Raises:
         InputError: If the data set is none, or every photograph failed, or none has what the protocol looks at.
@@ -168,15 +174,15 @@ def evaluate(
     on_image(len(found.examples))
     for number, example in enumerate(found.examples):
         try:
-            judgement = judge.judge(example)
+            one = evaluator.evaluate(example)
         except Rejected as error:
             result.failures.append(Failure(example.name, str(error)))
         else:
-            result.rows.append({"name": judgement.name, **judgement.metrics})
-            result.flags[judgement.name] = judgement.flags
-            if number < _FIRST and judgement.metrics:
-                result.first.append(judgement)
-            ranked = [*result.worst, judgement] if judgement.metrics else result.worst
+            result.rows.append({"name": one.name, **one.metrics})
+            result.flags[one.name] = one.flags
+            if number < _FIRST and one.metrics:
+                result.first.append(one)
+            ranked = [*result.worst, one] if one.metrics else result.worst
             result.worst[:] = sorted(ranked, key=lambda each: -each.metrics["sad"])[:_WORST]
         on_image(0)
     if not result.counted:
@@ -189,28 +195,28 @@ def _why_nothing(result: Evaluation) -> str:
         words = "no trimap has an unknown pixel, and --protocol dim looks at nothing else"
         return f"{words}; give --trimaps that have some, or take --protocol gfm; the first: {result.left_out[0]}"
     first = result.failures[0] if result.failures else Failure("the data set", "it holds none")
-    return f"no photograph could be judged; the first: {first.name}: {first.reason}"
+    return f"no photograph could be evaluated; the first: {first.name}: {first.reason}"
 
 
-def write_evaluation(evaluation: Evaluation, judge: Judge, out: Path) -> None:
+def write_evaluation(evaluation: Evaluation, evaluator: Evaluator, out: Path) -> None:
     """Write `per_image.parquet`, `summary.json` and `worst.png`, which shows the photographs with the largest SAD.
 
-    Photographs without figures (see `dim_metrics.dim_metrics`) have a row of nulls in the table, are named as
+    Photographs without figures (see `train.metrics.dim.dim_metrics`) have a row of nulls in the table, are named as
     `left_out` in the summary, and are not among its `images`, which the mean is taken over.
     """
-    schema = pa.schema([("name", pa.string()), *((metric, pa.float64()) for metric in judge.protocol.metrics)])
+    schema = pa.schema([("name", pa.string()), *((metric, pa.float64()) for metric in evaluator.protocol.metrics)])
     write_parquet(out / "per_image.parquet", schema, evaluation.rows)
     (out / "worst.png").write_bytes(encode_png(strip(evaluation.worst)))
     summary = {
-        "name": judge.name,
-        "row": format_table([(judge.name, evaluation.mean)]).splitlines()[-1],
+        "name": evaluator.name,
+        "row": format_table([(evaluator.name, evaluation.mean)], evaluator.protocol.metrics).splitlines()[-1],
         "images": len(evaluation.counted),
         "left_out": evaluation.left_out,
         "mean": evaluation.mean,
-        "protocol": str(judge.protocol),
-        "region": judge.region,
-        "strategy": judge.view,
-        "networks": len(judge.networks),
+        "protocol": str(evaluator.protocol),
+        "region": evaluator.region,
+        "strategy": evaluator.view,
+        "networks": len(evaluator.networks),
         "unread": dict(evaluation.unread),
         "flags": {name: list(flags) for name, flags in evaluation.flags.items() if flags},
         "failures": [{"name": each.name, "reason": each.reason} for each in evaluation.failures],
@@ -218,19 +224,17 @@ def write_evaluation(evaluation: Evaluation, judge: Judge, out: Path) -> None:
     write_json(out / "summary.json", summary)
 
 
-def strip(judgements: Sequence[Judgement], side: int = 300) -> Pixels:
-    """A contact sheet of judgements."""
-    return contact_sheet([each.tiles for each in judgements], ("photo", "prediction", "truth", "error"), side=side)
+def strip(results: Sequence[Result], side: int = 300) -> Pixels:
+    """A contact sheet of results."""
+    return contact_sheet([each.tiles for each in results], ("photo", "prediction", "truth", "error"), side=side)
 
 
-def format_table(rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
-    """Lines of text with the columns of Table 1; of the DIM protocol the first five."""
+def format_table(rows: Sequence[tuple[str, Mapping[str, float]]], metrics: Mapping[str, Metric] = METRICS) -> str:
+    """Lines of text: a heading, and for each name its figures, a column for each metric."""
     width = max(6, *(len(name) for name, _ in rows))
-    columns = zip(METRICS, HEADINGS, DECIMALS, strict=True)
-    shown = [column for column in columns if column[0] in rows[0][1]]
-    lines = [" " * width + "".join(f"{heading:>10}" for _, heading, _ in shown)]
-    for name, metrics in rows:
-        lines.append(f"{name:<{width}}" + "".join(f"{metrics[key]:>10.{digits}f}" for key, _, digits in shown))
+    lines = [" " * width + "".join(f"{metric.heading:>10}" for metric in metrics.values())]
+    for name, figures in rows:
+        lines.append(f"{name:<{width}}" + "".join(f"{each.show(figures[each.name]):>10}" for each in metrics.values()))
     return "\n".join(lines)
 
 

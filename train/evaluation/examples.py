@@ -1,4 +1,4 @@
-"""What `train eval` judges: photographs with their mattes, from a folder data set or from shards."""
+"""What `train eval` evaluates on: photographs with their mattes, from a folder data set or from shards."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Failure:
-    """A photograph that could not be judged, and why."""
+    """A photograph that could not be evaluated, and why."""
 
     name: str
     reason: str

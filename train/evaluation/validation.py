@@ -13,7 +13,7 @@ from rssn.report.page import contact_sheet
 from rssn.storage.files import write_whole
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
-from train.evaluation.evaluate import Evaluation, Judge, evaluate, strip
+from train.evaluation.evaluate import Evaluation, Evaluator, evaluate, strip
 from train.network.gfm import GFM
 from train.validation_sets import ValidationSet
 
@@ -27,9 +27,9 @@ class Validation:
     Attributes:
         metrics: By the name `validation/<set>/<metric>`, means over the photographs; where there is a moving average of
             the weights, of that, and of the raw ones by the name `validation/<set>/raw/<metric>`.
-        photographs: How many of each set could be judged.
+        photographs: How many of each set could be evaluated.
         pictures: Of each set the first photographs, their mattes and the true ones: always the same photographs.
-        notes: Sentences about what could not be judged, and about odd mattes.
+        notes: Sentences about what could not be evaluated, and about odd mattes.
     """
 
     metrics: dict[str, float]
@@ -39,24 +39,24 @@ class Validation:
 
 
 def validate(network: GFM, state: Checkpoint, config: TrainConfig) -> Validation:
-    """Judge a network as it is now; writes `validation/<set>/step-<n>.png` into the run's folder.
+    """Evaluate a network as it is now; writes `validation/<set>/step-<n>.png` into the run's folder.
 
     Args:
         network: The one in training; it is left as it is.
-        state: Its checkpoint; where it has averaged weights, they are judged and shown, and the raw ones judged too.
+        state: Its checkpoint; where it has averaged weights, these are evaluated and shown, and the raw ones too.
         config: The run's settings.
 
     Raises:
-        InputError: If no photograph of a set could be judged.
+        InputError: If no photograph of a set could be evaluated.
     """
     metrics: dict[str, float] = {}
     photographs: dict[str, int] = {}
     pictures: dict[str, Pixels] = {}
     notes: list[str] = []
-    judged = _with_weights(network, {**state.model, **state.ema})
+    shown = _with_weights(network, {**state.model, **state.ema})
     raw = _with_weights(network, state.model) if state.ema else None
     for each in config.validation:
-        result = _evaluated(judged, each, config)
+        result = _evaluated(shown, each, config)
         path = config.out / "validation" / each.name / f"step-{state.step:08d}.png"
         write_whole(path, encode_png(strip(result.worst[:_SHOWN])))
         metrics |= _named(result, f"validation/{each.name}")
@@ -68,14 +68,14 @@ def validate(network: GFM, state: Checkpoint, config: TrainConfig) -> Validation
 
 
 def _with_weights(network: GFM, weights: Mapping[str, Tensor]) -> GFM:
-    judged = copy.deepcopy(network).eval()
-    judged.load_state_dict(weights)
-    return judged
+    copied = copy.deepcopy(network).eval()
+    copied.load_state_dict(weights)
+    return copied
 
 
 def _evaluated(network: GFM, chosen: ValidationSet, config: TrainConfig) -> Evaluation:
-    judge = Judge([network], config.validation_strategy)
-    return evaluate(judge, chosen.path, lambda _: None, config.out, chosen.alpha_scale)
+    evaluator = Evaluator([network], config.validation_strategy)
+    return evaluate(evaluator, chosen.path, lambda _: None, config.out, chosen.alpha_scale)
 
 
 def _named(result: Evaluation, prefix: str) -> dict[str, float]:
@@ -83,7 +83,7 @@ def _named(result: Evaluation, prefix: str) -> dict[str, float]:
 
 
 def _first(result: Evaluation) -> Pixels:
-    rows = [judgement.tiles[:3] for judgement in result.first]  # without the error
+    rows = [each.tiles[:3] for each in result.first]  # without the error
     return contact_sheet(rows, ("photo", "prediction", "truth"), side=160)
 
 
@@ -92,5 +92,5 @@ def _notes(result: Evaluation) -> Iterator[str]:
     if failures:
         named = "; ".join(f"{failure.name}: {failure.reason}" for failure in failures[:_SHOWN])
         more = f"; and {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else ""
-        yield f"{len(failures)} photographs could not be judged, {len(result.rows)} were: {named}{more}"
+        yield f"{len(failures)} photographs could not be evaluated, {len(result.rows)} were: {named}{more}"
     yield from result.doubts

@@ -1,4 +1,4 @@
-"""The best checkpoint of a run by a validation's figure, and how long ago it was.
+"""The best checkpoint of a run by a metric of its validations, and how long ago it was.
 
 Every `last.pt` says which step was the best up to it. A new best is saved as `last.pt` first, which is then copied
 to `best.pt`. So whenever a run is killed, what it goes on from knows of every step that `best.pt` may hold.
@@ -16,6 +16,7 @@ from rssn.storage.files import content_id, sweep, write_json
 from train.checkpoint import Checkpoint, duplicate, load_checkpoint
 from train.config import Plain, TrainConfig
 from train.evaluation.examples import find_examples
+from train.metrics.paper import METRICS
 from train.network.strategy import Scales, Strategy
 
 
@@ -23,12 +24,12 @@ from train.network.strategy import Scales, Strategy
 class Best:
     """The best validation of a run, up to some step."""
 
-    by: str  # the figure, as `am2k/sad`; the smallest is the best
-    weights: str  # of `train.config.WEIGHTS`, those that were judged
+    by: str  # the metric, as `am2k/sad`
+    weights: str  # of `train.config.WEIGHTS`, those that were evaluated
     judged: str  # a name for the photographs and how the network sees them: only equal ones compare
     step: int
     value: float
-    photographs: int  # that could be judged
+    photographs: int  # that could be evaluated
     after: int = 0  # no validation up to this step was looked at; 0: all were
     worse: int = 0  # validations since, none of them better
 
@@ -49,8 +50,8 @@ class Best:
         """Whether there were so many validations since, none of them better; 0 is endless patience."""
         return 0 < patience <= self.worse
 
-    def is_by(self, other: Best) -> bool:
-        """Whether both were found by the same figure of the same photographs, so that their values compare."""
+    def comparable(self, other: Best) -> bool:
+        """Whether both are by the same metric, on the same photographs."""
         return (self.by, self.weights, self.judged) == (other.by, other.weights, other.judged)
 
     def __str__(self) -> str:
@@ -59,8 +60,8 @@ class Best:
         return f"step {self.step}, {metric} {self.value:.5g} on {of}{since}"
 
 
-def judging(config: TrainConfig, scales: Scales) -> str:
-    """Look at the sets of a run; a name for how and on what the best is judged, see `Best.judged`.
+def validation_id(config: TrainConfig, scales: Scales) -> str:
+    """Look at the sets of a run; a name for the photographs that choose the best, see `Best.judged`.
 
     Raises:
         InputError: If one of the sets is none.
@@ -68,73 +69,76 @@ def judging(config: TrainConfig, scales: Scales) -> str:
     name = ""
     for each in config.validation:
         found = find_examples(each.path, config.out, each.alpha_scale)
-        if each.name == config.best_figure[0]:
+        if each.name == config.best_metric[0]:
             seen = (config.validation_strategy or Strategy.as_trained(scales)).describe()
             words = [seen, str(each.alpha_scale), *(example.name for example in found.examples)]
             name = content_id(*(word.encode() for word in words))
     return name
 
 
-class Watch:
-    """Takes in the validations of a run, and keeps the checkpoint of the best.
+class BestTracker:
+    """Follows the validations of a run, and keeps the checkpoint of the best.
 
     Args:
         config: The run's settings.
-        judged: Of `judging`.
+        judged: Of `validation_id`.
         stored: What the run goes on from; None at its start.
-        say: Told, in sentences, where the best so far is not gone on from, and what is renamed.
+        log: Told, in sentences, where the best so far no longer counts, and what is renamed.
     """
 
-    def __init__(self, config: TrainConfig, judged: str, stored: Checkpoint | None, say: Callable[[str], None]) -> None:
+    def __init__(self, config: TrainConfig, judged: str, stored: Checkpoint | None, log: Callable[[str], None]) -> None:
         self._last, self._path, self._record_path = (config.out / name for name in ("last.pt", "best.pt", "best.json"))
         self._patience = config.patience
-        self._now = Best("/".join(config.best_figure), "ema" if config.ema else "raw", judged, 0, math.inf, 0)
+        self._metric = METRICS[config.best_metric[1]]
+        weights = "ema" if config.ema else "raw"
+        self._now = Best("/".join(config.best_metric), weights, judged, 0, self._metric.worst, 0)
         self.best = Best.from_plain(stored.best) if stored else None
-        self._say = say
+        self._log = log
         self._foreign = False  # whether best.pt holds a step that does not belong to this run as it is now
         if config.validation:
             sweep(config.out, self._record_path.name)
-            self._take_up(stored.step if stored else 0)
+            self._resume(stored.step if stored else 0)
 
     @property
     def exhausted(self) -> bool:
         """Whether there were as many validations without a better one as the run is patient for."""
         return self.best is not None and self.best.exhausts(self._patience)
 
-    def see(self, step: int, value: float, photographs: int) -> bool:
-        """Take in the figure of a validation, the mean over so many photographs; whether it is the best so far."""
+    def update(self, step: int, value: float, photographs: int) -> bool:
+        """Take in a validation's mean over so many photographs; whether it is the best so far."""
         best = self.best or self._now
-        better = math.isfinite(value) and (-photographs, value) < (-best.photographs, best.value)
+        rank = self._metric.rank
+        better = math.isfinite(value) and (-photographs, rank(value)) < (-best.photographs, rank(best.value))
         if better:
             self.best = replace(self._now, step=step, value=value, photographs=photographs)
         elif self.best:
             self.best = replace(self.best, worse=self.best.worse + 1)
         return better
 
-    def keep(self) -> None:
-        """Copy `last.pt`, which must hold the best step, to `best.pt`; what is no best of this run is renamed."""
+    def save(self) -> None:
+        """Copy `last.pt`, which must hold the best step, to `best.pt`; another run's `best.pt` is renamed."""
         if self._foreign:
             free = next(path for n in count(1) if not (path := self._path.with_name(f"best.{n}.pt")).exists())
             self._path.rename(free)
             self._foreign = False
-            self._say(f"{self._path} was not of this run as it is now; it is {free.name} from here on")
+            self._log(f"{self._path} is not from this run with its present settings; it was renamed to {free.name}")
         duplicate(self._last, self._path)
         self._write_record()
 
-    def _take_up(self, step: int) -> None:
-        """Go on from the best so far; begin anew where that was judged otherwise, or `best.pt` does not hold it."""
+    def _resume(self, step: int) -> None:
+        """Take over the best so far; begin anew where another metric chose it, or `best.pt` does not hold it."""
         before, here = self.best, self._here()
-        fits = before is not None and before.is_by(self._now)
-        outdone = before and fits and here and here.is_by(before) and here.step <= before.step
+        fits = before is not None and before.comparable(self._now)
+        outdone = before and fits and here and here.comparable(before) and here.step <= before.step
         self._foreign = self._path.exists() and not outdone
         if before is None:
             return
         if fits and before.step == step and before.worse == 0:  # perhaps killed between the two files
-            self.keep()
+            self.save()
         elif not fits or here != replace(before, worse=0):
             self.best, self._now = None, replace(self._now, after=step)
-            reason = f"is not in {self._path}" if fits else "was judged by another figure, or on other photographs"
-            self._say(f"the best so far, {before}, {reason}; the best is looked for anew from step {step} on")
+            reason = f"is not in {self._path}" if fits else "was chosen by another metric, or on other photographs"
+            self._log(f"the best so far, {before}, {reason}; the search for the best starts again at step {step}")
             if not self._path.exists():
                 self._record_path.unlink(missing_ok=True)
             return

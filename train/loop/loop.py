@@ -23,7 +23,7 @@ from train.checkpoint import Checkpoint, load_checkpoint, rotate, save_checkpoin
 from train.config import Origin, TrainConfig
 from train.data.batch import Batch
 from train.data.loader import ShardDataset, batches
-from train.loop.best import Best, Watch, judging
+from train.loop.best import Best, BestTracker, validation_id
 from train.loop.curve import draw_curve
 from train.loop.distributed import Group, joined
 from train.loop.history import Board, History
@@ -90,7 +90,7 @@ def _train(
 ) -> TrainResult:
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
-    judged = judging(config, dataset.scales)  # hours before it is needed
+    judged = validation_id(config, dataset.scales)  # hours before it is needed
     with owned(config.out) if group.chief else nullcontext():
         run = _Run(config, group, dataset, judged, say)
         with StopSignals() as signals:
@@ -121,7 +121,7 @@ class _Run:
             say(self.learner.started)
         self.written: int | None = None  # the step of the last.pt that this process wrote
         if group.chief:
-            self.watch = Watch(config, judged, stored, say)
+            self.tracker = BestTracker(config, judged, stored, say)
             self.history = History(config.out / "metrics.jsonl", keep=self.learner.step)
             self.board = Board(config.out / "tensorboard" if config.tensorboard else None, self.learner.step)
             sweep(config.out, "config.json")
@@ -163,8 +163,8 @@ class _Run:
         curve, best = self.config.out / "curve.png", None
         if self.group.chief:
             self.board.close()
-            draw_curve(self.history.read(), curve, self.config.best_figure[1])
-            best = self.watch.best
+            draw_curve(self.history.read(), curve, self.config.best_metric[1])
+            best = self.tracker.best
         return TrainResult(self.learner.step, self.path, curve, stopped_by, best)
 
     def _due(self) -> bool:
@@ -187,21 +187,21 @@ class _Run:
         self.history.append(step, figures, seconds)
         self.board.append(step, figures, found.pictures if found else {})
         if found:
-            of, metric = self.config.best_figure
-            if self.watch.see(step, figures[f"validation/{of}/{metric}"], found.photographs[of]):
+            of, metric = self.config.best_metric
+            if self.tracker.update(step, figures[f"validation/{of}/{metric}"], found.photographs[of]):
                 self._write()
-                self.watch.keep()
+                self.tracker.save()
         return StepReport(step, figures, seconds, waited, found.notes if found else ())
 
     def _write(self) -> None:
         if self.written != self.learner.step:
-            best = self.watch.best.to_plain() if self.watch.best else {}
+            best = self.tracker.best.to_plain() if self.tracker.best else {}
             save_checkpoint(self.path, replace(self.learner.state(self.data_digest), best=best))
             self.written = self.learner.step
 
     def _seen_enough(self) -> bool:
         """Whether the chief's patience with its validations is at an end."""
-        return bool(self._agreed(int(self.group.chief and self.watch.exhausted)))
+        return bool(self._agreed(int(self.group.chief and self.tracker.exhausted)))
 
     def _agreed(self, number: int) -> int:
         """The largest of all processes' numbers, so that all stop after the same step."""

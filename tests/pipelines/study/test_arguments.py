@@ -7,7 +7,7 @@ import pytest
 from pipelines.commands.curate import build_bg20k
 from pipelines.study.arguments import Words, absolute, words_of
 from rssn.errors import InputError
-from train.commands.judge import evaluate
+from train.commands.evaluate import evaluate
 from train.commands.run import run
 
 

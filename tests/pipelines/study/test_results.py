@@ -11,7 +11,7 @@ from pipelines.study.results import read_figures, summarise
 from pipelines.study.steps import Step, Training
 from rssn.errors import InputError
 from rssn.storage.files import write_parquet
-from train.columns import METRICS
+from train.metrics.paper import METRICS
 
 
 def figures(sads: dict[str, dict[int, list[float]]]) -> list[dict[str, Any]]:

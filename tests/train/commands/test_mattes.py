@@ -99,11 +99,11 @@ def test_a_validation_says_what_it_found_once(shards: Path, tmp_path: Path) -> N
     assert trained.exit_code == 0, trained.output
     said = [line for line in trained.stderr.splitlines() if "validation: " in line]
     assert [line.partition("validation: ")[2][:70] for line in said] == [
-        "masks: 1 photographs could not be judged, 2 were: 1: read: never_white",
+        "masks: 1 photographs could not be evaluated, 2 were: 1: read: never_wh",
         "masks: 1 of 2 mattes have two values only, as masks have, while others",
     ]
     scaled = call(*run_options(shards, tmp_path / "scaled", steps=1), *more, "--alpha-scale", 1)
-    assert "2 photographs could not be judged, 1 were: 0: read: out_of_range" in scaled.stderr
+    assert "2 photographs could not be evaluated, 1 were: 0: read: out_of_range" in scaled.stderr
 
 
 def test_a_scale_without_a_validation_is_refused(shards: Path, tmp_path: Path) -> None:

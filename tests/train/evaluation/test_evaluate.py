@@ -11,11 +11,10 @@ import pytest
 
 from rssn.errors import InputError
 from rssn.image.arrays import encode_png, to_float, to_uint8
-from train.columns import METRICS
-from train.evaluation.dim_metrics import DIM_METRICS, dim_metrics
-from train.evaluation.evaluate import Evaluation, Judge, Protocol, evaluate, format_table, write_evaluation
+from train.evaluation.evaluate import Evaluation, Evaluator, Protocol, evaluate, format_table, write_evaluation
 from train.evaluation.inference import predict_alpha
-from train.evaluation.metrics import matting_metrics
+from train.metrics.dim import DIM_METRICS, dim_metrics
+from train.metrics.paper import METRICS, matting_metrics
 from train.network.gfm import GFM, seeded_gfm
 from train.network.strategy import Strategy
 from train.targets.rosta import Rosta, make_trimap
@@ -26,9 +25,9 @@ def network() -> GFM:
     return seeded_gfm("tiny", Rosta.BT, 2).eval()
 
 
-def run(judge: Judge, data: Path, out: Path) -> Evaluation:
-    result = evaluate(judge, data, lambda _: None)
-    write_evaluation(result, judge, out)
+def run(evaluator: Evaluator, data: Path, out: Path) -> Evaluation:
+    result = evaluate(evaluator, data, lambda _: None)
+    write_evaluation(result, evaluator, out)
     return result
 
 
@@ -36,9 +35,9 @@ def test_figures_are_those_of_the_rounded_prediction(
     network: GFM, photographs: Path, scenes: list, tmp_path: Path
 ) -> None:
     heard: list[int] = []
-    judge = Judge([network])
-    result = evaluate(judge, photographs, heard.append)
-    write_evaluation(result, judge, tmp_path)
+    evaluator = Evaluator([network])
+    result = evaluate(evaluator, photographs, heard.append)
+    write_evaluation(result, evaluator, tmp_path)
     assert heard == [4, 0, 0, 0, 0]
     assert result.failures == []
     table = pq.read_table(tmp_path / "per_image.parquet").to_pylist()
@@ -53,7 +52,7 @@ def test_figures_are_those_of_the_rounded_prediction(
 
 
 def test_the_sheet_starts_with_the_worst(network: GFM, photographs: Path, scenes: list, tmp_path: Path) -> None:
-    result = run(Judge([network]), photographs, tmp_path)
+    result = run(Evaluator([network]), photographs, tmp_path)
     worst = max(result.rows, key=lambda row: row["sad"])["name"]
     sheet = cv2.cvtColor(cv2.imread(str(tmp_path / "worst.png")), cv2.COLOR_BGR2RGB)
     pixels = next(scene.image for scene in scenes if scene.name == worst)
@@ -68,7 +67,7 @@ def test_a_failed_photograph_is_reported_and_the_rest_is_judged(
     shutil.copytree(photographs, data)
     (data / "original" / "scene1.png").write_bytes(b"")
     (data / "mask" / "scene2.png").unlink()
-    result = run(Judge([network]), data, tmp_path / "out")
+    result = run(Evaluator([network]), data, tmp_path / "out")
     assert [row["name"] for row in result.rows] == ["scene0", "scene3"]
     reasons = {Path(failure.name).stem: failure.reason for failure in result.failures}
     assert "missing_partner" in reasons["scene2"]
@@ -82,8 +81,8 @@ def test_a_folder_where_all_fail_is_refused(network: GFM, photographs: Path, tmp
     shutil.copytree(photographs, data)
     for path in (data / "original").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(InputError, match="no photograph could be judged; the first: scene0: read: empty"):
-        run(Judge([network]), data, tmp_path / "out")
+    with pytest.raises(InputError, match="no photograph could be evaluated; the first: scene0: read: empty"):
+        run(Evaluator([network]), data, tmp_path / "out")
 
 
 def test_foregrounds_without_photographs_cannot_be_judged(network: GFM, photographs: Path, tmp_path: Path) -> None:
@@ -91,7 +90,7 @@ def test_foregrounds_without_photographs_cannot_be_judged(network: GFM, photogra
     shutil.copytree(photographs / "original", data / "fg")
     shutil.copytree(photographs / "mask", data / "alpha")
     with pytest.raises(InputError, match="no_photograph"):
-        run(Judge([network]), data, tmp_path / "out")
+        run(Evaluator([network]), data, tmp_path / "out")
 
 
 def test_the_table_has_the_columns_of_table_1() -> None:
@@ -103,7 +102,7 @@ def test_the_table_has_the_columns_of_table_1() -> None:
 
 
 def test_shards_give_the_figures_of_the_folder(network: GFM, photographs: Path, shards: Path, tmp_path: Path) -> None:
-    folder, stored = (run(Judge([network]), data, tmp_path / data.name) for data in (photographs, shards))
+    folder, stored = (run(Evaluator([network]), data, tmp_path / data.name) for data in (photographs, shards))
     assert [row.pop("name") for row in stored.rows] == [f"scene{n}/0" for n in range(4)]
     assert [row.pop("name") for row in folder.rows] == [f"scene{n}" for n in range(4)]
     assert stored.rows == folder.rows
@@ -116,7 +115,9 @@ def test_the_dim_protocol_takes_the_data_sets_own_trimaps(
     for scene in scenes[1:]:
         unknown = np.where(make_trimap(scene.alpha, 7) == 128, 90, make_trimap(scene.alpha, 7)).astype(np.uint8)
         (tmp_path / "trimaps" / f"{scene.name}.png").write_bytes(encode_png(unknown))
-    result = run(Judge([network], protocol=Protocol.DIM, trimaps=tmp_path / "trimaps"), photographs, tmp_path / "out")
+    result = run(
+        Evaluator([network], protocol=Protocol.DIM, trimaps=tmp_path / "trimaps"), photographs, tmp_path / "out"
+    )
     assert [failure.reason.split(": ")[1] for failure in result.failures] == ["no_trimap"]
     for scene, row in zip(scenes[1:], result.rows, strict=True):
         predicted = to_float(to_uint8(predict_alpha([network], to_float(scene.image), Strategy())))
@@ -126,7 +127,13 @@ def test_the_dim_protocol_takes_the_data_sets_own_trimaps(
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["protocol"], summary["images"]) == ("dim", 3)
     assert summary["region"].startswith("unknown part of trimaps of")
-    assert format_table([("x", result.mean)]).splitlines()[0].split() == ["SAD", "MSE", "MAD", "Grad", "Conn"]
+    assert format_table([("x", result.mean)], Protocol.DIM.metrics).splitlines()[0].split() == [
+        "SAD",
+        "MSE",
+        "MAD",
+        "Grad",
+        "Conn",
+    ]
 
 
 def with_scenes_of_one_value(photographs: Path, root: Path) -> Path:
@@ -141,7 +148,7 @@ def with_scenes_of_one_value(photographs: Path, root: Path) -> Path:
 
 def test_empty_and_full_scenes_are_judged(network: GFM, photographs: Path, tmp_path: Path) -> None:
     data = with_scenes_of_one_value(photographs, tmp_path / "data")
-    result = run(Judge([network], mattes=tmp_path / "mattes"), data, tmp_path / "out")
+    result = run(Evaluator([network], mattes=tmp_path / "mattes"), data, tmp_path / "out")
     assert result.failures == []
     rows = {row.pop("name"): row for row in pq.read_table(tmp_path / "out" / "per_image.parquet").to_pylist()}
     assert len(rows) == 6
@@ -165,8 +172,8 @@ def predicted_above(path: Path, least: float = 0.15) -> float:
 
 def test_the_dim_protocol_leaves_out_what_has_no_unknown_pixel(network: GFM, photographs: Path, tmp_path: Path) -> None:
     data = with_scenes_of_one_value(photographs, tmp_path / "data")
-    judge = Judge([network], protocol=Protocol.DIM)
-    all_six, four = run(judge, data, tmp_path / "six"), run(judge, photographs, tmp_path / "four")
+    evaluator = Evaluator([network], protocol=Protocol.DIM)
+    all_six, four = run(evaluator, data, tmp_path / "six"), run(evaluator, photographs, tmp_path / "four")
     assert all_six.mean == four.mean
     assert len(all_six.worst) == 4
     rows = pq.read_table(tmp_path / "six" / "per_image.parquet").to_pylist()
@@ -177,7 +184,7 @@ def test_the_dim_protocol_leaves_out_what_has_no_unknown_pixel(network: GFM, pho
     for path in [*(data / "mask").glob("scene*"), *(data / "original").glob("scene*")]:
         path.unlink()
     with pytest.raises(InputError, match=r"no trimap has an unknown pixel.*--protocol gfm; the first: empty$"):
-        run(judge, data, tmp_path / "none")
+        run(evaluator, data, tmp_path / "none")
 
 
 def test_results_among_the_data_are_not_judged(network: GFM, photographs: Path, tmp_path: Path) -> None:
@@ -188,7 +195,7 @@ def test_results_among_the_data_are_not_judged(network: GFM, photographs: Path, 
     for folder in ("original", "mask"):
         (data / "eval" / folder).mkdir(parents=True)
         (data / "eval" / folder / "worst.png").write_bytes(encode_png(np.full((64, 64), 99, np.uint8)))
-    result = evaluate(Judge([network]), data, lambda _: None, data / "eval")
+    result = evaluate(Evaluator([network]), data, lambda _: None, data / "eval")
     assert (len(result.rows), result.failures, result.unread) == (4, [], {".NEF": 1})
     with pytest.raises(InputError, match="results would lie among the pictures"):
-        evaluate(Judge([network]), data, lambda _: None, data)
+        evaluate(Evaluator([network]), data, lambda _: None, data)

@@ -16,8 +16,8 @@ import torch
 
 from train.checkpoint import Checkpoint, load_checkpoint, load_network, save_checkpoint
 from train.config import TrainConfig
-from train.evaluation.evaluate import Judge, evaluate
-from train.loop.best import Best, Watch
+from train.evaluation.evaluate import Evaluator, evaluate
+from train.loop.best import Best, BestTracker
 from train.loop.loop import StepReport, train
 from train.validation_sets import ValidationSet
 
@@ -89,7 +89,7 @@ def test_the_best_step_is_a_checkpoint_of_its_own_that_says_why(config: TrainCon
     assert record == {**expected, "checkpoint": "best.pt", "set": "real", "metric": "sad"}
     assert {name: load_checkpoint(best).best[name] for name in expected} == expected
     assert result.best == replace(Best.from_plain(load_checkpoint(best).best), worse=8 - step)  # type: ignore[type-var]
-    judged = evaluate(Judge([load_network(best, torch.device("cpu"))]), config.validation[0].path, lambda _: None)
+    judged = evaluate(Evaluator([load_network(best, torch.device("cpu"))]), config.validation[0].path, lambda _: None)
     assert judged.mean["sad"] == pytest.approx(min(found))
 
 
@@ -117,8 +117,8 @@ def test_the_average_is_judged_where_there_is_one(config: TrainConfig) -> None:
     best = load_checkpoint(config.out / "best.pt")
     assert best.best["weights"] == "ema"
     assert best.best["value"] == min(sads(config.out))
-    judge = Judge([load_network(config.out / "best.pt", torch.device("cpu"))])
-    assert evaluate(judge, config.validation[0].path, lambda _: None).mean["sad"] == pytest.approx(
+    evaluator = Evaluator([load_network(config.out / "best.pt", torch.device("cpu"))])
+    assert evaluate(evaluator, config.validation[0].path, lambda _: None).mean["sad"] == pytest.approx(
         min(sads(config.out))
     )
 
@@ -216,8 +216,8 @@ def test_a_best_from_after_the_checkpoint_that_a_user_goes_back_to_is_kept_by_an
     said, steps = going_on(replace(config, max_steps=step - 1))
     assert steps == [step - 1]
     assert said == [
-        f"the best so far, {first}, is not in {best}; the best is looked for anew from step {step - 2} on",
-        f"{best} was not of this run as it is now; it is best.1.pt from here on",
+        f"the best so far, {first}, is not in {best}; the search for the best starts again at step {step - 2}",
+        f"{best} is not from this run with its present settings; it was renamed to best.1.pt",
     ]
     assert facts(config.out / "best.1.pt") == later
     here = load_checkpoint(best)
@@ -231,7 +231,8 @@ def test_a_best_by_another_figure_is_kept_by_another_name(config: TrainConfig) -
     first = facts(config.out / "best.pt")
     said, _ = going_on(replace(config, best_by="inverted/sad"))
     assert (
-        "was judged by another figure, or on other photographs; the best is looked for anew from step 7 on" in said[0]
+        "was chosen by another metric, or on other photographs; the search for the best starts again at step 7"
+        in said[0]
     )
     assert facts(config.out / "best.1.pt") == first
     best = json.loads((config.out / "best.json").read_text())
@@ -249,7 +250,7 @@ def test_values_of_other_photographs_or_sizes_do_not_compare(
             (tmp_path / "half" / part / "scene0.png").unlink()
         change = {"validation": (ValidationSet("real", tmp_path / "half"),)}
     said, _ = going_on(replace(config, **change))
-    assert "was judged by another figure, or on other photographs" in said[0]
+    assert "was chosen by another metric, or on other photographs" in said[0]
 
 
 def test_the_same_photographs_elsewhere_compare(config: TrainConfig, tmp_path: Path) -> None:
@@ -273,7 +274,7 @@ def test_a_best_that_is_gone_or_damaged_is_said(config: TrainConfig, what: str) 
         path.write_bytes(b"junk")
     said, _ = going_on(config)
     assert said[0].startswith(f"the best so far, step {step}, sad ")
-    assert f"is not in {path}; the best is looked for anew from step 7 on" in said[0]
+    assert f"is not in {path}; the search for the best starts again at step 7" in said[0]
     assert load_checkpoint(path).step == 8
     assert (config.out / "best.1.pt").exists() == (what == "damaged")
 
@@ -287,27 +288,27 @@ def test_a_run_without_validation_keeps_what_it_knows(config: TrainConfig) -> No
 
 
 @pytest.fixture
-def watch(config: TrainConfig) -> Watch:
-    return Watch(replace(config, patience=2), "these", None, never)
+def tracker(config: TrainConfig) -> BestTracker:
+    return BestTracker(replace(config, patience=2), "these", None, never)
 
 
-def test_the_first_of_equals_is_the_best(watch: Watch) -> None:
-    seen = [watch.see(step, value, 4) for step, value in enumerate([5.0, 3.0, 3.0, float("nan")], start=1)]
+def test_the_first_of_equals_is_the_best(tracker: BestTracker) -> None:
+    seen = [tracker.update(step, value, 4) for step, value in enumerate([5.0, 3.0, 3.0, float("nan")], start=1)]
     assert seen == [True, True, False, False]
-    assert watch.best is not None
-    assert (watch.best.step, watch.best.worse) == (2, 2)
-    assert watch.exhausted
+    assert tracker.best is not None
+    assert (tracker.best.step, tracker.best.worse) == (2, 2)
+    assert tracker.exhausted
 
 
-def test_a_mean_over_fewer_photographs_is_no_better_one(watch: Watch) -> None:
-    assert watch.see(1, 5.0, 4)
-    assert not watch.see(2, 1.0, 3)
-    assert watch.see(3, 6.0, 5)
+def test_a_mean_over_fewer_photographs_is_no_better_one(tracker: BestTracker) -> None:
+    assert tracker.update(1, 5.0, 4)
+    assert not tracker.update(2, 1.0, 3)
+    assert tracker.update(3, 6.0, 5)
 
 
-def test_what_no_figure_was_found_for_is_not_the_best(watch: Watch) -> None:
-    assert not watch.see(1, float("nan"), 4)
-    assert watch.best is None
+def test_what_no_figure_was_found_for_is_not_the_best(tracker: BestTracker) -> None:
+    assert not tracker.update(1, float("nan"), 4)
+    assert tracker.best is None
 
 
 def test_a_record_that_says_nothing_is_none(config: TrainConfig) -> None:

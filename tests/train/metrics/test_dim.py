@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.ndimage import correlate, label
 
 from rssn.image.arrays import to_float
-from train.evaluation.dim_metrics import DIM_METRICS, dim_metrics
+from train.metrics.dim import DIM_METRICS, dim_metrics
 from train.targets.rosta import make_trimap
 
 BYTES = hnp.arrays(np.uint8, (12, 14), elements=st.sampled_from([0, 0, 51, 102, 127, 153, 204, 255, 255]))
@@ -56,7 +56,7 @@ def test_figures_equal_a_slow_reference(predicted: np.ndarray, alpha: np.ndarray
         assert found is None
         return
     assert found is not None
-    assert tuple(found) == DIM_METRICS
+    assert tuple(found) == tuple(DIM_METRICS)
     assert found == pytest.approx(slow(to_float(masked), to_float(alpha), trimap), abs=1e-8)
 
 

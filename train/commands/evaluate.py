@@ -25,10 +25,10 @@ from train.commands.options import FOLDER, alpha_scale, counter, fail_if, networ
 @alpha_scale("of --data")
 @click.option("--mattes", is_flag=True, help="Also write each predicted matte, to mattes/ in --out.")
 def evaluate(checkpoints: tuple[Path, ...], data: Path, out: Path | None, **settings: Any) -> None:
-    """Judge networks on photographs, as the paper's tables do.
+    """Evaluate networks on photographs, as the paper's tables do.
 
     With --hybrid 1/3 1/2 as in Table 1. Writes per_image.parquet, summary.json and worst.png (photo, prediction, truth
-    and error of the worst cases). The exit code is 1 if a photograph could not be judged.
+    and error of the worst cases). The exit code is 1 if a photograph could not be evaluated.
 
     \b
     Examples:
@@ -36,21 +36,21 @@ def evaluate(checkpoints: tuple[Path, ...], data: Path, out: Path | None, **sett
       train eval --checkpoint tt.pt --checkpoint ft.pt --checkpoint bt.pt --data shards/
       train eval --checkpoint tt.pt --data alphamatting --protocol dim --trimaps alphamatting/trimap
     """  # noqa: D301
-    from train.evaluation.evaluate import Judge, Protocol, format_table, write_evaluation  # noqa: PLC0415
-    from train.evaluation.evaluate import evaluate as judge_all  # noqa: PLC0415
+    from train.evaluation.evaluate import Evaluator, Protocol, format_table, write_evaluation  # noqa: PLC0415
+    from train.evaluation.evaluate import evaluate as evaluate_all  # noqa: PLC0415
 
     out = out or checkpoints[0].parent / "eval"
     mattes = out / "mattes" if settings["mattes"] else None
     opened, strategy = open_networks(checkpoints, settings["weights"], settings["max_side"], settings["hybrid"])
-    judge = Judge(opened, strategy, Protocol(settings["protocol"]), settings["trimaps"], mattes)
+    evaluator = Evaluator(opened, strategy, Protocol(settings["protocol"]), settings["trimaps"], mattes)
     with Progress(None, "photos") as progress:
-        result = judge_all(judge, data, counter(progress), out, settings["alpha_scale"])
-    write_evaluation(result, judge, out)
-    click.echo(format_table([(judge.name, result.mean)]))
+        result = evaluate_all(evaluator, data, counter(progress), out, settings["alpha_scale"])
+    write_evaluation(result, evaluator, out)
+    click.echo(format_table([(evaluator.name, result.mean)], evaluator.protocol.metrics))
     left_out = f" ({len(result.left_out)} more without unknown pixels left out)" if result.left_out else ""
-    click.echo(f"mean of {len(result.counted)} photographs{left_out}; {judge.region}; {judge.view}")
+    click.echo(f"mean of {len(result.counted)} photographs{left_out}; {evaluator.region}; {evaluator.view}")
     click.echo(f"worst cases: {out / 'worst.png'}\nper photo:   {out / 'per_image.parquet'}")
     say_unread(result.unread)
     for doubt in result.doubts:
         click.echo(f"NOTE: {doubt}", err=True)
-    fail_if([f"{failure.name}: {failure.reason}" for failure in result.failures], "could not be judged")
+    fail_if([f"{failure.name}: {failure.reason}" for failure in result.failures], "could not be evaluated")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import click
 
@@ -13,83 +14,114 @@ from pipelines.compose.dry_run import forecast
 from pipelines.compose.growth import removal
 from pipelines.compose.job import ComposeJob, Prepared, run_compose
 from pipelines.compose.pack import PackJob, run_pack
-from pipelines.executor.work import parse_budget, parse_bytes
+from pipelines.executor.work import Budget
 from pipelines.inspect.replay import run_replay
 from pipelines.inspect.step_strips import STRIP_SIDE
 from pipelines.output.manifest import holds_dataset
 from pipelines.output.staging import source, staged, viewed
 from rssn.dataset.shards import DatasetFolder
-from rssn.route.recipe import FOREGROUND_CHOICES
+from rssn.route.denoise import DenoiseBackend
+from rssn.route.recipe import FOREGROUND_CHOICES, Fit, ForegroundChoice
 from rssn.route.recipes import DEFAULT, chosen_recipe, load_recipe, shipped
 from rssn.storage.urls import Url, shown
-from train.commands.effect import Idle, refuse_idle
+from train.commands.effect import refuse_given
+from train.commands.typed import group, option, takes
 
-_MATTING = "A matting data set: AM-2k's, P3M-10k's, fg/ and alpha/ (GT/), flat, RGBA cut-outs, a table; or s3://..."
+_MATTING = "Photographs or foregrounds with their mattes: a folder, a table, or s3://...; layouts are detected."
+
+
+@dataclass(frozen=True)
+class ComposeOptions:
+    """What `rssn compose` is asked to do."""
+
+    matting: Path | Url = option("--matting", required=True, type=options.PLACE, help=_MATTING)
+    backgrounds: Path | Url = option(
+        "--backgrounds",
+        required=True,
+        type=options.PLACE,
+        help="Backgrounds: what build-bg20k wrote, a folder, a table, or s3://...",
+    )
+    out: Path | Url = options.out_option("the new data set")
+    mattes: options.MatteOptions = group(options.MatteOptions)
+    k: int | None = option("--k", type=int, help="Composites of each foreground.  [default: the recipe's, 5]")
+    recipe: str = option(
+        "--recipe", default=DEFAULT, help=f"A recipe's YAML file, or one that ships: {', '.join(shipped())}."
+    )
+    foreground: ForegroundChoice | None = option(
+        "--foreground",
+        type=click.Choice(FOREGROUND_CHOICES, case_sensitive=False),
+        help="How F is made, in place of the recipe's way: estimated from the photograph, or given by the data set.",
+    )
+    denoiser: DenoiseBackend | None = option(
+        "--denoiser",
+        type=click.Choice(get_args(DenoiseBackend), case_sensitive=False),
+        help="What denoises, in place of the recipe's choice.",
+    )
+    fit: Fit | None = option(
+        "--fit",
+        type=click.Choice(get_args(Fit), case_sensitive=False),
+        help="How a background fills the frame, in place of the recipe's way: aspect kept and cropped, or stretched.",
+    )
+    max_upscale: float | None = option(
+        "--max-upscale", type=float, help="How much a background may be enlarged, in place of the recipe's number."
+    )
+    seed: int = option("--seed", type=int, default=0, help="Another seed gives other draws.")
+    shards: options.ShardOptions = group(options.ShardOptions)
+    cache: options.CacheOptions = group(options.CacheOptions)
+    max_errors: Budget = options.max_errors_option()
+    workers: options.WorkerOptions = group(options.WorkerOptions)
+    dry_run: bool = option("--dry-run", is_flag=True, help="Print the plan, its size and its cost; write nothing.")
+    extend: bool = option(
+        "--extend", is_flag=True, help="Add composites of new foregrounds; existing ones are not touched."
+    )
+    retry_rejects: bool = option(
+        "--retry-rejects", is_flag=True, help="Try again what was refused or failed, and nothing that is new."
+    )
+    overwrite: bool = option("--overwrite", is_flag=True, help="Remove the data set in --out first.")
+
+    def refuse_idle(self) -> None:
+        """Refuse options that would do nothing."""
+        if self.overwrite:
+            refuse_given("--extend", "--overwrite removes what it would add to; give one of them")
+        if not self.cache.cache_size and not options.in_bucket(self.matting, self.backgrounds, self.out):
+            refuse_given(
+                "--cache-dir", "with --cache-size 0 nothing is kept, and nothing goes to a bucket; leave it out"
+            )
+
+    def job(self, root: Path) -> ComposeJob:
+        """The job that makes the data set in a folder."""
+        return ComposeJob(
+            source(self.matting, self.cache.cache_dir),
+            source(self.backgrounds, self.cache.cache_dir),
+            root,
+            chosen_recipe(vars(self)),
+            self.seed,
+            self.max_errors,
+            self.cache.open(),
+            self.shards.output,
+            layout=self.mattes.matting_format,
+            alpha_scale=self.mattes.alpha_scale,
+            extend=self.extend,
+            overwrite=self.overwrite,
+            retry_rejects=self.retry_rejects,
+            insists=self.foreground is not None,
+        )
 
 
 @click.command()
-@click.option("--matting", required=True, type=options.PLACE, help=_MATTING)
-@click.option("--backgrounds", required=True, type=options.PLACE, help="A build-bg20k output, a folder, or a table.")
-@click.option("--out", required=True, type=options.PLACE, help="Where the shards go, or s3://...; run again to go on.")
-@options.matting_format
-@options.alpha_scale
-@click.option("--k", type=int, help="Composites for each foreground.  [default: the recipe's, 5]")
-@click.option("--recipe", default=DEFAULT, help=f"A YAML file, or one of: {', '.join(shipped())}.")
-@click.option(
-    "--foreground",
-    type=click.Choice(FOREGROUND_CHOICES, case_sensitive=False),
-    help="Overrides how F comes about: computed from the photograph, or given by the data set.",
-)
-@click.option(
-    "--denoiser",
-    type=click.Choice(["native", "bm3d", "nlmeans"], case_sensitive=False),
-    help="Overrides the recipe's denoise.backend.",
-)
-@click.option(
-    "--fit",
-    type=click.Choice(["cover", "stretch"], case_sensitive=False),
-    help="Overrides how a background meets the frame.",
-)
-@click.option("--max-upscale", type=float, help="Overrides how much a background may be enlarged.")
-@click.option("--seed", type=int, default=0, help="Another seed gives other draws.")
-@options.codec
-@options.shard_size
-@options.shard_rows
-@options.cache_dir
-@options.cache_size
-@options.max_errors
-@options.workers
-@options.address
-@click.option("--dry-run", is_flag=True, help="Print the plan, its size and its cost; write nothing.")
-@click.option("--extend", is_flag=True, help="Add the foregrounds that are new; what stands is not touched.")
-@click.option("--retry-rejects", is_flag=True, help="Try again what was refused or failed, nothing that is new.")
-@click.option("--overwrite", is_flag=True, help="Remove the data set in --out first.")
-@refuse_idle(
-    Idle("--extend", lambda given: given["overwrite"], "--overwrite removes what it would add to; give one of them"),
-    Idle(
-        "--cache-dir",
-        lambda given: not parse_bytes("--cache-size", given["cache_size"]) and not options.in_bucket(given),
-        "with --cache-size 0 nothing is kept, and nothing goes to a bucket; leave it out",
-    ),
-)
-def compose(
-    matting: Path | Url,
-    backgrounds: Path | Url,
-    out: Path | Url,
-    workers: int | None,
-    address: str | None,
-    **settings: Any,
-) -> None:
+@takes(ComposeOptions)
+def compose(given: ComposeOptions) -> None:
     """Compose foregrounds onto backgrounds by the RSSN route (Pipeline 1).
 
     Writes Parquet shards with composite, alpha, F and B, and everything that was drawn. Stop it at any moment and run
     the same command again to resume.
     """
-    cache_dir = settings["cache_dir"]
-    with viewed(out) if settings["dry_run"] else staged(out, cache_dir) as root:
-        job = _compose_job(source(matting, cache_dir), source(backgrounds, cache_dir), root, settings)
+    given.refuse_idle()
+    out, cache_dir = given.out, given.cache.cache_dir
+    with viewed(out) if given.dry_run else staged(out, cache_dir) as root:
+        job = given.job(root)
         removed = removal(DatasetFolder(root)) if job.overwrite and holds_dataset(DatasetFolder(root)) else ""
-        if settings["dry_run"]:
+        if given.dry_run:
             for line in [*([f"would remove {removed}"] if removed else []), *forecast(job)]:
                 click.echo(shown(line))
             return
@@ -99,43 +131,57 @@ def compose(
                 click.echo(shown(f"removing {removed}"))
             click.echo(prepared.describe())
 
-        tally = options.with_runner(workers, address, lambda runner: run_compose(job, runner, announce))
+        tally = given.workers.run(lambda runner: run_compose(job, runner, announce))
     options.finish(tally, out, "composites", complete=not tally.rejected)
 
 
+@dataclass(frozen=True)
+class PackOptions:
+    """What `rssn pack` is asked to do."""
+
+    matting: Path | Url = option(
+        "--matting",
+        required=True,
+        type=options.PLACE,
+        help="Photographs with their mattes: a folder, a table, or s3://...; layouts are detected.",
+    )
+    out: Path | Url = options.out_option("the new data set")
+    mattes: options.MatteOptions = group(options.MatteOptions)
+    shards: options.ShardOptions = group(options.ShardOptions)
+    cache_dir: Path = options.cache_dir_option()
+    max_errors: Budget = options.max_errors_option()
+    workers: options.WorkerOptions = group(options.WorkerOptions)
+
+
 @click.command()
-@click.option("--matting", required=True, type=options.PLACE, help="A matting data set with photographs.")
-@click.option("--out", required=True, type=options.PLACE, help="Where the shards go, or s3://...; run again to go on.")
-@options.matting_format
-@options.alpha_scale
-@options.codec
-@options.shard_size
-@options.shard_rows
-@options.cache_dir
-@options.max_errors
-@options.workers
-@options.address
-@options.refuse_idle_cache
-def pack(matting: Path | Url, out: Path | Url, workers: int | None, address: str | None, **settings: Any) -> None:
+@takes(PackOptions)
+def pack(given: PackOptions) -> None:
     """Pack real photographs with their closed-form F and B (the ORI-Track).
 
     The columns are those of composites.
     """
-    budget, cache_dir, layout = parse_budget(settings["max_errors"]), settings["cache_dir"], settings["matting_format"]
-    with staged(out, cache_dir) as root:
-        found = source(matting, cache_dir)
+    options.refuse_idle_cache(given.matting, given.out)
+    mattes = given.mattes
+    with staged(given.out, given.cache_dir) as root:
+        found, output = source(given.matting, given.cache_dir), given.shards.output
         job = PackJob(
-            found, root, load_recipe("ori"), budget, options.output(settings), layout, settings["alpha_scale"]
+            found,
+            root,
+            load_recipe("ori"),
+            given.max_errors,
+            output,
+            layout=mattes.matting_format,
+            alpha_scale=mattes.alpha_scale,
         )
-        tally = options.with_runner(workers, address, lambda runner: run_pack(job, runner))
-    options.finish(tally, out, "photographs", complete=not tally.rejected)
+        tally = given.workers.run(lambda runner: run_pack(job, runner))
+    options.finish(tally, given.out, "photographs", complete=not tally.rejected)
 
 
 @click.command()
 @click.argument("shards", type=options.FOLDER)
 @click.argument("sample_id")
-@click.option("--out", type=options.FOLDER, help="The step strip's PNG.  [default: in SHARDS/report]")
-@click.option("--side", type=click.IntRange(min=64), default=STRIP_SIDE, help="Longer side of each picture, px.")
+@click.option("--out", type=options.FOLDER, help="The PNG with every step as a picture.  [default: in SHARDS/report]")
+@click.option("--side", type=click.IntRange(min=64), default=STRIP_SIDE, help="Longer side of each picture in it, px.")
 def replay(shards: Path, sample_id: str, out: Path | None, side: int) -> None:
     """Compose one stored row again and compare the bytes.
 
@@ -149,22 +195,3 @@ def replay(shards: Path, sample_id: str, out: Path | None, side: int) -> None:
         click.echo(f"the row was made with {made}", err=True)
         sys.exit(1)
     click.echo("the same bytes: image, alpha, foreground, background")
-
-
-def _compose_job(matting: Path, backgrounds: Path, root: Path, settings: dict[str, Any]) -> ComposeJob:
-    return ComposeJob(
-        matting,
-        backgrounds,
-        root,
-        chosen_recipe(settings),
-        settings["seed"],
-        parse_budget(settings["max_errors"]),
-        options.layer_cache(settings["cache_dir"], settings["cache_size"]),
-        options.output(settings),
-        layout=settings["matting_format"],
-        alpha_scale=settings["alpha_scale"],
-        extend=settings["extend"],
-        overwrite=settings["overwrite"],
-        retry_rejects=settings["retry_rejects"],
-        insists=settings["foreground"] is not None,
-    )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 
@@ -17,21 +17,21 @@ from bg20k.rules import CurationRules
 from bg20k.verdict import REASONS
 from pipelines.commands import options
 from pipelines.curate.job import Curated, CurationJob, run_curation
-from pipelines.executor.work import parse_budget
+from pipelines.executor.work import Budget
 from pipelines.export.job import ExportJob, run_export
 from pipelines.inspect.inspect import run_inspect
 from pipelines.output.staging import source, staged
 from pipelines.review.log import review_path
 from rssn.errors import InputError
 from rssn.storage.urls import Url, shown
-from train.commands.effect import Idle, refuse_idle, without
+from train.commands.effect import refuse_given
+from train.commands.typed import argument, group, option, takes
 
 NOT_SCREENED = """\
 NOT SCREENED for salient objects: no detector was given, so people and animals may stay in the backgrounds.
 Give one with --detector MODEL (a YOLO model trained on COCO, .pt or .onnx; pip install 'rssn[curate]')."""
 
-_NUMBERS = {name: value for name, value in CurationRules.numbers().items() if name != "min_side"}
-
+_THRESHOLDS = ", ".join(f"{name}={value}" for name, value in CurationRules.numbers().items() if name != "min_side")
 
 _NETWORK_RULES = {
     "confidence": "detector",
@@ -45,73 +45,105 @@ _NETWORK_RULES = {
 """Rules that judge what a network finds, and the option that gives the network."""
 
 
-def _is_idle_rule(rule: str, network: str, given: Mapping[str, Any]) -> bool:
-    return not given[network] and any(text.partition("=")[0] == rule for text in given["rules"])
+@dataclass(frozen=True)
+class CurationOptions:
+    """What `rssn build-bg20k` is asked to do."""
+
+    photos: Path | Url = argument(type=options.PLACE)
+    out: Path | Url = options.out_option("the new data set")
+    detector: Path | None = option(
+        "--detector",
+        type=options.FOLDER,
+        help="A YOLO model of the COCO classes, .pt or .onnx, that finds people, animals and things; not downloaded.",
+    )
+    saliency: Path | None = option(
+        "--saliency", type=options.FOLDER, help="A saliency network, .onnx, as a second opinion that knows no classes."
+    )
+    saliency_scaling: Scaling = option(
+        "--saliency-scaling",
+        type=click.Choice(get_args(Scaling), case_sensitive=False),
+        default="imagenet",
+        help="Input of that network: ImageNet's mean and deviation, or centred: less 0.5 (IS-Net, RMBG-1.4).",
+    )
+    deep_duplicates: str | None = option(
+        "--deep-duplicates",
+        metavar="MODEL",
+        help="Also find crops and re-gradings, by FILE.onnx or a torchvision backbone and its weights, resnet50=FILE.",
+    )
+    against: Path | Url | None = option(
+        "--against", type=options.PLACE, help="A finished set; photographs that it holds already are rejected."
+    )
+    refused_flags: tuple[str, ...] = option(
+        "--reject-flag",
+        type=click.Choice(list(FLAGS), case_sensitive=False),
+        multiple=True,
+        help="Reject what is otherwise only flagged; repeat for several.",
+    )
+    ignored_classes: tuple[str, ...] = option(
+        "--ignore-class",
+        type=click.Choice(sorted(CREATURES | OBJECTS), case_sensitive=False),
+        metavar="CLASS",
+        multiple=True,
+        help="A COCO class, such as car, that is no salient object in your backgrounds; repeat for several.",
+    )
+    rules: tuple[str, ...] = option(
+        "--rule",
+        metavar="NAME=NUMBER",
+        multiple=True,
+        help=f"Another threshold, of these defaults: {_THRESHOLDS}; repeat for several.",
+    )
+    export_folder: Path | None = option(
+        "--export-folder", type=options.FOLDER, help="Also write plain files, train/ and testval/, into this folder."
+    )
+    min_side: int = option(
+        "--min-side", type=int, default=1080, help="Shorter side that a photograph must have and is resized to, px."
+    )
+    review: bool | None = option(
+        "--apply-review/--no-apply-review",
+        default=None,
+        help="Whether decisions made in rssn review are applied.  [default: as in the last run]",
+    )
+    cache_dir: Path = options.cache_dir_option()
+    max_errors: Budget = options.max_errors_option()
+    workers: options.WorkerOptions = group(options.WorkerOptions)
+
+    def refuse_idle(self) -> None:
+        """Refuse options that would do nothing."""
+        options.refuse_idle_cache(self.photos, self.against, self.out)
+        if not self.detector:
+            refuse_given("--ignore-class", "no detector looks for classes; give one with --detector")
+        if not self.saliency:
+            refuse_given("--saliency-scaling", "there is no saliency network; give one with --saliency")
+        named = {text.partition("=")[0] for text in self.rules}
+        for rule, network in _NETWORK_RULES.items():
+            if rule in named and not getattr(self, network):
+                refuse_given("--rule", f"{rule} is for --{network.replace('_', '-')} alone")
+
+    def curation_rules(self) -> CurationRules:
+        """Thresholds and classes."""
+        lists = {name: sorted(set(getattr(self, name))) for name in ("refused_flags", "ignored_classes")}
+        return CurationRules.parse(self.rules, min_side=self.min_side, **lists)
+
+    def job(self, root: Path, rules: CurationRules) -> CurationJob:
+        """The job that makes the data set in a folder."""
+        return CurationJob(
+            source(self.photos, self.cache_dir),
+            root,
+            rules,
+            self.detector,
+            self.max_errors,
+            self.review,
+            against=source(self.against, self.cache_dir) if self.against else None,
+            saliency=self.saliency,
+            saliency_scaling=self.saliency_scaling,
+            deep_duplicates=self.deep_duplicates,
+            say=partial(click.echo, err=True),
+        )
 
 
 @click.command("build-bg20k")
-@click.argument("photos", type=options.PLACE)
-@click.option("--out", required=True, type=options.PLACE, help="Where the set goes, or s3://...; run again to go on.")
-@click.option(
-    "--detector", type=options.FOLDER, help="A YOLO model of COCO classes, .pt or .onnx; nothing is downloaded."
-)
-@click.option("--saliency", type=options.FOLDER, help="A class-free second opinion: a saliency network, .onnx.")
-@click.option(
-    "--saliency-scaling",
-    type=click.Choice(get_args(Scaling), case_sensitive=False),
-    default="imagenet",
-    help="How that network wants its input: by ImageNet's mean and deviation, or less 0.5 (IS-Net).",
-)
-@click.option(
-    "--deep-duplicates",
-    metavar="MODEL",
-    help="Find crops and re-gradings too: FILE.onnx, or a torchvision backbone and its weights, resnet50=FILE.",
-)
-@click.option("--against", type=options.PLACE, help="A finished set; photos that it holds already are rejected.")
-@click.option(
-    "--reject-flag",
-    "refused_flags",
-    type=click.Choice(list(FLAGS), case_sensitive=False),
-    multiple=True,
-    help="Reject what is otherwise only flagged; may be given twice.",
-)
-@click.option(
-    "--ignore-class",
-    "ignored_classes",
-    type=click.Choice(sorted(CREATURES | OBJECTS), case_sensitive=False),
-    metavar="CLASS",
-    multiple=True,
-    help="A COCO class that is no salient object in your backgrounds, as car; may be repeated.",
-)
-@click.option(
-    "--rule",
-    "rules",
-    metavar="NAME=NUMBER",
-    multiple=True,
-    help=f"Another threshold: {', '.join(f'{name}={value}' for name, value in _NUMBERS.items())}.",
-)
-@click.option("--export-folder", type=options.FOLDER, help="Write train/ and testval/ there, as rssn export does.")
-@click.option("--min-side", type=int, default=1080, help="Shorter side in px that a photo must have and is resized to.")
-@click.option(
-    "--apply-review/--no-apply-review",
-    "review",
-    default=None,
-    help="Whether the decisions of rssn review are applied.  [default: as the last run did]",
-)
-@options.cache_dir
-@options.max_errors
-@options.workers
-@options.address
-@options.refuse_idle_cache
-@refuse_idle(
-    Idle("--ignore-class", without("detector"), "no detector looks for classes; give one with --detector"),
-    Idle("--saliency-scaling", without("saliency"), "there is no saliency network; give one with --saliency"),
-    *(
-        Idle("--rule", partial(_is_idle_rule, rule, network), f"{rule} is for --{network.replace('_', '-')} alone")
-        for rule, network in _NETWORK_RULES.items()
-    ),
-)
-def build_bg20k(photos: Path | Url, out: Path | Url, detector: Path | None, min_side: int, **settings: Any) -> None:
+@takes(CurationOptions)
+def build_bg20k(given: CurationOptions) -> None:
     """Curate photographs into a background set (section 4.1).
 
     PHOTOS is a folder (with all below it, .tar, .tar.gz and .zip files included), one such archive, or a table: CSV or
@@ -121,22 +153,16 @@ def build_bg20k(photos: Path | Url, out: Path | Url, detector: Path | None, min_
     Keeps photographs with enough pixels, without duplicates and without salient objects, resizes them, splits them into
     train and validation, and writes every verdict with its reason to verdicts.parquet.
     """
-    budget = parse_budget(settings["max_errors"])
-    _refuse_export_among(photos, settings["export_folder"])
-    lists = {name: sorted(set(settings[name])) for name in ("refused_flags", "ignored_classes")}
-    rules = CurationRules.parse(settings["rules"], min_side=min_side, **lists)
-    cache_dir = settings["cache_dir"]
-    if detector is None and settings["saliency"] is None:
+    given.refuse_idle()
+    rules = given.curation_rules()
+    _refuse_export_among(given.photos, given.export_folder)
+    if given.detector is None and given.saliency is None:
         click.secho(NOT_SCREENED, fg="yellow", bold=True, err=True)
-    against = settings["against"] and source(settings["against"], cache_dir)
-    more = {name: settings[name] for name in ("saliency", "saliency_scaling", "deep_duplicates")}
-    more |= {"against": against, "say": partial(click.echo, err=True)}
-    with staged(out, cache_dir) as root:
-        job = CurationJob(source(photos, cache_dir), root, rules, detector, budget, settings["review"], **more)
-        where = (settings["workers"], settings["address"])
-        curated = options.with_runner(*where, lambda runner: run_curation(job, runner))
-        _report(curated, root, settings["export_folder"])
-    options.finish(curated.tally, out, "backgrounds", complete=True)
+    with staged(given.out, given.cache_dir) as root:
+        job = given.job(root, rules)
+        curated = given.workers.run(lambda runner: run_curation(job, runner))
+        _report(curated, root, given.export_folder)
+    options.finish(curated.tally, given.out, "backgrounds", complete=True)
 
 
 def _refuse_export_among(photos: Path | Url, export_folder: Path | None) -> None:
@@ -147,7 +173,7 @@ def _refuse_export_among(photos: Path | Url, export_folder: Path | None) -> None
 
 def _report(curated: Curated, root: Path, export_folder: Path | None) -> None:
     for reason, count in sorted(curated.reasons.items()):
-        click.echo(f"{count:>8}  {reason}: {REASONS.get(reason, 'an error that nobody foresaw')}")
+        click.echo(f"{count:>8}  {reason}: {REASONS.get(reason, 'unexpected error')}")
     if curated.review:
         click.echo(f"review: {describe_effects(curated.review)}")
     elif review_path(root).is_file():

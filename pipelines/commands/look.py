@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,32 +18,50 @@ from pipelines.output.manifest import read_manifest
 from pipelines.output.staging import viewed
 from rssn.dataset.shards import DatasetFolder
 from rssn.storage.urls import Url, shown
-from train.commands.effect import Idle, refuse_given, refuse_idle, without
+from train.commands.effect import refuse_given
+from train.commands.typed import argument, group, option, takes
+
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """What `rssn inspect` is asked to do."""
+
+    dataset: Path | Url = argument(type=options.PLACE)
+    samples: int = option(
+        "--samples", type=click.IntRange(min=1), default=48, help="How many samples the contact sheets show."
+    )
+    strips: int = option(
+        "--strips", type=click.IntRange(min=0), default=4, help="How many samples are shown step by step."
+    )
+    cache: options.CacheOptions = group(options.CacheOptions)
+
+    def refuse_idle(self) -> None:
+        """Refuse options that would do nothing."""
+        if not self.strips:
+            for name in ("--cache-dir", "--cache-size"):
+                refuse_given(name, "--strips 0 composes nothing again; leave it out")
+
+    def refuse_steps(self) -> None:
+        """Refuse options for the steps of a data set that has none."""
+        for name in ("--strips", "--cache-dir", "--cache-size"):
+            refuse_given(name, f"{self.dataset} holds backgrounds, which no steps made; leave it out")
 
 
 @click.command()
-@click.argument("dataset", type=options.PLACE)
-@click.option("--samples", type=click.IntRange(min=1), default=48, help="How many samples the contact sheets show.")
-@click.option("--strips", type=click.IntRange(min=0), default=4, help="How many samples are shown step by step.")
-@options.cache_dir
-@options.cache_size
-@refuse_idle(
-    Idle("--cache-dir", without("strips"), "--strips 0 composes nothing again; leave it out"),
-    Idle("--cache-size", without("strips"), "--strips 0 composes nothing again; leave it out"),
-)
-def inspect(dataset: Path | Url, samples: int, strips: int, cache_dir: Path, cache_size: str) -> None:
+@takes(InspectOptions)
+def inspect(given: InspectOptions) -> None:
     """Verify a data set, count it, and write a report with pictures.
 
     The report is report/index.html in the data set. Steps that no row stores are composed again, with the layers that
     the cache holds from rssn compose. Exits with 1 if a shard is missing or does not agree with its mark, or if the
     draws do not fit the recipe.
     """
-    cache = options.layer_cache(cache_dir, cache_size) if strips else LayerCache(cache_dir, 0)
-    with viewed(dataset) as root:
+    given.refuse_idle()
+    cache = given.cache.open() if given.strips else LayerCache(given.cache.cache_dir, 0)
+    with viewed(given.dataset) as root:
         if read_manifest(DatasetFolder(root))["plan"]["kind"] == "backgrounds":
-            for option in ("--strips", "--cache-dir", "--cache-size"):
-                refuse_given(option, f"{dataset} holds backgrounds, which no steps made; leave it out")
-        found = run_inspect(root, Look(samples, strips, cache, partial(click.echo, err=True)))
+            given.refuse_steps()
+        found = run_inspect(root, Look(given.samples, given.strips, cache, partial(click.echo, err=True)))
     for key, value in found.facts.items():
         click.echo(f"{key:>16}  {value}")
     for sheet in found.sheets:
@@ -68,9 +87,21 @@ def status(dataset: Path | Url) -> None:
             click.echo(line)
 
 
+@dataclass(frozen=True)
+class DemoOptions:
+    """What `rssn demo` is asked to do."""
+
+    out: Path = option(
+        "--out",
+        type=options.FOLDER,
+        default=Path("demo"),
+        help="Folder of everything that it makes; run the same command again to resume.",
+    )
+    workers: int | None = options.workers_option()
+
+
 @click.command()
-@click.option("--out", type=options.FOLDER, default=Path("demo"), help="Where everything goes; run again to go on.")
-@options.workers
-def demo(out: Path, workers: int | None) -> None:
+@takes(DemoOptions)
+def demo(given: DemoOptions) -> None:
     """Run the whole job on pictures that the project renders itself: nothing is downloaded."""
-    run_demo(out, workers, click.echo)
+    run_demo(given.out, given.workers, click.echo)

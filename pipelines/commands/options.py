@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,14 +15,16 @@ from pipelines.compose.job import Output
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.executor.ray_runner import make_runner
 from pipelines.executor.runner import Runner
-from pipelines.executor.work import Tally, parse_bytes
+from pipelines.executor.work import Tally, parse_budget, parse_bytes
 from rssn.errors import InputError
+from rssn.image.codecs import ImageCodec
 from rssn.image.picture_files import unread_words
 from rssn.sources.layouts import LAYOUT_NAMES
 from rssn.storage.machine import cache_home
 from rssn.storage.urls import Url, checked_url, is_url, scrub, shown
-from train.commands.effect import Idle, refuse_idle
+from train.commands.effect import refuse_given
 from train.commands.options import UserPath
+from train.commands.typed import option
 
 R = TypeVar("R")
 
@@ -37,84 +40,153 @@ class _Place(UserPath):
 
 PLACE = _Place(path_type=Path)
 
-workers = click.option(
-    "--workers", type=int, help="Processes; 0 works in this one, without Ray.  [default: as many as CPUs]"
-)
-address = click.option(
-    "--address",
-    metavar="ADDRESS",
-    help="A running Ray cluster: auto, HOST:PORT or ray://HOST:PORT.  [default: RAY_ADDRESS, or none]",
-)
-max_errors = click.option(
-    "--max-errors", metavar="N|N%", help="Stop when more than this are refused.  [default: never]"
-)
-matting_format = click.option(
-    "--matting-format",
-    type=click.Choice(LAYOUT_NAMES, case_sensitive=False),
-    help="How --matting is laid out.  [default: detected]",
-)
-alpha_scale = click.option(
-    "--alpha-scale",
-    type=float,
-    metavar="VALUE",
-    help="The value that means opaque in every matte, as 1 or 255.  [default: by the values of each]",
-)
-codec = click.option(
-    "--image-codec",
-    type=click.Choice(["jpeg", "png", "webp"], case_sensitive=False),
-    default="jpeg",
-    help="JPEG of quality 95, 4:4:4, or a lossless one. Alpha is always PNG.",
-)
-shard_size = click.option("--shard-size", metavar="BYTES", default="256M", help="About how large a shard may become.")
-shard_rows = click.option("--shard-rows", type=click.IntRange(min=1), help="At most so many rows, or one foreground's.")
-cache_dir = click.option(
-    "--cache-dir",
-    type=FOLDER,
-    default=lambda: cache_home() / "rssn",
-    show_default="~/.cache/rssn",
-    help="Where compose keeps layers for other runs, and all what is on its way to a bucket; a local disk.",
-)
-cache_size = click.option("--cache-size", metavar="BYTES", default="20G", help="Limit of that folder; 0 keeps nothing.")
+
+def _size(_: click.Context, param: click.Parameter, text: str) -> int:
+    return parse_bytes(param.opts[0], text)
 
 
-def in_bucket(given: Mapping[str, Any]) -> bool:
-    """Whether an input or the output of a command lies in a bucket."""
-    return any(isinstance(value, Url) for value in given.values())
-
-
-refuse_idle_cache = refuse_idle(
-    Idle("--cache-dir", lambda given: not in_bucket(given), "it is for what goes to a bucket or comes from one")
-)
-
-
-def output(settings: Mapping[str, Any]) -> Output:
-    """How the options of a command want shards to be written."""
-    size = parse_bytes("--shard-size", settings["shard_size"])
+def _at_least_a_byte(context: click.Context, param: click.Parameter, text: str) -> int:
+    size = _size(context, param, text)
     if size < 1:
-        raise InputError(f"--shard-size is {settings['shard_size']!r}; give 1 byte or more, such as 256M")
-    return Output(settings["image_codec"], size, settings["shard_rows"] or Output.shard_rows)
+        raise InputError(f"{param.opts[0]} is {text!r}; give 1 byte or more, such as 256M")
+    return size
 
 
-def layer_cache(folder: Path, size: str) -> LayerCache:
-    """The cache that `--cache-dir` and `--cache-size` ask for.
+def out_option(what: str) -> Any:
+    """The field `--out` of a command that writes a data set."""
+    words = f"Folder of {what}, or s3://... for a bucket; run the same command again to resume."
+    return option("--out", required=True, type=PLACE, help=words)
+
+
+def max_errors_option() -> Any:
+    """The field `--max-errors`; see `parse_budget`."""
+    words = "Stop when more than N items, or N% of them, are refused.  [default: never]"
+    return option("--max-errors", metavar="N|N%", callback=lambda _, __, text: parse_budget(text), help=words)
+
+
+def workers_option() -> Any:
+    """The field `--workers`."""
+    words = "Worker processes; 0 works in the command's own process, without Ray.  [default: one per CPU]"
+    return option("--workers", type=int, help=words)
+
+
+def cache_dir_option() -> Any:
+    """The field `--cache-dir`."""
+    return option(
+        "--cache-dir",
+        type=FOLDER,
+        default=lambda: cache_home() / "rssn",
+        show_default="~/.cache/rssn",
+        help="Local folder for layers that later runs use again, and for what is on its way to or from a bucket.",
+    )
+
+
+@dataclass(frozen=True)
+class MatteOptions:
+    """How a matting data set is read."""
+
+    matting_format: str | None = option(
+        "--matting-format",
+        type=click.Choice(LAYOUT_NAMES, case_sensitive=False),
+        help="Layout of --matting.  [default: detected]",
+    )
+    alpha_scale: float | None = option(
+        "--alpha-scale",
+        type=float,
+        metavar="VALUE",
+        help="The value that means opaque in every matte, such as 1 or 255.  [default: judged from its values]",
+    )
+
+
+@dataclass(frozen=True)
+class ShardOptions:
+    """How shards are written."""
+
+    image_codec: ImageCodec = option(
+        "--image-codec",
+        type=click.Choice(["jpeg", "png", "webp"], case_sensitive=False),
+        default="jpeg",
+        help="Codec of image, foreground and background: JPEG (quality 95, 4:4:4) or lossless. Alpha is always PNG.",
+    )
+    shard_size: int = option(
+        "--shard-size",
+        callback=_at_least_a_byte,
+        metavar="BYTES",
+        default="256M",
+        help="Approximate size of a shard.",
+    )
+    shard_rows: int | None = option(
+        "--shard-rows",
+        type=click.IntRange(min=1),
+        help="Most rows of a shard; one that holds a single foreground may have more.",
+    )
+
+    @property
+    def output(self) -> Output:
+        """The same as a job takes it."""
+        return Output(self.image_codec, self.shard_size, self.shard_rows or Output.shard_rows)
+
+
+@dataclass(frozen=True)
+class CacheOptions:
+    """Where layers are kept for other runs."""
+
+    cache_dir: Path = cache_dir_option()
+    cache_size: int = option(
+        "--cache-size",
+        callback=_size,
+        metavar="BYTES",
+        default="20G",
+        help="Most that folder may hold; 0 keeps nothing.",
+    )
+
+    def open(self) -> LayerCache:
+        """The cache.
+
+        Raises:
+            InputError: If the folder is somebody else's, or cannot be written to.
+        """
+        cache = LayerCache(self.cache_dir.resolve(), self.cache_size)
+        cache.open()
+        return cache
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """Who works."""
+
+    workers: int | None = workers_option()
+    address: str | None = option(
+        "--address",
+        metavar="ADDRESS",
+        help="A running Ray cluster: auto, HOST:PORT or ray://HOST:PORT.  [default: RAY_ADDRESS, or none]",
+    )
+
+    def run(self, work: Callable[[Runner], R], *, gpu_each: bool = False) -> R:
+        """Start workers here or on the cluster, do the work, stop them whatever happens."""
+        address = self.address
+        if address is None and self.workers != 0:
+            address = _cluster_around()
+        runner = make_runner(self.workers, address, gpu_each=gpu_each)
+        try:
+            return work(runner)
+        finally:
+            runner.close()
+
+
+def refuse_idle_cache(*places: Path | Url | None) -> None:
+    """Refuse `--cache-dir` for a command that needs it for buckets alone, where none of its places is in one.
 
     Raises:
-        InputError: If the folder is somebody else's, or cannot be written to.
+        InputError: If it was given.
     """
-    cache = LayerCache(folder.resolve(), parse_bytes("--cache-size", size))
-    cache.open()
-    return cache
+    if not in_bucket(*places):
+        refuse_given("--cache-dir", "it is for what goes to a bucket or comes from one")
 
 
-def with_runner(count: int | None, where: str | None, work: Callable[[Runner], R], *, gpu_each: bool = False) -> R:
-    """Start workers here or on the cluster at an address, do the work, stop them whatever happens."""
-    if where is None and count != 0:
-        where = _cluster_around()
-    runner = make_runner(count, where, gpu_each=gpu_each)
-    try:
-        return work(runner)
-    finally:
-        runner.close()
+def in_bucket(*places: Path | Url | None) -> bool:
+    """Whether an input or the output of a command lies in a bucket."""
+    return any(isinstance(place, Url) for place in places)
 
 
 def _cluster_around() -> str | None:

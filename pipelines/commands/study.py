@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -10,18 +11,32 @@ from pipelines.commands import options
 from pipelines.study.load import load_study
 from pipelines.study.run import StudyJob, run_study
 from pipelines.study.run import dry_run as plan_lines
+from train.commands.typed import argument, group, option, takes
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """What `rssn study` is asked to do."""
+
+    study: str = argument(metavar="STUDY")
+    out: Path = option(
+        "--out",
+        required=True,
+        type=options.FOLDER,
+        help="Folder of everything that it makes; run the same command again to resume.",
+    )
+    inputs: tuple[str, ...] = option(
+        "--input", metavar="NAME=PATH", multiple=True, help="Where an input of the study lies; repeat for several."
+    )
+    dry_run: bool = option(
+        "--dry-run", is_flag=True, help="Print each step and about how long it takes; write nothing."
+    )
+    workers: options.WorkerOptions = group(options.WorkerOptions)
 
 
 @click.command()
-@click.argument("study", metavar="STUDY")
-@click.option("--out", required=True, type=options.FOLDER, help="Where everything goes; run again to go on.")
-@click.option("--input", "inputs", metavar="NAME=PATH", multiple=True, help="Where an input of the study lies.")
-@click.option("--dry-run", is_flag=True, help="Print each step and about how long it takes; write nothing.")
-@options.workers
-@options.address
-def study(
-    study: str, out: Path, inputs: tuple[str, ...], workers: int | None, address: str | None, *, dry_run: bool
-) -> None:
+@takes(StudyOptions)
+def study(given: StudyOptions) -> None:
     """Ask which training data make the better network.
 
     Curates, composes, trains, evaluates and compares. STUDY is a YAML file, or one of those that ship (am2k-comp-track,
@@ -32,18 +47,14 @@ def study(
     Writes index.html, README.md with the table in the paper's layout, mattes and per_image.parquet. Paths in a study
     file are relative to the current folder.
     """
-    found = load_study(study, inputs)
-    count = ("--workers", str(workers)) if workers is not None else ()
-    where = ("--address", address) if address else ()
-    job = StudyJob(found, out.resolve(), (*count, *where))
-    if dry_run:
-        lines = options.with_runner(workers, address, lambda runner: plan_lines(job, runner.room), gpu_each=True)
-        click.echo("\n".join(lines))
+    workers = given.workers
+    found = load_study(given.study, given.inputs)
+    count = ("--workers", str(workers.workers)) if workers.workers is not None else ()
+    where = ("--address", workers.address) if workers.address else ()
+    job = StudyJob(found, given.out.resolve(), (*count, *where))
+    if given.dry_run:
+        click.echo("\n".join(workers.run(lambda runner: plan_lines(job, runner.room), gpu_each=True)))
         return
-    text = run_study(
-        job,
-        lambda work: options.with_runner(workers, address, work, gpu_each=True),
-        lambda words: click.echo(words, err=True),
-    )
+    text = run_study(job, lambda work: workers.run(work, gpu_each=True), lambda words: click.echo(words, err=True))
     click.echo(text)
-    click.echo(f"report: {out / 'index.html'}")
+    click.echo(f"report: {given.out / 'index.html'}")

@@ -1,4 +1,4 @@
-"""What a training run is: one frozen dataclass, checked when it is made, stored as plain values in checkpoints."""
+"""What a training run is: one frozen dataclass, validated when it is made, stored as plain values in checkpoints."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field
 
 from rssn.errors import InputError
 from rssn.storage.files import sha256
+from rssn.storage.settings import settings
 from train.metrics.paper import METRICS
 from train.network.backbones import backbone_named
 from train.network.strategy import Strategy
@@ -18,12 +21,6 @@ from train.validation_sets import ValidationSet
 
 Plain: TypeAlias = str | int | float | list[Any] | dict[str, Any] | None
 
-OPTIMISERS = ("adam", "adamw")
-PRECISIONS = ("fp32", "bf16", "fp16")
-FREEZABLE = ("encoder", "norms")
-"""Parts of a network that can stay as they are, see `train.network.gfm.GFM.freeze`."""
-SCHEDULES = ("constant", "cosine")
-"""Of the learning rate, see `train.loop.schedule`."""
 WEIGHTS = ("raw", "ema")
 """Of a checkpoint: as the optimiser left them, or their moving average."""
 
@@ -32,7 +29,10 @@ _OPTIONS = {
     "ablations": "--ablation",
     "mixture": "--mix",
     "losses": "--loss-weight",
+    "step_size": "--batch-size times --accumulate times the number of processes",
 }
+"""Of `train run`, where it is not called as the setting."""
+
 _FREE_ON_RESUME = frozenset(
     {
         "data", "out", "checkpoint_every", "keep", "workers", "compile", "tensorboard", "batch_size",
@@ -40,10 +40,7 @@ _FREE_ON_RESUME = frozenset(
         "best_by", "patience", "weights", "override",
     }
 )  # fmt: skip
-_FORMERLY: Mapping[str, Plain] = {
-    "accumulate": 1, "schedule": "constant", "warm_up": None, "freeze": [], "encoder_rate": 1.0,
-}  # fmt: skip
-"""What runs did of which an earlier version stored no setting."""
+"""Settings that may be others when a run is resumed."""
 
 FIXED = frozenset({"backbone", "rosta", "ablations", "init"})
 """Settings that a run has for good: which tensors its network has, and where they came from."""
@@ -51,33 +48,32 @@ FIXED = frozenset({"backbone", "rosta", "ablations", "init"})
 ORDER = frozenset({"seed", "mixture"})
 """Settings that the order of the samples depends on."""
 
-_MANY = 10**12
-_BOUNDS = {
-    "max_steps": (1, _MANY), "batch_size": (1, 1 << 16), "seed": (0, (1 << 63) - 1), "checkpoint_every": (1, _MANY),
-    "keep": (0, _MANY), "workers": (0, 1 << 10), "validate_every": (1, _MANY),
-    "patience": (0, _MANY), "weight_decay": (0, 1e6), "clip": (0, 1e30),
-    "accumulate": (1, 1 << 16),
-    "encoder_rate": (1e-6, 1e6),
+_FORMERLY: Mapping[str, Plain] = {
+    "accumulate": 1, "schedule": "constant", "warm_up": None, "freeze": [], "encoder_rate": 1.0,
 }  # fmt: skip
+"""What runs did of which an earlier version stored no setting."""
+
+Count: TypeAlias = Annotated[int, Field(ge=0, le=10**12)]
+Positive: TypeAlias = Annotated[int, Field(ge=1, le=10**12)]
+Batch: TypeAlias = Annotated[int, Field(ge=1, le=1 << 16)]
+Side: TypeAlias = Annotated[int, Field(ge=1, le=1 << 16)]
+Weight: TypeAlias = Annotated[float, Field(ge=0)]
 
 
-@dataclass(frozen=True)
+@settings
 class LossWeights:
     """How much each term of equation 8 counts; the paper's 1 each."""
 
-    cross_entropy: float = 1.0  # equation 2
-    focus_alpha: float = 1.0  # equation 4
-    focus_laplacian: float = 1.0  # equation 5
-    alpha: float = 1.0  # equation 6, as equation 4 on the whole matte
-    laplacian: float = 1.0  # equation 6, as equation 5 on the whole matte
-    composition: float = 1.0  # equation 7; at 0 neither F nor B is read
+    cross_entropy: Weight = 1.0  # equation 2
+    focus_alpha: Weight = 1.0  # equation 4
+    focus_laplacian: Weight = 1.0  # equation 5
+    alpha: Weight = 1.0  # equation 6, as equation 4 on the whole matte
+    laplacian: Weight = 1.0  # equation 6, as equation 5 on the whole matte
+    composition: Weight = 1.0  # equation 7; at 0 neither F nor B is read
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if not 0.0 <= value < math.inf:
-                raise InputError(f"--loss-weight {name}={value}: must be 0 or more")
         if not any(asdict(self).values()):
-            raise InputError("--loss-weight: all are 0; nothing would be learned")
+            raise InputError("all are 0; nothing would be learned")
 
     @classmethod
     def parse(cls, words: tuple[str, ...]) -> LossWeights:
@@ -86,7 +82,6 @@ class LossWeights:
         Raises:
             InputError: If there is no such term, or the value is no weight.
         """
-        known = [each.name for each in fields(cls)]
         found: dict[str, float] = {}
         for word in words:
             name, _, value = word.partition("=")
@@ -94,9 +89,10 @@ class LossWeights:
                 found[name] = float(value)
             except ValueError as error:
                 raise InputError(f"--loss-weight {word}: give NAME=NUMBER, as in composition=0") from error
-            if name not in known:
-                raise InputError(f"--loss-weight {word}: no such term; there are {', '.join(known)}")
-        return cls(**found)
+        try:
+            return cls(**found)
+        except InputError as error:
+            raise InputError(f"--loss-weight {' '.join(words)}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -125,73 +121,76 @@ class Origin:
         return f"{self.path} (sha256 {self.digest[:12] or 'unknown'})"
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class TrainConfig:
     """The settings of `train run`. Network, crops and losses are the paper's by default (section 5.2.2).
 
     How fast it learns is not: the paper's rate of 1e-5 is for the 900,000 samples of its COMP-Track; `train.presets`
     has the paper's settings.
+
+    Raises:
+        InputError: If a value is out of its bounds, or values do not go together.
     """
 
     data: tuple[str, ...]  # folders or URLs of shards
     out: Path  # checkpoints, metrics and curve
     mixture: tuple[float, ...] = ()  # share of samples from each of `data`; empty: each row once an epoch
     backbone: str = "r34"
-    rosta: Rosta = Rosta.TT
-    ablations: tuple[str, ...] = ()  # what of `train.network.gfm.Ablation` is left out
-    max_steps: int = 10_000
-    batch_size: int = 4  # samples that a process computes with at once
-    accumulate: int = 1  # such batches of each process to a step
+    rosta: Annotated[Rosta, BeforeValidator(Rosta)] = Rosta.TT
+    ablations: tuple[Literal["single", "no-ppm", "no-bb"], ...] = ()  # what of `train.network.gfm.Ablation` is left out
+    max_steps: Positive = 10_000
+    batch_size: Batch = 4  # samples that a process computes with at once
+    accumulate: Batch = 1  # such batches of each process to a step
     world_size: int = 1  # processes
-    optimiser: str = "adamw"
-    learning_rate: float = 5e-4  # the largest, where it changes
-    schedule: str = "cosine"
-    warm_up: int | None = None  # steps in which the rate rises; None: see `train.loop.schedule`
-    weight_decay: float = 0.01  # of weights; biases and norms have none
-    clip: float = 0.0  # norm to which gradients are clipped; 0: never
-    ema: float = 0.999  # decay of the weights' moving average; 0: none is kept
+    optimiser: Literal["adam", "adamw"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 5e-4  # the highest of the schedule
+    schedule: Literal["constant", "cosine"] = "cosine"  # of the learning rate, see `train.loop.optimiser`
+    warm_up: Annotated[int, Field(ge=0)] | None = None  # steps in which the rate rises; None: the schedule's own
+    weight_decay: Annotated[float, Field(ge=0, le=1e6)] = 0.01  # of weights; biases and norms have none
+    clip: Weight = 0.0  # norm to which gradients are clipped; 0: they are not
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999  # decay of the weights' moving average; 0: none is kept
     losses: LossWeights = field(default_factory=LossWeights)
-    precision: str = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = False
     compile: bool = False
-    seed: int = 0
-    crop_sizes: tuple[int, ...] = (640, 960, 1280)  # px, sides of the square crops
-    input_size: int = 320  # px, what a crop is resized to
-    weights: Path | None = None  # a torchvision state dict for the encoder
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+    crop_sizes: Annotated[tuple[Side, ...], Field(min_length=1)] = (640, 960, 1280)  # px, of the square crops
+    input_size: Annotated[int, Field(multiple_of=32, ge=64, le=1 << 13)] = 320  # px, what a crop is resized to
+    weights: Path | None = None  # a state dict for the encoder, in torchvision's or timm's names
     init: Origin | None = None  # a whole network to start from
-    freeze: tuple[str, ...] = ()  # what of `FREEZABLE` does not learn
-    encoder_rate: float = 1.0  # times the learning rate, for the encoder
-    checkpoint_every: int = 500  # steps
-    keep: int = 0  # older checkpoints beside last.pt
-    workers: int = 1  # processes that prepare samples; 0 prepares them in this one
+    freeze: tuple[Literal["encoder", "norms"], ...] = ()  # what does not learn, see `train.network.gfm.GFM.freeze`
+    encoder_rate: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0  # factor of the learning rate, for the encoder
+    checkpoint_every: Positive = 500  # steps
+    keep: Count = 0  # older checkpoints beside last.pt
+    workers: Annotated[int, Field(ge=0, le=1 << 10)] = 1  # processes that prepare samples; 0: this one does
     validation: tuple[ValidationSet, ...] = ()
-    validate_every: int = 1000  # steps; the last one is judged too
-    best_by: str = "sad"  # a metric of the first validation set, or SET/METRIC
-    patience: int = 0  # validations without a better one after which the run ends; 0: it goes on
+    validate_every: Positive = 1000  # steps; there is a validation after the last one, too
+    best_by: str = "sad"  # what chooses best.pt: a metric of the first validation set, or SET/METRIC
+    patience: Count = 0  # validations without a better one after which the run ends; 0: it goes on
     validation_side: int | None = None  # px, see `train.network.strategy`; None and no hybrid: as trained
     validation_hybrid: tuple[str, str] | None = None  # d1 and d2 of Table 2, as fractions or decimals
     tensorboard: bool = False
-    override: bool = False  # go on with an earlier run although it had other settings
+    override: bool = False  # resume an earlier run although it had other settings
+
+    @staticmethod
+    def key_name(name: str) -> str:
+        """The option by which `train run` takes a setting, with its dashes."""
+        return _OPTIONS.get(name, "--" + name.replace("_", "-"))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rosta", Rosta(self.rosta))  # a name will do
         backbone_named(self.backbone)
-        for name, (least, most) in _BOUNDS.items():
-            value = getattr(self, name)
-            if not least <= value <= most:
-                limit = f"{most} or less" if value > most else f"{least} or more"
-                raise InputError(f"{_option(name)} {value}: must be {limit}")
-        if self.warm_up is not None and not 0 <= self.warm_up < self.max_steps:
-            raise InputError(f"--warm-up {self.warm_up}: must be 0 or more, and less than the {self.max_steps} steps")
-        if not 0.0 < self.learning_rate < 1.0:
-            raise InputError(f"--learning-rate {self.learning_rate}: must lie between 0 and 1")
-        if not 0.0 <= self.ema < 1.0:
-            raise InputError(f"--ema {self.ema}: must be 0 or lie below 1, as 0.999")
-        if self.input_size % 32 or not 64 <= self.input_size <= 1 << 13:
-            raise InputError(f"--input-size {self.input_size}: must be a multiple of 32 from 64 to {1 << 13}")
-        if not self.crop_sizes or min(self.crop_sizes) < 1 or max(self.crop_sizes) > 1 << 16:
-            raise InputError(f"--crop-size {self.crop_sizes}: give one side or more, from 1 to {1 << 16} px")
-        self._check_choices()
+        if self.warm_up is not None and self.warm_up >= self.max_steps:
+            raise InputError(f"--warm-up {self.warm_up}: must be less than the {self.max_steps} steps")
+        if "single" in self.ablations and ("no-ppm" in self.ablations or self.rosta is not Rosta.TT):
+            raise InputError("--ablation single: without a glance there is no PPM, and only --rosta TT")
+        chosen, metric = self.best_metric
+        if chosen not in ["", *(each.name for each in self.validation)] or metric not in METRICS:
+            sets = " or ".join(each.name for each in self.validation)
+            raise InputError(f"--best-by {self.best_by}: give one of {', '.join(METRICS)}, or {sets or 'SET'}/METRIC")
+        if self.mixture and len(self.mixture) != len(self.data):
+            raise InputError(f"--mix: {len(self.mixture)} shares for {len(self.data)} sets; give one for each --data")
+        if self.mixture and not (min(self.mixture) >= 0 and 0 < sum(self.mixture) < math.inf):
+            raise InputError(f"--mix {self.mixture}: shares must be 0 or more, and not all 0")
         _ = self.validation_strategy
 
     @property
@@ -206,26 +205,6 @@ class TrainConfig:
         except InputError as error:
             words = str(error).replace("--max-side", "--validation-side").replace("--hybrid", "--validation-hybrid")
             raise InputError(words) from error
-
-    def _check_choices(self) -> None:
-        for flag, value, known in (
-            ("--optimiser", self.optimiser, OPTIMISERS),
-            ("--precision", self.precision, PRECISIONS),
-            ("--schedule", self.schedule, SCHEDULES),
-            *(("--freeze", part, FREEZABLE) for part in self.freeze),
-        ):
-            if value not in known:
-                raise InputError(f"{flag} {value}: unknown; choose one of {', '.join(known)}")
-        if "single" in self.ablations and ("no-ppm" in self.ablations or self.rosta is not Rosta.TT):
-            raise InputError("--ablation single: without a glance there is no PPM, and only --rosta TT")
-        chosen, metric = self.best_metric
-        if chosen not in ["", *(each.name for each in self.validation)] or metric not in METRICS:
-            sets = " or ".join(each.name for each in self.validation)
-            raise InputError(f"--best-by {self.best_by}: give one of {', '.join(METRICS)}, or {sets or 'SET'}/METRIC")
-        if self.mixture and len(self.mixture) != len(self.data):
-            raise InputError(f"--mix: {len(self.mixture)} shares for {len(self.data)} sets; give one for each --data")
-        if self.mixture and not (min(self.mixture) >= 0 and 0 < sum(self.mixture) < math.inf):
-            raise InputError(f"--mix {self.mixture}: shares must be 0 or more, and not all 0")
 
     @property
     def rank_size(self) -> int:
@@ -258,18 +237,12 @@ class TrainConfig:
         if self.init is None or self.init.same(origin):
             free |= {"init"}
         before["init"] = str(origin)
-        now = {**self.to_plain(), "init": f"{self.init}; leave it out to go on"}
+        now = {**self.to_plain(), "init": f"{self.init}; leave it out to resume"}
         return {
-            name: f"{_option(name)} was {before.get(name)}, now {value}"
+            name: f"{self.key_name(name)} was {before.get(name)}, now {value}"
             for name, value in now.items()
             if name not in free and before.get(name) != value
         }
-
-
-def _option(name: str) -> str:
-    if name == "step_size":
-        return "--batch-size times --accumulate times the number of processes"
-    return _OPTIONS.get(name, "--" + name.replace("_", "-"))
 
 
 def _plain(value: object) -> Plain:

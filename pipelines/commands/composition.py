@@ -17,8 +17,8 @@ from pipelines.compose.pack import PackJob, run_pack
 from pipelines.executor.work import Budget
 from pipelines.inspect.replay import run_replay
 from pipelines.inspect.step_strips import STRIP_SIDE
-from pipelines.output.manifest import holds_dataset
 from pipelines.output.staging import source, staged, viewed
+from rssn.dataset.manifest import holds_dataset
 from rssn.dataset.shards import DatasetFolder
 from rssn.route.denoise import DenoiseBackend
 from rssn.route.recipe import FOREGROUND_CHOICES, Fit, ForegroundChoice
@@ -120,7 +120,7 @@ def compose(given: ComposeOptions) -> None:
     out, cache_dir = given.out, given.cache.cache_dir
     with viewed(out) if given.dry_run else staged(out, cache_dir) as root:
         job = given.job(root)
-        removed = removal(DatasetFolder(root)) if job.overwrite and holds_dataset(DatasetFolder(root)) else ""
+        removed = removal(DatasetFolder(root)) if job.overwrite and holds_dataset(root) else ""
         if given.dry_run:
             for line in [*([f"would remove {removed}"] if removed else []), *forecast(job)]:
                 click.echo(shown(line))

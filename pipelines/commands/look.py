@@ -14,9 +14,8 @@ from pipelines.compose.layer_cache import LayerCache
 from pipelines.demo import run_demo
 from pipelines.inspect.inspect import Look, run_inspect
 from pipelines.inspect.status import status as read_status
-from pipelines.output.manifest import read_manifest
 from pipelines.output.staging import viewed
-from rssn.dataset.shards import DatasetFolder
+from rssn.dataset.manifest import read_manifest
 from rssn.storage.urls import Url, shown
 from train.commands.effect import refuse_given
 from train.commands.typed import argument, group, option, takes
@@ -59,7 +58,7 @@ def inspect(given: InspectOptions) -> None:
     given.refuse_idle()
     cache = given.cache.open() if given.strips else LayerCache(given.cache.cache_dir, 0)
     with viewed(given.dataset) as root:
-        if read_manifest(DatasetFolder(root))["plan"]["kind"] == "backgrounds":
+        if read_manifest(root).kind == "backgrounds":
             given.refuse_steps()
         found = run_inspect(root, Look(given.samples, given.strips, cache, partial(click.echo, err=True)))
     for key, value in found.facts.items():

@@ -9,12 +9,11 @@ from pathlib import Path
 import click
 
 from pipelines.commands import options
-from pipelines.output.manifest import read_manifest
 from pipelines.review.log import ReviewLog, review_path
 from pipelines.review.queue import load_review
 from pipelines.review.server import Review, ReviewServer
 from pipelines.review.thumbnails import Pictures
-from rssn.dataset.shards import DatasetFolder
+from rssn.dataset.manifest import read_manifest
 
 
 @click.command()
@@ -50,5 +49,5 @@ def review(out: Path, port: int, show: bool) -> None:
 
 def _publishing(out: Path) -> str:
     """The command that made the set, as it was given, with the review applied."""
-    command = str(read_manifest(DatasetFolder(out)).get("command", "rssn build-bg20k ..."))
+    command = read_manifest(out).command or "rssn build-bg20k ..."
     return command if "--apply-review" in command.split() else f"{command} --apply-review"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pipelines.compose.plan import PlannedForeground, digest, has_plan, load_plan, name_some
-from pipelines.output.manifest import read_manifest, stored_plan
+from rssn.dataset.manifest import read_manifest, stored_manifest
 from rssn.dataset.rows import damage, iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
@@ -93,7 +93,7 @@ def grow(
     Raises:
         InputError: If there is a difference that is not allowed; it is spelled out.
     """
-    before = load_plan(folder.root).foregrounds if stored_plan(folder) and has_plan(folder.root) else []
+    before = load_plan(folder.root).foregrounds if stored_manifest(folder.root) and has_plan(folder.root) else []
     by_id = {planned.foreground_id: planned for planned in found}
     sources = {planned.source for planned in found}
     known = {planned.foreground_id for planned in before}
@@ -125,8 +125,8 @@ def grow(
 
 def _refuse_other_order(folder: DatasetFolder, growth: Growth) -> None:
     """Without its plan, a folder with shards can only go on if they are cut from these foregrounds in this order."""
-    stored = stored_plan(folder)
-    if stored and folder.marks() and stored["foregrounds"] != growth.facts:
+    stored = stored_manifest(folder.root)
+    if stored and folder.marks() and stored.plan["foregrounds"] != growth.facts:
         words = (
             "its plan is lost, and it was made of other foregrounds or extended, so that nobody knows its shards' order"
         )
@@ -169,12 +169,12 @@ def removal(folder: DatasetFolder) -> str:
     Raises:
         InputError: If the folder holds anything but composites.
     """
-    manifest = read_manifest(folder, any_version=True)
-    if manifest["plan"]["kind"] != "composites":
-        raise InputError(f"{folder.root} holds {manifest['plan']['kind']}, not composites; choose another --out")
+    manifest = read_manifest(folder.root, any_version=True)
+    if manifest.kind != "composites":
+        raise InputError(f"{folder.root} holds {manifest.kind}, not composites; choose another --out")
     marks = folder.marks()
     rows, size = sum(mark.rows for mark in marks), sum(mark.bytes for mark in marks) / 1e6
-    return f"{folder.root}: {rows} {manifest['plan']['kind']} in {len(marks)} shards, {size:.1f} MB"
+    return f"{folder.root}: {rows} {manifest.kind} in {len(marks)} shards, {size:.1f} MB"
 
 
 def _standing(

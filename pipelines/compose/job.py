@@ -33,15 +33,9 @@ from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import Budget, Tally, Work, refusal, run_tasks
 from pipelines.output.card import write_card
 from pipelines.output.lease import leased
-from pipelines.output.manifest import (
-    check_dataset,
-    close_dataset,
-    holds_dataset,
-    open_dataset,
-    refuse_foreign,
-    remove_dataset,
-)
 from pipelines.output.staging import handed_over
+from pipelines.output.writer import check_dataset, close_dataset, open_dataset, refuse_foreign, remove_dataset
+from rssn.dataset.manifest import holds_dataset
 from rssn.dataset.shards import DatasetFolder, shard_name
 from rssn.dataset.statistics import describe_mattes
 from rssn.errors import InputError, Rejected
@@ -121,7 +115,7 @@ def prepare(job: ComposeJob) -> Prepared:
         DependencyError: If the recipe asks for a denoiser that is not installed.
     """
     folder = DatasetFolder(job.out)
-    if job.retry_rejects and (job.overwrite or not holds_dataset(folder)):
+    if job.retry_rejects and (job.overwrite or not holds_dataset(job.out)):
         raise InputError(f"{job.out}: nothing to try again; --retry-rejects is for what an earlier run refused")
     step = job.recipe.denoise
     denoiser = denoise.backend_version(step.backend) if step.probability > 0 else None
@@ -147,7 +141,7 @@ def prepare(job: ComposeJob) -> Prepared:
     }
     if not job.overwrite:
         refuse_other_backgrounds(folder, backgrounds)
-        check_dataset(folder, "composites", facts, growing="foregrounds")
+        check_dataset(job.out, "composites", facts, growing="foregrounds")
     unusable_rows = refuse_problems(unusable, "background", job.backgrounds)
     plan = make_plan(list(growth.foregrounds), backgrounds)
     unread = {name: counts for name, counts in unread.items() if counts}
@@ -168,7 +162,7 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
         InputError: As `prepare` does, if another run works on the folder, or if the error budget is spent.
         DependencyError: As `prepare` does.
     """
-    refuse_foreign(DatasetFolder(job.out))
+    refuse_foreign(job.out)
     with leased(job.out):
         return _compose(job, runner, on_plan)
 
@@ -177,10 +171,9 @@ def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None
     prepared = prepare(job)
     on_plan(prepared)
     sources = {"matting": str(job.matting.resolve()), "backgrounds": str(job.backgrounds.resolve())}
-    folder = DatasetFolder(job.out)
-    if job.overwrite and holds_dataset(folder):
-        remove_dataset(folder)
-    folder = open_dataset(folder, "composites", prepared.facts, sources, growing="foregrounds")
+    if job.overwrite and holds_dataset(job.out):
+        remove_dataset(job.out)
+    folder = open_dataset(job.out, "composites", prepared.facts, sources, growing="foregrounds")
     write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, _refusals(prepared, _marked(folder)))
     warm_up(job.recipe)
     tasks, left = tried_tasks(job, prepared.plan, folder)
@@ -199,7 +192,7 @@ def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None
         "unread": tally.unread,
     }
     if not tally.failed and not left:
-        close_dataset(folder, totals)
+        close_dataset(job.out, totals)
         write_card(folder)
     return tally
 

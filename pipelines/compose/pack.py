@@ -27,8 +27,8 @@ from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import Budget, Tally, Work, enter, run_tasks
 from pipelines.output.card import write_card
 from pipelines.output.lease import leased
-from pipelines.output.manifest import close_dataset, open_dataset, refuse_foreign
 from pipelines.output.staging import handed_over
+from pipelines.output.writer import close_dataset, open_dataset, refuse_foreign
 from rssn.dataset.schema import COMPOSITES, picture
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
 from rssn.dataset.statistics import describe_mattes
@@ -84,7 +84,7 @@ def run_pack(job: PackJob, runner: Runner) -> Tally:
         InputError: If the data set or the output folder cannot be used, another run works on the folder, or the error
             budget is spent.
     """
-    refuse_foreign(DatasetFolder(job.out))
+    refuse_foreign(job.out)
     with leased(job.out):
         return _pack(job, runner)
 
@@ -101,7 +101,7 @@ def _pack(job: PackJob, runner: Runner) -> Tally:
         "foregrounds": growth.facts,
         "alpha_scale": job.alpha_scale,
     }
-    folder = open_dataset(DatasetFolder(job.out), "composites", facts, {"matting": str(job.matting.resolve())})
+    folder = open_dataset(job.out, "composites", facts, {"matting": str(job.matting.resolve())})
     write_plan(folder, photographs, [], refused)
     warm_up(job.recipe)
     work = Work(folder, _tasks(job, photographs, folder), pack_shard, "photographs", job.budget, len(refused))
@@ -110,7 +110,7 @@ def _pack(job: PackJob, runner: Runner) -> Tally:
     tally.unread = {"matting": matting.unread} if matting.unread else {}
     if not tally.failed:
         totals = {"rows": tally.written + tally.reused, "rejected": tally.rejected, "unread": tally.unread}
-        close_dataset(folder, totals)
+        close_dataset(job.out, totals)
         write_card(folder)
     return tally
 

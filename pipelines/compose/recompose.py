@@ -14,7 +14,7 @@ from pipelines.compose.layers import LayerContext
 from pipelines.compose.plan import Plan, PlannedForeground, has_plan, load_plan
 from pipelines.compose.rows import blend_layers, in_frame, stored_draw
 from pipelines.executor.clock import StageClock
-from pipelines.output.manifest import read_manifest
+from rssn.dataset.manifest import read_manifest
 from rssn.dataset.schema import picture
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError, Rejected
@@ -41,13 +41,13 @@ def open_sources(folder: DatasetFolder, cache: LayerCache) -> Sources:
     Raises:
         InputError: If it holds no composites, or its plan is gone or damaged.
     """
-    manifest = read_manifest(folder)
-    if manifest["plan"]["kind"] != "composites":
-        raise InputError(f"{folder.root}: holds {manifest['plan']['kind']}; only composites can be replayed")
+    manifest = read_manifest(folder.root)
+    if manifest.kind != "composites":
+        raise InputError(f"{folder.root}: holds {manifest.kind}; only composites can be replayed")
     if not has_plan(folder.root):
         raise InputError(f"{folder.root}: its plan is gone; the same rssn compose writes it again")
-    recipe = recipe_from_dict(manifest["plan"]["recipe"], str(folder.manifest))
-    codec = manifest["plan"]["output"]["codec"]
+    recipe = recipe_from_dict(manifest.plan["recipe"], str(folder.manifest))
+    codec = manifest.plan["output"]["codec"]
     return Sources(load_plan(folder.root), LayerContext(recipe, codec, cache, StageClock()))
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from bg20k.review import Decision
 from bg20k.verdict import HUMAN, KEPT_HUMAN, KEPT_INSTEAD
 from pipelines.curate.publish import PublishTask
-from pipelines.output.manifest import read_manifest, stored_plan
 from pipelines.review.log import read_decisions, review_path
+from rssn.dataset.manifest import stored_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import DamagedError, InputError
@@ -34,7 +34,8 @@ def decisions_to_apply(folder: DatasetFolder, asked: bool | None) -> dict[str, D
         InputError: If there are none to apply.
     """
     if asked is None:
-        asked = stored_plan(folder) is not None and SOURCE in read_manifest(folder)["sources"]
+        before = stored_manifest(folder.root)
+        asked = before is not None and SOURCE in before.sources
     if not asked:
         return None
     if not review_path(folder.root).is_file():

@@ -33,16 +33,10 @@ from pipelines.executor.runner import Runner, shard_ranges
 from pipelines.executor.work import Budget, Tally, Work, run_tasks
 from pipelines.output.card import write_card
 from pipelines.output.lease import leased
-from pipelines.output.manifest import (
-    check_dataset,
-    close_dataset,
-    open_dataset,
-    refuse_foreign,
-    screened_by,
-    stored_plan,
-)
 from pipelines.output.staging import handed_over
+from pipelines.output.writer import check_dataset, close_dataset, open_dataset, refuse_foreign
 from pipelines.review.log import review_path
+from rssn.dataset.manifest import screened_by, stored_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import PLANNED_PHOTOS, VERDICTS
 from rssn.dataset.shards import DatasetFolder, shard_name
@@ -98,7 +92,7 @@ def run_curation(job: CurationJob, runner: Runner) -> Curated:
             used, another run works on the folder, or the budget is spent.
         DependencyError: If a network's package is not installed.
     """
-    refuse_foreign(DatasetFolder(job.out))
+    refuse_foreign(job.out)
     with leased(job.out):
         return _curate(job, runner)
 
@@ -108,13 +102,13 @@ def _curate(job: CurationJob, runner: Runner) -> Curated:
     facts = plan_facts(job, known)
     folder = DatasetFolder(job.out)
     decisions = decisions_to_apply(folder, job.apply_review)
-    if stored_plan(folder):
-        check_dataset(folder, "backgrounds", facts)
+    if stored_manifest(job.out):
+        check_dataset(job.out, "backgrounds", facts)
         read = refuse_replaced(folder, job.photos, _examine_tasks(job, folder, facts["photos"]["count"]))
         words = "have another time or place on the disk than before; their content was compared, and is the same"
         if read:
             job.say(f"{read} photographs {words}")
-    folder = open_dataset(folder, "backgrounds", facts, _sources(job, decisions))
+    folder = open_dataset(job.out, "backgrounds", facts, _sources(job, decisions))
     unread: Counter[str] = Counter()
     photographs = list_photographs(job.photos, job.out, unread)
     write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, photographs))
@@ -134,7 +128,7 @@ def _curate(job: CurationJob, runner: Runner) -> Curated:
         return curated
     totals: dict[str, Any] = {split: curated.splits[split] for split in SPLITS}
     totals |= {"review": curated.review, "unread": tally.unread}
-    close_dataset(folder, {"rows": curated.splits.total(), "rejected": tally.rejected, **totals})
+    close_dataset(job.out, {"rows": curated.splits.total(), "rejected": tally.rejected, **totals})
     write_card(folder)
     return curated
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from bg20k.decide import NOTHING_KNOWN, KnownSet
 from pipelines.compose.plan import digest
-from pipelines.output.manifest import read_manifest
+from rssn.dataset.manifest import read_manifest
 from rssn.dataset.rows import own_parquet
 from rssn.dataset.schema import BACKGROUNDS
 from rssn.dataset.shards import DatasetFolder, check_shard
@@ -30,10 +30,10 @@ def load_known(root: Path | None) -> KnownSet:
     if root is None:
         return NOTHING_KNOWN
     folder = DatasetFolder(root)
-    manifest = read_manifest(folder)
-    if manifest["plan"]["kind"] != "backgrounds":
-        raise InputError(f"--against {root}: a data set of {manifest['plan']['kind']}, not of backgrounds")
-    if "totals" not in manifest:
+    manifest = read_manifest(root)
+    if manifest.kind != "backgrounds":
+        raise InputError(f"--against {root}: a data set of {manifest.kind}, not of backgrounds")
+    if not manifest.finished:
         raise InputError(f"--against {root}: its curation was interrupted; run the same rssn build-bg20k again first")
     tables = [pa.table({name: pa.array([], BACKGROUNDS.field(name).type) for name in _COLUMNS})]
     for mark in folder.all_marks():

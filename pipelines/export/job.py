@@ -28,7 +28,7 @@ from pipelines.export.formats import (
     write_index,
     write_tar,
 )
-from pipelines.output.manifest import read_manifest
+from rssn.dataset.manifest import read_manifest
 from rssn.dataset.rows import iter_rows, own_parquet
 from rssn.dataset.shards import DatasetFolder, Mark
 from rssn.dataset.verify import verify
@@ -83,7 +83,7 @@ def run_export(job: ExportJob) -> Exported:
             if a stored id or file name cannot be a file name.
     """
     folder = DatasetFolder(job.dataset)
-    kind = read_manifest(folder)["plan"]["kind"]
+    kind = read_manifest(job.dataset).kind
     layout = BACKGROUNDS_LAYOUT if kind == "backgrounds" else COMPOSITES_LAYOUT
     verified = verify(folder)
     if verified.damaged:

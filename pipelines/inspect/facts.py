@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bg20k.review import describe_effects
-from pipelines.output.manifest import screened_by
+from rssn.dataset.manifest import Manifest
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import count_distinct, describe_mattes, share
 from rssn.dataset.verify import Verified
@@ -24,7 +24,7 @@ class Found:
     """What is known before pictures are drawn."""
 
     folder: DatasetFolder
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     verified: Verified
     counts: Mapping[str, Counter[Any]]
     rejects: Counter[str]
@@ -37,12 +37,12 @@ class Found:
     @property
     def composed(self) -> bool:
         """Whether its rows have F, B and alpha; if not they are backgrounds."""
-        return bool(self.manifest["plan"]["kind"] != "backgrounds")
+        return self.manifest.kind != "backgrounds"
 
     @property
     def originals(self) -> Path | None:
         """The matting data set that it was made from."""
-        source = self.manifest["sources"].get("matting")
+        source = self.manifest.sources.get("matting")
         return Path(source) if source else None  # of a URL too, see rssn.storage.urls
 
 
@@ -56,7 +56,7 @@ def facts_of(found: Found, fits: Sequence[Fit]) -> dict[str, object]:
         "size": f"{sum(mark.bytes for mark in marks) / 1e6:.1f} MB",
         "rejected": f"{found.rejects.total()} ({share(found.rejects)})" if found.rejects else "0",
     }
-    for name, unread in found.manifest.get("totals", {}).get("unread", {}).items():
+    for name, unread in found.manifest.totals.get("unread", {}).items():
         facts[f"in {name}"] = unread_words(unread)
     if found.rows:
         facts |= _draw_facts(found, fits) if found.composed else _background_facts(found)
@@ -92,8 +92,8 @@ def _background_facts(found: Found) -> dict[str, object]:
     return {
         "split": share(found.counts["split"]),
         "mean size": f"{width:.0f} x {height:.0f} px",
-        "screened by": screened_by(found.manifest["plan"]) or "nobody: salient objects may be in the pictures",
-        "reviewed": describe_effects(found.manifest.get("totals", {}).get("review")),
+        "screened by": found.manifest.screened_by or "nobody: salient objects may be in the pictures",
+        "reviewed": describe_effects(found.manifest.totals.get("review")),
     }
 
 
@@ -109,7 +109,7 @@ def _draw_counts(found: Found) -> DrawCounts:
 
 def fit_recipe(found: Found) -> list[Fit]:
     """The draws against the recipe, step by step; nothing where nothing was drawn."""
-    if not found.rows or "backgrounds" not in found.manifest["sources"]:  # curated or packed: nothing was drawn
+    if not found.rows or "backgrounds" not in found.manifest.sources:  # curated or packed: nothing was drawn
         return []
-    recipe = recipe_from_dict(found.manifest["plan"]["recipe"], str(found.folder.manifest))
+    recipe = recipe_from_dict(found.manifest.plan["recipe"], str(found.folder.manifest))
     return fit_draws(recipe, _draw_counts(found))

@@ -15,7 +15,7 @@ from pipelines.compose.layer_cache import LayerCache
 from pipelines.curate.report import curation_sections
 from pipelines.inspect.facts import Found, facts_of, fit_recipe
 from pipelines.inspect.step_strips import step_strips
-from pipelines.output.manifest import read_manifest
+from rssn.dataset.manifest import read_manifest
 from rssn.dataset.shards import DatasetFolder, is_own, missing_rows
 from rssn.dataset.statistics import count_brightness, count_columns, count_rejects
 from rssn.dataset.verify import verify
@@ -72,13 +72,13 @@ def run_inspect(root: Path, look: Look = Look()) -> Inspection:
         InputError: If the folder holds no data set.
     """
     folder = DatasetFolder(root)
-    manifest = read_manifest(folder)
+    manifest = read_manifest(root)
     verified = verify(folder)
-    columns = _LIGHT if manifest["plan"]["kind"] != "backgrounds" else ("width", "height", "split")
+    columns = _LIGHT if manifest.kind != "backgrounds" else ("width", "height", "split")
     counts = count_columns(folder, verified.trusted, columns)
     found = Found(folder, manifest, verified, counts, count_rejects(verified.rejects))
     fits = fit_recipe(found)
-    unfinished = [] if "totals" in manifest else ["manifest.json: no totals: the run is not finished; run it again"]
+    unfinished = [] if manifest.finished else ["manifest.json: no totals: the run is not finished; run it again"]
     if missing := missing_rows(manifest, folder.marks()):
         unfinished.append(f"manifest.json: {missing}; run the same command again")
     problems = verified.problems + unfinished + [_misfit(fit) for fit in fits if fit.misfit]
@@ -86,7 +86,7 @@ def run_inspect(root: Path, look: Look = Look()) -> Inspection:
     sections = [Section("What it holds", facts=facts), _verification(problems), *_fit_sections(fits)]
     pictured, sheets = _pictures(found, look)
     path = _write_page(folder, [*sections, *pictured])
-    return Inspection(str(manifest["plan"]["kind"]), problems, facts, fits, path, sheets)
+    return Inspection(manifest.kind, problems, facts, fits, path, sheets)
 
 
 def _misfit(fit: Fit) -> str:

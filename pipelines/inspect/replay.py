@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.recompose import Recomposed, open_sources
 from pipelines.inspect.step_strips import STRIP_SIDE, step_strip
-from pipelines.output.manifest import read_manifest
+from rssn.dataset.manifest import read_manifest
 from rssn.dataset.rows import iter_rows, place_of, read_row
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import DamagedError, InputError
@@ -50,7 +50,7 @@ def run_replay(root: Path, sample_id: str, out: Path | None, side: int = STRIP_S
     strip.parent.mkdir(parents=True, exist_ok=True)
     strip.write_bytes(encode_png(step_strip(row | pictures, again, side)))
     different = [name for name, value in pictures.items() if value["bytes"] != row[name]["bytes"]]
-    return Replay(different, strip, read_manifest(folder)["versions"])
+    return Replay(different, strip, read_manifest(root).versions)
 
 
 def _find_row(folder: DatasetFolder, sample_id: str) -> dict[str, Any]:

@@ -9,12 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from pipelines.curate.folders import candidates_folder
 from pipelines.executor.run_state import RunState, read_state
 from pipelines.output.lease import read_lease
-from pipelines.output.manifest import read_manifest
+from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import count_rejects, share
@@ -29,10 +28,10 @@ def status(root: Path) -> list[str]:
         InputError: If the folder holds no data set.
     """
     folder = DatasetFolder(root)
-    manifest = read_manifest(folder)
+    manifest = read_manifest(root)
     working = [candidates_folder(folder), folder]
     states = [(one, state) for one in working if (state := read_state(one))]
-    lines = [f"{shown(str(root))}: {manifest['plan']['kind']}, {_owner(root, manifest, running=bool(states))}"]
+    lines = [f"{shown(str(root))}: {manifest.kind}, {_owner(root, manifest, running=bool(states))}"]
     for one, state in states:
         lines += _progress(one, state)
     if not states:
@@ -41,11 +40,11 @@ def status(root: Path) -> list[str]:
     return [*lines, *_rejects(folder), *_failures(working)]
 
 
-def _owner(root: Path, manifest: dict[str, Any], *, running: bool) -> str:
+def _owner(root: Path, manifest: Manifest, *, running: bool) -> str:
     lease = read_lease(root)
     if lease and not lease.stale:
         return f"running: {lease.words}"
-    if "totals" in manifest and not running:
+    if manifest.finished and not running:
         return "finished"
     return "stopped; run the same command again to resume"
 

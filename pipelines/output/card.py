@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from bg20k.review import describe_effects
-from pipelines.output.manifest import read_manifest, screened_by
+from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import count_columns, count_distinct, count_rejects, describe_mattes, share
 
@@ -127,8 +127,8 @@ _COLUMNS = {
 
 def write_card(folder: DatasetFolder) -> None:
     """Write `README.md` from the manifest, the marks and the light columns."""
-    manifest = read_manifest(folder)
-    curated = manifest["plan"]["kind"] == "backgrounds"
+    manifest = read_manifest(folder.root)
+    curated = manifest.kind == "backgrounds"
     marks = [mark for mark in folder.marks() if mark.rows]
     names = [mark.name for mark in marks]
     licences = ("licence",) if curated else ("foreground_licence", "background_licence")
@@ -145,39 +145,37 @@ def write_card(folder: DatasetFolder) -> None:
         facts["mattes"] = _MATTES.format(doubts="\n".join(f"* {_cell(one)}" for one in doubts)) if doubts else ""
         facts["methods"] = share(count_columns(folder, marks, ["foreground_method"])["foreground_method"]) or "none"
         text = _composites(manifest, names, facts, distinct)
-    head = yaml.safe_dump(_head(curated, manifest["totals"]["rows"], names), sort_keys=False)
+    head = yaml.safe_dump(_head(curated, manifest.totals["rows"], names), sort_keys=False)
     (folder.root / "README.md").write_text(f"---\n{head}---\n\n{text}", encoding="utf-8")
 
 
-def _composites(
-    manifest: Mapping[str, Any], names: Sequence[str], facts: Mapping[str, str], distinct: Mapping[str, int]
-) -> str:
-    recipe = manifest["plan"]["recipe"]
+def _composites(manifest: Manifest, names: Sequence[str], facts: Mapping[str, str], distinct: Mapping[str, int]) -> str:
+    recipe = manifest.plan["recipe"]
     columns = '"sample_id", "foreground_id", "background_id"'
-    template = (_COMPOSITES if "backgrounds" in manifest["sources"] else _PHOTOGRAPHS) + _ROUTE
+    template = (_COMPOSITES if "backgrounds" in manifest.sources else _PHOTOGRAPHS) + _ROUTE
     return template.format(
         name=recipe["name"],
         foregrounds=distinct["foreground_id"],
         backgrounds=distinct["background_id"],
         recipe=yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None),
         open=_OPEN.format(split="train", also=', rows[0]["alpha"]', first=_first(names), columns=columns),
-        **manifest["totals"],
+        **manifest.totals,
         **facts,
     )
 
 
-def _backgrounds(manifest: Mapping[str, Any], names: Sequence[str], facts: Mapping[str, str]) -> str:
-    plan = manifest["plan"]
+def _backgrounds(manifest: Manifest, names: Sequence[str], facts: Mapping[str, str]) -> str:
+    plan = manifest.plan
     columns = '"background_id", "width", "height", "salience"'
     return _BACKGROUNDS.format(
         photos=plan["photos"]["count"],
         side=plan["rules"]["min_side"],
         columns=_table(("column", "meaning"), list(_COLUMNS.items())),
-        detector=screened_by(plan) or "nobody; salient objects may be in the pictures",
-        reviewed=describe_effects(manifest["totals"].get("review")),
+        detector=manifest.screened_by or "nobody; salient objects may be in the pictures",
+        reviewed=describe_effects(manifest.totals.get("review")),
         rules=yaml.safe_dump(plan["rules"], sort_keys=False),
         open=_OPEN.format(split=_first(names).split("-")[0], also="", first=_first(names), columns=columns),
-        **manifest["totals"],
+        **manifest.totals,
         **facts,
     )
 
@@ -194,14 +192,14 @@ def _head(curated: bool, rows: int, names: Sequence[str]) -> dict[str, Any]:
     return head | ({"configs": [{"config_name": "default", "data_files": files}]} if files else {})
 
 
-def _made(manifest: Mapping[str, Any]) -> str:
+def _made(manifest: Manifest) -> str:
     """Command, seed, versions and sources, as the manifest has them."""
-    plan = manifest["plan"]
+    plan = manifest.plan
     facts = {
-        "command": manifest.get("command", "`rssn build-bg20k`" if plan["kind"] == "backgrounds" else "`rssn compose`"),
+        "command": manifest.command or ("`rssn build-bg20k`" if manifest.kind == "backgrounds" else "`rssn compose`"),
         "seed": plan.get("seed", "none: nothing was drawn"),
-        "sources": ", ".join(f"{name}: {path}" for name, path in manifest["sources"].items()),
-        "versions": ", ".join(f"{name} {version}" for name, version in manifest["versions"].items()),
+        "sources": ", ".join(f"{name}: {path}" for name, path in manifest.sources.items()),
+        "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
     return "## How it was made\n\n" + _table(("what", "value"), list(facts.items()))
 

@@ -14,10 +14,9 @@ from typing import Any
 from bg20k.review import Choice, Decision, keep_refusal, uncertainty
 from bg20k.rules import CurationRules
 from bg20k.verdict import KEPT, KEPT_UNSCREENED, REASONS, Verdict
-from pipelines.output.manifest import read_manifest
 from pipelines.review.log import Made
+from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows
-from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
 
 PAGE = 48
@@ -184,10 +183,10 @@ def load_review(root: Path) -> ReviewSet:
     Raises:
         InputError: If there is no finished curation in the folder.
     """
-    manifest = read_manifest(DatasetFolder(root))
-    if manifest["plan"]["kind"] != "backgrounds":
-        raise InputError(f"{root}: a data set of {manifest['plan']['kind']}; rssn review is for build-bg20k outputs")
-    if "totals" not in manifest:
+    manifest = read_manifest(root)
+    if manifest.kind != "backgrounds":
+        raise InputError(f"{root}: a data set of {manifest.kind}; rssn review is for build-bg20k outputs")
+    if not manifest.finished:
         raise InputError(f"{root}: its curation was interrupted; run the same rssn build-bg20k again, it goes on")
     rules = stored_rules(manifest)
     rows = [(row, _verdict(row)) for row in iter_rows(root / "verdicts.parquet")]
@@ -195,10 +194,10 @@ def load_review(root: Path) -> ReviewSet:
     return ReviewSet(list(_photos(ranked, rules)))
 
 
-def stored_rules(manifest: Mapping[str, Any]) -> CurationRules:
+def stored_rules(manifest: Manifest) -> CurationRules:
     """The rules that a set was curated by."""
     known = {field.name for field in fields(CurationRules)}
-    return CurationRules(**{name: value for name, value in manifest["plan"]["rules"].items() if name in known})
+    return CurationRules(**{name: value for name, value in manifest.plan["rules"].items() if name in known})
 
 
 def _photos(ranked: Sequence[tuple[Mapping[str, Any], Verdict]], rules: CurationRules) -> Iterator[Photo]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from rssn.dataset.manifest import MANIFEST, Manifest, parse_manifest
 from rssn.dataset.rows import read_footer
 from rssn.dataset.schema import REJECTS
 from rssn.errors import DamagedError, InputError
@@ -36,11 +37,6 @@ _HALF = re.compile(
     r"((?:\w+/)?)\.([^/]+)\.\d+\.tmp"
 )  # folder and name, as `storage.files` calls it while it is written
 _PARTS = ("marks", "data", "rejects", "plan", "progress", "report")
-MANIFEST = "manifest.json"
-PLAN_DIGEST = "plan_digest"
-"""The key of the manifest that names its plan, see `pipelines.output.manifest.plan_digest`."""
-REMOVED = "removed"
-"""The key of a manifest whose data set is being removed, or was removed in part."""
 
 
 def is_own(name: str) -> bool:
@@ -312,22 +308,9 @@ def _is_whole(mark: Mark) -> bool:
     return pairs and all(map(is_count, counts)) and all(isinstance(text, str) for text in texts)
 
 
-def parse_manifest(data: bytes) -> Mapping[str, Any]:
-    """A manifest, from its content.
-
-    Raises:
-        ValueError: If it is no JSON object, or says that the data set was removed.
-    """
-    facts = parse_json(data)
-    if not isinstance(facts, dict) or facts.get(REMOVED):
-        raise ValueError("its data set was removed by --overwrite" if isinstance(facts, dict) else "not JSON of ours")
-    return facts
-
-
-def missing_rows(manifest: Mapping[str, Any], marks: Iterable[Mark]) -> str | None:
+def missing_rows(manifest: Manifest, marks: Iterable[Mark]) -> str | None:
     """What a finished data set lacks, in words, or None: its manifest counts the rows that are marked."""
-    totals = manifest.get("totals")
-    rows, said = sum(mark.rows for mark in marks), totals.get("rows") if isinstance(totals, dict) else None
+    rows, said = sum(mark.rows for mark in marks), manifest.totals.get("rows")
     return None if said in (None, rows) else f"its marks vouch for {rows} rows, its manifest counts {said}"
 
 
@@ -375,7 +358,7 @@ def _reported(path: Path, rows: Iterable[Row], rejects: list[dict[str, Any]]) ->
 
 def _stored_digest(manifest: Path) -> str:
     try:
-        return str(parse_manifest(content(manifest)).get(PLAN_DIGEST, ""))
+        return parse_manifest(content(manifest)).plan_digest
     except FileNotFoundError:
         return ""
     except ValueError as error:

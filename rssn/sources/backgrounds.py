@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from rssn.dataset.manifest import MANIFEST, ForeignManifestError, RemovedDatasetError, parse_manifest
 from rssn.dataset.rows import own_parquet, places, read_row
 from rssn.dataset.schema import BACKGROUNDS
 from rssn.dataset.shards import DatasetFolder, check_shard
@@ -22,7 +21,7 @@ from rssn.image.decoding import picture_size
 from rssn.sources.embedded import cell_text, embedded_rows, picture_bytes, picture_column
 from rssn.sources.folder_walk import Problem, list_pictures
 from rssn.sources.tables import is_table, nothing_usable, read_table
-from rssn.storage.files import content_id, parse_json
+from rssn.storage.files import content_id
 from rssn.storage.remote import ahead, content
 from rssn.storage.urls import is_listed, shown
 
@@ -109,23 +108,21 @@ def _first_of_equals(found: Iterable[Background]) -> tuple[list[Background], lis
 
 
 def _is_curated(root: Path) -> bool:
-    manifest = DatasetFolder(root).manifest
-    facts: Any = None
-    with suppress(FileNotFoundError):
-        try:
-            facts = parse_json(content(manifest))
-        except ValueError as error:
-            remedy = "if it is a build-bg20k output, run that command again with another --out; else rename the file"
-            raise InputError(f"{manifest}: not JSON: {error}; {remedy}") from error
-    plan = facts.get("plan") if isinstance(facts, dict) else None
-    if not isinstance(plan, dict) or "kind" not in plan:
+    path = root / MANIFEST
+    try:
+        manifest = parse_manifest(content(path))
+    except (FileNotFoundError, ForeignManifestError, RemovedDatasetError) as error:
         if (root / "marks").is_dir() and (root / "data").is_dir():  # its pictures are those of the report
-            raise DamagedError(f"{root}: a data set without its manifest.json; curate it again, with another --out")
-        return False  # somebody else's manifest in a folder of pictures, or none
-    if plan["kind"] != "backgrounds":
-        raise InputError(f"{root}: a data set of {plan['kind']}, not of backgrounds")
-    if "totals" not in facts:
-        raise InputError(f"{root}: its curation was interrupted; run the same rssn build-bg20k again, it goes on")
+            words = "a data set without its manifest.json; curate it again, with another --out"
+            raise DamagedError(f"{root}: {words}") from error
+        return False  # some other program's manifest in a folder of pictures, or none
+    except ValueError as error:
+        remedy = "if it is a build-bg20k output, run that command again with another --out; else rename the file"
+        raise InputError(f"{path}: {error}; {remedy}") from error
+    if manifest.kind != "backgrounds":
+        raise InputError(f"{root}: a data set of {manifest.kind}, not of backgrounds")
+    if not manifest.finished:
+        raise InputError(f"{root}: its curation was interrupted; run the same rssn build-bg20k again to resume it")
     return True
 
 

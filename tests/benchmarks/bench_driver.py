@@ -28,9 +28,9 @@ from pipelines.curate.folders import candidates_folder, photos_plan
 from pipelines.curate.job import PHOTOS_PER_SHARD, CurationJob, plan_facts, run_curation
 from pipelines.executor.runner import LocalRunner, shard_ranges
 from pipelines.executor.work import Budget
-from pipelines.output.manifest import open_dataset
+from pipelines.output.writer import open_dataset
 from rssn.dataset.schema import CANDIDATES, PLANNED_PHOTOS, picture
-from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
+from rssn.dataset.shards import shard_name, write_shard
 from rssn.sources.crawl import Place, list_photographs
 from rssn.storage.files import write_parquet
 from tests.benchmarks.table import Cost, command_cost
@@ -53,7 +53,7 @@ def prepare(count: int, root: Path) -> Path:
     hashes[copies] = hashes[copies - 5]
     places = list_photographs(table)
     job = _job(table)
-    folder = open_dataset(DatasetFolder(job.out), "backgrounds", plan_facts(job, NOTHING_KNOWN), {})
+    folder = open_dataset(job.out, "backgrounds", plan_facts(job, NOTHING_KNOWN), {})
     write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, list_photographs(table)))
     candidates = candidates_folder(folder)
     candidates.root.mkdir()

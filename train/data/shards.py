@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rssn.dataset.shards import PLAN_DIGEST, Mark, missing_rows, parse_manifest, parse_mark
+from rssn.dataset.manifest import parse_manifest
+from rssn.dataset.shards import Mark, missing_rows, parse_mark
 from rssn.errors import InputError
 from rssn.storage.buckets import store, told
 from rssn.storage.files import content_id
@@ -102,8 +103,8 @@ def _marks(storage: Any, path: str, root: str) -> list[Mark]:
         manifest = parse_manifest(storage.cat_file(posixpath.join(path, "manifest.json")))
     except ValueError as error:
         raise InputError(f"--data {root}: manifest.json: {error}; compose it again, with another --out") from error
-    plan = str(manifest.get(PLAN_DIGEST, ""))
     names = sorted(storage.glob(posixpath.join(path, "marks", "*.json")))
+    plan = manifest.plan_digest
     read = (parse_mark(storage.cat_file(name), posixpath.basename(name).removesuffix(".json"), plan) for name in names)
     found = [mark for mark in read if mark]
     if not found:

@@ -23,7 +23,7 @@ from pipelines.compose.plan import load_plan
 from pipelines.executor.ray_runner import RayRunner
 from pipelines.executor.runner import LocalRunner, Runner
 from pipelines.executor.work import Tally
-from pipelines.output.manifest import read_manifest
+from rssn.dataset.manifest import read_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
@@ -231,7 +231,7 @@ def test_small_backgrounds_are_not_enlarged_beyond_the_limit(synthetic: Path, bg
         assert height >= row["height"]
     excluded = sum(f.width > w or f.height > h for f in plan.foregrounds for w, h in sizes.values())
     assert excluded > 0
-    assert read_manifest(DatasetFolder(tmp_path / "out"))["totals"]["ineligible_pairs"] == excluded
+    assert read_manifest(tmp_path / "out").totals["ineligible_pairs"] == excluded
     assert tally.rejected == 0
 
 

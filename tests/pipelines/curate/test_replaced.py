@@ -15,8 +15,7 @@ from bg20k.rules import CurationRules
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import Budget
-from pipelines.output.manifest import read_manifest
-from rssn.dataset.shards import DatasetFolder
+from rssn.dataset.manifest import read_manifest
 from rssn.errors import InputError
 from tests.pipelines.composing import digests
 from tests.pipelines.conftest import MIN_SIDE
@@ -58,7 +57,7 @@ def test_a_replaced_photograph_is_refused_by_name(photos: Path, tmp_path: Path) 
     with pytest.raises(InputError, match=rf"1 photograph was replaced since .*out was started \({one.name}\).*--out"):
         curate(photos, out)
     assert digests(out) == before
-    assert "totals" in read_manifest(DatasetFolder(out)), "what was finished stays so"
+    assert read_manifest(out).finished, "what was finished stays so"
 
 
 def test_a_photograph_that_is_replaced_by_another_time_is_refused(photos: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pipelines.compose.pack import PackJob, run_pack
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import Budget
 from pipelines.inspect.replay import run_replay
-from pipelines.output.manifest import plan_digest
+from rssn.dataset.manifest import plan_digest
 from rssn.errors import InputError, Rejected
 from rssn.image.decoding import decode_pixels
 from rssn.route.recipes import load_recipe

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rssn.dataset.manifest import Manifest, parse_manifest, write_manifest
 from rssn.dataset.schema import BACKGROUNDS, REJECTS, picture
 from rssn.dataset.shards import (
     DatasetFolder,
     check_shard,
-    parse_manifest,
     parse_mark,
     shard_name,
     trusted_mark,
@@ -144,7 +144,7 @@ def test_json_that_is_nested_too_deeply_is_damaged(tmp_path: Path) -> None:
 def test_a_finished_data_set_that_lost_a_mark_is_not_read(tmp_path: Path) -> None:
     folder = _written(tmp_path)
     rows = folder.marks()[0].rows
-    write_json(folder.manifest, {"plan": {}, "totals": {"rows": rows}})
+    write_json(folder.manifest, {"plan": {"kind": "composites"}, "totals": {"rows": rows}})
     assert folder.all_marks() == folder.marks()
     folder.mark(_NAME).write_bytes(b"{")
     with pytest.raises(DamagedError, match=f"manifest.json: its marks vouch for 0 rows, .* counts {rows}; run"):
@@ -294,9 +294,9 @@ def test_a_mark_of_another_plan_does_not_count(tmp_path: Path) -> None:
         assert other.read_mark(_NAME) is None
         assert trusted_mark(other, _NAME) is None
         assert other.marks() == []
-    write_json(folder.manifest, {"plan": {}, "plan_digest": "one"})
+    write_manifest(tmp_path, Manifest({"kind": "composites"}, "one"))
     assert DatasetFolder(tmp_path).marks() == [mark]
-    write_json(folder.manifest, {"plan": {}, "plan_digest": "other"})
+    write_manifest(tmp_path, Manifest({"kind": "composites"}, "other"))
     assert DatasetFolder(tmp_path).marks() == []
 
 

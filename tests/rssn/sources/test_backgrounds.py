@@ -139,7 +139,7 @@ def test_only_manifests_of_backgrounds_will_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a data set of composites, not of backgrounds"):
         find_backgrounds(tmp_path)
     folder.manifest.write_text("{")
-    with pytest.raises(InputError, match=r"manifest\.json: not JSON"):
+    with pytest.raises(InputError, match=r"manifest\.json: damaged, not JSON"):
         find_backgrounds(tmp_path)
     for foreign in ("[1]", '{"plan": "premium"}', '{"files": []}'):
         folder.manifest.write_text(foreign)

@@ -254,7 +254,7 @@ def test_backgrounds_are_no_training_set(config: TrainConfig, tmp_path: Path) ->
     folder = DatasetFolder(tmp_path)
     row = {"background_id": "b", "image": picture(encode_png(np.zeros((4, 4, 3), np.uint8)), "b.png")}
     write_shard(folder, "backgrounds-00000-of-00001", BACKGROUNDS, [row], [])
-    write_json(folder.manifest, {})
+    write_json(folder.manifest, {"plan": {"kind": "composites"}})
     with pytest.raises(InputError, match="no column alpha, background, foreground, sample_id"):
         ShardDataset(replace(config, data=(str(tmp_path),)))
 

@@ -1,5 +1,6 @@
 # make demo   sets everything up and runs the whole job on an embedded default
-# make test   sets everything up, checks the code and runs the tests
+# make test   sets everything up, checks the code and runs the tests (WORKERS=1: one after another)
+# make check  the same without the slow tests, for daily work
 # make bench  measures the kernels and the route against the libraries (BENCH=--full: whole photographs, half an hour)
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -7,8 +8,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN = $(VENV)/bin
 AM2K ?= ../shared/data/am2k
 PHOTOS ?= ../shared/data/photos
+WORKERS ?= auto
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test check lint kernels bench clean
 
 setup: $(VENV)/.ready
 
@@ -28,9 +30,22 @@ lint: setup
 
 # numba's cache looks at one file's date; a folder named by the kernels' content holds no code of older ones
 KERNELS = rssn/kernels/simd.py $(wildcard rssn/kernels/*/*.py) bg20k/hamming.py train/metrics/native.py
-test: export NUMBA_CACHE_DIR ?= $(abspath $(VENV))/numba-$(shell cat $(KERNELS) | cksum | cut -d' ' -f1)
-test: lint
-	$(BIN)/pytest
+kernels test check: export NUMBA_CACHE_DIR ?= $(abspath $(VENV))/numba-$(shell cat $(KERNELS) | cksum | cut -d' ' -f1)
+# tests start hundreds of commands: each would compile every module anew, and take all processors for small pictures
+test check: export PYTHONDONTWRITEBYTECODE =
+test check: export OMP_NUM_THREADS = 1
+
+kernels: setup
+	$(BIN)/python -m tests.warm
+
+PYTEST = $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup
+test: setup
+	@$(MAKE) --no-print-directory --jobs=2 lint kernels
+	$(PYTEST)
+
+check: setup
+	@$(MAKE) --no-print-directory --jobs=2 lint kernels
+	$(PYTEST) -m 'not slow'
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks.run --am2k $(AM2K) --photos $(PHOTOS) $(BENCH)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from rssn.storage.machine import available_cpus
 from rssn.storage.urls import Url
 from tests.bucket import Store
 
@@ -20,6 +22,53 @@ hypothesis.settings.load_profile("unhurried")
 
 # A suite that was started in the background ignores Ctrl-C, and so would the commands that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_GROUP_OF_FIXTURE = {"ray_runner": "ray"}
+Once = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """`--numprocesses auto`: what this process may use, by its container's quota too."""
+    return available_cpus()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what is dear run in one process (`--dist loadgroup`); the slow ones come first."""
+    for item in items:
+        if (group := _group(item)) is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def _group(item: pytest.Item) -> str | None:
+    """By the one Ray, or by the fixture that tests of a module share."""
+    fixtures = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009  (pytest has no public name for it)
+    for name, group in _GROUP_OF_FIXTURE.items():
+        if name in fixtures:
+            return group
+    scopes = {definition.scope for definitions in fixtures.values() for definition in definitions}
+    return item.nodeid.partition("::")[0] if "module" in scopes else None
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """`once(name, make)`: a folder that `make(folder)` fills once for all processes that run tests; to be read only."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def filled(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = root / name, root / f"{name}.done"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return filled
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from rssn.route.draw import draw
 from rssn.route.recipe import Recipe
 from rssn.storage.files import write_json
 from rssn.synthetic import SyntheticPlan, write_synthetic
+from tests.conftest import Once
 
 MIN_SIDE = 120
 PLAN = SyntheticPlan(
@@ -34,20 +35,20 @@ PLAN = SyntheticPlan(
 
 
 @pytest.fixture(scope="session")
-def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic(once: Once) -> Path:
     """Three shots of 144 x 96 px, and photographs of which 12 are good."""
-    folder = tmp_path_factory.mktemp("synthetic")
-    write_synthetic(folder, PLAN)
-    return folder
+    return once("synthetic", lambda folder: write_synthetic(folder, PLAN))
 
 
 @pytest.fixture(scope="session")
-def bg20k(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bg20k(synthetic: Path, once: Once) -> Path:
     """The synthetic photographs, curated."""
-    out = tmp_path_factory.mktemp("curated") / "bg20k"
-    rules = CurationRules(min_side=MIN_SIDE)
-    run_curation(CurationJob(synthetic / "photos", out, rules, None, Budget()), LocalRunner())
-    return out
+
+    def curate(folder: Path) -> None:
+        rules = CurationRules(min_side=MIN_SIDE)
+        run_curation(CurationJob(synthetic / "photos", folder / "bg20k", rules, None, Budget()), LocalRunner())
+
+    return once("curated", curate) / "bg20k"
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,19 @@ class Layers(NamedTuple):
 
 
 def estimate_foreground(image: Image, alpha: Alpha, method: ForegroundMethod = "levin") -> tuple[Image, Image]:
-    """Foreground and background of a photograph; see `estimate_layers`."""
+    """Closed-form foreground and background of a photograph (section 4.1, step 5); see `estimate_layers` for more.
+
+    Args:
+        image: Photograph, H x W x 3 RGB float32 in [0, 1].
+        alpha: Matte, H x W float32 in [0, 1].
+        method: `levin`, `multilevel` or `multiply`.
+
+    Returns:
+        F and B, each H x W x 3 float32 in [0, 1].
+
+    Raises:
+        InputError: If shapes do not fit, values leave [0, 1] or the method is unknown.
+    """
     layers = estimate_layers(image, alpha, method)
     return layers.foreground, layers.background
 

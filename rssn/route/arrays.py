@@ -1,0 +1,159 @@
+"""The route on arrays: what `rssn compose` does to one sample, without files, cache or workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from rssn.errors import InputError
+from rssn.image.arrays import Image, Pixels, to_float, to_uint8
+from rssn.route import compose as route
+from rssn.route.compose import Crop
+from rssn.route.denoise import denoise
+from rssn.route.draw import Draw, draw
+from rssn.route.foreground import estimate_layers
+from rssn.route.noise_level import estimate_sigma
+from rssn.route.recipe import Recipe
+from rssn.route.recipes import DEFAULT, load_recipe
+from rssn.storage.files import content_id
+
+Picture = TypeVar("Picture", Pixels, Image)
+
+
+@dataclass(frozen=True)
+class Sample(Generic[Picture]):
+    """One composite, its layers as they were blended, and what was drawn for it."""
+
+    image: Picture  # the composite, H x W x 3
+    alpha: Picture  # H x W
+    foreground: Picture  # H x W x 3
+    background: Picture  # H x W x 3, in the frame
+    drawn: Draw
+    crop: Crop  # where the frame lies in the resized background
+    foreground_method: str  # the recipe's, a fallback, or `given`
+
+
+def compose(  # noqa: PLR0913  (all by keyword)
+    *,
+    alpha: Picture,
+    background: Picture,
+    image: Picture | None = None,
+    foreground: Picture | None = None,
+    recipe: Recipe | str | Path = DEFAULT,
+    seed: int = 0,
+    foreground_id: str | None = None,
+    k: int = 0,
+) -> Sample[Picture]:
+    """Compose one foreground onto one background by a recipe (Pipeline 1 of the paper).
+
+    All pictures are RGB and all are uint8, or all are floats in [0, 1]; the result is of the same kind (float32). The
+    draws and the pixels are those of `rssn compose` for the same pictures, `seed`, `foreground_id` and `k`.
+
+    Args:
+        alpha: Matte, H x W, 255 or 1.0 where the subject is opaque.
+        background: B, any size, H' x W' x 3; resized and cropped to the frame as the recipe and the dice say.
+        image: The photograph that the subject is in, H x W x 3; F is estimated from it as the recipe says.
+        foreground: F, H x W x 3, in place of a photograph; or beside it, for a recipe with `foreground: given`.
+        recipe: A recipe, the name of one that ships, or the path of a YAML file; see `rssn.load_recipe`.
+        seed: Another one gives other draws.
+        foreground_id: Names the foreground in the draws, as the column of this name; by default the content of the
+            arrays does, so that the same arrays get the same draws.
+        k: The number of the composite of this foreground, 0 or more; each draws on its own.
+
+    Returns:
+        The composite and its layers; 8-bit ones are what `rssn compose --image-codec png` stores.
+
+    Raises:
+        InputError: If shapes, types or values do not fit, the recipe is not valid, or the background would have to be
+            enlarged more than the recipe allows.
+        DependencyError: If the package of the recipe's denoiser is not installed.
+    """
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
+    given = {"alpha": alpha, "background": background, "image": image, "foreground": foreground}
+    pictures = {name: values for name, values in given.items() if values is not None}
+    floats = _checked(pictures)
+    identity = foreground_id or content_id(*(np.ascontiguousarray(each).tobytes() for each in pictures.values()))
+    if k < 0:
+        raise InputError(f"k is {k}; expected 0 or more")
+    drawn = draw(chosen, seed, identity, k)
+    matte = floats["alpha"]
+    crop, fitted = _place(floats["background"], matte, chosen, drawn)
+    layer, method = _foreground(floats, chosen)
+    front = _denoised(layer, floats.get("image", layer), chosen, drawn)
+    behind = route.fit_background(_denoised(floats["background"], floats["background"], chosen, drawn), fitted, crop)
+    done = route.compose(front, behind, matte, drawn)
+
+    def out(values: Image) -> Any:
+        return to_uint8(values) if alpha.dtype == np.uint8 else np.clip(values, 0.0, 1.0)
+
+    layers = (out(values) for values in (done.image, done.alpha, done.foreground, done.background))
+    return Sample(*layers, drawn, crop, method)
+
+
+def _denoised(layer: Image, photograph: Image, recipe: Recipe, drawn: Draw) -> Image:
+    """A layer at its own size, without its noise where that was drawn."""
+    if not drawn.denoise:
+        return layer
+    sigma = recipe.denoise.sigma
+    strength = round(2550.0 * estimate_sigma(photograph)) / 10.0 if sigma == "auto" else float(sigma)
+    return denoise(layer, strength / 255.0, recipe.denoise.backend)
+
+
+def _foreground(floats: dict[str, Image], recipe: Recipe) -> tuple[Image, str]:
+    """F and how it was made; see `pipelines.compose.plan.foreground_method`."""
+    if recipe.foreground == "given" or "image" not in floats:
+        if "foreground" not in floats:
+            raise InputError(f"the recipe {recipe.name} takes F as it is given; give foreground, too")
+        return floats["foreground"], "given"
+    layers = estimate_layers(floats["image"], floats["alpha"], recipe.foreground)
+    return layers.foreground, layers.method
+
+
+def _place(background: Image, alpha: Image, recipe: Recipe, drawn: Draw) -> tuple[Crop, tuple[int, int]]:
+    """The frame's place in the fitted background, and the size of that."""
+    (height, width), size = alpha.shape, (background.shape[1], background.shape[0])
+    enlarged = float(route.upscaling(np.array([size]), (width, height))[0])
+    if enlarged > recipe.max_upscale:
+        words = f"to cover {width} x {height} px it is enlarged {enlarged:.3g} times"
+        raise InputError(
+            f"background has {size[0]} x {size[1]} px; {words}, the recipe's max_upscale is {recipe.max_upscale:g}"
+        )
+    fitted = route.fitted_size(size, (width, height), recipe.fit)
+    return route.place_crop(fitted, (width, height), drawn), fitted
+
+
+def _checked(pictures: dict[str, Any]) -> dict[str, Image]:
+    """The pictures as float32, if they can be composed.
+
+    Raises:
+        InputError: Naming the picture.
+    """
+    if "image" not in pictures and "foreground" not in pictures:
+        raise InputError("give image, the photograph, or foreground, an F that you have")
+    for name, values in pictures.items():
+        _check(name, values)
+        frame, other = pictures["alpha"].shape[:2], values.shape[:2]
+        if name != "background" and other != frame:
+            raise InputError(f"{name} has {other[1]} x {other[0]} px, alpha {frame[1]} x {frame[0]}")
+    kinds = {name: str(values.dtype) for name, values in pictures.items()}
+    eight_bit = [kind == "uint8" for kind in kinds.values()]
+    if any(eight_bit) and not all(eight_bit):
+        raise InputError(f"{', '.join(f'{name} is {kind}' for name, kind in kinds.items())}; give one kind for all")
+    return {name: to_float(each) if all(eight_bit) else each.astype(np.float32) for name, each in pictures.items()}
+
+
+def _check(name: str, values: Any) -> None:
+    expected = "H x W" if name == "alpha" else "H x W x 3"
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{name} is a {type(values).__name__}; expected a numpy array, {expected}")
+    if values.ndim != len(expected.split(" x ")) or values.shape[2:] not in ((), (3,)) or not values.size:
+        raise InputError(f"{name} has the shape {values.shape}; expected {expected}")
+    if values.dtype != np.uint8:
+        if not np.issubdtype(values.dtype, np.floating):
+            raise InputError(f"{name} is {values.dtype}; expected uint8, or floats in [0, 1]")
+        low, high = float(values.min()), float(values.max())
+        if not (low >= 0.0 and high <= 1.0):
+            raise InputError(f"{name} has values in [{low:g}, {high:g}]; expected floats in [0, 1] without NaN")

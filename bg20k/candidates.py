@@ -1,83 +1,71 @@
-"""One photograph at a time: read it, check its resolution, resize it and take its fingerprint.
+"""One photograph at a time: read it, check its resolution, and resize it.
 
-The fingerprint is light (ids and numbers) and is all that the global stages need; the pixels go to the detector and
-to the encoder and are then forgotten.
+What is measured on it is light (numbers and names) and all that the global stages need; the pixels go to the networks
+and are then forgotten.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
-import imagehash
 import numpy as np
-from PIL import Image as PillowImage
 
-from bg20k.detail import detail
+from bg20k.objects import Detection
 from bg20k.rules import CurationRules
+from bg20k.saliency import Saliency
 from bg20k.verdict import TOO_LONG, TOO_SMALL
 from rssn.errors import Rejected
 from rssn.image.arrays import Pixels, resize_area
 from rssn.image.decoding import picture_size
-from rssn.image.photograph import decode_photograph
+from rssn.image.photograph import decode_photograph, is_mislabelled
 from rssn.storage.files import content_id
 
 _JPEG_SIDE = 65_500  # px; what libjpeg writes at most
-_COLOUR_SIDE = 64  # px; of what is looked through for colours
-_HASH_SIDE = 256
-"""Side in px of the square grey picture that is hashed: small enough to be fast, large enough to change no bit."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
-    """What is known about a photograph without its pixels.
-
-    Attributes:
-        background_id: Content id of the source file.
-        source_width: Width in px of the source, after EXIF orientation.
-        source_height: Height in px.
-        phash: 64-bit perceptual hash (`imagehash.phash`, hash size 8); the first bit is the most significant one.
-        sharpness: Variance of the Laplacian of the resized grey picture, in squared 8-bit units. Comparable between
-            photographs, because all are resized to the same shorter side.
-        flat: Nearly constant: the perceptual hash is noise and must not be compared.
-        grey: Without colours, whatever the file could hold; see `CurationRules.grey`.
-        detail: Detail at the source's own resolution, see `bg20k.detail`; None where it is too small to tell.
-    """
-
-    background_id: str
-    source_width: int
-    source_height: int
-    phash: int
-    sharpness: float
-    flat: bool
-    grey: bool = False
-    detail: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Candidate(Fingerprint):
-    """A photograph that can be read and is large enough.
+class Candidate:
+    """A photograph that can be read and is large enough: what measures are computed from.
 
     Attributes:
+        background_id: Content id of the source file.
+        rules: What it is examined by.
         pixels: H x W x 3 uint8 RGB; the shorter side has exactly `min_side` px.
+        grey: H x W uint8, the same without colours.
+        tiles: n x S x S uint8 grey samples of the source at full resolution, see `rssn.image.photograph`.
+        source_width: Width in px of the source, after EXIF orientation.
+        source_height: Height in px.
         format: What the bytes are: `JPEG`, `PNG`, ...
         converted: What decoding had to change, see `rssn.image.photograph.CONVERSIONS`.
+        detections: Findings of the detector, unsure ones included; None where none looked.
+        saliency: What the class-free network marked; None where none looked.
     """
 
+    background_id: str
+    rules: CurationRules
     pixels: Pixels
+    grey: Pixels
+    tiles: Pixels
+    source_width: int
+    source_height: int
     format: str
     converted: tuple[str, ...]
+    detections: Sequence[Detection] | None = None
+    saliency: Saliency | None = None
 
 
-def examine(data: bytes, rules: CurationRules) -> Candidate:
-    """Read, measure and resize one photograph.
+def examine(data: bytes, rules: CurationRules, source: str = "") -> Candidate:
+    """Read and resize one photograph.
 
     Args:
         data: The bytes of the source file.
-        rules: `min_side`, `max_pixels`, `flat_std` and `grey` apply.
+        rules: `min_side` and `max_pixels` apply.
+        source: Its path or URL; a suffix that names another format counts as a conversion.
 
     Returns:
-        The resized photograph and its fingerprint.
+        The resized photograph, at which no network has looked yet.
 
     Raises:
         Rejected: stage `read` as `rssn.image.decoding.decode_pixels` does; stage `resolution`, reason `too_small` or
@@ -95,27 +83,17 @@ def examine(data: bytes, rules: CurationRules) -> Candidate:
     pixels = photograph.pixels
     if size != pixels.shape[1::-1]:
         pixels = resize_area(pixels, *size)
-    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    phash, flat = hash_picture(grey, rules)
     return Candidate(
         background_id=content_id(data),
+        rules=rules,
+        pixels=pixels,
+        grey=np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8),
+        tiles=photograph.tiles,
         source_width=photograph.width,
         source_height=photograph.height,
-        phash=phash,
-        sharpness=_sharpness(grey),
-        flat=flat,
-        grey=_is_grey(pixels, rules),
-        detail=detail(photograph.tiles),
-        pixels=pixels,
         format=photograph.format,
-        converted=photograph.converted,
+        converted=(*photograph.converted, *(["mislabelled"] if is_mislabelled(source, photograph.format) else [])),
     )
-
-
-def hash_picture(grey: Pixels, rules: CurationRules) -> tuple[int, bool]:
-    """The perceptual hash of a grey H x W picture, and whether the picture is so flat that it means nothing."""
-    square = resize_area(grey, _HASH_SIDE, _HASH_SIDE)
-    return perceptual_hash(square), float(resize_area(square, 32, 32).std()) < rules.flat_std
 
 
 def resized_size(width: int, height: int, side: int) -> tuple[int, int]:
@@ -126,19 +104,3 @@ def resized_size(width: int, height: int, side: int) -> tuple[int, int]:
     shorter, longer = sorted((width, height))
     other = (2 * longer * side + shorter) // (2 * shorter)
     return (side, other) if width == shorter else (other, side)
-
-
-def perceptual_hash(grey: Pixels) -> int:
-    """The 64-bit pHash of a grey H x W picture: signs of its low DCT coefficients against their median."""
-    bits = imagehash.phash(PillowImage.fromarray(grey), hash_size=8).hash
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-def _is_grey(pixels: Pixels, rules: CurationRules) -> bool:
-    small = resize_area(pixels, _COLOUR_SIDE, _COLOUR_SIDE)
-    return float(np.ptp(small, axis=2).max()) < rules.grey
-
-
-def _sharpness(grey: Pixels) -> float:
-    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
-    return float(deviation[0, 0]) ** 2

@@ -1,4 +1,4 @@
-"""The global verdicts: flags that reject, duplicates, salience of the keepers, the split.
+"""The global verdicts: flags that reject, duplicates, salient objects in the keepers, the split.
 
 Works on light records, held as columns, of all photographs that could be examined; those that could not have their
 verdict already (`Verdict.refused`).
@@ -6,6 +6,7 @@ verdict already (`Verdict.refused`).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,42 +16,52 @@ import pyarrow.compute as pc
 
 from bg20k.duplicates import FingerprintColumns, find_duplicates
 from bg20k.embedding import find_similar
-from bg20k.flags import FLAGS, flags_of
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
 from bg20k.saliency import saliency_score
-from bg20k.split import split_of
-from bg20k.verdict import DUPLICATE, KEPT, KEPT_UNSCREENED, KNOWN, SALIENT_OBJECT, SALIENT_REGION, SIMILAR, Verdict
+from bg20k.verdict import (
+    DUPLICATE,
+    KEPT,
+    KEPT_UNSCREENED,
+    KNOWN,
+    SALIENT_OBJECT,
+    SALIENT_REGION,
+    SIMILAR,
+    Verdict,
+    explain,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KnownSet:
-    """The photographs of a set that stands, against which a crawl is checked; columns of equal length.
+    """The photographs of an existing set, against which a crawl is checked; columns of equal length.
 
     Attributes:
         ids: Content ids.
         phashes: Perceptual hashes.
-        flat: True where the hash means nothing.
+        low_texture: True where the hash means nothing.
     """
 
     ids: npt.NDArray[np.bytes_]
     phashes: npt.NDArray[np.uint64]
-    flat: npt.NDArray[np.bool_]
+    low_texture: npt.NDArray[np.bool_]
 
 
-NOTHING_KNOWN = KnownSet(ids=np.array([], np.bytes_), phashes=np.array([], np.uint64), flat=np.array([], np.bool_))
+NOTHING_KNOWN = KnownSet(
+    ids=np.array([], np.bytes_), phashes=np.array([], np.uint64), low_texture=np.array([], np.bool_)
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """The verdicts on a crawl: a keeper per photograph in memory, the words made when somebody asks for them.
+    """The verdicts on a crawl: holds a keeper for each photograph, and words a verdict when it is asked for.
 
     Attributes:
         crawl: The n photographs.
         rules: What they were judged by.
-        known: The set that stands.
-        keepers: n rows: a photograph's keeper, itself where it is no duplicate; -1 - m for the m-th of the set that
-            stands.
+        known: The existing set.
+        keepers: n rows: a photograph's keeper, itself where it is no duplicate; -1 - m for the m-th of the
+            existing set.
         similar: n truth values: whether the embeddings made it a duplicate.
     """
 
@@ -69,12 +80,14 @@ class Judged:
     def __getitem__(self, row: int) -> Verdict:
         record, keeper = self.crawl[row], int(self.keepers[row])
         if keeper == row:
-            return _refused_flag(record, self.rules) or _judge(record, self.rules)
+            return _judge(record, self.rules)
         if self.similar[row]:
             return self._similar(row, keeper)
         if keeper < 0:
-            return _known(record, self.known.ids[-1 - keeper].decode(), int(self.known.phashes[-1 - keeper]))
-        return _duplicate(record, self.crawl[keeper])
+            known, phash = self.known.ids[-1 - keeper].decode(), int(self.known.phashes[-1 - keeper])
+            return _duplicate(KNOWN, record, known, phash, f"{known} of the existing set")
+        other = self.crawl[keeper]
+        return _duplicate(DUPLICATE, record, other.background_id, other.phash, other.source)
 
     def _similar(self, row: int, keeper: int) -> Verdict:
         cosine = float(self.crawl.embeddings[row] @ self.crawl.embeddings[keeper])
@@ -92,36 +105,30 @@ def decide(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN) 
     Args:
         crawl: All photographs that could be examined.
         rules: All but those of reading apply.
-        known: A set that stands: what looks like one of it is rejected.
+        known: An existing set: what looks like one of its photographs is rejected.
 
     Returns:
         One verdict per record, in the order of the records.
     """
     keepers, similar = np.arange(len(crawl)), np.zeros(len(crawl), np.bool_)
-    rows = _unflagged(crawl, rules)
+    rows = np.flatnonzero(crawl.rows["flag"] < 0)
     keepers[rows] = _placed(find_duplicates(_columns(crawl.take(rows), known), rules.phash_distance)[: len(rows)], rows)
     left = rows[keepers[rows] == rows]
-    left = left[crawl.embedded[left] & ~crawl.rows["flat"][left]]  # flat photographs look all alike
+    left = left[crawl.embedded[left] & ~crawl.rows["low_texture"][left]]  # those look all alike
     if len(left):
         keepers[left] = left[_by_embedding(crawl.take(left), rules.cosine)]
         similar[left] = keepers[left] != left
     return Judged(crawl, rules, known, keepers, similar)
 
 
-def _unflagged(crawl: Crawl, rules: CurationRules) -> npt.NDArray[np.int64]:
-    if not rules.refused_flags:
-        return np.arange(len(crawl))
-    return np.flatnonzero(np.fromiter((_refused_flag(record, rules) is None for record in crawl), np.bool_, len(crawl)))
-
-
 def _placed(found: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Positions among some rows, and behind them in the set that stands, as `Judged.keepers` has them."""
+    """Positions among some rows, and behind them in the existing set, as `Judged.keepers` has them."""
     count = len(rows)
     return np.where(found < count, rows[np.minimum(found, count - 1)] if count else found, count - 1 - found)
 
 
 def _columns(crawl: Crawl, known: KnownSet) -> FingerprintColumns:
-    """The records, and behind them the set that stands; ids and sources as numbers in the same order."""
+    """The records, and behind them the existing set; ids and sources as numbers in the same order."""
     rows, more = crawl.rows, len(known.ids)
     _, ids, counts = np.unique(np.concatenate([crawl.ids, known.ids]), return_inverse=True, return_counts=True)
     sources = np.zeros(len(ids), np.int64)
@@ -135,7 +142,7 @@ def _columns(crawl: Crawl, known: KnownSet) -> FingerprintColumns:
         areas=np.concatenate([areas, np.zeros(more, np.int64)]),
         sharpness=np.concatenate([rows["sharpness"], np.zeros(more)]),
         phashes=np.concatenate([rows["phash"], known.phashes]),
-        flat=np.concatenate([rows["flat"], known.flat]),
+        low_texture=np.concatenate([rows["low_texture"], known.low_texture]),
         fixed=np.arange(len(ids)) >= len(rows),
     )
 
@@ -148,42 +155,39 @@ def _by_embedding(crawl: Crawl, cosine: float) -> npt.NDArray[np.int64]:
     return keepers
 
 
-def _refused_flag(record: Record, rules: CurationRules) -> Verdict | None:
-    for flag, score in flags_of(record, rules).items():
-        if flag in rules.refused_flags:
-            return Verdict(False, "resolution", flag, f"{FLAGS[flag]} (score {score:.3g})", score)
-    return None
-
-
-def _known(record: Record, known_id: str, phash: int) -> Verdict:
-    if record.background_id == known_id:
-        message, score = f"the same bytes as {known_id} of the set that stands", None
-    else:
-        score = (record.phash ^ phash).bit_count()
-        message = f"looks like {known_id} of the set that stands: the perceptual hashes differ in {score} of 64 bits"
-    return Verdict(False, "duplicates", KNOWN, message, score, duplicate_of=known_id)
-
-
-def _duplicate(record: Record, keeper: Record) -> Verdict:
-    if record.background_id == keeper.background_id:
-        message, score = f"the same bytes as {keeper.source}", None
-    else:
-        score = (record.phash ^ keeper.phash).bit_count()
-        message = f"looks like {keeper.source}: the perceptual hashes differ in {score} of 64 bits"
-    return Verdict(False, "duplicates", DUPLICATE, message, score, duplicate_of=keeper.background_id)
+def _duplicate(reason: str, record: Record, keeper_id: str, keeper_phash: int, keeper: str) -> Verdict:
+    message, score = f"the same bytes as {keeper}", None
+    if record.background_id != keeper_id:
+        score = (record.phash ^ keeper_phash).bit_count()
+        message = f"looks like {keeper}: the perceptual hashes differ in {score} of 64 bits"
+    return Verdict(False, "duplicates", reason, message, score, duplicate_of=keeper_id)
 
 
 def _judge(record: Record, rules: CurationRules) -> Verdict:
-    if record.salience is not None and record.salient and record.salience >= rules.confidence:
-        found = record.salient
+    """The verdict on a photograph that is no duplicate."""
+    if record.refused_flag:
+        flag, value = record.refused_flag
+        return Verdict(False, "resolution", flag, f"{explain(flag)} (score {value:.3g})", value)
+    score, found, part = record.object_score, record.salient, record.saliency
+    if score is not None and found and score >= rules.confidence:
         message = f"{found.label} with confidence {found.confidence:.2f} on {found.area:.1%} of the frame"
-        return Verdict(False, "salience", SALIENT_OBJECT, message, record.salience)
-    if record.saliency is not None and (score := saliency_score(record.saliency, rules)) >= rules.saliency:
-        part = record.saliency
+        return Verdict(False, "salience", SALIENT_OBJECT, message, score)
+    if part is not None and (region := saliency_score(part, rules)) >= rules.saliency:
         message = f"something stands out on {part.area:.1%} of the frame, of compactness {part.compactness:.2f}"
-        return Verdict(False, "salience", SALIENT_REGION, message, score)
+        return Verdict(False, "salience", SALIENT_REGION, message, region)
     split = split_of(record.background_id, rules.train_share)
-    if record.salience is None and record.saliency is None:
+    if score is None and part is None:
         message = f"kept for {split}; not screened for salient objects, because no detector was given"
         return Verdict(True, "split", KEPT_UNSCREENED, message, split=split)
-    return Verdict(True, "split", KEPT, f"kept for {split}", record.salience, split=split)
+    return Verdict(True, "split", KEPT, f"kept for {split}", score, split=split)
+
+
+def split_of(background_id: str, train_share: float) -> str:
+    """`train` or `validation`, by a keyed hash of the content id alone, so that adding photographs moves none.
+
+    Args:
+        background_id: Content id of the source file.
+        train_share: Expected share of training backgrounds, 0 to 1; the paper has 0.75.
+    """
+    digest = hashlib.sha256(b"bg20k/split/" + background_id.encode()).digest()
+    return "train" if int.from_bytes(digest[:8], "big") < train_share * 2**64 else "validation"

@@ -26,10 +26,10 @@ class FingerprintColumns:
         sources: Paths or URLs, or numbers in the same order; they rank copies of equal bytes and nothing else.
         grey: True where there are no colours.
         areas: Pixels of the source.
-        sharpness: Variance of the Laplacian, see `Fingerprint`.
+        sharpness: Variance of the Laplacian, see `bg20k.measures.sharpness`.
         phashes: 64-bit perceptual hashes.
-        flat: True where the perceptual hash means nothing.
-        fixed: True where a photograph belongs to a set that stands: it comes before all others and stays.
+        low_texture: True where the perceptual hash means nothing.
+        fixed: True where a photograph belongs to an existing set: it comes before all others and stays.
     """
 
     ids: npt.NDArray[Any]
@@ -38,7 +38,7 @@ class FingerprintColumns:
     areas: Integers
     sharpness: npt.NDArray[np.float64]
     phashes: Hashes
-    flat: npt.NDArray[np.bool_]
+    low_texture: npt.NDArray[np.bool_]
     fixed: npt.NDArray[np.bool_]
 
     def best_first(self) -> Integers:
@@ -49,15 +49,15 @@ class FingerprintColumns:
 def find_duplicates(columns: FingerprintColumns, distance: int) -> Integers:
     """Assign every photograph to its keeper.
 
-    Photographs are ranked: those of a set that stands first, then those with colours, then the largest source, then the
+    Photographs are ranked: those of an existing set first, then those with colours, then the largest source, then the
     sharpest, then the smallest content id, then the smallest source. In that order, each one that is no duplicate yet
     becomes a keeper and claims all that are within `distance` of it and not yet claimed. This equals: cluster by single
     link, keep the best of each cluster, verify its members against it, and cluster those that are too far away again.
     So every duplicate is within `distance` of its own keeper, chains do not merge strangers, and the result does not
     depend on the order of the rows.
 
-    Equal content ids are duplicates always; flat photographs have no other duplicates. Photographs of a standing set
-    are duplicates of each other only by equal bytes or equal hashes, which concerns nobody.
+    Equal content ids are duplicates always; those of low texture have no other duplicates. Photographs of an existing
+    set are duplicates of each other only by equal bytes or equal hashes, which concerns nobody.
 
     Args:
         columns: Fingerprints of n photographs.
@@ -69,12 +69,12 @@ def find_duplicates(columns: FingerprintColumns, distance: int) -> Integers:
     from bg20k.hamming import near_pairs  # noqa: PLC0415  (its import loads numba)
 
     best_first = columns.best_first()
-    hashes, flat, fixed = columns.phashes[best_first], columns.flat[best_first], columns.fixed[best_first]
+    hashes, fixed = columns.phashes[best_first], columns.fixed[best_first]
 
     _, first, same = np.unique(columns.ids[best_first], return_index=True, return_inverse=True)
     keeper = first[same]  # in positions of rank, where smaller is better; np.unique gives the first of equals
 
-    hashed = np.flatnonzero((keeper == np.arange(keeper.size)) & ~flat)
+    hashed = np.flatnonzero((keeper == np.arange(keeper.size)) & ~columns.low_texture[best_first])
     _, first, same = np.unique(hashes[hashed], return_index=True, return_inverse=True)
     keeper[hashed] = hashed[first[same]]
 

@@ -6,7 +6,7 @@ and makes the object again when somebody asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeAlias
@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bg20k.candidates import Fingerprint
-from bg20k.salience import Detection
+from bg20k.objects import Detection, object_score
+from bg20k.rules import CurationRules
 from bg20k.saliency import Saliency
+from bg20k.verdict import FLAGS
 
 _ID_BYTES = 20  # of a content id, see rssn.storage.files.content_id
 _BLOCK = 4096  # records turned into columns at a time
@@ -28,37 +29,81 @@ _ROW = np.dtype(
         ("source_height", np.int32),
         ("phash", np.uint64),
         ("sharpness", np.float64),
-        ("flat", np.bool_),
+        ("low_texture", np.bool_),
         ("grey", np.bool_),
-        ("detail", np.float64),  # NaN: None, as below
-        ("salience", np.float64),
+        ("flag", np.int16),  # place in FLAGS; -1: none
+        ("flag_value", np.float64),
+        ("object_score", np.float64),  # NaN: None, as below
         ("label", np.int16),  # -1: no salient detection
         ("confidence", np.float64),
         ("box", np.float64, 4),
         ("saliency", np.float64, 3),
     ]
 )
+_AS_STORED = (
+    "background_id", "source", "source_width", "source_height", "phash", "sharpness", "low_texture", "grey",
+)  # fmt: skip
 _Floats: TypeAlias = npt.NDArray[np.float32]
 _Rows: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record(Fingerprint):
-    """A photograph as the global stages see it.
+class Record:
+    """A photograph as the global stages see it: without its pixels.
 
     Attributes:
+        background_id: Content id of the source file.
         source: Path or URL; unique, because two sources may hold the same bytes.
-        salience: Score of `bg20k.salience.salience`; None where no detector looked.
+        source_width: Width in px of the source, after EXIF orientation.
+        source_height: Height in px.
+        phash: 64-bit perceptual hash, the first bit is the most significant one.
+        sharpness: Variance of the Laplacian, see `bg20k.measures.sharpness`.
+        low_texture: Nearly constant: the perceptual hash is noise and must not be compared.
+        grey: Without colours.
+        refused_flag: The flag that rejects it and the value that raised it, see `CurationRules.refused_flag`.
+        object_score: See `bg20k.objects.object_score`; None where no detector looked.
         salient: The detection that gives the score, if any.
         saliency: What the class-free network marked; None where none looked.
         embedding: Vector of length 1; None where no network made one.
     """
 
+    background_id: str
     source: str
-    salience: float | None = None
+    source_width: int
+    source_height: int
+    phash: int
+    sharpness: float
+    low_texture: bool
+    grey: bool = False
+    refused_flag: tuple[str, float] | None = None
+    object_score: float | None = None
     salient: Detection | None = None
     saliency: Saliency | None = None
     embedding: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], rules: CurationRules) -> Record:
+        """The record of a stored row, or of what was measured a moment ago.
+
+        Args:
+            row: `background_id`, `source`, every measure, and `embedding` where there is one.
+            rules: What flags and detections are judged by.
+        """
+        score, salient = screened(row, rules)
+        embedding = row.get("embedding")
+        return cls(
+            **{name: row[name] for name in _AS_STORED},
+            refused_flag=rules.refused_flag(row),
+            object_score=score,
+            salient=salient,
+            saliency=None if row["saliency"] is None else Saliency(**row["saliency"]),
+            embedding=None if embedding is None else np.asarray(embedding, dtype=np.float32),
+        )
+
+
+def screened(row: Mapping[str, Any], rules: CurationRules) -> tuple[float | None, Detection | None]:
+    """Score and salient detection of a row's `boxes`, see `object_score`; None where no detector looked."""
+    return (None, None) if row["boxes"] is None else object_score(list(map(Detection.of_box, row["boxes"])), rules)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,8 +147,8 @@ class Crawl:
         return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, row: int) -> Record:
-        name, width, height, phash, sharpness, flat, grey, detail, *found = self.rows[row]
-        salience, label, confidence, box, saliency = found
+        name, width, height, phash, sharpness, low_texture, grey, flag, value, *found = self.rows[row]
+        score, label, confidence, box, saliency = found
         left, top, right, bottom = box.tolist()
         return Record(
             background_id=name.decode(),
@@ -112,10 +157,10 @@ class Crawl:
             source_height=int(height),
             phash=int(phash),
             sharpness=float(sharpness),
-            flat=bool(flat),
+            low_texture=bool(low_texture),
             grey=bool(grey),
-            detail=_known(detail),
-            salience=_known(salience),
+            refused_flag=None if flag < 0 else (FLAGS[flag], float(value)),
+            object_score=None if np.isnan(score) else float(score),
             salient=None if label < 0 else Detection(self.labels[label], float(confidence), (left, top, right, bottom)),
             saliency=None if np.isnan(saliency[0]) else Saliency(*saliency.tolist()),
             embedding=self.embeddings[row] if self.embedded[row] else None,
@@ -156,17 +201,18 @@ def _packed(record: Record, labels: dict[str, int]) -> tuple[Any, ...]:
     name, found, part = record.background_id.encode(), record.salient, record.saliency
     if len(name) > _ID_BYTES:
         raise ValueError(f"{record.background_id}: a content id has at most {_ID_BYTES} bytes")
-    nan = float("nan")
+    flag, nan = record.refused_flag, float("nan")
     return (
         name,
         record.source_width,
         record.source_height,
         record.phash,
         record.sharpness,
-        record.flat,
+        record.low_texture,
         record.grey,
-        nan if record.detail is None else record.detail,
-        nan if record.salience is None else record.salience,
+        FLAGS.index(flag[0]) if flag else -1,
+        flag[1] if flag else nan,
+        nan if record.object_score is None else record.object_score,
         -1 if found is None else labels.setdefault(found.label, len(labels)),
         nan if found is None else found.confidence,
         (nan,) * 4 if found is None else found.box,
@@ -178,7 +224,3 @@ def _stacked(embeddings: list[_Floats | None]) -> _Floats:
     some = next((vector for vector in embeddings if vector is not None), np.empty(0, np.float32))
     none = np.full(some.shape, np.nan, np.float32)
     return np.stack([none if vector is None else vector for vector in embeddings])
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -14,17 +14,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bg20k.decide import Judged
+from bg20k.decide import Judged, split_of
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
-from bg20k.split import split_of
 from bg20k.verdict import (
     DUPLICATE,
     HUMAN,
     KEPT_HUMAN,
     KEPT_INSTEAD,
     KNOWN,
-    SALIENT_REGION,
+    REASONS,
     SIMILAR,
     Verdict,
 )
@@ -92,7 +91,7 @@ def uncertainty(verdict: Verdict, rules: CurationRules) -> float:
         return 0.0 if verdict.score is None else min(1.0, (verdict.score + 1) / (rules.phash_distance + 1))
     if verdict.score is None:
         return NOBODY_LOOKED
-    limit = {SIMILAR: rules.cosine, SALIENT_REGION: rules.saliency}.get(verdict.reason, rules.confidence)
+    limit = float(getattr(rules, str(REASONS[verdict.reason].threshold)))
     room = 1.0 - limit if verdict.score >= limit else limit
     return max(0.0, 1.0 - abs(verdict.score - limit) / room) if room else 1.0
 

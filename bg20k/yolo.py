@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from bg20k.classes import CREATURES, OBJECTS
+from bg20k.objects import Detection
 from bg20k.onnx_model import model_name, open_session
-from bg20k.salience import Detection
 from bg20k.yolo_weights import copy_weights
 from rssn.errors import DependencyError, InputError, first_line
 from rssn.image.arrays import Pixels

@@ -10,11 +10,10 @@ from typing import get_args
 import click
 
 from bg20k.classes import CREATURES, OBJECTS
-from bg20k.flags import FLAGS
 from bg20k.onnx_model import Scaling
 from bg20k.review import describe_effects
 from bg20k.rules import CurationRules
-from bg20k.verdict import REASONS
+from bg20k.verdict import FLAGS, explain
 from pipelines.commands import options
 from pipelines.curate.job import Curated, CurationJob, run_curation
 from pipelines.executor.work import Budget
@@ -121,7 +120,7 @@ class CurationOptions:
 
     def curation_rules(self) -> CurationRules:
         """Thresholds and classes."""
-        lists = {name: sorted(set(getattr(self, name))) for name in ("refused_flags", "ignored_classes")}
+        lists = {name: tuple(sorted(set(getattr(self, name)))) for name in ("refused_flags", "ignored_classes")}
         return CurationRules.parse(self.rules, min_side=self.min_side, **lists)
 
     def job(self, root: Path, rules: CurationRules) -> CurationJob:
@@ -173,7 +172,7 @@ def _refuse_export_among(photos: Path | Url, export_folder: Path | None) -> None
 
 def _report(curated: Curated, root: Path, export_folder: Path | None) -> None:
     for reason, count in sorted(curated.reasons.items()):
-        click.echo(f"{count:>8}  {reason}: {REASONS.get(reason, 'unexpected error')}")
+        click.echo(f"{count:>8}  {reason}: {explain(reason)}")
     if curated.review:
         click.echo(f"review: {describe_effects(curated.review)}")
     elif review_path(root).is_file():

@@ -4,29 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bg20k.candidates import Candidate, examine
+from bg20k.embedding import Embedder, load_embedder
+from bg20k.objects import Detection, Detector
+from bg20k.onnx_model import Scaling
 from bg20k.rules import CurationRules
-from bg20k.salience import Detection
-from bg20k.saliency import find_salient
-from pipelines.curate.folders import candidates_folder, photos_plan
-from pipelines.curate.networks import Models, load_deep_embedder, load_detector, load_saliency
-from pipelines.curate.rows import THUMBNAIL_SIDE, candidate_row, origin_of
+from bg20k.saliency import OnnxSaliency, SaliencyModel, find_salient
+from bg20k.schema import CANDIDATES
+from bg20k.yolo import YoloDetector
+from pipelines.curate.rows import THUMBNAIL_SIDE, candidate_row, candidates_folder, origin_of, photos_plan
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import Done
 from pipelines.executor.work import enter, refusal
 from rssn.dataset.rows import read_range
-from rssn.dataset.schema import CANDIDATES
 from rssn.dataset.shards import DatasetFolder, write_shard
 from rssn.errors import Rejected
 from rssn.image.arrays import Pixels, encode_jpeg, fit_inside
 from rssn.image.photograph import decode_photograph, salvaged
 from rssn.sources.crawl import Place, read_photographs
 from rssn.storage.files import Row, content_id
+
+
+@dataclass(frozen=True)
+class Models:
+    """The networks that look at each photograph; None: none does."""
+
+    detector: Path | None = None
+    saliency: Path | None = None
+    embedder: str | None = None
+    scaling: Scaling = "imagenet"  # of the class-free network's input
+
+    def names(self) -> dict[str, str | None]:
+        """What each calls itself, file and digest, for the manifest; loads them.
+
+        Raises:
+            InputError: If one cannot be loaded.
+            DependencyError: If its package is not installed.
+        """
+        found = {
+            "detector": load_detector(self),
+            "saliency": load_saliency(self),
+            "deep_duplicates": load_deep_embedder(self),
+        }
+        return {role: network.name if network else None for role, network in found.items()}
 
 
 @dataclass(frozen=True)
@@ -102,7 +128,7 @@ class _Shard:
                     raise data
                 enter(self._task, place.source)
                 with self.clock.stage("examine"):
-                    found = examine(data, self._task.rules)
+                    found = examine(data, self._task.rules, place.source)
             except Exception as error:
                 self._reject(place, data, error)
             else:
@@ -125,7 +151,7 @@ class _Shard:
         with self.clock.stage("embed"):
             embedding = embedder.embed(one.found.pixels).tolist() if embedder else None
         with self.clock.stage("encode"):
-            return candidate_row(one.place, one.found, detections, saliency, embedding)
+            return candidate_row(one.place, replace(one.found, detections=detections, saliency=saliency), embedding)
 
     def _reject(self, place: Place, data: bytes | Rejected, error: Exception) -> None:
         name, picture = place.source, None
@@ -148,3 +174,21 @@ def _thumbnail(data: bytes, rules: CurationRules, error: Exception) -> bytes | N
 
 def _small_jpeg(pixels: Pixels) -> bytes:
     return encode_jpeg(fit_inside(pixels, THUMBNAIL_SIDE), 85)
+
+
+@lru_cache(maxsize=1)
+def load_detector(models: Models) -> Detector | None:
+    """The detector of this process."""
+    return YoloDetector(models.detector) if models.detector else None
+
+
+@lru_cache(maxsize=1)
+def load_saliency(models: Models) -> SaliencyModel | None:
+    """The class-free network of this process."""
+    return OnnxSaliency(models.saliency, models.scaling) if models.saliency else None
+
+
+@lru_cache(maxsize=1)
+def load_deep_embedder(models: Models) -> Embedder | None:
+    """The embedder of this process."""
+    return load_embedder(models.embedder) if models.embedder else None

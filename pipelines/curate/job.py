@@ -20,15 +20,22 @@ from bg20k.onnx_model import Scaling
 from bg20k.records import Crawl
 from bg20k.review import Decision, apply_review
 from bg20k.rules import CurationRules
+from bg20k.schema import VERDICTS
 from bg20k.verdict import Verdict
 from pipelines.curate.decisions import SOURCE, decisions_to_apply, effects, outdated_shards
-from pipelines.curate.examine import ExamineTask, examine_shard
-from pipelines.curate.folders import candidates_folder, photos_plan, verdicts_path
+from pipelines.curate.examine import ExamineTask, Models, examine_shard
 from pipelines.curate.known_set import known_facts, load_known
-from pipelines.curate.networks import Models
 from pipelines.curate.publish import PublishTask, publish_shard
 from pipelines.curate.replaced import refuse_replaced
-from pipelines.curate.rows import LIGHT, ORIGIN, measured, records
+from pipelines.curate.rows import (
+    LIGHT,
+    ORIGIN,
+    candidates_folder,
+    judged_facts,
+    photos_plan,
+    records,
+    verdicts_path,
+)
 from pipelines.executor.runner import Runner, shard_ranges
 from pipelines.executor.work import Budget, Tally, Work, run_tasks
 from pipelines.output.card import write_card
@@ -38,7 +45,7 @@ from pipelines.output.writer import check_dataset, close_dataset, open_dataset, 
 from pipelines.review.log import review_path
 from rssn.dataset.manifest import screened_by, stored_manifest
 from rssn.dataset.rows import iter_rows
-from rssn.dataset.schema import PLANNED_PHOTOS, VERDICTS
+from rssn.dataset.schema import PLANNED_PHOTOS
 from rssn.dataset.shards import DatasetFolder, shard_name
 from rssn.errors import InputError, Rejected
 from rssn.image.picture_files import unread_words
@@ -206,7 +213,7 @@ def _verdicts(
             refused = Verdict.refused(Rejected(row["stage"], row["reason"], row["message"]))
             yield {column: row[column] for column in ORIGIN} | {"candidate_shard": name} | asdict(refused)
         for row in iter_rows(folder.data(name), LIGHT):
-            yield measured(row, job.rules) | {"candidate_shard": name} | asdict(next(judged))
+            yield judged_facts(row, job.rules) | {"candidate_shard": name} | asdict(next(judged))
 
 
 def _publish_work(job: CurationJob, folder: DatasetFolder, screeners: str | None) -> Work[PublishTask]:

@@ -10,15 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from bg20k.decide import NOTHING_KNOWN, KnownSet
+from bg20k.schema import PUBLISHED
 from pipelines.compose.plan import digest
 from rssn.dataset.manifest import read_manifest
 from rssn.dataset.rows import own_parquet
-from rssn.dataset.schema import BACKGROUNDS
 from rssn.dataset.shards import DatasetFolder, check_shard
 from rssn.errors import InputError
 from rssn.storage.urls import is_listed
 
-_COLUMNS = ("background_id", "phash", "flat")
+_COLUMNS = ("background_id", "phash", "low_texture")
 
 
 def load_known(root: Path | None) -> KnownSet:
@@ -35,7 +35,7 @@ def load_known(root: Path | None) -> KnownSet:
         raise InputError(f"--against {root}: a data set of {manifest.kind}, not of backgrounds")
     if not manifest.finished:
         raise InputError(f"--against {root}: its curation was interrupted; run the same rssn build-bg20k again first")
-    tables = [pa.table({name: pa.array([], BACKGROUNDS.field(name).type) for name in _COLUMNS})]
+    tables = [pa.table({name: pa.array([], PUBLISHED.field(name).type) for name in _COLUMNS})]
     for mark in folder.all_marks():
         problem = check_shard(folder, mark, whole=not is_listed(root))
         if problem:
@@ -46,7 +46,7 @@ def load_known(root: Path | None) -> KnownSet:
     return KnownSet(
         ids=np.array([name.encode() for name in table["background_id"].to_pylist()], dtype=np.bytes_),
         phashes=table["phash"].to_numpy(),
-        flat=table["flat"].to_numpy(),
+        low_texture=table["low_texture"].to_numpy(),
     )
 
 
@@ -61,4 +61,4 @@ def _columns(path: Path) -> pa.Table:
     with own_parquet(path) as file:
         if not set(_COLUMNS) <= set(file.schema_arrow.names):
             raise InputError(f"--against: {path}: made by an older version; curate that set again")
-        return file.read(columns=list(_COLUMNS)).cast(pa.schema([BACKGROUNDS.field(name) for name in _COLUMNS]))
+        return file.read(columns=list(_COLUMNS)).cast(pa.schema([PUBLISHED.field(name) for name in _COLUMNS]))

@@ -10,11 +10,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from bg20k.rules import CurationRules
-from pipelines.curate.folders import candidates_folder, verdicts_path
-from pipelines.curate.rows import ORIGIN, PUBLISHED, background_row
+from bg20k.schema import PUBLISHED
+from pipelines.curate.rows import COPIED, ORIGIN, background_row, candidates_folder, verdicts_path
 from pipelines.executor.runner import Done
 from rssn.dataset.rows import iter_rows
-from rssn.dataset.schema import BACKGROUNDS
 from rssn.dataset.shards import DatasetFolder, write_shard
 from rssn.storage.files import Row
 
@@ -50,11 +49,11 @@ def publish_shard(task: PublishTask) -> Done:
     if task.split == "train":
         rejects = _rejects(candidates, task.candidates, verdicts)
     rows = _background_rows(task, candidates, verdicts)
-    return Done(write_shard(task.folder, task.name, BACKGROUNDS, rows, rejects))
+    return Done(write_shard(task.folder, task.name, PUBLISHED, rows, rejects))
 
 
 def _background_rows(task: PublishTask, candidates: DatasetFolder, verdicts: dict[str, Any]) -> Iterator[Row]:
-    for row in iter_rows(candidates.data(task.candidates), PUBLISHED):
+    for row in iter_rows(candidates.data(task.candidates), COPIED):
         if verdicts[row["source"]]["split"] == task.split:
             yield background_row(row, task.split, task.screened_by, task.rules)
 

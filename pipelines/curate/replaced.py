@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipelines.curate.examine import ExamineTask
-from pipelines.curate.folders import candidates_folder, photos_plan
+from pipelines.curate.rows import candidates_folder, photos_plan
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder, trusted_mark
 from rssn.errors import DamagedError, InputError, Rejected

@@ -1,7 +1,7 @@
-"""What the report of a background set shows beside its pictures: resolutions, scores, flags, what was converted.
+"""What the report of a background set shows beside its pictures: resolutions, measures, flags, what was converted.
 
-Floor 3. All photographs that could be examined are counted, those that were rejected too: a threshold is judged by what
-lies on both sides of it.
+All photographs that could be examined are counted, those that were rejected too: a threshold is judged by what lies on
+both sides of it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
-from bg20k.flags import FLAGS
+from bg20k.measures import MEASURES, Measure
+from bg20k.verdict import FLAGS, explain
+from pipelines.curate.rows import verdicts_path
 from rssn.dataset.rows import iter_rows, place_of, read_row
 from rssn.dataset.shards import DatasetFolder, Mark
 from rssn.image.arrays import Pixels
@@ -23,40 +26,34 @@ from rssn.report.contact_sheets import TILES_PER_ROW, background_tile, parts
 from rssn.report.page import Section, contact_sheet
 
 _FLAGGED = 24  # kept photographs with a flag on the page
+_TAIL = 0.99  # share of the values that a histogram shows at least; a long tail beyond it falls into the last bar
+_TRUE = "yes"
 
 _Row: TypeAlias = Mapping[str, Any]
 
 
-def _aspect(row: _Row) -> float:
-    shorter, longer = sorted((row["source_width"], row["source_height"]))
-    return float(longer / shorter)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
-
-
 def _saliency(row: _Row) -> float | None:
     found = row["saliency"]
-    return None if found is None else round(found["confidence"] * found["compactness"], 2)
+    return None if found is None else found["confidence"] * found["compactness"]
 
 
-_SHOWN: Mapping[str, Mapping[str, Callable[[_Row], float | None]]] = {
+def _stored(measure: Measure) -> Callable[[_Row], float | None]:
+    return lambda row: row[measure.name]
+
+
+_SHOWN: Final[Mapping[str, Mapping[str, Callable[[_Row], float | None]]]] = {
     "Resolution of the sources": {
-        "shorter side, px": lambda row: round(min(row["source_width"], row["source_height"]), -1),
-        "megapixels": lambda row: round(row["source_width"] * row["source_height"] / 1e6, 1),
-        "longer side over shorter": lambda row: round(_aspect(row), 2),
+        "shorter side, px": lambda row: min(row["source_width"], row["source_height"]),
+        "megapixels": lambda row: row["source_width"] * row["source_height"] / 1e6,
     },
     "Scores": {
-        "salience, 0 to 1": lambda row: _rounded(row["salience"]),
+        "object score": lambda row: row["object_score"],
         "saliency: confidence times compactness": _saliency,
-        "detail (up to 1)": lambda row: _rounded(row["detail"] and min(row["detail"], 1.0)),
-        "sharpness (up to 3000)": lambda row: round(min(row["sharpness"], 3000.0), -1),
+        **{each.name.replace("_", " "): _stored(each) for each in MEASURES if pa.types.is_floating(each.type)},
     },
 }
-_COLUMNS = (
-    "source_width", "source_height", "salience", "saliency", "detail", "sharpness", "flags", "converted", "format",
-)  # fmt: skip
+_COUNTED = [each for each in MEASURES if each.type in (pa.bool_(), pa.string(), pa.list_(pa.string()))]
+_COLUMNS = ("object_score", "flags", *(measure.name for measure in MEASURES if measure.name != "boxes"))
 
 
 def curation_sections(folder: DatasetFolder, marks: Sequence[Mark]) -> list[Section]:
@@ -68,7 +65,7 @@ def curation_sections(folder: DatasetFolder, marks: Sequence[Mark]) -> list[Sect
     """
     counts: dict[str, Counter[float]] = {title: Counter() for shown in _SHOWN.values() for title in shown}
     named: Counter[tuple[str, str]] = Counter()
-    for row in iter_rows(folder.root / "verdicts.parquet", _COLUMNS):
+    for row in iter_rows(verdicts_path(folder.root), _COLUMNS):
         if row["source_width"] is not None:
             _count(row, counts, named)
     sections = [_histograms(part, {title: counts[title] for title in shown}) for part, shown in _SHOWN.items()]
@@ -77,27 +74,43 @@ def curation_sections(folder: DatasetFolder, marks: Sequence[Mark]) -> list[Sect
 
 def _count(row: _Row, counts: Mapping[str, Counter[float]], named: Counter[tuple[str, str]]) -> None:
     for shown in _SHOWN.values():
-        for title, measure in shown.items():
-            value = measure(row)
+        for title, value_of in shown.items():
+            value = value_of(row)
             if value is not None:
-                counts[title][value] += 1
-    named["format", row["format"]] += 1
+                counts[title][float(f"{value:.3g}")] += 1  # so that millions of values are a few thousand
+    for measure in _COUNTED:
+        value = row[measure.name]
+        names = value if isinstance(value, list) else [_TRUE if value is True else value]
+        named.update((measure.name, name) for name in names if name)
     named.update(("flag", name) for name in row["flags"])
-    named.update(("converted", name) for name in row["converted"])
 
 
 def _histograms(title: str, counts: Mapping[str, Counter[float]]) -> Section | None:
-    pictures = [histogram_picture(histogram(name, values)) for name, values in counts.items() if values]
+    pictures = [histogram_picture(histogram(*_without_tail(name, values))) for name, values in counts.items() if values]
     words = "Of all photographs that could be examined, whatever became of them."
     return Section(title, words, pictures=[np.hstack(row) for row in parts(pictures, 2)]) if pictures else None
 
 
+def _without_tail(name: str, values: Counter[float]) -> tuple[str, Counter[float]]:
+    """The values as they are, or with a few that lie far above all others cut to those, which the title then says."""
+    points = np.array(sorted(values))
+    shares = np.cumsum([values[point] for point in points.tolist()]) / values.total()
+    top = float(points[np.searchsorted(shares, _TAIL)])
+    if points[-1] <= 2 * top:
+        return name, values
+    cut: Counter[float] = Counter()
+    for value, count in values.items():
+        cut[min(value, top)] += count
+    return f"{name} (up to {top:g})", cut
+
+
 def _named(named: Counter[tuple[str, str]]) -> Section | None:
-    explained = {"flag": FLAGS, "converted": CONVERSIONS}
-    rows = [(kind, name, count, explained.get(kind, {}).get(name, "")) for (kind, name), count in sorted(named.items())]
-    return (
-        Section("Formats, conversions and flags", table=[("what", "name", "photographs", ""), *rows]) if rows else None
-    )
+    explained = {("flag", name): explain(name) for name in FLAGS}
+    explained |= {("converted", name): words for name, words in CONVERSIONS.items()}
+    explained |= {(measure.name, _TRUE): measure.meaning for measure in _COUNTED}
+    rows = [(*key, count, explained.get(key, "")) for key, count in sorted(named.items())]
+    title = "Formats, conversions and flags"
+    return Section(title, table=[("what", "name", "photographs", ""), *rows]) if rows else None
 
 
 def _flagged(folder: DatasetFolder, marks: Sequence[Mark]) -> Iterator[Section]:

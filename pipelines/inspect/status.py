@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pipelines.curate.folders import candidates_folder
+from pipelines.curate.rows import candidates_folder
 from pipelines.executor.run_state import RunState, read_state
 from pipelines.output.lease import read_lease
 from rssn.dataset.manifest import Manifest, read_manifest

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from bg20k.review import describe_effects
+from bg20k.schema import MEANINGS
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import count_columns, count_distinct, count_rejects, describe_mattes, share
@@ -102,29 +103,6 @@ table = pq.read_table("data/{first}.parquet", columns=[{columns}])   # light col
 ```"""
 
 
-_COLUMNS = {
-    "background_id": "content id of the source file",
-    "image": "the picture, JPEG",
-    "width, height": "of the picture, px",
-    "source": "name in the crawl, unique",
-    "origin, licence": "what the crawl's table says in its columns `source` and `licence`",
-    "split": "`train` or `validation`, by content id alone",
-    "source_width, source_height": "of the source as a viewer shows it, px",
-    "phash": "64-bit perceptual hash of imagehash, first bit most significant",
-    "sharpness": "variance of the Laplacian of the picture, squared 8-bit units",
-    "flat": "nearly constant: the hash means nothing",
-    "grey": "without colours, whatever the file could hold",
-    "detail": "energy at 0.55 to 0.75 of the Nyquist frequency over that at 0.2 to 0.4, at the source's resolution",
-    "format": "what the source's bytes are",
-    "converted": "what decoding changed: rotated, icc, cmyk, palette, grey, deep, alpha",
-    "boxes": "findings of the detector; x, y, width, height as shares of the frame; null: none looked",
-    "saliency": "largest part of the class-free network's mask: confidence, area, compactness; null: none looked",
-    "flags": "empty_picture, upscaled, panorama",
-    "screened_by": "names of the networks that looked for salient objects; null: none did",
-    "salience": "the detector's score, 0 nothing found to 1; null: none looked",
-}
-
-
 def write_card(folder: DatasetFolder) -> None:
     """Write `README.md` from the manifest, the marks and the light columns."""
     manifest = read_manifest(folder.root)
@@ -166,11 +144,11 @@ def _composites(manifest: Manifest, names: Sequence[str], facts: Mapping[str, st
 
 def _backgrounds(manifest: Manifest, names: Sequence[str], facts: Mapping[str, str]) -> str:
     plan = manifest.plan
-    columns = '"background_id", "width", "height", "salience"'
+    columns = '"background_id", "width", "height", "object_score"'
     return _BACKGROUNDS.format(
         photos=plan["photos"]["count"],
         side=plan["rules"]["min_side"],
-        columns=_table(("column", "meaning"), list(_COLUMNS.items())),
+        columns=_table(("column", "meaning"), list(MEANINGS.items())),
         detector=manifest.screened_by or "nobody; salient objects may be in the pictures",
         reviewed=describe_effects(manifest.totals.get("review")),
         rules=yaml.safe_dump(plan["rules"], sort_keys=False),

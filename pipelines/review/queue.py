@@ -18,6 +18,7 @@ from pipelines.review.log import Made
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.errors import InputError
+from rssn.storage.settings import parse_settings
 
 PAGE = 48
 """Photographs on a page, and the most that one answer holds."""
@@ -110,8 +111,9 @@ class ReviewSet:
             for name in ("all", _state(photo, choice), photo.verdict.reason):
                 counts[name] += 1
                 decided[name] += choice is not None
+        words = {name: reason.explanation for name, reason in REASONS.items()}
         filters = [
-            {"name": name, "words": REASONS.get(name, ""), "count": counts[name], "decided": decided[name]}
+            {"name": name, "words": words.get(name, ""), "count": counts[name], "decided": decided[name]}
             for name in self._filters
         ]
         return {"filters": filters, "decided": decided["all"], "all": counts["all"], "show": show}
@@ -197,7 +199,8 @@ def load_review(root: Path) -> ReviewSet:
 def stored_rules(manifest: Manifest) -> CurationRules:
     """The rules that a set was curated by."""
     known = {field.name for field in fields(CurationRules)}
-    return CurationRules(**{name: value for name, value in manifest.plan["rules"].items() if name in known})
+    rules = {name: value for name, value in manifest.plan["rules"].items() if name in known}
+    return parse_settings(CurationRules, rules, "the manifest's rules")
 
 
 def _photos(ranked: Sequence[tuple[Mapping[str, Any], Verdict]], rules: CurationRules) -> Iterator[Photo]:

@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from bg20k.verdict import SALIENT_OBJECT
-from pipelines.curate.folders import candidates_folder, verdicts_path
+from pipelines.curate.rows import candidates_folder, verdicts_path
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError, RssnError

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bg20k.candidates import hash_picture
+from bg20k.measures import hash_picture
 from bg20k.rules import CurationRules
 from bg20k.verdict import SALIENT_OBJECT
-from pipelines.curate.folders import verdicts_path
+from pipelines.curate.rows import verdicts_path
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import DamagedError, InputError, Rejected
@@ -45,7 +45,7 @@ class Print:
     Attributes:
         name: For people.
         content: Content id: of a photograph's file, of a matte's values.
-        phash: Perceptual hash, see `bg20k.candidates.hash_picture`.
+        phash: Perceptual hash, see `bg20k.measures.hash_picture`.
         flat: The hash means nothing.
         mirrored: The hash of the mirrored picture, where it was taken.
         outline: A matte, 64 x 64 px; None for a photograph.
@@ -116,9 +116,9 @@ def background_prints(place: Path) -> Iterator[Print]:
 
 def salient_prints(curated: Path) -> Iterator[Print]:
     """Of the photographs that a curation rejected for a salient object, of which crops are taken, as it noted them."""
-    for row in iter_rows(verdicts_path(curated), ["source", "background_id", "reason", "phash", "flat"]):
+    for row in iter_rows(verdicts_path(curated), ["source", "background_id", "reason", "phash", "low_texture"]):
         if row["reason"] == SALIENT_OBJECT:
-            yield Print(row["source"], row["background_id"], row["phash"], row["flat"])
+            yield Print(row["source"], row["background_id"], row["phash"], row["low_texture"])
 
 
 def _shard_prints(folder: DatasetFolder) -> Iterator[Print]:

@@ -20,13 +20,14 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _CROP = pa.struct([("x", pa.int32()), ("y", pa.int32()), ("width", pa.int32()), ("height", pa.int32())])
 
 
-def _schema(*fields: tuple[str, pa.DataType]) -> pa.Schema:
+def table_schema(*fields: tuple[str, pa.DataType]) -> pa.Schema:
+    """A schema whose picture columns say that they are pictures."""
     pictures = {name: {"_type": "Image"} for name, kind in fields if kind == IMAGE}
     metadata = {"huggingface": json.dumps({"info": {"features": pictures}})}
     return pa.schema([pa.field(name, kind) for name, kind in fields], metadata=metadata)
 
 
-COMPOSITES = _schema(
+COMPOSITES = table_schema(
     ("sample_id", pa.string()),  # <foreground_id>/<k>
     ("image", IMAGE),  # the composite
     ("alpha", IMAGE),  # 8-bit grey PNG
@@ -56,74 +57,19 @@ COMPOSITES = _schema(
 )
 """One row per composite: the training set."""
 
-_PLACE = ("confidence", "x", "y", "width", "height")
-BOX = pa.struct([("label", pa.string()), *((name, pa.float32()) for name in _PLACE)])
-"""A finding of a detector; left, top, width and height as shares of the upright frame."""
-
-SALIENCY = pa.struct([(name, pa.float32()) for name in ("confidence", "area", "compactness")])
-"""The largest part of a class-free network's mask, see `bg20k.saliency`."""
-
-_ORIGIN = (("source", pa.string()), ("origin", pa.string()), ("licence", pa.string()))
-# source: the name in the crawl, unique; origin and licence: what a table says in its columns source and licence
-
-_MEASURED = (
-    ("source_width", pa.int32()),  # px, upright
-    ("source_height", pa.int32()),
-    ("phash", pa.uint64()),  # first bit most significant
-    ("sharpness", pa.float64()),  # variance of the Laplacian at the stored size, squared 8-bit units
-    ("flat", pa.bool_()),  # nearly constant: the hash means nothing
-    ("grey", pa.bool_()),  # without colours, whatever the file could hold
-    ("detail", pa.float64()),  # at the source's own resolution, see bg20k.detail; null where too small to tell
-    ("format", pa.string()),  # what the bytes are: JPEG, PNG, ...
-    ("converted", pa.list_(pa.string())),  # what decoding changed, see rssn.image.photograph.CONVERSIONS
-    ("boxes", pa.list_(BOX)),  # all findings from a confidence of 0.05 on; null where no detector looked
-    ("saliency", SALIENCY),  # null where no class-free network looked
-)
-
-BACKGROUNDS = _schema(
+BACKGROUNDS = table_schema(
     ("background_id", pa.string()),  # content id of the source file
     ("image", IMAGE),
     ("width", pa.int32()),
     ("height", pa.int32()),
-    *_ORIGIN,
+    ("source", pa.string()),  # name in the crawl, unique
+    ("origin", pa.string()),  # what a table says in its columns source and licence
+    ("licence", pa.string()),
     ("split", pa.string()),  # train or validation
-    *_MEASURED,
-    ("flags", pa.list_(pa.string())),  # empty_picture, upscaled, panorama
-    ("screened_by", pa.string()),  # names of the detector and the class-free network, null where nothing screened
-    ("salience", pa.float32()),  # the detector's score, 0 nothing found .. 1; null where none looked
 )
-"""One row per curated background: BG-20k."""
+"""What a composition reads of a curated set; the set's own columns follow, see `bg20k.schema`."""
 
-CANDIDATES = _schema(
-    ("background_id", pa.string()),
-    *_ORIGIN,
-    ("image", IMAGE),  # resized
-    ("thumbnail", IMAGE),
-    ("width", pa.int32()),
-    ("height", pa.int32()),
-    *_MEASURED,
-    ("embedding", pa.list_(pa.float32())),  # of length 1; null where no network made one
-)
-"""One row per photograph that can be read and is large enough: the working set of the curation."""
-
-VERDICTS = _schema(
-    *_ORIGIN,
-    ("background_id", pa.string()),  # null where the file could not be examined, as all that was measured
-    ("candidate_shard", pa.string()),
-    ("keep", pa.bool_()),
-    ("stage", pa.string()),
-    ("reason", pa.string()),
-    ("message", pa.string()),
-    ("score", pa.float64()),  # the stage's, see bg20k.verdict
-    ("duplicate_of", pa.string()),
-    ("split", pa.string()),
-    ("flags", pa.list_(pa.string())),
-    ("salience", pa.float32()),
-    *_MEASURED,
-)
-"""One row per photograph that came in: what the curation said of it, and why."""
-
-PLANNED_PHOTOS = _schema(
+PLANNED_PHOTOS = table_schema(
     ("source", pa.string()),
     ("kind", pa.string()),  # see rssn.sources.crawl.Place
     ("path", pa.string()),
@@ -138,7 +84,7 @@ PLANNED_PHOTOS = _schema(
 )
 """One row per photograph of a plan, in the order of its shards."""
 
-REJECTS = _schema(
+REJECTS = table_schema(
     ("item_id", pa.string()),  # content id or sample id; the source where there is none yet
     ("source", pa.string()),
     ("stage", pa.string()),
@@ -150,7 +96,7 @@ REJECTS = _schema(
 )
 """One row per photograph or sample that was refused or failed."""
 
-PLANNED_FOREGROUNDS = _schema(
+PLANNED_FOREGROUNDS = table_schema(
     ("foreground_id", pa.string()),
     ("name", pa.string()),
     ("image", pa.string()),  # paths; null where the data set ships F alone
@@ -167,7 +113,7 @@ PLANNED_FOREGROUNDS = _schema(
 )
 """One row per foreground of a plan, in the order of its shards."""
 
-PLANNED_BACKGROUNDS = _schema(
+PLANNED_BACKGROUNDS = table_schema(
     ("background_id", pa.string()),
     ("source", pa.string()),
     ("licence", pa.string()),

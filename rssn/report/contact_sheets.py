@@ -103,7 +103,7 @@ def _composite_tiles(row: dict[str, Any], originals: Path | None) -> list[Tile]:
 
 def background_tile(row: dict[str, Any]) -> Tile:
     """A kept background with its source, split, score and flags."""
-    screened = f"salience {row['salience']:.2f}" if row["salience"] is not None else "not screened"
+    screened = f"object score {row['object_score']:.2f}" if row["object_score"] is not None else "not screened"
     return small_tile(
         decode_pixels(row["image"]["bytes"]), "\n".join([row["source"], f"{row['split']}, {screened}", *row["flags"]])
     )

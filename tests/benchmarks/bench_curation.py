@@ -12,10 +12,10 @@ import argparse
 import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import cv2
 import numpy as np
@@ -23,10 +23,11 @@ import numpy as np
 from bg20k.candidates import examine
 from bg20k.decide import decide
 from bg20k.embedding import Embedder, load_embedder
+from bg20k.measures import measured as measures_of
+from bg20k.objects import Detector
 from bg20k.onnx_model import Scaling
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
-from bg20k.salience import Detector, salience
 from bg20k.saliency import OnnxSaliency, Saliency, SaliencyModel, find_salient, saliency_score
 from bg20k.verdict import DUPLICATE, Verdict
 from bg20k.yolo import YoloDetector
@@ -35,7 +36,6 @@ from rssn.image.decoding import decode_pixels
 from tests.benchmarks.table import Job, Row, measured, table_lines
 
 RULES = CurationRules()
-_FACTS = ("background_id", "source_width", "source_height", "phash", "sharpness", "flat", "grey", "detail")
 _KINDS = {(True, True): "hits", (True, False): "misses", (False, True): "false alarms"}  # salient, rejected
 _REPEATS = 7
 _TIMED = 5  # photographs
@@ -49,7 +49,7 @@ class Opinion(NamedTuple):
     score: Callable[[Record], float]
 
 
-DETECTOR = Opinion("salient screening", RULES.confidence, lambda record: record.salience or 0.0)
+DETECTOR = Opinion("salient screening", RULES.confidence, lambda record: record.object_score or 0.0)
 CLASS_FREE = Opinion("class-free", RULES.saliency, lambda record: saliency_score(record.saliency or Saliency(), RULES))
 
 
@@ -138,17 +138,17 @@ def _bare(data: bytes) -> bytes:
 
 def _curated(data: bytes) -> bytes:
     found = examine(data, RULES)
+    measures_of(found)
     return encode_jpeg(found.pixels) + encode_jpeg(fit_inside(found.pixels, 256), 85)
 
 
 def _record(path: Path, name: str, networks: Networks) -> Record:
     found = examine(path.read_bytes(), RULES)
-    facts: dict[str, Any] = {fact: getattr(found, fact) for fact in _FACTS}
     if networks.detector:
-        facts["salience"], facts["salient"] = salience(networks.detector.detect([found.pixels])[0], RULES)
+        found = replace(found, detections=networks.detector.detect([found.pixels])[0])
     if networks.saliency:
-        facts["saliency"] = find_salient(networks.saliency.mask(found.pixels))
-    return Record(**facts, source=name)
+        found = replace(found, saliency=find_salient(networks.saliency.mask(found.pixels)))
+    return Record.of({"background_id": found.background_id, "source": name} | measures_of(found), RULES)
 
 
 def screening_lines(found: Screened, opinion: Opinion = DETECTOR) -> Iterator[str]:

@@ -24,12 +24,13 @@ import pyarrow.parquet as pq
 
 from bg20k.decide import NOTHING_KNOWN
 from bg20k.rules import CurationRules
-from pipelines.curate.folders import candidates_folder, photos_plan
+from bg20k.schema import CANDIDATES
 from pipelines.curate.job import PHOTOS_PER_SHARD, CurationJob, plan_facts, run_curation
+from pipelines.curate.rows import candidates_folder, photos_plan
 from pipelines.executor.runner import LocalRunner, shard_ranges
 from pipelines.executor.work import Budget
 from pipelines.output.writer import open_dataset
-from rssn.dataset.schema import CANDIDATES, PLANNED_PHOTOS, picture
+from rssn.dataset.schema import PLANNED_PHOTOS, picture
 from rssn.dataset.shards import shard_name, write_shard
 from rssn.sources.crawl import Place, list_photographs
 from rssn.storage.files import write_parquet
@@ -87,9 +88,10 @@ def _rows(places: Iterator[Place], hashes: Any, start: int, stop: int) -> Iterat
             "source_height": 3000,
             "phash": int(hashes[number]),
             "sharpness": float(number % 1000),
-            "flat": False,
+            "low_texture": False,
             "grey": False,
-            "detail": 0.2,
+            "aspect_ratio": 4 / 3,
+            "high_frequency_ratio": 0.2,
             "format": "JPEG",
             "converted": [],
             "boxes": [{"label": "bird", "confidence": 0.2, "x": 0.1, "y": 0.1, "width": 0.1, "height": 0.1}],

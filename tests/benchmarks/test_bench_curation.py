@@ -17,7 +17,8 @@ from tests.bg20k.test_decide import record
 def test_errors_are_counted_by_kind_and_named() -> None:
     truth = {"cat": ("salient", 0.9), "lizard": ("salient", 0.1), "rock": ("clean", 0.6), "sea": ("clean", 0.0)}
     records = [
-        replace(record(name, 0xFF << (12 * n)), salience=score) for n, (name, (_, score)) in enumerate(truth.items())
+        replace(record(name, 0xFF << (12 * n)), object_score=score)
+        for n, (name, (_, score)) in enumerate(truth.items())
     ]
     labels = {f"{name}.jpg": {"label": label, "duplicate_group": ""} for name, (label, _) in truth.items()}
     found = Screened(labels, records, {})

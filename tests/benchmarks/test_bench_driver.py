@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.curate.folders import verdicts_path
+from pipelines.curate.rows import verdicts_path
 from rssn.dataset.rows import iter_rows
 from tests.benchmarks.bench_driver import curate, lines, prepare
 from tests.benchmarks.table import Cost

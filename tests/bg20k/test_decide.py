@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bg20k.decide import NOTHING_KNOWN, KnownSet, decide
+from bg20k.decide import NOTHING_KNOWN, KnownSet, decide, split_of
+from bg20k.objects import Detection
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
-from bg20k.salience import Detection
 from bg20k.saliency import Saliency
-from bg20k.split import split_of
 from bg20k.verdict import REASONS, STAGES, Verdict
 
 RULES = CurationRules()
@@ -29,8 +28,8 @@ def record(name: str, phash: int, width: int = 4000) -> Record:
         source_height=3000,
         phash=phash,
         sharpness=50.0,
-        flat=False,
-        salience=0.0,
+        low_texture=False,
+        object_score=0.0,
     )
 
 
@@ -45,7 +44,7 @@ def test_a_clean_photograph_is_kept_in_its_split() -> None:
 
 
 def test_without_a_detector_the_verdict_says_so() -> None:
-    [verdict] = judge([replace(record("lake", 1), salience=None)], RULES)
+    [verdict] = judge([replace(record("lake", 1), object_score=None)], RULES)
     assert verdict.keep
     assert verdict.reason == "kept_unscreened"
     assert "not screened" in verdict.message
@@ -53,7 +52,7 @@ def test_without_a_detector_the_verdict_says_so() -> None:
 
 
 def test_a_salient_object_rejects_from_the_threshold_on() -> None:
-    cat = replace(record("cat", 1), salience=0.875, salient=CAT)
+    cat = replace(record("cat", 1), object_score=0.875, salient=CAT)
     [verdict] = judge([cat], replace(RULES, confidence=0.875))
     message = "cat with confidence 0.88 on 25.0% of the frame"
     assert verdict == Verdict(False, "salience", "salient_object", message, 0.875)
@@ -62,8 +61,8 @@ def test_a_salient_object_rejects_from_the_threshold_on() -> None:
 
 
 def test_duplicates_come_before_salience() -> None:
-    keeper = replace(record("cat", 0b1000, width=5000), salience=0.875, salient=CAT)
-    copy = replace(record("copy", 0b1011), salience=0.9, salient=CAT)
+    keeper = replace(record("cat", 0b1000, width=5000), object_score=0.875, salient=CAT)
+    copy = replace(record("copy", 0b1011), object_score=0.9, salient=CAT)
     same = replace(keeper, source="z/cat.jpg")
     verdicts = judge([copy, same, keeper], RULES)
     assert verdicts[0] == Verdict(
@@ -81,11 +80,10 @@ def test_duplicates_come_before_salience() -> None:
 
 
 def test_a_flag_rejects_where_the_rules_say_so_and_keeps_nobody_else_out() -> None:
-    enlarged = replace(record("big", 0b1, width=8000), detail=0.02)
-    original = replace(record("true", 0b11), detail=0.2)
+    enlarged, original = record("big", 0b1, width=8000), record("true", 0b11)
     plain = judge([enlarged, original], RULES)
     assert [(v.keep, v.reason) for v in plain] == [(True, "kept"), (False, "duplicate")]
-    strict = judge([enlarged, original], replace(RULES, refused_flags=("upscaled",)))
+    strict = judge([replace(enlarged, refused_flag=("upscaled", 0.02)), original], RULES)
     assert [(v.keep, v.stage, v.reason, v.score) for v in strict] == [
         (False, "resolution", "upscaled", 0.02),
         (True, "split", "kept", 0.0),
@@ -95,18 +93,18 @@ def test_a_flag_rejects_where_the_rules_say_so_and_keeps_nobody_else_out() -> No
 KNOWN = KnownSet(
     ids=np.array([b"old", b"twin", b"grey"]),
     phashes=np.array([0b1111, 0b1111 << 20, 0xFF << 40], np.uint64),
-    flat=np.array([False, False, True]),
+    low_texture=np.array([False, False, True]),
 )
 
 
-def test_what_a_standing_set_holds_is_rejected_with_its_id() -> None:
+def test_what_an_existing_set_holds_is_rejected_with_its_id() -> None:
     same = record("old", 0b1111)
     near = record("near", (0b1111 << 20) ^ 0b1, width=9000)
     flat_hash = record("alone", 0xFF << 40)
     follower = record("follower", ((0b1111 << 20) ^ 0b1) ^ (0xF << 50))
     verdicts = judge([same, near, flat_hash, follower], RULES, KNOWN)
     assert verdicts[0] == Verdict(
-        False, "duplicates", "known", "the same bytes as old of the set that stands", None, duplicate_of="old"
+        False, "duplicates", "known", "the same bytes as old of the existing set", None, duplicate_of="old"
     )
     assert (verdicts[1].reason, verdicts[1].score, verdicts[1].duplicate_of) == ("known", 1, "twin")
     assert verdicts[2].keep
@@ -114,9 +112,11 @@ def test_what_a_standing_set_holds_is_rejected_with_its_id() -> None:
     assert judge([same], RULES)[0].keep
 
 
-def test_a_standing_photograph_is_no_less_known_for_having_a_twin_in_its_set() -> None:
+def test_an_existing_photograph_is_no_less_known_for_having_a_twin_in_its_set() -> None:
     """Two of the set are near each other, as after a person's keep; a crawl may be near the second alone."""
-    known = KnownSet(ids=np.array([b"a", b"b"]), phashes=np.array([0, 0b111111], np.uint64), flat=np.array([False] * 2))
+    known = KnownSet(
+        ids=np.array([b"a", b"b"]), phashes=np.array([0, 0b111111], np.uint64), low_texture=np.array([False] * 2)
+    )
     [verdict] = judge([record("new", 0b111111111111)], RULES, known)
     assert (verdict.reason, verdict.duplicate_of) == ("known", "b")
 
@@ -130,7 +130,7 @@ def test_embeddings_find_what_hashes_do_not() -> None:
     keeper = embedded("keeper", 0, 0.0, source_width=5000)
     crop = embedded("crop", 2**40 - 1, 0.1)
     stranger = embedded("stranger", (2**40 - 1) << 24, 1.0)
-    flats = [embedded(f"flat{n}", 0, 0.0, flat=True) for n in range(2)]
+    flats = [embedded(f"flat{n}", 0, 0.0, low_texture=True) for n in range(2)]
     verdicts = judge([crop, *flats, stranger, keeper], RULES)
     assert [v.reason for v in verdicts] == ["similar", "kept", "kept", "kept", "kept"]
     assert verdicts[0].duplicate_of == "keeper"
@@ -143,9 +143,9 @@ def test_the_class_free_network_rejects_what_no_class_is_known_for() -> None:
     [verdict] = judge([statue], RULES)
     assert (verdict.keep, verdict.stage, verdict.reason) == (False, "salience", "salient_region")
     assert verdict.score == pytest.approx(0.81)
-    [both] = judge([replace(statue, salience=0.875, salient=CAT)], RULES)
+    [both] = judge([replace(statue, object_score=0.875, salient=CAT)], RULES)
     assert both.reason == "salient_object"
-    [screened] = judge([replace(statue, salience=None, saliency=Saliency())], RULES)
+    [screened] = judge([replace(statue, object_score=None, saliency=Saliency())], RULES)
     assert screened.reason == "kept"
 
 
@@ -156,7 +156,7 @@ def test_no_records() -> None:
 scores = st.one_of(st.none(), st.floats(0, 1))
 records = st.lists(
     st.builds(
-        lambda n, phash, score: replace(record(f"id{n}", phash), salience=score, salient=CAT if score else None),
+        lambda n, phash, score: replace(record(f"id{n}", phash), object_score=score, salient=CAT if score else None),
         st.integers(0, 9_999),
         st.integers(0, 2**9),
         scores,

@@ -18,7 +18,7 @@ def columns(photos: list[Photo], fixed: list[bool] | None = None, grey: list[boo
         areas=np.array(areas, np.int64),
         sharpness=np.array(sharpness, np.float64),
         phashes=np.array(phashes, np.uint64),
-        flat=np.array(flat, np.bool_),
+        low_texture=np.array(flat, np.bool_),
         fixed=np.zeros(len(photos), np.bool_) if fixed is None else np.array(fixed, np.bool_),
     )
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bg20k.candidates import Fingerprint, examine
+from bg20k.candidates import examine
 from bg20k.decide import decide
+from bg20k.measures import measured
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
 from rssn.image.arrays import resize_area
 from rssn.image.photograph import decode_photograph
 
 RULES = CurationRules()
-FIELDS = tuple(Fingerprint.__dataclass_fields__)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,8 @@ def records(shared: Path, labels: dict[str, dict[str, str]]) -> list[Record]:
         candidate = examine((shared / "data/photos" / name).read_bytes(), RULES)
         assert (candidate.source_width, candidate.source_height) == (int(label["width"]), int(label["height"]))
         assert min(candidate.pixels.shape[:2]) == 1080
-        found.append(Record(**{field: getattr(candidate, field) for field in FIELDS}, source=name))
+        row = {"background_id": candidate.background_id, "source": name} | measured(candidate)
+        found.append(Record.of(row, RULES))
     return found
 
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bg20k.objects import Detection
 from bg20k.records import Crawl, Record
-from bg20k.salience import Detection
 from bg20k.saliency import Saliency
+from bg20k.verdict import FLAGS
 from tests.bg20k.test_decide import record
 
 shares = st.floats(0, 1)
@@ -21,10 +22,10 @@ records = st.builds(
     source_height=st.integers(1, 2**31 - 1),
     phash=st.integers(0, 2**64 - 1),
     sharpness=st.floats(0, 1e9),
-    flat=st.booleans(),
+    low_texture=st.booleans(),
     grey=st.booleans(),
-    detail=st.none() | shares,
-    salience=st.none() | shares,
+    refused_flag=st.none() | st.tuples(st.sampled_from(FLAGS), shares),
+    object_score=st.none() | shares,
     salient=st.none() | st.builds(Detection, st.sampled_from(["cat", "car"]), shares, st.tuples(*[shares] * 4)),
     saliency=st.none() | st.builds(Saliency, shares, shares, shares),
 )

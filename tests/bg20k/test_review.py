@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bg20k.decide import decide
+from bg20k.decide import decide, split_of
 from bg20k.records import Crawl, Record
 from bg20k.review import Choice, Decision, apply_review, keep_refusal, uncertainty
 from bg20k.rules import CurationRules
-from bg20k.split import split_of
 from bg20k.verdict import REASONS, STAGES, Verdict
 from tests.bg20k.test_decide import CAT, record
 
@@ -84,7 +83,7 @@ def review(records: Sequence[Record], rules: CurationRules = RULES, **choices: C
 
 
 def salient(one: Record, score: float = 0.9) -> Record:
-    return replace(one, salience=score, salient=CAT)
+    return replace(one, object_score=score, salient=CAT)
 
 
 # b and c are copies of a, in this order of size; d looks like b and c, but not like a; e is another photograph
@@ -183,7 +182,7 @@ crawls = st.lists(
         lambda n, copy, bits, score: replace(
             record(f"id{n}", sum(1 << 3 * bit for bit in bits), 1000 + 37 * n % 101),
             source=f"{n}-{copy}.jpg",
-            salience=score,
+            object_score=score,
             salient=CAT if score else None,
         ),
         names,

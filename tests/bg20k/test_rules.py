@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bg20k.rules import CurationRules
+from bg20k.verdict import FLAGS
 from rssn.errors import InputError
 
 
@@ -31,12 +32,12 @@ def test_the_papers_figures_are_the_defaults() -> None:
     ],
 )
 def test_a_value_out_of_range_is_named(field: str, value: Any) -> None:
-    with pytest.raises(InputError, match=rf"^{field} = {re.escape(str(value))}: must lie between"):
+    with pytest.raises(InputError, match=rf"^{field} is {re.escape(str(value).lower())}; expected "):
         CurationRules(**{field: value})
 
 
 def test_numbers_are_set_by_name() -> None:
-    rules = CurationRules.parse(["phash_distance=8", "cosine=0.9"], min_side=720, ignored_classes=["car"])
+    rules = CurationRules.parse(["phash_distance=8", "cosine=0.9"], min_side=720, ignored_classes=("car",))
     assert rules == CurationRules(phash_distance=8, cosine=0.9, min_side=720, ignored_classes=("car",))
     assert type(rules.phash_distance) is int
 
@@ -44,11 +45,17 @@ def test_numbers_are_set_by_name() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("cosinus=1", r"--rule cosinus=1: there is no such rule; the rules are max_pixels, max_bytes, detail, "),
+        (
+            "cosinus=1",
+            r"--rule cosinus=1: there is no such rule; the rules are max_pixels, max_bytes, ",
+        ),
         ("min_side=720", "--rule min_side=720: there is no such rule"),
         ("cosine", r"--rule cosine: give cosine=NUMBER, as cosine=0\.85"),
         ("phash_distance=1.5", "give phash_distance=NUMBER, as phash_distance=6"),
-        ("cosine=2", "cosine = 2.0: must lie between 0 and 1"),
+        ("upscaled=2", "upscaled is 2; expected a number from 0 to 1"),
+        ("panorama=0.5", "panorama is 0.5; expected a number from 1 to inf"),
+        ("panorama=nan", "thresholds is .*; expected a finite number"),
+        ("cosine=2", r"cosine is 2\.0; expected 1 or less"),
     ],
 )
 def test_a_rule_that_is_none_is_refused(text: str, message: str) -> None:
@@ -57,5 +64,38 @@ def test_a_rule_that_is_none_is_refused(text: str, message: str) -> None:
 
 
 def test_a_class_that_counts_nowhere_cannot_be_ignored() -> None:
-    with pytest.raises(InputError, match="ignored_classes: bench: counts nowhere"):
+    with pytest.raises(InputError, match="ignored_classes: bench is no COCO class that makes a subject"):
         CurationRules(ignored_classes=("bench",))
+
+
+def test_limits_of_flags_are_set_by_the_flags_name() -> None:
+    assert CurationRules().thresholds == {"upscaled": 0.05, "panorama": 3.0}
+    assert CurationRules.parse(["panorama=4"]).thresholds == {"upscaled": 0.05, "panorama": 4.0}
+    with pytest.raises(InputError, match=r"thresholds\.blurred: there is no such flag; known here: upscaled, panorama"):
+        CurationRules(thresholds={"blurred": 1.0})
+
+
+PLAIN = {"low_texture": False, "sharpness": 50.0, "high_frequency_ratio": 0.05, "aspect_ratio": 4 / 3}
+
+
+def test_flags_come_with_the_value_that_raised_them() -> None:
+    rules = CurationRules()
+    assert rules.flags(PLAIN) == {}
+    assert rules.flags(PLAIN | {"high_frequency_ratio": 0.0499}) == {"upscaled": 0.0499}
+    assert rules.flags(PLAIN | {"high_frequency_ratio": None}) == {}
+    assert rules.flags(PLAIN | {"aspect_ratio": 2.9999}) == {}
+    assert rules.flags(PLAIN | {"aspect_ratio": 3.0}) == {"panorama": 3.0}
+    both = PLAIN | {"aspect_ratio": 3.0, "high_frequency_ratio": 0.0}
+    assert list(rules.flags(both)) == ["upscaled", "panorama"]
+    assert rules.flags(both | {"low_texture": True}) == {"empty_picture": 50.0}
+    assert list(CurationRules(thresholds={"panorama": 3.5}).flags(both)) == ["upscaled"]
+    assert FLAGS == ("empty_picture", "upscaled", "panorama")
+
+
+def test_a_flag_rejects_where_the_rules_say_so() -> None:
+    both = PLAIN | {"aspect_ratio": 3.0, "high_frequency_ratio": 0.02}
+    assert CurationRules().refused_flag(both) is None
+    assert CurationRules(refused_flags=("panorama",)).refused_flag(both) == ("panorama", 3.0)
+    assert CurationRules(refused_flags=("panorama", "upscaled")).refused_flag(both) == ("upscaled", 0.02)
+    with pytest.raises(InputError, match="refused_flags: blurred: there is no such flag; choose from empty_picture, "):
+        CurationRules(refused_flags=("blurred",))

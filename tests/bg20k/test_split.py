@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bg20k.split import split_of
+from bg20k.decide import split_of
 from rssn.storage.files import content_id
 
 IDS = [content_id(str(n).encode()) for n in range(20_000)]

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bg20k.verdict import REASONS, Verdict
+from bg20k.rules import CurationRules
+from bg20k.verdict import REASONS, Threshold, Verdict, explain
 from rssn.errors import Rejected
 from rssn.image.arrays import encode_png
 from rssn.image.decoding import decode_pixels
@@ -26,3 +27,18 @@ def test_every_reason_of_the_reader_is_explained(render) -> None:
         decode_pixels(png, max_pixels=2399)
     assert caught.value.reason == "too_many_pixels"
     assert caught.value.reason in REASONS
+
+
+def test_a_threshold_that_is_no_limit_on_a_measure_is_a_rule() -> None:
+    rules = {reason.threshold for reason in REASONS.values() if isinstance(reason.threshold, str)}
+    assert rules <= CurationRules.numbers().keys()
+
+
+def test_below_means_below_and_from_means_from() -> None:
+    assert [Threshold("sharpness", "<", 1.0).is_crossed(value, 2.0) for value in (1.9, 2.0)] == [True, False]
+    assert [Threshold("sharpness", ">=", 1.0).is_crossed(value, 2.0) for value in (1.9, 2.0)] == [False, True]
+
+
+def test_what_is_no_reason_of_ours_is_an_unexpected_error() -> None:
+    assert explain("kept") == "passed every stage"
+    assert explain("ZeroDivisionError") == "unexpected error"

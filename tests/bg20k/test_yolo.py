@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
+from bg20k.objects import Detection, object_score
 from bg20k.rules import CurationRules
-from bg20k.salience import Detection, salience
 from bg20k.yolo import YoloDetector
 from rssn.errors import InputError
 from rssn.image.arrays import Pixels, encode_png
@@ -139,7 +139,7 @@ def found(answered: Any) -> dict[str, list[Detection]]:
 
 def test_the_default_rules_tell_salient_from_clean(found: dict[str, list[Detection]]) -> None:
     rules = CurationRules()
-    rejected = {name for name, detections in found.items() if salience(detections, rules)[0] >= rules.confidence}
+    rejected = {name for name, detections in found.items() if object_score(detections, rules)[0] >= rules.confidence}
     assert rejected == set(SALIENT)
 
 

@@ -16,22 +16,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pyarrow as pa
 
 from bg20k.rules import CurationRules
-from rssn.dataset.schema import BACKGROUNDS, REJECTS, VERDICTS, picture
+from bg20k.schema import PUBLISHED, VERDICTS
+from rssn.dataset.schema import REJECTS, picture
 from rssn.dataset.shards import DatasetFolder
 from rssn.image.arrays import encode_jpeg
 from rssn.storage.files import write_json, write_parquet
 
-_BOX = pa.struct(
-    [("label", pa.string()), *((name, pa.float32()) for name in ("confidence", "x", "y", "width", "height"))]
-)
-BOXED = VERDICTS if "boxes" in VERDICTS.names else VERDICTS.append(pa.field("boxes", pa.list_(_BOX)))
-
 
 def verdict(number: int, **facts: Any) -> dict[str, Any]:
-    """A row of `verdicts.parquet`: kept, screened, of no salience, unless told otherwise."""
+    """A row of `verdicts.parquet`: kept, screened, nothing salient in it, unless told otherwise."""
     plain = {
         "source": f"{number:05d}.jpg",
         "background_id": f"id{number:05d}",
@@ -71,13 +66,13 @@ def photograph(number: int, width: int = 720, height: int = 480) -> bytes:
     return encode_jpeg(np.clip(coarse, 0, 255).astype(np.uint8))
 
 
-def write_set(root: Path, rows: list[dict[str, Any]], *, pictures: bool = True, boxes: bool = True) -> Path:
+def write_set(root: Path, rows: list[dict[str, Any]], *, pictures: bool = True) -> Path:
     """A finished curated set without its working folder: verdicts, kept photographs, thumbnails of the rejected."""
     folder = DatasetFolder(root)
-    write_parquet(root / "verdicts.parquet", BOXED if boxes else VERDICTS, rows)
+    write_parquet(root / "verdicts.parquet", VERDICTS, rows)
     if pictures:
         kept = [row for row in rows if row["keep"]]
-        write_parquet(folder.data("train-00000-of-00001"), BACKGROUNDS, map(_background, kept))
+        write_parquet(folder.data("train-00000-of-00001"), PUBLISHED, map(_background, kept))
         refused = [row for row in rows if not row["keep"]]
         write_parquet(folder.rejects("train-00000-of-00001"), REJECTS, map(_reject, refused))
     rules = asdict(CurationRules())
@@ -91,7 +86,7 @@ def write_set(root: Path, rows: list[dict[str, Any]], *, pictures: bool = True, 
 def _background(row: Mapping[str, Any]) -> dict[str, Any]:
     number = int(row["source"][:5])
     image = picture(photograph(number), "photo.jpg")
-    return dict.fromkeys(BACKGROUNDS.names) | {"source": row["source"], "image": image, "width": 720, "height": 480}
+    return dict.fromkeys(PUBLISHED.names) | {"source": row["source"], "image": image, "width": 720, "height": 480}
 
 
 def _reject(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
+from bg20k.objects import Detection
 from bg20k.rules import CurationRules
-from bg20k.salience import Detection
 from pipelines.curate import examine as examine_task
 from pipelines.curate.examine import ExamineTask, examine_shard
-from pipelines.curate.folders import candidates_folder, photos_plan
+from pipelines.curate.rows import candidates_folder, photos_plan
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import PLANNED_PHOTOS
 from rssn.dataset.shards import DatasetFolder

@@ -133,7 +133,7 @@ def test_without_a_detector_the_command_says_that_it_did_not_screen(
     assert run.returncode == 0, run.stderr
     assert "NOT SCREENED for salient objects" in run.stderr
     assert "--detector MODEL" in run.stderr
-    assert all(row["screened_by"] is None and row["salience"] is None for row in published(out))
+    assert all(row["screened_by"] is None and row["object_score"] is None for row in published(out))
     assert "Screened for salient objects by: nobody" in (out / "README.md").read_text()
 
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 import pipelines.inspect.status as status_module
 from pipelines.cli import main
 from pipelines.compose.job import run_compose
-from pipelines.curate.folders import candidates_folder
+from pipelines.curate.rows import candidates_folder
 from pipelines.executor.run_state import RunState, StateFile, read_state
 from pipelines.executor.runner import LocalRunner
 from pipelines.inspect.status import status

@@ -27,8 +27,8 @@ ROWS = [
 """The comments give the uncertainty."""
 
 
-def loaded(root: Path, rows: list[dict[str, Any]], **settings: Any) -> ReviewSet:
-    write_set(root, rows, pictures=False, **settings)
+def loaded(root: Path, rows: list[dict[str, Any]]) -> ReviewSet:
+    write_set(root, rows, pictures=False)
     return load_review(root)
 
 
@@ -64,7 +64,7 @@ def test_a_photograph_tells_all_that_the_page_shows(tmp_path: Path) -> None:
 
 def test_verdicts_without_boxes_are_shown_too(tmp_path: Path) -> None:
     rows = [{name: value for name, value in row.items() if name != "boxes"} for row in ROWS]
-    review = loaded(tmp_path, rows, boxes=False)
+    review = loaded(tmp_path, rows)
     assert all(photo["boxes"] == [] for photo in review.page(Query(), {})["photos"])
 
 

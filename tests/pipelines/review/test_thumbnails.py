@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bg20k.schema import CANDIDATES
 from pipelines.review import thumbnails as review_pictures
 from pipelines.review.thumbnails import THUMBNAIL_SIDE, Pictures
-from rssn.dataset.schema import CANDIDATES, picture
+from rssn.dataset.schema import picture
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
 from rssn.image.arrays import fit_inside

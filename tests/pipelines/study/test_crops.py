@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from bg20k.schema import CANDIDATES, VERDICTS
 from bg20k.verdict import SALIENT_OBJECT
-from pipelines.curate.folders import candidates_folder, verdicts_path
+from pipelines.curate.rows import candidates_folder, verdicts_path
 from pipelines.study.crops import main, salient_crops
-from rssn.dataset.schema import CANDIDATES, VERDICTS, picture
+from rssn.dataset.schema import picture
 from rssn.dataset.shards import DatasetFolder, write_shard
 from rssn.image.arrays import encode_png
 from rssn.storage.files import write_parquet
@@ -44,7 +45,7 @@ def curated(tmp_path: Path) -> Path:
                 "source_height": size[1],
                 "phash": 1,
                 "sharpness": 1.0,
-                "flat": False,
+                "low_texture": False,
                 "grey": False,
                 "format": "PNG",
                 "converted": [],

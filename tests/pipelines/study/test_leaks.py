@@ -9,17 +9,18 @@ import cv2
 import numpy as np
 import pytest
 
-from bg20k.candidates import hash_picture
+from bg20k.measures import hash_picture
 from bg20k.rules import CurationRules
+from bg20k.schema import CANDIDATES, VERDICTS
 from bg20k.verdict import SALIENT_OBJECT
-from pipelines.curate.folders import candidates_folder, verdicts_path
+from pipelines.curate.rows import candidates_folder, verdicts_path
 from pipelines.study import leaks
 from pipelines.study.execute import StepTask, make_step
 from pipelines.study.leaks import Clean, check_backgrounds, check_foregrounds
 from pipelines.study.load import parse_study
 from pipelines.study.schema import Study
 from pipelines.study.steps import listing
-from rssn.dataset.schema import CANDIDATES, COMPOSITES, VERDICTS, picture
+from rssn.dataset.schema import COMPOSITES, picture
 from rssn.dataset.shards import DatasetFolder, write_shard
 from rssn.errors import InputError
 from rssn.image.arrays import Pixels, encode_jpeg, encode_png, resize_area
@@ -179,8 +180,14 @@ def curate(curated: Path, photographs: dict[str, bytes], reason: str) -> None:
     rows, box = [], {"label": "cat", "confidence": 0.9, "x": 0.4, "y": 0.4, "width": 0.2, "height": 0.2}
     for name, encoded in photographs.items():
         grey = cv2.cvtColor(scene(int(Path(name).stem)), cv2.COLOR_RGB2GRAY)
-        phash, flat = hash_picture(np.asarray(grey, np.uint8), CurationRules())
-        facts = {"background_id": content_id(encoded), "source": name, "phash": phash, "flat": flat, "boxes": [box]}
+        phash, low_texture = hash_picture(np.asarray(grey, np.uint8), CurationRules())
+        facts = {
+            "background_id": content_id(encoded),
+            "source": name,
+            "phash": phash,
+            "low_texture": low_texture,
+            "boxes": [box],
+        }
         rows.append(facts | {"image": picture(encoded, name), "candidate_shard": "candidates-0", "reason": reason})
     shard = [{key: value for key, value in row.items() if key in CANDIDATES.names} for row in rows]
     write_shard(candidates_folder(DatasetFolder(curated)), "candidates-0", CANDIDATES, shard, [])

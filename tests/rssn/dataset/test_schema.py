@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 import rssn.dataset.schema
-from rssn.dataset.schema import BACKGROUNDS, COMPOSITES, IMAGE, picture
+from bg20k.schema import PUBLISHED
+from rssn.dataset.schema import COMPOSITES, IMAGE, picture
 from rssn.image.arrays import Pixels, encode_jpeg, encode_png
 from rssn.storage.files import write_parquet
 
@@ -67,16 +68,16 @@ def test_composites_open_in_datasets(tmp_path: Path, load: Any) -> None:
 
 
 def test_backgrounds_open_in_datasets(tmp_path: Path, load: Any) -> None:
-    row = dict.fromkeys(BACKGROUNDS.names) | {
+    row = dict.fromkeys(PUBLISHED.names) | {
         "background_id": "b",
         "image": picture(encode_png(_pixels(4)), "b.png"),
         "phash": 2**64 - 2,
     }
     path = tmp_path / "backgrounds.parquet"
-    write_parquet(path, BACKGROUNDS, [row])
+    write_parquet(path, PUBLISHED, [row])
     sample = load(path)[0]
     assert np.array_equal(np.asarray(sample["image"]), _pixels(4))
-    assert (sample["background_id"], sample["phash"], sample["salience"]) == ("b", 2**64 - 2, None)
+    assert (sample["background_id"], sample["phash"], sample["object_score"]) == ("b", 2**64 - 2, None)
 
 
 def test_every_picture_column_says_that_it_is_one() -> None:

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bg20k.schema import PUBLISHED
 from rssn.dataset.manifest import Manifest, parse_manifest, write_manifest
-from rssn.dataset.schema import BACKGROUNDS, REJECTS, picture
+from rssn.dataset.schema import REJECTS, picture
 from rssn.dataset.shards import (
     DatasetFolder,
     check_shard,
@@ -31,7 +32,7 @@ _NAME = "train-00000-of-00001"
 
 
 def _row(number: int, size: int = 100) -> dict[str, Any]:
-    row = dict.fromkeys(BACKGROUNDS.names) | {"background_id": str(number), "phash": 2**64 - 1 - number}
+    row = dict.fromkeys(PUBLISHED.names) | {"background_id": str(number), "phash": 2**64 - 1 - number}
     return row | {"image": picture(bytes([number % 256]) * size, f"{number}.png")}
 
 
@@ -42,7 +43,7 @@ def _reject(number: int) -> dict[str, Any]:
 
 def _written(root: Path) -> DatasetFolder:
     folder = DatasetFolder(root)
-    write_shard(folder, _NAME, BACKGROUNDS, map(_row, range(3)), [_reject(9)])
+    write_shard(folder, _NAME, PUBLISHED, map(_row, range(3)), [_reject(9)])
     return folder
 
 
@@ -54,7 +55,7 @@ def test_rows_come_back(tmp_path: Path) -> None:
     folder = _written(tmp_path)
     assert pq.read_table(folder.data(_NAME)).to_pylist() == [_row(n) for n in range(3)]
     assert pq.read_table(folder.rejects(_NAME)).to_pylist() == [_reject(9)]
-    assert pq.read_schema(folder.data(_NAME)).equals(BACKGROUNDS, check_metadata=False)
+    assert pq.read_schema(folder.data(_NAME)).equals(PUBLISHED, check_metadata=False)
     assert _files(tmp_path) == [f"data/{_NAME}.parquet", f"marks/{_NAME}.json", f"rejects/{_NAME}.parquet"]
 
 
@@ -88,7 +89,7 @@ def test_a_file_that_is_not_the_marked_one_is_not_trusted(tmp_path: Path, part: 
     elif harm == "alter":
         _flip(path, path.stat().st_size // 2)
     elif harm == "replace":
-        write_parquet(path, BACKGROUNDS, map(_row, range(5, 8)))
+        write_parquet(path, PUBLISHED, map(_row, range(5, 8)))
     elif harm == "remove":
         path.unlink()
     else:
@@ -168,24 +169,24 @@ def test_a_writer_that_fails_in_the_middle_leaves_what_was_there(tmp_path: Path)
 
     folder = DatasetFolder(tmp_path)
     with pytest.raises(RuntimeError, match="gone"):
-        write_shard(folder, _NAME, BACKGROUNDS, failing(), [])
+        write_shard(folder, _NAME, PUBLISHED, failing(), [])
     assert _files(tmp_path) == []
-    before = write_shard(folder, _NAME, BACKGROUNDS, [_row(4)], [])
+    before = write_shard(folder, _NAME, PUBLISHED, [_row(4)], [])
     with pytest.raises(RuntimeError, match="gone"):
-        write_shard(folder, _NAME, BACKGROUNDS, failing(), [])
+        write_shard(folder, _NAME, PUBLISHED, failing(), [])
     assert trusted_mark(folder, _NAME) == before
     assert len(_files(tmp_path)) == 2
 
 
 def test_new_data_under_an_old_mark_is_not_trusted(tmp_path: Path) -> None:
     folder = _written(tmp_path)
-    write_parquet(folder.data(_NAME), BACKGROUNDS, map(_row, range(4)))
+    write_parquet(folder.data(_NAME), PUBLISHED, map(_row, range(4)))
     assert trusted_mark(folder, _NAME) is None
 
 
 def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
     marks = [
-        write_shard(DatasetFolder(tmp_path / name), _NAME, BACKGROUNDS, map(_row, range(20)), [_reject(1)])
+        write_shard(DatasetFolder(tmp_path / name), _NAME, PUBLISHED, map(_row, range(20)), [_reject(1)])
         for name in ("one", "two")
     ]
     assert marks[0] == marks[1]
@@ -196,7 +197,7 @@ def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_row_groups_close_at_8_mebibytes(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    write_parquet(path, BACKGROUNDS, (_row(n, 3 << 20) for n in range(7)))
+    write_parquet(path, PUBLISHED, (_row(n, 3 << 20) for n in range(7)))
     metadata = pq.read_metadata(path)
     assert [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)] == [3, 3, 1]
     assert metadata.row_group(0).total_byte_size < 10 << 20
@@ -213,7 +214,7 @@ def test_rows_without_pictures_close_groups_by_count(tmp_path: Path) -> None:
 
 def test_a_shard_without_rows_is_done_and_leaves_no_data(tmp_path: Path) -> None:
     folder = _written(tmp_path)
-    mark = write_shard(folder, _NAME, BACKGROUNDS, [], [])
+    mark = write_shard(folder, _NAME, PUBLISHED, [], [])
     assert (mark.rows, mark.bytes, mark.sha256, mark.rejected, mark.rejects_sha256) == (0, 0, "", 0, "")
     assert _files(tmp_path) == [f"marks/{_NAME}.json"]
     assert trusted_mark(folder, _NAME) == mark
@@ -229,7 +230,7 @@ def test_rejects_that_come_up_while_rows_are_consumed_are_written(tmp_path: Path
             else:
                 yield _row(number)
 
-    mark = write_shard(DatasetFolder(tmp_path), _NAME, BACKGROUNDS, rows(), rejects)
+    mark = write_shard(DatasetFolder(tmp_path), _NAME, PUBLISHED, rows(), rejects)
     assert (mark.rows, mark.rejected) == (2, 2)
 
 
@@ -261,7 +262,7 @@ def test_progress_is_told_while_a_shard_is_written(tmp_path: Path) -> None:
             yield _row(number)
             rejects.append(_reject(number))
 
-    write_shard(folder, _NAME, BACKGROUNDS, rows(), rejects)
+    write_shard(folder, _NAME, PUBLISHED, rows(), rejects)
     assert told == [{}, {_NAME: 1}, {_NAME: 3}]
     assert folder.in_progress() == {}
 
@@ -287,7 +288,7 @@ def _put(path: Path) -> None:
 
 def test_a_mark_of_another_plan_does_not_count(tmp_path: Path) -> None:
     folder = DatasetFolder(tmp_path, "one")
-    mark = write_shard(folder, _NAME, BACKGROUNDS, [_row(1)], [])
+    mark = write_shard(folder, _NAME, PUBLISHED, [_row(1)], [])
     assert mark.plan == "one"
     assert trusted_mark(folder, _NAME) == mark
     for other in (DatasetFolder(tmp_path, "other"), DatasetFolder(tmp_path)):

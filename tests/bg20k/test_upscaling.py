@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bg20k.candidates import resized_size
-from bg20k.detail import detail
 from bg20k.rules import CurationRules
+from bg20k.upscaling import high_frequency_ratio
 from rssn.image.arrays import Pixels, encode_jpeg, resize_area
 from rssn.image.decoding import decode_pixels
 from rssn.image.photograph import decode_photograph
@@ -22,23 +22,23 @@ NAMES = (
 
 def test_white_noise_has_equal_energy_everywhere() -> None:
     noise = np.random.default_rng(0).normal(128, 30, (20, 256, 256)).clip(0, 255).astype(np.uint8)
-    assert [detail(noise[n : n + 1]) for n in range(20)] == pytest.approx([1.0] * 20, abs=0.15)
+    assert [high_frequency_ratio(noise[n : n + 1]) for n in range(20)] == pytest.approx([1.0] * 20, abs=0.15)
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.3, 0.0), (0.65, 1e3)])
 def test_a_wave_counts_in_its_band(share: float, expected: float) -> None:
     wave = 128 + 100 * np.sin(np.pi * share * np.arange(256))
     for tile in (np.tile(wave, (256, 1)), np.tile(wave, (256, 1)).T):
-        found = detail(tile.round().astype(np.uint8)[None])
+        found = high_frequency_ratio(tile.round().astype(np.uint8)[None])
         assert found == pytest.approx(0.0, abs=1e-3) if expected == 0 else found > 20
 
 
 def test_the_sharpest_sample_decides_and_a_flat_one_says_nothing() -> None:
     noise = np.random.default_rng(1).integers(0, 256, (1, 256, 256), dtype=np.uint8)
     flat = np.full((3, 256, 256), 90, np.uint8)
-    assert detail(np.concatenate([flat, noise])) == detail(noise)
-    assert detail(flat) == pytest.approx(0.0, abs=1e-6)
-    assert detail(noise[:0]) is None
+    assert high_frequency_ratio(np.concatenate([flat, noise])) == high_frequency_ratio(noise)
+    assert high_frequency_ratio(flat) == pytest.approx(0.0, abs=1e-6)
+    assert high_frequency_ratio(noise[:0]) is None
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,8 @@ def sharp(shared: Path) -> list[Pixels]:
 
 def flagged(photographs: list[Pixels]) -> float:
     """The share of photographs that fall below the threshold, stored as JPEG and read as the curation reads them."""
-    found = [detail(decode_photograph(encode_jpeg(one, 90), 1080).tiles) for one in photographs]
-    return sum(value is not None and value < CurationRules().detail for value in found) / len(found)
+    found = [high_frequency_ratio(decode_photograph(encode_jpeg(one, 90), 1080).tiles) for one in photographs]
+    return sum(value is not None and value < CurationRules().thresholds["upscaled"] for value in found) / len(found)
 
 
 def test_sharp_photographs_are_not_flagged(sharp: list[Pixels]) -> None:

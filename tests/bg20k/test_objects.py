@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from bg20k.objects import CREATURES, OBJECTS, Detection, object_score
 from bg20k.rules import CurationRules
-from bg20k.salience import CREATURES, OBJECTS, Detection, salience
 
 RULES = CurationRules(creature_area=0.01, object_area=0.25)
 
@@ -19,39 +19,39 @@ def test_area_is_the_share_of_the_frame() -> None:
 
 
 def test_nothing_found_scores_nothing() -> None:
-    assert salience([], RULES) == (0.0, None)
+    assert object_score([], RULES) == (0.0, None)
 
 
 def test_the_surest_detection_that_counts_gives_the_score() -> None:
     unsure, sure = found("cat", 0.3, 0.5), found("dog", 0.8, 0.2)
     far = found("person", 0.99, 0.09)
-    assert salience([unsure, far, sure], RULES) == (0.8, sure)
+    assert object_score([unsure, far, sure], RULES) == (0.8, sure)
 
 
 @pytest.mark.parametrize("label", sorted(CREATURES))
 def test_creatures_count_when_small(label: str) -> None:
-    assert salience([found(label, 0.9, 0.125)], RULES)[0] == 0.9
-    assert salience([found(label, 0.9, 0.0625)], RULES) == (0.0, None)
+    assert object_score([found(label, 0.9, 0.125)], RULES)[0] == 0.9
+    assert object_score([found(label, 0.9, 0.0625)], RULES) == (0.0, None)
 
 
 @pytest.mark.parametrize("label", sorted(OBJECTS))
 def test_things_count_when_large(label: str) -> None:
-    assert salience([found(label, 0.9, 0.5)], RULES)[0] == 0.9
-    assert salience([found(label, 0.9, 0.4375)], RULES) == (0.0, None)
+    assert object_score([found(label, 0.9, 0.5)], RULES)[0] == 0.9
+    assert object_score([found(label, 0.9, 0.4375)], RULES) == (0.0, None)
 
 
 @pytest.mark.parametrize("label", ["bench", "traffic light", "couch", "bed", "potted plant", "book", "lizard"])
 def test_scenery_never_counts(label: str) -> None:
-    assert salience([found(label, 1.0, 1.0)], RULES) == (0.0, None)
+    assert object_score([found(label, 1.0, 1.0)], RULES) == (0.0, None)
 
 
 def test_equal_confidences_are_settled_by_area() -> None:
     small, large = found("cat", 0.5, 0.25), found("bird", 0.5, 0.5)
-    assert salience([small, large], RULES) == salience([large, small], RULES) == (0.5, large)
+    assert object_score([small, large], RULES) == object_score([large, small], RULES) == (0.5, large)
 
 
 def test_an_ignored_class_never_counts() -> None:
     rules = CurationRules(ignored_classes=("car",))
     car, dog = Detection("car", 0.9, (0.0, 0.0, 1.0, 1.0)), Detection("dog", 0.6, (0.0, 0.0, 0.5, 0.5))
-    assert salience([car, dog], rules) == (0.6, dog)
-    assert salience([car], rules) == (0.0, None)
+    assert object_score([car, dog], rules) == (0.6, dog)
+    assert object_score([car], rules) == (0.0, None)

@@ -1,4 +1,4 @@
-"""Upscaled photographs: do the pixels hold detail, or were they interpolated?
+"""Upscaled photographs: do the pixels hold fine detail, or were they interpolated?
 
 Enlarging leaves a cliff in the spectrum: what the smaller picture had fills the low frequencies, and nothing but the
 filter's leftovers and the noise of the codec lies above. A photograph falls off gently. The measure compares energy
@@ -23,12 +23,12 @@ _FLOOR = 2.0  # energy of a coefficient in squared 8-bit units: rounding and JPE
 _Floats: TypeAlias = npt.NDArray[np.float32]
 
 
-def detail(tiles: Pixels) -> float | None:
-    """How much detail a photograph has at its own resolution.
+def high_frequency_ratio(tiles: Pixels) -> float | None:
+    """How much of a photograph's energy lies at high frequencies, at its own resolution.
 
     The largest ratio, over the samples, of the mean spectral energy at 0.55 to 0.75 of the Nyquist frequency to that at
     0.2 to 0.4 (the larger of the horizontal and the vertical frequency counts). White noise gives about 1, sharp
-    photographs 0.05 to 0.5, pictures enlarged twice or more mostly less than 0.05; `bg20k.rules` has the error rates.
+    photographs 0.05 to 0.5, pictures enlarged twice or more mostly less than 0.05; `bg20k.verdict` has the error rates.
 
     Args:
         tiles: n x S x S uint8 grey samples at full resolution, see `rssn.image.photograph`.

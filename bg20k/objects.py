@@ -6,9 +6,9 @@ would teach a matting network that foregrounds are background (section 4.1).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from bg20k.classes import CREATURES, OBJECTS
 from bg20k.rules import CurationRules
@@ -28,6 +28,18 @@ class Detection:
     label: str
     confidence: float
     box: tuple[float, float, float, float]
+
+    @classmethod
+    def of_box(cls, box: Mapping[str, Any]) -> Self:
+        """A detection as `to_box` stores it."""
+        left, top = box["x"], box["y"]
+        return cls(box["label"], box["confidence"], (left, top, left + box["width"], top + box["height"]))
+
+    def to_box(self) -> dict[str, Any]:
+        """Label, confidence, and x, y, width, height as shares of the frame, as the column `boxes` has it."""
+        left, top, right, bottom = self.box
+        place = {"x": left, "y": top, "width": right - left, "height": bottom - top}
+        return {"label": self.label, "confidence": self.confidence} | place
 
     @property
     def area(self) -> float:
@@ -58,7 +70,7 @@ class Detector(Protocol):
         """
 
 
-def salience(detections: Sequence[Detection], rules: CurationRules) -> tuple[float, Detection | None]:
+def object_score(detections: Sequence[Detection], rules: CurationRules) -> tuple[float, Detection | None]:
     """How surely a photograph shows a salient object.
 
     The score is the highest confidence among the people and animals that cover `creature_area` of the frame or more

@@ -1,0 +1,132 @@
+"""What is measured on a photograph: one row of `MEASURES` for each number or name.
+
+A row is all that a measure needs: the columns of the stored tables, the verdicts, the dataset card and the report
+follow from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import cv2
+import imagehash
+import numpy as np
+import pyarrow as pa
+from PIL import Image as PillowImage
+
+from bg20k.candidates import Candidate
+from bg20k.rules import CurationRules
+from bg20k.upscaling import high_frequency_ratio
+from rssn.image.arrays import Pixels, resize_area
+from rssn.image.photograph import CONVERSIONS
+
+_COLOUR_SIDE = 64  # px; of what is looked through for colours
+_HASH_SIDE = 256
+"""Side in px of the square grey picture that is hashed: small enough to be fast, large enough to change no bit."""
+
+_BOX = pa.struct(
+    [("label", pa.string()), *((name, pa.float32()) for name in ("confidence", "x", "y", "width", "height"))]
+)
+_SALIENCY = pa.struct([(name, pa.float32()) for name in ("confidence", "area", "compactness")])
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number or name that is stored for every photograph.
+
+    Attributes:
+        name: Of its column, in snake case.
+        type: Of its column. The report shows histograms of floats, and counts truth values and texts.
+        compute: Its value for a photograph, after the networks have looked; None where there is none.
+        meaning: One line for people, with range and unit.
+    """
+
+    name: str
+    type: pa.DataType
+    compute: Callable[[Candidate], Any]
+    meaning: str
+
+
+def phash(photo: Candidate) -> int:
+    """The 64-bit perceptual hash of a photograph, see `hash_picture`."""
+    return hash_picture(photo.grey, photo.rules)[0]
+
+
+def hash_picture(grey: Pixels, rules: CurationRules) -> tuple[int, bool]:
+    """The perceptual hash of a grey H x W picture, and whether its texture is so low that the hash means nothing."""
+    square = resize_area(grey, _HASH_SIDE, _HASH_SIDE)
+    return perceptual_hash(square), float(resize_area(square, 32, 32).std()) < rules.flat_std
+
+
+def perceptual_hash(grey: Pixels) -> int:
+    """The 64-bit pHash of a grey H x W picture: signs of its low DCT coefficients against their median."""
+    bits = imagehash.phash(PillowImage.fromarray(grey), hash_size=8).hash
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def sharpness(photo: Candidate) -> float:
+    """Variance of the Laplacian; comparable, because all photographs are resized to the same shorter side."""
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(photo.grey, cv2.CV_16S))
+    return float(deviation[0, 0]) ** 2
+
+
+def is_grey(photo: Candidate) -> bool:
+    """Whether there are no colours, whatever the file could hold; see `CurationRules.grey`."""
+    small = resize_area(photo.pixels, _COLOUR_SIDE, _COLOUR_SIDE)
+    return float(np.ptp(small, axis=2).max()) < photo.rules.grey
+
+
+def aspect_ratio(photo: Candidate) -> float:
+    """The longer side over the shorter one, 1 or more."""
+    shorter, longer = sorted((photo.source_width, photo.source_height))
+    return longer / shorter
+
+
+MEASURES: Final = (
+    Measure("source_width", pa.int32(), lambda photo: photo.source_width, "of the source as a viewer shows it, px"),
+    Measure("source_height", pa.int32(), lambda photo: photo.source_height, "of the source as a viewer shows it, px"),
+    Measure("aspect_ratio", pa.float64(), aspect_ratio, "longer side of the source over its shorter one"),
+    Measure("phash", pa.uint64(), phash, "64-bit perceptual hash of imagehash, first bit most significant"),
+    Measure("sharpness", pa.float64(), sharpness, "variance of the Laplacian of the picture, squared 8-bit units"),
+    Measure(
+        "low_texture",
+        pa.bool_(),
+        lambda photo: hash_picture(photo.grey, photo.rules)[1],
+        "nearly constant: the perceptual hash means nothing",
+    ),
+    Measure("grey", pa.bool_(), is_grey, "without colours, whatever the file could hold"),
+    Measure(
+        "high_frequency_ratio",
+        pa.float64(),
+        lambda photo: high_frequency_ratio(photo.tiles),
+        "energy at 0.55 to 0.75 of the Nyquist frequency over that at 0.2 to 0.4, at the source's resolution; "
+        "null: too small to tell",
+    ),
+    Measure("format", pa.string(), lambda photo: photo.format, "what the source's bytes are: JPEG, PNG, ..."),
+    Measure(
+        "converted",
+        pa.list_(pa.string()),
+        lambda photo: list(photo.converted),
+        f"what decoding changed: {', '.join(CONVERSIONS)}",
+    ),
+    Measure(
+        "boxes",
+        pa.list_(_BOX),
+        lambda photo: None if photo.detections is None else [found.to_box() for found in photo.detections],
+        "findings of the detector; x, y, width, height as shares of the upright frame; null: none looked",
+    ),
+    Measure(
+        "saliency",
+        _SALIENCY,
+        lambda photo: None if photo.saliency is None else asdict(photo.saliency),
+        "largest part of the class-free network's mask: confidence, area, compactness; null: none looked",
+    ),
+)
+"""Everything that is measured, in the order of the columns."""
+
+
+def measured(photo: Candidate) -> dict[str, Any]:
+    """The value of every measure, by name."""
+    return {measure.name: measure.compute(photo) for measure in MEASURES}

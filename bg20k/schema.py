@@ -1,0 +1,71 @@
+"""The tables of a curated set: fixed columns, and one for every measure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import pyarrow as pa
+
+from bg20k.measures import MEASURES
+from bg20k.verdict import FLAGS
+from rssn.dataset.schema import BACKGROUNDS, IMAGE, table_schema
+
+_MEASURES = tuple((measure.name, measure.type) for measure in MEASURES)
+_ORIGIN = (("source", pa.string()), ("origin", pa.string()), ("licence", pa.string()))
+_FLAGS = ("flags", pa.list_(pa.string()))
+_OBJECT_SCORE = ("object_score", pa.float32())
+
+PUBLISHED: Final = table_schema(
+    *((field.name, field.type) for field in BACKGROUNDS),
+    *_MEASURES,
+    _FLAGS,
+    ("screened_by", pa.string()),
+    _OBJECT_SCORE,
+)
+"""One row per curated background: BG-20k. A composition reads the columns of `BACKGROUNDS` alone."""
+
+MEANINGS: Final[Mapping[str, str]] = {
+    "background_id": "content id of the source file",
+    "image": "the picture, JPEG",
+    "width": "of the picture, px",
+    "height": "of the picture, px",
+    "source": "name in the crawl, unique",
+    "origin": "what the crawl's table says in its column `source`",
+    "licence": "what the crawl's table says in its column `licence`",
+    "split": "`train` or `validation`, by content id alone",
+    **{measure.name: measure.meaning for measure in MEASURES},
+    "flags": ", ".join(FLAGS),
+    "screened_by": "names of the networks that looked for salient objects; null: none did",
+    "object_score": "the detector's score, 0 nothing found to 1; null: none looked",
+}
+"""Every column of `PUBLISHED`, explained."""
+
+CANDIDATES: Final = table_schema(
+    ("background_id", pa.string()),
+    *_ORIGIN,
+    ("image", IMAGE),  # resized
+    ("thumbnail", IMAGE),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    *_MEASURES,
+    ("embedding", pa.list_(pa.float32())),  # of length 1; null where no network made one
+)
+"""One row per photograph that can be read and is large enough: the working set of the curation."""
+
+VERDICTS: Final = table_schema(
+    *_ORIGIN,
+    ("background_id", pa.string()),  # null where the file could not be examined, as all that was measured
+    ("candidate_shard", pa.string()),
+    ("keep", pa.bool_()),
+    ("stage", pa.string()),
+    ("reason", pa.string()),
+    ("message", pa.string()),
+    ("score", pa.float64()),  # the stage's, see bg20k.verdict
+    ("duplicate_of", pa.string()),
+    ("split", pa.string()),
+    _FLAGS,
+    _OBJECT_SCORE,
+    *_MEASURES,
+)
+"""One row per photograph that came in: what the curation said of it, and why."""

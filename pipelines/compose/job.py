@@ -32,7 +32,6 @@ from pipelines.executor.runner import Runner, shard_ranges
 from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import Budget, Tally, Work, refusal, run_tasks
 from pipelines.output.card import write_card
-from pipelines.output.lease import leased
 from pipelines.output.staging import handed_over
 from pipelines.output.writer import check_dataset, close_dataset, open_dataset, refuse_foreign, remove_dataset
 from rssn.dataset.manifest import holds_dataset
@@ -44,6 +43,7 @@ from rssn.route import denoise
 from rssn.route.recipe import Recipe
 from rssn.sources.backgrounds import Background, find_backgrounds
 from rssn.sources.layouts import find_pairs
+from rssn.storage.lock import hold_lease
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
         DependencyError: As `prepare` does.
     """
     refuse_foreign(job.out)
-    with leased(job.out):
+    with hold_lease(job.out):
         return _compose(job, runner, on_plan)
 
 

@@ -7,7 +7,6 @@ counts as absent.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import math
 import os
@@ -24,6 +23,7 @@ import numpy.typing as npt
 
 from rssn.image.arrays import Image, Pixels
 from rssn.storage.cache_folder import ENTRY, FOLDER, PASSING, own_folder
+from rssn.storage.lock import lock_file
 
 _DIGEST_BYTES = 32  # sha256: processors have instructions for it
 _HEAD = struct.Struct("<III20x")  # height, width, bytes of a value; then the pixels, aligned, then the method's name
@@ -153,7 +153,7 @@ def _locked(path: Path) -> Iterator[None]:
     with ExitStack() as stack:
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            fcntl.flock(stack.enter_context(path.open("a")), fcntl.LOCK_EX)
+            lock_file(stack.enter_context(path.open("a")).fileno(), wait=True)
         yield
 
 

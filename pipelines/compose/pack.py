@@ -26,7 +26,6 @@ from pipelines.executor.runner import Done, Runner, shard_ranges
 from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import Budget, Tally, Work, enter, run_tasks
 from pipelines.output.card import write_card
-from pipelines.output.lease import leased
 from pipelines.output.staging import handed_over
 from pipelines.output.writer import close_dataset, open_dataset, refuse_foreign
 from rssn.dataset.schema import COMPOSITES, picture
@@ -38,6 +37,7 @@ from rssn.route.foreground import estimate_layers
 from rssn.route.recipe import Recipe
 from rssn.sources.layouts import find_pairs
 from rssn.storage.files import Row
+from rssn.storage.lock import hold_lease
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def run_pack(job: PackJob, runner: Runner) -> Tally:
             budget is spent.
     """
     refuse_foreign(job.out)
-    with leased(job.out):
+    with hold_lease(job.out):
         return _pack(job, runner)
 
 

@@ -39,7 +39,6 @@ from pipelines.curate.rows import (
 from pipelines.executor.runner import Runner, shard_ranges
 from pipelines.executor.work import Budget, Tally, Work, run_tasks
 from pipelines.output.card import write_card
-from pipelines.output.lease import leased
 from pipelines.output.staging import handed_over
 from pipelines.output.writer import check_dataset, close_dataset, open_dataset, refuse_foreign
 from pipelines.review.log import review_path
@@ -51,6 +50,7 @@ from rssn.errors import InputError, Rejected
 from rssn.image.picture_files import unread_words
 from rssn.sources.crawl import list_photographs
 from rssn.storage.files import write_parquet
+from rssn.storage.lock import hold_lease
 
 SPLITS = ("train", "validation")
 PHOTOS_PER_SHARD = 400
@@ -100,7 +100,7 @@ def run_curation(job: CurationJob, runner: Runner) -> Curated:
         DependencyError: If a network's package is not installed.
     """
     refuse_foreign(job.out)
-    with leased(job.out):
+    with hold_lease(job.out):
         return _curate(job, runner)
 
 

@@ -5,15 +5,14 @@ The compiled code lies beside the package, or in numba's own cache folder where 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 from rssn.route import denoise, foreground
 from rssn.route.recipe import Recipe
+from rssn.storage.lock import lock_file
 
 
 @lru_cache(maxsize=1)
@@ -26,8 +25,7 @@ def warm_up(recipe: Recipe) -> None:
     lock = Path(tempfile.gettempdir()) / f"rssn-{os.getuid()}-kernels.lock"
     descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     try:
-        with suppress(OSError):  # a file system without locks: more than one compiles
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock_file(descriptor, wait=True)  # without locks, more than one compiles
         if recipe.foreground != "given":
             foreground.warm_up(recipe.foreground)
         if recipe.denoise.probability > 0:

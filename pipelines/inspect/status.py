@@ -12,12 +12,12 @@ from pathlib import Path
 
 from pipelines.curate.rows import candidates_folder
 from pipelines.executor.run_state import RunState, read_state
-from pipelines.output.lease import read_lease
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import count_rejects, share
 from rssn.errors import DamagedError
+from rssn.storage.lock import read_lease
 from rssn.storage.urls import shown
 
 

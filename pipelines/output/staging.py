@@ -20,13 +20,13 @@ from typing import Generic
 
 from pipelines.executor.runner import Done, T
 from pipelines.executor.work import Work
-from pipelines.output.bucket_lease import BucketLease
-from pipelines.output.lease import held
 from rssn.dataset.shards import DatasetFolder, Mark, is_own
 from rssn.errors import InputError
+from rssn.storage.bucket_lease import BucketLease
 from rssn.storage.buckets import ObjectFacts, abort_uploads, download, list_objects, remove, stat_objects, upload
 from rssn.storage.cache_folder import own_folder
 from rssn.storage.files import sha256, write_json
+from rssn.storage.lock import hold_lease_at
 from rssn.storage.remote import list_source
 from rssn.storage.urls import OUTPUTS, Url, path_of, url_of
 
@@ -74,7 +74,7 @@ def staged(out: Path | Url, cache: Path) -> Iterator[Path]:
         return
     own_folder(cache.resolve())
     root = path_of(out, cache.resolve(), OUTPUTS)
-    with held(BucketLease(out, root)) as lost:
+    with hold_lease_at(BucketLease(out, root)) as lost:
         _remove(root)
         try:
             _fetch(root)

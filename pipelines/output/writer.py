@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.output.lease import is_lease
 from pipelines.output.staging import clear
 from rssn.dataset.manifest import (
     Manifest,
@@ -25,6 +24,7 @@ from rssn.dataset.manifest import (
 )
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
+from rssn.storage.lock import is_lease
 from rssn.storage.urls import scrub, shown
 
 

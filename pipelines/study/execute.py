@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pipelines.study.watch import Watch
 from rssn.dataset.shards import Mark
 from rssn.errors import RssnError
 from rssn.storage.files import is_time, parse_json, sweep, write_json
+from rssn.storage.lock import lock_file
 
 ALONE: frozenset[Kind] = frozenset({"curate", "crops", "compose", "pack"})
 """Steps that take all workers by themselves."""
@@ -154,13 +154,7 @@ def _alone(task: StepTask) -> Iterator[int]:
 
 
 def _locked(stream: IO[str]) -> bool:
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
+    return lock_file(stream.fileno()) is not False  # None: a file system without locks
 
 
 def _run(task: StepTask, lock: int) -> tuple[int, float]:

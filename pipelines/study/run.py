@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.executor.runner import LocalRunner, Room, Runner
-from pipelines.output.lease import leased
 from pipelines.study.execute import ALONE, Workers, make_steps, took
 from pipelines.study.fingerprint import digests
 from pipelines.study.forecast import forecast
@@ -23,6 +22,7 @@ from pipelines.study.schema import Study
 from pipelines.study.steps import KINDS, Kind, Plan, Step, plan_study
 from rssn.errors import InputError
 from rssn.storage.files import read_json, sweep
+from rssn.storage.lock import hold_lease
 from rssn.synthetic import SyntheticPlan, write_synthetic
 
 _LEAKS = "leaks.json"
@@ -74,7 +74,7 @@ def run_study(
         InputError: As `dry_run` does, or if another study works on the folder.
         RssnError: If a step fails; its log is named.
     """
-    with leased(job.out):
+    with hold_lease(job.out):
         sweep(job.out, _LEAKS, _INPUTS, "per_image.parquet")
         if job.study.synthetic and not Path(job.study.synthetic).exists():
             say(f"rendering pictures: {job.study.synthetic}")

@@ -19,6 +19,7 @@ import torch
 
 from rssn.errors import InputError
 from rssn.storage.files import sweep, write_json
+from rssn.storage.lock import hold_lease
 from train.checkpoint import Checkpoint, load_checkpoint, rotate, save_checkpoint
 from train.config import Origin, TrainConfig
 from train.data.batch import Batch
@@ -29,7 +30,6 @@ from train.loop.distributed import Group, joined
 from train.loop.history import Board, History
 from train.loop.learner import Learner
 from train.loop.resume import resumed
-from train.loop.run_lock import owned
 from train.signals import Stop, StopSignals
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _train(
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
     judged = validation_id(config, dataset.scales)  # hours before it is needed
-    with owned(config.out) if group.chief else nullcontext():
+    with hold_lease(config.out) if group.chief else nullcontext():
         run = _Run(config, group, dataset, judged, say)
         with StopSignals() as signals:
             stop = stop or signals

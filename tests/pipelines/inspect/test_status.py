@@ -21,9 +21,9 @@ from pipelines.curate.rows import candidates_folder
 from pipelines.executor.run_state import RunState, StateFile, read_state
 from pipelines.executor.runner import LocalRunner
 from pipelines.inspect.status import status
-from pipelines.output.lease import Lease
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
+from rssn.storage.lock import Lease
 from tests.pipelines.composing import QUICK, job_of, rejects
 
 STATE = RunState(

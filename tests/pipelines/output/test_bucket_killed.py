@@ -47,7 +47,7 @@ def test_the_same_command_goes_on(
         while not fault.seen and time.time() < deadline:
             assert driver.poll() is None, "the run ended before it was killed"
             time.sleep(0.01)
-        with pytest.raises(InputError, match=rf"{bucket}: another run works on it \(process {driver.pid} on "):
+        with pytest.raises(InputError, match=rf"{bucket}: another run is at work here \(process {driver.pid} on "):
             compose(*places, bucket)
         driver.kill()
     s3.faults = []

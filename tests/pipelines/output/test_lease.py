@@ -1,233 +1,30 @@
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
-import pipelines.output.lease as lease_module
 from bg20k.rules import CurationRules
 from pipelines.compose.job import run_compose
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import Budget
-from pipelines.output.lease import leased, read_lease
 from rssn.errors import InputError
+from rssn.storage.lock import hold_lease
 from tests.pipelines.composing import QUICK, files, job_of
 
-HOLDER = """
-import sys, time
-from pathlib import Path
-from pipelines.output.lease import leased
-with leased(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(600)
-"""
 
-
-@pytest.fixture
-def holder(tmp_path: Path):  # type: ignore[no-untyped-def]
-    command = [sys.executable, "-c", HOLDER, str(tmp_path / "out")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
-
-
-def test_the_second_of_two_is_refused_by_name(
-    holder: subprocess.Popen[str], synthetic: Path, bg20k: Path, tmp_path: Path
-) -> None:
-    before = files(tmp_path / "out")
-    owner = rf"process {holder.pid} on .*, since .*, renewed \d s ago"
-    words = rf"out: another run works on it \({owner}\); wait for it, or stop it$"
-    with pytest.raises(InputError, match=words):
-        run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "out", QUICK), LocalRunner())
-    with pytest.raises(InputError, match=words):
-        run_curation(
-            CurationJob(synthetic / "photos", tmp_path / "out", CurationRules(), None, Budget()), LocalRunner()
-        )
-    assert files(tmp_path / "out") == before
-
-
-def test_a_lease_of_a_killed_driver_is_taken_over_at_once(
-    holder: subprocess.Popen[str], synthetic: Path, bg20k: Path, tmp_path: Path
-) -> None:
-    holder.kill()
-    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # all its threads have ended, and nobody asked how
-    run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "out", QUICK), LocalRunner())
-    assert read_lease(tmp_path / "out") is None
-
-
-def test_a_lease_of_another_machine_is_stale_after_a_minute(tmp_path: Path) -> None:
-    path = tmp_path / ".lease.json"
-    path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "since": time.time() - 900}))
-    with pytest.raises(InputError, match="process 1 on elsewhere"), leased(tmp_path):
-        pass
-    os.utime(path, (time.time() - 61,) * 2)
-    with leased(tmp_path):
-        held = read_lease(tmp_path)
-        assert held
-        assert held.pid == os.getpid()
-    assert list(tmp_path.iterdir()) == []
-
-
-ATTEMPT = """
-import sys
-from pathlib import Path
-from pipelines.output.lease import leased
-from rssn.errors import InputError
-try:
-    with leased(Path(sys.argv[1])):
-        print("took it over")
-except InputError as error:
-    print(error)
-"""
-
-
-def test_a_live_run_keeps_its_lease_in_another_namespace_of_processes(
-    holder: subprocess.Popen[str], tmp_path: Path
-) -> None:
-    """As two containers with the host's network see each other: one host name, and no process of the other's ids."""
-    inside = ["unshare", "--pid", "--fork", "--mount-proc"]
-    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("a namespace of one's own needs the right to make one")
-
-    def attempt() -> str:
-        command = [*inside, sys.executable, "-c", ATTEMPT, str(tmp_path / "out")]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    os.utime(tmp_path / "out" / ".lease.json", (0, 0))
-    assert f"another run works on it (process {holder.pid} on" in attempt()
-    assert holder.poll() is None
-    holder.kill()
-    holder.wait()
-    assert attempt() == "took it over\n"
-
-
-def test_a_run_that_is_suspended_is_not_taken_for_dead(holder: subprocess.Popen[str], tmp_path: Path) -> None:
-    holder.send_signal(signal.SIGSTOP)
-    os.utime(tmp_path / "out" / ".lease.json", (0, 0))
-    with pytest.raises(InputError, match=r"wait for it, or stop it$"), leased(tmp_path / "out"):
-        pass
-
-
-_DAMAGED = {
-    "half": '{"host": "here", "pid": 1, "sin',
-    "no JSON": "{",
-    "a list": "[]",
-    "empty": "",
-    "nested": "[" * 100_000,
-    "endless": '{"host": "here", "pid": Infinity, "since": 1.0}',
-    "long": '{"host": "here", "pid": 1, "since": 1' + "0" * 400 + "}",
-    "no time": '{"host": "here", "pid": 1, "since": 1.0, "renewed": NaN}',
-    "no name": '{"host": 7, "pid": 1, "since": 1.0}',
-}
-
-
-@pytest.mark.parametrize("text", [*_DAMAGED, "another process", "no lock"])
-def test_without_a_word_of_the_kernel_the_age_counts(text: str, tmp_path: Path) -> None:
-    """A process id that means nobody here, or a lease that is damaged, is somebody's for a minute."""
-    facts = {"host": socket.gethostname(), "pid": 2**22 + 1, "since": time.time() - 900}
-    held = json.dumps(facts | ({} if text == "no lock" else {"lock": "another kernel 1 2"}))
-    path = tmp_path / ".lease.json"
-    path.write_text(_DAMAGED.get(text, held))
-    with pytest.raises(InputError, match="a lease that is not renewed for a minute is taken over"), leased(tmp_path):
-        pass
-    os.utime(path, (time.time() - 61,) * 2)
-    with leased(tmp_path):
-        assert read_lease(tmp_path).pid == os.getpid()  # type: ignore[union-attr]
-
-
-def test_a_file_system_without_locks_goes_by_the_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(*_: object) -> None:
-        raise OSError(95, "Operation not supported")
-
-    monkeypatch.setattr(fcntl, "flock", none)
-    with leased(tmp_path):
-        held = read_lease(tmp_path)
-        assert held
-        assert (held.lock, held.lives, held.stale) == ("", None, False)
-        with pytest.raises(InputError, match="not renewed for a minute"), leased(tmp_path):
-            pass
-
-
-def test_a_damaged_lease_of_a_live_run_is_not_taken_over(holder: subprocess.Popen[str], tmp_path: Path) -> None:
-    path = tmp_path / "out" / ".lease.json"
-    path.write_text("{")
-    os.utime(path, (0, 0))
-    words = r"works on it \(its lease is damaged and does not say whose it is, renewed \d+ s ago\); .*, or stop it$"
-    with pytest.raises(InputError, match=words), leased(tmp_path / "out"):
-        pass
-
-
-def test_a_copy_of_a_folder_is_not_at_work(holder: subprocess.Popen[str], tmp_path: Path) -> None:
-    shutil.copytree(tmp_path / "out", tmp_path / "copy")
-    assert read_lease(tmp_path / "out").lives is True  # type: ignore[union-attr]
-    assert read_lease(tmp_path / "copy").lives is None  # type: ignore[union-attr]
-
-
-def test_of_many_that_come_at_once_one_gets_it(tmp_path: Path) -> None:
-    (tmp_path / ".lease.json").write_text(json.dumps({"host": "elsewhere", "pid": 1, "since": 0.0}))
-    os.utime(tmp_path / ".lease.json", (0, 0))
-    got, refused, all_tried = [], [], threading.Barrier(8)
-
-    def attempt() -> None:
-        try:
-            with leased(tmp_path):
-                got.append(1)
-                all_tried.wait()
-        except InputError:
-            refused.append(1)
-            all_tried.wait()
-
-    threads = [threading.Thread(target=attempt) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(got), len(refused)) == (1, 7)
-
-
-def test_it_is_renewed_and_a_run_that_lost_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_module, "RENEWED_SECONDS", 0.05)
-    path = tmp_path / ".lease.json"
-
-    def work() -> None:
-        with leased(tmp_path):
-            os.utime(path, (0, 0))
-            deadline = time.time() + 10
-            while path.stat().st_mtime < 1 and time.time() < deadline:
-                time.sleep(0.02)
-            assert path.stat().st_mtime > 1
-            path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "since": 1.0}))
-            time.sleep(10)
-
-    with pytest.raises(InputError, match="another run took the folder over"):
-        work()
-    assert json.loads(path.read_text())["host"] == "elsewhere"
-
-
-def test_a_run_whose_folder_is_removed_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_module, "RENEWED_SECONDS", 0.05)
-
-    def work() -> None:
-        with leased(tmp_path / "out"):
-            shutil.rmtree(tmp_path / "out")
-            time.sleep(10)
-
-    with pytest.raises(InputError, match="out: removed while this run was at work; run the same command again"):
-        work()
-    assert not (tmp_path / "out").exists()
+def test_a_second_run_on_a_folder_is_refused(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = rf"out: another run is at work here \(process {os.getpid()} on .*\); wait for it, or stop it$"
+    with hold_lease(out):
+        before = files(out)
+        with pytest.raises(InputError, match=words):
+            run_compose(job_of(synthetic / "matting", bg20k, out, QUICK), LocalRunner())
+        with pytest.raises(InputError, match=words):
+            run_curation(CurationJob(synthetic / "photos", out, CurationRules(), None, Budget()), LocalRunner())
+        assert files(out) == before
 
 
 def test_what_cannot_be_used_leaves_no_folder(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:

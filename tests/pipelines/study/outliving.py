@@ -10,12 +10,12 @@ import sys
 import time
 from pathlib import Path
 
-from train.loop.run_lock import owned
+from rssn.storage.lock import hold_lease
 
 
 def main(folder: Path) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with owned(folder / "out"):
+    with hold_lease(folder / "out"):
         first = not (folder / "events").exists()
         with (folder / "events").open("a", encoding="ascii", buffering=1) as events:
             events.write("began\n")

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from pipelines.executor.runner import LocalRunner
-from pipelines.output.lease import leased
 from pipelines.study.leaks import Clean, check_foregrounds
 from pipelines.study.load import load_study
 from pipelines.study.run import StudyJob, _notes, dry_run, run_study
 from pipelines.study.steps import Plan, Step
 from rssn.errors import InputError
+from rssn.storage.lock import hold_lease
 from rssn.synthetic import SyntheticPlan
 
 
@@ -50,7 +50,7 @@ def test_one_study_alone_renders_its_pictures(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr("pipelines.study.run.write_synthetic", render)
     job = job_in(tmp_path, tmp_path / "synthetic")
-    with leased(job.out), pytest.raises(InputError, match="another run works on it"):
+    with hold_lease(job.out), pytest.raises(InputError, match="another run is at work here"):
         run(job)
     assert [path.name for path in tmp_path.iterdir()] == []
     with pytest.raises(InputError, match="there is no such file or folder"):  # of what this one did not render

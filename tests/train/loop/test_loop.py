@@ -101,7 +101,7 @@ def test_a_signal_saves_first_and_the_run_can_go_on(config: TrainConfig, number:
 
 def test_a_folder_belongs_to_one_run_at_a_time(config: TrainConfig) -> None:
     def start_another(_: StepReport) -> None:
-        with pytest.raises(InputError, match=r"--out .*run: another run is at work here"):
+        with pytest.raises(InputError, match=r"run: another run is at work here \(process "):
             train(config, ignore)
 
     assert train(replace(config, max_steps=1), start_another).step == 1

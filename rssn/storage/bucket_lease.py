@@ -1,7 +1,8 @@
-"""The lease of a data set in a bucket: an object, made only if there is none, and written again while its owner lives.
+"""The lease of a data set in a bucket: an object that is created only if there is none, and renewed by its owner.
 
-A stale one is overwritten by whoever makes the claim to it, an object too that is made only if there is none. Of a run
-on this machine, with the same cache, the kernel knows whether it lives: it holds a lock on a file beside its folder.
+A stale lease is overwritten by the run that creates a claim to it, also an object that is created only if there is
+none. For a run on this machine with the same cache, the kernel knows whether it is alive: the run holds a lock on a
+file beside its folder.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.output.lease import STALE_SECONDS, Lease, parse_lease
 from rssn.storage.buckets import remove, upload, write
 from rssn.storage.files import write_json
+from rssn.storage.lock import LEASE, STALE_SECONDS, Lease, parse_lease
 from rssn.storage.remote import content
 
 _CLAIM = ".lease-claim.json"
@@ -25,34 +26,34 @@ _CLAIM = ".lease-claim.json"
 
 @dataclass(frozen=True)
 class BucketLease:
-    """Where the lease of a data set in a bucket lies, and the folder that stands for the data set here.
+    """Where the lease of a data set in a bucket is, and the local folder of the data set.
 
-    With each renewal the state of the run goes to the bucket too, for `rssn status`.
+    With each renewal the progress of the run is uploaded too, for `rssn status`.
     """
 
     url: str
     root: Path
-    object_name: str = ".lease.json"
+    object_name: str = LEASE
 
     @property
     def name(self) -> str:
-        """Of the data set, for people."""
+        """The URL of the data set."""
         return self.url
 
     @property
-    def lock_file(self) -> Path:
-        """Beside the folder, which is emptied by whoever takes the lease."""
+    def lock_path(self) -> Path:
+        """Beside the folder, which is emptied by the run that takes the lease."""
         return self.root.with_name(f".{self.root.name}.lease")
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Nobody can be kept out of a bucket; `take` and `renew` look again."""
+    def exclusive(self) -> Iterator[None]:
+        """A bucket cannot be locked; `take` and `renew` check again."""
         yield
 
     def read(self) -> Lease | None:
-        """The lease; None where there is none. Clocks are taken to agree within seconds."""
+        """The lease; None where there is none. Clocks are assumed to agree within seconds."""
         with suppress(FileNotFoundError):
-            return parse_lease(content(self._object), math.inf, self.lock_file)
+            return parse_lease(content(self._object), math.inf, self.lock_path)
         return None
 
     def take(self, mine: Lease, stale: Lease | None) -> bool:
@@ -62,9 +63,7 @@ class BucketLease:
         claim = replace(self, object_name=_CLAIM)
         if not claim._make(mine):
             other = claim.read()
-            if (
-                other and other.age > STALE_SECONDS
-            ):  # its owner died within a second of it: the next one who comes is free to claim
+            if other and other.age > STALE_SECONDS:  # its owner died a moment later: the next run is free to claim
                 remove([claim._url])
             return False
         try:
@@ -77,22 +76,22 @@ class BucketLease:
             remove([claim._url])
 
     def renew(self, mine: Lease) -> None:
-        """Say that the owner lives, and how far it is."""
+        """Say that the owner is alive, and how far it is."""
         write(self._url, self._bytes(mine))
         for name in (".run.json", "candidates/.run.json"):
             if (self.root / name).is_file():
                 upload(self.root / name, f"{self.url}/{name}")
 
     def remove(self) -> None:
-        """Give it up."""
+        """Delete it."""
         remove([self._url])
-        self.lock_file.unlink(missing_ok=True)
+        self.lock_path.unlink(missing_ok=True)
 
     def copy(self) -> None:
-        """Have the lease in the folder, as old as it is, for those who look there."""
+        """Copy the lease into the folder, with its age, for those who look there."""
         held = self.read()
         if held:
-            path = self.root / ".lease.json"
+            path = self.root / LEASE
             write_json(path, held.facts)
             os.utime(path, (time.time() - held.age,) * 2)
 
@@ -101,7 +100,7 @@ class BucketLease:
         return f"{self.url}/{self.object_name}"
 
     def _make(self, lease: Lease) -> bool:
-        """Write it if there is none; whether it was written, be it that the store's first answer was lost."""
+        """Write it if there is none; whether it was written, even if the store's first answer was lost."""
         try:
             write(self._url, self._bytes(lease), new=True)
         except FileExistsError:

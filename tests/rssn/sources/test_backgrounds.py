@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
@@ -246,3 +247,17 @@ def test_nothing_to_choose_from(tmp_path: Path) -> None:
         find_backgrounds(tmp_path / "absent")
     with pytest.raises(InputError, match="no backgrounds found"):
         find_backgrounds(tmp_path)
+
+
+def test_a_curated_set_of_other_columns_is_refused(tmp_path: Path) -> None:
+    folder = _curated(tmp_path / "set")
+    facts = json.loads(folder.manifest.read_text())
+    write_json(folder.manifest, facts | {"plan": facts["plan"] | {"schema_version": 2}})
+    with pytest.raises(InputError, match=r"its columns are of version 2, ours of \d; run rssn build-bg20k again, into"):
+        find_backgrounds(folder.root)
+    write_json(folder.manifest, facts)
+    fewer = pa.schema([field for field in BACKGROUNDS if field.name != "licence"])
+    name = "train-00001-of-00002"
+    write_shard(folder, name, fewer, [{key: _row(2, "train")[key] for key in fewer.names}], [])
+    with pytest.raises(InputError, match=rf"{name}.parquet: not the columns of a background set; run rssn build-bg20k"):
+        find_backgrounds(folder.root)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from rssn.errors import InputError
 from rssn.storage.files import sha256
@@ -121,6 +121,10 @@ class Origin:
         return f"{self.path} (sha256 {self.digest[:12] or 'unknown'})"
 
 
+def _sorted(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))
+
+
 @settings
 class TrainConfig:
     """The settings of `train run`. Network, crops and losses are the paper's by default (section 5.2.2).
@@ -158,7 +162,7 @@ class TrainConfig:
     input_size: Annotated[int, Field(multiple_of=32, ge=64, le=1 << 13)] = 320  # px, what a crop is resized to
     weights: Path | None = None  # a state dict for the encoder, in torchvision's or timm's names
     init: Origin | None = None  # a whole network to start from
-    freeze: tuple[Literal["encoder", "norms"], ...] = ()  # what does not learn, see `train.network.gfm.GFM.freeze`
+    freeze: Annotated[tuple[Literal["encoder", "norms"], ...], AfterValidator(_sorted)] = ()  # what does not learn
     encoder_rate: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0  # factor of the learning rate, for the encoder
     checkpoint_every: Positive = 500  # steps
     keep: Count = 0  # older checkpoints beside last.pt

@@ -34,6 +34,8 @@ _EXPECTED = {
     "string_type": "a text",
     "string_pattern_mismatch": "a text like {pattern}",
     "string_too_short": "a text that is not empty",
+    "multiple_of": "a multiple of {multiple_of}",
+    "is_instance_of": "a {class}",
     "tuple_type": "a list",
     "dict_type": "a mapping",
     "mapping_type": "a mapping",
@@ -48,7 +50,8 @@ def settings(kind: C) -> C:
     """Make a class a frozen dataclass that validates its values, wherever they come from.
 
     Types are strict (no text for a number, no truth value for a number), unknown keys and NaN are refused. Bounds and
-    the meaning of a value are those of `Annotated[float, Field(ge=0, le=1, description="a probability")]`.
+    the meaning of a value are those of `Annotated[float, Field(ge=0, le=1, description="a probability")]`. Where the
+    class has a static method `key_name`, messages call a key what it returns, such as an option.
 
     Raises (what is made):
         InputError: When it is given a value that is not valid, naming the key, the value and what is expected.
@@ -97,9 +100,10 @@ def _message(kind: type, error: ValidationError) -> str:
         return f"unknown key '{'.'.join(filter(None, (key, str(first['loc'][-1]))))}'; known here: {known}"
     if first["type"] in ("missing", "missing_argument"):
         return f"the key '{key}' is missing"
+    named = getattr(owner, "key_name", str)(_last(key)) if hasattr(owner, "key_name") else key
     expected = dict.fromkeys(_expected(one) for place, one in found if place[0] == key)
     meaning = _meaning(owner, _last(key))
-    return f"{key} is {brief(first['input'])}; expected {' or '.join(expected)}{f' ({meaning})' if meaning else ''}"
+    return f"{named} is {brief(first['input'])}; expected {' or '.join(expected)}{f' ({meaning})' if meaning else ''}"
 
 
 def _expected(error: Any) -> str:

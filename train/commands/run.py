@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,14 +13,12 @@ import click
 from rssn.errors import InputError
 from rssn.progress import Progress
 from rssn.stopping import farewell
-from train.commands.effect import Idle, refuse_idle, was_given, without
+from train.commands.effect import Idle, was_given, without
 from train.commands.options import use_all_cpus
-from train.commands.run_options import network, optimisation, records, samples
-from train.config import LossWeights, Origin, TrainConfig
+from train.commands.run_options import RunOptions, run_options
+from train.config import TrainConfig
 from train.network.backbones import backbone_named
 from train.presets import PRESETS, Preset
-from train.targets.rosta import Rosta
-from train.validation_sets import validation_sets
 
 if TYPE_CHECKING:
     from train.loop.loop import TrainResult
@@ -32,12 +29,12 @@ def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
 
 
 IDLE = (
-    Idle("--validate-every", without("validation"), "there is nothing to judge on; give --validation"),
-    Idle("--validation-side", without("validation"), "there is nothing to judge on; give --validation"),
-    Idle("--validation-hybrid", without("validation"), "there is nothing to judge on; give --validation"),
+    Idle("--validate-every", without("validation"), "there is nothing to validate on; give --validation"),
+    Idle("--validation-side", without("validation"), "there is nothing to validate on; give --validation"),
+    Idle("--validation-hybrid", without("validation"), "there is nothing to validate on; give --validation"),
     Idle("--alpha-scale", without("validation"), "it is for the mattes of --validation; give --validation"),
-    Idle("--best-by", without("validation"), "there is nothing to judge on; give --validation"),
-    Idle("--patience", without("validation"), "there is nothing to judge on; give --validation"),
+    Idle("--best-by", without("validation"), "there is nothing to validate on; give --validation"),
+    Idle("--patience", without("validation"), "there is nothing to validate on; give --validation"),
     Idle("--weights", lambda given: given["init"], "--init brings the whole network; leave one of them out"),
     Idle("--encoder-rate", lambda given: "encoder" in given["freeze"], "--freeze encoder leaves it nothing to learn"),
     Idle("--mix", lambda given: len(given["data"]) == 1, "there is one --data, so nothing is mixed; leave it out"),
@@ -50,33 +47,19 @@ IDLE = (
 
 
 @click.command()
-@samples
-@records
-@network
-@optimisation
-@click.option(
-    "--ray-workers", type=click.IntRange(1), help="So many workers of the Ray at RAY_ADDRESS, or of one of its own."
-)
-@refuse_idle(*IDLE)
-def run(
-    rosta: str,
-    losses: tuple[str, ...],
-    init: Path | None,
-    ray_workers: int | None,
-    preset: str | None,
-    **options: Any,
-) -> None:
+@run_options(*IDLE)
+def run(options: RunOptions) -> None:
     """Train on shards, or continue a run that stopped.
 
-    Writes last.pt, metrics.jsonl, config.json and curve.png into --out. Ctrl-C saves and stops; the same command
-    continues, and gives the losses that an unbroken run would have given. With --schedule constant, --max-steps may
+    Writes last.pt, metrics.jsonl, config.json and curve.png into --out. Ctrl-C saves and stops; run the same command
+    again to resume, with the losses that an unbroken run would have given. With --schedule constant, --max-steps may
     grow. Started by torchrun, several GPUs or machines train together.
 
-    --init starts a new run from the weights of a trained network, of ours or released, and says what does not fit.
-    --override goes on with the run in --out under other settings, and says which.
+    --init starts a new run from the weights of a trained network, of ours or released, and lists what does not fit.
+    --override resumes the run in --out under other settings, and lists the changes.
 
-    With --validation the best step so far is best.pt, too; best.json says which it is. Where the weights have a moving
-    average, that is what is judged, as `train eval` does.
+    With --validation the best step so far is also best.pt; best.json says which it is. Where the weights have a moving
+    average, that is what is validated, as in `train eval`.
 
     \b
     Examples:
@@ -89,16 +72,11 @@ def run(
     """  # noqa: D301
     from train.loop.distributed import world_size  # noqa: PLC0415  (loads torch, as below)
 
-    if ray_workers and world_size() > 1:
+    if options.ray_workers and world_size() > 1:
         raise InputError("--ray-workers starts processes of its own, and torchrun did so already; use one of them")
-    size = ray_workers or world_size()
-    options["freeze"] = tuple(sorted(set(options["freeze"])))  # the order says nothing
-    options["init"] = Origin.of(init) if init else None
-    validation = validation_sets(options.pop("validation"), options.pop("alpha_scales"))
-    terms = LossWeights.parse(losses)
-    config = TrainConfig(rosta=Rosta(rosta), losses=terms, validation=validation, world_size=size, **options)
-    config = complete(config, preset, was_given)
-    if ray_workers:
+    config = replace(options.config, world_size=options.ray_workers or world_size())
+    config = complete(config, options.preset, was_given)
+    if options.ray_workers:
         from train.loop.ray_launch import train_on_ray  # noqa: PLC0415
 
         _warn_of_random_start(config)

@@ -1,19 +1,138 @@
-"""The options of `train run`, by what they are for."""
+"""The options of `train run`: one for each setting of `TrainConfig`, and those that choose where it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from functools import wraps
 from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
+from train.commands.effect import Idle, refuse_idle
 from train.commands.options import FILE, FOLDER, ROSTAS, WEIGHTS_FILE, NamedFolder
-from train.config import FREEZABLE, OPTIMISERS, PRECISIONS, SCHEDULES, TrainConfig
+from train.config import LossWeights, Origin, TrainConfig
+from train.metrics.paper import METRICS
 from train.network.backbones import BACKBONES, LIBRARIES
 from train.presets import PRESETS
+from train.validation_sets import validation_sets
 
-_Command = Callable[..., None]
-_BACKBONES = f"The encoder: {', '.join(BACKBONES)}, or {' or '.join(f'{name}:MODEL' for name in LIBRARIES)}."
+_HELP: Mapping[str, str] = {
+    "data": "Shards of `rssn compose` or `rssn pack`: a folder, or a URL such as s3://bucket/shards. May be repeated.",
+    "out": "Folder of the run; a run that was stopped there is resumed.",
+    "override": "Resume the run in --out although its settings or data have changed; each change is listed.",
+    "mixture": "Share of the samples from each --data, in their order.  [default: each row once an epoch]",
+    "crop_sizes": "Side of the square crops, px; repeat it for several.",
+    "input_size": "Side that crops are resized to, px.",
+    "workers": "Processes that prepare samples; 0: none.",
+    "backbone": f"The encoder: {', '.join(BACKBONES)}, or {' or '.join(f'{name}:MODEL' for name in LIBRARIES)}.",
+    "rosta": "What the glance decoder learns: trimap, foreground or background (section 3.4).",
+    "ablations": "Leave out a part, as section 5.5 does: one decoder, no pyramid pooling, no bridge block.",
+    "weights": "ImageNet weights for the encoder: a file, or package:NAME for those that an installed package brings.",
+    "init": "Start from a trained network, as far as it fits: last.pt of any run, or a checkpoint that the authors "
+    "released.",
+    "freeze": "Keep the encoder, or all norms with their statistics as --init or --weights gave them.",
+    "max_steps": "Stop after so many steps, earlier ones included.",
+    "batch_size": "Samples that each process computes with at once. The paper: 32 for r34, 4 for d121.",
+    "accumulate": "Batches to a step: 8 of 4 have the losses of one of 32, in an eighth of the memory.",
+    "optimiser": "AdamW decouples the weight decay from the gradient.",
+    "learning_rate": "The highest of the schedule. The paper: 1e-5 for composites, 1e-4 for photographs, constant.",
+    "encoder_rate": "Factor of the learning rate for the encoder, such as 0.1 in fine-tuning.",
+    "schedule": "The learning rate stays constant, or falls to 0 at --max-steps by half a cosine.",
+    "warm_up": "Steps in which the rate rises.  [default: with cosine a tenth of all, at most 50]",
+    "weight_decay": "Of weights, not of norms and biases.",
+    "clip": "Norm to which gradients are clipped; 0: they are not.",
+    "ema": "Decay of the weights' moving average, such as 0.999; 0: none is kept.",
+    "losses": "NAME=NUMBER of equation 8; with composition=0 neither F nor B is read.",
+    "precision": "bf16, fp16: the network runs under autocast, with fp16 the loss is scaled; losses stay in fp32.",
+    "channels_last": "Store features in the channels-last layout; faster on GPUs.",
+    "compile": "Compile the network with torch.compile.",
+    "seed": "Of initial weights, sample order and crops.",
+    "checkpoint_every": "Steps between checkpoints.",
+    "keep": "Older checkpoints to keep beside last.pt.",
+    "validation": "Photographs with mattes, or shards, to validate on; repeat it for several sets. Write ./a=b for a "
+    "folder of that name.",
+    "validate_every": "Steps between validations; there is one after the last step, too.",
+    "best_by": "What chooses best.pt: a metric of the first --validation, or SET/METRIC. Metrics: "
+    f"{', '.join(METRICS)}.",
+    "patience": "Stop after so many validations without a better one; 0: never. While a cosine's rate is still high, "
+    "figures may well get better later: be patient, or take a constant rate.",
+    "validation_side": "Larger photographs are shrunk for validation, px; 0: they are not.  [default: as in training]",
+    "validation_hybrid": "As --hybrid of `train eval`; in the paper 1/3 1/2.",
+    "tensorboard": "Also write event files for TensorBoard, with the first photographs of each --validation.",
+}
+"""What `--help` says of each setting, in its order."""
+
+_TYPES: Mapping[str, dict[str, Any]] = {
+    "out": {"type": FOLDER},
+    "rosta": {"type": ROSTAS},
+    "weights": {"type": WEIGHTS_FILE},
+    "init": {"type": FILE},
+    "losses": {"type": str, "multiple": True, "default": ()},
+    "validation": {"type": NamedFolder(file_okay=False, path_type=Path), "metavar": "[NAME=]FOLDER"},
+    "validation_hybrid": {"nargs": 2, "multiple": False, "metavar": "D1 D2"},
+}
+"""Where the option's type does not follow from the setting's."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `train run` was asked for."""
+
+    config: TrainConfig
+    preset: str | None
+    ray_workers: int | None  # None: no Ray; the world size is that of `torchrun`
+
+
+def run_options(*idle: Idle) -> Callable[[Callable[[RunOptions], None]], Callable[..., None]]:
+    """Give a command the options of `train run`, and call it with what they mean; `idle` are refused first."""
+
+    def decorate(command: Callable[[RunOptions], None]) -> Callable[..., None]:
+        @wraps(command)
+        def parsed(preset: str | None, ray_workers: int | None, **given: Any) -> None:
+            command(RunOptions(_config(given), preset, ray_workers))
+
+        settings = {each.name: each for each in fields(TrainConfig)}
+        taking = refuse_idle(*idle)(parsed)
+        for add in reversed([*(_option(settings[name]) for name in _HELP), *_OTHERS]):  # click lists the last first
+            taking = add(taking)
+        return taking
+
+    return decorate
+
+
+def _option(setting: Field[Any]) -> Callable[..., Any]:
+    """The option of a setting: its type, choices and default are the setting's."""
+    attributes: dict[str, Any] = {"help": _HELP[setting.name], **_attributes(_HINTS[setting.name])}
+    if setting.default is not MISSING:
+        attributes["default"] = setting.default
+    else:
+        attributes["required"] = setting.default_factory is MISSING
+    return click.option(TrainConfig.key_name(setting.name), setting.name, **attributes | _TYPES.get(setting.name, {}))
+
+
+_HINTS = get_type_hints(TrainConfig)
+
+
+def _attributes(hint: Any) -> dict[str, Any]:
+    """How click takes a type: text, numbers, flags, choices, and several of them."""
+    parts = [each for each in get_args(hint) if each not in (NoneType, Ellipsis)]
+    if hint is bool:
+        return {"is_flag": True}
+    if get_origin(hint) is Literal:
+        return {"type": click.Choice(parts, case_sensitive=False)}
+    if get_origin(hint) is tuple:
+        return {**_attributes(parts[0]), "multiple": True}
+    return _attributes(parts[0]) if parts else {"type": hint}
+
+
+def _config(given: Mapping[str, Any]) -> TrainConfig:
+    init, words = given["init"], given["validation"]
+    sets = validation_sets(words, given["alpha_scales"])
+    made = {"losses": LossWeights.parse(given["losses"]), "init": Origin.of(init) if init else None, "validation": sets}
+    return TrainConfig(**{name: value for name, value in given.items() if name != "alpha_scales"} | made)
 
 
 def _apply_preset(context: click.Context, _: click.Parameter, name: str | None) -> str | None:
@@ -23,205 +142,26 @@ def _apply_preset(context: click.Context, _: click.Parameter, name: str | None) 
     return name
 
 
-def network(command: _Command) -> _Command:
-    """Which network is trained, and from where."""
-    for option in (
-        click.option(
-            "--freeze",
-            type=click.Choice(FREEZABLE),
-            multiple=True,
-            help="Leave the encoder, or all norms with their statistics, as --init or --weights brought them.",
-        ),
-        click.option(
-            "--init",
-            type=FILE,
-            help="Start from a trained network, as far as it fits: last.pt of any run, or a checkpoint that the "
-            "authors released.",
-        ),
-        click.option(
-            "--weights",
-            type=WEIGHTS_FILE,
-            help="ImageNet weights for the encoder: a file, or package:NAME for what an installed package brings.",
-        ),
-        click.option(
-            "--ablation",
-            "ablations",
-            type=click.Choice(["single", "no-ppm", "no-bb"], case_sensitive=False),
-            multiple=True,
-            help="Leave out a part, as section 5.5 does: one decoder, no pyramid pooling, no bridge block.",
-        ),
-        click.option(
-            "--rosta",
-            type=ROSTAS,
-            default=TrainConfig.rosta.value,
-            help="What the glance decoder learns: trimap, foreground or background (section 3.4).",
-        ),
-        click.option("--backbone", default=TrainConfig.backbone, help=_BACKBONES),
-    ):
-        command = option(command)
-    return command
-
-
-def samples(command: _Command) -> _Command:
-    """What it is shown."""
-    for option in (
-        click.option("--workers", default=TrainConfig.workers, help="Processes that prepare samples; 0: none."),
-        click.option("--input-size", default=TrainConfig.input_size, help="Side that crops are resized to, px."),
-        click.option(
-            "--crop-size",
-            "crop_sizes",
-            type=int,
-            multiple=True,
-            default=TrainConfig.crop_sizes,
-            help="Side of the square crops, px; repeat it for several.",
-        ),
-        click.option(
-            "--mix",
-            "mixture",
-            type=float,
-            multiple=True,
-            help="Share of the samples from each --data, in their order.  [default: each row once an epoch]",
-        ),
-        click.option(
-            "--data",
-            multiple=True,
-            required=True,
-            help="Shards of `rssn compose` or `rssn pack`: a folder, or a URL as s3://bucket/shards. May be repeated.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def optimisation(command: _Command) -> _Command:
-    """How it learns."""
-    for option in (
-        click.option("--seed", default=TrainConfig.seed, help="Of starting values, order and crops."),
-        click.option("--compile", is_flag=True, help="Compile the network with torch.compile."),
-        click.option("--channels-last", is_flag=True, help="Store features px by px; faster on GPUs."),
-        click.option(
-            "--precision",
-            type=click.Choice(PRECISIONS, case_sensitive=False),
-            default=TrainConfig.precision,
-            help="bf16, fp16: the network runs under autocast, with fp16 a scaled loss; losses stay in fp32.",
-        ),
-        click.option(
-            "--loss-weight",
-            "losses",
-            multiple=True,
-            help="NAME=NUMBER of equation 8; composition=0 reads no F, B.",
-        ),
-        click.option("--ema", default=TrainConfig.ema, help="Decay of the weights' moving average, as 0.999; 0: none."),
-        click.option("--clip", default=TrainConfig.clip, help="Norm to which gradients are clipped; 0: never."),
-        click.option("--weight-decay", default=TrainConfig.weight_decay, help="Of weights, not of norms and biases."),
-        click.option(
-            "--learning-rate",
-            default=TrainConfig.learning_rate,
-            help="The largest, where it changes. The paper: 1e-5 for composites, 1e-4 for photographs, fixed.",
-        ),
-        click.option(
-            "--encoder-rate",
-            default=TrainConfig.encoder_rate,
-            help="Times the learning rate, for the encoder, as 0.1 in fine-tuning.",
-        ),
-        click.option(
-            "--warm-up",
-            type=int,
-            help="Steps in which the rate rises to that.  [default: with cosine a tenth of all, at most 50]",
-        ),
-        click.option(
-            "--schedule",
-            type=click.Choice(SCHEDULES),
-            default=TrainConfig.schedule,
-            help="How the rate goes on: it stays, or falls to nothing at --max-steps, by half a cosine.",
-        ),
-        click.option(
-            "--optimiser",
-            type=click.Choice(OPTIMISERS, case_sensitive=False),
-            default=TrainConfig.optimiser,
-            help="How weights are updated.",
-        ),
-        click.option(
-            "--accumulate",
-            default=TrainConfig.accumulate,
-            help="Batches to a step: 8 of 4 have the losses of one of 32, in an eighth of the memory.",
-        ),
-        click.option(
-            "--batch-size",
-            default=TrainConfig.batch_size,
-            help="Samples that each process computes with at once. The paper: 32 for r34, 4 for d121.",
-        ),
-        click.option("--max-steps", default=TrainConfig.max_steps, help="Stop after so many, earlier ones included."),
-        click.option(
-            "--preset",
-            type=click.Choice(list(PRESETS)),
-            is_eager=True,
-            callback=_apply_preset,
-            help="The paper's settings for composites or photographs, with its epochs and batch size; what else is "
-            "given counts more.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def records(command: _Command) -> _Command:
-    """What is kept and judged on the way."""
-    for option in (
-        click.option(
-            "--tensorboard",
-            is_flag=True,
-            help="Also write event files for TensorBoard, with the first photographs of each --validation.",
-        ),
-        click.option(
-            "--validation-hybrid",
-            nargs=2,
-            metavar="D1 D2",
-            help="As --hybrid of `train eval`; in the paper 1/3 1/2.",
-        ),
-        click.option(
-            "--validation-side",
-            type=int,
-            help="Larger photographs are shrunk, px; 0: they are not.  [default: as training sees them]",
-        ),
-        click.option(
-            "--patience",
-            default=TrainConfig.patience,
-            help="End after so many validations without a better one; 0: never. A rate that falls by a schedule is "
-            "still high then, and figures often get better only as it falls: be patient, or take a constant rate.",
-        ),
-        click.option(
-            "--best-by",
-            default=TrainConfig.best_by,
-            help="Which figure makes best.pt: a metric of the first --validation, or SET/METRIC; the smallest is best.",
-        ),
-        click.option(
-            "--validate-every", default=TrainConfig.validate_every, help="Steps between validations; the last is one."
-        ),
-        click.option(
-            "--alpha-scale",
-            "alpha_scales",
-            multiple=True,
-            metavar="[NAME=]NUMBER",
-            help="The value that means opaque in every matte of --validation, as 1 or 255; NAME=NUMBER: of one set.  "
-            "[default: by the values of each]",
-        ),
-        click.option(
-            "--validation",
-            type=NamedFolder(file_okay=False, path_type=Path),
-            metavar="[NAME=]FOLDER",
-            multiple=True,
-            help="Photographs with mattes, or shards, to judge on the way; repeat it for several sets. Write ./a=b for "
-            "a folder that is called so.",
-        ),
-        click.option("--keep", default=TrainConfig.keep, help="Older checkpoints to keep beside last.pt."),
-        click.option("--checkpoint-every", default=TrainConfig.checkpoint_every, help="Steps between checkpoints."),
-        click.option(
-            "--override",
-            is_flag=True,
-            help="Go on with the run in --out although its settings or data were others; each is said.",
-        ),
-        click.option("--out", type=FOLDER, required=True, help="Folder of the run; one that stopped is continued."),
-    ):
-        command = option(command)
-    return command
+_OTHERS = (
+    click.option(
+        "--alpha-scale",
+        "alpha_scales",
+        multiple=True,
+        metavar="[NAME=]NUMBER",
+        help="The value that means opaque in every matte of --validation, such as 1 or 255; NAME=NUMBER: of one set.  "
+        "[default: by the values of each]",
+    ),
+    click.option(
+        "--preset",
+        type=click.Choice(list(PRESETS)),
+        is_eager=True,
+        callback=_apply_preset,
+        help="The paper's settings for composites or photographs, with its epochs and batch size; options that are "
+        "given override them.",
+    ),
+    click.option(
+        "--ray-workers",
+        type=click.IntRange(1),
+        help="Train with so many workers of the Ray at RAY_ADDRESS, or of a Ray that is started here.",
+    ),
+)

@@ -86,7 +86,7 @@ class GFM(nn.Module):
         return f"GFM-{self.rosta}({self.encoder.backbone.name})"
 
     def frozen(self, parts: Collection[str]) -> list[str]:
-        """Names of the tensors that stay as they are when these parts of `train.config.FREEZABLE` are frozen."""
+        """Names of the tensors that stay as they are when these parts are frozen, see `freeze`."""
         frozen = {id(each) for module in self._standing(parts) for each in _own(module)}
         return [name for name, each in self.state_dict(keep_vars=True).items() if id(each) in frozen]
 

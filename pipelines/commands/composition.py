@@ -21,8 +21,16 @@ from pipelines.output.staging import source, staged, viewed
 from rssn.dataset.manifest import holds_dataset
 from rssn.dataset.shards import DatasetFolder
 from rssn.route.denoise import DenoiseBackend
-from rssn.route.recipe import FOREGROUND_CHOICES, Fit, ForegroundChoice
-from rssn.route.recipes import DEFAULT, chosen_recipe, load_recipe, shipped
+from rssn.route.recipe import (
+    DEFAULT,
+    FOREGROUND_CHOICES,
+    Fit,
+    ForegroundChoice,
+    Recipe,
+    chosen_recipe,
+    load_recipe,
+    shipped_recipes,
+)
 from rssn.storage.urls import Url, shown
 from train.commands.effect import refuse_given
 from train.commands.typed import group, option, takes
@@ -45,7 +53,7 @@ class ComposeOptions:
     mattes: options.MatteOptions = group(options.MatteOptions)
     k: int | None = option("--k", type=int, help="Composites of each foreground.  [default: the recipe's, 5]")
     recipe: str = option(
-        "--recipe", default=DEFAULT, help=f"A recipe's YAML file, or one that ships: {', '.join(shipped())}."
+        "--recipe", default=DEFAULT, help=f"A recipe's YAML file, or one that ships: {', '.join(shipped_recipes())}."
     )
     foreground: ForegroundChoice | None = option(
         "--foreground",
@@ -88,13 +96,18 @@ class ComposeOptions:
                 "--cache-dir", "with --cache-size 0 nothing is kept, and nothing goes to a bucket; leave it out"
             )
 
+    def chosen_recipe(self) -> Recipe:
+        """The recipe, with what the options say instead."""
+        changes = {"k": self.k, "foreground": self.foreground, "fit": self.fit, "max_upscale": self.max_upscale}
+        return chosen_recipe(self.recipe, self.denoiser, **changes)
+
     def job(self, root: Path) -> ComposeJob:
         """The job that makes the data set in a folder."""
         return ComposeJob(
             source(self.matting, self.cache.cache_dir),
             source(self.backgrounds, self.cache.cache_dir),
             root,
-            chosen_recipe(vars(self)),
+            self.chosen_recipe(),
             self.seed,
             self.max_errors,
             self.cache.open(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,19 +13,27 @@ from rssn.dataset.shards import DatasetFolder, trusted_mark
 from rssn.image.codecs import BYTES_PER_PIXEL
 from rssn.image.picture_files import unread_words
 from rssn.route.draw import Draw, choose_backgrounds, draw
+from rssn.route.draw_check import count_draws
+from rssn.route.foreground import foreground_cpu_seconds
+from rssn.route.recipe import Recipe
+from rssn.route.step import STAGES
 from rssn.sources.backgrounds import Background
 
-CPU_SECONDS_PER_MEGAPIXEL = {
-    "levin": 0.2,
-    "multilevel": 0.2,
-    "multiply": 0.02,
-    "given": 0.0,
-    "native": 1.2,
-    "bm3d": 95.0,
-    "nlmeans": 5.0,
-    "compose": 0.12,  # read, fit, blend, noise and encode one composite
-}
-"""What each stage costs, for forecasts and nothing else: rounded up from a machine with AVX-512 (`make bench`)."""
+COMPOSE_CPU_SECONDS = 0.06
+"""For a megapixel of a composite without its steps: to read, fit, blend and encode it; for forecasts (`make bench`)."""
+
+
+def cpu_seconds(recipe: Recipe) -> float:
+    """About what the K composites of a foreground cost for each megapixel of it.
+
+    As if every background was new and had the foreground's size.
+    """
+    total = foreground_cpu_seconds(recipe.foreground) + recipe.k * COMPOSE_CPU_SECONDS
+    for step in recipe.steps:
+        once = 1 - (1 - step.probability) ** recipe.k if step.cached else recipe.k * step.probability
+        for layer in step.layers or ("composite",):
+            total += step.cpu_seconds * (once if layer == "foreground" else recipe.k * step.probability)
+    return total
 
 
 @dataclass(frozen=True)
@@ -81,10 +88,10 @@ def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
         *standing.words(len(rows)),
         *(f"{name}: {unread_words(unread)}" for name, unread in prepared.unread.items()),
         *([f"{left} composites that no run has tried yet are left alone by --retry-rejects"] if left else []),
-        *_draws(rows),
+        *_draws(job, rows),
         f"about {_bytes(job, rows) / 1e6:.0f} MB on disk, {_cpu_seconds(job, rows) / 60:.1f} CPU-minutes",
         *(["the first rows:"] if rows else ["nothing is left to do"]),
-        *(f"  {_words(row)}" for row in rows[:examples]),
+        *(f"  {_words(row, job)}" for row in rows[:examples]),
     ]
 
 
@@ -115,12 +122,9 @@ def _composites(job: ComposeJob, plan: Plan, foregrounds: Iterable[PlannedForegr
             yield Planned(planned, plan.backgrounds[index], k, drawn)
 
 
-def _draws(rows: Sequence[Planned]) -> list[str]:
-    denoised = sum(row.drawn.denoise for row in rows)
-    sizes = Counter(row.drawn.blur_size for row in rows if row.drawn.blur_size)
-    noisy = sum(row.drawn.noise_sigma > 0 for row in rows)
-    by_size = ", ".join(f"{count} x {size} px" for size, count in sorted(sizes.items()))
-    return [f"{denoised} denoised, {sizes.total()} blurred ({by_size or 'none'}), {noisy} with noise"]
+def _draws(job: ComposeJob, rows: Sequence[Planned]) -> list[str]:
+    """What each step of the recipe would do, in a line."""
+    return [f"{name}: {words}" for name, words in count_draws(job.recipe, (row.drawn.steps for row in rows)).items()]
 
 
 def _bytes(job: ComposeJob, rows: Sequence[Planned]) -> float:
@@ -129,25 +133,29 @@ def _bytes(job: ComposeJob, rows: Sequence[Planned]) -> float:
 
 
 def _cpu_seconds(job: ComposeJob, rows: Sequence[Planned]) -> float:
-    """Each layer counts once: the cache holds it."""
-    cost = CPU_SECONDS_PER_MEGAPIXEL
+    """F, and what a step of the cache makes of a layer, count once; everything else for each composite."""
     frames = {row.foreground.foreground_id: row.foreground for row in rows}
-    noisy = {row.foreground.foreground_id for row in rows if row.drawn.denoise}
-    backgrounds = {row.background.background_id: row.background for row in rows if row.drawn.denoise}
-    estimated = sum(
-        cost[foreground_method(f.pair, job.recipe.foreground)] * f.width * f.height for f in frames.values()
-    )
-    denoised = sum(frames[key].width * frames[key].height for key in noisy)
-    denoised += sum(b.width * b.height for b in backgrounds.values())
-    composed = sum(row.foreground.width * row.foreground.height for row in rows)
-    return (estimated + cost[job.recipe.denoise.backend] * denoised + cost["compose"] * composed) / 1e6
+    methods = {name: foreground_method(one.pair, job.recipe.foreground) for name, one in frames.items()}
+    once = {(name, "F"): foreground_cpu_seconds(methods[name]) * _pixels(one) for name, one in frames.items()}
+    each = 0.0
+    for row in rows:
+        each += COMPOSE_CPU_SECONDS * _pixels(row.foreground)
+        for step in job.recipe.steps:
+            if row.drawn.steps[step.name] is None:
+                continue
+            for layer in step.layers or ("foreground",):
+                of_background = layer == "background" and step.stage == "source"
+                seconds = step.cpu_seconds * _pixels(row.background if of_background else row.foreground)
+                each += 0.0 if step.cached else seconds
+                name = row.background.background_id if layer == "background" else row.foreground.foreground_id
+                once |= {(name, step.name): seconds} if step.cached else {}
+    return (sum(once.values()) + each) / 1e6
 
 
-def _words(row: Planned) -> str:
-    steps = [
-        "denoised" if row.drawn.denoise else "",
-        f"blur {row.drawn.blur_size} px" if row.drawn.blur_size else "",
-        f"noise {row.drawn.noise_sigma:g}" if row.drawn.noise_sigma else "",
-    ]
-    done = ", ".join(filter(None, steps)) or "blended only"
+def _pixels(picture: PlannedForeground | Background) -> int:
+    return picture.width * picture.height
+
+
+def _words(row: Planned, job: ComposeJob) -> str:
+    done = "; ".join(one.words for stage in STAGES for one in row.drawn.applied(job.recipe, stage)) or "blended only"
     return f"{row.sample_id}  {row.foreground.source} on {row.background.source}: {done}"

@@ -1,8 +1,9 @@
-"""The layers of one foreground, see `layers`: its photograph, F, F without its noise, and the bytes of each."""
+"""The layers of one foreground, see `layers`: its photograph, F, F after steps, and the bytes of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -13,8 +14,10 @@ from pipelines.executor.runner import WORKER_DIED
 from pipelines.executor.work import refusal
 from rssn.errors import Rejected
 from rssn.image.arrays import Alpha, Image, encode_png, to_uint8
+from rssn.route.draw import Draw
 from rssn.route.foreground import estimate_layers
 from rssn.route.recipe import ForegroundChoice
+from rssn.route.step import Applied, Values
 from rssn.sources.mattes import MATTE_RULES
 from rssn.sources.matting import MattingSample
 from rssn.versions import version
@@ -22,11 +25,13 @@ from rssn.versions import version
 _ESTIMATORS = ("numba", "pymatting")
 """Whose versions may change F."""
 
+_KEPT = 2  # F as it is, and after steps
+
 R = TypeVar("R")
 
 
 class ForegroundLayers:
-    """F of one foreground, with and without its noise, as floats and encoded; each made at most once.
+    """F of one foreground, before and after steps, as floats and encoded; what composites share is made once.
 
     A failure is remembered too: the second composite of a broken foreground fails at once, for the same reason.
     """
@@ -34,7 +39,10 @@ class ForegroundLayers:
     def __init__(self, planned: PlannedForeground, context: LayerContext) -> None:
         self.planned = planned
         self._context = context
-        self._failures: dict[str, Exception] = {}  # what failed: the pair, F, or F without its noise
+        self._layers: dict[str, CachedLayer] = {}  # by the steps that made them
+        self._encoded: dict[str, bytes] = {}
+        self._measured: dict[str, Values] = {}  # by step
+        self._failures: dict[str, Exception] = {}  # what failed: the pair, or F after steps
 
     @property
     def sample(self) -> MattingSample:
@@ -46,11 +54,16 @@ class ForegroundLayers:
         """The matte, H x W."""
         return self.sample.alpha
 
-    @cached_property
-    def sigma(self) -> float:
-        """How strong F is denoised, in 8-bit units; by its photograph, for F is smooth where it does not show."""
-        key = ("photograph", self.planned.foreground_id, *map(version, READERS))
-        return self._context.sigma(lambda: self.sample.picture, key)
+    def steps(self, drawn: Draw) -> tuple[Applied, ...]:
+        """The steps on F at its own size, with what they measure of its photograph: F is smooth where it is hidden."""
+        return tuple(map(self._measure, drawn.applied(self._context.recipe, "source", "foreground")))
+
+    def _measure(self, drawn: Applied) -> Applied:
+        """Measured once: of one photograph a step always measures the same."""
+        if drawn.step.name not in self._measured:
+            whole = self._context.measured(drawn, lambda: self.sample.picture)
+            self._measured[drawn.step.name] = {name: whole.values[name] for name in drawn.step.measured}
+        return Applied(drawn.step, {**drawn.values, **self._measured[drawn.step.name]})
 
     @property
     def method(self) -> str:
@@ -73,10 +86,31 @@ class ForegroundLayers:
         with self._context.clock.stage("encode"):
             return encode_png(to_uint8(self.alpha))
 
-    def layer(self, *, denoised: bool) -> Image:
-        """F as the draw wants it, H x W x 3."""
-        noisy = self._remembered("F", lambda: self._noisy)
-        return self._remembered("denoised F", lambda: self._denoised).pixels if denoised else noisy.pixels
+    def layer(self, steps: Sequence[Applied] = ()) -> Image:
+        """F after some steps, H x W x 3."""
+        made = self._recent(self._layers, steps, lambda: self._after(steps))
+        return made.pixels
+
+    def encoded(self, steps: Sequence[Applied] = ()) -> bytes:
+        """F after some steps, as it is stored."""
+        return self._recent(self._encoded, steps, lambda: self._context.encode(self.layer(steps)))
+
+    def _after(self, steps: Sequence[Applied]) -> CachedLayer:
+        def after() -> CachedLayer:
+            self._context.enter(self.planned.foreground_id)
+            return self._context.after(lambda: self._noisy, self.key, steps)
+
+        return self._remembered(repr([one.words for one in steps]), after)
+
+    def _recent(self, kept: dict[str, R], steps: Sequence[Applied], make: Callable[[], R]) -> R:
+        """What was made of the last few draws: those that random values tell apart are not worth their memory."""
+        key = json.dumps([[one.step.name, one.values] for one in steps], sort_keys=True)
+        if key not in kept:
+            made = make()
+            while len(kept) >= _KEPT:
+                del kept[next(iter(kept))]
+            kept[key] = made
+        return kept[key]
 
     def _remembered(self, what: str, make: Callable[[], R]) -> R:
         if what in self._failures:
@@ -86,10 +120,6 @@ class ForegroundLayers:
         except Exception as error:
             self._failures[what] = error
             raise
-
-    def encoded(self, *, denoised: bool) -> bytes:
-        """F as the draw wants it, as it is stored."""
-        return self._denoised_bytes if denoised else self._noisy_bytes
 
     @cached_property
     def _sample(self) -> MattingSample:
@@ -123,16 +153,3 @@ class ForegroundLayers:
 
         with self._context.clock.stage("cache"):
             return self._context.cache.get(self.key, compute)
-
-    @cached_property
-    def _denoised(self) -> CachedLayer:
-        self._context.enter(self.planned.foreground_id)
-        return self._context.denoise(lambda: self._noisy, self.key, self.sigma)
-
-    @cached_property
-    def _noisy_bytes(self) -> bytes:
-        return self._context.encode(self._noisy.pixels)
-
-    @cached_property
-    def _denoised_bytes(self) -> bytes:
-        return self._context.encode(self._denoised.pixels)

@@ -39,7 +39,6 @@ from rssn.dataset.shards import DatasetFolder, shard_name
 from rssn.dataset.statistics import describe_mattes
 from rssn.errors import InputError, Rejected
 from rssn.image.codecs import BYTES_PER_PIXEL, ImageCodec
-from rssn.route import denoise
 from rssn.route.recipe import Recipe
 from rssn.sources.backgrounds import Background, find_backgrounds
 from rssn.sources.layouts import find_pairs
@@ -112,13 +111,12 @@ def prepare(job: ComposeJob) -> Prepared:
     Raises:
         InputError: If inputs or recipe cannot be used, the output folder holds another composition, or there is
             nothing to retry.
-        DependencyError: If the recipe asks for a denoiser that is not installed.
+        DependencyError: If a step of the recipe needs a package that is not installed.
     """
     folder = DatasetFolder(job.out)
     if job.retry_rejects and (job.overwrite or not holds_dataset(job.out)):
         raise InputError(f"{job.out}: nothing to try again; --retry-rejects is for what an earlier run refused")
-    step = job.recipe.denoise
-    denoiser = denoise.backend_version(step.backend) if step.probability > 0 else None
+    made_by = {step.name: step.versions() for step in job.recipe.drawn}
     matting = find_pairs(job.matting, job.layout, job.out, job.alpha_scale)
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground, insists=job.insists)
     if not found:
@@ -133,7 +131,7 @@ def prepare(job: ComposeJob) -> Prepared:
     facts = {
         "recipe": job.recipe.to_dict(),
         "seed": job.seed,
-        "denoiser": denoiser,
+        "steps": made_by,
         "output": asdict(job.output),
         "foregrounds": growth.facts,
         "alpha_scale": job.alpha_scale,

@@ -5,14 +5,13 @@ Finished layers live in the cache, named by content, so another shard, another s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from pipelines.compose.layer_cache import CachedLayer, LayerCache
 from pipelines.executor.clock import StageClock
@@ -20,9 +19,9 @@ from rssn.errors import Rejected
 from rssn.image.arrays import Image, to_float, to_uint8
 from rssn.image.codecs import ImageCodec, encode_picture
 from rssn.image.decoding import background_pixels, open_header
-from rssn.route.denoise import backend_version, denoise
-from rssn.route.noise_level import estimate_sigma
+from rssn.route.draw import Draw
 from rssn.route.recipe import Recipe
+from rssn.route.step import Applied
 from rssn.sources.backgrounds import Background, background_bytes
 from rssn.storage.buckets import version_of
 from rssn.storage.files import content_id
@@ -31,18 +30,16 @@ from rssn.versions import version
 
 _BASE_BYTES = 900 << 20
 _BYTES_PER_PIXEL = 160
-_BYTES_PER_PIXEL_BM3D = 1024
 
 
 def worker_memory(pixels: int, recipe: Recipe) -> int:
-    """Bytes to reserve for a worker that estimates or denoises pictures of at most this many pixels.
+    """Bytes to reserve for a worker that makes layers of at most this many pixels.
 
-    0.9 GB and 160 MB for each megapixel; 1 GB for each where the package `bm3d` denoises. Where the closed form has to
+    0.9 GB and 160 MB for each megapixel, or what the hungriest step of the recipe needs. Where the closed form has to
     fall back on pymatting's solver, that takes more, which nobody knows before. The last lines of a run say what its
     largest worker took.
     """
-    package = recipe.denoise.probability > 0 and recipe.denoise.backend == "bm3d"
-    return _BASE_BYTES + (_BYTES_PER_PIXEL_BM3D if package else _BYTES_PER_PIXEL) * pixels
+    return _BASE_BYTES + max([_BYTES_PER_PIXEL, *(step.bytes_per_pixel for step in recipe.drawn)]) * pixels
 
 
 READERS = ("rssn", "simplejpeg", "pillow", "opencv-python", "numpy")
@@ -53,11 +50,11 @@ class UnusableBackground(Rejected):
     """A background that cannot be decoded, whoever asks and whenever: another one is drawn in its place."""
 
 
-class Whole(NamedTuple):
+class FullBackground(NamedTuple):
     """A background at its own size."""
 
     pixels: Image  # H x W x 3
-    sigma: float | None  # how strong it was denoised, in 8-bit units
+    steps: tuple[Applied, ...]  # what was applied to it, with what was measured
 
 
 @dataclass(frozen=True)
@@ -70,60 +67,62 @@ class LayerContext:
     clock: StageClock
     enter: Callable[[str], None] = lambda _: None  # hears what is at hand, and may refuse it
 
-    def denoised_key(self, key: tuple[str, ...], sigma: float) -> tuple[str, ...]:
-        """The name of the denoised layer in the cache, from the layer's own.
+    def measured(self, step: Applied, photograph: Callable[[], Image]) -> Applied:
+        """A step on a source, with what it measures of the layer's photograph."""
+        with self.clock.stage(step.step.name):
+            return Applied(step.step, {**step.values, **step.step.measure(photograph)})
+
+    def key_after(self, key: tuple[str, ...], steps: Sequence[Applied]) -> tuple[str, ...]:
+        """The name in the cache of a layer after some steps, from the layer's own.
 
         Raises:
-            DependencyError: If the denoiser is not installed.
+            DependencyError: If a package that a step needs is not installed.
         """
-        backend = self.recipe.denoise.backend
-        return ("denoised", backend, backend_version(backend), repr(sigma), *key)
+        for one in steps:
+            key = (one.step.name, one.step.versions(), json.dumps(one.values, sort_keys=True), *key)
+        return key
 
-    def sigma(self, measured: Callable[[], Image], key: tuple[str, ...]) -> float:
-        """How strong a layer is denoised, in 8-bit units; by its photograph, which is read only if the recipe asks."""
-        if self.recipe.denoise.sigma != "auto":
-            return float(self.recipe.denoise.sigma)
-
-        def estimate() -> CachedLayer:
-            picture = measured()
-            with self.clock.stage("denoise"):
-                return CachedLayer(np.full((1, 1, 3), estimate_sigma(picture), dtype=np.float32), "")
-
-        with self.clock.stage("cache"):
-            found = self.cache.get(("sigma", version("rssn"), *key), estimate)
-        return round(2550.0 * float(found.pixels[0, 0, 0])) / 10.0
-
-    def denoise(self, read: Callable[[], CachedLayer], key: tuple[str, ...], sigma: float) -> CachedLayer:
-        """A layer without its noise; `key` names it, and it is read only if the cache does not hold the result."""
+    def after(self, read: Callable[[], CachedLayer], key: tuple[str, ...], steps: Sequence[Applied]) -> CachedLayer:
+        """A layer after some steps; `key` names it, and it is read only if the cache does not hold a result."""
+        if not steps:
+            return read()
 
         def compute() -> CachedLayer:
-            layer = read()
-            with self.clock.stage("denoise"):
-                return CachedLayer(denoise(layer.pixels, sigma / 255.0, self.recipe.denoise.backend), layer.method)
+            layer = self.after(read, key, steps[:-1])
+            with self.clock.stage(steps[-1].step.name):
+                return CachedLayer(steps[-1](layer.pixels), layer.method)
 
+        if not steps[-1].step.cached:
+            return compute()
         with self.clock.stage("cache"):
-            return self.cache.get(self.denoised_key(key, sigma), compute)
+            return self.cache.get(self.key_after(key, steps), compute)
 
     def encode(self, image: Image) -> bytes:
         """A picture as it is stored."""
         with self.clock.stage("encode"):
             return encode_picture(to_uint8(image), self.codec)
 
-    def background(self, background: Background, *, denoised: bool) -> Whole:
-        """B as the draw wants it: denoised before it is resized, while its noise is still its own."""
+    def background(self, background: Background, drawn: Draw) -> FullBackground:
+        """B after the steps on sources that were drawn, before it is resized."""
         self.enter(background.background_id)
         stored = self._stored(background)
-        if not denoised:
-            return Whole(self._decoded(stored), None)
-        sigma = self.sigma(lambda: self._decoded(stored), stored.key)
-        layer = self.denoise(lambda: CachedLayer(self._decoded(stored), ""), stored.key, sigma)
-        return Whole(layer.pixels, sigma)
+        steps = self._steps(stored, drawn)
+        layer = self.after(lambda: CachedLayer(self._decoded(stored), ""), stored.key, steps)
+        return FullBackground(layer.pixels, steps)
 
-    def holds_denoised(self, background: Background) -> bool:
-        """Whether the cache holds B without its noise."""
+    def missing(self, background: Background, drawn: Draw) -> list[Applied]:
+        """The steps on B whose result the cache would have to make."""
         stored = self._stored(background)
-        sigma = self.sigma(lambda: self._decoded(stored), stored.key)
-        return self.cache.holds(self.denoised_key(stored.key, sigma))
+        return self.uncached(stored.key, self._steps(stored, drawn))
+
+    def uncached(self, key: tuple[str, ...], steps: Sequence[Applied]) -> list[Applied]:
+        """Those of some steps that would have to be applied, for no later result is in the cache."""
+        held = (n for n in range(len(steps), 0, -1) if self.cache.holds(self.key_after(key, steps[:n])))
+        return list(steps[next(held, 0) :])
+
+    def _steps(self, stored: _Stored, drawn: Draw) -> tuple[Applied, ...]:
+        steps = drawn.applied(self.recipe, "source", "background")
+        return tuple(self.measured(step, lambda: self._decoded(stored)) for step in steps)
 
     def _stored(self, background: Background) -> _Stored:
         with self.clock.stage("read"), _blaming(background):

@@ -160,8 +160,6 @@ def _row(context: LayerContext, layers: ForegroundLayers) -> Row:
         "width": planned.width,
         "height": planned.height,
         "recipe": context.recipe.label,
-        "denoised": False,
-        "noise_sigma": 0.0,
         "matte_flags": list(sample.flags),
     }
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from pipelines.compose.dry_run import CPU_SECONDS_PER_MEGAPIXEL
 from pipelines.compose.foreground_layers import ForegroundLayers
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.layers import LayerContext
 from pipelines.compose.plan import Plan, PlannedForeground, has_plan, load_plan
-from pipelines.compose.rows import blend_layers, in_frame, stored_draw
+from pipelines.compose.rows import blend_layers, encode_foreground, fit_to_frame, stored_draw
 from pipelines.executor.clock import StageClock
 from rssn.dataset.manifest import read_manifest
 from rssn.dataset.schema import picture
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError, Rejected
 from rssn.image.arrays import Image
+from rssn.route.compose import Composite, apply_steps
+from rssn.route.foreground import foreground_cpu_seconds
 from rssn.route.recipe import recipe_from_dict
+from rssn.route.step import Applied, Layer
 from rssn.sources.backgrounds import Background
 
 
@@ -58,8 +60,8 @@ class Recomposed:
         self._row = row
         self._plan = sources.plan
         self._context = sources.context
-        self._draw, self._crop = stored_draw(row)
-        self._wholes: dict[bool, Image] = {}  # the background at its own size, denoised or not
+        self._recipe = sources.context.recipe
+        self._draw, self._crop = stored_draw(row, self._recipe)
 
     @property
     def original(self) -> Image:
@@ -68,46 +70,63 @@ class Recomposed:
             raise Rejected("read", "no_photograph", "the data set ships F alone")
         return self._layers.sample.picture
 
-    @property
-    def foreground(self) -> Image:
-        """F before it was denoised, H x W x 3."""
-        return self._layers.layer(denoised=False)
+    def layer(self, layer: Layer, count: int) -> Image:
+        """F or B in the frame after the first `count` of the steps that were drawn for it, H x W x 3."""
+        names = self.drawn_for(layer)[:count]
+        drawn = replace(self._draw, steps={name: self._draw.steps[name] for name in names})
+        if layer == "foreground":
+            pixels = self._layers.layer(self._layers.steps(drawn))
+        else:
+            pixels = fit_to_frame(self._recipe, self._context.background(self._background, drawn).pixels, self._crop)
+        return apply_steps(pixels, drawn.applied(self._recipe, "frame", layer))
 
-    def background(self, *, denoised: bool) -> Image:
-        """B in the frame, before it was blurred, H x W x 3."""
-        return in_frame(self._context, self._whole(denoised=denoised), self._crop)
+    def drawn_for(self, layer: Layer) -> list[str]:
+        """The steps that were drawn for a layer, in order."""
+        steps = [step.name for step in self._recipe.steps if layer in step.layers]
+        return [name for name in steps if self._draw.steps[name] is not None]
+
+    def composite(self, count: int) -> Image:
+        """The composite after the first `count` of the steps that were drawn for it, H x W x 3."""
+        after = [step.name for step in self._recipe.steps if step.stage == "composite"]
+        names = [name for name in after if self._draw.steps[name] is not None]
+        return self._composite(without=names[count:]).image
 
     def pictures(self) -> dict[str, dict[str, bytes | str]]:
         """The picture columns, encoded again."""
-        whole = self._whole(denoised=self._draw.denoise)
-        composite = blend_layers(self._context, self._layers, whole, self._crop, self._draw)
+        composite = self._composite()
         again = {
             "image": self._context.encode(composite.image),
             "alpha": self._layers.alpha_png,
-            "foreground": self._layers.encoded(denoised=self._draw.denoise),
+            "foreground": encode_foreground(self._context, self._layers, self._layers.steps(self._draw), composite),
             "background": self._context.encode(composite.background),
         }
         return {name: picture(data, self._row[name]["path"]) for name, data in again.items()}
 
     def cost(self, *, whole: bool) -> float:
-        """CPU-seconds, about, of the layers that the cache does not hold: of the whole row, or of its strip alone."""
-        recipe, layers, background = self._context.recipe, self._layers, self._background
-        pixels, cache = layers.planned.width * layers.planned.height, self._context.cache
-        denoise = CPU_SECONDS_PER_MEGAPIXEL[recipe.denoise.backend] if self._draw.denoise else 0.0
+        """CPU-seconds, about, of the layers that the cache does not hold: of the whole row, or of its strip alone.
+
+        The strip makes no layer that the row stores: the last one of F and of B.
+        """
+        layers, background = self._layers, self._background
+        steps = layers.steps(self._draw)
+        frame, full = layers.planned.width * layers.planned.height, background.width * background.height
         cost = 0.0
-        if (whole or self._draw.denoise) and not cache.holds(layers.key):
-            cost += pixels * CPU_SECONDS_PER_MEGAPIXEL[layers.wanted]
-        if whole and denoise and not cache.holds(self._context.denoised_key(layers.key, layers.sigma)):
-            cost += pixels * denoise
-        if (whole or self._draw.blur_size) and denoise:
-            held = self._context.holds_denoised(background)
-            cost += 0.0 if held else background.width * background.height * denoise
+        if (whole or self.drawn_for("foreground")) and not self._context.cache.holds(layers.key):
+            cost += frame * foreground_cpu_seconds(layers.wanted)
+        cost += frame * self._missing("foreground", self._context.uncached(layers.key, steps), whole=whole)
+        cost += full * self._missing("background", self._context.missing(background, self._draw), whole=whole)
         return cost / 1e6
 
-    def _whole(self, *, denoised: bool) -> Image:
-        if denoised not in self._wholes:
-            self._wholes[denoised] = self._context.background(self._background, denoised=denoised).pixels
-        return self._wholes[denoised]
+    def _missing(self, layer: Layer, steps: Sequence[Applied], *, whole: bool) -> float:
+        last = self.drawn_for(layer)[-1:]
+        return sum(one.step.cpu_seconds for one in steps if whole or [one.step.name] != last)
+
+    def _composite(self, without: Collection[str] = ()) -> Composite:
+        steps = {name: None if name in without else values for name, values in self._draw.steps.items()}
+        full = self._context.background(self._background, self._draw).pixels
+        background = fit_to_frame(self._recipe, full, self._crop)
+        drawn = replace(self._draw, steps=steps)
+        return blend_layers(self._context, self._layers, self._layers.steps(self._draw), background, drawn)
 
     @cached_property
     def _layers(self) -> ForegroundLayers:

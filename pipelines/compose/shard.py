@@ -16,13 +16,12 @@ from pipelines.compose.foreground_layers import ForegroundLayers
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.layers import LayerContext, UnusableBackground
 from pipelines.compose.plan import PlannedForeground, load_plan
-from pipelines.compose.rows import compose_row
+from pipelines.compose.rows import compose_row, composite_schema
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import Done
 from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import enter
 from rssn.dataset.rows import iter_rows
-from rssn.dataset.schema import COMPOSITES
 from rssn.dataset.shards import DatasetFolder, Findings, trusted_mark, write_shard
 from rssn.errors import Rejected
 from rssn.image.codecs import ImageCodec
@@ -63,7 +62,9 @@ def compose_shard(task: ComposeTask) -> Done:
     warm_up(task.recipe)
     task.cache.open()  # on this machine; said once for the shard, not of each of its samples
     shard = _Shard(task)
-    mark = write_shard(task.folder, task.name, COMPOSITES, shard.rows(), shard.rejects, shard.findings)
+    mark = write_shard(
+        task.folder, task.name, composite_schema(task.recipe), shard.rows(), shard.rejects, shard.findings
+    )
     return Done(mark, dict(shard.context.clock.seconds), shard.kept)
 
 

@@ -10,7 +10,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from rssn.route import denoise, foreground
+from rssn.route import foreground
 from rssn.route.recipe import Recipe
 from rssn.storage.lock import lock_file
 
@@ -20,7 +20,7 @@ def warm_up(recipe: Recipe) -> None:
     """Compile what a recipe needs, or load it; once in each process (about half a minute on a new node).
 
     Raises:
-        DependencyError: If the recipe asks for a denoiser that is not installed.
+        DependencyError: If a step of the recipe needs a package that is not installed.
     """
     lock = Path(tempfile.gettempdir()) / f"rssn-{os.getuid()}-kernels.lock"
     descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
@@ -28,7 +28,7 @@ def warm_up(recipe: Recipe) -> None:
         lock_file(descriptor, wait=True)  # without locks, more than one compiles
         if recipe.foreground != "given":
             foreground.warm_up(recipe.foreground)
-        if recipe.denoise.probability > 0:
-            denoise.warm_up(recipe.denoise.backend)
+        for step in recipe.drawn:
+            step.warm_up()
     finally:
         os.close(descriptor)

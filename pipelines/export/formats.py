@@ -146,19 +146,18 @@ def _suffix(picture: Mapping[str, Any], key: str) -> str:
     return suffix
 
 
-def _flat_names(schema: pa.Schema) -> list[str]:
-    names: list[str] = []
-    for item in schema:
-        parts = [part.name for part in item.type] if pa.types.is_struct(item.type) else []
-        names += [f"{item.name}_{part}" for part in parts] or [item.name]
-    return names
-
-
-def _flat_values(schema: pa.Schema, row: Mapping[str, Any]) -> list[Any]:
-    values: list[Any] = []
-    for item in schema:
+def _flat_names(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
+    for item in fields:
         if pa.types.is_struct(item.type):
-            values += [(row[item.name] or {}).get(part.name) for part in item.type]
+            yield from _flat_names(item.type, f"{prefix}{item.name}_")
         else:
-            values.append(row[item.name])
-    return values
+            yield f"{prefix}{item.name}"
+
+
+def _flat_values(fields: Iterable[pa.Field], values: Mapping[str, Any] | None) -> Iterator[Any]:
+    for item in fields:
+        value = None if values is None else values[item.name]
+        if pa.types.is_struct(item.type):
+            yield from _flat_values(item.type, value)
+        else:
+            yield value

@@ -1,22 +1,29 @@
-"""What `rssn inspect` tells of a data set in words and figures, and the test of its draws."""
+"""What `rssn inspect` tells of a data set in words and figures, and the check of its draws."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from bg20k.review import describe_effects
+from pipelines.compose.plan import has_plan, load_plan
 from rssn.dataset.manifest import Manifest
+from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import count_distinct, describe_mattes, share
 from rssn.dataset.verify import Verified
 from rssn.image.picture_files import unread_words
-from rssn.route.draw_check import DrawCounts, Fit, fit_draws
-from rssn.route.recipe import recipe_from_dict
+from rssn.route.draw_check import count_draws, mismatch
+from rssn.route.recipe import Recipe, recipe_from_dict
+from rssn.route.step import Values
 from rssn.storage.urls import shown
+
+_SHOWN = 5
+_DRAWN = ("foreground_id", "background_id", "k", "width", "height", "recipe", "draw_seed", "background_crop")
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,11 @@ class Found:
         """Whether its rows have F, B and alpha; if not they are backgrounds."""
         return self.manifest.kind != "backgrounds"
 
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """What its composites were made by; None of backgrounds."""
+        return recipe_from_dict(self.manifest.plan["recipe"], str(self.folder.manifest)) if self.composed else None
+
     @property
     def originals(self) -> Path | None:
         """The matting data set that it was made from."""
@@ -46,7 +58,42 @@ class Found:
         return Path(source) if source else None  # of a URL too, see rssn.storage.urls
 
 
-def facts_of(found: Found, fits: Sequence[Fit]) -> dict[str, object]:
+@dataclass(frozen=True)
+class Draws:
+    """What the rows of a data set drew, and whether the dice say the same."""
+
+    counts: Mapping[str, str]  # by step: how often it was drawn, and what
+    rows: int  # that were rolled again
+    wrong: Sequence[str]  # a line for each row that differs
+
+    def problems(self) -> list[str]:
+        """The first few lines, and how many there are."""
+        more = len(self.wrong) - _SHOWN
+        return [*self.wrong[:_SHOWN], *([f"draws: {more} more rows differ"] if more > 0 else [])]
+
+
+def check_draws(found: Found) -> Draws | None:
+    """Roll the draw of every row again and compare (section 4.4); None where nothing was drawn."""
+    recipe, plan = found.recipe, found.manifest.plan
+    if recipe is None or "backgrounds" not in found.manifest.sources:
+        return None
+    folder = found.folder
+    planned = load_plan(folder.root).backgrounds if has_plan(folder.root) else []
+    sizes = {one.background_id: (one.width, one.height) for one in planned}
+    columns = [*_DRAWN, *(["steps"] if recipe.steps else [])]
+    wrong: list[str] = []
+
+    def drawn() -> Iterator[Mapping[str, Values | None]]:
+        for mark in found.verified.trusted:
+            for row in iter_rows(folder.data(mark.name), columns):
+                yield row.get("steps") or {}
+                if words := mismatch(recipe, plan["seed"], row, sizes.get(row["background_id"])):
+                    wrong.append(f"draws: {row['foreground_id']}/{row['k']}: {words}")
+
+    return Draws(count_draws(recipe, drawn()), found.rows, wrong)
+
+
+def facts_of(found: Found, draws: Draws | None) -> dict[str, object]:
     """What stands at the top of the report: names and values."""
     marks = found.verified.trusted
     facts: dict[str, object] = {
@@ -59,31 +106,25 @@ def facts_of(found: Found, fits: Sequence[Fit]) -> dict[str, object]:
     for name, unread in found.manifest.totals.get("unread", {}).items():
         facts[f"in {name}"] = unread_words(unread)
     if found.rows:
-        facts |= _draw_facts(found, fits) if found.composed else _background_facts(found)
+        facts |= _composite_facts(found, draws) if found.composed else _background_facts(found)
     return facts
 
 
-def _draw_facts(found: Found, fits: Sequence[Fit]) -> dict[str, object]:
-    counts, rows = _draw_counts(found), found.rows
+def _composite_facts(found: Found, draws: Draws | None) -> dict[str, object]:
     distinct = count_distinct(found.folder, found.verified.trusted, ["foreground_id", "background_id"])
     facts: dict[str, object] = {
         "recipe": ", ".join(sorted(map(str, found.counts["recipe"]))),
         "foregrounds": distinct["foreground_id"],
         "backgrounds": distinct["background_id"],
         "F estimated by": share(found.counts["foreground_method"]),
-        "denoised": f"{counts.denoised} of {rows}",
-        "blurred": f"{counts.blurred} of {rows}" + (f": {share(counts.blur_sizes, ' px')}" if counts.blurred else ""),
-        "noise added": f"{counts.noisy} of {rows}",
     }
     doubts = describe_mattes(found.folder, found.verified.trusted)
     if doubts:
         facts["mattes"] = "; ".join(doubts)
-    if fits:
-        least = min(fits, key=lambda fit: fit.p)
-        misfits = ", ".join(fit.step for fit in fits if fit.misfit)
-        facts["draws"] = (
-            f"DO NOT FIT the recipe: {misfits}" if misfits else f"fit the recipe (smallest p {least.p:.2g})"
-        )
+    if draws:
+        facts |= draws.counts
+        same = "every row is as the recipe and the seed draw it"
+        facts["draws"] = f"{len(draws.wrong)} of {draws.rows} rows DIFFER from the dice" if draws.wrong else same
     return facts
 
 
@@ -99,17 +140,3 @@ def _background_facts(found: Found) -> dict[str, object]:
 
 def _mean(counts: Counter[Any]) -> float:
     return float(sum(value * count for value, count in counts.items()) / counts.total())
-
-
-def _draw_counts(found: Found) -> DrawCounts:
-    sizes = {size: count for size, count in found.counts["blur_size"].items() if size is not None}
-    noisy = sum(count for sigma, count in found.counts["noise_sigma"].items() if sigma)
-    return DrawCounts(found.rows, found.counts["denoised"][True], noisy, sizes)
-
-
-def fit_recipe(found: Found) -> list[Fit]:
-    """The draws against the recipe, step by step; nothing where nothing was drawn."""
-    if not found.rows or "backgrounds" not in found.manifest.sources:  # curated or packed: nothing was drawn
-        return []
-    recipe = recipe_from_dict(found.manifest.plan["recipe"], str(found.folder.manifest))
-    return fit_draws(recipe, _draw_counts(found))

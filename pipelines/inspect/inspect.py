@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.curate.report import curation_sections
-from pipelines.inspect.facts import Found, facts_of, fit_recipe
+from pipelines.inspect.facts import Found, check_draws, facts_of
 from pipelines.inspect.step_strips import step_strips
 from rssn.dataset.manifest import read_manifest
 from rssn.dataset.shards import DatasetFolder, is_own, missing_rows
@@ -24,16 +24,15 @@ from rssn.report.charts import histogram, histogram_picture
 from rssn.report.contact_sheets import background_sheets, composite_sheets
 from rssn.report.page import Section, page
 from rssn.report.reject_sheets import reject_sheets
-from rssn.route.draw_check import MISFIT_LEVEL, Fit
 
 _EMBEDDED = 5  # contact sheets on the page; all of them lie beside it
 _BRIGHTNESS_SAMPLES = 200
 _WORDS = {
-    "Steps": "Line by line as Pipeline 1 has it. F and B as blended and the image are shown as they are stored; what "
-    "comes before them is composed again from the sources. The last tile is what the blend of the stored layers leaves "
-    "unexplained: the noise that was added, and what the codec lost."
+    "Steps": "F and the steps on it, B and those on it, the blend and the steps on the composite. What a row stores "
+    "is shown as stored; what comes before is composed again from the sources. The last tile is what the blend of the "
+    "stored layers leaves unexplained: the noise that was added, and what the codec lost."
 }
-_LIGHT = ("width", "height", "recipe", "denoised", "blur_size", "noise_sigma", "foreground_method")
+_LIGHT = ("width", "height", "recipe", "foreground_method")
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,6 @@ class Inspection:
     kind: str
     problems: Sequence[str]
     facts: Mapping[str, object]
-    fits: Sequence[Fit]  # draws against the recipe; empty where nothing was drawn
     page: Path
     sheets: Sequence[Path]
 
@@ -77,30 +75,16 @@ def run_inspect(root: Path, look: Look = Look()) -> Inspection:
     columns = _LIGHT if manifest.kind != "backgrounds" else ("width", "height", "split")
     counts = count_columns(folder, verified.trusted, columns)
     found = Found(folder, manifest, verified, counts, count_rejects(verified.rejects))
-    fits = fit_recipe(found)
+    draws = check_draws(found)
     unfinished = [] if manifest.finished else ["manifest.json: no totals: the run is not finished; run it again"]
     if missing := missing_rows(manifest, folder.marks()):
         unfinished.append(f"manifest.json: {missing}; run the same command again")
-    problems = verified.problems + unfinished + [_misfit(fit) for fit in fits if fit.misfit]
-    facts = facts_of(found, fits)
-    sections = [Section("What it holds", facts=facts), _verification(problems), *_fit_sections(fits)]
+    problems = verified.problems + unfinished + (draws.problems() if draws else [])
+    facts = facts_of(found, draws)
+    sections = [Section("What it holds", facts=facts), _verification(problems)]
     pictured, sheets = _pictures(found, look)
     path = _write_page(folder, [*sections, *pictured])
-    return Inspection(manifest.kind, problems, facts, fits, path, sheets)
-
-
-def _misfit(fit: Fit) -> str:
-    return f"draws: {fit.step}: the recipe expects {fit.expected}, the rows have {fit.found} (p = {fit.p:.1e})"
-
-
-def _fit_sections(fits: Sequence[Fit]) -> list[Section]:
-    words = (
-        "Each line is a test of fit: p is how often draws that follow the recipe would lie at least as far from it. "
-        f"Several tests are made, so small values are no proof by themselves: below {MISFIT_LEVEL:g} it is a misfit."
-    )
-    head = ("step", "expected", "found", "test", "p", "verdict")
-    rows = [(f.step, f.expected, f.found, f.test, f"{f.p:.2g}", "MISFIT" if f.misfit else "fits") for f in fits]
-    return [Section("Draws against the recipe", words, table=[head, *rows])] if fits else []
+    return Inspection(manifest.kind, problems, facts, path, sheets)
 
 
 def _verification(problems: Sequence[str]) -> Section:
@@ -119,9 +103,10 @@ def _pictures(found: Found, look: Look) -> tuple[list[Section], list[Path]]:
     sections, written = _histograms(found), []
     if not found.composed:
         sections += curation_sections(folder, [mark for mark in marks if mark.rows])
-    if found.composed:
-        shown = {"Steps": ("step-strip", step_strips(folder, marks, look.strips, look.cache, look.say))}
-        shown["Samples"] = ("contact-sheet-samples", composite_sheets(folder, marks, found.originals, look.samples))
+    if recipe := found.recipe:
+        strips = step_strips(folder, marks, recipe, look.strips, look.cache, look.say)
+        samples = composite_sheets(folder, marks, recipe, found.originals, look.samples)
+        shown = {"Steps": ("step-strip", strips), "Samples": ("contact-sheet-samples", samples)}
     else:
         shown = {"Kept": ("contact-sheet-kept", background_sheets(folder, marks, look.samples))}
     for title, (name, sheets) in shown.items():

@@ -48,7 +48,7 @@ def run_replay(root: Path, sample_id: str, out: Path | None, side: int = STRIP_S
     pictures = again.pictures()
     strip = out or folder.report / f"replay-{sample_id.replace('/', '-')}.png"
     strip.parent.mkdir(parents=True, exist_ok=True)
-    strip.write_bytes(encode_png(step_strip(row | pictures, again, side)))
+    strip.write_bytes(encode_png(step_strip(row | pictures, sources.context.recipe, again, side)))
     different = [name for name, value in pictures.items() if value["bytes"] != row[name]["bytes"]]
     return Replay(different, strip, read_manifest(root).versions)
 

@@ -23,6 +23,8 @@ from rssn.image.decoding import decode_image, decode_pixels
 from rssn.report.contact_sheets import parts
 from rssn.report.page import Tile, contact_sheet
 from rssn.route import compose as route
+from rssn.route.recipe import Recipe
+from rssn.route.step import Layer, Step, Values
 from rssn.sources.mattes import stored_matte
 
 STRIP_SIDE = 480  # px
@@ -30,7 +32,6 @@ GAIN = 8  # the difference is shown this many times brighter
 COLUMNS = 5
 _BAND = 256  # rows of pixels at a time, so that big pictures need little memory
 _NOT_DRAWN = "not drawn"
-_STRENGTHS = ("denoise_sigma", "background_denoise_sigma")  # columns
 _LONG_SECONDS = 5.0
 _LESS = "the cache holds no such layer, and --strips 0 does without"
 
@@ -45,13 +46,19 @@ class Difference:
 
 
 def step_strips(
-    folder: DatasetFolder, marks: Sequence[Mark], count: int, cache: LayerCache, say: Callable[[str], None]
+    folder: DatasetFolder,
+    marks: Sequence[Mark],
+    recipe: Recipe,
+    count: int,
+    cache: LayerCache,
+    say: Callable[[str], None],
 ) -> Iterator[Pixels]:
     """A strip for each of a few rows, spread evenly; what cannot be composed again leaves its tile empty.
 
     Args:
         folder: A data set of composites.
         marks: Its trusted marks.
+        recipe: Its recipe.
         count: How many strips.
         cache: Where layers lie that would otherwise be made again.
         say: Hears what will take long.
@@ -63,27 +70,35 @@ def step_strips(
         sources = str(error)
     for row in spread(folder, marks, count):
         if isinstance(sources, str) or row["draw_seed"] is None:
-            yield step_strip(row, str(sources))
+            yield step_strip(row, recipe, str(sources))
             continue
         again = Recomposed(row, sources)
         with suppress(RssnError):  # the strip will say what is missing
             seconds = again.cost(whole=False)
             if seconds >= _LONG_SECONDS:
                 say(f"composing {row['sample_id']} again for its strip, about {seconds:.0f} CPU-seconds; {_LESS}")
-        yield step_strip(row, again)
+        yield step_strip(row, recipe, again)
 
 
-def step_strip(row: Mapping[str, Any], again: Recomposed | str, side: int = STRIP_SIDE) -> Pixels:
-    """Original, alpha, F, denoised, blended; B, denoised, blurred, noisy, and the difference, in two lines of five.
+def step_strip(row: Mapping[str, Any], recipe: Recipe, again: Recomposed | str, side: int = STRIP_SIDE) -> Pixels:
+    """Three lines: the photograph, alpha, F and the steps on it; B and those on it; the blend, its steps, what is left.
 
     Args:
         row: All columns of a row.
+        recipe: The data set's.
         again: The row, composed again; or words that say why that cannot be.
         side: The longer side of each picture, px.
     """
-    packed = row["draw_seed"] is None
-    tiles = _packed_tiles(row, side) if packed else _drawn_tiles(row, _Maker(again, side))
-    return contact_sheet(list(parts([*tiles, _difference_tile(row, side)], COLUMNS)), side=side)
+    if row["draw_seed"] is None:
+        return contact_sheet([*parts([*_packed_tiles(row, side), _difference_tile(row, side)], COLUMNS)], side=side)
+    maker = _Maker(again, row, recipe, side)
+    original = maker.tile("original", row["foreground_source"], lambda made: made.original)
+    lines = [
+        [original, maker.stored("alpha", "alpha"), *maker.layer("foreground", "F", f"by {row['foreground_method']}")],
+        maker.layer("background", "B", row["background_source"]),
+        [*maker.composite(), _difference_tile(row, side)],
+    ]
+    return contact_sheet(lines, side=side)
 
 
 def blend_difference(composite: Pixels, alpha_png: bytes, foreground: Pixels, background: Pixels) -> Difference:
@@ -111,51 +126,76 @@ def blend_difference(composite: Pixels, alpha_png: bytes, foreground: Pixels, ba
 
 @dataclass(frozen=True)
 class _Maker:
-    """Makes tiles of steps that no row stores."""
+    """Makes the tiles of a row: what it stores as stored, and what comes before that composed again."""
 
     again: Recomposed | str
+    row: Mapping[str, Any]
+    recipe: Recipe
     side: int
 
-    def tile(self, name: str, words: str, step: Callable[[Recomposed], Image]) -> Tile:
-        """A step composed again, or the reason why it cannot be."""
+    def tile(self, name: str, words: str, make: Callable[[Recomposed], Image]) -> Tile:
+        """A picture composed again, or the reason why it cannot be."""
         if isinstance(self.again, str):
             return Tile(None, f"{name}: cannot be shown: {self.again}")
         try:
-            return Tile(fit_inside(to_uint8(step(self.again)), self.side), f"{name}: {words}")
+            return Tile(fit_inside(to_uint8(make(self.again)), self.side), f"{name}: {words}")
         except Rejected as error:
             return Tile(None, f"{name}: cannot be shown: {error.message}")
         except Exception as error:  # a missing package, no memory: a report shows what it can
             return Tile(None, f"{name}: cannot be shown: {error or type(error).__name__}")
 
+    def stored(self, column: str, caption: str) -> Tile:
+        """A picture of the row."""
+        return _stored(self.row, column, self.side, caption)
 
-def _drawn_tiles(row: Mapping[str, Any], make: _Maker) -> Sequence[Tile]:
-    side, denoised, blurred, noisy = make.side, row["denoised"], row["blur_size"], row["noise_sigma"]
-    strong = [f"{row['denoiser']}, sigma {row[of]:g}" if denoised else _NOT_DRAWN for of in _STRENGTHS]
-    method, source = f"by {row['foreground_method']}", row["background_source"]
+    def layer(self, layer: Layer, name: str, words: str) -> list[Tile]:
+        """A layer, and what each step on it made of it."""
+        steps = [step for step in self.recipe.steps if layer in step.layers]
+        last = len(self._drawn(steps)) if not self._alike else -1  # what the row stores
 
-    def raw(again: Recomposed) -> Image:
-        return again.background(denoised=False)
+        def tile(count: int, title: str, caption: str) -> Tile:
+            if count == last:
+                return self.stored(layer, f"{title}: {caption}")
+            return self.tile(title, caption, lambda again: again.layer(layer, count))
 
-    def cleaned(again: Recomposed) -> Image:
-        return again.background(denoised=True)
+        return [tile(0, name, words), *self._after(steps, name, tile)]
 
-    def stored(column: str, caption: str) -> Tile:
-        return _stored(row, column, side, caption)
+    def composite(self) -> list[Tile]:
+        """The blend, and what each step made of it."""
+        steps = [step for step in self.recipe.steps if step.stage == "composite"]
+        last = len(self._drawn(steps))
 
-    blended = Tile(fit_inside(_blend(row), side), "blended: equation 1") if noisy else stored("image", "blended")
-    return [
-        make.tile("original", row["foreground_source"], lambda again: again.original),
-        stored("alpha", "alpha"),
-        make.tile("F", method, lambda again: again.foreground) if denoised else stored("foreground", f"F: {method}"),
-        stored("foreground", f"F denoised: {strong[0]}") if denoised else Tile(None, f"F denoised: {strong[0]}"),
-        blended,
-        make.tile("B", source, raw) if denoised or blurred else stored("background", f"B: {source}"),
-        (make.tile("B denoised", strong[1], cleaned) if blurred else stored("background", f"B denoised: {strong[1]}"))
-        if denoised
-        else Tile(None, f"B denoised: {strong[1]}"),
-        stored("background", f"B blurred: {blurred} px") if blurred else Tile(None, f"B blurred: {_NOT_DRAWN}"),
-        stored("image", f"noise added: sigma {noisy:g}") if noisy else Tile(None, f"noise added: {_NOT_DRAWN}"),
-    ]
+        def tile(count: int, title: str, caption: str) -> Tile:
+            words = f"{title}: {caption}" if caption else title
+            if count == last:
+                return self.stored("image", words)
+            if count == 0 and not self._alike:
+                return Tile(fit_inside(_blend(self.row), self.side), words)
+            return self.tile(title, caption, lambda again: again.composite(count))
+
+        return [tile(0, "blended: equation 1", ""), *self._after(steps, "composite", tile)]
+
+    def _after(self, steps: Sequence[Step], name: str, tile: Callable[[int, str, str], Tile]) -> Iterator[Tile]:
+        count = 0
+        for step in steps:
+            title, values = f"{name} after {step.name}", self._values(step)
+            if values is None:
+                yield Tile(None, f"{title}: {_NOT_DRAWN}")
+            else:
+                count += 1
+                yield tile(count, title, step.describe(values))
+
+    def _values(self, step: Step) -> Values | None:
+        stored: Mapping[str, Values | None] = self.row.get("steps") or {}
+        return stored.get(step.name)
+
+    def _drawn(self, steps: Sequence[Step]) -> list[Step]:
+        return [step for step in steps if self._values(step) is not None]
+
+    @property
+    def _alike(self) -> bool:
+        """Whether a step on the composite changed the stored layers, too."""
+        return any(step.also_on_layers for step in self._drawn(self.recipe.steps))
 
 
 def _packed_tiles(row: Mapping[str, Any], side: int) -> Sequence[Tile]:

@@ -16,6 +16,7 @@ from bg20k.schema import MEANINGS
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import count_columns, count_distinct, count_rejects, describe_mattes, share
+from rssn.route.recipe import recipe_from_dict
 
 _MOST_LICENCES = 30
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -25,8 +26,11 @@ _COMPOSITES = """# Composites: {name}
 {rows} composites of {foregrounds} foregrounds on {backgrounds} backgrounds. {rejected} samples were refused.
 F by row: {methods} (`given` is the data set's own, everything else was computed from the photograph).
 
-`image` is `alpha * foreground + (1 - alpha) * background`, rounded once, plus Gaussian noise where `noise_sigma` is
-above 0. `foreground` and `background` are stored as they were blended, before noise.
+`image` is `alpha * foreground + (1 - alpha) * background`, rounded once, after the steps on the composite that were
+drawn. `foreground` and `background` are stored as they were blended. The column `steps` has a struct for each step of
+the recipe with what it drew; null where it was not drawn.
+
+{steps}
 """
 
 _PHOTOGRAPHS = """# Photographs: {name}
@@ -129,10 +133,12 @@ def write_card(folder: DatasetFolder) -> None:
 
 def _composites(manifest: Manifest, names: Sequence[str], facts: Mapping[str, str], distinct: Mapping[str, int]) -> str:
     recipe = manifest.plan["recipe"]
+    steps = recipe_from_dict(recipe, "the manifest").steps
     columns = '"sample_id", "foreground_id", "background_id"'
     template = (_COMPOSITES if "backgrounds" in manifest.sources else _PHOTOGRAPHS) + _ROUTE
     return template.format(
         name=recipe["name"],
+        steps=_table(("step", "acts on", "what it does"), [(s.name, s.acts_on, s.summary()) for s in steps]),
         foregrounds=distinct["foreground_id"],
         backgrounds=distinct["background_id"],
         recipe=yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None),

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
-from pipelines.compose.dry_run import CPU_SECONDS_PER_MEGAPIXEL
+from pipelines.compose.dry_run import cpu_seconds
 from pipelines.study.steps import Kind, Step, listing, settings
 from rssn.errors import DependencyError, Rejected
 from rssn.image.arrays import read_bytes
 from rssn.image.decoding import picture_size
 from rssn.image.picture_files import SUFFIX_FORMATS
-from rssn.route.recipes import chosen_recipe
+from rssn.route.recipe import chosen_recipe, load_recipe
 from rssn.sources.layouts import find_pairs
 from train.network.strategy import PAPER_SCALES, Strategy
 from train.targets.rosta import Rosta
@@ -67,14 +67,11 @@ class Costs:
     def _compose(self, step: Step) -> float:
         """As if every composite had a background of its own, of the foreground's size."""
         given = settings(step)
-        recipe, cost = chosen_recipe(given), CPU_SECONDS_PER_MEGAPIXEL
-        p, k = recipe.denoise.probability, recipe.k
-        denoised = cost[recipe.denoise.backend] * (1 - (1 - p) ** k + k * p)
-        return (cost[recipe.foreground] + denoised + k * cost["compose"]) * sum(self._megapixels(given["matting"]))
+        recipe = chosen_recipe(given["recipe"], given["denoiser"], k=given["k"], foreground=given["foreground"])
+        return cpu_seconds(recipe) * sum(self._megapixels(given["matting"]))
 
     def _pack(self, step: Step) -> float:
-        cost = CPU_SECONDS_PER_MEGAPIXEL
-        return (cost["levin"] + cost["compose"]) * sum(self._megapixels(settings(step)["matting"]))
+        return cpu_seconds(load_recipe("ori")) * sum(self._megapixels(settings(step)["matting"]))
 
     def _train(self, step: Step) -> float:
         given = settings(step)

@@ -14,7 +14,7 @@ from pipelines.study.arguments import absolute, listed
 from pipelines.study.checks import check_study, check_value
 from pipelines.study.schema import BackgroundSet, Evaluation, Network, Row, Study
 from rssn.errors import InputError
-from rssn.route.recipes import shipped as shipped_recipes
+from rssn.route.recipe import shipped_recipes
 from rssn.storage.documents import brief, load_mapping, read_text
 from rssn.storage.weights import PACKAGE
 

@@ -25,7 +25,7 @@ from pipelines.study.fingerprint import Facts, contents, digests
 from pipelines.study.schema import BackgroundSet, Options, Row, Study
 from pipelines.study.versions import made_by
 from rssn.errors import InputError
-from rssn.route.recipes import load_recipe
+from rssn.route.recipe import load_recipe
 from rssn.storage.weights import weights_file
 
 Kind: TypeAlias = Literal["curate", "crops", "compose", "pack", "train", "eval"]

@@ -1,6 +1,7 @@
-"""The columns of the Parquet contract, version 4.
+"""The columns of the Parquet contract, version 5.
 
-Since version 3 composites have `matte_flags`, planned foregrounds `alpha_scale`, and backgrounds `grey`.
+Since version 4 a composite has one column `steps` for what its recipe's steps drew, in the place of `denoised`,
+`denoiser`, `denoise_sigma`, `background_denoise_sigma`, `blur_size`, `noise_sigma` and `noise_seed`.
 
 Picture columns are `struct<bytes, path>` and carry the Hugging Face `Image` feature in the schema's metadata, so
 that `datasets.load_dataset("parquet", ...)` gives PIL images; pyarrow, DuckDB, Polars and Ray read them as structs.
@@ -9,10 +10,11 @@ that `datasets.load_dataset("parquet", ...)` gives PIL images; pyarrow, DuckDB, 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """An encoded picture (PNG or JPEG bytes) and a file name for it."""
@@ -31,8 +33,8 @@ COMPOSITES = table_schema(
     ("sample_id", pa.string()),  # <foreground_id>/<k>
     ("image", IMAGE),  # the composite
     ("alpha", IMAGE),  # 8-bit grey PNG
-    ("foreground", IMAGE),  # F as blended, before noise
-    ("background", IMAGE),  # B as blended, before noise
+    ("foreground", IMAGE),  # F as blended
+    ("background", IMAGE),  # B as blended
     ("foreground_id", pa.string()),
     ("background_id", pa.string()),
     ("foreground_source", pa.string()),
@@ -43,19 +45,18 @@ COMPOSITES = table_schema(
     ("width", pa.int32()),
     ("height", pa.int32()),
     ("recipe", pa.string()),  # <name>@<digest>
-    ("denoised", pa.bool_()),
-    ("denoiser", pa.string()),
-    ("denoise_sigma", pa.float32()),  # of F, in 8-bit units
-    ("background_denoise_sigma", pa.float32()),  # of B; another one only where the recipe says auto
-    ("blur_size", pa.int32()),  # px
-    ("noise_sigma", pa.float32()),  # 8-bit units, 0 where no noise was added
-    ("noise_seed", pa.uint64()),
     ("background_crop", _CROP),  # in the background after resizing
     ("foreground_method", pa.string()),
-    ("draw_seed", pa.uint64()),
+    ("draw_seed", pa.uint64()),  # rolls the row's draw again, see rssn.route.draw.roll; null where nothing was drawn
     ("matte_flags", pa.list_(pa.string())),  # what is odd about the foreground's matte, see rssn.image.matte_flags
 )
-"""One row per composite: the training set."""
+"""One row per composite: the training set; with the column `steps` of its recipe, see `with_steps`."""
+
+
+def with_steps(steps: Mapping[str, pa.DataType]) -> pa.Schema:
+    """The columns of composites whose recipe has steps, each a struct of what it drew; null where it was not drawn."""
+    return COMPOSITES.append(pa.field("steps", pa.struct(list(steps.items())))) if steps else COMPOSITES
+
 
 BACKGROUNDS = table_schema(
     ("background_id", pa.string()),  # content id of the source file

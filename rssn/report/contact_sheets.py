@@ -17,6 +17,7 @@ from rssn.errors import Rejected
 from rssn.image.arrays import Pixels, fit_inside, read_bytes
 from rssn.image.decoding import decode_pixels
 from rssn.report.page import Tile, contact_sheet
+from rssn.route.recipe import Recipe
 
 T = TypeVar("T")
 
@@ -27,17 +28,18 @@ _HEADING = ("original", "alpha", "foreground F", "background B", "composite", "w
 
 
 def composite_sheets(
-    folder: DatasetFolder, marks: Sequence[Mark], originals: Path | None, samples: int
+    folder: DatasetFolder, marks: Sequence[Mark], recipe: Recipe, originals: Path | None, samples: int
 ) -> Iterator[Pixels]:
     """Sheets with a row per sample: original, alpha, F, B, composite, and the draw in words.
 
     Args:
         folder: A data set of composites.
         marks: Its trusted marks.
+        recipe: The data set's.
         originals: Root of the matting data set, for the original photographs; None where nobody knows it.
         samples: How many samples to show, spread evenly.
     """
-    rows = (_composite_tiles(row, originals) for row in spread(folder, marks, samples))
+    rows = (_composite_tiles(row, recipe, originals) for row in spread(folder, marks, samples))
     for part in parts(rows, _ROWS_PER_SHEET):
         yield contact_sheet(part, _HEADING, TILE_SIDE)
 
@@ -59,20 +61,16 @@ def original_of(row: dict[str, Any], originals: Path | None) -> Pixels | None:
         return None
 
 
-def draw_words(row: Mapping[str, Any]) -> str:
+def draw_words(row: Mapping[str, Any], recipe: Recipe) -> str:
     """What the draw did, line by line."""
-    strengths = sorted({row["denoise_sigma"], row["background_denoise_sigma"]}) if row["denoised"] else []
-    strength = " and ".join(f"{sigma:g}" for sigma in strengths)
-    denoised = f"denoised: {row['denoiser']}, sigma {strength}" if strengths else "not denoised"
-    blurred = f"background blurred: {row['blur_size']} px" if row["blur_size"] else "not blurred"
-    noisy = f"noise added: sigma {row['noise_sigma']:g}" if row["noise_sigma"] else "no noise added"
+    stored = row.get("steps") or {}
     lines = [
         f"{row['foreground_source']}, k = {row['k']}",
         f"{row['width']} x {row['height']} px, F by {row['foreground_method']}",
-        denoised,
-        blurred,
-        noisy,
     ]
+    for step in recipe.steps:
+        values = stored.get(step.name)
+        lines.append(f"{step.name}: {'not drawn' if values is None else step.describe(values)}")
     if row["background_source"]:
         lines.append(f"background: {row['background_source']}")
     if row["background_crop"]:
@@ -92,13 +90,13 @@ def parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield part
 
 
-def _composite_tiles(row: dict[str, Any], originals: Path | None) -> list[Tile]:
+def _composite_tiles(row: dict[str, Any], recipe: Recipe, originals: Path | None) -> list[Tile]:
     original = original_of(row, originals)
     missing = "" if original is not None else f"not found: {row['foreground_source']}"
     stored = [
         row[name] and decode_pixels(row[name]["bytes"]) for name in ("alpha", "foreground", "background", "image")
     ]
-    return [small_tile(original, missing), *map(small_tile, stored), Tile(None, draw_words(row))]
+    return [small_tile(original, missing), *map(small_tile, stored), Tile(None, draw_words(row, recipe))]
 
 
 def background_tile(row: dict[str, Any]) -> Tile:

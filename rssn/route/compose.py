@@ -1,12 +1,14 @@
-"""Pipeline 1, lines 16 to 23: fit, blur, blend, noise. Arrays in, arrays out, float32 to the end.
+"""Pipeline 1, lines 16 to 23: fit, steps in the frame, blend, steps on the composite. Float32 to the end.
 
-The layers come in already denoised or not, as the draw says; nothing here rolls dice.
+Nothing here rolls dice, and steps on sources were applied before.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from typing import TypeVar
 
 import cv2
@@ -16,7 +18,8 @@ import numpy.typing as npt
 from rssn.errors import InputError
 from rssn.image.arrays import Alpha, Image, Pixels
 from rssn.route.draw import Draw
-from rssn.route.recipe import Fit
+from rssn.route.recipe import Fit, Recipe
+from rssn.route.step import Applied
 
 _Picture = TypeVar("_Picture", Image, Pixels)
 
@@ -33,27 +36,35 @@ class Crop:
 
 @dataclass(frozen=True)
 class Composite:
-    """A composite and the layers exactly as they were blended, before noise."""
+    """A composite and the layers as they are stored: as they were blended."""
 
-    image: Image  # H x W x 3, may leave [0, 1] where noise was added; `to_uint8` clips
+    image: Image  # H x W x 3, may leave [0, 1] by noise; `to_uint8` clips
     alpha: Alpha  # H x W
     foreground: Image  # H x W x 3
     background: Image  # H x W x 3
 
 
-def compose(foreground: Image, background: Image, alpha: Alpha, draw: Draw) -> Composite:
-    """Blur the background, blend, add noise, as the draw says.
+def compose(foreground: Image, background: Image, alpha: Alpha, recipe: Recipe, drawn: Draw) -> Composite:
+    """The steps in the frame, the blend, and the steps on the composite, as drawn.
 
     Args:
         foreground: F, H x W x 3 float32 in [0, 1].
         background: B, already fitted to H x W.
         alpha: H x W float32 in [0, 1].
-        draw: What the dice said.
+        recipe: The steps in their order.
+        drawn: What the dice said.
     """
-    blurred = blur(background, draw.blur_size) if draw.blur_size else background
-    blended = blend(foreground, blurred, alpha)
-    image = add_noise(blended, draw.noise_sigma / 255.0, draw.noise_seed) if draw.noise_sigma else blended
-    return Composite(image=image, alpha=alpha, foreground=foreground, background=blurred)
+    foreground = apply_steps(foreground, drawn.applied(recipe, "frame", "foreground"))
+    background = apply_steps(background, drawn.applied(recipe, "frame", "background"))
+    after = list(drawn.applied(recipe, "composite"))
+    image = apply_steps(blend(foreground, background, alpha), after)
+    alike = [one for one in after if one.step.also_on_layers]
+    return Composite(image, alpha, apply_steps(foreground, alike), apply_steps(background, alike))
+
+
+def apply_steps(pixels: Image, steps: Iterable[Applied]) -> Image:
+    """One step after the other; `pixels` itself where there is none."""
+    return reduce(lambda picture, one: one(picture), steps, pixels)
 
 
 def blend(foreground: Image, background: Image, alpha: Alpha) -> Image:
@@ -66,23 +77,6 @@ def blend(foreground: Image, background: Image, alpha: Alpha) -> Image:
     weight *= background
     blended += weight
     return blended
-
-
-def blur(image: Image, size: int) -> Image:
-    """OpenCV's averaging filter with a `size` x `size` kernel and its default (mirrored) border (section 4.2)."""
-    return np.asarray(cv2.blur(image, (size, size)), dtype=np.float32)
-
-
-def add_noise(image: Image, sigma: float, seed: int) -> Image:
-    """Add independent Gaussian noise to every value (section 4.3); not clipped here.
-
-    Args:
-        image: H x W x 3 float32.
-        sigma: Standard deviation in the image's units; 10 in 8-bit units is `10 / 255`.
-        seed: Makes the same noise again for the same shape.
-    """
-    dice = np.random.Generator(np.random.Philox(seed))
-    return image + dice.standard_normal(image.shape, dtype=np.float32) * np.float32(sigma)
 
 
 def fitted_size(size: tuple[int, int], frame: tuple[int, int], fit: Fit) -> tuple[int, int]:

@@ -1,13 +1,14 @@
 """The only dice of the route.
 
-A draw depends on the seed, the foreground's content id and k, never on a list's order or on another sample. Every
-decision is rolled whether or not it is used, so that two recipes with the same seed differ only where they must:
-the same backgrounds, crops and noise, with or without a step.
+What a sample draws depends on the seed, the foreground's content id and k, never on a list's order or on another
+sample; each step has dice of its own, by its name. Two recipes with the same seed differ only where they must: they
+draw the same backgrounds, crops and noise, with or without another step.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,43 +16,61 @@ import numpy.typing as npt
 
 from rssn.errors import InputError
 from rssn.route.recipe import Recipe
+from rssn.route.step import Applied, Layer, Stage, Values
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What the dice said for one composite; stored in its row."""
+    """What the dice said for one composite; its row stores it."""
 
-    seed: int  # uint64; makes this draw again
-    denoise: bool  # both layers
-    blur_size: int | None  # px
-    noise_sigma: float  # 8-bit units, 0 for none
-    noise_seed: int  # uint64
-    crop_x: float  # in [0, 1): where the crop lies between the left and the right edge
+    seed: int  # uint64; rolls this draw again
+    crop_x: float  # in [0, 1): where the crop lies between the left and the right edge of the background
     crop_y: float
+    steps: Mapping[str, Values | None]  # by step; None where it was not drawn
+
+    def applied(self, recipe: Recipe, stage: Stage, layer: Layer | None = None) -> Iterator[Applied]:
+        """The steps that were drawn at a stage, in the recipe's order.
+
+        Args:
+            recipe: The one that was drawn from.
+            stage: Of the steps.
+            layer: Those that act on it alone; None: all of the stage.
+        """
+        for step in recipe.steps:
+            values = self.steps.get(step.name)
+            if values is not None and step.stage == stage and (layer is None or layer in step.layers):
+                yield Applied(step, values)
 
 
 def draw(recipe: Recipe, seed: int, foreground_id: str, k: int) -> Draw:
     """Roll the dice for the k-th composite of a foreground (section 4.4).
 
     Args:
-        recipe: Probabilities and parameters.
+        recipe: The steps with their probabilities and settings.
         seed: The run's seed.
         foreground_id: Content id of the foreground.
         k: 0 to K - 1.
     """
-    key = _key("draw", str(seed), foreground_id, str(k))
-    dice = np.random.Generator(np.random.Philox(key))
-    denoise, blur, size, noise, crop_x, crop_y = (float(value) for value in dice.random(6))
-    sizes = recipe.blur.sizes
-    return Draw(
-        seed=key,
-        denoise=denoise < recipe.denoise.probability,
-        blur_size=sizes[int(size * len(sizes))] if blur < recipe.blur.probability else None,
-        noise_sigma=recipe.noise.sigma if noise < recipe.noise.probability else 0.0,
-        noise_seed=_key("noise", str(seed), foreground_id, str(k)),
-        crop_x=crop_x,
-        crop_y=crop_y,
-    )
+    return roll(recipe, _key("draw", str(seed), foreground_id, str(k)))
+
+
+def roll(recipe: Recipe, seed: int) -> Draw:
+    """Roll the dice of one composite, or roll them again, from the seed that its row stores (uint64).
+
+    Each step tosses its coin first and rolls its values then, whether or not they are used: another probability changes
+    which samples have the step, and no value of theirs.
+    """
+    steps: dict[str, Values | None] = {}
+    for step in recipe.steps:
+        dice = _dice(seed, step.name)
+        coin, values = dice.random(), step.draw(dice)
+        steps[step.name] = values if coin < step.probability else None
+    x, y = _dice(seed, "").random(2)
+    return Draw(seed, float(x), float(y), steps)
+
+
+def _dice(seed: int, step: str) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(_key("step", str(seed), step)))
 
 
 def choose_backgrounds(

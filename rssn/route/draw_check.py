@@ -1,96 +1,68 @@
-"""Do the draws that were stored fit the recipe that was asked for: exact tests of fit.
-
-Floor 1: counts in, p-values out.
-"""
+"""Does a row hold what the dice say: its draw rolled again, and compared; and how often each step was drawn."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
 
-import scipy  # its parts are loaded when they are used: half a second, which not every command needs
-
+from rssn.route.compose import fitted_size, place_crop
+from rssn.route.draw import draw
 from rssn.route.recipe import Recipe
+from rssn.route.step import Step, Values
 
-MISFIT_LEVEL = 1e-6
-"""A p-value below this is called a misfit. A report holds at most four tests, so a right data set is called a misfit
-at most four times in a million."""
-
-
-@dataclass(frozen=True)
-class DrawCounts:
-    """How often each step was drawn."""
-
-    rows: int
-    denoised: int
-    noisy: int
-    blur_sizes: Mapping[int, int]  # px -> rows; rows without a blur are not in it
-
-    @property
-    def blurred(self) -> int:
-        """Rows whose background was blurred."""
-        return sum(self.blur_sizes.values())
+_MOST = 12  # different values that are listed
 
 
-@dataclass(frozen=True)
-class Fit:
-    """One test of fit."""
-
-    step: str
-    expected: str
-    found: str
-    test: str
-    p: float
-
-    @property
-    def misfit(self) -> bool:
-        """Whether chance is no excuse."""
-        return self.p < MISFIT_LEVEL
-
-
-def fit_draws(recipe: Recipe, counts: DrawCounts) -> list[Fit]:
-    """Test the draws of a data set against its recipe (section 4.4 of the paper).
+def mismatch(recipe: Recipe, seed: int, row: Mapping[str, Any], background: tuple[int, int] | None) -> str | None:
+    """What of a row is not as the recipe and the seed draw it; None where all is.
 
     Args:
-        recipe: The probabilities and kernel sizes that were asked for.
-        counts: What the rows say; at least one row.
-
-    Returns:
-        One test per step, and one for the kernel sizes where anything was blurred.
+        recipe: The data set's.
+        seed: The run's.
+        row: The columns `foreground_id`, `k`, `recipe`, `draw_seed`, `width`, `height`, `background_crop` and `steps`.
+        background: Width and height of its background at its own size; None where nobody knows it.
     """
-    noise = recipe.noise.probability if recipe.noise.sigma > 0 else 0.0  # noise of sigma 0 leaves no trace in a row
-    fits = [
-        _share("denoise", counts.denoised, counts.rows, recipe.denoise.probability),
-        _share("blur", counts.blurred, counts.rows, recipe.blur.probability),
-        _share("noise", counts.noisy, counts.rows, noise),
-    ]
-    if counts.blurred:
-        fits.append(_sizes(counts.blur_sizes, Counter(recipe.blur.sizes)))
-    return fits
+    drawn = draw(recipe, seed, row["foreground_id"], row["k"])
+    expected: dict[str, object] = {"recipe": recipe.label, "draw_seed": drawn.seed}
+    found: dict[str, object] = {name: row[name] for name in expected}
+    stored = row.get("steps") or {}
+    for step in recipe.steps:
+        expected[step.name] = drawn.steps[step.name]
+        found[step.name] = stored_values(step, stored.get(step.name))
+    if background is not None:
+        frame = (row["width"], row["height"])
+        expected["background_crop"] = asdict(place_crop(fitted_size(background, frame, recipe.fit), frame, drawn))
+        found["background_crop"] = row["background_crop"]
+    wrong = [name for name in expected if found[name] != expected[name]]
+    return "; ".join(f"{name} is {found[name]}, the dice say {expected[name]}" for name in wrong) or None
 
 
-def _share(step: str, found: int, rows: int, probability: float) -> Fit:
-    p = float(scipy.stats.binomtest(found, rows, probability).pvalue)
-    return Fit(step, f"{probability:g} x {rows} = {probability * rows:g}", str(found), "exact binomial", p)
+def stored_values(step: Step, stored: Values | None) -> Values | None:
+    """What a step drew, from its struct in a row's column `steps`, without what it measured."""
+    return None if stored is None else {name: stored.get(name) for name in step.columns}
 
 
-def _sizes(found: Mapping[int, int], listed: Counter[int]) -> Fit:
-    """Chi-square where each size is expected 5 times or more; else exact binomials, times their number (Bonferroni)."""
-    total = sum(found.values())
-    sizes = sorted(found.keys() | listed.keys())
-    shares = [listed[size] / listed.total() for size in sizes]
-    counts = [found.get(size, 0) for size in sizes]
-    if sizes == list(listed) and len(sizes) == 1:
-        test, p = "nothing to choose", 1.0
-    elif min(shares) * total >= 5:
-        test, p = "chi-square", float(scipy.stats.chisquare(counts, [share * total for share in shares]).pvalue)
-    else:
-        test = f"exact binomials, smallest p times {len(sizes)}"
-        singles = [
-            scipy.stats.binomtest(count, total, share).pvalue for count, share in zip(counts, shares, strict=True)
-        ]
-        p = min(1.0, len(sizes) * float(min(singles)))
-    expected = ", ".join(f"{share * total:.3g} x {size} px" for size, share in zip(sizes, shares, strict=True))
-    words = ", ".join(f"{count} x {size} px" for size, count in zip(sizes, counts, strict=True))
-    return Fit("blur sizes", expected, words, test, p)
+def count_draws(recipe: Recipe, rows: Iterable[Mapping[str, Values | None]]) -> dict[str, str]:
+    """How often each step was drawn and, where that is short, what it drew: by the step's name.
+
+    Args:
+        recipe: Its steps, in order.
+        rows: What each row's steps drew, as a draw or the column `steps` has it.
+    """
+    total, drawn = 0, {step.name: Counter[str]() for step in recipe.steps}
+    for row in rows:
+        total += 1
+        for step in recipe.steps:
+            values = row.get(step.name)
+            if values is not None:
+                drawn[step.name][step.describe(values)] += 1
+    return {name: _count(counts, total) for name, counts in drawn.items()}
+
+
+def _count(counts: Counter[str], total: int) -> str:
+    words = f"{counts.total()} of {total}"
+    if 0 < len(counts) <= _MOST:
+        words += f": {', '.join(f'{count} x {value}' for value, count in sorted(counts.items()))}"
+    return words

@@ -17,6 +17,8 @@ from rssn.image.arrays import Alpha, Image
 
 ForegroundMethod: TypeAlias = Literal["levin", "multilevel", "multiply"]
 
+_CPU_SECONDS: dict[ForegroundMethod, float] = {"levin": 0.2, "multilevel": 0.2, "multiply": 0.02}
+
 REGULARIZATION = 1e-5
 """Smoothness weight of the closed form, as in pymatting and in Levin's published code."""
 
@@ -27,6 +29,11 @@ class Layers(NamedTuple):
     foreground: Image  # H x W x 3
     background: Image  # H x W x 3
     method: str  # the method asked for, or `levin-fallback-library`, `levin-fallback-shift`, `levin-fallback-ml`
+
+
+def foreground_cpu_seconds(method: ForegroundMethod | Literal["given"]) -> float:
+    """About what F costs for a megapixel, for forecasts: rounded up from a machine with AVX-512 (`make bench`)."""
+    return _CPU_SECONDS[method] if method != "given" else 0.0
 
 
 def estimate_foreground(image: Image, alpha: Alpha, method: ForegroundMethod = "levin") -> tuple[Image, Image]:

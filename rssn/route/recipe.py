@@ -1,22 +1,28 @@
-"""A recipe: which steps of Pipeline 1 run, how often, and with which parameters (section 4.4).
+"""A recipe: how F is made, how backgrounds fit, and the steps of the route in their order (section 4.4).
 
-A recipe is data. It is read from YAML, every key is checked, and its digest is written into each row.
+A recipe is data: read from YAML, checked key by key; its digest is written into each row.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+from pydantic import Field, InstanceOf
 
 from rssn.errors import InputError
 from rssn.route.denoise import DenoiseBackend
 from rssn.route.foreground import ForegroundMethod
-from rssn.storage.documents import brief, load_mapping
+from rssn.route.step import STAGES, Step
+from rssn.route.steps import BLEND, find_step, step_names
+from rssn.route.steps.denoise import Denoise
+from rssn.storage.documents import brief, load_mapping, read_text
+from rssn.storage.settings import parse_settings, settings
 
 Fit: TypeAlias = Literal["cover", "stretch"]
 """How a background meets the foreground's frame: aspect kept and cropped, or squeezed."""
@@ -24,93 +30,108 @@ Fit: TypeAlias = Literal["cover", "stretch"]
 ForegroundChoice: TypeAlias = ForegroundMethod | Literal["given"]
 """How F comes about: estimated from the photograph, or `given`: taken from the data set."""
 
-MAX_BLUR = 1000
-"""Largest kernel of the averaging filter, px."""
-
 FOREGROUND_CHOICES: tuple[str, ...] = (*get_args(ForegroundMethod), "given")
 
-
-@dataclass(frozen=True)
-class DenoiseStep:
-    """BM3D on both layers, one coin for the two (lines 12 to 15)."""
-
-    probability: float = 0.5
-    sigma: float | Literal["auto"] = 10.0  # 8-bit units, or as much as each picture has; the paper names none
-    backend: DenoiseBackend = "native"
-
-    def __post_init__(self) -> None:
-        _probability("denoise.probability", self.probability)
-        if self.sigma != "auto":
-            _between("denoise.sigma", self.sigma, 0, 255, " in 8-bit units, or auto")
-        _one_of("denoise.backend", self.backend, get_args(DenoiseBackend))
+DEFAULT = "comp-rssn"
+_SHIPPED = files("rssn.route") / "recipes"
 
 
-@dataclass(frozen=True)
-class BlurStep:
-    """Averaging filter on the background: a large aperture (lines 16 to 19)."""
-
-    probability: float = 0.5
-    sizes: tuple[int, ...] = (20, 30, 40, 50, 60)  # px
-
-    def __post_init__(self) -> None:
-        _probability("blur.probability", self.probability)
-        if not isinstance(self.sizes, tuple) or not self.sizes:
-            raise InputError(
-                f"blur.sizes is {brief(self.sizes)}: list at least one kernel size in px, such as [20, 30]"
-            )
-        for size in self.sizes:
-            if not _is_whole(size) or not 1 <= size <= MAX_BLUR:
-                raise InputError(
-                    f"blur.sizes holds {brief(size)}: a kernel size is a whole number of px, 1 to {MAX_BLUR}"
-                )
-
-
-@dataclass(frozen=True)
-class NoiseStep:
-    """Gaussian noise on the composite (lines 21 to 23)."""
-
-    probability: float = 0.5
-    sigma: float = 10.0  # 8-bit units
-
-    def __post_init__(self) -> None:
-        _probability("noise.probability", self.probability)
-        _between("noise.sigma", self.sigma, 0, 255, " in 8-bit units")
-
-
-@dataclass(frozen=True)
+@settings
 class Recipe:
     """Everything that decides how composites look, apart from the pictures and the seed."""
 
-    name: str
-    k: int = 5
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$", description="letters, digits, dots, dashes and underscores")]
+    k: Annotated[int, Field(ge=1, description="composites for each foreground")] = 5
     foreground: ForegroundChoice = "levin"  # where a data set ships F alone, F is taken whatever stands here
     fit: Fit = "cover"
-    max_upscale: float = 1.5  # a background that would have to be enlarged more is not eligible for a foreground
-    denoise: DenoiseStep = field(default_factory=DenoiseStep)
-    blur: BlurStep = field(default_factory=BlurStep)
-    noise: NoiseStep = field(default_factory=NoiseStep)
+    max_upscale: Annotated[float, Field(ge=1, description="how much a background may be enlarged")] = 1.5
+    steps: tuple[InstanceOf[Step], ...] = ()  # in order; the blend stands before the first one on the composite
 
     def __post_init__(self) -> None:
-        if not self.name or not isinstance(self.name, str):
-            raise InputError("the key 'name' is missing; give the recipe a name in letters")
-        if not re.fullmatch(r"[\w.-]+", self.name):
-            raise InputError(f"name is {brief(self.name)}; use letters, digits, dots, dashes and underscores")
-        if not _is_whole(self.k) or self.k < 1:
-            raise InputError(f"k is {brief(self.k)}; expected a whole number of 1 or more")
-        _one_of("foreground", self.foreground, FOREGROUND_CHOICES)
-        _one_of("fit", self.fit, get_args(Fit))
-        _at_least("max_upscale", self.max_upscale, 1)
+        names = [step.name for step in self.steps]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"steps has '{name}' twice; a sample draws each step once, so remove one")
+        for before, after in zip(self.steps, self.steps[1:], strict=False):
+            if STAGES.index(before.stage) > STAGES.index(after.stage):
+                raise InputError(f"steps has '{after.name}' after '{before.name}'; {_ORDER[after.stage]}")
+
+    @property
+    def drawn(self) -> tuple[Step, ...]:
+        """The steps that some sample may draw."""
+        return tuple(step for step in self.steps if step.probability > 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as plain values, for manifests and digests."""
-        return asdict(self)
+        """The recipe as the plain values of its YAML, for manifests and digests."""
+        names = [field.name for field in fields(self) if field.name != "steps"]
+        listed: list[Any] = [{step.name: _plain(step)} for step in self.steps]
+        listed.insert(sum(step.stage != "composite" for step in self.steps), BLEND)
+        return {name: getattr(self, name) for name in names} | {"steps": listed}
 
     @property
     def label(self) -> str:
         """`<name>@<digest>`; the digest covers what shapes one composite, so neither the name nor K."""
         shaping = {key: value for key, value in self.to_dict().items() if key not in ("name", "k")}
-        digest = hashlib.sha256(json.dumps(_canonical(shaping), sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
         return f"{self.name}@{digest[:12]}"
+
+
+_ORDER = {
+    "source": "it acts on pictures at their own size: put it before the steps on layers in the frame",
+    "frame": f"it acts on layers in the frame: put it before {BLEND} and after the steps on sources",
+    "composite": f"it acts on the composite: put it after {BLEND}",
+}
+
+
+def load_recipe(name: str) -> Recipe:
+    """Load a recipe that ships by its name, or any YAML file by its path.
+
+    Raises:
+        InputError: If there is no such recipe, or it is not valid.
+    """
+    if name in shipped_recipes():
+        return parse_recipe(shipped_text(name), f"recipe {name}")
+    path = Path(name)
+    if not path.is_file():
+        raise InputError(f"{name}: no such recipe file; recipes that ship: {', '.join(shipped_recipes())}")
+    return parse_recipe(read_text(path), str(path))
+
+
+def chosen_recipe(name: str, denoiser: DenoiseBackend | None = None, **changes: Any) -> Recipe:
+    """A recipe with what a command's options say instead.
+
+    Args:
+        name: As `load_recipe` takes it.
+        denoiser: Another backend for the step `denoise`.
+        changes: Other values of `Recipe`; None leaves the recipe's own.
+
+    Raises:
+        InputError: As `load_recipe` does, or if an option has no effect on this recipe.
+    """
+    recipe = load_recipe(name)
+    if denoiser:
+        if not any(isinstance(step, Denoise) for step in recipe.drawn):
+            words = f"the recipe {recipe.name} denoises nothing; leave it out, or choose another --recipe"
+            raise InputError(f"--denoiser {denoiser} has no effect here: {words}")
+        steps = [replace(step, backend=denoiser) if isinstance(step, Denoise) else step for step in recipe.steps]
+        changes["steps"] = tuple(steps)
+    return replace(recipe, **{key: value for key, value in changes.items() if value is not None})
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that ship."""
+    return sorted(item.name.removesuffix(".yaml") for item in _SHIPPED.iterdir() if item.name.endswith(".yaml"))
+
+
+def shipped_text(name: str) -> str:
+    """The YAML of a recipe that ships.
+
+    Raises:
+        InputError: If none has that name.
+    """
+    if name not in shipped_recipes():
+        raise InputError(f"{name}: no such recipe; recipes that ship: {', '.join(shipped_recipes())}")
+    return (_SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def parse_recipe(text: str, source: str) -> Recipe:
@@ -132,61 +153,46 @@ def recipe_from_dict(values: Mapping[str, Any], source: str) -> Recipe:
     Raises:
         InputError: Naming source, key and remedy.
     """
+    misplaced = next((key for key in values if key in step_names()), None)
+    if misplaced:
+        words = f"'{misplaced}' is a step: write it into the list 'steps', as `rssn recipe {DEFAULT}` shows"
+        raise InputError(f"{source}: {words}")
+    plain = {key: value for key, value in values.items() if key != "steps"}
+    recipe = parse_settings(Recipe, plain, source)
     try:
-        recipe: Recipe = _build(Recipe, {"name": ""} | dict(values), "")
-        return recipe
+        return replace(recipe, steps=tuple(_parse_steps(values.get("steps", [BLEND]), source)))
     except InputError as error:
-        raise InputError(f"{source}: {error}") from error
+        raise InputError(str(error) if str(error).startswith(source) else f"{source}: {error}") from error
 
 
-_STEPS: dict[str, type] = {"denoise": DenoiseStep, "blur": BlurStep, "noise": NoiseStep}
+def _parse_steps(listed: object, source: str) -> Iterable[Step]:
+    """The steps of a list such as `[{blur: {probability: 1}}, blend, noise]`; a name alone takes its defaults."""
+    if not isinstance(listed, list | tuple):
+        raise InputError(f"steps is {brief(listed)}; expected a list of steps, with {BLEND} among them")
+    entries = [_entry(one) for one in listed]
+    names = [name for name, _ in entries]
+    if names.count(BLEND) != 1:
+        found = "not there" if BLEND not in names else "there twice"
+        raise InputError(f"steps: {BLEND} is {found}; it stands once, where F and B become one picture")
+    for place, (name, values) in enumerate(entries):
+        if name == BLEND:
+            continue
+        step: Step = parse_settings(find_step(name), values, f"{source}: steps.{name}")
+        if (step.stage == "composite") == (place < names.index(BLEND)):
+            raise InputError(f"steps has '{name}' on the wrong side of {BLEND}; {_ORDER[step.stage]}")
+        yield step
 
 
-def _build(kind: type[Any], values: Mapping[str, Any], prefix: str) -> Any:
-    known = {item.name for item in fields(kind)}
-    for key in values:
-        if key not in known:
-            raise InputError(f"unknown key '{prefix}{key}'; known here: {', '.join(sorted(known))}")
-    arguments = {key: _value(key, value) for key, value in values.items()}
-    return kind(**arguments)
+def _entry(one: object) -> tuple[str, Mapping[str, Any]]:
+    if isinstance(one, str):
+        return one, {}
+    if isinstance(one, dict) and len(one) == 1:
+        [(name, values)] = one.items()
+        if name != BLEND and isinstance(values, dict):
+            return str(name), values
+    words = "a step is its name, or its name with settings: {blur: {sizes: [30]}}"
+    raise InputError(f"steps holds {brief(one)}; {words}")
 
 
-def _value(key: str, value: Any) -> Any:
-    if key in _STEPS:
-        if not isinstance(value, dict):
-            raise InputError(f"'{key}' is {brief(value)}; expected a mapping such as {{probability: 0.5}}")
-        return _build(_STEPS[key], value, f"{key}.")
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _probability(name: str, value: object) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise InputError(f"{name} is {brief(value)}; a probability lies in [0, 1]")
-
-
-def _at_least(name: str, value: object, least: float) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < math.inf:
-        raise InputError(f"{name} is {brief(value)}; expected a number of {least} or more")
-
-
-def _between(name: str, value: object, least: float, most: float, unit: str) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
-        raise InputError(f"{name} is {brief(value)}; expected a number from {least} to {most}{unit}")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _canonical(value: Any) -> Any:
-    """Plain values in which 10 and 10.0 are the same number."""
-    if isinstance(value, dict):
-        return {key: _canonical(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_canonical(item) for item in value]
-    return float(value) if isinstance(value, int) else value
-
-
-def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"{name} is {brief(value)}; expected one of {', '.join(choices)}")
+def _plain(step: Step) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(step).items()}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field, fields, is_dataclass
 from functools import wraps
-from typing import Any, TypeVar, cast, dataclass_transform, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, cast, dataclass_transform, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -32,7 +32,7 @@ _EXPECTED = {
     "float_type": "a number",
     "finite_number": "a finite number",
     "string_type": "a text",
-    "string_pattern_mismatch": "a text like {pattern}",
+    "string_pattern_mismatch": "a text",
     "string_too_short": "a text that is not empty",
     "multiple_of": "a multiple of {multiple_of}",
     "is_instance_of": "a {class}",
@@ -138,5 +138,30 @@ def _dataclass_in(hint: Any) -> Any:
 def _meaning(owner: Any, name: str) -> str:
     """The description of a field, where it has one."""
     hints = get_type_hints(owner, include_extras=True) if is_dataclass(owner) else {}
-    notes = getattr(hints.get(name), "__metadata__", ())
+    return _description(hints.get(name))
+
+
+def _description(hint: Any) -> str:
+    notes = [note for part in (hint, *get_args(hint)) for note in getattr(part, "__metadata__", ())]
     return next((str(note.description) for note in notes if getattr(note, "description", None)), "")
+
+
+def describe_field(hint: Any) -> str:
+    """What a setting may be, in words: its range or its choices, and what it means.
+
+    Args:
+        hint: The type of a field, with its annotations.
+    """
+    description = _description(hint)
+    bounds = {name: f"{value:g}" for part in (hint, *get_args(hint)) for name, value in _bounds(part)}
+    words = " to ".join(bounds[name] for name in ("ge", "le") if name in bounds) + (
+        "" if "le" in bounds else " or more"
+    )
+    choices = " or ".join(str(one) for one in get_args(hint)) if get_origin(hint) is Literal else ""
+    return ", ".join(filter(None, (words if bounds else "", choices, description)))
+
+
+def _bounds(hint: Any) -> Iterator[tuple[str, float]]:
+    for note in getattr(hint, "__metadata__", ()):
+        for one in getattr(note, "metadata", ()):
+            yield from ((name, getattr(one, name)) for name in ("ge", "le") if hasattr(one, name))

@@ -180,7 +180,7 @@ def _rows(plan: Plan, number: int) -> Iterator[dict[str, object]]:
             name: picture(encode_jpeg(to_uint8(layer)), f"{name}.jpg") for name, layer in layers.items()
         }
         alpha = picture(encode_png(to_uint8(shot.alpha)), "alpha.png")
-        facts = {"sample_id": f"shot{number}/{k}", "k": k, "width": width, "height": height, "noise_sigma": 0.0}
+        facts = {"sample_id": f"shot{number}/{k}", "k": k, "width": width, "height": height}
         yield {**pictures, "alpha": alpha, **facts}
 
 

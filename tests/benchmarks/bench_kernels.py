@@ -17,6 +17,8 @@ from rssn.image.arrays import encode_png, to_uint8
 from rssn.image.codecs import encode_picture
 from rssn.image.decoding import decode_image
 from rssn.route import compose as route
+from rssn.route.steps.blur import box_blur
+from rssn.route.steps.noise import add_noise
 from rssn.sources.mattes import read_matte
 from tests.benchmarks.bench_route import Composed
 from tests.benchmarks.inputs import Pair
@@ -25,13 +27,13 @@ from train.targets.rosta import make_trimap
 
 REPEATS = 7
 _SIGMA = 10.0 / 255.0
-_WARM = "from rssn import denoise, foreground; denoise.warm_up('native'); foreground.warm_up('levin')"
+_WARM = "from rssn.route import denoise, foreground; denoise.warm_up('native'); foreground.warm_up('levin')"
 _Step: TypeAlias = Callable[[], Any]
 
 
 def times(run: Composed) -> dict[str, float]:
     """How often a composite takes each step, the mean over the draws of a run; a trimap: as if each had one."""
-    count, denoised = len(run.rows), run.of("denoised")
+    count, denoised = len(run.rows), run.of("denoise")
     foregrounds = len({row["foreground_id"] for row in run.rows})
     clean, noisy = (run.distinct("foreground_id", denoised=which) for which in (True, False))
     backgrounds = run.distinct("background_id", denoised=True)
@@ -42,9 +44,9 @@ def times(run: Composed) -> dict[str, float]:
         "store a layer": foregrounds + clean + backgrounds,
         "load a layer": denoised - backgrounds,
         "fit background": count,
-        "blur 60 px": run.of("blur_size"),
+        "blur 60 px": run.of("blur"),
         "blend": count,
-        "noise": run.of("noise_sigma"),
+        "noise": run.of("noise"),
         "to 8 bits": 2 * count + clean + noisy + foregrounds,
         "composite as JPEG": count,
         "background as JPEG": count,
@@ -104,7 +106,7 @@ class _Inputs:
         self.place = fitted, route.Crop(0, 0, width, height)
         self.fitted = route.fit_background(self.whole, *self.place)
         self.composite = route.blend(self.image, self.fitted, self.alpha)
-        self.noisy = route.add_noise(self.composite, _SIGMA, 7)
+        self.noisy = add_noise(self.composite, _SIGMA, 7)
         self.pixels = {"composite": to_uint8(self.noisy), "background": to_uint8(self.fitted)}
         self.pixels["foreground"] = to_uint8(self.image)
         self.folder = Path(tempfile.mkdtemp())  # the benchmark's own folder removes it
@@ -167,9 +169,9 @@ _STEPS: dict[str, Callable[[_Inputs], _Step]] = {
     "store a layer": _store,
     "load a layer": _load,
     "fit background": lambda inputs: lambda: route.fit_background(inputs.whole, *inputs.place),
-    "blur 60 px": lambda inputs: lambda: route.blur(inputs.fitted, 60),
+    "blur 60 px": lambda inputs: lambda: box_blur(inputs.fitted, 60),
     "blend": lambda inputs: lambda: route.blend(inputs.image, inputs.fitted, inputs.alpha),
-    "noise": lambda inputs: lambda: route.add_noise(inputs.composite, _SIGMA, 7),
+    "noise": lambda inputs: lambda: add_noise(inputs.composite, _SIGMA, 7),
     "to 8 bits": lambda inputs: lambda: to_uint8(inputs.noisy),
     "composite as JPEG": _encode("composite", "jpeg"),
     "background as JPEG": _encode("background", "jpeg"),

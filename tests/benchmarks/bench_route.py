@@ -30,13 +30,13 @@ class Composed:
         """CPU seconds of a composite, the mean over all draws."""
         return self.cost.seconds / len(self.rows)
 
-    def of(self, column: str) -> int:
-        """How many composites have a true value in a column."""
-        return sum(bool(row[column]) for row in self.rows)
+    def of(self, step: str) -> int:
+        """How many composites drew a step."""
+        return sum(row["steps"][step] is not None for row in self.rows)
 
     def distinct(self, column: str, *, denoised: bool) -> int:
         """How many different values a column has among the composites that are denoised, or are not."""
-        return len({row[column] for row in self.rows if row["denoised"] == denoised})
+        return len({row[column] for row in self.rows if (row["steps"]["denoise"] is not None) == denoised})
 
 
 def compose(pictures: Pictures, work: Path) -> Composed:
@@ -45,7 +45,7 @@ def compose(pictures: Pictures, work: Path) -> Composed:
     command = ["-m", "pipelines.cli", "compose", "--matting", str(pictures.matting)]
     command += ["--backgrounds", str(pictures.backgrounds), "--out", str(out), "--k", str(K), "--workers", "0"]
     cost = command_cost([*command, "--cache-dir", str(work / "cache")])
-    columns = ["foreground_id", "background_id", "denoised", "blur_size", "noise_sigma", "width", "height"]
+    columns = ["foreground_id", "background_id", "steps", "width", "height"]
     folder = DatasetFolder(out)
     rows = [row for mark in folder.marks() for row in iter_rows(folder.data(mark.name), columns)]
     return Composed(cost, rows, load_plan(out))
@@ -74,7 +74,7 @@ class Parts:
         k has it, or (`once`) for each layer that some composite wants so; the rest once a composite.
         """
         sizes = {b.background_id: b.width * b.height for b in run.plan.backgrounds}
-        denoised = [row for row in run.rows if row["denoised"]]
+        denoised = [row for row in run.rows if row["steps"]["denoise"]]
         layers = [(row["foreground_id"], row["width"] * row["height"]) for row in denoised]
         layers += [(row["background_id"], sizes[row["background_id"]]) for row in denoised]
         px = float(sum(size for _, size in (set(layers) if once else layers)))

@@ -25,7 +25,7 @@ from pipelines.executor.ray_runner import RayRunner
 from pipelines.executor.runner import Done
 from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import Budget
-from rssn.route.recipes import load_recipe
+from rssn.route.recipe import load_recipe
 from rssn.synthetic import SyntheticPlan, write_synthetic
 from tests.benchmarks.bench_scaling import COMPOSITE_BYTES, SHARD_BYTES, Nothing, nothing
 

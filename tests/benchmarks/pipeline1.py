@@ -19,13 +19,17 @@ from rssn.route import compose as route
 from rssn.route import denoise as denoiser
 from rssn.route import foreground
 from rssn.route.draw import Draw
+from rssn.route.recipe import load_recipe
+from rssn.route.step import Values
 from rssn.sources.mattes import read_matte
 from tests.benchmarks.bench_bm3d import SIGMA
 from tests.benchmarks.inputs import Pair, picture_bytes
 from tests.benchmarks.table import Job
 
-ALL_STEPS = Draw(7, denoise=True, blur_size=40, noise_sigma=10.0, noise_seed=7, crop_x=0.5, crop_y=0.5)
-BLEND_ONLY = Draw(7, denoise=False, blur_size=None, noise_sigma=0.0, noise_seed=7, crop_x=0.5, crop_y=0.5)
+RECIPE = load_recipe("comp-rssn")
+_DRAWN: dict[str, Values] = {"denoise": {}, "blur": {"size": 40}, "noise": {"sigma": 10.0, "seed": 7}}
+ALL_STEPS = Draw(7, crop_x=0.5, crop_y=0.5, steps=_DRAWN)
+BLEND_ONLY = Draw(7, crop_x=0.5, crop_y=0.5, steps={})
 
 
 @dataclass(frozen=True)
@@ -49,18 +53,17 @@ def as_printed(files: Files, draw: Draw, *, closed_form: bool = True) -> Compose
     image, alpha = _read(files.photo), _read(files.alpha, cv2.IMREAD_GRAYSCALE)
     foreground = pymatting.estimate_foreground_cf(image, alpha) if closed_form else image
     background = _read(files.background)
-    if draw.denoise:
+    if "denoise" in draw.steps:
         foreground, background = (_bm3d(layer) for layer in (foreground, background))
     fitted, crop = _place(background, alpha, draw)
     background = cv2.resize(background, fitted, interpolation=cv2.INTER_AREA)
     background = background[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-    if draw.blur_size:
-        background = cv2.blur(background, (draw.blur_size, draw.blur_size))
+    if blur := draw.steps.get("blur"):
+        background = cv2.blur(background, (blur["size"], blur["size"]))
     blended = foreground * alpha[:, :, None] + background * (1 - alpha[:, :, None])
     noisy = blended
-    if draw.noise_sigma:
-        noise = np.random.default_rng(draw.noise_seed).normal(0, draw.noise_sigma / 255, blended.shape)
-        noisy = blended + noise
+    if noise := draw.steps.get("noise"):
+        noisy = blended + np.random.default_rng(noise["seed"]).normal(0, noise["sigma"] / 255, blended.shape)
     layers = [_write(layer, ".jpg") for layer in (noisy, foreground, background)]
     return Composed(blended.astype(np.float32), [*layers, _write(alpha, ".png")])
 
@@ -69,13 +72,15 @@ def ours(files: Files, draw: Draw) -> Composed:
     """The same with this project's parts, in the same order."""
     image, alpha, background = decode_image(files.photo), read_matte(files.alpha).alpha, decode_image(files.background)
     front = foreground.estimate_layers(image, alpha).foreground
-    if draw.denoise:
+    if "denoise" in draw.steps:
         front, background = (denoiser.denoise(layer, SIGMA / 255) for layer in (front, background))
     background = route.fit_background(background, *_place(background, alpha, draw))
-    composite = route.compose(front, background, alpha, draw)
+    composite = route.compose(front, background, alpha, RECIPE, draw)
     layers = (composite.image, composite.foreground, composite.background)
     encoded = [encode_picture(to_uint8(layer), "jpeg") for layer in layers]
-    without_noise = route.blend(composite.foreground, composite.background, alpha) if draw.noise_sigma else layers[0]
+    without_noise = (
+        route.blend(composite.foreground, composite.background, alpha) if "noise" in draw.steps else layers[0]
+    )
     return Composed(without_noise, [*encoded, encode_png(to_uint8(alpha))])
 
 

@@ -12,11 +12,9 @@ from pipelines.compose.layer_cache import LayerCache
 from pipelines.executor.work import Budget
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
-from rssn.route.recipe import Recipe
-from rssn.route.recipes import load_recipe
+from rssn.route.recipe import Recipe, chosen_recipe, load_recipe
 
-RECIPE = load_recipe("comp-rssn")
-RECIPE = replace(RECIPE, k=4, denoise=replace(RECIPE.denoise, backend="nlmeans"))
+RECIPE = chosen_recipe("comp-rssn", "nlmeans", k=4)
 PLAIN = replace(load_recipe("comp-bg20k"), k=2)
 QUICK = replace(PLAIN, foreground="multiply")
 NO_CACHE = LayerCache(Path("unused"), 0)

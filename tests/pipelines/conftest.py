@@ -15,11 +15,12 @@ import pytest
 from PIL import Image as PillowImage
 
 from bg20k.rules import CurationRules
+from pipelines.compose.rows import composite_schema
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.ray_runner import RayRunner
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import Budget
-from rssn.dataset.schema import COMPOSITES, picture
+from rssn.dataset.schema import picture
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
 from rssn.image.arrays import Pixels, encode_png
 from rssn.route.draw import draw
@@ -91,7 +92,7 @@ def write_composites(tmp_path: Path) -> Callable[..., Path]:
         size = -(-len(rows) // plan.shards)
         for index in range(plan.shards):
             part = rows[index * size : (index + 1) * size]
-            write_shard(folder, shard_name("composites", index, plan.shards), COMPOSITES, part, [])
+            write_shard(folder, shard_name("composites", index, plan.shards), composite_schema(plan.recipe), part, [])
         planned = {"kind": "composites", "recipe": plan.recipe.to_dict(), "seed": 0}
         sources = {"matting": "/nowhere", "backgrounds": "/nowhere"}
         totals = {"rows": len(rows), "rejected": 0}
@@ -139,17 +140,10 @@ def _fake_row(plan: FakeSet, number: int, k: int) -> dict[str, Any]:
         "width": width,
         "height": height,
         "recipe": plan.recipe.label,
-        "denoised": drawn.denoise,
-        "denoiser": "bm3d" if drawn.denoise else None,
-        "denoise_sigma": 10.0 if drawn.denoise else None,
-        "background_denoise_sigma": 10.0 if drawn.denoise else None,
-        "blur_size": drawn.blur_size,
-        "noise_sigma": drawn.noise_sigma,
-        "noise_seed": drawn.noise_seed,
         "background_crop": {"x": number, "y": k, "width": width, "height": height},
         "foreground_method": "levin",
         "draw_seed": drawn.seed,
-    }
+    } | ({"steps": drawn.steps} if plan.recipe.steps else {})
 
 
 def _encoded(pixels: Pixels, suffix: str) -> bytes:

@@ -20,7 +20,7 @@ from rssn.image.arrays import encode_jpeg, encode_png, resize_area, to_uint8
 from rssn.image.decoding import decode_image, decode_pixels
 from rssn.route import compose as route
 from rssn.route.draw import draw
-from rssn.route.recipes import load_recipe
+from rssn.route.recipe import load_recipe
 from rssn.sources.mattes import read_matte
 
 SIDE = 160  # px, the shorter side of everything
@@ -74,18 +74,15 @@ def test_the_draws_are_those_of_section_4_4(shards: tuple[Path, str]) -> None:
     found = rows(shards[0])
     for row in found:
         rolled = draw(recipe, 0, row["foreground_id"], row["k"])
-        assert (row["denoised"], row["blur_size"], row["noise_sigma"]) == (
-            rolled.denoise, rolled.blur_size, rolled.noise_sigma,
-        )  # fmt: skip
-        assert row["denoiser"] == ("native" if row["denoised"] else None)
-        assert row["blur_size"] in (None, 20, 30, 40, 50, 60)
-        assert row["noise_sigma"] in (0, 10)
-    assert 8 <= sum(row["denoised"] for row in found) <= 27
+        sigmas = {"foreground_sigma": 10.0, "background_sigma": 10.0}
+        denoised = rolled.steps["denoise"]
+        assert row["steps"] == {**rolled.steps, "denoise": denoised and {"backend": "native", **sigmas}}
+    assert 8 <= sum(row["steps"]["denoise"] is not None for row in found) <= 27
 
 
 def test_every_row_without_noise_obeys_equation_1(shards: tuple[Path, str]) -> None:
     for row in rows(shards[0]):
-        if not row["noise_sigma"]:
+        if row["steps"]["noise"] is None:
             foreground, background = (decode_image(row[name]["bytes"]) for name in ("foreground", "background"))
             blended = to_uint8(route.blend(foreground, background, read_matte(row["alpha"]["bytes"]).alpha))
             error = np.abs(blended.astype(int) - decode_pixels(row["image"]["bytes"]))

@@ -56,7 +56,7 @@ def write_shards(root: Path, scenes: list[Scene], per_shard: int = 2) -> Path:
 def _row(scene: Scene) -> dict[str, object]:
     names = ("image", "alpha", "foreground", "background")
     pictures = {name: picture(encode_png(getattr(scene, name)), f"{name}.png") for name in names}
-    return {"sample_id": f"{scene.name}/0", **pictures, "width": SIDE, "height": SIDE, "k": 0, "noise_sigma": 0.0}
+    return {"sample_id": f"{scene.name}/0", **pictures, "width": SIDE, "height": SIDE, "k": 0}
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,12 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines.compose.dry_run import forecast
+from pipelines.compose.dry_run import cpu_seconds, forecast
 from pipelines.compose.job import run_compose
 from pipelines.executor.runner import LocalRunner
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
+from rssn.route.steps.denoise import Denoise
 from tests.pipelines.composing import PLAIN, RECIPE, files, job_of, rows
 
 
@@ -20,12 +21,12 @@ def test_the_forecast_comes_true(synthetic: Path, bg20k: Path, tmp_path: Path) -
     assert not (tmp_path / "out").exists()
     run_compose(job, LocalRunner())
     found = list(rows(tmp_path / "out"))
-    sizes = Counter(row["blur_size"] for row in found if row["blur_size"])
+    sizes = Counter(blur["size"] for row in found if (blur := row["steps"]["blur"]))
     assert "3 foregrounds (am2k)" in text
     assert f"{len(found)} composites; 0 composites without enough" in text
-    assert f"{sum(row['denoised'] for row in found)} denoised, {sizes.total()} blurred" in text
+    for name in ("denoise", "blur", "noise"):
+        assert f"{name}: {sum(row['steps'][name] is not None for row in found)} of 12" in text
     assert all(f"{count} x {size} px" in text for size, count in sizes.items())
-    assert f"{sum(row['noise_sigma'] > 0 for row in found)} with noise" in text
     assert f"{len(DatasetFolder(tmp_path / 'out').marks())} shards" in text
     first = found[0]
     assert f"{first['sample_id']}  {first['foreground_source']} on {first['background_source']}" in text
@@ -90,5 +91,6 @@ def test_dearer_recipes_cost_more(synthetic: Path, bg20k: Path, tmp_path: Path) 
         text = "\n".join(forecast(job_of(synthetic / "matting", bg20k, tmp_path / "out", recipe)))
         return float(re.search(r"([\d.]+) CPU-minutes", text)[1])  # type: ignore[index]
 
-    bm3d = replace(RECIPE, denoise=replace(RECIPE.denoise, probability=1, backend="bm3d"))
+    bm3d = replace(PLAIN, steps=(Denoise(1.0, backend="bm3d"),))
     assert minutes(bm3d) > minutes(PLAIN)
+    assert cpu_seconds(bm3d) > cpu_seconds(RECIPE) > cpu_seconds(PLAIN)

@@ -21,7 +21,8 @@ from pipelines.executor.work import Budget
 from rssn.image.arrays import encode_png, to_uint8
 from rssn.image.decoding import decode_image, decode_pixels
 from rssn.route.foreground import estimate_foreground
-from rssn.route.recipes import load_recipe
+from rssn.route.recipe import load_recipe
+from rssn.route.steps.denoise import Denoise
 from rssn.sources.mattes import read_matte
 from tests.pipelines.composing import PLAIN, job_of, rejects, rows
 
@@ -79,7 +80,7 @@ def test_given_takes_f_wherever_it_ships_and_refuses_the_rest(table: Path, bg20k
 
 
 def test_the_cache_tells_a_given_f_from_a_computed_one(table: Path, bg20k: Path, tmp_path: Path) -> None:
-    denoised = replace(PLAIN, k=1, denoise=replace(PLAIN.denoise, probability=1, backend="nlmeans"))
+    denoised = replace(PLAIN, k=1, steps=(Denoise(1.0, backend="nlmeans"),))
     cache = LayerCache(tmp_path / "cache", 1 << 30)
     for method in ("levin", "given", "levin"):
         recipe = replace(denoised, foreground=method)  # type: ignore[arg-type]

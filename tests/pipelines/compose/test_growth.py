@@ -245,7 +245,7 @@ def test_a_set_with_other_columns_is_told_from_a_damaged_one(matting: Path, bg20
     facts["plan"]["schema_version"] = 2
     path.write_text(json.dumps(facts))
     for attempt in (run_inspect, lambda out: run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())):
-        with pytest.raises(InputError, match="its columns are of version 2, ours of 4; use the release that made it"):
+        with pytest.raises(InputError, match="its columns are of version 2, ours of 5; use the release that made it"):
             attempt(out)
     assert run_compose(job_of(matting, bg20k, out, PLAIN, overwrite=True), LocalRunner()).written == 6
 

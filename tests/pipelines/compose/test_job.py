@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 import pipelines.compose.foreground_layers as foreground_module
-import pipelines.compose.layers as layers_module
 from pipelines.compose.job import run_compose
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.plan import load_plan
@@ -30,8 +29,11 @@ from rssn.errors import InputError
 from rssn.image.arrays import encode_png, to_uint8
 from rssn.image.decoding import decode_image, decode_pixels
 from rssn.route import compose as route
+from rssn.route import denoise as denoise_module
 from rssn.route.draw import draw
 from rssn.route.recipe import Recipe
+from rssn.route.steps.denoise import Denoise
+from rssn.route.steps.noise import Noise
 from rssn.sources.mattes import read_matte
 from tests.pipelines.composing import PLAIN, RECIPE, digests, files, job_of, rejects, rows
 
@@ -68,7 +70,7 @@ def test_every_foreground_has_k_composites_on_different_backgrounds(shards: Path
 
 
 def test_composites_obey_equation_1_within_the_codec(shards: Path) -> None:
-    clean = [row for row in rows(shards) if not row["noise_sigma"]]
+    clean = [row for row in rows(shards) if row["steps"]["noise"] is None]
     assert clean
     for row in clean:
         foreground, background = (decode_image(row[name]["bytes"]) for name in ("foreground", "background"))
@@ -79,7 +81,7 @@ def test_composites_obey_equation_1_within_the_codec(shards: Path) -> None:
 
 
 def test_noise_is_added_after_the_layers_were_stored(shards: Path) -> None:
-    noisy = [row for row in rows(shards) if row["noise_sigma"]]
+    noisy = [row for row in rows(shards) if row["steps"]["noise"]]
     assert noisy
     for row in noisy:
         layers = (decode_image(row[name]["bytes"]) for name in ("foreground", "background"))
@@ -87,7 +89,7 @@ def test_noise_is_added_after_the_layers_were_stored(shards: Path) -> None:
         inner = (blended > 0.2) & (blended < 0.8)
         residual = (decode_image(row["image"]["bytes"]) - blended)[inner] * 255.0
         assert 8.0 < residual.std() < 12.0
-        noise = route.add_noise(np.zeros_like(blended), row["noise_sigma"] / 255.0, row["noise_seed"])[inner] * 255.0
+        noise = Noise().apply(np.zeros_like(blended), row["steps"]["noise"])[inner] * 255.0
         assert np.corrcoef(residual, noise)[0, 1] > 0.9
 
 
@@ -103,10 +105,9 @@ def test_rows_hold_their_draw(shards: Path) -> None:
     for row in rows(shards):
         rolled = draw(RECIPE, 0, row["foreground_id"], row["k"])
         assert row["draw_seed"] == rolled.seed
-        assert row["denoised"] is rolled.denoise
-        assert row["denoiser"] == ("nlmeans" if rolled.denoise else None)
-        assert row["blur_size"] == rolled.blur_size
-        assert row["noise_sigma"] == rolled.noise_sigma
+        sigmas = {"foreground_sigma": 10.0, "background_sigma": 10.0}
+        denoised = rolled.steps["denoise"]
+        assert row["steps"] == {**rolled.steps, "denoise": denoised and {"backend": "nlmeans", **sigmas}}
         assert row["recipe"] == RECIPE.label
         assert row["foreground_method"] == "levin"
         assert (row["width"], row["height"]) == decode_pixels(row["image"]["bytes"]).shape[1::-1]
@@ -143,7 +144,7 @@ def test_another_seed_draws_otherwise(synthetic: Path, bg20k: Path, shards: Path
 def test_given_foregrounds_are_taken_as_they_are(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     for source, target in (("original", "fg"), ("mask", "alpha")):
         shutil.copytree(synthetic / "matting" / source, tmp_path / "matting" / target)
-    recipe = replace(RECIPE, k=1, denoise=replace(RECIPE.denoise, probability=0))
+    recipe = replace(RECIPE, k=1, steps=RECIPE.steps[1:])
     run_compose(job_of(tmp_path / "matting", bg20k, tmp_path / "out", recipe), LocalRunner())
     for row in rows(tmp_path / "out"):
         assert row["foreground_method"] == "given"
@@ -253,9 +254,9 @@ def test_a_second_run_with_another_seed_denoises_nothing_again(
     synthetic: Path, bg20k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every layer is estimated and denoised at most once, within a run and in the next."""
-    recipe = replace(RECIPE, k=8, denoise=replace(RECIPE.denoise, probability=1))
+    recipe = replace(RECIPE, k=8, steps=(Denoise(1.0, backend="nlmeans"), *RECIPE.steps[1:]))
     calls: list[str] = []
-    for module, name in ((foreground_module, "estimate_layers"), (layers_module, "denoise")):
+    for module, name in ((foreground_module, "estimate_layers"), (denoise_module, "denoise")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, real=real, name=name: (calls.append(name), real(*a))[1])
     cache = LayerCache(tmp_path / "cache", 1 << 30)

@@ -20,10 +20,13 @@ from pipelines.executor.work import Budget
 from rssn.errors import Rejected
 from rssn.image.arrays import encode_jpeg, encode_png, to_float
 from rssn.image.decoding import background_pixels, decode_pixels
+from rssn.route import denoise as denoise_module
 from rssn.route.denoise import denoise
+from rssn.route.draw import Draw
 from rssn.route.foreground import estimate_foreground
 from rssn.route.noise_level import estimate_sigma
-from rssn.route.recipe import DenoiseStep, Recipe
+from rssn.route.recipe import Recipe
+from rssn.route.steps.denoise import Denoise
 from rssn.sources.backgrounds import background_bytes, find_backgrounds
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import load_pair
@@ -32,7 +35,9 @@ from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.pipelines.composing import files
 
-RECIPE = Recipe("test", denoise=DenoiseStep(sigma=12, backend="nlmeans"))
+RECIPE = Recipe("test", steps=(Denoise(sigma=12, backend="nlmeans"),))
+PLAIN = Draw(0, 0.0, 0.0, {"denoise": None})
+DENOISED = replace(PLAIN, steps={"denoise": {"backend": "nlmeans"}})
 
 
 @pytest.fixture
@@ -49,8 +54,8 @@ def test_layers_are_what_the_kernels_give(planned: PlannedForeground, context: L
     sample = load_pair(planned.pair)
     expected = estimate_foreground(sample.picture, sample.alpha)[0]
     layers = ForegroundLayers(planned, context)
-    assert np.array_equal(layers.layer(denoised=False), expected)
-    assert np.array_equal(layers.layer(denoised=True), denoise(expected, 12 / 255, "nlmeans"))
+    assert np.array_equal(layers.layer(), expected)
+    assert np.array_equal(layers.layer(layers.steps(DENOISED)), denoise(expected, 12 / 255, "nlmeans"))
 
 
 def test_a_background_in_a_bucket_is_fetched_once(
@@ -60,9 +65,9 @@ def test_a_background_in_a_bucket_is_fetched_once(
         s3.put(f"{bucket}/{name}", data)
     here, there = (find_backgrounds(root)[0][0] for root in (bg20k, list_source(bucket, tmp_path)))
     s3.asked.clear()
-    expected = context.background(here, denoised=False).pixels
+    expected = context.background(here, PLAIN).pixels
     for _ in range(3):
-        assert np.array_equal(context.background(there, denoised=False).pixels, expected)
+        assert np.array_equal(context.background(there, PLAIN).pixels, expected)
     shard = Path(there.path).name
     assert (s3.asked[f"HEAD {shard}"], 0 < s3.asked[f"GET {shard}"] <= 3) == (2, True)
 
@@ -77,28 +82,28 @@ def test_each_layer_is_made_once_and_only_when_asked_for(
         monkeypatch.setattr(module, name, lambda *arguments: (calls.append(name), real(*arguments))[1])
 
     count(foreground_module, "estimate_layers")
-    count(layers_module, "denoise")
+    count(denoise_module, "denoise")
     layers = ForegroundLayers(planned, context)
     assert calls == []
     for _ in range(3):
-        layers.layer(denoised=False)
+        layers.layer()
     assert calls == ["estimate_layers"]
     for _ in range(3):
-        layers.layer(denoised=True)
-        layers.encoded(denoised=True)
+        layers.layer(layers.steps(DENOISED))
+        layers.encoded(layers.steps(DENOISED))
     assert calls == ["estimate_layers", "denoise"]
     again = ForegroundLayers(planned, replace(context, clock=StageClock()))
-    again.layer(denoised=True)
+    again.layer(again.steps(DENOISED))
     assert calls == ["estimate_layers", "denoise"], "the cache holds both for the next run"
-    assert set(again._context.clock.seconds) == {"read", "cache"}
+    assert set(again._context.clock.seconds) == {"denoise", "cache"}
 
 
 def test_a_failure_is_remembered(planned: PlannedForeground, context: LayerContext) -> None:
     layers = ForegroundLayers(replace(planned, foreground_id="another"), context)
     with pytest.raises(Rejected, match="changed") as first:
-        layers.layer(denoised=False)
+        layers.layer()
     with pytest.raises(Rejected) as second:
-        layers.layer(denoised=True)
+        layers.layer(layers.steps(DENOISED))
     assert second.value is first.value
 
 
@@ -108,19 +113,19 @@ def test_a_failed_denoiser_does_not_refuse_what_needs_none(
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(layers_module, "denoise", fail)
+    monkeypatch.setattr(denoise_module, "denoise", fail)
     layers = ForegroundLayers(planned, context)
     for _ in range(2):
         with pytest.raises(MemoryError):
-            layers.layer(denoised=True)
-        assert layers.layer(denoised=False).shape == (*layers.alpha.shape, 3)
+            layers.layer(layers.steps(DENOISED))
+        assert layers.layer().shape == (*layers.alpha.shape, 3)
 
 
 def test_backgrounds_are_denoised_at_their_own_size(bg20k: Path, context: LayerContext) -> None:
     background = find_backgrounds(bg20k)[0][0]
     raw = to_float(decode_pixels(background_bytes(background)))
-    assert np.array_equal(context.background(background, denoised=False).pixels, raw)
-    assert np.array_equal(context.background(background, denoised=True).pixels, denoise(raw, 12 / 255, "nlmeans"))
+    assert np.array_equal(context.background(background, PLAIN).pixels, raw)
+    assert np.array_equal(context.background(background, DENOISED).pixels, denoise(raw, 12 / 255, "nlmeans"))
 
 
 def test_a_background_is_decoded_once_for_all_draws(
@@ -130,26 +135,27 @@ def test_a_background_is_decoded_once_for_all_draws(
     real = background_pixels
     monkeypatch.setattr(layers_module, "background_pixels", lambda header: (decoded.append(1), real(header))[1])
     for another in (context, replace(context, clock=StageClock())):
-        for denoised in (False, True, False):
-            another.background(background, denoised=denoised)
+        for drawn in (PLAIN, DENOISED, PLAIN):
+            another.background(background, drawn)
     assert decoded == [1]
 
 
 def test_an_automatic_strength_is_that_of_each_photograph(
     planned: PlannedForeground, bg20k: Path, context: LayerContext
 ) -> None:
-    auto = replace(context, recipe=replace(RECIPE, denoise=DenoiseStep(sigma="auto", backend="nlmeans")))
+    auto = replace(context, recipe=replace(RECIPE, steps=(Denoise(sigma="auto", backend="nlmeans"),)))
     sample, background = load_pair(planned.pair), find_backgrounds(bg20k)[0][0]
     raw = to_float(decode_pixels(background_bytes(background)))
     of_f, of_b = estimate_sigma(sample.picture), estimate_sigma(raw)
     assert of_f != of_b
     layers = ForegroundLayers(planned, auto)
-    assert layers.sigma == pytest.approx(255 * of_f)
-    assert np.array_equal(layers.layer(denoised=True), denoise(layers.layer(denoised=False), of_f, "nlmeans"))
-    whole = auto.background(background, denoised=True)
-    assert whole.sigma == pytest.approx(255 * of_b)
+    (step,) = layers.steps(DENOISED)
+    assert step.values["sigma"] == pytest.approx(255 * of_f)
+    assert np.array_equal(layers.layer(layers.steps(DENOISED)), denoise(layers.layer(), of_f, "nlmeans"))
+    whole = auto.background(background, DENOISED)
+    assert whole.steps[0].values["sigma"] == pytest.approx(255 * of_b)
     assert np.array_equal(whole.pixels, denoise(raw, of_b, "nlmeans"))
-    assert auto.background(background, denoised=False).sigma is None
+    assert auto.background(background, PLAIN).steps == ()
 
 
 def test_two_curations_of_one_photograph_are_two_layers(synthetic: Path, tmp_path: Path, context: LayerContext) -> None:
@@ -161,8 +167,8 @@ def test_two_curations_of_one_photograph_are_two_layers(synthetic: Path, tmp_pat
             CurationJob(synthetic / "photos", out, CurationRules(min_side=side), None, Budget()), LocalRunner()
         )
         first = find_backgrounds(out)[0][0]
-        sides[side] = first.background_id, context.background(first, denoised=False).pixels.shape[:2]
-        assert min(context.background(first, denoised=True).pixels.shape[:2]) == side
+        sides[side] = first.background_id, context.background(first, PLAIN).pixels.shape[:2]
+        assert min(context.background(first, DENOISED).pixels.shape[:2]) == side
     assert sides[100][0] == sides[120][0]
     assert (min(sides[100][1]), min(sides[120][1])) == (100, 120)
 
@@ -172,9 +178,9 @@ def test_a_background_that_was_replaced_since_is_refused(tmp_path: Path, context
     (tmp_path / "0.jpg").write_bytes(encode_jpeg(noise))
     (background,) = find_backgrounds(tmp_path)[0]
     (tmp_path / "0.jpg").write_bytes(encode_jpeg(noise[::-1]))
-    for denoised in (False, True):
+    for drawn in (PLAIN, DENOISED):
         with pytest.raises(Rejected, match=r"background 0\.jpg: .*another picture than planned") as error:
-            context.background(background, denoised=denoised)
+            context.background(background, drawn)
         assert (error.value.stage, error.value.reason) == ("background", "changed")
 
 
@@ -185,9 +191,9 @@ def test_a_broken_background_is_named_and_the_foreground_is_not_blamed(tmp_path:
     cut = tmp_path / "1.jpg"
     cut.write_bytes(cut.read_bytes()[:5000])
     broken = next(b for b in find_backgrounds(tmp_path)[0] if b.source == "1.jpg")
-    for denoised in (False, True):
+    for drawn in (PLAIN, DENOISED):
         with pytest.raises(UnusableBackground, match="the picture data are damaged") as error:
-            context.background(broken, denoised=denoised)
+            context.background(broken, drawn)
         assert (error.value.stage, error.value.reason) == ("background", "truncated")
 
 
@@ -196,13 +202,13 @@ def test_a_transparent_background_is_not_used(tmp_path: Path, context: LayerCont
     pixels[:9, :, 3] = 255
     (tmp_path / "0.png").write_bytes(encode_png(pixels))
     with pytest.raises(UnusableBackground, match=r"90\.0% of it is transparent"):
-        context.background(find_backgrounds(tmp_path)[0][0], denoised=False)
+        context.background(find_backgrounds(tmp_path)[0][0], PLAIN)
 
 
 def test_the_reference_denoiser_gets_more_memory() -> None:
     native, package, unused = (
-        Recipe("test", denoise=step)
-        for step in (DenoiseStep(), DenoiseStep(backend="bm3d"), DenoiseStep(probability=0, backend="bm3d"))
+        Recipe("test", steps=(step,))
+        for step in (Denoise(), Denoise(backend="bm3d"), Denoise(probability=0, backend="bm3d"))
     )
     assert worker_memory(8_000_000, native) == (900 << 20) + 8_000_000 * 160
     assert worker_memory(8_000_000, package) == (900 << 20) + 8_000_000 * 1024

@@ -14,7 +14,7 @@ from rssn.image.arrays import to_uint8
 from rssn.image.decoding import decode_image
 from rssn.route import compose as route
 from rssn.route.foreground import estimate_foreground
-from rssn.route.recipes import load_recipe
+from rssn.route.recipe import load_recipe
 from rssn.sources.mattes import read_matte
 from tests.pipelines.composing import digests, rows
 

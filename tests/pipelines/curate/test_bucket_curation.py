@@ -15,7 +15,7 @@ from pipelines.executor.work import Budget, Tally
 from pipelines.inspect.inspect import run_inspect
 from pipelines.output.staging import source, staged, viewed
 from rssn.dataset.rows import iter_rows
-from rssn.route.recipes import load_recipe
+from rssn.route.recipe import load_recipe
 from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.pipelines.composing import files

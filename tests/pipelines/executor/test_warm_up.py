@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 CODE = """
-from rssn.route.recipes import load_recipe
+from rssn.route.recipe import load_recipe
 from pipelines.executor.warm_up import warm_up
 from rssn.kernels.closed_form.solver import iterate
 warm_up(load_recipe("comp-rssn"))

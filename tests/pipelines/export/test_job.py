@@ -22,6 +22,8 @@ from rssn.sources.layouts import find_pairs
 
 Maker = Callable[..., Path]
 FOLDERS = {"image": "original", "alpha": "mask", "foreground": "fg", "background": "bg"}
+from rssn.route.recipe import Recipe
+from rssn.route.steps.noise import Noise
 
 
 def rows(dataset: Path) -> list[dict[str, Any]]:
@@ -50,14 +52,16 @@ def test_the_folder_form_holds_the_stored_bytes_by_id_and_codec(
 
 
 def test_the_index_holds_the_light_columns(fake_composites: Maker, tmp_path: Path) -> None:
-    dataset = fake_composites()
+    dataset = fake_composites(recipe=Recipe("fake", k=2, steps=(Noise(),)))
     run_export(ExportJob(dataset, tmp_path / "out", "folder"))
     with (tmp_path / "out" / "index.csv").open(newline="") as stream:
         lines = list(csv.DictReader(stream))
     stored = rows(dataset)
     assert [line["sample_id"] for line in lines] == [row["sample_id"] for row in stored]
     assert [line["key"] for line in lines] == [row["sample_id"].replace("/", "-") for row in stored]
-    assert [int(line["noise_seed"]) for line in lines] == [row["noise_seed"] for row in stored]
+    seeds = [str(noise["seed"]) if (noise := row["steps"]["noise"]) else "" for row in stored]
+    assert [line["steps_noise_seed"] for line in lines] == seeds
+    assert any(seeds)
     assert [line["foreground_licence"] for line in lines] == ["", "", "CC0", "CC0"] * 2
     assert [int(line["background_crop_x"]) for line in lines] == [0, 0, 1, 1, 2, 2, 3, 3]
     assert not {"image", "alpha", "foreground", "background"} & set(lines[0])

@@ -21,11 +21,16 @@ from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
 from rssn.image.arrays import encode_jpeg, encode_png
 from rssn.image.decoding import decode_pixels
-from rssn.route.recipe import NoiseStep, Recipe
+from rssn.route.draw import draw
+from rssn.route.recipe import Recipe
+from rssn.route.steps.blur import Blur
+from rssn.route.steps.denoise import Denoise
+from rssn.route.steps.noise import Noise
 from rssn.storage.files import write_parquet
 from tests.pipelines.conftest import FakeSet
 
 Maker = Callable[..., Path]
+PAPER = Recipe("fake", k=4, steps=(Denoise(), Blur(), Noise()))
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +52,7 @@ def test_a_whole_data_set_passes_and_is_counted(shards: Path) -> None:
     assert found.problems == []
     assert found.facts["rows"] == 6
     assert found.facts["foregrounds"] == 3
-    assert found.facts["denoised"] == "0 of 6"
-    assert found.facts["blurred"] == "0 of 6"
+    assert found.facts["draws"] == "every row is as the recipe and the seed draw it"
     assert found.facts["F estimated by"] == "6 x levin"
 
 
@@ -131,7 +135,6 @@ def test_backgrounds_are_shown_with_what_was_refused(bg20k: Path) -> None:
     assert headings == [f"{reason} ({reasons[reason]})" for reason in ordered]
     words = ", ".join(f"{reasons[reason]} x {reason}" for reason in sorted(reasons))
     assert found.facts["rejected"] == f"{reasons.total()} ({words})"
-    assert found.fits == []
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
@@ -146,40 +149,39 @@ def _altered(dataset: Path, recipe: Recipe) -> Path:
     return dataset
 
 
-def test_draws_of_the_recipe_fit_and_are_shown(fake_composites: Maker) -> None:
-    found = run_inspect(fake_composites(foregrounds=150, recipe=Recipe("fake", k=4)), Look(2))
+def test_every_draw_is_rolled_again_and_counted(fake_composites: Maker) -> None:
+    found = run_inspect(fake_composites(foregrounds=150, recipe=PAPER), Look(2))
     assert found.problems == []
-    assert [fit.step for fit in found.fits] == ["denoise", "blur", "noise", "blur sizes"]
-    assert str(found.facts["draws"]).startswith("fit the recipe (smallest p 0.")
-    text = found.page.read_text()
-    assert "<th>step</th><th>expected</th><th>found</th><th>test</th><th>p</th>" in text
-    noisy = found.fits[2]
-    assert f"<td>noise</td><td>0.5 x 600 = 300</td><td>{noisy.found}</td><td>exact binomial</td>" in text
-    assert found.facts["noise added"] == f"{noisy.found} of 600"
+    assert found.facts["draws"] == "every row is as the recipe and the seed draw it"
+    drawn = [draw(PAPER, 0, f"{number:020x}", k).steps for number in range(150) for k in range(4)]
+    noisy = sum(one["noise"] is not None for one in drawn)
+    assert found.facts["noise"] == f"{noisy} of 600: {noisy} x sigma 10"
+    sizes = Counter(values["size"] for one in drawn if (values := one["blur"]))
+    words = ", ".join(f"{sizes[size]} x {size} px" for size in sorted(sizes))
+    assert found.facts["blur"] == f"{sizes.total()} of 600: {words}"
 
 
-def test_draws_that_do_not_fit_the_manifests_recipe_are_a_problem(fake_composites: Maker) -> None:
-    recipe = Recipe("fake", k=4)
-    dataset = _altered(fake_composites(foregrounds=150, recipe=recipe), replace(recipe, noise=NoiseStep(0.75)))
+def test_draws_of_another_recipe_are_a_problem(fake_composites: Maker) -> None:
+    other = replace(PAPER, steps=(Denoise(), Blur(), Noise(0.75)))
+    dataset = _altered(fake_composites(foregrounds=150, recipe=PAPER), other)
     found = run_inspect(dataset, Look(2))
-    assert [fit.step for fit in found.fits if fit.misfit] == ["noise"]
-    (problem,) = found.problems
-    assert problem.startswith("draws: noise: the recipe expects 0.75 x 600 = 450, the rows have ")
-    assert found.facts["draws"] == "DO NOT FIT the recipe: noise"
-    text = found.page.read_text()
-    assert "Verification: FAILED" in text
-    assert text.count("MISFIT") == 1
+    assert len(found.problems) == 6
+    assert all(problem.startswith("draws: 0000") for problem in found.problems[:5])
+    assert f"recipe is {PAPER.label}, the dice say {other.label}" in found.problems[0]
+    assert found.problems[5] == "draws: 595 more rows differ"
+    assert found.facts["draws"] == "600 of 600 rows DIFFER from the dice"
+    assert "Verification: FAILED" in found.page.read_text()
 
 
 def test_the_strip_shows_the_stored_steps_and_the_difference_without_any_source(fake_composites: Maker) -> None:
-    found = run_inspect(fake_composites(suffix=".png", size=(480, 320)), Look(3, 3))
+    found = run_inspect(fake_composites(suffix=".png", size=(480, 320), recipe=PAPER), Look(3, 3))
     strips = [path for path in found.sheets if path.name.startswith("step-strip")]
     assert len(strips) == 3
     pixels = decode_pixels(strips[0].read_bytes())
-    assert pixels.shape[1] == 6 * 10 + 5 * 480
+    assert pixels.shape[1] == 5 * 10 + 4 * 480
     whole = np.array([200, 0, 0])
     assert (pixels[100, 10 + 2 * 490 : 20 + 2 * 490] == whole).all() or (pixels[100, 10 + 3 * 490] == whole).all()
-    assert (pixels[-500:, 4 * 490 + 100] <= 4).all(axis=1).sum() >= 300
+    assert (pixels[-500:, 2 * 490 + 100] <= 4).all(axis=1).sum() >= 300
     assert "composed again from the sources" in found.page.read_text()
 
 
@@ -197,8 +199,6 @@ def test_the_page_stays_under_20_mb_whatever_the_pictures_hold(write_composites:
         "width": 1500,
         "height": 1200,
         "recipe": "fake",
-        "denoised": False,
-        "noise_sigma": 0.0,
         "draw_seed": 1,
         "foreground_method": "levin",
         **pictures,

@@ -15,7 +15,7 @@ from pipelines.inspect.replay import run_replay
 from rssn.dataset.manifest import plan_digest
 from rssn.errors import InputError, Rejected
 from rssn.image.decoding import decode_pixels
-from rssn.route.recipes import load_recipe
+from rssn.route.recipe import load_recipe
 from tests.pipelines.composing import RECIPE, job_of, rows
 
 
@@ -48,12 +48,12 @@ def test_an_altered_draw_is_noticed(shards: Path, tmp_path: Path) -> None:
     copy = tmp_path / "shards"
     shutil.copytree(shards, copy)
     manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["plan"]["recipe"]["denoise"]["sigma"] = 30.0
+    manifest["plan"]["recipe"]["steps"][0]["denoise"]["sigma"] = 30.0
     before, named = manifest["plan_digest"], plan_digest(manifest["plan"])
     for path in (copy / "manifest.json", *(copy / "marks").iterdir()):
         path.write_text(path.read_text().replace(before, named))
     (copy / "manifest.json").write_text(json.dumps(manifest | {"plan_digest": named}))
-    denoised = next(row for row in rows(copy) if row["denoised"])
+    denoised = next(row for row in rows(copy) if row["steps"]["denoise"])
     assert "foreground" in run_replay(copy, denoised["sample_id"], None).differences
 
 
@@ -90,7 +90,7 @@ def test_packed_photographs_hold_no_draw(synthetic: Path, tmp_path: Path) -> Non
         photograph = decode_pixels((synthetic / "matting" / row["foreground_source"]).read_bytes())
         assert np.array_equal(decode_pixels(row["image"]["bytes"]), photograph)
         assert row["sample_id"] == f"{row['foreground_id']}/0"
-        assert (row["background_id"], row["draw_seed"], row["blur_size"]) == (None, None, None)
-        assert (row["denoised"], row["noise_sigma"], row["foreground_method"]) == (False, 0.0, "levin")
+        assert (row["background_id"], row["draw_seed"], row["foreground_method"]) == (None, None, "levin")
+        assert "steps" not in row
     with pytest.raises(InputError, match="a packed photograph, not a composite"):
         run_replay(tmp_path / "ori", found[0]["sample_id"], None)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import pipelines.compose.foreground_layers as foreground_module
-import pipelines.compose.layers as layers_module
 from pipelines.compose.job import Output, run_compose
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.pack import PackJob, run_pack
@@ -17,12 +16,13 @@ from pipelines.compose.recompose import Recomposed, open_sources
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import Budget
 from pipelines.inspect.inspect import Look, run_inspect
-from pipelines.inspect.step_strips import COLUMNS, GAIN, STRIP_SIDE, blend_difference, step_strip
+from pipelines.inspect.step_strips import GAIN, STRIP_SIDE, blend_difference, step_strip
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import DependencyError
-from rssn.image.arrays import Pixels, encode_png, to_uint8
+from rssn.image.arrays import Pixels, encode_png, to_float, to_uint8
 from rssn.image.decoding import decode_pixels
-from rssn.route.recipes import load_recipe
+from rssn.route import denoise as denoise_module
+from rssn.route.recipe import load_recipe
 from tests.pipelines.composing import RECIPE, job_of, rows
 
 
@@ -59,25 +59,29 @@ class Strip:
     """Reads a strip's tiles back, where pictures are smaller than a tile and so are shown pixel by pixel."""
 
     def __init__(self, row: dict[str, Any], again: Recomposed | str) -> None:
-        self.sheet = step_strip(row, again)
+        self.sheet = step_strip(row, RECIPE, again)
         self._shape = (row["height"], row["width"])
-        background = decode_pixels(row["background"]["bytes"])
-        self._second = next(
-            top
-            for top in range(10, self.sheet.shape[0])
-            if any(np.array_equal(self.tile(top, column), background) for column in range(COLUMNS))
-        )
+        self._tops = [10]
+        for name in ("background", "image"):  # each stands in a line of its own
+            stored = decode_pixels(row[name]["bytes"])
+            self._tops += [
+                next(
+                    top
+                    for top in range(self._tops[-1], self.sheet.shape[0])
+                    if any(np.array_equal(self.tile(top, column), stored) for column in range(4))
+                )
+            ]
 
     def tile(self, top: int, column: int) -> Pixels:
         left = 10 + column * (STRIP_SIDE + 10)
         return self.sheet[top : top + self._shape[0], left : left + self._shape[1]]
 
     def shows(self, line: int, column: int, pixels: Pixels) -> bool:
-        return np.array_equal(self.tile(self._second if line else 10, column), pixels)
+        return np.array_equal(self.tile(self._tops[line], column), pixels)
 
     def is_empty(self, line: int, column: int) -> bool:
         """Words on paper: no picture is so pale."""
-        return bool((self.tile(self._second if line else 10, column) == (250, 250, 248)).all(axis=2).mean() > 0.7)
+        return bool((self.tile(self._tops[line], column) == (250, 250, 248)).all(axis=2).mean() > 0.7)
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +96,9 @@ def shards(synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactor
 
 def test_every_step_that_was_drawn_is_shown_and_no_other(shards: Path) -> None:
     sources = open_sources(DatasetFolder(shards), LayerCache(shards, 0))
-    seen: set[tuple[bool, bool, bool]] = set()
+    seen: set[tuple[bool, ...]] = set()
     for row in rows(shards):
-        combination = (row["denoised"], bool(row["blur_size"]), bool(row["noise_sigma"]))
+        combination = tuple(row["steps"][name] is not None for name in ("denoise", "blur", "noise"))
         if combination in seen:
             continue
         seen.add(combination)
@@ -104,18 +108,18 @@ def test_every_step_that_was_drawn_is_shown_and_no_other(shards: Path) -> None:
         stored = {name: decode_pixels(row[name]["bytes"]) for name in ("image", "foreground", "background")}
         assert strip.shows(0, 0, decode_pixels((shards.parent / "matting" / row["foreground_source"]).read_bytes()))
         assert strip.shows(0, 1, decode_pixels(row["alpha"]["bytes"]))
-        assert strip.shows(0, 2, to_uint8(again.foreground))
+        assert strip.shows(0, 2, to_uint8(again.layer("foreground", 0)))
         assert strip.shows(0, 3, stored["foreground"]) is denoised
         assert strip.is_empty(0, 3) is not denoised
-        assert strip.shows(0, 4, stored["image"]) is not noisy
-        assert strip.shows(1, 0, to_uint8(again.background(denoised=False)))
-        if denoised:
-            assert strip.shows(1, 1, to_uint8(again.background(denoised=True)))
+        assert strip.shows(1, 0, to_uint8(again.layer("background", 0)))
+        assert strip.shows(1, 1, to_uint8(again.layer("background", 1))) is denoised
         assert strip.is_empty(1, 1) is not denoised
         assert strip.shows(1, 2, stored["background"]) is blurred
         assert strip.is_empty(1, 2) is not blurred
-        assert strip.shows(1, 3, stored["image"]) is noisy
-        assert strip.is_empty(1, 3) is not noisy
+        assert strip.shows(2, 0, stored["image"]) is not noisy
+        assert strip.shows(2, 1, stored["image"]) is noisy
+        assert strip.is_empty(2, 1) is not noisy
+        assert np.abs(again.composite(0) - to_float(stored["image"])).max() < (0.003 if not noisy else 0.3)
         assert {name: value["bytes"] for name, value in again.pictures().items()} == {
             name: row[name]["bytes"] for name in again.pictures()
         }
@@ -123,7 +127,7 @@ def test_every_step_that_was_drawn_is_shown_and_no_other(shards: Path) -> None:
 
 
 def test_what_cannot_be_made_again_is_left_empty_and_the_rest_is_shown(shards: Path) -> None:
-    row = next(row for row in rows(shards) if row["denoised"] and row["blur_size"])
+    row = next(row for row in rows(shards) if row["steps"]["denoise"] and row["steps"]["blur"])
     strip = Strip(row, "the plan is gone")
     for place in ((0, 0), (0, 2), (1, 0), (1, 1)):
         assert strip.is_empty(*place)
@@ -135,8 +139,8 @@ def test_a_missing_denoiser_leaves_one_tile_empty(shards: Path, monkeypatch: pyt
     def missing(*_: object) -> None:
         raise DependencyError("not installed")
 
-    monkeypatch.setattr(layers_module, "backend_version", missing)
-    row = next(row for row in rows(shards) if row["denoised"] and row["blur_size"])
+    monkeypatch.setattr(denoise_module, "backend_version", missing)
+    row = next(row for row in rows(shards) if row["steps"]["denoise"] and row["steps"]["blur"])
     strip = Strip(row, Recomposed(row, open_sources(DatasetFolder(shards), LayerCache(shards, 0))))
     assert [strip.is_empty(*place) for place in ((0, 0), (0, 2), (1, 0), (1, 1))] == [False, False, False, True]
 
@@ -145,7 +149,7 @@ def test_the_report_makes_nothing_again_that_the_cache_holds(shards: Path, monke
     def fail(*_: object) -> None:
         raise AssertionError("the cache holds it")
 
-    for module, name in ((foreground_module, "estimate_layers"), (layers_module, "denoise")):
+    for module, name in ((foreground_module, "estimate_layers"), (denoise_module, "denoise")):
         monkeypatch.setattr(module, name, fail)
     said: list[str] = []
     found = run_inspect(shards, Look(1, 24, LayerCache(shards.parent / "cache", 1 << 30), said.append))
@@ -159,7 +163,7 @@ def test_the_report_says_beforehand_what_takes_long(shards: Path, monkeypatch: p
     monkeypatch.setattr("pipelines.inspect.step_strips._LONG_SECONDS", 1e-4)
     said: list[str] = []
     run_inspect(shards, Look(1, 24, say=said.append))
-    assert {line.split()[1] for line in said} == {row["sample_id"] for row in rows(shards) if row["denoised"]}
+    assert {line.split()[1] for line in said} == {row["sample_id"] for row in rows(shards) if row["steps"]["denoise"]}
     assert all(line.endswith("--strips 0 does without") for line in said)
     assert [path for path in run_inspect(shards, Look(1, 0)).sheets if "strip" in path.name] == []
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.study.load import load_study
 from rssn.errors import InputError
-from rssn.route.recipes import load_recipe
+from rssn.route.recipe import load_recipe
 
 _TAG = "line 1: the tag !!python/object/apply:os.system means nothing here; leave it out"
 _NUMBER = "line 2: {} is doubtful as a number; write a whole number in at most 18 decimal digits"

@@ -16,7 +16,7 @@ from pipelines.study.load import load_study, shipped
 from pipelines.study.schema import Study
 from pipelines.study.steps import Plan, Step, plan_study, settings
 from rssn.errors import DependencyError
-from rssn.route.recipes import chosen_recipe
+from rssn.route.recipe import chosen_recipe
 
 FOREGROUNDS, K = 1_800, 5
 BATCHES = {"d121": 4, "r34": 32, "r34_2b": 32}  # of r34_2b the paper says nothing
@@ -193,7 +193,7 @@ def test_all_are_trained_on_the_training_set_and_composites_are_five_of_each(pla
     for kind in ("compose", "pack"):
         for _, given in of_kind(plans[name][1], kind):
             assert Path(given["matting"]).parts[-2:] == ("AM-2k", "train")
-    assert {chosen_recipe(given).k for _, given in of_kind(plans[name][1], "compose")} <= {K}
+    assert {chosen_recipe(given["recipe"], k=given["k"]).k for _, given in of_kind(plans[name][1], "compose")} <= {K}
 
 
 def test_rows_differ_in_their_composites(plans: Plans) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 import rssn.dataset.schema
 from bg20k.schema import PUBLISHED
-from rssn.dataset.schema import COMPOSITES, IMAGE, picture
+from rssn.dataset.schema import COMPOSITES, IMAGE, picture, with_steps
 from rssn.image.arrays import Pixels, encode_jpeg, encode_png
+from rssn.route.steps.blur import Blur
+from rssn.route.steps.noise import Noise
 from rssn.storage.files import write_parquet
 
 
@@ -41,13 +43,13 @@ def test_composites_open_in_datasets(tmp_path: Path, load: Any) -> None:
         "alpha": picture(encode_png(_pixels(1, 1)), "f-0-alpha.png"),
         "foreground": picture(encode_jpeg(_pixels(2)), "f-0-foreground.jpg"),
         "background": picture(encode_png(_pixels(3)), "f-0-background.png"),
-        "noise_seed": 2**64 - 1,
+        "steps": {"noise": {"sigma": 7.5, "seed": 2**64 - 1}, "blur": None},
         "draw_seed": 2**63,
-        "blur_size": None,
         "background_crop": {"x": 1, "y": 2, "width": 8, "height": 6},
     }
     path = tmp_path / "composites.parquet"
-    write_parquet(path, COMPOSITES, [row, row | {"sample_id": "f/1", "blur_size": 20}])
+    schema = with_steps({step.name: step.struct() for step in (Blur(), Noise())})
+    write_parquet(path, schema, [row, row | {"sample_id": "f/1", "steps": {"blur": {"size": 20}, "noise": None}}])
     opened = load(path)
     assert opened.num_rows == 2
     assert {name for name, kind in opened.features.items() if isinstance(kind, datasets.Image)} == {
@@ -62,9 +64,10 @@ def test_composites_open_in_datasets(tmp_path: Path, load: Any) -> None:
     assert np.array_equal(np.asarray(sample["alpha"]), _pixels(1, 1))
     assert sample["foreground"].size == (8, 6)
     assert np.array_equal(np.asarray(sample["background"]), _pixels(3))
-    assert (sample["noise_seed"], sample["draw_seed"]) == (2**64 - 1, 2**63)
+    assert sample["draw_seed"] == 2**63
+    assert sample["steps"]["noise"] == {"sigma": 7.5, "seed": 2**64 - 1}
     assert sample["background_crop"] == {"x": 1, "y": 2, "width": 8, "height": 6}
-    assert (sample["blur_size"], opened[1]["blur_size"]) == (None, 20)
+    assert opened[1]["steps"]["blur"] == {"size": 20}
 
 
 def test_backgrounds_open_in_datasets(tmp_path: Path, load: Any) -> None:
@@ -90,9 +93,7 @@ def test_every_picture_column_says_that_it_is_one() -> None:
 
 def test_the_contract_has_the_columns_of_the_brief() -> None:
     wanted = "sample_id image alpha foreground background foreground_id background_id foreground_source " + (
-        "background_source k width height recipe denoised denoiser denoise_sigma "
-        "background_denoise_sigma blur_size noise_sigma noise_seed "
-        "background_crop foreground_method draw_seed"
+        "background_source k width height recipe background_crop foreground_method draw_seed"
     )
     assert set(wanted.split()) <= set(COMPOSITES.names)
     assert COMPOSITES.field("draw_seed").type == pa.uint64()

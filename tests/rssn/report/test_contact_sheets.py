@@ -11,6 +11,7 @@ import pytest
 from rssn.dataset.shards import DatasetFolder
 from rssn.image.arrays import encode_png
 from rssn.report.contact_sheets import composite_sheets, draw_words, original_of, parts, small_tile
+from rssn.route.recipe import load_recipe
 
 Maker = Callable[..., Path]
 
@@ -22,34 +23,22 @@ def row(fake_composites: Maker) -> dict[str, Any]:
 
 
 def test_the_draw_in_words(row: dict[str, Any]) -> None:
-    row |= {
-        "denoised": True,
-        "denoiser": "bm3d",
-        "denoise_sigma": 10.0,
-        "background_denoise_sigma": 10.0,
-        "blur_size": 30,
-        "noise_sigma": 0.0,
-    }
-    assert draw_words(row).splitlines() == [
+    denoised = {"backend": "bm3d", "foreground_sigma": 10.0, "background_sigma": 10.0}
+    row["steps"] = {"denoise": denoised, "blur": {"size": 30}, "noise": None}
+    assert draw_words(row, load_recipe("comp-rssn")).splitlines() == [
         "original/0.jpg, k = 0",
         "24 x 16 px, F by levin",
-        "denoised: bm3d, sigma 10",
-        "background blurred: 30 px",
-        "no noise added",
+        "denoise: bm3d, sigma 10",
+        "blur: 30 px",
+        "noise: not drawn",
         "background: 0.jpg",
-        "crop at 0, 0",
+        f"crop at {row['background_crop']['x']}, {row['background_crop']['y']}",
     ]
 
 
 def test_a_packed_photograph_has_no_background_to_tell_of(row: dict[str, Any]) -> None:
-    row |= {
-        "denoised": False,
-        "blur_size": None,
-        "noise_sigma": 5.0,
-        "background_source": None,
-        "background_crop": None,
-    }
-    assert draw_words(row).splitlines()[2:] == ["not denoised", "not blurred", "noise added: sigma 5"]
+    row |= {"background_source": None, "background_crop": None}
+    assert draw_words(row, load_recipe("ori")).splitlines() == ["original/0.jpg, k = 0", "24 x 16 px, F by levin"]
 
 
 def test_the_original_is_found_below_its_root_or_not_at_all(row: dict[str, Any], tmp_path: Path) -> None:
@@ -71,7 +60,7 @@ def test_tiles_keep_no_more_than_is_shown() -> None:
 
 def test_sheets_come_twelve_rows_at_a_time(fake_composites: Maker) -> None:
     folder = DatasetFolder(fake_composites(foregrounds=15, suffix=".png"))
-    sheets = composite_sheets(folder, folder.marks(), None, 30)
+    sheets = composite_sheets(folder, folder.marks(), load_recipe("comp-rssn"), None, 30)
     sizes = [sheet.shape[0] for sheet in sheets]
     assert len(sizes) == 3
     assert sizes[0] == sizes[1] > sizes[2]

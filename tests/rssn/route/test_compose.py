@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy.ndimage import uniform_filter
-from scipy.stats import kstest
 
 from rssn.errors import InputError
-from rssn.image.arrays import Alpha, Image, to_uint8
-from rssn.route.compose import Crop, add_noise, blend, blur, compose, fit_background, fitted_size, place_crop, upscaling
+from rssn.image.arrays import Alpha, Image
+from rssn.route.compose import Crop, blend, compose, fit_background, fitted_size, place_crop, upscaling
 from rssn.route.draw import Draw
-from rssn.route.recipe import Fit
+from rssn.route.recipe import Fit, Recipe
+from rssn.route.step import Step, Values
+from rssn.route.steps.blur import Blur, box_blur
+from rssn.route.steps.noise import Noise, add_noise
+from rssn.storage.settings import settings
 
-_PLAIN = Draw(seed=1, denoise=False, blur_size=None, noise_sigma=0.0, noise_seed=9, crop_x=0.0, crop_y=0.0)
+_PLAIN = Draw(seed=1, crop_x=0.0, crop_y=0.0, steps={})
+_RECIPE = Recipe("steps", steps=(Blur(), Noise()))
 
 
 def _random(*shape: int, seed: int = 0) -> Image:
@@ -70,50 +73,6 @@ def test_blend_stays_between_its_layers(seed: int) -> None:
 def test_blend_refuses_shapes_that_differ(shapes: tuple[tuple[int, ...], ...]) -> None:
     with pytest.raises(InputError, match="shapes differ"):
         blend(*(np.zeros(shape, np.float32) for shape in shapes))
-
-
-@pytest.mark.parametrize("size", [1, 3, 7, 21])
-def test_blur_of_odd_sizes_is_the_mean_with_mirrored_borders(size: int) -> None:
-    image = _random(40, 33, 3)
-    expected = uniform_filter(image.astype(np.float64), (size, size, 1), mode="mirror")
-    assert np.abs(blur(image, size) - expected).max() <= 1e-6
-
-
-@pytest.mark.parametrize("size", [2, 20, 30])
-def test_blur_of_even_sizes_reaches_one_further_up_and_left(size: int) -> None:
-    image = _random(34, 38, 3)
-    wide = np.pad(image.astype(np.float64), ((size, size), (size, size), (0, 0)), mode="reflect")
-    expected = np.empty(image.shape)
-    for y, x in np.ndindex(34, 38):
-        top, left = y + size - size // 2, x + size - size // 2
-        expected[y, x] = wide[top : top + size, left : left + size].mean(axis=(0, 1))
-    assert np.abs(blur(image, size) - expected).max() <= 1e-6
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 30, 3), (8, 8, 3)])
-def test_blur_of_a_picture_smaller_than_its_kernel(shape: tuple[int, int, int]) -> None:
-    image = np.full(shape, 0.25, np.float32)
-    assert np.abs(blur(image, 60) - 0.25).max() <= 1e-6
-
-
-def test_noise_is_gaussian_of_the_given_strength() -> None:
-    noise = add_noise(np.zeros((200, 200, 3), np.float32), 10 / 255, 4) * 255
-    assert abs(float(noise.mean())) < 0.1
-    assert abs(float(noise.std()) - 10) < 0.1
-    assert kstest(noise.ravel() / 10, "norm").pvalue > 1e-3
-    channels = np.corrcoef(noise.reshape(-1, 3).T)
-    assert np.abs(channels - np.eye(3)).max() < 0.02
-    assert abs(np.corrcoef(noise[:, 1:, 0].ravel(), noise[:, :-1, 0].ravel())[0, 1]) < 0.02
-
-
-def test_noise_follows_its_seed_and_is_not_clipped_here() -> None:
-    white = np.ones((20, 30, 3), np.float32)
-    first = add_noise(white, 0.1, 2**64 - 1)
-    assert np.array_equal(first, add_noise(white, 0.1, 2**64 - 1))
-    assert not np.array_equal(first, add_noise(white, 0.1, 5))
-    assert first.max() > 1.1
-    assert first.dtype == np.float32
-    assert to_uint8(first)[first >= 1].min() == 255
 
 
 def cover(size: tuple[int, int], frame: tuple[int, int], x: float = 0.0, y: float = 0.0) -> tuple[int, int, Crop]:
@@ -206,25 +165,60 @@ def test_upscaling_is_what_covering_asks_for(size: tuple[int, int], frame: tuple
 
 def test_a_plain_draw_blends_and_nothing_else() -> None:
     foreground, background, alpha = _layers()
-    found = compose(foreground, background, alpha, _PLAIN)
+    found = compose(foreground, background, alpha, _RECIPE, replace(_PLAIN, steps={"blur": None, "noise": None}))
     assert np.array_equal(found.image, blend(foreground, background, alpha))
-    assert np.array_equal(found.background, background)
-    assert np.array_equal(found.foreground, foreground)
-    assert np.array_equal(found.alpha, alpha)
+    assert found.background is background
+    assert found.foreground is foreground
+    assert found.alpha is alpha
 
 
 def test_blur_touches_the_background_only() -> None:
     foreground, background, alpha = _layers(40, 44)
-    found = compose(foreground, background, alpha, replace(_PLAIN, blur_size=20))
-    assert np.array_equal(found.background, blur(background, 20))
-    assert np.array_equal(found.foreground, foreground)
-    assert np.array_equal(found.image, blend(foreground, blur(background, 20), alpha))
+    found = compose(foreground, background, alpha, _RECIPE, replace(_PLAIN, steps={"blur": {"size": 20}}))
+    assert np.array_equal(found.background, box_blur(background, 20))
+    assert found.foreground is foreground
+    assert np.array_equal(found.image, blend(foreground, box_blur(background, 20), alpha))
 
 
 def test_noise_touches_the_composite_only() -> None:
     foreground, background, alpha = _layers(40, 44)
-    found = compose(foreground, background, alpha, replace(_PLAIN, blur_size=30, noise_sigma=10.0))
+    drawn = replace(_PLAIN, steps={"blur": {"size": 30}, "noise": {"sigma": 10.0, "seed": 9}})
+    found = compose(foreground, background, alpha, _RECIPE, drawn)
     clean = blend(found.foreground, found.background, alpha)
-    assert np.array_equal(found.background, blur(background, 30))
+    assert np.array_equal(found.background, box_blur(background, 30))
     assert np.array_equal(found.image, add_noise(clean, 10 / 255, 9))
     assert abs(float((found.image - clean).std()) * 255 - 10) < 0.5
+
+
+@settings
+class _Halve(Step):
+    """Darkens the composite, and F and B with it."""
+
+    name = "halve"
+    acts_on = "composite"
+    stage = "composite"
+    reference = "this test"
+    also_on_layers = True
+
+    def draw(self, dice: np.random.Generator) -> Values:
+        return {}
+
+    def apply(self, pixels: Image, values: Values) -> Image:
+        return pixels / 2
+
+    def describe(self, values: Values) -> str:
+        return "halved"
+
+    @property
+    def cpu_seconds(self) -> float:
+        return 0.0
+
+
+def test_a_step_on_the_composite_may_act_on_the_stored_layers_in_the_same_way() -> None:
+    foreground, background, alpha = _layers(40, 44)
+    recipe = Recipe("halved", steps=(_Halve(), Noise()))
+    drawn = replace(_PLAIN, steps={"halve": {}, "noise": {"sigma": 10.0, "seed": 9}})
+    found = compose(foreground, background, alpha, recipe, drawn)
+    assert np.array_equal(found.foreground, foreground / 2)
+    assert np.array_equal(found.background, background / 2)
+    assert np.allclose(found.image, add_noise(blend(found.foreground, found.background, alpha), 10 / 255, 9), atol=1e-6)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +10,14 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, chisquare, kstest
 
 from rssn.errors import InputError
-from rssn.route.draw import Draw, background_key, choose_backgrounds, draw
-from rssn.route.recipe import BlurStep, DenoiseStep, NoiseStep, Recipe
+from rssn.route.draw import Draw, background_key, choose_backgrounds, draw, roll
+from rssn.route.recipe import Recipe
+from rssn.route.step import Step
+from rssn.route.steps.blur import Blur
+from rssn.route.steps.denoise import Denoise
+from rssn.route.steps.noise import Noise
 
-_PAPER = Recipe("paper")
+_PAPER = Recipe("paper", steps=(Denoise(), Blur(), Noise()))
 _IDS = [f"{number:020x}" for number in range(1000)]
 
 
@@ -28,7 +31,7 @@ def draws() -> list[Draw]:
 
 
 def test_each_coin_is_fair_and_independent(draws: list[Draw]) -> None:
-    coins = np.array([(d.denoise, d.blur_size is not None, d.noise_sigma > 0) for d in draws])
+    coins = np.array([[d.steps[name] is not None for name in ("denoise", "blur", "noise")] for d in draws])
     for column in range(3):
         assert binomtest(int(coins[:, column].sum()), len(draws), 0.5).pvalue > 1e-3
     faces = np.bincount(coins @ np.array([1, 2, 4]), minlength=8)
@@ -37,22 +40,16 @@ def test_each_coin_is_fair_and_independent(draws: list[Draw]) -> None:
 
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.8, 1.0])
 def test_each_step_has_its_own_probability(probability: float) -> None:
-    recipe = replace(
-        _PAPER, denoise=DenoiseStep(probability), blur=BlurStep(1 - probability), noise=NoiseStep(probability)
-    )
+    recipe = replace(_PAPER, steps=(Denoise(probability), Blur(1 - probability), Noise(probability)))
     rolled = [draw(recipe, 3, name, 0) for name in _IDS]
-    counts = (
-        (sum(d.denoise for d in rolled), probability),
-        (sum(d.blur_size is not None for d in rolled), 1 - probability),
-        (sum(d.noise_sigma > 0 for d in rolled), probability),
-    )
-    for count, expected in counts:
+    for name, expected in (("denoise", probability), ("blur", 1 - probability), ("noise", probability)):
+        count = sum(one.steps[name] is not None for one in rolled)
         assert binomtest(count, len(rolled), expected).pvalue > 1e-3
 
 
 def test_every_kernel_size_is_as_likely(draws: list[Draw]) -> None:
-    sizes = [d.blur_size for d in draws if d.blur_size is not None]
-    counts = [sizes.count(size) for size in _PAPER.blur.sizes]
+    sizes = [values["size"] for d in draws if (values := d.steps["blur"]) is not None]
+    counts = [sizes.count(size) for size in (20, 30, 40, 50, 60)]
     assert sum(counts) == len(sizes)
     assert chisquare(counts).pvalue > 1e-3
 
@@ -62,8 +59,9 @@ def test_crops_are_uniform_and_seeds_are_unique(draws: list[Draw]) -> None:
         assert kstest(values, "uniform").pvalue > 1e-3
         assert min(values) >= 0
         assert max(values) < 1
-    assert len({d.seed for d in draws} | {d.noise_seed for d in draws}) == 2 * len(draws)
-    assert {d.noise_sigma for d in draws} == {0.0, 10.0}
+    noises = [values for d in draws if (values := d.steps["noise"]) is not None]
+    assert len({d.seed for d in draws} | {values["seed"] for values in noises}) == len(draws) + len(noises)
+    assert {values["sigma"] for values in noises} == {10.0}
 
 
 def test_a_draw_depends_on_seed_foreground_and_k_alone() -> None:
@@ -74,35 +72,49 @@ def test_a_draw_depends_on_seed_foreground_and_k_alone() -> None:
 
 
 def test_the_stream_of_the_dice_is_fixed() -> None:
-    assert draw(_PAPER, 1, "0123456789abcdef0123", 4) == Draw(
-        seed=14927292066861327441,
-        denoise=True,
-        blur_size=40,
-        noise_sigma=10.0,
-        noise_seed=3588487788919101952,
-        crop_x=0.879668905129666,
-        crop_y=0.3992370489613708,
+    assert draw(_PAPER, 1, "0123456789abcdef0123", 0) == Draw(
+        seed=16888297169480249107,
+        crop_x=0.4521918744142577,
+        crop_y=0.23451607232103555,
+        steps={
+            "denoise": {"backend": "native"},
+            "blur": {"size": 50},
+            "noise": {"sigma": 10.0, "seed": 16845855027638452605},
+        },
     )
     assert background_key("0123456789abcdef0123") == 12412442845083002286
     assert choose_backgrounds(1, "0123456789abcdef0123", _keys(50), 5).tolist() == [26, 10, 9, 39, 1]
 
 
-@given(st.floats(0, 1), st.sampled_from(["denoise", "blur", "noise"]), st.integers(0, 2**63))
-def test_a_probability_decides_its_own_step_only(probability: float, step: str, seed: int) -> None:
-    steps: dict[str, Any] = {
-        "denoise": DenoiseStep(probability),
-        "blur": BlurStep(probability),
-        "noise": NoiseStep(probability),
-    }
-    before, after = draw(_PAPER, seed, _IDS[0], 0), draw(replace(_PAPER, **{step: steps[step]}), seed, _IDS[0], 0)
-    field = {"denoise": "denoise", "blur": "blur_size", "noise": "noise_sigma"}[step]
-    assert replace(after, **{field: getattr(before, field)}) == before
+def test_a_stored_seed_rolls_the_draw_again() -> None:
+    drawn = draw(_PAPER, 1, _IDS[3], 2)
+    assert roll(_PAPER, drawn.seed) == drawn
+
+
+_STEPS: list[Step] = [Denoise(), Blur(), Noise()]
+
+
+@given(st.floats(0, 1), st.integers(0, 2), st.integers(0, 2**63))
+def test_a_probability_decides_its_own_step_only(probability: float, place: int, seed: int) -> None:
+    steps = list(_STEPS)
+    steps[place] = replace(steps[place], probability=probability)
+    before, after = draw(_PAPER, seed, _IDS[0], 0), draw(replace(_PAPER, steps=tuple(steps)), seed, _IDS[0], 0)
+    name = steps[place].name
+    assert replace(after, steps={**after.steps, name: before.steps[name]}) == before
+
+
+@given(st.sets(st.integers(0, 2)), st.integers(0, 2**63))
+def test_a_step_that_goes_changes_no_other_draw(kept: set[int], seed: int) -> None:
+    fewer = replace(_PAPER, steps=tuple(step for place, step in enumerate(_STEPS) if place in kept))
+    before, after = draw(_PAPER, seed, _IDS[0], 0), draw(fewer, seed, _IDS[0], 0)
+    assert replace(before, steps={step.name: before.steps[step.name] for step in fewer.steps}) == after
 
 
 def test_a_higher_probability_only_adds() -> None:
     for name in _IDS[:200]:
-        low = draw(replace(_PAPER, blur=BlurStep(0.3)), 0, name, 0).blur_size
-        high = draw(replace(_PAPER, blur=BlurStep(0.7)), 0, name, 0).blur_size
+        low, high = (
+            draw(replace(_PAPER, steps=(Blur(probability),)), 0, name, 0).steps["blur"] for probability in (0.3, 0.7)
+        )
         assert low is None or low == high
 
 

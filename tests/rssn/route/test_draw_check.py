@@ -1,83 +1,65 @@
 from __future__ import annotations
 
-import math
-from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 
+from rssn.route.compose import fitted_size, place_crop
 from rssn.route.draw import draw
-from rssn.route.draw_check import MISFIT_LEVEL, DrawCounts, fit_draws
-from rssn.route.recipe import BlurStep, DenoiseStep, NoiseStep, Recipe
+from rssn.route.draw_check import count_draws, mismatch
+from rssn.route.recipe import Recipe
+from rssn.route.steps.blur import Blur
+from rssn.route.steps.denoise import Denoise
+from rssn.route.steps.noise import Noise
 
-RECIPE = Recipe("r", blur=BlurStep(0.5, (20, 30, 40)))
-
-
-def _binomial(found: int, rows: int, share: float) -> float:
-    """The two-sided exact test, from its definition: outcomes that are not likelier than the one found."""
-    masses = [math.comb(rows, n) * share**n * (1 - share) ** (rows - n) for n in range(rows + 1)]
-    return sum(mass for mass in masses if mass <= masses[found] * (1 + 1e-7))
+RECIPE = Recipe("r", steps=(Denoise(), Blur(1.0, (20, 30)), Noise(0.0)))
+SIZE = (640, 480)
 
 
-def _p(counts: DrawCounts, recipe: Recipe = RECIPE) -> dict[str, float]:
-    return {fit.step: fit.p for fit in fit_draws(recipe, counts)}
+def _row(**changes: Any) -> dict[str, Any]:
+    drawn = draw(RECIPE, 3, "f", 1)
+    values = {name: None if one is None else dict(one) for name, one in drawn.steps.items()}
+    if values["denoise"] is not None:
+        values["denoise"] |= {"foreground_sigma": 10.0, "background_sigma": 10.0}  # measured, not drawn
+    crop = place_crop(fitted_size(SIZE, (300, 200), "cover"), (300, 200), drawn)
+    row = {"foreground_id": "f", "k": 1, "width": 300, "height": 200, "recipe": RECIPE.label, "draw_seed": drawn.seed}
+    return row | {"steps": values, "background_crop": asdict(crop)} | changes
 
 
-@pytest.mark.parametrize(("rows", "found"), [(20, 10), (20, 3), (41, 30), (7, 0)])
-@pytest.mark.parametrize("share", [0.5, 0.2])
-def test_shares_are_tested_exactly(rows: int, found: int, share: float) -> None:
-    recipe = replace(RECIPE, denoise=DenoiseStep(share), noise=NoiseStep(share))
-    p = _p(DrawCounts(rows, found, rows - found, {}), recipe)
-    assert p["denoise"] == pytest.approx(_binomial(found, rows, share))
-    assert p["noise"] == pytest.approx(_binomial(rows - found, rows, share))
+def test_a_row_as_it_was_drawn_has_no_mismatch() -> None:
+    assert mismatch(RECIPE, 3, _row(), SIZE) is None
+    assert mismatch(RECIPE, 3, _row(), None) is None
 
 
-def test_kernel_sizes_by_chi_square_where_there_are_many() -> None:
-    sizes = {20: 10, 30: 14, 40: 6}
-    statistic = sum((count - 10) ** 2 / 10 for count in sizes.values())
-    assert _p(DrawCounts(60, 30, 30, sizes))["blur sizes"] == pytest.approx(math.exp(-statistic / 2))
+def test_every_value_is_compared() -> None:
+    row = _row()
+    wrong = {
+        "draw_seed": 1,
+        "recipe": "other@0",
+        "background_crop": row["background_crop"] | {"x": 99_999},
+        "steps": row["steps"] | {"blur": {"size": 40}},
+    }
+    for name, value in wrong.items():
+        words = mismatch(RECIPE, 3, row | {name: value}, SIZE)
+        assert words is not None
+        assert words.startswith(f"{'blur' if name == 'steps' else name} is ")
+    assert mismatch(RECIPE, 4, row, SIZE) is not None
 
 
-def test_kernel_sizes_exactly_where_there_are_few() -> None:
-    p = _p(DrawCounts(10, 5, 5, {20: 5}))["blur sizes"]
-    assert p == pytest.approx(3 * min(_binomial(5, 5, 1 / 3), _binomial(0, 5, 1 / 3)))
-    assert _p(DrawCounts(10, 5, 5, {20: 2, 30: 2, 40: 1}))["blur sizes"] == 1
+@pytest.mark.parametrize("steps", [None, {}])
+def test_a_step_that_should_be_there_is_missed(steps: dict[str, Any] | None) -> None:
+    words = mismatch(RECIPE, 3, _row(steps=steps), SIZE)
+    assert words is not None
+    assert "blur is None, the dice say {'size': " in words
 
 
-def test_a_size_listed_twice_is_expected_twice_as_often() -> None:
-    recipe = replace(RECIPE, blur=BlurStep(0.5, (20, 20, 30)))
-    assert _p(DrawCounts(120, 60, 60, {20: 40, 30: 20}), recipe)["blur sizes"] == pytest.approx(1)
-    assert _p(DrawCounts(1200, 600, 600, {20: 300, 30: 300}), recipe)["blur sizes"] < MISFIT_LEVEL
+def test_another_recipe_is_another_draw() -> None:
+    assert "recipe is" in str(mismatch(replace(RECIPE, steps=(Blur(0.5),)), 3, _row(), SIZE))
 
 
-def test_one_size_has_nothing_to_choose() -> None:
-    recipe = replace(RECIPE, blur=BlurStep(0.5, (20,)))
-    assert _p(DrawCounts(20, 10, 10, {20: 10}), recipe)["blur sizes"] == 1
-    assert _p(DrawCounts(20, 10, 10, {20: 9, 21: 1}), recipe)["blur sizes"] == 0
-
-
-def test_what_cannot_happen_is_a_misfit_at_once() -> None:
-    never = replace(RECIPE, denoise=DenoiseStep(0.0), noise=NoiseStep(1.0))
-    fits = {fit.step: fit for fit in fit_draws(never, DrawCounts(14, 1, 14, {50: 7}))}
-    assert fits["denoise"].misfit
-    assert fits["blur sizes"].misfit
-    assert not fits["noise"].misfit
-    assert not fits["blur"].misfit
-
-
-def test_noise_of_sigma_0_leaves_no_trace() -> None:
-    silent = replace(RECIPE, noise=NoiseStep(0.5, 0.0))
-    assert _p(DrawCounts(500, 250, 0, {}), silent)["noise"] == 1
-
-
-def test_without_a_blur_there_are_no_sizes_to_test() -> None:
-    assert list(_p(DrawCounts(4, 2, 2, {}))) == ["denoise", "blur", "noise"]
-
-
-def test_the_draws_of_the_route_fit_their_recipe_and_no_other() -> None:
-    draws = [draw(RECIPE, 1, f"foreground-{n}", k) for n in range(400) for k in range(5)]
-    sizes = Counter(d.blur_size for d in draws if d.blur_size is not None)
-    counts = DrawCounts(2000, sum(d.denoise for d in draws), sum(d.noise_sigma > 0 for d in draws), sizes)
-    assert not any(fit.misfit for fit in fit_draws(RECIPE, counts))
-    other = replace(RECIPE, blur=BlurStep(0.4, (20, 30, 40, 50)))
-    assert {fit.step for fit in fit_draws(other, counts) if fit.misfit} == {"blur", "blur sizes"}
+def test_draws_are_counted_step_by_step() -> None:
+    rows = [{"blur": {"size": size}, "denoise": None, "noise": None} for size in (20, 30, 20)]
+    assert count_draws(RECIPE, rows) == {"denoise": "0 of 3", "blur": "3 of 3: 2 x 20 px, 1 x 30 px", "noise": "0 of 3"}
+    many = [{"noise": {"sigma": float(n), "seed": n}} for n in range(20)]
+    assert count_draws(Recipe("r", steps=(Noise(),)), many) == {"noise": "20 of 20"}

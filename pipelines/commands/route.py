@@ -1,0 +1,70 @@
+"""`rssn recipe` and `rssn steps`: what recipes ship, and what they may be made of."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from typing import get_type_hints
+
+import click
+
+from rssn.errors import InputError
+from rssn.route.recipe import shipped_recipes, shipped_text
+from rssn.route.step import Step
+from rssn.route.steps import find_step, step_names
+from rssn.storage.settings import describe_field
+
+_WHERE = {
+    "source": "at their own size, before a background is fitted",
+    "frame": "in the frame, before the blend",
+    "composite": "after the blend",
+}
+
+
+@click.command()
+@click.argument("name", required=False)
+def recipe(name: str | None) -> None:
+    """Print a recipe that ships, as a start for your own; without NAME, their names.
+
+    \b
+    rssn recipe comp-rssn > mine.yaml
+    rssn compose --recipe mine.yaml ...
+    """  # noqa: D301
+    click.echo("\n".join(shipped_recipes()) if name is None else shipped_text(name), nl=name is None)
+
+
+@click.command()
+def steps() -> None:
+    """List the steps that a recipe may name: settings, units, source and cost."""
+    for name in step_names():
+        try:
+            lines = _step_lines(find_step(name))
+        except InputError as error:
+            lines = [f"{name}: cannot be used: {error}"]
+        click.echo("\n".join([*lines, ""]))
+
+
+def _step_lines(kind: type[Step]) -> list[str]:
+    default = kind()
+    package = kind.__module__.partition(".")[0]
+    alike = "; on the stored layers in the same way" if kind.also_on_layers else ""
+    return [
+        f"{kind.name}: {kind.summary()}",
+        f"  acts on   {kind.acts_on}, {_WHERE[kind.stage]}{alike}",
+        f"  source    {kind.reference} (package {package})",
+        f"  cost      about {default.cpu_seconds:g} CPU-seconds a megapixel" + (", cached" if kind.cached else ""),
+        "  settings",
+        *(f"    {line}" for line in _setting_lines(kind)),
+    ]
+
+
+def _setting_lines(kind: type[Step]) -> list[str]:
+    hints = get_type_hints(kind, include_extras=True)
+    lines = []
+    for field in fields(kind):
+        value = (
+            ""
+            if field.default is MISSING
+            else f" {list(field.default) if isinstance(field.default, tuple) else field.default}"
+        )
+        lines.append(f"{field.name}:{value}  # {describe_field(hints[field.name])}")
+    return lines

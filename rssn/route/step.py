@@ -1,0 +1,133 @@
+"""What a step of the route is: settings, what it draws, what it does to pixels, and how it says so."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from inspect import getdoc
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from rssn.image.arrays import Image
+from rssn.storage.settings import settings
+from rssn.versions import version
+
+Layer: TypeAlias = Literal["foreground", "background"]
+
+Stage: TypeAlias = Literal["source", "frame", "composite"]
+"""When a step is applied: to pictures at their own size, to layers of the composite's size, or to the composite."""
+
+STAGES: tuple[Stage, ...] = ("source", "frame", "composite")
+
+Values: TypeAlias = Mapping[str, Any]
+"""What a step drew or measured, by column; plain values of the step's Arrow types."""
+
+
+@settings
+class Step(ABC):
+    """One step of a recipe.
+
+    A step is a class in a file of `rssn/route/steps`, or in a package that names it in its entry points under
+    `rssn.steps`. Its fields are the settings that a recipe gives; the class variables say where it acts. Each sample
+    rolls dice of its own for each step, so a step changes no other step's draws.
+    """
+
+    probability: Annotated[float, Field(ge=0, le=1, description="how often it is drawn")] = 0.5
+
+    name: ClassVar[str]
+    acts_on: ClassVar[Literal["layers", "foreground", "background", "composite"]]
+    stage: ClassVar[Stage]
+    reference: ClassVar[str]
+    """Where it comes from, such as a section of the paper."""
+    columns: ClassVar[Mapping[str, pa.DataType]] = {}
+    """What `draw` gives, as rows store it."""
+    measured: ClassVar[Mapping[str, pa.DataType]] = {}
+    """What `measure` gives of each layer; of steps at the stage `source` only."""
+    cached: ClassVar[bool] = False
+    """Whether its result takes long enough to be kept in the cache of layers; at the stage `source` only."""
+    also_on_layers: ClassVar[bool] = False
+    """Whether a step on the composite acts on the stored F and B in the same way, so that they still explain it."""
+
+    @abstractmethod
+    def draw(self, dice: np.random.Generator) -> Values:
+        """Roll what `columns` names; the coin of `probability` was tossed before."""
+
+    def measure(self, photograph: Callable[[], Image]) -> Values:
+        """What `measured` names, of one layer.
+
+        Args:
+            photograph: Gives the picture that the layer comes from, H x W x 3 float32 in [0, 1]; asking takes time.
+        """
+        return {}
+
+    @abstractmethod
+    def apply(self, pixels: Image, values: Values) -> Image:
+        """A new picture of the same shape, H x W x 3 float32.
+
+        Args:
+            pixels: In [0, 1]; a composite may leave it by the noise that an earlier step added. Not to be changed.
+            values: As drawn, with what was measured of this layer.
+        """
+
+    @abstractmethod
+    def describe(self, values: Values) -> str:
+        """What was drawn, in a few words, such as `30 px`."""
+
+    @property
+    @abstractmethod
+    def cpu_seconds(self) -> float:
+        """About what it costs for a megapixel, for forecasts."""
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Memory to reserve for a worker."""
+        return 160
+
+    def versions(self) -> str:
+        """Of the packages that decide its values.
+
+        Raises:
+            DependencyError: If one is not installed.
+        """
+        return f"rssn {version('rssn')}"
+
+    def warm_up(self) -> None:  # noqa: B027  (most have nothing to compile)
+        """Compile what it needs before workers start."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers that it acts on before the blend."""
+        if self.acts_on == "layers":
+            return ("foreground", "background")
+        return () if self.acts_on == "composite" else (self.acts_on,)
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of its docstring."""
+        return (getdoc(cls) or "").partition("\n")[0]
+
+    def struct(self) -> pa.StructType:
+        """What a row stores of it: what was drawn, and what was measured of each layer under the layer's name."""
+        kinds = {f"{layer}_{name}": kind for layer in self.layers for name, kind in self.measured.items()}
+        return pa.struct(list({**self.columns, **kinds}.items()))
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A step as one sample has it."""
+
+    step: Step
+    values: Values
+
+    def __call__(self, pixels: Image) -> Image:
+        """The picture after the step."""
+        return self.step.apply(pixels, self.values)
+
+    @property
+    def words(self) -> str:
+        """The step and what was drawn."""
+        return f"{self.step.name}: {self.step.describe(self.values)}"

@@ -1,0 +1,68 @@
+"""The steps that a recipe may name: a file each here, and those of other packages (entry points `rssn.steps`)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pkgutil import iter_modules
+from types import ModuleType
+
+from rssn.errors import InputError
+from rssn.route.step import STAGES, Step
+
+GROUP = "rssn.steps"
+BLEND = "blend"
+"""Stands in a recipe's list where F and B become one picture; no step may be called so."""
+
+
+@lru_cache(maxsize=1)
+def shipped_steps() -> Mapping[str, type[Step]]:
+    """The steps of this package by name, in the order of the route."""
+    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+    found = [step for module in modules for step in _steps_in(module)]
+    return {step.name: step for step in sorted(found, key=lambda step: STAGES.index(step.stage))}
+
+
+def step_names() -> list[str]:
+    """The names of all steps that are installed."""
+    return [*shipped_steps(), *sorted(entry.name for entry in entry_points(group=GROUP))]
+
+
+def find_step(name: str) -> type[Step]:
+    """The step of a name.
+
+    Raises:
+        InputError: If there is none, or the package that offers it is broken.
+    """
+    if name in shipped_steps():
+        return shipped_steps()[name]
+    offered = list(entry_points(group=GROUP, name=name))
+    if not offered:
+        raise InputError(f"no step is called '{name}'; there are {', '.join(step_names())}, and {BLEND}")
+    return _load(offered[0])
+
+
+def package_of(step: type[Step]) -> str:
+    """The package that a step is from, for lists."""
+    return step.__module__.partition(".")[0]
+
+
+def _load(entry: EntryPoint) -> type[Step]:
+    source = f"the step '{entry.name}' of {entry.dist.name if entry.dist else entry.value}"
+    try:
+        found = entry.load()
+    except Exception as error:  # another's code: whatever it raises, it cannot be used
+        raise InputError(f"{source} cannot be loaded: {error}; mend or remove that package") from error
+    if not (inspect.isclass(found) and issubclass(found, Step) and not inspect.isabstract(found)):
+        raise InputError(f"{source} is no rssn.route.step.Step with all its methods; mend or remove that package")
+    if found.name != entry.name:
+        raise InputError(f"{source} calls itself '{found.name}'; both names must be the same")
+    return found
+
+
+def _steps_in(module: ModuleType) -> list[type[Step]]:
+    classes = [kind for _, kind in inspect.getmembers(module, inspect.isclass) if kind.__module__ == module.__name__]
+    return [kind for kind in classes if issubclass(kind, Step) and not inspect.isabstract(kind)]

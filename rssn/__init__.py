@@ -21,13 +21,13 @@ if _TYPE_CHECKING:
     from rssn.route.arrays import compose as compose
     from rssn.route.denoise import denoise as denoise
     from rssn.route.foreground import estimate_foreground as estimate_foreground
-    from rssn.route.recipes import load_recipe as load_recipe
+    from rssn.route.recipe import load_recipe as load_recipe
 
 _PLACES = {
     "compose": "rssn.route.arrays",
     "denoise": "rssn.route.denoise",
     "estimate_foreground": "rssn.route.foreground",
-    "load_recipe": "rssn.route.recipes",
+    "load_recipe": "rssn.route.recipe",
     "open_dataset": "rssn.dataset.dataset",
 }
 

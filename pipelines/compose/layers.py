@@ -70,7 +70,7 @@ class LayerContext:
     def measured(self, step: Applied, photograph: Callable[[], Image]) -> Applied:
         """A step on a source, with what it measures of the layer's photograph."""
         with self.clock.stage(step.step.name):
-            return Applied(step.step, {**step.values, **step.step.measure(photograph)})
+            return step.measured(photograph)
 
     def key_after(self, key: tuple[str, ...], steps: Sequence[Applied]) -> tuple[str, ...]:
         """The name in the cache of a layer after some steps, from the layer's own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -12,12 +13,10 @@ from rssn.errors import InputError
 from rssn.image.arrays import Image, Pixels, to_float, to_uint8
 from rssn.route import compose as route
 from rssn.route.compose import Crop
-from rssn.route.denoise import denoise
 from rssn.route.draw import Draw, draw
 from rssn.route.foreground import estimate_layers
-from rssn.route.noise_level import estimate_sigma
-from rssn.route.recipe import Recipe
-from rssn.route.recipes import DEFAULT, load_recipe
+from rssn.route.recipe import DEFAULT, Recipe, load_recipe
+from rssn.route.step import Applied
 from rssn.storage.files import content_id
 
 Picture = TypeVar("Picture", Pixels, Image)
@@ -69,7 +68,7 @@ def compose(  # noqa: PLR0913  (all by keyword)
     Raises:
         InputError: If shapes, types or values do not fit, the recipe is not valid, or the background would have to be
             enlarged more than the recipe allows.
-        DependencyError: If the package of the recipe's denoiser is not installed.
+        DependencyError: If a step of the recipe needs a package that is not installed.
     """
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
     given = {"alpha": alpha, "background": background, "image": image, "foreground": foreground}
@@ -82,24 +81,21 @@ def compose(  # noqa: PLR0913  (all by keyword)
     matte = floats["alpha"]
     crop, fitted = _place(floats["background"], matte, chosen, drawn)
     layer, method = _foreground(floats, chosen)
-    front = _denoised(layer, floats.get("image", layer), chosen, drawn)
-    behind = route.fit_background(_denoised(floats["background"], floats["background"], chosen, drawn), fitted, crop)
-    done = route.compose(front, behind, matte, drawn)
+    front = _after_sources(layer, floats.get("image", layer), drawn.applied(chosen, "source", "foreground"))
+    own = floats["background"]
+    full = _after_sources(own, own, drawn.applied(chosen, "source", "background"))
+    done = route.compose(front, route.fit_background(full, fitted, crop), matte, chosen, drawn)
 
     def out(values: Image) -> Any:
         return to_uint8(values) if alpha.dtype == np.uint8 else np.clip(values, 0.0, 1.0)
 
-    layers = (out(values) for values in (done.image, done.alpha, done.foreground, done.background))
-    return Sample(*layers, drawn, crop, method)
+    image, foreground, background = out(done.image), out(done.foreground), out(done.background)
+    return Sample(image, out(done.alpha), foreground, background, drawn, crop, method)
 
 
-def _denoised(layer: Image, photograph: Image, recipe: Recipe, drawn: Draw) -> Image:
-    """A layer at its own size, without its noise where that was drawn."""
-    if not drawn.denoise:
-        return layer
-    sigma = recipe.denoise.sigma
-    strength = round(2550.0 * estimate_sigma(photograph)) / 10.0 if sigma == "auto" else float(sigma)
-    return denoise(layer, strength / 255.0, recipe.denoise.backend)
+def _after_sources(layer: Image, photograph: Image, steps: Iterable[Applied]) -> Image:
+    """A layer at its own size, after the steps that were drawn for it."""
+    return route.apply_steps(layer, (step.measured(lambda: photograph) for step in steps))
 
 
 def _foreground(floats: dict[str, Image], recipe: Recipe) -> tuple[Image, str]:

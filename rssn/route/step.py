@@ -127,6 +127,10 @@ class Applied:
         """The picture after the step."""
         return self.step.apply(pixels, self.values)
 
+    def measured(self, photograph: Callable[[], Image]) -> Applied:
+        """The step with what it measures of a layer, see `Step.measure`."""
+        return Applied(self.step, {**self.values, **self.step.measure(photograph)})
+
     @property
     def words(self) -> str:
         """The step and what was drawn."""

@@ -18,12 +18,12 @@ from pipelines.commands.export import export
 from pipelines.export.job import ExportFormat, ExportJob, run_export
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
+from rssn.route.recipe import Recipe
+from rssn.route.steps.noise import Noise
 from rssn.sources.layouts import find_pairs
 
 Maker = Callable[..., Path]
 FOLDERS = {"image": "original", "alpha": "mask", "foreground": "fg", "background": "bg"}
-from rssn.route.recipe import Recipe
-from rssn.route.steps.noise import Noise
 
 
 def rows(dataset: Path) -> list[dict[str, Any]]:

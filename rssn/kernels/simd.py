@@ -1,8 +1,9 @@
-"""Sixteen float lanes at a time inside numba: short LLVM programs, written in Python, that numba inlines.
+"""Vectors inside numba: short LLVM programs, written in Python, that numba inlines.
 
 numba's own loops leave it to LLVM to find vectors, and in code such as a search over blocks it finds few. A function
 marked with `vector_code` says which vector instruction stands where. LLVM maps the lanes onto what the processor has:
-one register on AVX-512, two on AVX2, four on SSE or Arm; the same code runs everywhere.
+sixteen floats are one register on AVX-512, two on AVX2, four on SSE or Arm; the same code runs everywhere. Long kernels
+do all their work in one such function; compiled loops may also keep a vector in a variable and pass it on.
 
 Nothing here checks bounds. Whoever calls vector code sizes its buffers first.
 """
@@ -11,24 +12,32 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 from llvmlite import ir
 from numba import njit
 from numba.core import cgutils, types
-from numba.core.extending import intrinsic
+from numba.core.extending import intrinsic, models, register_model
 
 from rssn.errors import InputError, first_line
 
 LANES = 16
+"""Lanes of a vector where nothing else is said."""
 _I32, _F32 = ir.IntType(32), ir.FloatType()
 FLOATS = ir.VectorType(_F32, LANES)
 INTS = ir.VectorType(_I32, LANES)
-_LANE_BYTES = 4
 _ROUNDER = 1.5 * 2**23  # added to a float, it leaves the nearest whole number in the last bits
 _ROUNDER_BITS = 0x4B400000
 
+
+Float: TypeAlias = Any
+Four: TypeAlias = Any
+Eight: TypeAlias = Any
+EightDoubles: TypeAlias = Any
+Same: TypeAlias = Any
+"""What vector code returns, by its annotation: a float, a vector of floats, or one like its last argument."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -55,15 +64,15 @@ def aligned(size: int, dtype: Any = np.float32) -> Any:
 
 
 class Vectors:
-    """Writes LLVM instructions on vectors of 16 lanes; values are LLVM values of 32-bit floats or ints."""
+    """Writes LLVM instructions on vectors, of 16 lanes unless told otherwise; values are 32-bit floats or ints."""
 
     def __init__(self, builder: ir.IRBuilder) -> None:
         self.builder = builder
 
-    def load(self, array: Any, index: Any, *, ints: bool = False, aligned: bool = True) -> Any:
-        """Lanes `index` to `index + 15` of an array; an aligned load needs an index divisible by 16."""
-        kind = INTS if ints else FLOATS
-        return self.builder.load(self._at(array, index, kind), align=_alignment(aligned))
+    def load(self, array: Any, index: Any, *, lanes: int = LANES, ints: bool = False, aligned: bool = True) -> Any:
+        """So many elements of an array from `index` on; an aligned load needs an index divisible by them."""
+        kind = ir.VectorType(_I32 if ints else _F32, lanes)
+        return self.builder.load(self._at(array, index, kind), align=_alignment(kind, aligned))
 
     def load_short(self, array: Any, index: Any) -> Any:
         """Sixteen 16-bit ints, as 32-bit ints; the index is divisible by 16."""
@@ -83,7 +92,7 @@ class Vectors:
 
     def store(self, value: Any, array: Any, index: Any, *, aligned: bool = True) -> None:
         """The counterpart of `load`."""
-        self.builder.store(value, self._at(array, index, value.type), align=_alignment(aligned))
+        self.builder.store(value, self._at(array, index, value.type), align=_alignment(value.type, aligned))
 
     def load_scalar(self, array: Any, index: Any) -> Any:
         """One element of an array, of the array's type."""
@@ -96,15 +105,15 @@ class Vectors:
         pointer = self.builder.bitcast(self.builder.gep(array, [index]), ir.PointerType(ir.IntType(8)))
         self.builder.call(function, [pointer, *(ir.Constant(_I32, n) for n in (0, 3, 1))])
 
-    def splat(self, scalar: Any) -> Any:
+    def splat(self, scalar: Any, lanes: int = LANES) -> Any:
         """A scalar in every lane."""
-        kind = ir.VectorType(scalar.type, LANES)
+        kind = ir.VectorType(scalar.type, lanes)
         first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(_I32, 0))
-        return self.shuffle(first, first, [0] * LANES)
+        return self.shuffle(first, first, [0] * lanes)
 
-    def constant(self, value: float) -> Any:
+    def constant(self, value: float, kind: ir.VectorType = FLOATS) -> Any:
         """A float in every lane."""
-        return ir.Constant(FLOATS, [float(value)] * LANES)
+        return ir.Constant(kind, [float(value)] * kind.count)
 
     def first(self, value: float) -> Any:
         """A float in the first lane, zero in the others."""
@@ -115,12 +124,16 @@ class Vectors:
         return ir.Constant(INTS, [value] * LANES)
 
     def shuffle(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
-        """Lanes chosen from `a` (0 to 15) and `b` (16 to 31)."""
+        """Lanes chosen from `a` and `b`, numbered through: of 16 lanes each, 0 to 15 and 16 to 31."""
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes)))
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        """A * b + c, rounded once where the processor can."""
-        return self._call("llvm.fmuladd", FLOATS, a, b, c)
+        """A * b + c, rounded once wherever the processor can."""
+        return self._call("llvm.fmuladd", a, b, c)
+
+    def contracted(self, a: Any, b: Any, c: Any) -> Any:
+        """A * b + c, rounded once where LLVM finds that faster."""
+        return self.builder.fadd(self.builder.fmul(a, b, ("contract",)), c, ("contract",))
 
     def add(self, a: Any, b: Any) -> Any:
         """A + b."""
@@ -146,7 +159,7 @@ class Vectors:
 
     def absolute(self, a: Any) -> Any:
         """|a|."""
-        return self._call("llvm.fabs", FLOATS, a)
+        return self._call("llvm.fabs", a)
 
     def smaller(self, a: Any, b: Any) -> Any:
         """The smaller int, lane by lane."""
@@ -187,9 +200,10 @@ class Vectors:
         """Floats of these bits."""
         return self.builder.bitcast(value, FLOATS)
 
-    def _call(self, name: str, kind: ir.Type, *arguments: Any) -> Any:
-        signature = ir.FunctionType(kind, [argument.type for argument in arguments])
-        function = cgutils.get_or_insert_function(self.builder.module, signature, f"{name}.v{LANES}f32")
+    def _call(self, name: str, *arguments: Any) -> Any:
+        kind = arguments[0].type
+        signature = ir.FunctionType(kind, [kind] * len(arguments))
+        function = cgutils.get_or_insert_function(self.builder.module, signature, f"{name}.v{kind.count}f32")
         return self.builder.call(function, arguments)
 
     def _at(self, array: Any, index: Any, kind: ir.Type) -> Any:
@@ -198,8 +212,31 @@ class Vectors:
         )
 
 
-def _alignment(aligned: bool) -> int:
-    return LANES * _LANE_BYTES if aligned else _LANE_BYTES
+def _alignment(kind: ir.VectorType, aligned: bool) -> int:
+    return 4 * kind.count if aligned else 4
+
+
+class Lanes(types.Type):
+    """numba's type of a vector that compiled code keeps in a variable."""
+
+    def __init__(self, element: ir.Type, count: int) -> None:
+        self.vector = ir.VectorType(element, count)
+        super().__init__(name=f"Lanes({self.vector})")
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Lanes) -> None:
+        super().__init__(manager, kind, kind.vector)
+
+
+_RESULTS = {
+    "None": types.void,
+    "Float": types.float32,
+    "Four": Lanes(_F32, 4),
+    "Eight": Lanes(_F32, 8),
+    "EightDoubles": Lanes(ir.DoubleType(), 8),
+}
 
 
 def vector_code(emit: Callable[..., Any]) -> Any:
@@ -207,10 +244,10 @@ def vector_code(emit: Callable[..., Any]) -> Any:
 
     Args:
         emit: Called with a `Vectors` and one LLVM value per argument: the address of the first element for an array,
-            the value itself for a number. Returns an LLVM float, or is annotated to return None.
+            the value itself for a vector, a 64-bit int or a 32-bit float (numbers are converted). What it returns is
+            said by its annotation: `Float`, `Four`, `Eight`, `EightDoubles`, `Same` or None.
     """
     returns = inspect.signature(emit, eval_str=False).return_annotation
-    result = types.void if returns in (None, "None") else types.float32
 
     def definition(typingctx: Any, *arguments: Any) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[Any]) -> Any:
@@ -221,7 +258,9 @@ def vector_code(emit: Callable[..., Any]) -> Any:
             found = emit(Vectors(builder), *plain)
             return context.get_dummy_value() if result is types.void else found
 
-        return result(*(_unliteral(kind) for kind in arguments)), generate
+        kinds = [_converted(kind) for kind in arguments]
+        result = kinds[-1] if returns == "Same" else _RESULTS[returns]
+        return result(*kinds), generate
 
     names = list(inspect.signature(emit).parameters)[1:]
     parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ["typingctx", *names]]
@@ -232,5 +271,34 @@ def vector_code(emit: Callable[..., Any]) -> Any:
     return intrinsic(definition)
 
 
-def _unliteral(kind: Any) -> Any:
-    return types.int64 if isinstance(kind, types.Integer) else kind
+def vector_code_for(*cases: int) -> Callable[[Callable[..., Any]], Any]:
+    """`vector_code` with a version for each of these values of the first argument; another value does nothing.
+
+    Python code sees the value as a plain int. A version returns a float (0 for another value) or nothing.
+    """
+
+    def decorate(emit: Callable[..., Any]) -> Any:
+        @wraps(emit)
+        def choose(v: Vectors, number: Any, *arguments: Any) -> Any:
+            found = ir.Constant(_F32, 0.0)
+            for case in cases:
+                before = v.builder.block
+                with v.builder.if_then(v.builder.icmp_signed("==", number, v.index(case))):
+                    made = emit(v, case, *arguments)
+                    inside = v.builder.block
+                if made is not None:
+                    either = v.builder.phi(_F32)
+                    either.add_incoming(found, before)
+                    either.add_incoming(made, inside)
+                    found = either
+            return found
+
+        return vector_code(choose)
+
+    return decorate
+
+
+def _converted(kind: Any) -> Any:
+    if isinstance(kind, types.Integer):
+        return types.int64
+    return types.float32 if isinstance(kind, types.Float) else kind

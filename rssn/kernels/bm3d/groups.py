@@ -12,7 +12,12 @@ from typing import Any
 import numpy as np
 
 from rssn.kernels.bm3d.transforms import COEFFICIENTS
-from rssn.kernels.simd import LANES, Vectors, compiled, vector_code
+from rssn.kernels.simd import LANES, Float, Vectors, compiled, vector_code, vector_code_for
+
+_SIZES = (1, 2, 4, 8, 16, 32)
+"""Blocks in a group."""
+_FIRST_SIZES = _SIZES[:-1]
+"""The same, in stage 1."""
 
 
 def _haar(v: Vectors, values: list[Any], lift: Any) -> list[tuple[Any, int]]:
@@ -42,66 +47,65 @@ def _blocks(v: Vectors, blocks: Any, places: Any, shift: Any, size: int) -> list
     return [v.load_short(blocks, start) for start in starts]
 
 
-def _threshold(size: int) -> Any:
-    @vector_code
-    def threshold(
-        v: Vectors, blocks: Any, places: Any, shift: Any, held: Any, start: Any, limits: Any, lift: Any
-    ) -> Any:
-        """Hard-threshold sixteen coefficients of a group into `held`; returns how many were kept."""
-        kept = v.constant(0.0)
-        lifted = v.multiply(v.splat(lift), v.first(size))
-        for n, (value, power) in enumerate(_haar(v, _blocks(v, blocks, places, shift, size), lifted)):
-            over = v.builder.fcmp_ordered(">", v.absolute(value), v.splat(v.load_scalar(limits, power)))
-            scaled = v.multiply(value, v.constant(2.0**-power))
-            v.store(v.builder.select(over, scaled, v.constant(0.0)), held, v.offset(start, n * LANES))
-            kept = v.builder.select(over, v.add(kept, v.constant(1.0)), kept)
-        return v.total(kept)
-
-    return threshold
+@vector_code_for(*_FIRST_SIZES)
+def _threshold(
+    v: Vectors, size: int, blocks: Any, places: Any, shift: Any, held: Any, start: Any, limits: Any, lift: Any
+) -> Float:
+    """Hard-threshold sixteen coefficients of a group into `held`; returns how many were kept."""
+    kept = v.constant(0.0)
+    lifted = v.multiply(v.splat(lift), v.first(size))
+    for n, (value, power) in enumerate(_haar(v, _blocks(v, blocks, places, shift, size), lifted)):
+        over = v.builder.fcmp_ordered(">", v.absolute(value), v.splat(v.load_scalar(limits, power)))
+        scaled = v.multiply(value, v.constant(2.0**-power))
+        v.store(v.builder.select(over, scaled, v.constant(0.0)), held, v.offset(start, n * LANES))
+        kept = v.builder.select(over, v.add(kept, v.constant(1.0)), kept)
+    return v.total(kept)
 
 
-def _weigh(size: int) -> Any:
-    @vector_code
-    def weigh(v: Vectors, basic: Any, places: Any, shift: Any, held: Any, start: Any, variances: Any, lift: Any) -> Any:
-        """Wiener's weights of sixteen coefficients of a group into `held`; returns the sum of their squares."""
-        squares: dict[int, Any] = {}
-        lifted = v.multiply(v.splat(lift), v.first(size))
-        for n, (value, power) in enumerate(_haar(v, _blocks(v, basic, places, shift, size), lifted)):
-            square = v.multiply(value, value)
-            noise = v.splat(v.load_scalar(variances, power))
-            weight = v.multiply(square, v.reciprocal(v.times_power_of_two(v.add(square, noise), power)))
-            squares[power] = v.multiply_add(weight, weight, squares.get(power, v.constant(0.0)))
-            v.store(weight, held, v.offset(start, n * LANES))
-        total = v.constant(0.0)
-        for power, part in squares.items():
-            total = v.multiply_add(part, v.constant(4.0**power), total)
-        return v.total(total)
-
-    return weigh
+@vector_code_for(*_FIRST_SIZES)
+def _spread(v: Vectors, size: int, held: Any, start: Any, sums: Any, places: Any, shift: Any, weight: Any) -> None:
+    """Transform sixteen coefficients of a group back and add them, weighted, to the sums of their blocks."""
+    kept = [v.load(held, v.offset(start, n * LANES)) for n in range(size)]
+    _add_blocks(v, _unhaar(v, kept), v.splat(weight), sums, places, shift)
 
 
-def _attenuate(size: int) -> Any:
-    @vector_code
-    def attenuate(
-        v: Vectors, noisy: Any, sums: Any, places: Any, shift: Any, held: Any, start: Any, lift: Any, weight: Any
-    ) -> None:
-        """Multiply sixteen coefficients of a group by the weights in `held`, transform back and add to the sums."""
-        lifted = v.multiply(v.splat(lift), v.first(size))
-        found = _haar(v, _blocks(v, noisy, places, shift, size), lifted)
-        kept = [v.multiply(value, v.load(held, v.offset(start, n * LANES))) for n, (value, _) in enumerate(found)]
-        _add_blocks(v, _unhaar(v, kept), v.splat(weight), sums, places, shift)
+@vector_code_for(*_SIZES)
+def _weigh(
+    v: Vectors, size: int, basic: Any, places: Any, shift: Any, held: Any, start: Any, variances: Any, lift: Any
+) -> Float:
+    """Wiener's weights of sixteen coefficients of a group into `held`; returns the sum of their squares."""
+    squares: dict[int, Any] = {}
+    lifted = v.multiply(v.splat(lift), v.first(size))
+    for n, (value, power) in enumerate(_haar(v, _blocks(v, basic, places, shift, size), lifted)):
+        square = v.multiply(value, value)
+        noise = v.splat(v.load_scalar(variances, power))
+        weight = v.multiply(square, v.reciprocal(v.times_power_of_two(v.add(square, noise), power)))
+        squares[power] = v.multiply_add(weight, weight, squares.get(power, v.constant(0.0)))
+        v.store(weight, held, v.offset(start, n * LANES))
+    total = v.constant(0.0)
+    for power, part in squares.items():
+        total = v.multiply_add(part, v.constant(4.0**power), total)
+    return v.total(total)
 
-    return attenuate
 
-
-def _spread(size: int) -> Any:
-    @vector_code
-    def spread(v: Vectors, held: Any, start: Any, sums: Any, places: Any, shift: Any, weight: Any) -> None:
-        """Transform sixteen coefficients of a group back and add them, weighted, to the sums of their blocks."""
-        kept = [v.load(held, v.offset(start, n * LANES)) for n in range(size)]
-        _add_blocks(v, _unhaar(v, kept), v.splat(weight), sums, places, shift)
-
-    return spread
+@vector_code_for(*_SIZES)
+def _attenuate(
+    v: Vectors,
+    size: int,
+    noisy: Any,
+    sums: Any,
+    places: Any,
+    shift: Any,
+    held: Any,
+    start: Any,
+    lift: Any,
+    weight: Any,
+) -> None:
+    """Multiply sixteen coefficients of a group by the weights in `held`, transform back and add to the sums."""
+    lifted = v.multiply(v.splat(lift), v.first(size))
+    found = _haar(v, _blocks(v, noisy, places, shift, size), lifted)
+    kept = [v.multiply(value, v.load(held, v.offset(start, n * LANES))) for n, (value, _) in enumerate(found)]
+    _add_blocks(v, _unhaar(v, kept), v.splat(weight), sums, places, shift)
 
 
 def _add_blocks(v: Vectors, values: list[Any], share: Any, sums: Any, places: Any, shift: Any) -> None:
@@ -126,12 +130,6 @@ def fetch_sums(v: Vectors, sums: Any, places: Any, n: Any, shift: Any) -> None:
         v.prefetch(sums, v.offset(start, line * LANES))
 
 
-_threshold1, _threshold2, _threshold4, _threshold8, _threshold16 = (_threshold(size) for size in (1, 2, 4, 8, 16))
-_weigh1, _weigh2, _weigh4, _weigh8, _weigh16, _weigh32 = (_weigh(size) for size in (1, 2, 4, 8, 16, 32))
-_attenuate1, _attenuate2, _attenuate4, _attenuate8, _attenuate16, _attenuate32 = (
-    _attenuate(size) for size in (1, 2, 4, 8, 16, 32)
-)
-_spread1, _spread2, _spread4, _spread8, _spread16 = (_spread(size) for size in (1, 2, 4, 8, 16))
 _QUARTERS = COEFFICIENTS // LANES
 _LEAST = np.float32(1e-3)  # of a sum of squared weights
 
@@ -143,21 +141,12 @@ def shrink_group(
     """Stage 1 on one channel of a group; returns the weight its blocks were added with (equation 10)."""
     kept = np.float32(0)
     for quarter in range(_QUARTERS):
-        shift = channel + quarter * LANES
-        start = quarter * size * LANES
+        shift, start = channel + quarter * LANES, quarter * size * LANES
         rise = lift if quarter == 0 else np.float32(0)
-        if size == 16:
-            kept += _threshold16(blocks, places, shift, held, start, limits, rise)
-        elif size == 8:
-            kept += _threshold8(blocks, places, shift, held, start, limits, rise)
-        elif size == 4:
-            kept += _threshold4(blocks, places, shift, held, start, limits, rise)
-        elif size == 2:
-            kept += _threshold2(blocks, places, shift, held, start, limits, rise)
-        else:
-            kept += _threshold1(blocks, places, shift, held, start, limits, rise)
+        kept += _threshold(size, blocks, places, shift, held, start, limits, rise)
     weight = np.float32(1) / max(kept, np.float32(1))
-    _spread_group(held, sums, places, size, channel, weight)
+    for quarter in range(_QUARTERS):
+        _spread(size, held, quarter * size * LANES, sums, places, channel + quarter * LANES, weight)
     return weight
 
 
@@ -170,70 +159,10 @@ def attenuate_group(
     for quarter in range(_QUARTERS):
         shift, start = channel + quarter * LANES, quarter * size * LANES
         rise = lift if quarter == 0 else np.float32(0)
-        squares += _weigh_quarter(basic, places, size, shift, held, start, variances, rise)
+        squares += _weigh(size, basic, places, shift, held, start, variances, rise)
     weight = np.float32(1) / max(squares, _LEAST)
     for quarter in range(_QUARTERS):
         shift, start = channel + quarter * LANES, quarter * size * LANES
         rise = lift if quarter == 0 else np.float32(0)
-        _attenuate_quarter(noisy, sums, places, size, shift, held, start, rise, weight)
+        _attenuate(size, noisy, sums, places, shift, held, start, rise, weight)
     return weight
-
-
-@compiled
-def _weigh_quarter(
-    basic: Any, places: Any, size: int, shift: int, held: Any, start: int, variances: Any, rise: Any
-) -> Any:
-    if size == 32:
-        return _weigh32(basic, places, shift, held, start, variances, rise)
-    if size == 16:
-        return _weigh16(basic, places, shift, held, start, variances, rise)
-    if size == 8:
-        return _weigh8(basic, places, shift, held, start, variances, rise)
-    if size == 4:
-        return _weigh4(basic, places, shift, held, start, variances, rise)
-    if size == 2:
-        return _weigh2(basic, places, shift, held, start, variances, rise)
-    return _weigh1(basic, places, shift, held, start, variances, rise)
-
-
-@compiled
-def _attenuate_quarter(
-    noisy: Any,
-    sums: Any,
-    places: Any,
-    size: int,
-    shift: int,
-    held: Any,
-    start: int,
-    rise: Any,
-    weight: np.float32,
-) -> None:
-    if size == 32:
-        _attenuate32(noisy, sums, places, shift, held, start, rise, weight)
-    elif size == 16:
-        _attenuate16(noisy, sums, places, shift, held, start, rise, weight)
-    elif size == 8:
-        _attenuate8(noisy, sums, places, shift, held, start, rise, weight)
-    elif size == 4:
-        _attenuate4(noisy, sums, places, shift, held, start, rise, weight)
-    elif size == 2:
-        _attenuate2(noisy, sums, places, shift, held, start, rise, weight)
-    else:
-        _attenuate1(noisy, sums, places, shift, held, start, rise, weight)
-
-
-@compiled
-def _spread_group(held: Any, sums: Any, places: Any, size: int, channel: int, weight: np.float32) -> None:
-    for quarter in range(_QUARTERS):
-        shift = channel + quarter * LANES
-        start = quarter * size * LANES
-        if size == 16:
-            _spread16(held, start, sums, places, shift, weight)
-        elif size == 8:
-            _spread8(held, start, sums, places, shift, weight)
-        elif size == 4:
-            _spread4(held, start, sums, places, shift, weight)
-        elif size == 2:
-            _spread2(held, start, sums, places, shift, weight)
-        else:
-            _spread1(held, start, sums, places, shift, weight)

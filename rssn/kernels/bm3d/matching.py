@@ -6,7 +6,9 @@ by the references above one another (four rows of references need 17 rows of px,
 together from neighbouring lanes. Three neighbouring offsets share their loads.
 
 A candidate is one int: the bits of its distance with the last eleven replaced by its offset's label. Positive floats
-order as ints do, so that the best are found with integers, see `bm3d_sorting`.
+order as ints do, so that the best are found with integers, and sorting needs only minima and maxima, no branches:
+sixteen candidates are sorted by a network and merged into the sorted list of the best. Most of the time none of the
+sixteen is better than the worst of the list, and nothing is done.
 """
 
 from __future__ import annotations
@@ -15,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rssn.kernels.bm3d.sorting import merge16, merge32
-from rssn.kernels.simd import LANES, Vectors, aligned, compiled, vector_code
+from rssn.kernels.simd import LANES, Vectors, aligned, compiled, vector_code, vector_code_for
 
 BLOCK = 8
 STEP = 3
@@ -147,7 +148,7 @@ def match_band(stage: Any, buffers: Any, y: int, first: int) -> None:
     """Match 4 rows of 30 references: from row y and reference column `first` (px 3 `first`) on.
 
     Args:
-        stage: Has `planes`, `stride`, `plane`, `labels`, `penalties`, `limit`, `size`; see `bm3d_tiles.Stage`.
+        stage: Has `planes`, `stride`, `plane`, `labels`, `penalties`, `limit`, `size`; see `tiles.Stage`.
         buffers: See `matching_buffers`. The best candidates are left in the last: [row, vector, rank, lane], sorted;
             where there are fewer, the rest is `limit`. References beyond the image give values without meaning.
         y: Row of the first references.
@@ -197,9 +198,49 @@ def _merge_all(waiting: Any, best: Any, size: int, count: int) -> None:
     """Merge the first sixteen waiting candidates of all groups; those beyond move to the front."""
     for group in range(BAND * 2):
         start = group * _SLOTS * LANES
-        if size == 16:
-            merge16(waiting, start, best, group * 16 * LANES)
-        else:
-            merge32(waiting, start, best, group * 32 * LANES)
+        _merge(size, waiting, start, best, group * size * LANES)
         for n in range((count - LANES) * LANES):
             waiting[start + n] = waiting[start + LANES * LANES + n]
+
+
+@vector_code_for(16, 32)
+def _merge(v: Vectors, size: int, waiting: Any, start: Any, best: Any, place: Any) -> None:
+    """Merge sixteen waiting candidates into the best 16 or 32, lane by lane."""
+    fresh = [v.load(waiting, v.offset(start, n * LANES), ints=True) for n in range(LANES)]
+    lowest = fresh
+    while len(lowest) > 1:
+        lowest = [v.smaller(lowest[n], lowest[n + 1]) for n in range(0, len(lowest), 2)]
+    worst = v.load(best, v.offset(place, (size - 1) * LANES), ints=True)
+    with v.builder.if_then(v.any_below(lowest[0], worst)):
+        for low, high in _sorting_network(LANES):
+            _exchange(v, fresh, low, high)
+        held = [v.load(best, v.offset(place, n * LANES), ints=True) for n in range(size)]
+        for n in range(LANES):  # the lower half of held, followed by fresh backwards: a bitonic sequence
+            held[size - 1 - n] = v.smaller(held[size - 1 - n], fresh[n])
+        width = size // 2
+        while width:
+            for n in range(size):
+                if not n & width:
+                    _exchange(v, held, n, n + width)
+            width //= 2
+        for n in range(size):
+            v.store(held[n], best, v.offset(place, n * LANES))
+
+
+def _exchange(v: Vectors, values: list[Any], low: int, high: int) -> None:
+    values[low], values[high] = v.smaller(values[low], values[high]), v.larger(values[low], values[high])
+
+
+def _sorting_network(size: int) -> list[tuple[int, int]]:
+    """Batcher's merge exchange: pairs to compare, in order."""
+    pairs = []
+    p = 1
+    while p < size:
+        k = p
+        while k >= 1:
+            for j in range(k % p, size - k, 2 * k):
+                low = [i for i in range(j, j + min(k, size - j - k)) if i // (2 * p) == (i + k) // (2 * p)]
+                pairs += [(i, i + k) for i in low]
+            k //= 2
+        p *= 2
+    return pairs

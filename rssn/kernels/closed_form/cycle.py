@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rssn.kernels.closed_form.lanes import load4, scale, scale_add, store, sub
+from rssn.kernels.closed_form.nodes import load4, scale, scale_add, store, subtract
 from rssn.kernels.simd import compiled
 
 _SWEEPS = 4
@@ -115,4 +115,4 @@ def _subtract(levels: Any, low: Any, high: Any, e: Any, r: Any) -> Any:
     """Turn the right side r into the residual r - A e."""
     for i in range(low, high):
         total = _gather(levels, levels.first[i], levels.first[i + 1], e, load4(r, i))
-        store(r, i, sub(total, scale(np.float32(1.0) / levels.inverse[i], load4(e, i))))
+        store(r, i, subtract(total, scale(np.float32(1.0) / levels.inverse[i], load4(e, i))))

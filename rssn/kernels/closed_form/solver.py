@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 
 from rssn.kernels.closed_form.cycle import cycle
-from rssn.kernels.closed_form.lanes import (
+from rssn.kernels.closed_form.nodes import (
     add,
     add_products,
     fold,
     halves,
     load4,
     load8,
-    mul,
-    mul_add,
+    multiply,
+    multiply_add,
     peak,
     scale,
     scale_add,
     store,
-    sub,
+    subtract,
     swap,
     widen,
     zero_sums,
@@ -61,7 +61,7 @@ def invert_blocks(grid: Any) -> Any:
 
 @compiled
 def _apply_block(inverse: Any, i: Any, value: Any) -> Any:
-    return mul_add(halves(inverse[i, 0], inverse[i, 2]), value, scale(inverse[i, 1], swap(value)))
+    return multiply_add(halves(inverse[i, 0], inverse[i, 2]), value, scale(inverse[i, 1], swap(value)))
 
 
 @compiled
@@ -73,18 +73,18 @@ def _advance(grid: Any, inverse: Any, gamma: Any, x: Any, r: Any, p: Any, q: Any
     worst = zeros8()
     for i in range(pixels):
         a = grid.share[i]
-        step = mul(g, load8(p, i))
+        step = multiply(g, load8(p, i))
         store(x, i, add(load8(x, i), step))
-        worst = peak(worst, mul(halves(a, _ONE - a), step))
-        s = sub(load8(r, i), mul(g, load8(q, i)))
+        worst = peak(worst, multiply(halves(a, _ONE - a), step))
+        s = subtract(load8(r, i), multiply(g, load8(q, i)))
         store(r, i, s)
         s = scale_add(grid.near_weight[i, 0], load8(z, grid.near[i, 0]), s)
         s = scale_add(grid.near_weight[i, 1], load8(z, grid.near[i, 1]), s)
         store(z, i, _apply_block(inverse, i, s))
     store(out, 0, worst)
     for i in range(pixels, nodes):
-        store(x, i, mul_add(g, load8(p, i), load8(x, i)))
-        s = sub(load8(r, i), mul(g, load8(q, i)))
+        store(x, i, multiply_add(g, load8(p, i), load8(x, i)))
+        s = subtract(load8(r, i), multiply(g, load8(q, i)))
         store(r, i, s)
         for slot in range(8):
             j = grid.far[i - pixels, slot]
@@ -112,14 +112,14 @@ def _restrict(grid: Any, inverse: Any, finest: Any, z: Any, coarse: Any) -> Any:
             j = grid.near[i, slot]
             if j >= pixels:
                 s = scale_add(grid.near_weight[i, slot], load8(z, j), s)
-        store(coarse, finest[i], add(load4(coarse, finest[i]), fold(mul(_turning(grid, inverse, i), s))))
+        store(coarse, finest[i], add(load4(coarse, finest[i]), fold(multiply(_turning(grid, inverse, i), s))))
     for i in range(pixels, nodes):
         s = zeros8()
         for slot in range(8):
             j = grid.far[i - pixels, slot]
             if j > i:
                 s = scale_add(grid.far_weight[i - pixels, slot], load8(z, j), s)
-        store(coarse, finest[i], add(load4(coarse, finest[i]), fold(mul(_turning(grid, inverse, i), s))))
+        store(coarse, finest[i], add(load4(coarse, finest[i]), fold(multiply(_turning(grid, inverse, i), s))))
 
 
 @compiled
@@ -127,7 +127,7 @@ def _correct(grid: Any, inverse: Any, finest: Any, e: Any, r: Any, z: Any, out: 
     """Add the coarse correction, relax backwards; out = r z lane by lane."""
     pixels, nodes = len(grid.near), len(grid.share)
     for i in range(nodes):
-        store(z, i, mul_add(_turning(grid, inverse, i), widen(load4(e, finest[i])), load8(z, i)))
+        store(z, i, multiply_add(_turning(grid, inverse, i), widen(load4(e, finest[i])), load8(z, i)))
     sums = zero_sums()
     for i in range(nodes - 1, pixels - 1, -1):
         s = load8(r, i)
@@ -149,8 +149,8 @@ def _correct(grid: Any, inverse: Any, finest: Any, e: Any, r: Any, z: Any, out: 
 @compiled
 def _data(a: Any, value: Any) -> Any:
     weights = halves(a, _ONE - a)
-    mixed = mul(weights, value)
-    return mul(weights, add(mixed, swap(mixed)))
+    mixed = multiply(weights, value)
+    return multiply(weights, add(mixed, swap(mixed)))
 
 
 @compiled
@@ -161,15 +161,17 @@ def _turn(grid: Any, beta: Any, z: Any, p: Any, q: Any, out: Any) -> Any:
     sums = zero_sums()
     for i in range(nodes):
         here = load8(z, i)
-        s = mul_add(b, load8(q, i), _data(grid.share[i], here))
+        s = multiply_add(b, load8(q, i), _data(grid.share[i], here))
         if i < pixels:
             for slot in range(4):
-                s = scale_add(grid.near_weight[i, slot], sub(here, load8(z, grid.near[i, slot])), s)
+                s = scale_add(grid.near_weight[i, slot], subtract(here, load8(z, grid.near[i, slot])), s)
         else:
             for slot in range(8):
-                s = scale_add(grid.far_weight[i - pixels, slot], sub(here, load8(z, grid.far[i - pixels, slot])), s)
+                s = scale_add(
+                    grid.far_weight[i - pixels, slot], subtract(here, load8(z, grid.far[i - pixels, slot])), s
+                )
         store(q, i, s)
-        along = mul_add(b, load8(p, i), here)
+        along = multiply_add(b, load8(p, i), here)
         store(p, i, along)
         sums = add_products(sums, along, s)
     store(out, 0, sums)
@@ -185,10 +187,12 @@ def _residual(grid: Any, x: Any) -> Any:
         here = load8(x, i)
         if i < pixels:
             for slot in range(4):
-                s = scale_add(grid.near_weight[i, slot], sub(load8(x, grid.near[i, slot]), here), s)
+                s = scale_add(grid.near_weight[i, slot], subtract(load8(x, grid.near[i, slot]), here), s)
         else:
             for slot in range(8):
-                s = scale_add(grid.far_weight[i - pixels, slot], sub(load8(x, grid.far[i - pixels, slot]), here), s)
+                s = scale_add(
+                    grid.far_weight[i - pixels, slot], subtract(load8(x, grid.far[i - pixels, slot]), here), s
+                )
         store(r, i, s)
     return r
 

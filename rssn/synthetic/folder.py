@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from rssn.image.arrays import Image, Pixels, encode_jpeg, encode_png, resize_area, to_uint8
-from rssn.synthetic.scenes import render_background
+from rssn.synthetic.backgrounds import render_background
 from rssn.synthetic.shots import render_shot
 
 _ASPECTS = (1.5, 4 / 3, 2 / 3, 1.6, 3 / 4)

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from rssn.image.arrays import Alpha, Image
+from rssn.synthetic.backgrounds import add_grain, render_scene
 from rssn.synthetic.canvas import Canvas
 from rssn.synthetic.creatures import draw_creature
-from rssn.synthetic.scenes import add_grain, render_scene
 from rssn.synthetic.structures import draw_structure
 
 _SCENE_SEEDS = 1_000_000_007  # keeps the scenes behind foregrounds apart from the backgrounds of small seeds

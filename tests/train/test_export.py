@@ -15,8 +15,7 @@ from rssn.image.arrays import encode_jpeg, to_uint8
 from rssn.image.decoding import decode_image, decode_pixels
 from rssn.synthetic import render_shot
 from train.evaluation.inference import predict_alpha
-from train.export import EXTRA_FILE, FreePooling, describe, export_network
-from train.export_card import card_path
+from train.export import EXTRA_FILE, FreePooling, card_path, describe, export_network
 from train.network.gfm import GFM, decide, fuse, seeded_gfm
 from train.network.published import PublishedGFM
 from train.network.strategy import Strategy

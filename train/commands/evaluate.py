@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
 from rssn.progress import Progress
-from train.commands.options import FOLDER, alpha_scale, counter, fail_if, networks, open_networks, say_unread
+from train.commands.options import FOLDER, NetworkOptions, counter, fail_if, say_unread
+from train.commands.typed import group, option, takes
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """What `train eval` is asked for."""
+
+    networks: NetworkOptions = group(NetworkOptions)
+    data: Path = option(
+        "--data", type=FOLDER, required=True, help="Photographs with their mattes: a data set, or shards."
+    )
+    out: Path | None = option(
+        "--out", type=FOLDER, help="Folder for the results.  [default: eval/ beside the first checkpoint]"
+    )
+    protocol: str = option(
+        "--protocol",
+        type=click.Choice(["gfm", "dim"], case_sensitive=False),
+        default="gfm",
+        help="gfm: the paper's tables; dim: Deep Image Matting's code, on the unknown part of the trimap.",
+    )
+    trimaps: Path | None = option(
+        "--trimaps", type=FOLDER, help="The data set's own trimaps, named as the photographs.  [default: 25 px]"
+    )
+    alpha_scale: float | None = option(
+        "--alpha-scale",
+        type=float,
+        help="The value that means opaque in every matte of --data, such as 1 or 255.  [default: by its values]",
+    )
+    mattes: bool = option("--mattes", is_flag=True, help="Also write each predicted matte, to mattes/ in --out.")
 
 
 @click.command("eval")
-@networks
-@click.option("--data", type=FOLDER, required=True, help="Photographs with their mattes: a data set, or shards.")
-@click.option("--out", type=FOLDER, help="Folder for the results.  [default: eval/ beside the first checkpoint]")
-@click.option(
-    "--protocol",
-    type=click.Choice(["gfm", "dim"], case_sensitive=False),
-    default="gfm",
-    help="gfm: the paper's tables; dim: Deep Image Matting's code, on the unknown part of the trimap.",
-)
-@click.option("--trimaps", type=FOLDER, help="The data set's own trimaps, named as the photographs.  [default: 25 px]")
-@alpha_scale("of --data")
-@click.option("--mattes", is_flag=True, help="Also write each predicted matte, to mattes/ in --out.")
-def evaluate(checkpoints: tuple[Path, ...], data: Path, out: Path | None, **settings: Any) -> None:
+@takes(EvalOptions)
+def evaluate(options: EvalOptions) -> None:
     """Evaluate networks on photographs, as the paper's tables do.
 
     With --hybrid 1/3 1/2 as in Table 1. Writes per_image.parquet, summary.json and worst.png (photo, prediction, truth
@@ -39,12 +57,12 @@ def evaluate(checkpoints: tuple[Path, ...], data: Path, out: Path | None, **sett
     from train.evaluation.evaluate import Evaluator, Protocol, format_table, write_evaluation  # noqa: PLC0415
     from train.evaluation.evaluate import evaluate as evaluate_all  # noqa: PLC0415
 
-    out = out or checkpoints[0].parent / "eval"
-    mattes = out / "mattes" if settings["mattes"] else None
-    opened, strategy = open_networks(checkpoints, settings["weights"], settings["max_side"], settings["hybrid"])
-    evaluator = Evaluator(opened, strategy, Protocol(settings["protocol"]), settings["trimaps"], mattes)
+    out = options.out or options.networks.checkpoints[0].parent / "eval"
+    networks, strategy = options.networks.open()
+    mattes = out / "mattes" if options.mattes else None
+    evaluator = Evaluator(networks, strategy, Protocol(options.protocol), options.trimaps, mattes)
     with Progress(None, "photos") as progress:
-        result = evaluate_all(evaluator, data, counter(progress), out, settings["alpha_scale"])
+        result = evaluate_all(evaluator, options.data, counter(progress), out, options.alpha_scale)
     write_evaluation(result, evaluator, out)
     click.echo(format_table([(evaluator.name, result.mean)], evaluator.protocol.metrics))
     left_out = f" ({len(result.left_out)} more without unknown pixels left out)" if result.left_out else ""

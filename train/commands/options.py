@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +15,7 @@ from rssn.progress import Progress
 from rssn.sources.folder_walk import is_special, is_utf8, printable
 from rssn.storage.machine import available_cpus
 from rssn.storage.weights import weights_file
+from train.commands.typed import option
 from train.config import WEIGHTS
 from train.targets.rosta import Rosta
 from train.validation_sets import split_name
@@ -45,7 +47,7 @@ class Weights(UserPath):
 
 
 class NamedFolder(UserPath):
-    """A folder of photographs to judge on, plain or as `NAME=FOLDER`; see `train.validation_sets`."""
+    """A folder of photographs to validate on, plain or as `NAME=FOLDER`; see `train.validation_sets`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The words as they are, checked."""
@@ -58,16 +60,6 @@ WEIGHTS_FILE = Weights(dir_okay=False, path_type=Path)
 FOLDER = UserPath(file_okay=False, path_type=Path)
 PATH = UserPath(path_type=Path)
 ROSTAS = click.Choice([each.value for each in Rosta], case_sensitive=False)
-
-
-def alpha_scale(whose: str) -> Callable[[Any], Any]:
-    """The option `--alpha-scale`.
-
-    Args:
-        whose: Mattes, in words.
-    """
-    words = f"The value that means opaque in every matte {whose}, as 1 or 255.  [default: by the values of each]"
-    return click.option("--alpha-scale", type=float, help=words)
 
 
 def use_all_cpus() -> None:
@@ -105,47 +97,53 @@ def say_unread(unread: Mapping[str, int]) -> None:
         click.echo(unread_words(unread), err=True)
 
 
-weights = click.option(
-    "--weights",
-    type=click.Choice(WEIGHTS, case_sensitive=False),
-    help="As the optimiser left them, or their moving average.  [default: ema where the checkpoint has one]",
-)
-
-max_side = click.option(
-    "--max-side",
-    type=int,
-    help="Larger photographs are shrunk for GFM, px; 0: they are not.  [default: as training saw them]",
-)
+def weights_option() -> Any:
+    """Which weights of a checkpoint."""
+    return option(
+        "--weights",
+        type=click.Choice(WEIGHTS, case_sensitive=False),
+        help="As the optimiser left them, or their moving average.  [default: ema where the checkpoint has one]",
+    )
 
 
-def networks(command: Callable[..., None]) -> Callable[..., None]:
-    """Options of commands that predict: checkpoints, and what they see of a photograph; see `open_networks`."""
-    for option in (
-        click.option(
-            "--checkpoint",
-            "checkpoints",
-            type=FILE,
-            multiple=True,
-            required=True,
-            help="last.pt or best.pt of a run; repeat it for an ensemble: the median of their mattes (section 5.4).",
-        ),
-        weights,
-        max_side,
-        click.option(
-            "--hybrid",
-            nargs=2,
-            metavar="D1 D2",
-            help="Glance at D1 of the size, focus (or a single decoder) at D2 (section 5.4); in the paper 1/3 1/2.",
-        ),
-    ):
-        command = option(command)
-    return command
+def max_side_option() -> Any:
+    """How large a photograph is seen."""
+    return option(
+        "--max-side",
+        type=int,
+        help="Larger photographs are shrunk for GFM, px; 0: they are not.  [default: as in training]",
+    )
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Trained networks, and what they see of a photograph."""
+
+    checkpoints: tuple[Path, ...] = option(
+        "--checkpoint",
+        type=FILE,
+        multiple=True,
+        required=True,
+        help="last.pt or best.pt of a run; repeat it for an ensemble: the median of their mattes (section 5.4).",
+    )
+    weights: str | None = weights_option()
+    max_side: int | None = max_side_option()
+    hybrid: tuple[str, str] | None = option(
+        "--hybrid",
+        nargs=2,
+        metavar="D1 D2",
+        help="Glance at D1 of the size, focus (or a single decoder) at D2 (section 5.4); in the paper 1/3 1/2.",
+    )
+
+    def open(self) -> tuple[list[Network], Strategy | None]:
+        """As `open_networks` does."""
+        return open_networks(self.checkpoints, self.weights, self.max_side, self.hybrid)
 
 
 def open_networks(
     checkpoints: Sequence[Path], weights: str | None, max_side: int | None, hybrid: tuple[str, str] | None
 ) -> tuple[list[Network], Strategy | None]:
-    """What the options of `networks` mean; no strategy: each network sees photographs as it was trained.
+    """Load networks; without a strategy each sees photographs as it was trained.
 
     Raises:
         InputError: If a checkpoint does not say how it was trained, and nothing else is asked for.

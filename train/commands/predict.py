@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -16,8 +17,9 @@ from rssn.progress import Progress
 from rssn.storage.files import content_id, sha256
 from rssn.storage.machine import available_cpus
 from rssn.versions import version
-from train.commands.effect import Idle, refuse_idle
-from train.commands.options import FILE, FOLDER, PATH, fail_if, networks, open_networks, say_unread
+from train.commands.effect import refuse_given
+from train.commands.options import FILE, FOLDER, PATH, NetworkOptions, fail_if, say_unread
+from train.commands.typed import argument, group, option, takes
 
 if TYPE_CHECKING:
     from train.predict import Cutter, Depth, Photos
@@ -26,30 +28,30 @@ _MOST_AT_ONCE = 4
 """By default: each photograph of 24 megapixels takes hundreds of megabytes."""
 
 
-@click.command()
-@networks
-@click.option("--out", type=FOLDER, default=Path("predictions"), help="Folder for the results.")
-@click.option("--alpha-only", is_flag=True, help="Write the matte alone: no cut-out, which takes most of the time.")
-@click.option(
-    "--depth", type=click.Choice(["8", "16"]), default="8", help="Bits of the matte's values; a cut-out has 8."
-)
-@click.option("--background", type=FILE, help="Also compose each subject on this picture.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 256),
-    help=f"Photographs that are worked on at once.  [default: one per processor, at most {_MOST_AT_ONCE}]",
-)
-@click.argument("photos", nargs=-1, required=True, type=PATH)
-@refuse_idle(
-    Idle(
-        "--background",
-        lambda given: given["alpha_only"],
-        "--alpha-only composes nothing; leave out one of the two",
+@dataclass(frozen=True)
+class PredictOptions:
+    """What `train predict` is asked for."""
+
+    networks: NetworkOptions = group(NetworkOptions)
+    out: Path = option("--out", type=FOLDER, default=Path("predictions"), help="Folder for the results.")
+    alpha_only: bool = option(
+        "--alpha-only", is_flag=True, help="Write the matte alone: no cut-out, which takes most of the time."
     )
-)
-def predict(
-    checkpoints: tuple[Path, ...], out: Path, background: Path | None, photos: tuple[Path, ...], **settings: Any
-) -> None:
+    depth: str = option(
+        "--depth", type=click.Choice(["8", "16"]), default="8", help="Bits of the matte's values; a cut-out has 8."
+    )
+    background: Path | None = option("--background", type=FILE, help="Also compose each subject on this picture.")
+    workers: int | None = option(
+        "--workers",
+        type=click.IntRange(1, 256),
+        help=f"Photographs that are worked on at once.  [default: one per processor, at most {_MOST_AT_ONCE}]",
+    )
+    photos: tuple[Path, ...] = argument(nargs=-1, required=True, type=PATH)
+
+
+@click.command()
+@takes(PredictOptions)
+def predict(options: PredictOptions) -> None:
     """Cut subjects out of photographs.
 
     Writes <name>-alpha.png and <name>-cutout.png (RGBA, colours of the foreground alone, by the closed form) for each
@@ -66,14 +68,16 @@ def predict(
     from train.evaluation.inference import predict_alpha  # noqa: PLC0415  (loads torch)
     from train.predict import Cutter, Wanted, find_photos, read_background  # noqa: PLC0415
 
-    given = find_photos(photos, out)
-    scene = read_background(background) if background else None
-    depth, alpha_only, workers = (settings.pop(name) for name in ("depth", "alpha_only", "workers"))
-    opened, strategy = open_networks(checkpoints, **settings)
-    made_by = _name([*checkpoints, *([background] if background else [])], settings["weights"], strategy, depth)
-    wanted = Wanted(out, made_by, cast("Depth", int(depth)), alpha_only, scene)
-    cutter = Cutter(lambda pixels: predict_alpha(opened, to_float(pixels), strategy), wanted)
-    failures = given.failures + _cut(cutter, given, workers or min(available_cpus(), _MOST_AT_ONCE))
+    if options.background and options.alpha_only:
+        refuse_given("--background", "--alpha-only composes nothing; leave out one of the two")
+    given = find_photos(options.photos, options.out)
+    scene = read_background(options.background) if options.background else None
+    networks, strategy = options.networks.open()
+    files = [*options.networks.checkpoints, *([options.background] if options.background else [])]
+    made_by = _name(files, options.networks.weights, strategy, options.depth)
+    wanted = Wanted(options.out, made_by, cast("Depth", int(options.depth)), options.alpha_only, scene)
+    cutter = Cutter(lambda pixels: predict_alpha(networks, to_float(pixels), strategy), wanted)
+    failures = given.failures + _cut(cutter, given, options.workers or min(available_cpus(), _MOST_AT_ONCE))
     say_unread(given.unread)
     fail_if(failures, "could not be predicted")
 

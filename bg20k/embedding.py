@@ -78,7 +78,7 @@ class TorchvisionEmbedder:
         try:
             network.load_state_dict(read_state(weights))
         except RuntimeError as error:
-            raise InputError(f"{weights}: no weights of {backbone}: they are another's") from error
+            raise InputError(f"{weights}: not weights of {backbone}, but of another network") from error
         for head in _HEADS:
             if hasattr(network, head):
                 setattr(network, head, torch.nn.Identity())

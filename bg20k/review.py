@@ -31,8 +31,8 @@ from bg20k.verdict import (
 Choice: TypeAlias = Literal["keep", "reject"]
 Judge: TypeAlias = Callable[[Crawl], Judged]
 
-NOBODY_LOOKED: Final = 0.5
-"""Uncertainty of a photograph that no detector screened."""
+UNSCREENED: Final = 0.5
+"""Uncertainty of a photograph that no network screened."""
 
 _FACTS: Final = frozenset({"read", "resolution", "run"})
 
@@ -68,12 +68,12 @@ class Reviewed:
 
 
 def uncertainty(verdict: Verdict, rules: CurationRules) -> float:
-    """How unsure a verdict is: the order in which people look.
+    """How uncertain a verdict is; people review the most uncertain ones first.
 
-    * Salience s against its threshold t: 1 at the threshold, falling on straight lines to 0 at s = 0 and at s = 1.
+    * Object score s against its threshold t: 1 at the threshold, falling linearly to 0 at s = 0 and at s = 1.
     * Near duplicates at d bits, with the limit m: (d + 1) / (m + 1), so 1 at the limit. Equal bytes: 0.
     * Duplicates by their embeddings, of cosine c against its threshold t, and salient regions: likewise.
-    * Kept without screening: 0.5. Came in for a copy that a person rejected: 1, because nobody has seen it.
+    * Kept without screening: 0.5. Kept in place of a copy that a person rejected: 1, because nobody has seen it.
     * 0 for what was measured (unreadable, too small) and for what a person decided.
 
     Args:
@@ -81,7 +81,7 @@ def uncertainty(verdict: Verdict, rules: CurationRules) -> float:
         rules: `confidence`, `saliency`, `cosine` and `phash_distance` apply.
 
     Returns:
-        0 sure to 1.
+        0 certain to 1.
     """
     if verdict.stage in _FACTS or verdict.reason in (HUMAN, KEPT_HUMAN):
         return 0.0
@@ -90,7 +90,7 @@ def uncertainty(verdict: Verdict, rules: CurationRules) -> float:
     if verdict.reason in (DUPLICATE, KNOWN):
         return 0.0 if verdict.score is None else min(1.0, (verdict.score + 1) / (rules.phash_distance + 1))
     if verdict.score is None:
-        return NOBODY_LOOKED
+        return UNSCREENED
     limit = float(getattr(rules, str(REASONS[verdict.reason].threshold)))
     room = 1.0 - limit if verdict.score >= limit else limit
     return max(0.0, 1.0 - abs(verdict.score - limit) / room) if room else 1.0
@@ -114,11 +114,11 @@ def apply_review(crawl: Crawl, decisions: Mapping[str, Decision], rules: Curatio
     """Judge a crawl with a person's decisions on top.
 
     * A decision that agrees with the verdict confirms it and changes nothing.
-    * A keep overrules duplicates and salience, and nothing else: the photograph keeps the split of its content id, and
-      its keeper stays too. Of equal bytes only one is ever kept.
-    * A reject overrules a kept photograph: reason `human`, stage `review`. Then the next best of its copies comes in by
-      the keeper rule, as if the rejected one had not been in the crawl: judged for its own salience, reason
-      `kept_instead`. Equal bytes do not come in, because that is the picture which was rejected; nor does a copy that
+    * A keep overrules flags, near duplicates and salient objects, and nothing else: the photograph gets the split of
+      its content id, and its keeper stays too. Of equal bytes only one is ever kept.
+    * A reject overrules a kept photograph: reason `human`, stage `review`. Then the next best of its copies takes its
+      place by the keeper rule, as if the rejected one had not been in the crawl: screened for its own salient objects,
+      reason `kept_instead`. Equal bytes do not, because that is the picture which was rejected; nor does a copy that
       looks like a photograph which is kept anyway, by a person or by the stages: it is a duplicate of that one.
     * What a decision does not concern stays as it was.
 
@@ -139,7 +139,7 @@ def apply_review(crawl: Crawl, decisions: Mapping[str, Decision], rules: Curatio
     _drop_equal_bytes(crawl, final)
     gone = {crawl.id_of(row) for row, verdict in final.changed.items() if verdict.reason == HUMAN}
     if gone:
-        _fill(crawl, final, judge, _Orphans.of(crawl, final, chosen, gone))
+        _replace_rejected(crawl, final, judge, _Orphans.of(crawl, final, chosen, gone))
     return final
 
 
@@ -148,7 +148,7 @@ def describe_effects(review: Mapping[str, int] | None) -> str:
     if review is None:
         return "nobody"
     words = "{decisions} decided: {kept} kept and {rejected} rejected against the verdict, {confirmed} confirmed"
-    more = {"without_effect": "{} without effect", "came_in": "{} came in for rejected copies"}
+    more = {"without_effect": "{} without effect", "replacements": "{} copies kept in place of rejected ones"}
     return ", ".join([words.format(**review), *(text.format(review[k]) for k, text in more.items() if review[k])])
 
 
@@ -203,22 +203,22 @@ class _Orphans:
         return cls([row for row in followers if final[row].duplicate_of in gone], np.flatnonzero(left))
 
 
-def _fill(crawl: Crawl, final: Reviewed, judge: Judge, orphans: _Orphans) -> None:
-    """Give each orphan its new verdict."""
+def _replace_rejected(crawl: Crawl, final: Reviewed, judge: Judge, orphans: _Orphans) -> None:
+    """Give each duplicate of a rejected keeper its new verdict."""
     again = judge(crawl.take(orphans.crawl))
-    standing = _standing(final, again, orphans)
+    lookalikes = _kept_lookalikes(final, again, orphans)
     for row, place in zip(orphans.rows, np.searchsorted(orphans.crawl, orphans.rows).tolist(), strict=True):
-        verdict, stays = again[place], standing.get(crawl.id_of(row))
-        if verdict.keep and stays:
-            other = min(stays, key=lambda one: (again[one].score or 0, again.crawl.source(one)))
+        verdict, kept = again[place], lookalikes.get(crawl.id_of(row))
+        if verdict.keep and kept:
+            other = min(kept, key=lambda one: (again[one].score or 0, again.crawl.source(one)))
             message = f"looks like {again.crawl.source(other)}, which is kept already"
             final.changed[row] = _duplicate(message, again[other].score, again.crawl.id_of(other))
         else:
-            final.changed[row] = _came_in(verdict) if verdict.keep else verdict
-    _follow(crawl, final, orphans.rows)
+            final.changed[row] = _kept_instead(verdict) if verdict.keep else verdict
+    _resolve_keepers(crawl, final, orphans.rows)
 
 
-def _standing(final: Reviewed, again: Judged, orphans: _Orphans) -> dict[str, list[int]]:
+def _kept_lookalikes(final: Reviewed, again: Judged, orphans: _Orphans) -> dict[str, list[int]]:
     """Places of kept photographs that now look like an orphan, by the orphan's id."""
     found: dict[str, list[int]] = {}
     ids = {final.before.crawl.id_of(row) for row in orphans.rows}
@@ -229,8 +229,8 @@ def _standing(final: Reviewed, again: Judged, orphans: _Orphans) -> dict[str, li
     return found
 
 
-def _follow(crawl: Crawl, final: Reviewed, rows: Sequence[int]) -> None:
-    """Name as keeper what was kept or judged in the end, where an orphan's keeper became a duplicate itself."""
+def _resolve_keepers(crawl: Crawl, final: Reviewed, rows: Sequence[int]) -> None:
+    """Where an orphan's keeper became a duplicate itself, name the photograph at the end of that chain."""
     order = np.argsort(crawl.ids, kind="stable")
     ids = crawl.ids[order]
 
@@ -248,8 +248,8 @@ def _follow(crawl: Crawl, final: Reviewed, rows: Sequence[int]) -> None:
     final.changed.update(ends)
 
 
-def _came_in(verdict: Verdict) -> Verdict:
-    message = f"{verdict.message}; it stands in for a copy that a person rejected"
+def _kept_instead(verdict: Verdict) -> Verdict:
+    message = f"{verdict.message}; it replaces a copy that a person rejected"
     return replace(verdict, reason=KEPT_INSTEAD, message=message)
 
 

@@ -68,4 +68,4 @@ VERDICTS: Final = table_schema(
     _OBJECT_SCORE,
     *_MEASURES,
 )
-"""One row per photograph that came in: what the curation said of it, and why."""
+"""One row per photograph of the crawl: what became of it, and why."""

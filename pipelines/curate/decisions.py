@@ -1,4 +1,4 @@
-"""A person's decisions on their way into a set: which are to be applied, what they did, what to publish again."""
+"""Decisions of a review: which a run applies, what they changed, which shards they make outdated."""
 
 from __future__ import annotations
 
@@ -49,24 +49,24 @@ def effects(decisions: Mapping[str, Decision], verdicts: Iterable[Mapping[str, A
 
     Returns:
         `decisions`, of which `kept` and `rejected` against the stages, `confirmed`, `without_effect` (the photograph
-        is gone, has changed, or cannot be kept); and `came_in`, the copies that took the place of a rejected one.
+        is gone, has changed, or cannot be kept); and `replacements`, copies kept in place of a rejected one.
     """
     counts: Counter[str] = Counter()
-    came_in = 0
+    replacements = 0
     for row in verdicts:
-        came_in += row["reason"] == KEPT_INSTEAD
+        replacements += row["reason"] == KEPT_INSTEAD
         decision = decisions.get(row["source"])
         if decision and decision.background_id == row["background_id"]:
             counts[_effect(decision, row)] += 1
     done = {name: counts[name] for name in ("kept", "rejected", "confirmed")}
     rest = len(decisions) - sum(done.values())
-    return {"decisions": len(decisions)} | done | {"without_effect": rest, "came_in": came_in}
+    return {"decisions": len(decisions)} | done | {"without_effect": rest, "replacements": replacements}
 
 
 def outdated_shards(
     folder: DatasetFolder, tasks: Sequence[PublishTask], verdicts: Iterable[Mapping[str, Any]]
 ) -> frozenset[str]:
-    """Published shards that hold something else than the verdicts say; reads light columns only.
+    """Published shards that differ from what the verdicts say; reads light columns only.
 
     Args:
         folder: The published set.

@@ -28,16 +28,16 @@ LIGHT = tuple(name for name in CANDIDATES.names if name not in ("image", "thumbn
 COPIED = tuple(name for name in PUBLISHED.names if name in CANDIDATES.names)
 """Columns of a candidate that a published row has too."""
 
-_TOLD = ("background_id", *ORIGIN, *(measure.name for measure in MEASURES))
+_DESCRIBED = ("background_id", *ORIGIN, *(measure.name for measure in MEASURES))
 
 
 def candidates_folder(folder: DatasetFolder) -> DatasetFolder:
-    """The working set of a set: every photograph that could be examined, resized and measured."""
+    """The working set of a curation: every photograph that could be examined, resized and measured."""
     return DatasetFolder(folder.root / "candidates", folder.plan_digest)
 
 
 def verdicts_path(root: Path) -> Path:
-    """One row per photograph that came in."""
+    """The verdicts: one row per photograph of the crawl."""
     return root / "verdicts.parquet"
 
 
@@ -61,7 +61,7 @@ def candidate_row(place: Place, found: Candidate, embedding: Sequence[float] | N
 
 
 def origin_of(place: Place) -> dict[str, str | None]:
-    """Source, origin and licence of a photograph; null where nobody said."""
+    """Source, origin and licence of a photograph; null where unknown."""
     return {"source": place.source, "origin": place.origin or None, "licence": place.licence or None}
 
 
@@ -71,8 +71,8 @@ def records(folder: DatasetFolder, name: str, rules: CurationRules) -> Iterator[
 
 
 def judged_facts(row: Row, rules: CurationRules) -> dict[str, Any]:
-    """What a verdict says of a candidate beside the judgement."""
-    return {column: row[column] for column in _TOLD} | _scored(row, rules)
+    """The columns of a verdict that describe the candidate: its measures, flags and object score."""
+    return {column: row[column] for column in _DESCRIBED} | _scored(row, rules)
 
 
 def background_row(row: Row, split: str, screened_by: str | None, rules: CurationRules) -> dict[str, Any]:

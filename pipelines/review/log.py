@@ -19,7 +19,7 @@ from bg20k.review import Choice, Decision
 from rssn.errors import InputError
 
 _VERSION = 2
-_LOCKED_SECONDS = 5.0  # as long as a person waits for an answer before the lock of another program is named
+_LOCKED_SECONDS = 5.0  # a person waits so long before hearing of another program's lock
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS decisions (
@@ -56,12 +56,12 @@ _HOLDER = """
 SELECT step FROM decisions WHERE source = ? AND undoes IS NULL
 AND step NOT IN (SELECT undoes FROM decisions WHERE undoes IS NOT NULL) ORDER BY id DESC LIMIT 1
 """
-_RESTORE = "restore a copy of it, or move it away to begin anew"
+_RESTORE = "restore a copy of it, or move it away to start over"
 _REMEDIES = {
-    sqlite3.SQLITE_BUSY: "another program works with it: close that, and try again",
-    sqlite3.SQLITE_FULL: "make room, and try again",
-    sqlite3.SQLITE_READONLY: "let this user write it and its folder",
-    sqlite3.SQLITE_CANTOPEN: "it must be a file, and this user must be allowed to write it and its folder",
+    sqlite3.SQLITE_BUSY: "another program is using it: close that program and try again",
+    sqlite3.SQLITE_FULL: "free some disk space and try again",
+    sqlite3.SQLITE_READONLY: "give this user write access to it and its folder",
+    sqlite3.SQLITE_CANTOPEN: "it must be a file, and this user needs write access to it and its folder",
     sqlite3.SQLITE_CORRUPT: _RESTORE,
     sqlite3.SQLITE_NOTADB: _RESTORE,
 }
@@ -73,8 +73,8 @@ WHERE step.step = ? ORDER BY step.id
 
 
 @dataclass(frozen=True)
-class Made:
-    """One decision to be written."""
+class NewDecision:
+    """One decision to be stored."""
 
     source: str
     background_id: str | None
@@ -82,7 +82,7 @@ class Made:
 
 
 class LogError(InputError):
-    """The file of the decisions cannot be used, or is another one than before; what was asked is not stored."""
+    """The file of the decisions cannot be used, or was replaced; the decision at hand is not stored."""
 
 
 class ReviewLog:
@@ -92,18 +92,18 @@ class ReviewLog:
         path: The file; made where it is missing. One that cannot be read is left as it is.
 
     Raises:
-        LogError: If it is no log of ours, or damaged.
+        LogError: If it is not a review log, or damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._refused: set[int] = set()  # steps that undo has refused, and passes over from then on
+        self._refused: set[int] = set()  # steps that undo refused once and then skips
         self._last_id = 0
         self._lost = ""
         if path.exists() and not path.is_file():
             raise LogError(f"{path}: not a file; move it away")
-        with _translated(path):
+        with _translate_errors(path):
             self._database = sqlite3.connect(
                 path, timeout=_LOCKED_SECONDS, check_same_thread=False, isolation_level=None
             )
@@ -114,43 +114,43 @@ class ReviewLog:
         self._identity = _identity(path)
 
     def close(self) -> None:
-        """Close the file; nothing is left to write."""
+        """Close the file; everything is stored already."""
         with self._lock:
             self._database.close()
 
     def current(self) -> dict[str, Decision]:
-        """What holds now, by source.
+        """The decisions in force, by source.
 
         Raises:
             LogError: If the file is not the one that was opened, or cannot be read.
         """
-        with self._lock, _translated(self._path):
+        with self._lock, _translate_errors(self._path):
             self._check_file()
             return _current(self._database)
 
-    def decide(self, made: Sequence[Made], session: str, *, only_undecided: bool = False) -> None:
+    def decide(self, made: Sequence[NewDecision], session: str, *, only_undecided: bool = False) -> None:
         """Write one step; all of it or nothing.
 
         Args:
             made: The decisions.
             session: The window in which they were made.
-            only_undecided: Whether those stay out that were decided meanwhile, in another window.
+            only_undecided: Whether to skip photographs that were decided in another window meanwhile.
 
         Raises:
             LogError: If it is not stored.
         """
         with self._writing() as add:
-            standing = _current(self._database) if only_undecided else {}
+            existing = _current(self._database) if only_undecided else {}
             for one in made:
-                known = standing.get(one.source)
+                known = existing.get(one.source)
                 if known is None or known.background_id != one.background_id:
                     add((one.source, one.background_id, one.choice), None, session)
 
     def undo(self, session: str) -> list[str]:
-        """Take back the last step of a window that still holds.
+        """Take back the last step of a window that is still in force.
 
         Returns:
-            The sources that it was about, none where there is no step.
+            The sources that it concerned; none where there is no step.
 
         Raises:
             InputError: If a photograph of it was decided again since; the next call goes on with the step before.
@@ -165,7 +165,7 @@ class ReviewLog:
             for source, *_ in rows:
                 if self._database.execute(_HOLDER, (source,)).fetchone() != (last,):
                     self._refused.add(last)
-                    raise InputError(f"{source} was decided again since, in another window; that decision stays")
+                    raise InputError(f"{source} was decided again in another window since; that decision stays")
             for row in rows:
                 add(row, last, session)
         return [row[0] for row in rows]
@@ -173,7 +173,7 @@ class ReviewLog:
     @contextmanager
     def _writing(self) -> Iterator[Any]:
         """One transaction; gives what adds a row to its step."""
-        with self._lock, _translated(self._path):
+        with self._lock, _translate_errors(self._path):
             self._check_file()
             self._database.execute("BEGIN IMMEDIATE")
             try:
@@ -201,7 +201,7 @@ class ReviewLog:
         return add
 
     def _check_file(self) -> None:
-        """Whether the decisions still lie where they are looked for; those of a file that is gone are saved."""
+        """Refuse to go on where the file was deleted, replaced or rolled back; saves what a lost file held."""
         if not self._lost and _identity(self._path) != self._identity:
             self._lost = self._saved_elsewhere()
         if self._lost:
@@ -209,24 +209,24 @@ class ReviewLog:
         last_id = self._database.execute("SELECT coalesce(max(id), 0) FROM decisions").fetchone()[0]
         if last_id < self._last_id:
             self._lost = (
-                f"holds {last_id} rows of the {self._last_id} that were stored: its content was replaced under way. "
-                f"Nothing is stored any more; restore the file, and start rssn review again"
+                f"holds {last_id} of the {self._last_id} rows that were stored: its content was replaced meanwhile. "
+                f"Nothing is stored any more; restore the file and start rssn review again"
             )
             raise LogError(f"{self._path}: {self._lost}")
         self._last_id = last_id
 
     def _saved_elsewhere(self) -> str:
-        """Write what the file held when it was deleted or replaced to a new one beside it; says so."""
+        """Save what the deleted or replaced file held in a new file beside it; returns a message that says so."""
         happened = "was replaced" if self._path.exists() else "was deleted"
         copy = self._path.with_name(f"review-{datetime.now(UTC):%Y%m%d-%H%M%S}.sqlite")
         try:
             count = len(_current(self._database))
             self._database.execute("VACUUM INTO ?", (str(copy),))
         except sqlite3.Error as error:
-            return f"{happened} under way, and its decisions are lost: {error}. Start rssn review again"
+            return f"{happened} during the review, and its decisions are lost: {error}. Start rssn review again"
         return (
-            f"{happened} under way, so nothing is stored any more. What it held, {count} decided, is in "
-            f"{copy.name}: rename that to {self._path.name} to keep them, and start rssn review again"
+            f"{happened} during the review, so nothing is stored any more. Its {count} decisions were saved to "
+            f"{copy.name}: rename that file to {self._path.name} to keep them, and start rssn review again"
         )
 
 
@@ -239,13 +239,13 @@ def read_decisions(root: Path) -> dict[str, Decision]:
     """The decisions that hold for a curated set; the file is not changed.
 
     Raises:
-        InputError: If there is no such file, or it is no log of ours, or damaged.
+        InputError: If there is no such file, or it is not a review log, or damaged.
     """
     path = review_path(root)
     if not path.is_file():
-        raise InputError(f"{path}: no decisions here; make some with rssn review {root}")
-    with _translated(path):
-        address = f"{path.resolve().as_uri()}?mode=rw"  # what a killed review left half-written is taken back
+        raise InputError(f"{path}: no decisions yet; make some with rssn review {root}")
+    with _translate_errors(path):
+        address = f"{path.resolve().as_uri()}?mode=rw"  # rolls back what a killed review left half-written
         database = sqlite3.connect(address, uri=True, timeout=_LOCKED_SECONDS)
         try:
             if not _checked_version(database, path):
@@ -264,7 +264,7 @@ def _checked_version(database: sqlite3.Connection, path: Path) -> int:
     """The version of a log; 0 for a file without content.
 
     Raises:
-        LogError: If it is damaged, or no log of a version that we know.
+        LogError: If it is damaged, or not a log of a known version.
     """
     found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
@@ -277,12 +277,12 @@ def _checked_version(database: sqlite3.Connection, path: Path) -> int:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
         words = " ".join(str(error).split())
-        remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF, "it is left as it is")
+        remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF, "it was not changed")
         raise LogError(f"{path}: the decisions cannot be read or written: {words}; {remedy}") from error
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from bg20k.review import Choice, Decision, keep_refusal, uncertainty
 from bg20k.rules import CurationRules
 from bg20k.verdict import KEPT, KEPT_UNSCREENED, REASONS, Verdict
-from pipelines.review.log import Made
+from pipelines.review.log import NewDecision
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.errors import InputError
@@ -74,7 +74,7 @@ class Query:
 
 
 class ReviewSet:
-    """A curated set under review; nothing in it changes but the decisions, which live in the log.
+    """A curated set under review; it does not change, the decisions live in the log.
 
     Args:
         photos: In order of their number.
@@ -89,7 +89,7 @@ class ReviewSet:
     def page(self, query: Query, decisions: Mapping[str, Decision]) -> dict[str, Any]:
         """One page as JSON: photographs in their order, how many lie before them, and the summary.
 
-        A filter that there is none of shows nothing.
+        An unknown filter shows nothing.
         """
         matching = [p for p in self.photos if self._matches(p, query, decisions)]
         first = sum(photo.number < query.start for photo in matching)
@@ -119,15 +119,15 @@ class ReviewSet:
         return {"filters": filters, "decided": decided["all"], "all": counts["all"], "show": show}
 
     def decided(self, decisions: Mapping[str, Decision]) -> int:
-        """How many photographs are decided; those on other photographs, or on bytes that changed, do not count."""
+        """How many photographs are decided; decisions on others, or on bytes that changed since, do not count."""
         return sum(_choice(photo, decisions) is not None for photo in self.photos)
 
-    def step(self, choices: Mapping[int, Choice], *, copies: bool) -> list[Made]:
+    def step(self, choices: Mapping[int, Choice], *, copies: bool) -> list[NewDecision]:
         """The decisions of one step.
 
         Args:
             choices: By number.
-            copies: Whether the choice goes for the photographs' copies too.
+            copies: Whether the choice applies to the photographs' copies too.
 
         Raises:
             InputError: If a number is unknown, or a photograph cannot be kept; says why.
@@ -140,10 +140,10 @@ class ReviewSet:
         for number, choice in made.items():
             if choice == "keep" and self.photos[number].refusal:
                 raise InputError(f"{self.photos[number].source}: {self.photos[number].refusal}")
-        return [Made(self.photos[n].source, self.photos[n].background_id, choice) for n, choice in made.items()]
+        return [NewDecision(self.photos[n].source, self.photos[n].background_id, choice) for n, choice in made.items()]
 
     def choices(self, sources: Sequence[str], decisions: Mapping[str, Decision]) -> dict[int, Choice | None]:
-        """What holds for some photographs, by number."""
+        """The decisions in force for some photographs, by number."""
         numbers = [self._numbers[source] for source in sources if source in self._numbers]
         return {number: _choice(self.photos[number], decisions) for number in numbers}
 
@@ -189,7 +189,7 @@ def load_review(root: Path) -> ReviewSet:
     if manifest.kind != "backgrounds":
         raise InputError(f"{root}: a data set of {manifest.kind}; rssn review is for build-bg20k outputs")
     if not manifest.finished:
-        raise InputError(f"{root}: its curation was interrupted; run the same rssn build-bg20k again, it goes on")
+        raise InputError(f"{root}: its curation was interrupted; run the same rssn build-bg20k again to resume it")
     rules = stored_rules(manifest)
     rows = [(row, _verdict(row)) for row in iter_rows(root / "verdicts.parquet")]
     ranked = sorted(rows, key=lambda each: (-uncertainty(each[1], rules), each[0]["source"]))

@@ -1,7 +1,7 @@
-"""The server of `rssn review`: one page on the loopback address, for whoever knows its token.
+"""The server of `rssn review`: one page on the loopback address, for those who know its token.
 
 GET changes nothing; POST needs the token in a header as well, which no other site can send. Nothing is logged, because
-the token is a part of every address.
+the token is part of every address.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class ReviewServer(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = _WAITING
-    block_on_close = False  # an idle browser must not hold up the end
+    block_on_close = False  # an idle browser must not delay the end
 
     def __init__(self, review: Review, port: int = 0) -> None:
         self.review = review
@@ -83,11 +83,11 @@ class ReviewServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """What to open."""
+        """The URL to open."""
         return f"http://{LOOPBACK}:{self.server_port}/{self.token}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Nothing is said: what reaches this point is a connection that broke."""
+        """Stay silent: what reaches this point is a broken connection."""
 
 
 class _Refused(Exception):
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._guarded(self._post)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (http.server's signature)
-        """Nothing: every address holds the token."""
+        """Log nothing: every address contains the token."""
 
     def _guarded(self, answer: Any) -> None:
         try:
@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         except RssnError as error:
             self._send_json({"error": str(error)}, HTTPStatus.CONFLICT)
         except ConnectionError:
-            self.close_connection = True  # a browser that goes away in the middle of an answer is no error
+            self.close_connection = True  # the browser left in the middle of an answer
         except Exception as error:  # the page shows it, and the review goes on
             self._send_json({"error": f"{type(error).__name__}: {error}"}, HTTPStatus.INTERNAL_SERVER_ERROR)
 
@@ -133,14 +133,14 @@ class _Handler(BaseHTTPRequestHandler):
         """The path behind the token."""
         port = self.server.server_port
         hosts = {f"{LOOPBACK}:{port}", f"localhost:{port}"}
-        if self.headers.get("Host") not in hosts:  # another name that was made to point here
-            raise _Refused(HTTPStatus.FORBIDDEN, "this address is not mine")
+        if self.headers.get("Host") not in hosts:  # DNS rebinding
+            raise _Refused(HTTPStatus.FORBIDDEN, "unknown host name")
         if self.headers.get("Origin", f"http://{self.headers['Host']}") not in {f"http://{host}" for host in hosts}:
-            raise _Refused(HTTPStatus.FORBIDDEN, "another site asks")
+            raise _Refused(HTTPStatus.FORBIDDEN, "request from another site")
         token, slash, path = self.path.partition("?")[0].removeprefix("/").partition("/")
         if not self._is_token(token) or not slash:
             raise _Refused(
-                HTTPStatus.FORBIDDEN, "the token is missing or wrong; open the address that rssn review says"
+                HTTPStatus.FORBIDDEN, "the token is missing or wrong; open the address that rssn review printed"
             )
         return path
 
@@ -159,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif picture:
             self._send_picture(picture[1], int(picture[2]))
         else:
-            raise _Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
+            raise _Refused(HTTPStatus.NOT_FOUND, "not found")
 
     def _send_picture(self, kind: str, number: int) -> None:
         review = self.server.review
@@ -168,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         source = review.photos.photos[number].source
         data = (review.pictures.thumbnail if kind == "thumbnail" else review.pictures.picture)(source)
         if data is None:
-            raise _Refused(HTTPStatus.NOT_FOUND, "there is no picture of it")
+            raise _Refused(HTTPStatus.NOT_FOUND, "no picture of it is stored")
         self._send(data, "image/jpeg", cache="private, max-age=3600")
 
     def _post(self, path: str) -> None:
@@ -182,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "undo":
             sources = review.log.undo(_session(body))
         else:
-            raise _Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
+            raise _Refused(HTTPStatus.NOT_FOUND, "not found")
         decisions = review.log.current()
         changed = review.photos.choices(sources, decisions)
         self._send_json({"changed": changed, "summary": review.photos.summary(str(body.get("show")), decisions)})
@@ -190,13 +190,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self) -> Mapping[str, Any]:
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit() or int(length) > _BODY_BYTES:
-            raise _Refused(HTTPStatus.BAD_REQUEST, f"a body of at most {_BODY_BYTES} bytes is needed")
+            raise _Refused(HTTPStatus.BAD_REQUEST, f"the body must have at most {_BODY_BYTES} bytes")
         try:
             body = parse_json(self.rfile.read(int(length)))
         except ValueError as error:
             raise _Refused(HTTPStatus.BAD_REQUEST, "the body is not JSON") from error
         if not isinstance(body, dict):
-            raise _Refused(HTTPStatus.BAD_REQUEST, "the body is no JSON object")
+            raise _Refused(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
         return body
 
     def _send_json(self, value: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
@@ -215,7 +215,7 @@ def _query(given: Mapping[str, list[str]]) -> Query:
     one = partial(_last, given)
     start = one("start", "0")
     if not start.isascii() or not start.isdigit() or len(start) > 9:
-        raise _Refused(HTTPStatus.BAD_REQUEST, "start is no number")
+        raise _Refused(HTTPStatus.BAD_REQUEST, "start must be a number")
     return Query(one("show", "all"), one("undecided", "") == "1", int(start), one("backwards", "") == "1")
 
 
@@ -224,7 +224,7 @@ def _last(given: Mapping[str, list[str]], name: str, default: str) -> str:
 
 
 def _session(body: Mapping[str, Any]) -> str:
-    """The window that asks; the page makes the name up."""
+    """The browser window that asks, by the random name that the page gave itself."""
     given = body.get("session")
     if not isinstance(given, str) or not _SESSION.fullmatch(given):
         raise _Refused(HTTPStatus.BAD_REQUEST, "session must be 8 to 64 letters, digits and dashes")
@@ -240,6 +240,6 @@ def _choices(body: Mapping[str, Any]) -> dict[int, Any]:
     for one in given:
         number, choice = (one.get("number"), one.get("choice")) if isinstance(one, dict) else (None, None)
         if type(number) is not int or choice not in ("keep", "reject"):
-            raise _Refused(HTTPStatus.BAD_REQUEST, "a decision needs a number, and a choice that is keep or reject")
+            raise _Refused(HTTPStatus.BAD_REQUEST, "a decision needs a number, and a choice: keep or reject")
         choices[number] = choice
     return choices

@@ -37,7 +37,7 @@ flipped = bytearray(Path("weights.pth").read_bytes())
 flipped[len(flipped) // 2] ^= 1
 Path("flipped.pth").write_bytes(flipped)
 for model, words in (
-    ("resnet18=weights.pth", "weights.pth: no weights of resnet18: they are another's"),
+    ("resnet18=weights.pth", "weights.pth: not weights of resnet18, but of another network"),
     ("squeezenet1_1=flipped.pth", "differs from its checksum; take another copy"),
     ("squeezenet1_1=page.pth", "page.pth: a web page, not a network"),
     ("nonsense=weights.pth", "has no such"),

@@ -112,7 +112,7 @@ def test_a_reject_gives_the_place_to_the_next_best_copy() -> None:
     assert found["a"] == Verdict(False, "review", "human", f"rejected by a person; before: {before}")
     assert (found["b"].keep, found["b"].reason) == (True, "kept_instead")
     assert found["b"].split == split_of("b", RULES.train_share)
-    assert "in for a copy that a person rejected" in found["b"].message
+    assert "it replaces a copy that a person rejected" in found["b"].message
     assert found["c"] == Verdict(
         False,
         "duplicates",

@@ -56,11 +56,11 @@ async function ask(path, body) {
   try {
     answer = await fetch(path, options);
   } catch {
-    trouble("The server does not answer: nothing is stored any more. Start rssn review again and open its new address.");
+    trouble("The server does not answer: decisions are no longer stored. Start rssn review again and open its new address.");
     throw new Error("the server does not answer");
   }
   const value = await answer.json();
-  if (answer.status === 503) trouble(value.error); // the decisions cannot be reached: it stays in sight
+  if (answer.status === 503) trouble(value.error); // the decisions cannot be reached: the message stays
   if (!answer.ok) throw new Error(value.error);
   trouble("");
   return value;
@@ -298,16 +298,16 @@ function decide(choice, { copies = false } = {}) {
   if (choice === "keep" && photo.refusal) return toast(`${photo.source}: ${photo.refusal}.`);
   const standIn = choice === "reject" && photo.keep && photo.copy_count && !copies;
   store([[photo, choice]], { copies });
-  if (standIn) toast("Its best copy comes in instead. Shift R rejects the copies too.");
+  if (standIn) toast("Its best copy is kept instead. Shift R rejects the copies too.");
   if (state.current + 1 < state.photos.length) select(state.current + 1);
-  else if (!standIn) toast("The page ends here; the right arrow turns it.");
+  else if (!standIn) toast("End of the page; the right arrow key opens the next one.");
   if ($("large").open) drawLarge();
 }
 
 function acceptRest() {
   const open = state.photos.filter((photo) => !photo.choice).map((photo) => [photo, photo.keep ? "keep" : "reject"]);
   if (open.length) {
-    toast(`${open.length} confirmed as they are.`);
+    toast(`${open.length} confirmed.`);
     store(open, { only_undecided: true });
   }
   nextPage();
@@ -321,7 +321,7 @@ function store(choices, settings) {
     .then((answer) => {
       settle(answer);
       const others = decisions.filter(({ number: one, choice }) => answer.changed[one] !== choice).length;
-      if (others) toast(`${others} were decided otherwise in another window meanwhile; those decisions stay.`);
+      if (others) toast(`${others} were decided differently in another window meanwhile; those decisions stay.`);
     }, (error) => { apply(before); toast(`Not stored: ${error.message}`); });
 }
 
@@ -336,7 +336,7 @@ function undo() {
     setTimeout(() => { state.show = "all"; load(numbers[0]); }); // after this step: load waits for the posts
   }, (error) => {
     toast(`Not undone: ${error.message}`);
-    setTimeout(() => load(state.photos[0]?.number ?? 0)); // what another window decided comes into sight
+    setTimeout(() => load(state.photos[0]?.number ?? 0)); // shows what another window decided
   });
 }
 

@@ -16,7 +16,7 @@ from pipelines.curate.job import Curated, CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import Budget
 from pipelines.inspect.inspect import run_inspect
-from pipelines.review.log import Made, ReviewLog, review_path
+from pipelines.review.log import NewDecision, ReviewLog, review_path
 from rssn.dataset.shards import DatasetFolder, check_shard
 from rssn.errors import InputError
 from tests.pipelines.conftest import MIN_SIDE
@@ -45,7 +45,8 @@ def decide(out: Path, **choices: Choice) -> None:
     found = {Path(source).stem: row for source, row in verdicts(out).items()}
     log = ReviewLog(review_path(out))
     log.decide(
-        [Made(found[n]["source"], found[n]["background_id"], choice) for n, choice in choices.items()], "a-window"
+        [NewDecision(found[n]["source"], found[n]["background_id"], choice) for n, choice in choices.items()],
+        "a-window",
     )
     log.close()
 
@@ -89,7 +90,7 @@ def test_decisions_change_the_set_and_nothing_else(curated: Path, build: Callabl
     folder = DatasetFolder(curated)
     assert [check_shard(folder, mark) for mark in folder.marks()] == [None] * len(folder.marks())
     assert done.review == {
-        "decisions": 3, "kept": 0, "rejected": 2, "confirmed": 1, "without_effect": 0, "came_in": 1
+        "decisions": 3, "kept": 0, "rejected": 2, "confirmed": 1, "without_effect": 0, "replacements": 1
     }  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def test_what_cannot_be_kept_stays_out(curated: Path, build: Callable[..., Curat
     decide(curated, **{small: "keep"})
     before = verdicts(curated)
     assert build(apply_review=True).review == {
-        "decisions": 1, "kept": 0, "rejected": 0, "confirmed": 0, "without_effect": 1, "came_in": 0
+        "decisions": 1, "kept": 0, "rejected": 0, "confirmed": 0, "without_effect": 1, "replacements": 0
     }  # fmt: skip
     assert verdicts(curated) == before
 
@@ -179,10 +180,10 @@ def test_the_effects_are_counted() -> None:
         "gone": Decision("reject", "7"),
     }
     found = effects(decisions, rows)
-    assert found == {"decisions": 6, "kept": 1, "rejected": 1, "confirmed": 1, "without_effect": 3, "came_in": 1}
+    assert found == {"decisions": 6, "kept": 1, "rejected": 1, "confirmed": 1, "without_effect": 3, "replacements": 1}
     assert describe_effects(found) == (
         "6 decided: 1 kept and 1 rejected against the verdict, 1 confirmed, 3 without effect, "
-        "1 came in for rejected copies"
+        "1 copies kept in place of rejected ones"
     )
     assert describe_effects(None) == "nobody"
 
@@ -198,7 +199,7 @@ def test_manifest_card_report_and_command_say_what_was_applied(
     assert "review.sqlite: NOT APPLIED; --apply-review publishes what was decided" in run.stderr
     run = rssn(*arguments, "--apply-review")
     assert run.returncode == 0, run.stderr
-    words = "1 decided: 0 kept and 1 rejected against the verdict, 0 confirmed, 1 came in for rejected copies"
+    words = "1 decided: 0 kept and 1 rejected against the verdict, 0 confirmed, 1 copies kept in place of rejected ones"
     assert f"review: {words}" in run.stdout
     assert "human: rejected by a person, against every earlier stage" in run.stdout
     assert f"Checked by a person: {words}." in (curated / "README.md").read_text()

@@ -158,7 +158,7 @@ def test_keys_decide_and_move_on_and_undo(page: Page) -> None:
     assert page.selected() == "00000.jpg"
     page.press("r")
     assert page.state(1) == "✕ You reject it · 1 copy"
-    assert "Its best copy comes in instead" in page.toast()
+    assert "Its best copy is kept instead" in page.toast()
     assert page.tiles()[2].find_elements(By.CSS_SELECTOR, "figcaption")[1].text == "you reject it"
     page.until(lambda: page.text("#all-words") == "2 of 120 of all")
     assert decided(page.root) == {"00001.jpg": "keep", "00000.jpg": "reject"}
@@ -293,7 +293,7 @@ def test_a_server_that_is_gone_is_said_aloud(browser: Browser, root: Path) -> No
         server.process.wait()
         page.press("r")
         page.until(lambda: page.find("#trouble").is_displayed())
-        assert page.text("#trouble").startswith("The server does not answer: nothing is stored any more.")
+        assert page.text("#trouble").startswith("The server does not answer: decisions are no longer stored.")
         page.until(lambda: page.state(0) == "✕ Salient object")
 
 
@@ -314,7 +314,7 @@ def test_each_tab_undoes_its_own_steps(page: Page) -> None:
     page.press("u")
     page.until(lambda: decided(page.root) == {"00001.jpg": "reject"})
     page.press("u")
-    words = "Not undone: 00001.jpg was decided again since, in another window; that decision stays"
+    words = "Not undone: 00001.jpg was decided again in another window since; that decision stays"
     page.until(lambda: page.toast() == words)
     page.press("u")
     page.until(lambda: page.toast() == "There is nothing to undo.")
@@ -327,7 +327,7 @@ def test_confirming_a_page_spares_what_another_tab_decided_meanwhile(page: Page)
     assert page.server.post("decide", body, "another-window")[0] == 200
     assert page.state(0) == "✕ Salient object"
     page.press("a")
-    page.until(lambda: "2 were decided otherwise in another window meanwhile" in page.toast())
+    page.until(lambda: "2 were decided differently in another window meanwhile" in page.toast())
     found = decided(page.root)
     assert (len(found), found["00001.jpg"], found["00000.jpg"]) == (48, "keep", "reject")
 
@@ -342,7 +342,10 @@ def test_decisions_that_are_deleted_under_way_are_said_aloud(browser: Browser, r
         (root / "review.sqlite").unlink()
         page.press("r")
         page.until(lambda: page.find("#trouble").is_displayed())
-        assert "was deleted under way, so nothing is stored any more. What it held, 1 decided" in page.text("#trouble")
+        assert (
+            "was deleted during the review, so nothing is stored any more. Its 1 decisions were saved to"
+            in page.text("#trouble")
+        )
         page.until(lambda: page.state(1) == "✓ Kept · 1 copy")
         page.press("0")
         page.until(lambda: page.toast().endswith("start rssn review again"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bg20k.review import Choice, Decision
 from pipelines.review import log as review_log
-from pipelines.review.log import LogError, Made, ReviewLog, read_decisions, review_path
+from pipelines.review.log import LogError, NewDecision, ReviewLog, read_decisions, review_path
 from rssn.errors import InputError
 
 ONE, TWO = "one-window", "another-window"
@@ -22,19 +22,19 @@ ONE, TWO = "one-window", "another-window"
 
 def test_the_last_decision_holds(tmp_path: Path) -> None:
     log = ReviewLog(review_path(tmp_path))
-    log.decide([Made("a.jpg", "a", "keep")], ONE)
-    log.decide([Made("b.jpg", None, "reject"), Made("a.jpg", "a", "reject")], ONE)
+    log.decide([NewDecision("a.jpg", "a", "keep")], ONE)
+    log.decide([NewDecision("b.jpg", None, "reject"), NewDecision("a.jpg", "a", "reject")], ONE)
     assert log.current() == {"a.jpg": Decision("reject", "a"), "b.jpg": Decision("reject", None)}
     assert read_decisions(tmp_path) == log.current()
 
 
 def test_undo_takes_back_whole_steps_one_after_the_other_and_loses_nothing(tmp_path: Path) -> None:
     log = ReviewLog(review_path(tmp_path))
-    log.decide([Made("a.jpg", "a", "keep")], ONE)
-    log.decide([Made("a.jpg", "a", "reject"), Made("b.jpg", "b", "reject")], ONE)
+    log.decide([NewDecision("a.jpg", "a", "keep")], ONE)
+    log.decide([NewDecision("a.jpg", "a", "reject"), NewDecision("b.jpg", "b", "reject")], ONE)
     assert log.undo(ONE) == ["a.jpg", "b.jpg"]
     assert log.current() == {"a.jpg": Decision("keep", "a")}
-    log.decide([Made("c.jpg", "c", "keep")], ONE)
+    log.decide([NewDecision("c.jpg", "c", "keep")], ONE)
     assert log.undo(ONE) == ["c.jpg"]
     assert log.undo(ONE) == ["a.jpg"]
     assert log.current() == {}
@@ -68,12 +68,12 @@ def test_any_run_of_decisions_and_undos_is_a_stack_for_each_window(
     for window, step in run:
         own = [place for place, (whose, _, refused) in enumerate(steps) if whose == window and not refused]
         if step is not None:
-            log.decide([Made(source, source, choice) for source, choice in step.items()], window)
+            log.decide([NewDecision(source, source, choice) for source, choice in step.items()], window)
             steps.append((window, step, False))
         elif not own:
             assert log.undo(window) == []
         elif any(steps[own[-1]][1].keys() & later.keys() for _, later, _ in steps[own[-1] + 1 :]):
-            with pytest.raises(InputError, match="was decided again since, in another window; that decision stays"):
+            with pytest.raises(InputError, match="was decided again in another window since; that decision stays"):
                 log.undo(window)
             steps[own[-1]] = (window, steps[own[-1]][1], True)
         else:
@@ -85,16 +85,16 @@ def test_any_run_of_decisions_and_undos_is_a_stack_for_each_window(
 
 def test_undo_brings_back_a_decision_with_the_bytes_that_it_was_about(tmp_path: Path) -> None:
     log = ReviewLog(review_path(tmp_path))
-    log.decide([Made("a.jpg", "old bytes", "keep")], ONE)
-    log.decide([Made("a.jpg", "new bytes", "reject")], ONE)
+    log.decide([NewDecision("a.jpg", "old bytes", "keep")], ONE)
+    log.decide([NewDecision("a.jpg", "new bytes", "reject")], ONE)
     log.undo(ONE)
     assert log.current() == {"a.jpg": Decision("keep", "old bytes")}
 
 
 def test_what_is_confirmed_as_it_is_spares_what_was_decided_meanwhile(tmp_path: Path) -> None:
     log = ReviewLog(review_path(tmp_path))
-    log.decide([Made("a.jpg", "a", "reject"), Made("b.jpg", "old bytes", "reject")], TWO)
-    log.decide([Made(name, name[0], "keep") for name in ("a.jpg", "b.jpg", "c.jpg")], ONE, only_undecided=True)
+    log.decide([NewDecision("a.jpg", "a", "reject"), NewDecision("b.jpg", "old bytes", "reject")], TWO)
+    log.decide([NewDecision(name, name[0], "keep") for name in ("a.jpg", "b.jpg", "c.jpg")], ONE, only_undecided=True)
     assert {name: one.choice for name, one in log.current().items()} == {
         "a.jpg": "reject", "b.jpg": "keep", "c.jpg": "keep"
     }  # fmt: skip
@@ -103,14 +103,14 @@ def test_what_is_confirmed_as_it_is_spares_what_was_decided_meanwhile(tmp_path: 
 def test_a_step_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     log = ReviewLog(review_path(tmp_path))
     with pytest.raises(InputError, match="cannot be read or written"):
-        log.decide([Made("a.jpg", "a", "keep"), Made("b.jpg", "b", "maybe")], ONE)  # type: ignore[arg-type]
+        log.decide([NewDecision("a.jpg", "a", "keep"), NewDecision("b.jpg", "b", "maybe")], ONE)  # type: ignore[arg-type]
     assert log.current() == {}
 
 
 def test_two_reviews_of_one_set_see_each_other(tmp_path: Path) -> None:
     one, other = ReviewLog(review_path(tmp_path)), ReviewLog(review_path(tmp_path))
-    one.decide([Made("a.jpg", "a", "keep")], ONE)
-    other.decide([Made("b.jpg", "b", "reject")], TWO)
+    one.decide([NewDecision("a.jpg", "a", "keep")], ONE)
+    other.decide([NewDecision("b.jpg", "b", "reject")], TWO)
     assert one.current() == other.current() == {"a.jpg": Decision("keep", "a"), "b.jpg": Decision("reject", "b")}
 
 
@@ -131,7 +131,7 @@ def test_decisions_of_an_earlier_version_hold(tmp_path: Path) -> None:
     assert read_decisions(tmp_path) == {"a.jpg": Decision("keep", "a")}
     assert review_path(tmp_path).read_bytes() == before
     log = ReviewLog(review_path(tmp_path))
-    log.decide([Made("b.jpg", "b", "reject")], ONE)
+    log.decide([NewDecision("b.jpg", "b", "reject")], ONE)
     assert log.undo(ONE) == ["b.jpg"]
     assert log.undo(ONE) == []
     assert read_decisions(tmp_path) == {"a.jpg": Decision("keep", "a")}
@@ -154,37 +154,41 @@ def test_a_file_that_is_lost_under_way_is_said_and_its_decisions_are_saved(
     lose: Callable[[Path], str], tmp_path: Path
 ) -> None:
     log = ReviewLog(path := review_path(tmp_path))
-    log.decide([Made("a.jpg", "a", "keep"), Made("b.jpg", "b", "reject")], ONE)
+    log.decide([NewDecision("a.jpg", "a", "keep"), NewDecision("b.jpg", "b", "reject")], ONE)
     happened = lose(path)
     left = path.exists() and path.read_bytes()
-    words = rf"review\.sqlite: {happened} under way, so nothing is stored any more\. What it held, 2 decided, is in "
-    for ask in (log.current, lambda: log.decide([Made("c.jpg", "c", "keep")], ONE), lambda: log.undo(ONE)):
+    words = (
+        rf"review\.sqlite: {happened} during the review, so nothing is stored any more\. Its 2 decisions were saved to "
+    )
+    for ask in (log.current, lambda: log.decide([NewDecision("c.jpg", "c", "keep")], ONE), lambda: log.undo(ONE)):
         with pytest.raises(LogError, match=words):
             ask()
     assert (path.exists() and path.read_bytes()) == left
     (saved,) = set(tmp_path.glob("review-*.sqlite"))
     saved.rename(path)
     assert read_decisions(tmp_path) == {"a.jpg": Decision("keep", "a"), "b.jpg": Decision("reject", "b")}
-    ReviewLog(path).decide([Made("c.jpg", "c", "keep")], ONE)
+    ReviewLog(path).decide([NewDecision("c.jpg", "c", "keep")], ONE)
 
 
 def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     log = ReviewLog(review_path(tmp_path / "set"))
     shutil.rmtree(tmp_path / "set")
-    with pytest.raises(LogError, match="was deleted under way, and its decisions are lost: unable to open database"):
-        log.decide([Made("a.jpg", "a", "keep")], ONE)
+    with pytest.raises(
+        LogError, match="was deleted during the review, and its decisions are lost: unable to open database"
+    ):
+        log.decide([NewDecision("a.jpg", "a", "keep")], ONE)
 
 
 def test_a_file_that_was_overwritten_in_its_place_is_said(tmp_path: Path) -> None:
     log = ReviewLog(path := review_path(tmp_path))
-    log.decide([Made("a.jpg", "a", "keep")], ONE)
+    log.decide([NewDecision("a.jpg", "a", "keep")], ONE)
     earlier = path.read_bytes()
-    log.decide([Made("b.jpg", "b", "keep")], ONE)
+    log.decide([NewDecision("b.jpg", "b", "keep")], ONE)
     log.current()
     path.write_bytes(earlier)
-    with pytest.raises(LogError, match="holds 1 rows of the 2 that were stored: its content was replaced under way"):
-        log.decide([Made("c.jpg", "c", "keep")], ONE)
+    with pytest.raises(LogError, match="holds 1 of the 2 rows that were stored: its content was replaced meanwhile"):
+        log.decide([NewDecision("c.jpg", "c", "keep")], ONE)
     assert path.read_bytes() == earlier
 
 
@@ -194,22 +198,22 @@ def test_a_lock_is_waited_for_and_then_named(tmp_path: Path, monkeypatch: pytest
     with closing(sqlite3.connect(review_path(tmp_path), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         for ask in (
-            lambda: log.decide([Made("a.jpg", "a", "keep")], ONE),
+            lambda: log.decide([NewDecision("a.jpg", "a", "keep")], ONE),
             log.current,
             lambda: read_decisions(tmp_path),
         ):
-            with pytest.raises(LogError, match=r"review\.sqlite: .*locked; another program works with it: close that"):
+            with pytest.raises(LogError, match=r"review\.sqlite: .*locked; another program is using it: close that"):
                 ask()
         other.execute("ROLLBACK")
     assert log.current() == {}
-    log.decide([Made("a.jpg", "a", "keep")], ONE)
+    log.decide([NewDecision("a.jpg", "a", "keep")], ONE)
     assert read_decisions(tmp_path) == {"a.jpg": Decision("keep", "a")}
 
 
 def test_a_review_that_was_killed_half_way_is_taken_back_by_whoever_reads(tmp_path: Path) -> None:
     """A journal that is left over says what to take back."""
     log = ReviewLog(path := review_path(tmp_path))
-    log.decide([Made("a.jpg", "a", "keep")], ONE)
+    log.decide([NewDecision("a.jpg", "a", "keep")], ONE)
     with closing(sqlite3.connect(path, isolation_level=None)) as killed:
         killed.execute("PRAGMA cache_size = 1")
         killed.execute("BEGIN")
@@ -226,7 +230,7 @@ def test_a_review_that_was_killed_half_way_is_taken_back_by_whoever_reads(tmp_pa
 
 def test_what_is_no_log_is_refused_by_name_and_left_as_it_is(tmp_path: Path) -> None:
     path = review_path(tmp_path)
-    with pytest.raises(InputError, match=r"review\.sqlite: no decisions here; make some with rssn review"):
+    with pytest.raises(InputError, match=r"review\.sqlite: no decisions yet; make some with rssn review"):
         read_decisions(tmp_path)
     path.touch()
     with pytest.raises(InputError, match=r"review\.sqlite: empty; make decisions with rssn review"):
@@ -260,7 +264,7 @@ def test_damage_is_refused_by_name_or_changes_no_decision(tmp_path: Path) -> Non
     """Zeros, random bytes and single bits, anywhere in the file, and cuts."""
     log = ReviewLog(path := review_path(tmp_path))
     for number in range(60):
-        log.decide([Made(f"{number}.jpg", f"id{number}", "keep" if number % 3 else "reject")], ONE)
+        log.decide([NewDecision(f"{number}.jpg", f"id{number}", "keep" if number % 3 else "reject")], ONE)
     whole = {name: one.choice for name, one in log.current().items()}
     log.close()
     content = path.read_bytes()

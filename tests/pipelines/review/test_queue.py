@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bg20k.review import Decision
-from pipelines.review.log import Made
+from pipelines.review.log import NewDecision
 from pipelines.review.queue import PAGE, Query, ReviewSet, load_review
 from rssn.errors import InputError
 from rssn.storage.files import write_json
@@ -126,10 +126,10 @@ def test_a_step_names_sources_and_takes_copies_along(tmp_path: Path) -> None:
     review = loaded(tmp_path, ROWS)
     numbers = {photo.source: photo.number for photo in review.photos}
     keeper = numbers["00000.jpg"]
-    assert review.step({keeper: "reject"}, copies=False) == [Made("00000.jpg", "id00000", "reject")]
+    assert review.step({keeper: "reject"}, copies=False) == [NewDecision("00000.jpg", "id00000", "reject")]
     made = review.step({keeper: "reject"}, copies=True)
     assert [one.source for one in made] == ["00000.jpg", "00002.jpg", "00005.jpg"]
-    assert review.step({numbers["00003.jpg"]: "reject"}, copies=True) == [Made("00003.jpg", None, "reject")]
+    assert review.step({numbers["00003.jpg"]: "reject"}, copies=True) == [NewDecision("00003.jpg", None, "reject")]
     with pytest.raises(InputError, match=r"00003\.jpg: it cannot be kept: 640 x 480 px"):
         review.step({numbers["00003.jpg"]: "keep"}, copies=False)
     with pytest.raises(InputError, match="no photograph has the number 7"):

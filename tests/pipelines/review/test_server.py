@@ -106,8 +106,8 @@ def test_no_path_leads_anywhere_else(served: Served, path: str) -> None:
     [
         ({}, "X-Review-Token is missing or wrong"),
         ({"X-Review-Token": "wrong"}, "X-Review-Token is missing or wrong"),
-        ({"X-Review-Token": "{token}", "Origin": "http://evil.example"}, "another site asks"),
-        ({"X-Review-Token": "{token}", "Origin": "null"}, "another site asks"),
+        ({"X-Review-Token": "{token}", "Origin": "http://evil.example"}, "request from another site"),
+        ({"X-Review-Token": "{token}", "Origin": "null"}, "request from another site"),
     ],
 )
 def test_another_site_cannot_decide(served: Served, root: Path, headers: dict[str, str], words: str) -> None:
@@ -241,7 +241,7 @@ def test_each_window_undoes_its_own_steps(tmp_path: Path) -> None:
         decide(first, "keep", "window-2")
         status, answer = server.post("undo", {}, "window-1")
         assert (status, answer["error"]) == (
-            409, "00000.jpg was decided again since, in another window; that decision stays"
+            409, "00000.jpg was decided again in another window since; that decision stays"
         )  # fmt: skip
         assert server.post("undo", {}, "window-1")[1]["changed"] == {}
         assert decided(tmp_path / "set") == {"00000.jpg": "keep", "00005.jpg": "reject"}
@@ -256,7 +256,9 @@ def test_decisions_that_are_deleted_under_way_are_not_said_to_be_stored(tmp_path
         body = {"decisions": [{"number": 0, "choice": "reject"}]}
         assert server.post("decide", body)[0] == 200
         (tmp_path / "set" / "review.sqlite").unlink()
-        words = "review.sqlite: was deleted under way, so nothing is stored any more. What it held, 1 decided, is in"
+        words = (
+            "review.sqlite: was deleted during the review, so nothing is stored any more. Its 1 decisions were saved to"
+        )
         for path in ("decide", "undo"):
             status, answer = server.post(path, body)
             assert (status, words in answer["error"]) == (503, True)

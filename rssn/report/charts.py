@@ -1,12 +1,13 @@
-"""Histograms as pictures, for the pages of `rssn.report.page`.
+"""Charts as pictures: histograms for the pages of `rssn.report.page`, and axes for curves.
 
-Floor 1: numbers in, pixels out.
+Numbers in, pixels out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +17,84 @@ from PIL import ImageDraw
 from rssn.image.arrays import Pixels
 from rssn.report.page import font
 
+INK, FAINT, PAPER = (32, 32, 36), (216, 216, 212), (250, 250, 248)
+
 PLOT = (480, 140)
-"""Width and height of the bars' area, px."""
+"""Width and height of the area of a histogram's bars, px."""
 
 MARGIN = (10, 34)
-"""Where the bars' area begins: left and top, px."""
+"""Where that area begins: left and top, px."""
 
 BAR = (70, 110, 160)
 """The bars' colour, RGB."""
 
 _BELOW = 32  # px for the axis' words
-_INK = (32, 32, 36)
-_PAPER = (250, 250, 248)
+
+Colour: TypeAlias = tuple[int, int, int]
+Curve: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+"""The x and y of points."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """A rectangle of a picture, px, and the values that its sides stand for; y begins at 0."""
+
+    pen: ImageDraw.ImageDraw
+    left: int
+    top: int
+    width: int
+    height: int
+    x: tuple[float, float]  # at its left and right side
+    highest: float  # y at its top
+
+    @property
+    def right(self) -> int:
+        """Its right side, px."""
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> int:
+        """Its lower side, px."""
+        return self.top + self.height
+
+    def text(self, x: float, y: float, words: str, size: int = 12, anchor: str = "la", colour: Colour = INK) -> None:
+        """Write at a pixel of the picture; the anchor is Pillow's."""
+        self.pen.text((x, y), words, colour, font(size), anchor)
+
+    def grid(self, shares: Sequence[float] = (0.0, 0.5, 1.0)) -> None:
+        """Lines at these shares of the height, with their values at the left."""
+        for share in shares:
+            y = self.bottom - share * self.height
+            self.pen.line((self.left, y, self.right, y), fill=FAINT)
+            self.text(self.left - 6, y, f"{share * self.highest:.4g}", anchor="rm")
+
+    def bars(self, heights: Sequence[int], colour: Colour) -> None:
+        """Bars side by side of these heights in px."""
+        edges = np.rint(np.linspace(self.left, self.right, len(heights) + 1)).astype(int)
+        for height, left, right in zip(heights, edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            if height:
+                self.pen.rectangle((left + 1, self.bottom - height, right - 2, self.bottom - 1), colour)
+
+    def line(self, curve: Curve, colour: Colour, thickness: int) -> None:
+        """A curve."""
+        self.pen.line(self._points(curve), fill=colour, width=thickness)
+
+    def dots(self, curve: Curve, colour: Colour) -> None:
+        """A curve's points, which alone show where there is but one."""
+        for x, y in self._points(curve):
+            self.pen.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
+
+    def _points(self, curve: Curve) -> list[tuple[float, float]]:
+        first, last = self.x
+        x = self.left + (curve[0] - first) / max(last - first, 1.0) * self.width
+        y = self.bottom - curve[1] / self.highest * self.height
+        return list(zip(x.tolist(), y.tolist(), strict=True))
+
+
+def blank(width: int, height: int) -> tuple[PillowImage.Image, ImageDraw.ImageDraw]:
+    """An empty picture, and what draws on it."""
+    sheet = PillowImage.new("RGB", (width, height), PAPER)
+    return sheet, ImageDraw.Draw(sheet)
 
 
 @dataclass(frozen=True)
@@ -62,18 +129,18 @@ def histogram_picture(shown: Histogram) -> Pixels:
         H x W x 3 uint8; the bars lie in the `PLOT` area that begins at `MARGIN`.
     """
     (width, height), (left, top) = PLOT, MARGIN
-    sheet = PillowImage.new("RGB", (width + 2 * left, top + height + _BELOW), _PAPER)
-    pen = ImageDraw.Draw(sheet)
-    pen.text((left, 8), shown.title, _INK, font(14))
-    base = top + height
-    columns = np.rint(np.linspace(left, left + width, len(shown.counts) + 1)).astype(int)
-    for tall, x, right in zip(bar_heights(shown.counts), columns[:-1], columns[1:], strict=True):
-        if tall:
-            pen.rectangle((int(x) + 1, base - tall, int(right) - 2, base - 1), BAR)
-    pen.line((left, base, left + width, base), _INK)
-    most = f"tallest bar: {int(shown.counts.max())}"
-    pen.text((left + width - font(13).getlength(most), 8), most, _INK, font(13))
-    _axis(pen, shown.edges, base + 6)
+    sheet, pen = blank(width + 2 * left, top + height + _BELOW)
+    low, high = float(shown.edges[0]), float(shown.edges[-1])
+    axes = Axes(pen, left, top, width, height, (low, high), float(shown.counts.max()))
+    axes.text(left, 8, shown.title, 14)
+    axes.text(axes.right, 8, f"tallest bar: {int(shown.counts.max())}", 13, "ra")
+    axes.bars(bar_heights(shown.counts), BAR)
+    pen.line((left, axes.bottom, axes.right, axes.bottom), INK)
+    ticks = [(0.5, "ma")] if len(shown.edges) == 2 else [(0.0, "la"), (0.5, "ma"), (1.0, "ra")]
+    for share, anchor in ticks:
+        value = low + share * (high - low)
+        words = f"{value:.5g}" if abs(value) < 10 else f"{value:.0f}"
+        axes.text(left + share * width, axes.bottom + 6, words, 13, anchor)
     return np.asarray(sheet)
 
 
@@ -81,12 +148,3 @@ def bar_heights(counts: npt.NDArray[np.int64]) -> list[int]:
     """The height of each bar in px."""
     most = int(counts.max())
     return [max(1, round(int(count) / most * PLOT[1])) if count else 0 for count in counts]
-
-
-def _axis(pen: ImageDraw.ImageDraw, edges: npt.NDArray[np.float64], y: int) -> None:
-    ticks: Sequence[float] = [0.5] if len(edges) == 2 else [0.0, 0.5, 1.0]
-    for share in ticks:
-        value = float(edges[0] + share * (edges[-1] - edges[0]))
-        words = f"{value:.5g}" if abs(value) < 10 else f"{value:.0f}"
-        x = MARGIN[0] + share * (PLOT[0] - font(13).getlength(words))
-        pen.text((x, y), words, _INK, font(13))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rssn.errors import InputError, Rejected
+from rssn.storage.atomic import atomic_path
 from rssn.storage.weights import check_values, is_state, load_tensors
 from train.config import Plain
 from train.network.gfm import GFM, check_evidence
@@ -24,7 +24,6 @@ from train.targets.rosta import Rosta
 
 FORMAT = "rssn-gfm-1"
 
-_COPIED = 1 << 24  # bytes at a time
 _PROBE = 64  # px, the side of a picture that a network must answer with numbers
 
 Network: TypeAlias = GFM | PublishedGFM
@@ -52,17 +51,9 @@ class Checkpoint:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint so that a reader sees the old file or the whole new one, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")  # one name: a killed writer leaves one file, not one each time
     content = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
-    try:
-        with temporary.open("wb") as stream:
-            torch.save({"format": FORMAT, "digest": _digest(content), **content}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(path, only_writer=True) as temporary, temporary.open("wb") as stream:
+        torch.save({"format": FORMAT, "digest": _digest(content), **content}, stream)
 
 
 def rotate(path: Path, step: int, keep: int) -> None:
@@ -82,15 +73,8 @@ def duplicate(path: Path, name: Path) -> None:
 
     No second link: whoever copies an earlier checkpoint over `last.pt` would write into all of its names.
     """
-    temporary = name.with_name(f".{name.name}.tmp")
-    try:
-        with path.open("rb") as source, temporary.open("wb") as target:
-            shutil.copyfileobj(source, target, _COPIED)
-            target.flush()
-            os.fsync(target.fileno())
-        temporary.replace(name)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(name, only_writer=True) as temporary:
+        shutil.copyfile(path, temporary)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rssn.errors import DependencyError, RssnError, first_line
+from rssn.storage.atomic import atomic_path
 from train.checkpoint import Network
 from train.network.gfm import check_evidence, decide, fuse
 from train.network.strategy import STRIDE, Strategy
@@ -95,18 +95,12 @@ def export_network(network: Network, path: Path, kind: str, strategy: Strategy) 
         Rejected: If the network gives values that are not finite.
         RssnError: If the runtime has no words for the network, or the written file computes something else.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     module, metadata = Exported(network).eval(), describe(network, strategy)
     write = _write_onnx if kind == "onnx" else _write_torchscript
-    try:
-        with torch.no_grad():
-            run = write(module, _picture(_TRACED), temporary, metadata)
-            difference = max(_compare(network, run, _picture(shape), path) for shape in (_TRACED, *_CHECKED))
-        temporary.replace(path)
-        write_card(path, kind, metadata)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(path, suffix=f".tmp{path.suffix}") as temporary, torch.no_grad():
+        run = write(module, _picture(_TRACED), temporary, metadata)
+        difference = max(_compare(network, run, _picture(shape), path) for shape in (_TRACED, *_CHECKED))
+    write_card(path, kind, metadata)
     return difference
 
 

@@ -28,7 +28,8 @@ from rssn.image.decoding import background_pixels, open_header
 from rssn.route.compose import Crop, blend, fit_background, fitted_size
 from rssn.route.foreground_tiles import foreground_colours
 from rssn.sources.folder_walk import is_utf8, list_pictures, printable
-from rssn.storage.files import content_id, write_whole
+from rssn.storage.atomic import write_bytes
+from rssn.storage.files import content_id
 
 Depth: TypeAlias = Literal[8, 16]
 
@@ -164,7 +165,7 @@ class Cutter:
         go_on()
         for kind, picture in self._pictures(pixels, self.matte(pixels), go_on):
             go_on()
-            write_whole(files[kind], encode_png(picture, note))
+            write_bytes(files[kind], encode_png(picture, note), durable=False, only_writer=True)
         return Results(list(files.values()))
 
     def _pictures(

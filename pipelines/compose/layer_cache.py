@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.image.arrays import Image, Pixels
+from rssn.storage.atomic import atomic_path
 from rssn.storage.cache_folder import ENTRY, FOLDER, PASSING, own_folder
 from rssn.storage.lock import lock_file
 
@@ -158,19 +159,15 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _store(path: Path, entry: _Entry) -> int:
-    """Write under a temporary name and rename; a full disk costs the entry, not the run. Returns bytes written."""
+    """Write an entry; a full disk costs the entry, not the run. Returns bytes written."""
     values = np.ascontiguousarray(entry.values)
     parts = (_HEAD.pack(*values.shape[:2], values.itemsize), values.data.cast("B"), entry.method.encode())
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as stream:
+        with atomic_path(path, durable=False) as temporary, temporary.open("wb") as stream:
             for part in (_digest((path.name.encode(), *parts)), *parts):
                 stream.write(part)
-        temporary.replace(path)
     except OSError:
         return 0
-    finally:
-        temporary.unlink(missing_ok=True)
     return values.nbytes
 
 

@@ -9,7 +9,6 @@ import csv
 import filecmp
 import io
 import json
-import os
 import re
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,6 +21,7 @@ import pyarrow as pa
 from rssn.dataset.schema import IMAGE
 from rssn.errors import InputError
 from rssn.image.picture_files import SUFFIX_FORMATS
+from rssn.storage.atomic import atomic_path, write_bytes
 
 Named: TypeAlias = tuple[str, bytes]
 """A file: its name below the output folder or in the tar, and its content."""
@@ -90,10 +90,7 @@ def write_file(path: Path, data: bytes) -> bool:
     """Write a file under a temporary name and rename it; False where it is there already."""
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    write_bytes(path, data, durable=False)
     return True
 
 
@@ -104,28 +101,28 @@ def write_tar(path: Path, members: Callable[[], Iterable[Named]]) -> bool:
         path: The archive.
         members: Gives the files, anew for each call; they are never held together in memory.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, data in members():
-            info = tarfile.TarInfo(name)  # its owner, group and time are 0
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    if path.is_file() and filecmp.cmp(temporary, path, shallow=False):
-        temporary.unlink()
-        return False
-    temporary.replace(path)
-    return True
+    with atomic_path(path, durable=False) as temporary:
+        with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
+            for name, data in members():
+                info = tarfile.TarInfo(name)  # its owner, group and time are 0
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+        exists = path.is_file() and filecmp.cmp(temporary, path, shallow=False)
+        if exists:
+            temporary.unlink()
+    return not exists
 
 
 def write_index(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]], layout: Layout) -> None:
     """Write the light columns as CSV: `key` is the name of the row's files; structs become a column for each part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="") as stream:
+    with (
+        atomic_path(path, durable=False) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as stream,
+    ):
         writer = csv.writer(stream)
         writer.writerow(["key", *_flat_names(schema)])
         for row in rows:
             writer.writerow([key_of(row, layout), *_flat_values(schema, row)])
-    temporary.replace(path)
 
 
 def light_schema(schema: pa.Schema) -> pa.Schema:

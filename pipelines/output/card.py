@@ -17,6 +17,7 @@ from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import count_columns, count_distinct, count_rejects, describe_mattes, share
 from rssn.route.recipe import recipe_from_dict
+from rssn.storage.atomic import write_bytes
 
 _MOST_LICENCES = 30
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -128,7 +129,7 @@ def write_card(folder: DatasetFolder) -> None:
         facts["methods"] = share(count_columns(folder, marks, ["foreground_method"])["foreground_method"]) or "none"
         text = _composites(manifest, names, facts, distinct)
     head = yaml.safe_dump(_head(curated, manifest.totals["rows"], names), sort_keys=False)
-    (folder.root / "README.md").write_text(f"---\n{head}---\n\n{text}", encoding="utf-8")
+    write_bytes(folder.root / "README.md", f"---\n{head}---\n\n{text}".encode())
 
 
 def _composites(manifest: Manifest, names: Sequence[str], facts: Mapping[str, str], distinct: Mapping[str, int]) -> str:

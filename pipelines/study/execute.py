@@ -19,7 +19,8 @@ from pipelines.study.versions import made_by
 from pipelines.study.watch import Watch
 from rssn.dataset.shards import Mark
 from rssn.errors import RssnError
-from rssn.storage.files import is_time, parse_json, sweep, write_json
+from rssn.storage.atomic import sweep
+from rssn.storage.files import is_time, parse_json, write_json
 from rssn.storage.lock import lock_file
 
 ALONE: frozenset[Kind] = frozenset({"curate", "crops", "compose", "pack"})

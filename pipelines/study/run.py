@@ -21,7 +21,8 @@ from pipelines.study.report import write_report
 from pipelines.study.schema import Study
 from pipelines.study.steps import KINDS, Kind, Plan, Step, plan_study
 from rssn.errors import InputError
-from rssn.storage.files import read_json, sweep
+from rssn.storage.atomic import sweep
+from rssn.storage.files import read_json
 from rssn.storage.lock import hold_lease
 from rssn.synthetic import SyntheticPlan, write_synthetic
 

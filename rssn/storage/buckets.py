@@ -7,14 +7,14 @@ was throttled, answered with 5xx or cut. What they give up is an error that name
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rssn.errors import DependencyError, InputError, RemoteError
+from rssn.storage.atomic import atomic_path
 from rssn.storage.urls import PROTOCOLS, scrub
 
 _PARTS = 2  # of 50 MB, of a shard that are on their way at once; with s3fs' ten a worker took 0.5 GB for them
@@ -74,18 +74,11 @@ def download(url: str, root: Path, names: list[str]) -> None:
         FileNotFoundError: If one is not there.
         RemoteError: If the bucket does not give them.
     """
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-    temporary = {name: (root / name).with_name(f".{Path(name).name}.{os.getpid()}.tmp") for name in names}
-    try:
+    with ExitStack() as stack:
+        temporary = [str(stack.enter_context(atomic_path(root / name, durable=False))) for name in names]
         with told(url):
             if names:
-                store(url).get([f"{url}/{name}" for name in names], [str(temporary[name]) for name in names])
-        for name in names:
-            temporary[name].replace(root / name)
-    finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
+                store(url).get([f"{url}/{name}" for name in names], temporary)
 
 
 def upload(path: Path, url: str) -> None:

@@ -12,8 +12,8 @@ from rssn.storage.urls import OUTPUTS, SOURCES
 
 FOLDER = re.compile(r"[0-9a-f]{2}")
 ENTRY = re.compile(r"[0-9a-f]{64}(\.layer|\.pixels|\.bytes)")
-PASSING = re.compile(r"[0-9a-f]{64}(\.\d+\.tmp|\.lock)")
-"""Half-written entries, of workers that died if they are old, and locks."""
+PASSING = re.compile(r"[0-9a-f]{64}(\.\d+\.tmp|\.lock)|\.[0-9a-f]{64}\.(layer|pixels|bytes)\.\d+\.tmp")
+"""Half-written entries (of workers that were killed, where they are old) and locks."""
 
 _TAG_NAME = "CACHEDIR.TAG"
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55

@@ -1,11 +1,9 @@
-"""Files that are there whole or not at all, and names for what they hold."""
+"""Parquet and JSON files as this package writes them, and digests of what files hold."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,13 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rssn.errors import DamagedError, first_line
+from rssn.storage.atomic import atomic_path, write_bytes
 from rssn.storage.remote import READ_AHEAD, content, opened
 
 Row: TypeAlias = Mapping[str, Any]
-
-
-_NO_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
-"""What file systems say that cannot flush a folder; the file itself is flushed by then."""
 
 ROW_GROUP_BYTES = 8 << 20
 """A row group closes at about this size, so that a reader can fetch one row without reading a whole shard."""
@@ -30,51 +25,25 @@ ROW_GROUP_ROWS = 8192
 
 
 def write_parquet(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
-    """Stream rows to a temporary file beside `path`, flush, rename; returns their count.
+    """Stream rows to a file, see `atomic_path`; returns their count.
 
     Without rows no file is left. Picture columns are stored as they are: they are compressed already.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with atomic_path(path) as temporary:
         count = 0
         with pq.ParquetWriter(temporary, schema, compression="none", write_page_checksum=True) as writer:
             for group in _row_groups(rows):
                 writer.write_table(pa.Table.from_pylist([dict(row) for row in group], schema=schema))
                 count += len(group)
-        if count:
-            _publish(temporary, path)
-        else:
+        if not count:
+            temporary.unlink()
             path.unlink(missing_ok=True)
-        return count
-    finally:
-        temporary.unlink(missing_ok=True)
+    return count
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write JSON so that a reader sees the old file or the whole new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8")
-        _publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that a kill leaves out rather than half-written; its folder is made, its next writer tidies up."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
-
-
-def sweep(folder: Path, *names: str) -> None:
-    """Remove what killed writers of files of these names left behind; call it only while nobody else writes there."""
-    for name in names:
-        for path in folder.glob(f".{name}.*.tmp"):
-            path.unlink(missing_ok=True)
+    """Write JSON, see `atomic_path`."""
+    write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, default=str) + "\n").encode())
 
 
 def parse_json(data: bytes | str) -> Any:
@@ -144,19 +113,3 @@ def _row_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
             group, size = [], 0
     if group:
         yield group
-
-
-def _publish(temporary: Path, path: Path) -> None:
-    """Flush a finished temporary file and give it its name, durably."""
-    with temporary.open("rb") as stream:
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    try:
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        if error.errno not in _NO_FOLDERS:
-            raise

@@ -119,6 +119,7 @@ def _hook(look: Callable[[str, str], None], job: Job) -> None:
     wrap(Path, "replace", lambda _, target: target)
     wrap(Path, "unlink", lambda path, **_: path)
     wrap(Path, "write_text", lambda path, *_: path)
+    wrap(Path, "write_bytes", lambda path, _: path)
     wrap(pq.ParquetWriter, "write_table", lambda writer, _: Path(writer.where))
     wrap(pipelines.compose.layer_cache, "_store", lambda path, _: path)
     wrap(pipelines.compose.layer_cache, "_digest", lambda _: None)  # between an entry's body and its digest

@@ -15,7 +15,7 @@ from rssn.errors import InputError, Rejected
 from rssn.image.arrays import Alpha, Pixels, encode_png, png_note, to_float, to_uint8, to_uint16
 from rssn.route.compose import Crop, fit_background, fitted_size
 from rssn.sources.mattes import read_matte
-from rssn.storage.files import write_whole
+from rssn.storage.atomic import write_bytes
 from train.evaluation.inference import predict_alpha
 from train.network.gfm import seeded_gfm
 from train.network.strategy import Strategy
@@ -35,7 +35,7 @@ def cutter(out: Path, **wanted: object) -> Cutter:
 @pytest.fixture
 def photo(scenes: list, tmp_path: Path) -> Path:
     path = tmp_path / "photos" / "cat.png"
-    write_whole(path, encode_png(scenes[0].image[:70, :90]))
+    write_bytes(path, encode_png(scenes[0].image[:70, :90]))
     return path
 
 
@@ -80,6 +80,7 @@ def test_a_kill_leaves_no_half_picture_under_a_results_name(
     cat = cutter(tmp_path / "out")
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_bytes", killed_half_way)
+        patched.setattr(Path, "unlink", lambda *_, **__: None)  # a kill tidies nothing up
         with pytest.raises(KeyboardInterrupt):
             cat.cut(photo, "cat")
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".cat-alpha.png.tmp"]
@@ -119,7 +120,7 @@ def test_a_result_without_its_end_is_made_again(photo: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["cat-alpha.png", "cat-cutout.png"])
 def test_what_others_made_is_not_overwritten(photo: Path, tmp_path: Path, name: str) -> None:
     painted = encode_png(np.full((4, 4), 7, np.uint8))
-    write_whole(tmp_path / "out" / name, painted)
+    write_bytes(tmp_path / "out" / name, painted)
     with pytest.raises(Rejected, match=rf"not_ours: .*{name} is there, and does not say that train predict made it"):
         cutter(tmp_path / "out").cut(photo, "cat")
     assert [(path.name, path.read_bytes()) for path in (tmp_path / "out").iterdir()] == [(name, painted)]

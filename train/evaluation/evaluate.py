@@ -17,7 +17,8 @@ from rssn.errors import InputError, Rejected
 from rssn.image.arrays import Alpha, Pixels, encode_png, fit_inside, to_float, to_uint8
 from rssn.image.matte_flags import describe_flags
 from rssn.report.page import Tile, contact_sheet
-from rssn.storage.files import write_json, write_parquet, write_whole
+from rssn.storage.atomic import write_bytes
+from rssn.storage.files import write_json, write_parquet
 from train.checkpoint import Network
 from train.evaluation.examples import Example, Failure, find_examples, read_trimap
 from train.evaluation.inference import predict_alpha
@@ -243,7 +244,7 @@ def _write_matte(folder: Path, name: str, matte: Pixels) -> None:
     path = folder / f"{name}.png"
     if not path.resolve().is_relative_to(folder.resolve()):
         raise Rejected("write", "unsafe_path", f"the name {name} leads out of {folder}")
-    write_whole(path, encode_png(matte))
+    write_bytes(path, encode_png(matte), durable=False, only_writer=True)
 
 
 def _error(predicted: Alpha, alpha: Alpha) -> Pixels:

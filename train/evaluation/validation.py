@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rssn.image.arrays import Pixels, encode_png
 from rssn.report.page import contact_sheet
-from rssn.storage.files import write_whole
+from rssn.storage.atomic import write_bytes
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.evaluation.evaluate import Evaluation, Evaluator, evaluate, strip
@@ -58,7 +58,7 @@ def validate(network: GFM, state: Checkpoint, config: TrainConfig) -> Validation
     for each in config.validation:
         result = _evaluated(shown, each, config)
         path = config.out / "validation" / each.name / f"step-{state.step:08d}.png"
-        write_whole(path, encode_png(strip(result.worst[:_SHOWN])))
+        write_bytes(path, encode_png(strip(result.worst[:_SHOWN])), durable=False, only_writer=True)
         metrics |= _named(result, f"validation/{each.name}")
         if raw:
             metrics |= _named(_evaluated(raw, each, config), f"validation/{each.name}/raw")

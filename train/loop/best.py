@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from itertools import count
 
 from rssn.errors import InputError
-from rssn.storage.files import content_id, sweep, write_json
+from rssn.storage.atomic import sweep
+from rssn.storage.files import content_id, write_json
 from train.checkpoint import Checkpoint, duplicate, load_checkpoint
 from train.config import Plain, TrainConfig
 from train.evaluation.examples import find_examples

@@ -9,6 +9,7 @@ from typing import Any
 
 from rssn.errors import DependencyError, InputError
 from rssn.image.arrays import Pixels
+from rssn.storage.atomic import write_bytes
 from rssn.storage.files import is_count, parse_json
 
 
@@ -22,11 +23,8 @@ class History:
 
     def __init__(self, path: Path, keep: int) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         kept = [line for line in self.read() if line["step"] <= keep]
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        temporary.replace(path)
+        write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode(), only_writer=True)
 
     def append(self, step: int, losses: Mapping[str, float], seconds: float) -> None:
         """Add one step."""

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from rssn.errors import InputError
-from rssn.storage.files import sweep, write_json
+from rssn.storage.atomic import sweep
+from rssn.storage.files import write_json
 from rssn.storage.lock import hold_lease
 from train.checkpoint import Checkpoint, load_checkpoint, rotate, save_checkpoint
 from train.config import Origin, TrainConfig

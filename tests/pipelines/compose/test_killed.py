@@ -46,7 +46,7 @@ def test_a_new_run(matting: Path, bg20k: Path, tmp_path: Path) -> None:
     assert kinds >= {
         "replace out/manifest", "replace out/plan/foregrounds", "replace out/plan/backgrounds",
         "write_table out/data/.composites--.parquet.", "replace out/data/composites--",
-        "replace out/marks/composites--", "_store cache", "_digest cache", "replace cache", "write_text out/README",
+        "replace out/marks/composites--", "_store cache", "_digest cache", "replace cache", "replace out/README",
     }  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_a_curation(synthetic: Path, tmp_path: Path) -> None:
         shutil.copy(synthetic / "photos" / name, tmp_path / "photos" / name)
     facts = {"scratch": tmp_path, "photos": tmp_path / "photos", "base": None, "settings": {"min_side": MIN_SIDE}}
     assert kill(facts) >= {
-        "replace out/manifest", "replace out/plan/photos", "replace out/verdicts", "write_text out/README",
+        "replace out/manifest", "replace out/plan/photos", "replace out/verdicts", "replace out/README",
         "write_table out/candidates/data/.candidates--.parquet.", "replace out/candidates/data/candidates--",
         "replace out/candidates/rejects/candidates--", "replace out/candidates/marks/candidates--",
         "write_table out/data/.train--.parquet.", "replace out/data/train--", "replace out/marks/train--",

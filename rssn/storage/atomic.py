@@ -1,0 +1,71 @@
+"""Files that readers see whole or not at all, also where their writer was killed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_NO_FOLDER_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
+"""What file systems answer that cannot flush a folder; the file itself is flushed by then."""
+
+
+@contextmanager
+def atomic_path(path: Path, *, durable: bool = True, only_writer: bool = False, suffix: str = ".tmp") -> Iterator[Path]:
+    """A temporary path beside `path`, whose file is renamed to `path` when the block ends.
+
+    If the block fails or writes no file, whatever was at `path` stays. The folder is created.
+
+    Args:
+        path: The file to write.
+        durable: Whether it must survive a crash of the machine; flushing it to the disk takes time.
+        only_writer: Whether no other process writes this file at the same time. The temporary name is then always the
+            same, so that a killed writer leaves one file and the next one overwrites it.
+        suffix: What the temporary name ends with, for libraries that go by it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}{'' if only_writer else f'.{os.getpid()}'}{suffix}")
+    try:
+        yield temporary
+        if temporary.exists():
+            _publish(temporary, path, durable=durable)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = True, only_writer: bool = False) -> None:
+    """Write a file; see `atomic_path`."""
+    with atomic_path(path, durable=durable, only_writer=only_writer) as temporary:
+        temporary.write_bytes(data)
+
+
+def sweep(folder: Path, *names: str) -> None:
+    """Remove what killed writers of files of these names left behind; call it only while no other process writes there.
+
+    Args:
+        folder: Where they were written.
+        names: Of the files; may hold wildcards.
+    """
+    for name in names:
+        for path in folder.glob(f".{name}.*.tmp"):
+            path.unlink(missing_ok=True)
+
+
+def _publish(temporary: Path, path: Path, *, durable: bool) -> None:
+    if durable:
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+    temporary.replace(path)
+    if not durable:
+        return
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_FLUSH:
+            raise

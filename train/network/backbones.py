@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rssn.errors import InputError
@@ -83,8 +82,8 @@ _OWN = (
         blocks=((4, 4), (4, 4, 4), (4, 4, 4), (4, 4, 4), (8, 8, 4)),
     ),
 )
-BACKBONES: Mapping[str, Backbone] = {backbone.name: backbone for backbone in _OWN}
-"""By the name that `--backbone` takes. `tiny` serves tests and the demo."""
+BACKBONES: dict[str, Backbone] = {backbone.name: backbone for backbone in _OWN}
+"""By the name that `--backbone` takes; a new backbone is one more row. `tiny` serves tests and the demo."""
 
 
 def backbone_named(name: str) -> Backbone:

@@ -165,6 +165,22 @@ class PackOptions:
     max_errors: Budget = options.max_errors_option()
     workers: options.WorkerOptions = group(options.WorkerOptions)
 
+    def refuse_idle(self) -> None:
+        """Refuse options that would do nothing."""
+        options.refuse_idle_cache(self.matting, self.out)
+
+    def job(self, root: Path) -> PackJob:
+        """The job that makes the data set in a folder."""
+        return PackJob(
+            source(self.matting, self.cache_dir),
+            root,
+            load_recipe("ori"),
+            self.max_errors,
+            self.shards.output,
+            layout=self.mattes.matting_format,
+            alpha_scale=self.mattes.alpha_scale,
+        )
+
 
 @click.command()
 @takes(PackOptions)
@@ -173,19 +189,9 @@ def pack(given: PackOptions) -> None:
 
     The columns are those of composites.
     """
-    options.refuse_idle_cache(given.matting, given.out)
-    mattes = given.mattes
+    given.refuse_idle()
     with staged(given.out, given.cache_dir) as root:
-        found, output = source(given.matting, given.cache_dir), given.shards.output
-        job = PackJob(
-            found,
-            root,
-            load_recipe("ori"),
-            given.max_errors,
-            output,
-            layout=mattes.matting_format,
-            alpha_scale=mattes.alpha_scale,
-        )
+        job = given.job(root)
         tally = given.workers.run(lambda runner: run_pack(job, runner))
     options.finish(tally, given.out, "photographs", complete=not tally.rejected)
 

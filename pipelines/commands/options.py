@@ -162,12 +162,14 @@ class WorkerOptions:
         help="A running Ray cluster: auto, HOST:PORT or ray://HOST:PORT.  [default: RAY_ADDRESS, or none]",
     )
 
-    def run(self, work: Callable[[Runner], R], *, gpu_each: bool = False) -> R:
+    @property
+    def cluster(self) -> str | None:
+        """The cluster's address: the one that is given, or that of RAY_ADDRESS where Ray is to work."""
+        return _cluster_around() if self.address is None and self.workers != 0 else self.address
+
+    def run(self, work: Callable[[Runner], R]) -> R:
         """Start workers here or on the cluster, do the work, stop them whatever happens."""
-        address = self.address
-        if address is None and self.workers != 0:
-            address = _cluster_around()
-        runner = make_runner(self.workers, address, gpu_each=gpu_each)
+        runner = make_runner(self.workers, self.cluster)
         try:
             return work(runner)
         finally:

@@ -95,6 +95,16 @@ def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
     ]
 
 
+def cost(job: ComposeJob) -> float:
+    """CPU-seconds that a job would take from the start, as `forecast` has them.
+
+    Raises:
+        InputError: As `prepare` does.
+    """
+    plan = prepare(job).plan
+    return _cpu_seconds(job, list(_composites(job, plan, [one for one in plan.foregrounds if not one.replaced])))
+
+
 def _standing(job: ComposeJob, tasks: Sequence[ComposeTask], plan: Plan) -> Standing:
     """Shards with a trusted mark; of these, `--retry-rejects` tries again what was refused."""
     folder = DatasetFolder(job.out)

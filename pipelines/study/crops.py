@@ -1,11 +1,12 @@
 """Small crops of photographs that hold salient objects: what COCO is as a background set, where COCO is not at hand.
 
-Floor 3. A crop is as large as COCO's pictures and lies around a salient object of a curated set's rejected photograph.
+A crop is as large as COCO's pictures and lies around a salient object of a curated set's rejected photograph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,19 @@ from rssn.errors import InputError, RssnError
 from rssn.image.arrays import Pixels, encode_png
 from rssn.image.decoding import decode_pixels
 from train.commands.options import PATH
+from train.commands.typed import argument, option, takes
+
+
+@dataclass(frozen=True)
+class CropsJob:
+    """Which crops are taken, and where they go; see `salient_crops`."""
+
+    curated: Path = argument(type=PATH)
+    size: tuple[int, int] = option(
+        "--size", nargs=2, type=click.IntRange(min=16), default=(640, 480), help="Width and height of a crop, px."
+    )
+    each: int = option("--each", type=click.IntRange(min=1), default=6, help="Crops of a photograph.")
+    out: Path = option("--out", type=PATH, required=True, help="Folder for the crops.")
 
 
 def salient_crops(curated: Path, size: tuple[int, int], each: int) -> Iterator[tuple[str, Pixels]]:
@@ -63,25 +77,31 @@ def _places(row: Mapping[str, Any], pixels: Pixels, size: tuple[int, int], each:
     ]
 
 
-@click.command()
-@click.argument("curated", type=PATH)
-@click.option("--size", nargs=2, type=click.IntRange(min=16), default=(640, 480), help="Width and height, px.")
-@click.option("--each", type=click.IntRange(min=1), default=6, help="Crops of a photograph.")
-@click.option("--out", type=PATH, required=True)
-def main(curated: Path, size: tuple[int, int], each: int, out: Path) -> None:
-    """Write crops of the salient photographs of CURATED as PNG files."""
-    out.mkdir(parents=True, exist_ok=True)
+def write_crops(job: CropsJob) -> None:
+    """Write the crops as PNG files.
+
+    Raises:
+        InputError: If there are none.
+    """
+    job.out.mkdir(parents=True, exist_ok=True)
     count = 0
+    for name, pixels in salient_crops(job.curated, job.size, job.each):
+        (job.out / f"{name}.png").write_bytes(encode_png(pixels))
+        count += 1
+    if not count:
+        width, height = job.size
+        raise InputError(f"{job.curated}: no photograph of at least {width} x {height} px with a salient object")
+
+
+@click.command()
+@takes(CropsJob)
+def crops(job: CropsJob) -> None:
+    """Write crops of the salient photographs of CURATED as PNG files."""
     try:
-        for name, pixels in salient_crops(curated, size, each):
-            (out / f"{name}.png").write_bytes(encode_png(pixels))
-            count += 1
-        if not count:
-            raise InputError(f"{curated}: no photograph of at least {size[0]} x {size[1]} px with a salient object")
+        write_crops(job)
     except RssnError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{count} crops: {out}")
 
 
 if __name__ == "__main__":
-    main()
+    crops()

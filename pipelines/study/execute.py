@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from pipelines.executor.programs import end, typed
+from pipelines.executor.programs import end
 from pipelines.executor.runner import THREADS, Done, Runner
-from pipelines.study.steps import Kind, Step
+from pipelines.study.jobs import KINDS
+from pipelines.study.kinds import Options
+from pipelines.study.steps import Step
 from pipelines.study.versions import made_by
 from pipelines.study.watch import Watch
 from rssn.dataset.shards import Mark
@@ -22,15 +24,6 @@ from rssn.errors import RssnError
 from rssn.storage.atomic import sweep
 from rssn.storage.files import is_time, parse_json, write_json
 from rssn.storage.lock import lock_file
-
-ALONE: frozenset[Kind] = frozenset({"curate", "crops", "compose", "pack"})
-"""Steps that take all workers by themselves."""
-
-_DONE_ALL_THE_SAME: dict[Kind, str] = {"compose": "manifest.json", "pack": "manifest.json", "eval": "summary.json"}
-"""Commands that fail at the end where a photograph was refused, and the file that says that they came to their end."""
-
-_GO_ON: frozenset[Kind] = frozenset({"curate", "compose", "pack", "train"})
-"""Steps that go on where an earlier attempt ended; the others begin anew."""
 
 _STEP_BYTES = 2 << 30
 _PATIENCE_SECONDS = 120.0  # with the command of an earlier attempt: a training saves first
@@ -44,9 +37,9 @@ class StepTask:
     """A step for a worker: what it needs to know."""
 
     name: str
-    kind: Kind
+    kind: str
     folder: Path
-    command: tuple[str, ...]  # module and arguments
+    command: tuple[str, ...]  # a module and its arguments
     threads: int
     size: int = 1
     memory: int = _STEP_BYTES
@@ -63,20 +56,7 @@ class StepTask:
         return self.folder / "note"
 
 
-@dataclass(frozen=True)
-class Workers:
-    """How the steps run.
-
-    Attributes:
-        runner: For trainings and evaluations.
-        options: `--workers` and `--address` of the commands that start workers of their own.
-    """
-
-    runner: Runner
-    options: Sequence[str]
-
-
-def took(step: Step, root: Path) -> float | None:
+def duration(step: Step, root: Path) -> float | None:
     """Seconds that a step took; None where it is not done."""
     try:
         mark = parse_json(step.mark(root).read_text(encoding="utf-8"))
@@ -85,34 +65,51 @@ def took(step: Step, root: Path) -> float | None:
         return None
 
 
-def make_steps(steps: Sequence[Step], root: Path, workers: Workers, say: Callable[[str], None]) -> None:
+def make_steps(steps: Sequence[Step], root: Path, runner: Runner, workers: Options, log: Callable[[str], None]) -> None:
     """Make all steps of one kind that are not made yet.
+
+    Args:
+        steps: Of one kind.
+        root: The study's folder.
+        runner: Runs the processes of the steps.
+        workers: Options of commands that start workers of their own.
+        log: Is given a line for each step, and now and then one on their progress.
 
     Raises:
         RssnError: If one fails, when those beside it are made; the message names its log.
     """
-    todo = [step for step in steps if took(step, root) is None]
+    todo = {step.label: step for step in steps if duration(step, root) is None}
     if not todo:
         return
-    threads = workers.runner.room(len(todo)).threads
-    tasks = [_task(step, root, workers.options, threads) for step in todo]
+    threads = runner.room(len(todo)).threads
+    tasks = [_task(step, root, workers, threads) for step in todo.values()]
+    for step in todo.values():
+        log(f"$ {step.command(root, workers)}")
     failed = []
-    for task in tasks:
-        say(f"$ {typed(task.command[0], task.command[1:])}")
-    outcomes = closing(workers.runner.run(make_step, tasks, lambda: None))
-    with outcomes as made, Watch({task.name: task.log for task in tasks}, say) as watch:
+    outcomes = closing(runner.run(make_step, tasks, lambda: None))
+    with outcomes as made, Watch({label: step.out(root) for label, step in todo.items()}, log) as watch:
         for number, outcome in enumerate(made, 1):
             if outcome.done is None:
                 failed.append(outcome.error)
             watch.ended(outcome.task.name)
             words = f"failed: {outcome.error}" if outcome.done is None else f"{outcome.task.name} is done"
-            say(f"{number} of {len(tasks)}: {words}; {watch.words()}")
+            log(f"{number} of {len(tasks)}: {words}; {watch.words()}")
     if failed:
-        raise RssnError(f"{len(failed)} of {len(tasks)} steps failed; the first: {failed[0]}; the same command goes on")
+        remedy = "run the same command again to resume"
+        raise RssnError(f"{len(failed)} of {len(tasks)} steps failed; the first: {failed[0]}; {remedy}")
+
+
+def _task(step: Step, root: Path, workers: Options, threads: int) -> StepTask:
+    """A task, whose process finds its job in a file."""
+    folder = step.folder(root)
+    sweep(folder, "job.json")
+    facts = {"kind": step.kind, "options": step.given(root, workers), "command": step.command(root, workers)}
+    write_json(folder / "job.json", facts)
+    return StepTask(step.label, step.kind, folder, ("pipelines.study.jobs", str(folder / "job.json")), threads)
 
 
 def make_step(task: StepTask) -> Done:
-    """Run a step's command, its words into a log, and write its mark, with the time of all attempts.
+    """Run a step's process, what it says into a log, and write its mark, with the time of all attempts.
 
     Raises:
         RssnError: If the command fails, with the end of its log; or if that of an earlier attempt does not end.
@@ -120,22 +117,16 @@ def make_step(task: StepTask) -> Done:
     task.folder.mkdir(parents=True, exist_ok=True)
     with _alone(task) as lock:
         sweep(task.folder, "spent.json", "step.json")
-        if task.kind not in _GO_ON:
+        if not KINDS[task.kind].resumes:
             sweep(task.folder / "out", "*")
         code, seconds = _run(task, lock)
-    end = task.folder / "out" / _DONE_ALL_THE_SAME.get(task.kind, "")
-    if code and not (task.kind in _DONE_ALL_THE_SAME and _is_complete(end)):
+    if code:
         said = " ".join(task.log.read_text(encoding="utf-8", errors="replace")[-_SAID:].split())
         raise RssnError(f"{task.name}: exit code {code}: {said} ({task.log})")
     key = task.folder.name.rpartition("-")[2]
     facts = {"key": key, "command": task.command, "seconds": round(seconds, 1), "versions": made_by()}
     write_json(task.folder / "step.json", facts)
     return Done(Mark(task.name, 1, 0, ""))
-
-
-def _task(step: Step, root: Path, options: Sequence[str], threads: int) -> StepTask:
-    given = options if step.kind in ("curate", "compose", "pack") else ()
-    return StepTask(step.label, step.kind, step.folder(root), (step.module, *step.command(root), *given), threads)
 
 
 @contextmanager
@@ -164,7 +155,7 @@ def _run(task: StepTask, lock: int) -> tuple[int, float]:
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     command = [sys.executable, "-P", "-m", "pipelines.study.child", *task.command]  # -P: not what lies in this folder
     spent = task.folder / "spent.json"
-    since = time.monotonic() - (_seconds(spent) if task.kind in _GO_ON else 0.0)
+    since = time.monotonic() - (_seconds(spent) if KINDS[task.kind].resumes else 0.0)
     with task.log.open("ab") as words:
         pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": words, "stderr": words}
         more: dict[str, Any] = {"pass_fds": [lock], "process_group": 0}  # Ctrl-C reaches it by `end`, once
@@ -192,11 +183,3 @@ def _seconds(spent: Path) -> float:
         return float(seconds) if is_time(seconds) else 0.0
     except (OSError, ValueError, KeyError, TypeError):
         return 0.0
-
-
-def _is_complete(proof: Path) -> bool:
-    try:
-        facts = parse_json(proof.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return proof.name != "manifest.json" or (isinstance(facts, dict) and "totals" in facts)

@@ -1,4 +1,4 @@
-"""What lies in a folder or file that a step reads, in as few facts as tell whether it is another.
+"""Fingerprints of the folders and files that a step reads: as few facts as tell whether one is another.
 
 A data set of ours is its marks: names, rows and digests of its shards. So a report, a review or a lease that is written
 into it changes nothing. Any other folder is the names and digests of the files that one of our readers could take up:
@@ -57,7 +57,7 @@ digests = Digests()
 """Those of the plan that is being made."""
 
 
-def contents(root: Path) -> Facts:
+def fingerprint(root: Path) -> Facts:
     """What lies at a place, in order of name.
 
     Raises:

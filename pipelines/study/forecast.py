@@ -1,4 +1,7 @@
-"""`rssn study --dry-run`: each step, and about how long it takes."""
+"""`rssn study --dry-run`: each step, and about how long it takes, as far as that is known.
+
+A composition says itself what it costs, once its inputs are there; other steps take as long as the like of them took.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ import heapq
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from pipelines.commands.composition import ComposeOptions
+from pipelines.compose.dry_run import cost
 from pipelines.executor.runner import Room
-from pipelines.study.costs import Costs
-from pipelines.study.execute import ALONE, took
-from pipelines.study.steps import KINDS, Kind, Plan, Step
+from pipelines.study.execute import duration
+from pipelines.study.jobs import KINDS
+from pipelines.study.steps import Plan, Step
+from train.commands.run_options import RunOptions
 
 
 def forecast(plan: Plan, root: Path, room: Callable[[int], Room]) -> list[str]:
-    """Lines: what is done and what it took, what is not and what it will take, by the like of it where there is one.
+    """Lines: what is done and what it took, what is not and what it will take, where that can be told.
 
     Args:
         plan: The steps.
@@ -21,47 +27,58 @@ def forecast(plan: Plan, root: Path, room: Callable[[int], Room]) -> list[str]:
         room: What runs at once of so many trainings or evaluations; the other steps take all workers.
 
     Raises:
-        InputError: If an input is missing, or no network has the name.
-        DependencyError: If a package that the study needs is not installed.
+        InputError: If an input cannot be used.
     """
-    past = {step: seconds for step in plan.steps if (seconds := took(step, root)) is not None}
-    rooms = _rooms(plan.steps, past, room)
-    costs = Costs(gpus=any(each.gpus for each in rooms.values()))
-    expected = {step: costs.seconds(step, rooms[step.kind].threads) for step in plan.steps}
-    expected |= {step: seconds / rooms[step.kind].workers for step, seconds in expected.items() if step.kind in ALONE}
-    shares = {kind: _share(kind, expected, past) for kind in rooms}
-    lines, left = [], {kind: list[float]() for kind in rooms}
+    past = {step: seconds for step in plan.steps if (seconds := duration(step, root)) is not None}
+    rooms = {kind: room(count) for kind, count in _counts(plan.steps, past).items()}
+    lines, left, unknown = [], {kind: list[float]() for kind in rooms}, 0
     for step in plan.steps:
         if step in past:
             lines.append(f"done   {_time(past[step]):>9}  {step.label}")
             continue
-        share, why = shares[step.kind]
-        left[step.kind].append(share * expected[step])
-        lines.append(f"to do  {_time(share * expected[step]):>9}  {step.label}  ({why})")
-    total = sum(_until(left[kind], 1 if kind in ALONE else rooms[kind].networks) for kind in rooms)
+        expected, why = _expected(step, root, past, rooms[step.kind].workers)
+        unknown += expected is None
+        left[step.kind] += [] if expected is None else [expected]
+        lines.append(f"to do  {'?' if expected is None else _time(expected):>9}  {step.label}  ({why})")
+    total = sum(_until(left[kind], rooms[kind].networks if KINDS[kind].side_by_side else 1) for kind in rooms)
+    doubt = f" and what {unknown} take of which nothing is known yet" if unknown else ""
     return [
         *lines,
-        *_assumed(costs, rooms),
-        f"{_done(plan, past)}; about {_time(total)} for the others, {_with(rooms)}",
+        f"{len(past)} of {len(plan.steps)} steps done; about {_time(total)} for the others{doubt}, {_with(rooms)}",
     ]
 
 
-def _rooms(steps: Sequence[Step], past: Mapping[Step, float], room: Callable[[int], Room]) -> dict[Kind, Room]:
-    """What runs at once of each kind: of what is to do, or of all where nothing is."""
-    rooms: dict[Kind, Room] = {}
-    for kind in KINDS:
-        of_kind = [step for step in steps if step.kind == kind]
-        if of_kind:
-            rooms[kind] = room(len([step for step in of_kind if step not in past]) or len(of_kind))
-    return rooms
+def _counts(steps: Sequence[Step], past: Mapping[Step, float]) -> dict[str, int]:
+    """How many of each kind are to do, or there are where nothing is."""
+    by_kind = {kind: [step for step in steps if step.kind == kind] for kind in KINDS}
+    return {kind: sum(step not in past for step in some) or len(some) for kind, some in by_kind.items() if some}
 
 
-def _share(kind: Kind, expected: Mapping[Step, float], past: Mapping[Step, float]) -> tuple[float, str]:
-    """How long steps of a kind took here, as a share of what was expected; and why."""
-    alike = [step for step in past if step.kind == kind]
-    if not alike:
-        return 1.0, "by what it reads"
-    return sum(past[step] for step in alike) / sum(expected[step] for step in alike), f"by the {len(alike)} done here"
+def _expected(step: Step, root: Path, past: Mapping[Step, float], workers: int) -> tuple[float | None, str]:
+    """The seconds that a step will take, and how one knows."""
+    given = step.settings(root)
+    alike = [(other.settings(root), seconds) for other, seconds in past.items() if other.kind == step.kind]
+    alike = [(other, seconds) for other, seconds in alike if _network(other) == _network(given)]
+    if alike:
+        work = sum(_work(other) for other, _ in alike)
+        return _work(given) * sum(seconds for _, seconds in alike) / work, f"by the {len(alike)} done here"
+    if isinstance(given, ComposeOptions) and all(
+        Path(str(place)).exists() for place in (given.matting, given.backgrounds)
+    ):
+        seconds = cost(given.job(step.out(root)))
+        return seconds / workers, f"{seconds / 60:.1f} CPU-minutes by its own dry run"
+    return None, "nothing like it is done yet"
+
+
+def _network(given: object) -> str:
+    return given.config.backbone if isinstance(given, RunOptions) else ""
+
+
+def _work(given: object) -> float:
+    """What a training's time goes by: the samples that it sees, and their pixels."""
+    if not isinstance(given, RunOptions):
+        return 1.0
+    return float(given.config.max_steps * given.config.rank_size * given.config.input_size**2)
 
 
 def _until(seconds: Sequence[float], slots: int) -> float:
@@ -72,20 +89,9 @@ def _until(seconds: Sequence[float], slots: int) -> float:
     return max(ends)
 
 
-def _assumed(costs: Costs, rooms: Mapping[Kind, Room]) -> list[str]:
-    threads = sorted({room.threads for kind, room in rooms.items() if kind not in ALONE and room.threads > 1})
-    if costs.gpus:
-        return []
-    return [f"a network on {n} threads is taken to be {costs.faster(n):.1f} times as fast as on one" for n in threads]
-
-
-def _done(plan: Plan, past: Mapping[Step, float]) -> str:
-    return f"{len(past)} of {len(plan.steps)} steps done"
-
-
-def _with(rooms: Mapping[Kind, Room]) -> str:
+def _with(rooms: Mapping[str, Room]) -> str:
     workers = max((room.workers for room in rooms.values()), default=1)
-    networks = max((room.networks for kind, room in rooms.items() if kind not in ALONE), default=1)
+    networks = max((room.networks for kind, room in rooms.items() if KINDS[kind].side_by_side), default=1)
     return f"with {_count(workers, 'worker')}, {_count(networks, 'network')} at a time"
 
 

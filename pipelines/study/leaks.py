@@ -9,44 +9,43 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from pipelines.study import crops
 from pipelines.study.photo_hashes import (
     OVERLAP,
     RULES,
-    Print,
-    background_prints,
-    judged_prints,
-    pair_prints,
-    salient_prints,
+    PhotoHash,
+    background_hashes,
+    evaluation_hashes,
+    matting_hashes,
+    salient_hashes,
     same_pictures,
 )
 from pipelines.study.schema import Evaluation, Study
-from pipelines.study.steps import listing
+from pipelines.study.steps import input_fingerprint
 from rssn.errors import InputError
 from rssn.sources.mattes import MATTE_RULES
 from rssn.storage.files import parse_json, write_json
 
 _FORMAT = 2
-"""Of what is remembered; count it up where prints are taken or compared in another way."""
+"""Of what is remembered; count it up where hashes are taken or compared in another way."""
 
 _NAMED = 5
 
 
-def check_foregrounds(study: Study, clean: Clean) -> None:
+def check_foregrounds(study: Study, cache: LeakCache) -> None:
     """Refuse foregrounds that stand in the evaluation set, or look like one that does: their colours or their mattes.
 
     Args:
         study: The study.
-        clean: What was looked at before.
+        cache: What was looked at before.
 
     Raises:
         InputError: Naming both.
     """
     for matting, scale in product(study.foregrounds, study.alpha_scales):
-        clean.check(study.evaluation, matting, "foreground", partial(pair_prints, alpha_scale=scale), scale)
+        cache.check(study.evaluation, matting, "foreground", partial(matting_hashes, alpha_scale=scale), scale)
 
 
-def check_backgrounds(study: Study, places: Sequence[Path], clean: Clean) -> None:
+def check_backgrounds(study: Study, places: Sequence[Path], cache: LeakCache) -> None:
     """Refuse backgrounds that stand in the evaluation set, or look like one that does.
 
     Crops look like nothing but themselves: for those that the study made, the photographs that they are of count.
@@ -54,18 +53,18 @@ def check_backgrounds(study: Study, places: Sequence[Path], clean: Clean) -> Non
     Args:
         study: The study.
         places: Folders, tables or curated sets.
-        clean: What was looked at before.
+        cache: What was looked at before.
 
     Raises:
         InputError: Naming both.
     """
     for place in places:
-        clean.check(study.evaluation, str(place), "background", background_prints)
+        cache.check(study.evaluation, str(place), "background", background_hashes)
         if curated := _cropped(place):
-            clean.check(study.evaluation, curated, "photograph behind the crops", salient_prints)
+            cache.check(study.evaluation, curated, "photograph behind the crops", salient_hashes)
 
 
-class Clean:
+class LeakCache:
     """Sets in which no leak was found; as long as neither they nor the evaluation set change, they are not read again.
 
     Args:
@@ -74,14 +73,14 @@ class Clean:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._judged: dict[str, list[Print]] = {}
+        self._judged: dict[str, list[PhotoHash]] = {}
 
     def check(
         self,
         judged: Evaluation,
         place: str,
         what: str,
-        prints: Callable[[Path], Iterator[Print]],
+        hashes: Callable[[Path], Iterator[PhotoHash]],
         alpha_scale: float | None = None,
     ) -> None:
         """Look for what stands in both.
@@ -90,24 +89,33 @@ class Clean:
             judged: The evaluation set.
             place: The other set.
             what: Its members, in words.
-            prints: Takes theirs.
-            alpha_scale: What `prints` takes for opaque.
+            hashes: Takes theirs.
+            alpha_scale: What `hashes` takes for opaque.
 
         Raises:
             InputError: Naming both.
         """
         rule = [_FORMAT, RULES.phash_distance, RULES.flat_std, OVERLAP]
         data = judged.data
-        facts = [rule, listing(data), judged.alpha_scale, what, place, listing(place), alpha_scale, MATTE_RULES]
+        facts = [
+            rule,
+            input_fingerprint(data),
+            judged.alpha_scale,
+            what,
+            place,
+            input_fingerprint(place),
+            alpha_scale,
+            MATTE_RULES,
+        ]
         key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         known = self._known()
         if key in known:
             return
         if data not in self._judged:
-            self._judged[data] = list(judged_prints(Path(data), judged.alpha_scale))
+            self._judged[data] = list(evaluation_hashes(Path(data), judged.alpha_scale))
         if not self._judged[data]:
             raise InputError(f"evaluation.data: {data}: no photograph in it can be read; name another set")
-        _refuse(self._judged[data], list(prints(Path(place))), f"{what} of {place}")
+        _refuse(self._judged[data], list(hashes(Path(place))), f"{what} of {place}")
         if self._path:
             write_json(self._path, {"clean": sorted({*known, key})})
 
@@ -119,7 +127,7 @@ class Clean:
             return set()
 
 
-def _refuse(judged: Sequence[Print], given: Sequence[Print], what: str) -> None:
+def _refuse(judged: Sequence[PhotoHash], given: Sequence[PhotoHash], what: str) -> None:
     pairs = list(dict.fromkeys(same_pictures(judged, given)))
     if pairs:
         words = "; ".join(f"{theirs} is {ours}" for ours, theirs in pairs[:_NAMED])
@@ -128,13 +136,13 @@ def _refuse(judged: Sequence[Print], given: Sequence[Print], what: str) -> None:
 
 
 def _cropped(place: Path) -> str | None:
-    """The curated set that a `crops` step took its crops of: the mark beside its results names it.
+    """The curated set that a `crops` step took its crops of: the job beside its results names it.
 
     Its folder lies beside that of the crops, also where the study's folder was moved since.
     """
     try:
-        command = parse_json((place.parent / "step.json").read_text(encoding="utf-8"))["command"]
-        beside = place.parents[1].joinpath(*Path(command[1]).parts[-2:])
-        return str(beside) if command[0] == crops.__name__ else None
+        job = parse_json((place.parent / "job.json").read_text(encoding="utf-8"))
+        beside = place.parents[1].joinpath(*Path(job["options"]["curated"]).parts[-2:])
+        return str(beside) if job["kind"] == "crops" else None
     except (OSError, ValueError, LookupError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""Prints: what tells a photograph, or a matte, from every other one, whatever file it lies in."""
+"""Hashes of photographs: what tells a photograph, or a matte, from every other one, whatever file it lies in."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _OUTLINE_SIDE = 64
 
 
 @dataclass(frozen=True)
-class Print:
+class PhotoHash:
     """What tells a picture from another.
 
     Attributes:
@@ -59,7 +59,7 @@ class Print:
     outline: Pixels | None = None
 
 
-def same_pictures(judged: Iterable[Print], given: Sequence[Print]) -> Iterator[tuple[str, str]]:
+def same_pictures(judged: Iterable[PhotoHash], given: Sequence[PhotoHash]) -> Iterator[tuple[str, str]]:
     """Names of what is the same in both: equal content, or hashes near each other, the judged one's mirrored or not.
 
     Mattes are compared with mattes alone. Their hashes know the pose only, so near ones must overlap as well.
@@ -76,18 +76,18 @@ def same_pictures(judged: Iterable[Print], given: Sequence[Print]) -> Iterator[t
                 yield one.name, other.name
 
 
-def judged_prints(root: Path, alpha_scale: float | None = None) -> Iterator[Print]:
+def evaluation_hashes(root: Path, alpha_scale: float | None = None) -> Iterator[PhotoHash]:
     """Of an evaluation set: a matting data set, with the value that means opaque in its mattes, or shards.
 
     Raises:
         InputError: If it is neither.
     """
     if (root / "manifest.json").is_file():
-        return _shard_prints(DatasetFolder(root))
-    return pair_prints(root, alpha_scale)
+        return _shard_hashes(DatasetFolder(root))
+    return matting_hashes(root, alpha_scale)
 
 
-def pair_prints(root: Path, alpha_scale: float | None = None) -> Iterator[Print]:
+def matting_hashes(root: Path, alpha_scale: float | None = None) -> Iterator[PhotoHash]:
     """Of a matting data set: every photograph, every foreground, every matte that can be read.
 
     Raises:
@@ -102,7 +102,7 @@ def pair_prints(root: Path, alpha_scale: float | None = None) -> Iterator[Print]
             yield _matte(str(pair.alpha), to_uint8(load_matte(pair).alpha))
 
 
-def background_prints(place: Path) -> Iterator[Print]:
+def background_hashes(place: Path) -> Iterator[PhotoHash]:
     """Of a background set.
 
     Raises:
@@ -114,42 +114,42 @@ def background_prints(place: Path) -> Iterator[Print]:
             yield _photograph(background.source, background_bytes(background))
 
 
-def salient_prints(curated: Path) -> Iterator[Print]:
+def salient_hashes(curated: Path) -> Iterator[PhotoHash]:
     """Of the photographs that a curation rejected for a salient object, of which crops are taken, as it noted them."""
     for row in iter_rows(verdicts_path(curated), ["source", "background_id", "reason", "phash", "low_texture"]):
         if row["reason"] == SALIENT_OBJECT:
-            yield Print(row["source"], row["background_id"], row["phash"], row["low_texture"])
+            yield PhotoHash(row["source"], row["background_id"], row["phash"], row["low_texture"])
 
 
-def _shard_prints(folder: DatasetFolder) -> Iterator[Print]:
+def _shard_hashes(folder: DatasetFolder) -> Iterator[PhotoHash]:
     names = ("sample_id", "foreground_source", "image", "alpha")
     marks = folder.all_marks()
     for mark in progressing(marks, len(marks), "shards", f"leaks: {folder.root.name}"):
         path = folder.data(mark.name)
         try:
             for row in iter_rows(path, names):
-                yield from _row_prints(f"{path}, {row['sample_id']} ({row['foreground_source']})", row)
+                yield from _row_hashes(f"{path}, {row['sample_id']} ({row['foreground_source']})", row)
         except (DamagedError, ValueError, LookupError, TypeError) as error:
             raise InputError(f"{path}: no photographs with mattes in it: {error}; run `rssn pack` again") from error
 
 
-def _row_prints(name: str, row: dict[str, Any]) -> Iterator[Print]:
+def _row_hashes(name: str, row: dict[str, Any]) -> Iterator[PhotoHash]:
     with suppress(Rejected):
         yield _photograph(name, row["image"]["bytes"])
     with suppress(Rejected):
         yield _matte(f"the matte of {name}", stored_matte(row["alpha"]["bytes"]))
 
 
-def _photograph(name: str, data: bytes) -> Print:
+def _photograph(name: str, data: bytes) -> PhotoHash:
     grey = np.asarray(cv2.cvtColor(decode_pixels(data), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    return Print(name, content_id(data), *_hashes(grey))
+    return PhotoHash(name, content_id(data), *_hashes(grey))
 
 
-def _matte(name: str, values: Pixels) -> Print:
+def _matte(name: str, values: Pixels) -> PhotoHash:
     if values.max() == 0 or values.min() == 255:
         raise Rejected("read", "alpha_flat", "nothing is matted, or everything")
     content = content_id(str(values.shape).encode(), values.tobytes())
-    return Print(name, content, *_hashes(values), resize_area(values, _OUTLINE_SIDE, _OUTLINE_SIDE))
+    return PhotoHash(name, content, *_hashes(values), resize_area(values, _OUTLINE_SIDE, _OUTLINE_SIDE))
 
 
 def _hashes(grey: Pixels) -> tuple[int, bool, int]:
@@ -163,7 +163,7 @@ def _is_near(hashes: npt.NDArray[np.uint64], one: int | None) -> npt.NDArray[np.
     return np.asarray(np.bitwise_count(hashes ^ np.uint64(one)) <= RULES.phash_distance)
 
 
-def _have_one_outline(one: Print, other: Print) -> bool:
+def _have_one_outline(one: PhotoHash, other: PhotoHash) -> bool:
     """Whether two photographs, or two mattes that overlap; the hashes of all of them are near each other."""
     if one.outline is None or other.outline is None:
         return one.outline is other.outline

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipelines.study.comparisons import compare
 from pipelines.study.results import Line, read_figures, summarise
 from pipelines.study.schema import Study
-from pipelines.study.steps import Plan, Training
+from pipelines.study.steps import Cell, Plan
 from pipelines.study.table import TEST, differences, legend, markdown, table
 from rssn.image.arrays import Pixels, encode_png, fit_inside, to_uint8
 from rssn.image.decoding import decode_pixels
@@ -94,7 +94,7 @@ def _groups(lines: Sequence[Line]) -> dict[str, list[Line]]:
     return groups
 
 
-def _mattes(study: Study, cells: Sequence[Training], lines: Sequence[Line], root: Path) -> Pixels:
+def _mattes(study: Study, cells: Sequence[Cell], lines: Sequence[Line], root: Path) -> Pixels:
     first = {(cell.row, cell.rosta): cell for cell in cells[::-1]}
     images = choose_images(lines, study.pairs, _SHOWN)
     pictures = _truths(study, images)
@@ -104,7 +104,7 @@ def _mattes(study: Study, cells: Sequence[Training], lines: Sequence[Line], root
         tiles = [Tile(photo, f"{why}: {image}"), Tile(alpha, "truth")]
         for line in lines:
             cell = first[line.row, line.rosta]
-            matte = _read(cell.judged.out(root) / "mattes" / f"{image}.png")
+            matte = _read(cell.evaluation.out(root) / "mattes" / f"{image}.png")
             tiles.append(Tile(matte, f"SAD {line.sad[cell.seed][image]:.1f} ({line.by_image[image]:.1f})"))
         rows.append(tiles)
     return contact_sheet(rows, ["photograph", "truth", *(line.row for line in lines)], side=_SIDE)
@@ -124,11 +124,11 @@ def _truths(study: Study, images: Collection[str]) -> Mapping[str, tuple[Pixels,
     return found
 
 
-def _curves(cells: Sequence[Training], root: Path) -> list[Pixels]:
+def _curves(cells: Sequence[Cell], root: Path) -> list[Pixels]:
     shown: dict[str, Path] = {}
     for cell in cells:
         if cell.rosta != "ensemble":  # which has none but its members'
-            [step] = cell.judged.needs
+            [step] = cell.evaluation.needs
             shown.setdefault(f"{cell.row}, {cell.rosta}", step.out(root) / "curve.png")
     tiles = [Tile(_read(path), name) for name, path in shown.items()]
     return [contact_sheet([tiles[start : start + 2]], side=720) for start in range(0, len(tiles), 2)]

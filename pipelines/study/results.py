@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.study.steps import Training
+from pipelines.study.steps import Cell
 from rssn.dataset.rows import iter_rows
 from rssn.errors import InputError
 from train.metrics.paper import METRICS
 
 
-class Cell(NamedTuple):
+class Figure(NamedTuple):
     """A figure over the seeds."""
 
     mean: float
@@ -29,7 +29,7 @@ class Line:
 
     row: str
     rosta: str
-    cells: Mapping[str, Cell]  # by column
+    figures: Mapping[str, Figure]  # by column
     sad: Mapping[int, Mapping[str, float]]  # by seed and image
 
     @cached_property
@@ -44,7 +44,7 @@ class Line:
         return {seed: float(np.mean(list(sad.values()))) for seed, sad in self.sad.items()}
 
 
-def read_figures(cells: Iterable[Training], root: Path) -> list[dict[str, Any]]:
+def read_figures(cells: Iterable[Cell], root: Path) -> list[dict[str, Any]]:
     """Every image's figures: row, rosta, seed, image and the columns, from what `train eval` wrote.
 
     Images that the protocol has nothing to say of are left out.
@@ -54,7 +54,7 @@ def read_figures(cells: Iterable[Training], root: Path) -> list[dict[str, Any]]:
     """
     found = []
     for cell in cells:
-        rows = iter_rows(cell.judged.out(root) / "per_image.parquet")
+        rows = iter_rows(cell.evaluation.out(root) / "per_image.parquet")
         facts: dict[str, Any] = {"row": cell.row, "rosta": cell.rosta, "seed": cell.seed}
         judged = [row for row in rows if row["sad"] is not None]
         found += [facts | {"image": row["name"]} | {name: row.get(name) for name in METRICS} for row in judged]
@@ -80,6 +80,6 @@ def _line(row: str, rosta: str, figures: Sequence[Mapping[str, Any]]) -> Line:
     return Line(row, rosta, {name: _cell(values) for name, values in means.items()}, sad)
 
 
-def _cell(values: Sequence[Any]) -> Cell:
+def _cell(values: Sequence[Any]) -> Figure:
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Cell(float(np.mean(values)), deviation)
+    return Figure(float(np.mean(values)), deviation)

@@ -7,19 +7,21 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.executor.runner import LocalRunner, Room, Runner
-from pipelines.study.execute import ALONE, Workers, make_steps, took
+from pipelines.executor.ray_runner import make_runner
+from pipelines.executor.runner import LocalRunner, Runner
+from pipelines.study.execute import duration, make_steps
 from pipelines.study.fingerprint import digests
 from pipelines.study.forecast import forecast
-from pipelines.study.leaks import Clean, check_backgrounds, check_foregrounds
+from pipelines.study.jobs import KINDS
+from pipelines.study.leaks import LeakCache, check_backgrounds, check_foregrounds
 from pipelines.study.report import write_report
 from pipelines.study.schema import Study
-from pipelines.study.steps import KINDS, Kind, Plan, Step, plan_study
+from pipelines.study.steps import Plan, Step, plan_study
 from rssn.errors import InputError
 from rssn.storage.atomic import sweep
 from rssn.storage.files import read_json
@@ -37,11 +39,24 @@ class StudyJob:
 
     study: Study
     out: Path
-    options: tuple[str, ...]  # `--workers` and `--address`, for the commands that start workers of their own
+    workers: int | None = None  # see `make_runner`
+    address: str | None = None
+
+    @property
+    def worker_options(self) -> Mapping[str, Any]:
+        """For commands that start workers of their own."""
+        given = {"workers": self.workers, "address": self.address}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @contextmanager
+    def network_runner(self) -> Iterator[Runner]:
+        """What runs trainings and evaluations side by side, each with a GPU where there are some."""
+        with closing(make_runner(self.workers, self.address, gpu_each=True)) as runner:
+            yield runner
 
 
-def dry_run(job: StudyJob, room: Callable[[int], Room]) -> list[str]:
-    """Lines: each step, whether it is done, and about how long it will take; nothing is written.
+def dry_run(job: StudyJob) -> list[str]:
+    """Lines: each step, whether it is done, and how long it will take as far as that is known; nothing is written.
 
     Raises:
         InputError: If an input is missing, the study's own pictures among them, or a leak is found.
@@ -54,19 +69,18 @@ def dry_run(job: StudyJob, room: Callable[[int], Room]) -> list[str]:
         known = Path(scratch) / _LEAKS
         with suppress(OSError):  # nothing was looked at before
             shutil.copyfile(job.out / _LEAKS, known)
-        check_foregrounds(job.study, Clean(known))
-    return forecast(_plan(job), job.out, room)
+        check_foregrounds(job.study, LeakCache(known))
+    plan = _plan(job)
+    with job.network_runner() as runner:
+        return forecast(plan, job.out, runner.room)
 
 
-def run_study(
-    job: StudyJob, with_runner: Callable[[Callable[[Runner], None]], None], say: Callable[[str], None]
-) -> str:
+def run_study(job: StudyJob, log: Callable[[str], None]) -> str:
     """Make everything that is not made yet, and write the report.
 
     Args:
         job: The job.
-        with_runner: Calls its argument with a runner for trainings and evaluations, and closes it.
-        say: Hears of each step.
+        log: Is given a line for each thing that is done.
 
     Returns:
         The result in Markdown.
@@ -78,16 +92,16 @@ def run_study(
     with hold_lease(job.out):
         sweep(job.out, _LEAKS, _INPUTS, "per_image.parquet")
         if job.study.synthetic and not Path(job.study.synthetic).exists():
-            say(f"rendering pictures: {job.study.synthetic}")
+            log(f"rendering pictures: {job.study.synthetic}")
             _render(Path(job.study.synthetic))
         plan = _plan(job)
         digests.save(job.out / _INPUTS)
-        clean = Clean(job.out / _LEAKS)
+        clean = LeakCache(job.out / _LEAKS)
         check_foregrounds(job.study, clean)
         for kind in KINDS:
             if kind == "compose":
                 check_backgrounds(job.study, list(_places(job, plan)), clean)
-            _make(job, plan, kind, with_runner, say)
+            _make(job, plan, kind, log)
         return write_report(job.study, plan, job.out, list(_notes(plan, job.out)))
 
 
@@ -116,21 +130,16 @@ def _render(synthetic: Path) -> None:
 def _make(
     job: StudyJob,
     plan: Plan,
-    kind: Kind,
-    with_runner: Callable[[Callable[[Runner], None]], None],
-    say: Callable[[str], None],
+    kind: str,
+    log: Callable[[str], None],
 ) -> None:
     steps = [step for step in plan.steps if step.kind == kind]
-    done = sum(took(step, job.out) is not None for step in steps)
-    say(f"\n== {kind}: {len(steps)} steps, {done} done before")
+    done = sum(duration(step, job.out) is not None for step in steps)
+    log(f"\n== {kind}: {len(steps)} steps, {done} done before")
 
-    def make(runner: Runner) -> None:
-        make_steps(steps, job.out, Workers(runner, job.options), say)
-
-    if kind in ALONE:
-        make(LocalRunner())
-    elif done < len(steps):
-        with_runner(make)
+    if done < len(steps):
+        with job.network_runner() if KINDS[kind].side_by_side else nullcontext(LocalRunner()) as runner:
+            make_steps(steps, job.out, runner, job.worker_options, log)
 
 
 def _places(job: StudyJob, plan: Plan) -> Iterator[Path]:
@@ -174,8 +183,10 @@ def _summary(step: Step, root: Path) -> str:
 
 def _facts(step: Step, name: str, root: Path) -> Mapping[str, Any]:
     """What a step left of itself."""
-    return read_json(step.out(root) / name, f"remove {step.mark(root)}, and the same command makes that step again")
+    return read_json(
+        step.out(root) / name, f"remove {step.mark(root)} and run the same command again: it makes that step again"
+    )
 
 
 def _sum(steps: Iterable[Step], root: Path) -> float:
-    return sum(took(step, root) or 0.0 for step in steps)
+    return sum(duration(step, root) or 0.0 for step in steps)

@@ -1,24 +1,59 @@
-"""A study file: which background sets, which recipes, which network, which photographs it is judged on."""
+"""A study file: which background sets, which recipes, which network, which photographs it is evaluated on."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import combinations
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from pipelines.study.jobs import KINDS
+from pipelines.study.kinds import Options, absolute, check_option, listed
 from rssn.errors import InputError
+from rssn.route.recipe import shipped_recipes
+from rssn.storage.documents import brief
+from rssn.storage.settings import settings
+from rssn.storage.weights import PACKAGE
+from train.metrics.paper import METRICS
+from train.targets.rosta import Rosta
 
-Options: TypeAlias = Mapping[str, Any]
-"""Options of one of our commands by their names, without dashes: a value, a list for one that is repeated, or true.
 
-Those that the study sets itself are refused, see `pipelines.study.checks`.
-"""
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values) or not values:
+        raise ValueError("one or several, none of them twice")
+    return values
 
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("a text that is not empty")
+    return value
+
+
+def _rosta(name: str) -> str:
+    if name.upper() not in {*Rosta}:
+        raise ValueError(f"one of {', '.join(Rosta)}")
+    return name.upper()
+
+
+Text: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
+Place: TypeAlias = Annotated[Text, AfterValidator(absolute)]
+"""A file or folder; a relative path is taken from the folder in which the study is read."""
+Weights: TypeAlias = Annotated[
+    Text, AfterValidator(lambda given: given if given.startswith(PACKAGE) else absolute(given))
+]
+RecipeName: TypeAlias = Annotated[
+    Text, AfterValidator(lambda name: name if name in shipped_recipes() else absolute(name))
+]
+Seed: TypeAlias = Annotated[int, Field(ge=0)]
+RostaName: TypeAlias = Annotated[str, AfterValidator(_rosta)]
 Paper: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class BackgroundSet:
     """Where backgrounds come from: exactly one of the three.
 
@@ -30,13 +65,13 @@ class BackgroundSet:
         options: See above.
     """
 
-    take: str | None = None
-    curate: str | None = None
-    crops: str | None = None
+    take: Place | None = None
+    curate: Place | None = None
+    crops: Text | None = None
     options: Options = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Row:
     """A row of the table: what the network is trained on.
 
@@ -47,39 +82,36 @@ class Row:
         training: Options of `train run` that differ from the network's, `backbone` and `weights` among them.
     """
 
-    recipe: str | None = None
-    backgrounds: str | None = None
+    recipe: RecipeName | None = None
+    backgrounds: Text | None = None
     options: Options = field(default_factory=dict)
     training: Options = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Network:
     """What is trained.
 
     Attributes:
         backbone: See `train run --backbone`.
         rosta: One representation or several, in any case.
-        ensemble: Whether the median of their mattes is judged too.
+        ensemble: Whether the median of their mattes is evaluated too.
         weights: Of the encoder: a file, or `package:NAME/FILE` for one that an installed package brings along.
         options: Of `train run`.
     """
 
-    backbone: str
-    rosta: tuple[str, ...] = ("TT",)
+    backbone: Text
+    rosta: Annotated[tuple[RostaName, ...], BeforeValidator(listed), AfterValidator(_distinct)] = ("TT",)
     ensemble: bool = False
-    weights: str | None = None
+    weights: Weights | None = None
     options: Options = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rosta", tuple(name.upper() for name in self.rosta))
 
-
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Evaluation:
     """Real photographs with mattes, and the options of `train eval`."""
 
-    data: str
+    data: Place
     options: Options = field(default_factory=dict)
 
     @property
@@ -88,7 +120,7 @@ class Evaluation:
         return _alpha_scale(self.options)
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Study:
     """A study; once it is read, every path in it is absolute, and none is a URL.
 
@@ -99,24 +131,61 @@ class Study:
         backgrounds: By name.
         rows: By name, in the order of the table.
         network: What is trained on each.
-        seeds: Of the trainings, each another.
-        evaluation: What all are judged on.
+        seeds: Of the trainings, each another; three or more for a spread.
+        evaluation: What all are evaluated on.
         compare: Pairs of rows to be tested against each other; all pairs where none are given.
         paper: The paper's figures, by row, representation (or `ensemble`) and column.
         synthetic: A folder into which the project renders pictures of its own, unless it is there.
     """
 
-    name: str
-    about: str = ""
-    foregrounds: tuple[str, ...]
-    rows: Mapping[str, Row]
+    name: Text
+    foregrounds: Annotated[tuple[Place, ...], BeforeValidator(listed), AfterValidator(_distinct)]
+    rows: Annotated[Mapping[str, Row], Field(min_length=1)]
     network: Network
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(listed), AfterValidator(_distinct)]
     evaluation: Evaluation
+    about: str = ""
     backgrounds: Mapping[str, BackgroundSet] = field(default_factory=dict)
-    compare: tuple[tuple[str, str], ...] = ()
+    compare: tuple[tuple[Text, Text], ...] = ()
     paper: Paper = field(default_factory=dict)
-    synthetic: str | None = None
+    synthetic: Place | None = None
+
+    def __post_init__(self) -> None:
+        for name, one in self.backgrounds.items():
+            self._check_backgrounds(f"backgrounds.{name}", name, one)
+        for name, row in self.rows.items():
+            self._check_row(f"rows.{name}", name, row)
+        _check_options("network.options", self.network.options, "train", _TRAINING | _NETWORK)
+        _check_options("evaluation.options", self.evaluation.options, "eval", _EVALUATION)
+        for pair in self.compare:
+            if not set(pair) <= set(self.rows):
+                raise InputError(f"'compare' holds {brief(list(pair))}; give pairs of rows: {', '.join(self.rows)}")
+        for name, figures in self.paper.items():
+            known = {rosta: set(METRICS) for rosta in (*Rosta, "ensemble")}
+            if name not in self.rows or not all(set(of) <= known.get(rosta, set()) for rosta, of in figures.items()):
+                rows, columns = ", ".join(self.rows), ", ".join(METRICS)
+                raise InputError(
+                    f"'paper.{name}': give {{ROW: {{TT: {{sad: 1.0}}}}}}; rows are {rows}, columns {columns}"
+                )
+
+    def _check_backgrounds(self, where: str, name: str, one: BackgroundSet) -> None:
+        _check_name(where, name)
+        if sum(way is not None for way in (one.take, one.curate, one.crops)) != 1:
+            raise InputError(f"'{where}': give one of take, curate and crops")
+        if one.crops is not None and (one.crops not in self.backgrounds or not self.backgrounds[one.crops].curate):
+            raise InputError(f"'{where}.crops' is {brief(one.crops)}; give the name of a set with curate")
+        if one.take is not None and one.options:
+            raise InputError(f"'{where}.options': a set that is taken has none; leave it out")
+        kind = "curate" if one.curate else "crops"
+        _check_options(f"{where}.options", one.options, kind, _CURATION if one.curate else {})
+
+    def _check_row(self, where: str, name: str, row: Row) -> None:
+        _check_name(where, name)
+        if row.recipe is not None and row.backgrounds not in self.backgrounds:
+            known = ", ".join(self.backgrounds)
+            raise InputError(f"'{where}.backgrounds' is {brief(row.backgrounds)}; the sets are {known}")
+        _check_options(f"{where}.options", row.options, "compose" if row.recipe else "pack", _SHARDS)
+        _check_options(f"{where}.training", row.training, "train", _TRAINING)
 
     @property
     def pairs(self) -> Sequence[tuple[str, str]]:
@@ -127,6 +196,44 @@ class Study:
     def alpha_scales(self) -> list[float | None]:
         """The values that mean opaque in the mattes of the foregrounds, as the rows say."""
         return list(dict.fromkeys(_alpha_scale(row.options) for row in self.rows.values()))
+
+
+_ALWAYS = {"out": "rssn study --out", "help": "the command line, as train run --help"}
+_WORKERS = {"workers": "rssn study --workers", "address": "rssn study --address"}
+_ANEW = "nowhere: what was changed is made anew, in a folder of its own"
+
+_CURATION = {**_WORKERS, "export-folder": "rssn export, of the folder that is made"}
+_SHARDS = {
+    **_WORKERS, "matting": "foregrounds", "recipe": "the row's recipe", "backgrounds": "the row's backgrounds",
+    "dry-run": "rssn study --dry-run", "extend": _ANEW, "overwrite": _ANEW, "retry-rejects": _ANEW,
+}  # fmt: skip
+_TRAINING = {"data": "foregrounds and rows", "seed": "seeds", "rosta": "network.rosta"}
+_NETWORK = {"backbone": "network.backbone", "weights": "network.weights"}
+_EVALUATION = {
+    "data": "evaluation.data", "checkpoint": "network", "weights": "network.weights",
+    "mattes": "nowhere: they are always written",
+}  # fmt: skip
+
+
+def _check_name(where: str, name: str) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise InputError(f"'{where}': use lower-case letters, digits and dashes")
+
+
+def _check_options(where: str, options: Options, kind: str, owned: Mapping[str, str]) -> None:
+    """Refuse options that are none, and those that the study sets itself: on a command line they would win."""
+    owned = {**_ALWAYS, **owned}
+    for name, value in options.items():
+        if name in owned:
+            raise InputError(f"'{where}.{name}': the study sets it itself; its place is {owned[name]}")
+        check_option(where, name, value)
+        if name not in KINDS[kind].options:
+            known = ", ".join(sorted(KINDS[kind].options.keys() - set(owned)))
+            raise InputError(f"'{where}.{name}': there is no such option; there are {known}")
+        try:
+            KINDS[kind].locate({name: value})
+        except InputError as error:
+            raise InputError(f"'{where}': {error}") from error
 
 
 def _alpha_scale(options: Options) -> float | None:

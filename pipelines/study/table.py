@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from math import isnan
 
 from pipelines.study.comparisons import Comparison
-from pipelines.study.results import Cell, Line
+from pipelines.study.results import Figure, Line
 from pipelines.study.schema import Paper, Study
 from train.metrics.paper import METRICS
 
 
 def table(lines: Sequence[Line], paper: Paper) -> list[list[str]]:
     """A heading and a line for each row and representation: mean ± deviation over seeds, the paper's in brackets."""
-    shown = [metric for metric in METRICS.values() if metric.name in lines[0].cells]
+    shown = [metric for metric in METRICS.values() if metric.name in lines[0].figures]
     rows = [["trained on", "RoSTa", *(metric.heading for metric in shown)]]
     for line in lines:
         theirs = paper.get(line.row, {}).get(line.rosta, {})
-        cells = [_words(line.cells[each.name], each.decimals, theirs.get(each.name)) for each in shown]
+        cells = [_words(line.figures[each.name], each.decimals, theirs.get(each.name)) for each in shown]
         rows.append([line.row, line.rosta, *cells])
     return rows
 
@@ -60,9 +60,9 @@ def _p(value: float) -> str:
     return "-" if isnan(value) else f"{value:.2g}"
 
 
-def _words(cell: Cell, digits: int, paper: float | None) -> str:
-    spread = "" if cell.deviation is None else f" ± {cell.deviation:.{digits}f}"
-    return f"{cell.mean:.{digits}f}{spread}" + ("" if paper is None else f" [{paper:.{digits}f}]")
+def _words(figure: Figure, digits: int, paper: float | None) -> str:
+    spread = "" if figure.deviation is None else f" ± {figure.deviation:.{digits}f}"
+    return f"{figure.mean:.{digits}f}{spread}" + ("" if paper is None else f" [{paper:.{digits}f}]")
 
 
 def _pipes(rows: Sequence[Sequence[str]]) -> list[str]:

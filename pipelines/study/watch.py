@@ -1,30 +1,29 @@
-"""Tells how far the steps are that are being made: each writes its progress into its log."""
+"""Tells how far the steps are that are being made, by the run state that each keeps in its folder."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
-from rssn.progress import read_progress
-
-_TAIL = 4096  # bytes at the end of a log
+from pipelines.curate.rows import candidates_folder
+from pipelines.executor.run_state import RunState, read_state
+from rssn.dataset.shards import DatasetFolder
 
 
 class Watch:
     """While it is entered, a line from time to time: which steps are on their way, how far, and when all will be done.
 
     Args:
-        logs: The logs of the steps by label.
-        say: Hears the lines.
+        folders: Where the results of the steps go, by label.
+        log: Is given the lines.
         every: Seconds between two.
     """
 
-    def __init__(self, logs: dict[str, Path], say: Callable[[str], None], every: float = 30.0) -> None:
-        self._logs = logs
-        self._say = say
+    def __init__(self, folders: Mapping[str, Path], log: Callable[[str], None], every: float = 30.0) -> None:
+        self._folders = folders
+        self._log = log
         self._every = every
         self._since = time.time()
         self._ended: set[str] = set()
@@ -39,10 +38,10 @@ class Watch:
         """How long it has taken, and about how long all will take by what is done."""
         return self._words(self._running())
 
-    def _words(self, running: Mapping[str, tuple[float, str]]) -> str:
-        done = len(self._ended) + sum(share for share, _ in running.values())
+    def _words(self, running: Mapping[str, RunState]) -> str:
+        done = len(self._ended) + sum(state.done_items / max(state.items, 1) for state in running.values())
         passed = time.time() - self._since
-        left = f", about {passed / done * (len(self._logs) - done) / 60:.1f} left" if done else ""
+        left = f", about {passed / done * (len(self._folders) - done) / 60:.1f} left" if done else ""
         return f"{passed / 60:.1f} min{left}"
 
     def __enter__(self) -> Watch:
@@ -56,25 +55,21 @@ class Watch:
     def _tell(self) -> None:
         while not self._over.wait(self._every):
             if running := self._running():
-                each = "; ".join(f"{label} {share:.0%} ({said})" for label, (share, said) in running.items())
-                self._say(f"  {each}; {self._words(running)}")
+                each = "; ".join(f"{label}: {_progress(state)}" for label, state in running.items())
+                self._log(f"  {each}; {self._words(running)}")
 
-    def _running(self) -> dict[str, tuple[float, str]]:
+    def _running(self) -> dict[str, RunState]:
         """Steps that have written of their progress since this began, and have not ended."""
-        found = {}
-        for label, log in self._logs.items():
-            with suppress(OSError):
-                if label not in self._ended and log.stat().st_mtime >= self._since:
-                    found[label] = progress_in(log)
-        return {label: one for label, one in found.items() if one is not None}
+        states = {label: _state(out) for label, out in self._folders.items() if label not in self._ended}
+        return {label: state for label, state in states.items() if state and state.updated >= self._since}
 
 
-def progress_in(log: Path) -> tuple[float, str] | None:
-    """What the last line of progress in a log says, see `rssn.progress.read_progress`.
+def _state(out: Path) -> RunState | None:
+    """Of the part that is being made; a curation examines candidates first."""
+    folder = DatasetFolder(out)
+    return read_state(candidates_folder(folder)) or read_state(folder)
 
-    Raises:
-        OSError: If there is no log.
-    """
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - _TAIL))
-        return read_progress(stream.read().decode(errors="replace"))
+
+def _progress(state: RunState) -> str:
+    share = f"{state.done_items} of {state.items} {state.unit} ({state.done_items / max(state.items, 1):.0%})"
+    return f"{share}, {state.rate:.3g} {state.unit}/s" if state.rate > 0 else share

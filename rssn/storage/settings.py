@@ -6,7 +6,17 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import field, fields, is_dataclass
 from functools import wraps
-from typing import Any, Literal, TypeVar, cast, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -93,17 +103,16 @@ def parse_settings(kind: type[T], values: Mapping[str, Any], source: str) -> T:
 def _message(kind: type, error: ValidationError) -> str:
     """The first value that is wrong, in one line; of a union every alternative is named."""
     found = [(_place(kind, one["loc"]), one) for one in error.errors(include_url=False)]
-    (key, owner), first = found[0]
+    found.sort(key=lambda one: one[1]["type"] != "unexpected_keyword_argument")  # a key that is missing may be misspelt
+    place, first = found[0]
     if first["type"] == "unexpected_keyword_argument":
-        holder = _dataclass_in(get_type_hints(owner)[_last(key)]) if key else owner
-        known = ", ".join(sorted(one.name for one in fields(holder)))
-        return f"unknown key '{'.'.join(filter(None, (key, str(first['loc'][-1]))))}'; known here: {known}"
+        known = ", ".join(sorted(one.name for one in fields(place.inner)))
+        return f"unknown key '{'.'.join(filter(None, (place.key, str(first['loc'][-1]))))}'; known here: {known}"
     if first["type"] in ("missing", "missing_argument"):
-        return f"the key '{key}' is missing"
-    named = getattr(owner, "key_name", str)(_last(key)) if hasattr(owner, "key_name") else key
-    expected = dict.fromkeys(_expected(one) for place, one in found if place[0] == key)
-    meaning = _meaning(owner, _last(key))
-    return f"{named} is {brief(first['input'])}; expected {' or '.join(expected)}{f' ({meaning})' if meaning else ''}"
+        return f"the key '{place.key}' is missing"
+    expected = dict.fromkeys(_expected(one) for other, one in found if other.key == place.key)
+    words = f"{place.named} is {brief(first['input'])}; expected {' or '.join(expected)}"
+    return f"{words} ({place.meaning})" if place.meaning else words
 
 
 def _expected(error: Any) -> str:
@@ -112,33 +121,37 @@ def _expected(error: Any) -> str:
     return words.format(**bounds) if words else str(error["msg"]).removeprefix("Value error, ")
 
 
-def _place(kind: Any, location: tuple[int | str, ...]) -> tuple[str, Any]:
-    """The key that an error is about, with dots, and the class that it is a key of; members of unions are no keys."""
+class _Place(NamedTuple):
+    key: str  # with dots
+    named: str  # as messages call it
+    meaning: str  # the description of the field, where it has one
+    inner: Any  # the class of settings whose keys may follow
+
+
+def _place(kind: Any, location: tuple[int | str, ...]) -> _Place:
+    """What an error is about; members of unions are no keys."""
     parts: list[str] = []
-    owner, inner = kind, kind
+    owner, name, inner, hint, annotated = kind, "", kind, None, None
     for part in location:
-        if is_dataclass(inner) and part in {one.name for one in fields(inner)}:
+        if get_origin(hint) in (Mapping, dict):
             parts.append(str(part))
-            owner, inner = inner, _dataclass_in(get_type_hints(inner)[str(part)])
+            hint = get_args(hint)[1]
+        elif is_dataclass(inner) and part in {one.name for one in fields(inner)}:
+            parts.append(str(part))
+            owner, name = inner, str(part)
+            annotated = get_type_hints(inner, include_extras=True)[name]
+            hint = get_args(annotated)[0] if hasattr(annotated, "__metadata__") else annotated
+            inner = _dataclass_in(hint)
         elif isinstance(part, int) and parts:
             parts[-1] += f"[{part}]"
-    return ".".join(parts), owner
-
-
-def _last(key: str) -> str:
-    return key.rsplit(".", 1)[-1].partition("[")[0]
+    key = ".".join(parts)
+    return _Place(key, owner.key_name(name) if hasattr(owner, "key_name") else key, _description(annotated), inner)
 
 
 def _dataclass_in(hint: Any) -> Any:
     if is_dataclass(hint):
         return hint
     return next((found for one in get_args(hint) if (found := _dataclass_in(one))), None)
-
-
-def _meaning(owner: Any, name: str) -> str:
-    """The description of a field, where it has one."""
-    hints = get_type_hints(owner, include_extras=True) if is_dataclass(owner) else {}
-    return _description(hints.get(name))
 
 
 def _description(hint: Any) -> str:

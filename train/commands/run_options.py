@@ -91,8 +91,8 @@ def run_options(*idle: Idle) -> Callable[[Callable[[RunOptions], None]], Callabl
 
     def decorate(command: Callable[[RunOptions], None]) -> Callable[..., None]:
         @wraps(command)
-        def parsed(preset: str | None, ray_workers: int | None, **given: Any) -> None:
-            command(RunOptions(_config(given), preset, ray_workers))
+        def parsed(**given: Any) -> None:
+            command(read_options(given))
 
         settings = {each.name: each for each in fields(TrainConfig)}
         taking = refuse_idle(*idle)(parsed)
@@ -101,6 +101,12 @@ def run_options(*idle: Idle) -> Callable[[Callable[[RunOptions], None]], Callabl
         return taking
 
     return decorate
+
+
+def read_options(given: Mapping[str, Any]) -> RunOptions:
+    """What the values of a command's parameters mean."""
+    settings = {name: value for name, value in given.items() if name not in ("preset", "ray_workers")}
+    return RunOptions(_config(settings), given["preset"], given["ray_workers"])
 
 
 def _option(setting: Field[Any]) -> Callable[..., Any]:

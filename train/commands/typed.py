@@ -35,7 +35,7 @@ def takes(kind: type[T]) -> Callable[[Callable[[T], None]], Callable[..., None]]
     def decorate(command: Callable[[T], None]) -> Callable[..., None]:
         @wraps(command)
         def parsed(**given: Any) -> None:
-            command(_build(kind, given))
+            command(build(kind, given))
 
         return _with_options(parsed, kind)
 
@@ -49,9 +49,10 @@ def _with_options(command: Callable[..., None], kind: type) -> Callable[..., Non
     return command
 
 
-def _build(kind: type[T], given: Mapping[str, Any]) -> T:
+def build(kind: type[T], given: Mapping[str, Any]) -> T:
+    """The options object of the values of a command's parameters."""
     values = {
-        each.name: _build(each.metadata[_GROUP], given) if _GROUP in each.metadata else given[each.name]
+        each.name: build(each.metadata[_GROUP], given) if _GROUP in each.metadata else given[each.name]
         for each in fields(kind)  # type: ignore[arg-type]
     }
     return kind(**values)

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from pipelines.study.execute import StepTask, make_step
-from pipelines.study.steps import Kind
 from rssn.errors import RssnError
 
 ROOT = Path(__file__).parents[3]
@@ -58,7 +57,7 @@ def test_a_command_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize(("kind", "least", "most"), [("train", 1000.0, 1060.0), ("crops", 0.0, 60.0)])
 def test_what_goes_on_is_marked_with_the_time_of_all_attempts(
-    tmp_path: Path, kind: Kind, least: float, most: float
+    tmp_path: Path, kind: str, least: float, most: float
 ) -> None:
     folder = tmp_path / "step-0123"
     folder.mkdir()
@@ -85,7 +84,7 @@ def test_a_long_attempt_notes_its_time_before_it_ends(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(("kind", "left"), [("eval", []), ("train", [".last.pt.tmp", ".other.json.1.tmp"])])
-def test_what_killed_attempts_left_is_removed(tmp_path: Path, kind: Kind, left: list[str]) -> None:
+def test_what_killed_attempts_left_is_removed(tmp_path: Path, kind: str, left: list[str]) -> None:
     """A command that goes on removes what is its own; one that begins anew would not find it."""
     folder = tmp_path / "step-0123"
     (folder / "out").mkdir(parents=True)

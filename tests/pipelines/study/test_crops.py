@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from bg20k.schema import CANDIDATES, VERDICTS
 from bg20k.verdict import SALIENT_OBJECT
 from pipelines.curate.rows import candidates_folder, verdicts_path
-from pipelines.study.crops import main, salient_crops
+from pipelines.study.crops import crops, salient_crops
 from rssn.dataset.schema import picture
 from rssn.dataset.shards import DatasetFolder, write_shard
 from rssn.image.arrays import encode_png
@@ -84,11 +84,11 @@ def test_the_same_set_gives_the_same_crops(curated: Path) -> None:
             np.testing.assert_array_equal(crop, again[name])
 
 
-def test_the_command_writes_files_and_says_how_many(curated: Path, tmp_path: Path) -> None:
+def test_the_command_writes_files(curated: Path, tmp_path: Path) -> None:
     out = tmp_path / "crops"
-    done = CliRunner().invoke(main, [str(curated), "--size", "320", "240", "--each", "2", "--out", str(out)])
-    assert done.output == f"2 crops: {out}\n"
+    done = CliRunner().invoke(crops, [str(curated), "--size", "320", "240", "--each", "2", "--out", str(out)])
+    assert done.exit_code == 0, done.output
     assert len(list(out.glob("*.png"))) == 2
-    none = CliRunner().invoke(main, [str(curated), "--size", "2000", "2000", "--out", str(out)])
+    none = CliRunner().invoke(crops, [str(curated), "--size", "2000", "2000", "--out", str(out)])
     assert none.exit_code == 1
     assert "no photograph of at least 2000 x 2000 px with a salient object" in none.output

@@ -14,12 +14,13 @@ from bg20k.rules import CurationRules
 from bg20k.schema import CANDIDATES, VERDICTS
 from bg20k.verdict import SALIENT_OBJECT
 from pipelines.curate.rows import candidates_folder, verdicts_path
+from pipelines.executor.runner import LocalRunner
 from pipelines.study import leaks
-from pipelines.study.execute import StepTask, make_step
-from pipelines.study.leaks import Clean, check_backgrounds, check_foregrounds
+from pipelines.study.execute import make_steps
+from pipelines.study.leaks import LeakCache, check_backgrounds, check_foregrounds
 from pipelines.study.load import parse_study
 from pipelines.study.schema import Study
-from pipelines.study.steps import listing
+from pipelines.study.steps import Step, input_fingerprint
 from rssn.dataset.schema import COMPOSITES, picture
 from rssn.dataset.shards import DatasetFolder, write_shard
 from rssn.errors import InputError
@@ -66,15 +67,15 @@ def study(data: Path) -> Study:
 
 
 def test_strangers_may_stand_beside_each_other(study: Study, data: Path) -> None:
-    check_foregrounds(study, Clean(None))
-    check_backgrounds(study, [data / "matting" / "original"], Clean(None))
+    check_foregrounds(study, LeakCache(None))
+    check_backgrounds(study, [data / "matting" / "original"], LeakCache(None))
 
 
 def test_the_same_photograph_is_refused_and_both_are_named(study: Study, data: Path) -> None:
     write(data / "matting", "copy.png", encode_png(scene(11)), matte(3))
     words = "foreground of .*matting stands in the evaluation set.*: .*matting/original/copy.png is .*judged1.png$"
     with pytest.raises(InputError, match=words):
-        check_foregrounds(study, Clean(None))
+        check_foregrounds(study, LeakCache(None))
 
 
 def test_a_photograph_that_was_encoded_again_is_refused(study: Study, data: Path) -> None:
@@ -83,24 +84,24 @@ def test_a_photograph_that_was_encoded_again_is_refused(study: Study, data: Path
     (data / "photos" / "again.jpg").write_bytes(encode_jpeg(smaller, 80))
     (data / "photos" / "other.jpg").write_bytes(encode_jpeg(scene(20), 80))
     with pytest.raises(InputError, match=r"background of .*photos stands in .*: again.jpg is .*judged2.png$"):
-        check_backgrounds(study, [data / "photos"], Clean(None))
+        check_backgrounds(study, [data / "photos"], LeakCache(None))
 
 
 def test_a_mirrored_photograph_is_refused(study: Study, data: Path) -> None:
     (data / "photos").mkdir()
     (data / "photos" / "mirrored.jpg").write_bytes(encode_jpeg(np.ascontiguousarray(scene(12)[:, ::-1]), 80))
     with pytest.raises(InputError, match=r"photos stands in .*: mirrored.jpg is .*judged2.png$"):
-        check_backgrounds(study, [data / "photos"], Clean(None))
+        check_backgrounds(study, [data / "photos"], LeakCache(None))
 
 
 def test_flat_pictures_leak_by_their_bytes_alone(study: Study, data: Path) -> None:
     grey = write(data / "matting", "grey.png", encode_png(np.full((120, 160, 3), 90, np.uint8)), matte(3))
     write(data / "eval", "flat.png", encode_png(np.full((60, 80, 3), 90, np.uint8)), matte(13))
-    check_foregrounds(study, Clean(None))
-    listing.cache_clear()
+    check_foregrounds(study, LeakCache(None))
+    input_fingerprint.cache_clear()
     write(data / "eval", "flat.png", grey.read_bytes(), matte(13))
     with pytest.raises(InputError, match=r"grey.png is .*flat.png"):
-        check_foregrounds(study, Clean(None))
+        check_foregrounds(study, LeakCache(None))
 
 
 def test_a_matte_is_refused_under_other_colours(study: Study, data: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_matte_is_refused_under_other_colours(study: Study, data: Path) -> Non
     known = np.where(matte(11)[..., None] > 0, scene(11), 0).astype(np.uint8)
     write(data / "cut", "a.png", encode_png(known), matte(11), ("fg", "alpha"))
     with pytest.raises(InputError, match=r"foreground of .*cut stands .*: .*cut/alpha/a.png is .*/mask/judged1.png$"):
-        check_foregrounds(replace(study, foregrounds=(str(data / "cut"),)), Clean(None))
+        check_foregrounds(replace(study, foregrounds=(str(data / "cut"),)), LeakCache(None))
 
 
 def test_a_matte_is_refused_as_a_channel_of_a_cutout_half_as_large_and_mirrored(study: Study, data: Path) -> None:
@@ -116,7 +117,7 @@ def test_a_matte_is_refused_as_a_channel_of_a_cutout_half_as_large_and_mirrored(
     (data / "cut").mkdir()
     (data / "cut" / "a.png").write_bytes(encode_png(np.dstack([scene(30, (80, 60)), small])))
     with pytest.raises(InputError, match=r": .*cut/a.png is .*eval/mask/judged2.png$"):
-        check_foregrounds(replace(study, foregrounds=(str(data / "cut"),)), Clean(None))
+        check_foregrounds(replace(study, foregrounds=(str(data / "cut"),)), LeakCache(None))
 
 
 def test_mattes_of_one_pose_are_not_the_same(study: Study, data: Path) -> None:
@@ -126,13 +127,13 @@ def test_mattes_of_one_pose_are_not_the_same(study: Study, data: Path) -> None:
     assert (hashes[0] ^ hashes[1]).bit_count() <= CurationRules().phash_distance
     write(data / "matting", "disc.png", encode_png(scene(3)), np.asarray(discs[0]))
     write(data / "eval", "disc.png", encode_png(scene(13)), np.asarray(discs[1]))
-    check_foregrounds(study, Clean(None))
+    check_foregrounds(study, LeakCache(None))
 
 
 def test_mattes_are_compared_with_mattes_and_only_where_they_matte(study: Study, data: Path) -> None:
     write(data / "matting", "matte.png", encode_png(matte(11)), np.full((120, 160), 255, np.uint8))
     write(data / "eval", "all.png", encode_png(scene(13)), np.full((120, 160), 255, np.uint8))
-    check_foregrounds(study, Clean(None))
+    check_foregrounds(study, LeakCache(None))
 
 
 def pack(folder: Path, seed: int) -> None:
@@ -144,20 +145,20 @@ def pack(folder: Path, seed: int) -> None:
         "foreground_source": f"original/{seed}.png",
     }
     write_shard(DatasetFolder(folder), "photographs-00000-of-00001", COMPOSITES, [row], [])
-    DatasetFolder(folder).manifest.write_text("{}")
+    DatasetFolder(folder).manifest.write_text('{"plan": {"kind": "composites"}}')
 
 
 def test_shards_to_be_judged_on_are_looked_into(study: Study, data: Path) -> None:
     packed = replace(study, evaluation=replace(study.evaluation, data=str(data / "shards")))
     pack(data / "shards", 15)
-    check_foregrounds(packed, Clean(None))
+    check_foregrounds(packed, LeakCache(None))
     write(data / "matting", "copy.png", encode_png(scene(15)), matte(3))
     words = r": .*original/copy.png is .*of-00001.parquet, 0*f/0 \(original/15.png\)$"
     with pytest.raises(InputError, match=words):
-        check_foregrounds(packed, Clean(None))
+        check_foregrounds(packed, LeakCache(None))
     write(data / "matting", "copy.png", encode_png(scene(3)), matte(15))
     with pytest.raises(InputError, match=r": .*mask/copy.png is the matte of .*\(original/15.png\)$"):
-        check_foregrounds(packed, Clean(None))
+        check_foregrounds(packed, LeakCache(None))
 
 
 def test_what_cannot_be_read_is_no_evaluation_set(study: Study, data: Path) -> None:
@@ -166,13 +167,13 @@ def test_what_cannot_be_read_is_no_evaluation_set(study: Study, data: Path) -> N
     for name in ("a.jpg", "a_matte.png"):
         (data / "broken" / name).write_text("no picture")
     with pytest.raises(InputError, match=r"broken: no photograph in it can be read; name another set"):
-        check_foregrounds(broken, Clean(None))
+        check_foregrounds(broken, LeakCache(None))
     packed = replace(study, evaluation=replace(study.evaluation, data=str(data / "shards")))
     candidate = {"background_id": "0" * 20, "source": "a.jpg", "image": picture(encode_png(scene(1)), "a.png")}
     write_shard(DatasetFolder(data / "shards"), "candidates-00000-of-00001", CANDIDATES, [candidate], [])
-    DatasetFolder(data / "shards").manifest.write_text("{}")
+    DatasetFolder(data / "shards").manifest.write_text('{"plan": {"kind": "composites"}}')
     with pytest.raises(InputError, match=r"of-00001.parquet: no photographs with mattes in it.*run `rssn pack` again"):
-        check_foregrounds(packed, Clean(None))
+        check_foregrounds(packed, LeakCache(None))
 
 
 def curate(curated: Path, photographs: dict[str, bytes], reason: str) -> None:
@@ -195,29 +196,29 @@ def curate(curated: Path, photographs: dict[str, bytes], reason: str) -> None:
     write_parquet(verdicts_path(curated), VERDICTS, verdicts)
 
 
-def crop(curated: Path, folder: Path) -> Path:
+def crop(curated: Path, root: Path) -> Path:
     """The step that takes crops of a curated set."""
-    words = ("pipelines.study.crops", str(curated), "--size", "48", "32", "--out", str(folder / "out"))
-    make_step(StepTask("crops-coco", "crops", folder, words, 1))
-    return folder / "out"
+    step = Step("crops", "coco", {"curated": str(curated)}, {"size": [[48, 32]]})
+    make_steps([step], root, LocalRunner(), {}, lambda _: None)
+    return step.out(root)
 
 
 def test_crops_are_refused_for_the_photographs_that_they_are_of(study: Study, data: Path) -> None:
     again = {"11.jpg": encode_jpeg(scene(11), 80), "40.jpg": encode_jpeg(scene(40), 80)}
     curated = data / "steps" / "curate-bg-0123" / "out"
     curate(curated, again, SALIENT_OBJECT)
-    found = crop(curated, data / "steps" / "crops-coco-4567")
+    found = crop(curated, data)
     assert len(list(found.glob("*.png"))) == 12
     shutil.copytree(found, data / "taken")
-    check_backgrounds(study, [data / "taken"], Clean(None))  # the crops by themselves say nothing
+    check_backgrounds(study, [data / "taken"], LeakCache(None))  # the crops by themselves say nothing
     shutil.move(data / "steps", data / "moved")
     crops = data / "moved" / found.relative_to(data / "steps")
     words = r"a photograph behind the crops of .*curate-bg-0123/out stands in .*: 11.jpg is .*judged1.png$"
     with pytest.raises(InputError, match=words):
-        check_backgrounds(study, [crops], Clean(None))
-    listing.cache_clear()
+        check_backgrounds(study, [crops], LeakCache(None))
+    input_fingerprint.cache_clear()
     curate(data / "moved" / "curate-bg-0123" / "out", again, "duplicate")  # no crops are taken of it
-    check_backgrounds(study, [crops], Clean(None))
+    check_backgrounds(study, [crops], LeakCache(None))
 
 
 @pytest.fixture
@@ -225,22 +226,22 @@ def remembered(study: Study, data: Path) -> Path:
     """What remembers that all is clean; since then a photograph was replaced by one to be judged on, unseen."""
     place, copy = data / "matting" / "original" / "train0.png", (data / "eval" / "original" / "judged1.png")
     place.write_bytes(place.read_bytes().ljust(1 << 17, b"\0"))
-    check_foregrounds(study, Clean(data / "leaks.json"))
+    check_foregrounds(study, LeakCache(data / "leaks.json"))
     status = place.stat()
     place.write_bytes(copy.read_bytes().ljust(1 << 17, b"\0"))
     os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert (place.stat().st_size, place.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
     with pytest.raises(InputError, match=r"train0.png is .*judged1.png"):
-        check_foregrounds(study, Clean(None))
+        check_foregrounds(study, LeakCache(None))
     return data / "leaks.json"
 
 
 def test_what_was_clean_is_read_again_only_when_it_changed(study: Study, data: Path, remembered: Path) -> None:
-    check_foregrounds(study, Clean(remembered))
-    listing.cache_clear()
+    check_foregrounds(study, LeakCache(remembered))
+    input_fingerprint.cache_clear()
     write(data / "matting", "copy.png", encode_png(scene(12)), matte(3))
     with pytest.raises(InputError, match=r"copy.png is .*judged2.png"):
-        check_foregrounds(study, Clean(remembered))
+        check_foregrounds(study, LeakCache(remembered))
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_another_rule_looks_again(
 ) -> None:
     monkeypatch.setattr(module, name, value)
     with pytest.raises(InputError, match=r"train0.png is .*judged1.png"):
-        check_foregrounds(study, Clean(remembered))
+        check_foregrounds(study, LeakCache(remembered))
 
 
 def test_mattes_are_compared_by_the_scales_that_the_study_gives(study: Study, data: Path) -> None:
@@ -265,21 +266,23 @@ def test_mattes_are_compared_by_the_scales_that_the_study_gives(study: Study, da
     known = np.where(matte(11)[..., None] > 0, scene(11), 0).astype(np.uint8)
     write(data / "cut", "a.png", encode_png(known), per_cent, ("fg", "alpha"))
     study = replace(study, foregrounds=(str(data / "cut"),))
-    check_foregrounds(study, Clean(None))  # its matte is refused by every command
+    check_foregrounds(study, LeakCache(None))  # its matte is refused by every command
     options = {"alpha-scale": 100}
     scaled = replace(study, rows={name: replace(row, options=options) for name, row in study.rows.items()})
     with pytest.raises(InputError, match=r"cut/alpha/a.png is .*/mask/judged1.png$"):
-        check_foregrounds(scaled, Clean(None))
+        check_foregrounds(scaled, LeakCache(None))
     judged = replace(scaled, evaluation=replace(scaled.evaluation, options={"alpha-scale": "ten"}))
     with pytest.raises(InputError, match="--alpha-scale 'ten': give the value that means opaque"):
-        check_foregrounds(judged, Clean(None))
+        check_foregrounds(judged, LeakCache(None))
 
 
 def test_a_scale_that_is_new_is_looked_at_again(study: Study, data: Path) -> None:
     known = data / "leaks.json"
-    check_foregrounds(study, Clean(known))
+    check_foregrounds(study, LeakCache(known))
     before = known.read_text()
-    check_foregrounds(study, Clean(known))
+    check_foregrounds(study, LeakCache(known))
     assert known.read_text() == before
-    check_foregrounds(replace(study, evaluation=replace(study.evaluation, options={"alpha-scale": 255})), Clean(known))
+    check_foregrounds(
+        replace(study, evaluation=replace(study.evaluation, options={"alpha-scale": 255})), LeakCache(known)
+    )
     assert known.read_text() != before

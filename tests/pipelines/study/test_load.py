@@ -56,15 +56,17 @@ def test_an_input_may_lie_elsewhere() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("seeds: [0, 1]", "seed: 1", "unknown key 'seed'; known here: name, about, foregrounds"),
-        ("seeds: [0, 1]", "", "'the study' lacks seeds"),
-        ("seeds: [0, 1]", "seeds: [a]", r"'seeds' is \['a'\]; give whole numbers"),
-        ("backbone: tiny, ", "", "'network' lacks backbone"),
+        ("max-steps: 4", "max-step: 4", "'network.options.max-step': there is no such option; there are .*max-steps"),
+        ("min-side: 384", "side: 384", "'backgrounds.bg.options.side': there is no such option; there are .*min-side"),
+        ("seeds: [0, 1]", "seed: 1", "unknown key 'seed'; known here: about, backgrounds, compare"),
+        ("seeds: [0, 1]", "", "the key 'seeds' is missing"),
+        ("seeds: [0, 1]", "seeds: [a]", r"seeds\[0\] is 'a'; expected a whole number"),
+        ("backbone: tiny, ", "", "the key 'network.backbone' is missing"),
         ("crops: bg}", "crops: other}", "'backgrounds.crops.crops' is 'other'; give the name of a set with curate"),
         ("crops: bg}", "crops: bg, take: x}", "'backgrounds.crops': give one of take, curate and crops"),
         ("backgrounds: bg}", "backgrounds: none}", "'rows.plain.backgrounds' is 'none'; the sets are bg, crops"),
         ("  real: {}", "  Real: {}", "'rows.Real': use lower-case letters, digits and dashes"),
-        ("  real: {}", "  real: 3", "'rows.real' is 3; expected a mapping"),
+        ("  real: {}", "  real: 3", "rows.real is 3; expected a mapping"),
         ("$data/eval", "$date/eval", r"'\$date/eval': names no input; the study's inputs are data"),
         ("seeds:", "compare: [[plain, fancy]]\nseeds:", r"'compare' holds \['plain', 'fancy'\]; give pairs of rows"),
         (
@@ -102,7 +104,7 @@ evaluation: {data: judged}
     assert study.foregrounds == (f"{tmp_path}/one", "/two")
     assert [study.backgrounds["a"].take, study.backgrounds["b"].curate] == [f"{tmp_path}/coco", f"{tmp_path}/photos"]
     assert [row.recipe for row in study.rows.values()] == ["comp-coco", f"{tmp_path}/own.yaml", None]
-    assert study.rows["own"].training == {"weights": f"{tmp_path}/row.pth", "keep": 1}
+    assert study.rows["own"].training == {"weights": "row.pth", "keep": 1}
     assert study.rows["bare"].training == {"weights": None}
     assert (study.network.weights, study.evaluation.data) == (f"{tmp_path}/r34.pth", f"{tmp_path}/judged")
     assert (study.synthetic, study.seeds) == (f"{tmp_path}/synthetic", (3,))

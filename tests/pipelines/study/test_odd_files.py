@@ -36,9 +36,9 @@ AS_RECIPE = EITHER | {
     "merge.yaml": "unknown key 'a'; known here: blur, denoise",
 }
 AS_STUDY = EITHER | {
-    "bomb2.yaml": "'name' is ['x', 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x']; give a text",
-    "inf.yaml": "unknown key 'k'; known here: name, about, foregrounds",
-    "merge.yaml": "unknown key 'a'; known here: name, about, foregrounds",
+    "bomb2.yaml": "name is ['x', 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x']; expected a text",
+    "inf.yaml": "unknown key 'k'; known here: about, backgrounds, compare",
+    "merge.yaml": "unknown key 'a'; known here: about, backgrounds, compare",
 }
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.study.results import read_figures, summarise
-from pipelines.study.steps import Step, Training
+from pipelines.study.steps import Cell, Step
 from rssn.errors import InputError
 from rssn.storage.files import write_parquet
 from train.metrics.paper import METRICS
@@ -27,37 +27,37 @@ def figures(sads: dict[str, dict[int, list[float]]]) -> list[dict[str, Any]]:
 
 def test_a_cell_is_the_mean_and_deviation_of_the_seeds_means() -> None:
     [line] = summarise(figures({"plain": {0: [10.0, 20.0], 1: [30.0, 40.0], 2: [20.0, 60.0]}}))
-    assert line.cells["sad"].mean == pytest.approx(30.0)
-    assert line.cells["sad"].deviation == pytest.approx(np.std([15.0, 35.0, 40.0], ddof=1))
-    assert line.cells["sad_bg"].mean == pytest.approx(3.0)
+    assert line.figures["sad"].mean == pytest.approx(30.0)
+    assert line.figures["sad"].deviation == pytest.approx(np.std([15.0, 35.0, 40.0], ddof=1))
+    assert line.figures["sad_bg"].mean == pytest.approx(3.0)
     assert line.by_image == {"0.jpg": pytest.approx(20.0), "1.jpg": pytest.approx(40.0)}
     assert line.by_seed == {0: pytest.approx(15.0), 1: pytest.approx(35.0), 2: pytest.approx(40.0)}
 
 
 def test_one_seed_has_no_spread() -> None:
     [line] = summarise(figures({"plain": {0: [10.0, 20.0]}}))
-    assert line.cells["sad"].deviation is None
+    assert line.figures["sad"].deviation is None
 
 
 def test_images_without_figures_are_left_out(tmp_path: Path) -> None:
-    cell = Training("plain", "TT", 0, Step("eval", "plain-0", ("eval",)))
+    cell = Cell("plain", "TT", 0, Step("eval", "plain-0", {}))
     columns = ("sad", "mse")  # those of --protocol dim, say
     schema = pa.schema([("name", pa.string()), *((name, pa.float64()) for name in columns)])
     rows = [{"name": "empty"}, {"name": "cat", "sad": 2.0, "mse": 0.5}]
-    write_parquet(cell.judged.out(tmp_path) / "per_image.parquet", schema, rows)
+    write_parquet(cell.evaluation.out(tmp_path) / "per_image.parquet", schema, rows)
     [line] = summarise(read_figures([cell], tmp_path))
-    assert (line.by_image, {name: found.mean for name, found in line.cells.items()}) == (
+    assert (line.by_image, {name: found.mean for name, found in line.figures.items()}) == (
         {"cat": 2.0},
         {"sad": 2.0, "mse": 0.5},
     )
 
 
 def test_networks_that_saw_different_images_are_not_compared(tmp_path: Path) -> None:
-    cells = [Training("plain", "TT", n, Step("eval", f"plain-{n}", ("eval", str(n)))) for n in (0, 1)]
+    cells = [Cell("plain", "TT", n, Step("eval", f"plain-{n}", {"data": str(n)})) for n in (0, 1)]
     schema = pa.schema([("name", pa.string()), *((name, pa.float64()) for name in METRICS)])
     for cell, images in zip(cells, (("a", "b"), ("a",)), strict=True):
         rows = [{"name": image} | dict.fromkeys(METRICS, 1.0) for image in images]
-        write_parquet(cell.judged.out(tmp_path) / "per_image.parquet", schema, rows)
+        write_parquet(cell.evaluation.out(tmp_path) / "per_image.parquet", schema, rows)
     assert len(read_figures(cells[:1], tmp_path)) == 2
     with pytest.raises(InputError, match="judged on different images"):
         read_figures(cells, tmp_path)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.executor.runner import LocalRunner
-from pipelines.study.leaks import Clean, check_foregrounds
+from pipelines.study.leaks import LeakCache, check_foregrounds
 from pipelines.study.load import load_study
 from pipelines.study.run import StudyJob, _notes, dry_run, run_study
 from pipelines.study.steps import Plan, Step
@@ -19,17 +18,17 @@ from rssn.synthetic import SyntheticPlan
 
 
 def job_in(folder: Path, synthetic: Path) -> StudyJob:
-    return StudyJob(load_study("demo", [f"synthetic={synthetic}"]), folder / "out", ())
+    return StudyJob(load_study("demo", [f"synthetic={synthetic}"]), folder / "out", workers=0)
 
 
 def run(job: StudyJob) -> str:
-    return run_study(job, lambda work: work(LocalRunner()), lambda _: None)
+    return run_study(job, lambda _: None)
 
 
 def test_a_dry_run_before_the_pictures_are_rendered_says_so(tmp_path: Path) -> None:
     words = r"synthetic: the pictures .* not rendered yet; the same command without --dry"
     with pytest.raises(InputError, match=words):
-        dry_run(job_in(tmp_path, tmp_path / "synthetic"), LocalRunner().room)
+        dry_run(job_in(tmp_path, tmp_path / "synthetic"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -63,16 +62,16 @@ def test_a_dry_run_reads_no_photograph_in_which_no_leak_was_found(
 ) -> None:
     job = job_in(tmp_path, synthetic)
     monkeypatch.setattr("pipelines.study.run.forecast", lambda *_: ["planned"])
-    assert dry_run(job, LocalRunner().room) == ["planned"]
+    assert dry_run(job) == ["planned"]
     assert not job.out.exists()
-    check_foregrounds(job.study, Clean(job.out / "leaks.json"))
+    check_foregrounds(job.study, LeakCache(job.out / "leaks.json"))
     before = (job.out / "leaks.json").stat()
 
     def unread(root: Path) -> None:
         raise AssertionError(f"{root} is read again")
 
-    monkeypatch.setattr("pipelines.study.leaks.judged_prints", unread)
-    assert dry_run(job, LocalRunner().room) == ["planned"]
+    monkeypatch.setattr("pipelines.study.leaks.evaluation_hashes", unread)
+    assert dry_run(job) == ["planned"]
     assert (job.out / "leaks.json").stat().st_mtime_ns == before.st_mtime_ns
     assert [path.name for path in job.out.iterdir()] == ["leaks.json"]
 
@@ -80,15 +79,15 @@ def test_a_dry_run_reads_no_photograph_in_which_no_leak_was_found(
 def test_results_may_not_lie_in_what_a_study_reads(
     synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = Step("pack", "ori", (), (str(tmp_path),))
+    read = Step("pack", "ori", {}, reads=(str(tmp_path),))
     monkeypatch.setattr("pipelines.study.run.plan_study", lambda *_: Plan([read], []))
     monkeypatch.setattr("pipelines.study.run.check_foregrounds", lambda *_: None)
     with pytest.raises(InputError, match=r"--out .*out lies in .*, which the study reads: results would count"):
-        dry_run(job_in(tmp_path, synthetic), LocalRunner().room)
+        dry_run(job_in(tmp_path, synthetic))
 
 
 def evaluated(root: Path, name: str, images: int, failures: Sequence[str], left_out: Sequence[str] = ()) -> Step:
-    step = Step("eval", name, ("eval", "--data", name))
+    step = Step("eval", name, {"data": name})
     facts = {"images": images, "failures": [{"name": each, "reason": "no PNG"} for each in failures]}
     facts |= {"left_out": list(left_out)} if left_out else {}
     step.out(root).mkdir(parents=True)

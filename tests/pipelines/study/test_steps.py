@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.study.arguments import arguments
-from pipelines.study.steps import KINDS, Plan
+from pipelines.study.jobs import KINDS
+from pipelines.study.kinds import arguments
+from pipelines.study.steps import Plan
 from rssn.errors import InputError
 from tests.pipelines.study.conftest import Planned
 
@@ -33,7 +34,7 @@ def test_every_row_is_trained_and_judged_for_each_seed(planned: Planned) -> None
         "pack-real",
         *(f"{kind}-{row}-tt-{n}" for kind in ("train", "eval") for row in ("plain", "coco", "real") for n in (0, 1)),
     ]
-    order = [KINDS.index(step.kind) for step in plan.steps]
+    order = [list(KINDS).index(step.kind) for step in plan.steps]
     assert order == sorted(order)
     assert [(cell.row, cell.rosta, cell.seed) for cell in plan.cells][:2] == [("plain", "TT", 0), ("plain", "TT", 1)]
 
@@ -69,24 +70,30 @@ def test_more_steps_or_seeds_keep_what_is_made(planned: Planned) -> None:
     assert names(planned()).items() <= more.items()
 
 
-def test_a_command_takes_the_results_of_others(planned: Planned, tmp_path: Path) -> None:
+def test_a_command_that_a_person_can_type_takes_the_results_of_others(planned: Planned, tmp_path: Path) -> None:
     plan = planned()
     steps = {step.label: step for step in plan.steps}
     compose, train = steps["compose-coco"], steps["train-coco-tt-1"]
     crops = steps["crops-crops"].out(tmp_path)
-    assert compose.command(tmp_path)[-8:] == [
-        "--backgrounds", str(crops), "--k", "2", "--recipe", "comp-coco", "--out", str(compose.out(tmp_path))
-    ]  # fmt: skip
-    assert train.command(tmp_path)[:3] == ["run", "--data", str(compose.out(tmp_path))]
-    assert train.command(tmp_path)[7:11] == ["--seed", "1", "--max-steps", "4"]
-    assert str(train.out(tmp_path) / "last.pt") in steps["eval-coco-tt-1"].command(tmp_path)
+    matting = tmp_path / "data" / "matting"
+    assert compose.command(tmp_path, {"workers": 2}) == (
+        f"rssn compose --matting {matting} --backgrounds {crops} --recipe comp-coco --k 2 "
+        f"--out {compose.out(tmp_path)} --workers 2"
+    )
+    assert train.command(tmp_path, {"workers": 2}) == (
+        f"train run --data {compose.out(tmp_path)} --backbone tiny --rosta TT --seed 1 --max-steps 4 "
+        f"--out {train.out(tmp_path)}"
+    )
+    assert f" --checkpoint {train.out(tmp_path)}/last.pt " in steps["eval-coco-tt-1"].command(tmp_path)
+    curated = steps["curate-bg"].out(tmp_path)
+    assert steps["crops-crops"].command(tmp_path) == f"python -m pipelines.study.crops {curated} --out {crops}"
     assert train.out(tmp_path) == tmp_path / "steps" / f"train-coco-tt-1-{train.key}" / "out"
 
 
 def test_an_ensemble_judges_the_networks_of_a_seed_together(planned: Planned) -> None:
     plan = planned("backbone: tiny,", "backbone: tiny, rosta: [TT, FT], ensemble: true,")
     together = next(cell for cell in plan.cells if cell.rosta == "ensemble" and cell.row == "real" and cell.seed == 1)
-    assert [step.label for step in together.judged.needs] == ["train-real-tt-1", "train-real-ft-1"]
+    assert [step.label for step in together.evaluation.needs] == ["train-real-tt-1", "train-real-ft-1"]
     assert sum(step.kind == "train" for step in plan.steps) == 3 * 2 * 2
 
 
@@ -105,14 +112,28 @@ def test_options_become_words() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("max-steps: 4", "max-step: 4", r"train-plain-tt-0: No such option:? '?--max-step"),
         ("max-steps: 4", "max-steps: many", "train-plain-tt-0: Invalid value for '--max-steps': 'many'"),
-        ("min-side: 384", "side: 384", r"curate-bg: No such option:? '?--side"),
-        ("{crops: bg}", "{crops: bg, options: {size: 640}}", "crops-crops: .*--size"),
+        ("max-steps: 4", "max-steps: 0", "train-plain-tt-0: --max-steps is 0; expected 1 or more"),
+        ("max-steps: 4", "preset: paper", "train-plain-tt-0: Invalid value for '--preset': 'paper'"),
+        ("max-steps: 4", "patience: 3", "train-plain-tt-0: --patience has no effect here: .* give --validation"),
+        ("max-steps: 4", "validate-every: 7", "train-plain-tt-0: --validate-every has no effect here: .* give --valid"),
+        ("min-side: 384", "min-side: large", "curate-bg: Invalid value for '--min-side': 'large'"),
+        ("min-side: 384", "rule: sharp", "curate-bg: --rule sharp: "),
+        ("min-side: 384", "ignore-class: car", "curate-bg: --ignore-class has no effect here: .* --detector"),
+        ("min-side: 384", "rule: cosine=0.9", "curate-bg: --rule has no effect here: cosine is for --deep"),
+        ("k: 2", "k: 0", "compose-coco: k is 0; expected"),
+        ("k: 2", "shard-size: 0", "compose-coco: --shard-size is '0'; give 1 byte or more"),
+        ("k: 2", "denoiser: nlmeans", "compose-coco: --denoiser nlmeans has no effect here"),
+        ("{crops: bg}", "{crops: bg, options: {size: 640}}", "crops-crops: .*size"),
         ("$data/eval}", "$data/eval, options: {hybrid: 1/3}}", "eval-plain-tt-0: Got unexpected extra argument"),
+        (
+            "$data/eval}",
+            "$data/eval, options: {protocol: own}}",
+            "eval-plain-tt-0: Invalid value for '--protocol': 'own'",
+        ),
     ],
 )
-def test_an_option_that_a_command_does_not_know_is_named_before_anything_is_made(
+def test_a_value_that_a_job_does_not_take_is_named_before_anything_is_made(
     planned: Planned, old: str, new: str, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -125,15 +146,14 @@ def test_rows_that_differ_in_their_network_alone_share_their_shards(planned: Pla
     plan = planned(row, both)
     steps = {step.label: step for step in plan.steps}
     assert steps["train-large-tt-0"].needs == steps["train-plain-tt-0"].needs == [steps["compose-plain"]]
-    words = steps["train-large-tt-0"].arguments
-    assert words[words.index("--backbone") + 1] == "r34"
-    assert words[words.index("--batch-size") + 1] == "32"
+    config = steps["train-large-tt-0"].settings(Path()).config
+    assert (config.backbone, config.batch_size) == ("r34", 32)
 
 
 def test_rows_that_are_the_same_share_their_networks(planned: Planned) -> None:
     row = "{recipe: comp-bg20k, backgrounds: bg}"
     plan = planned(row, f"{row}\n  again: {row}")
     assert not [step.label for step in plan.steps if "again" in step.label]
-    judged = {(cell.row, cell.seed): cell.judged for cell in plan.cells}
+    judged = {(cell.row, cell.seed): cell.evaluation for cell in plan.cells}
     assert judged["again", 1] is judged["plain", 1]
     assert judged["again", 0] is not judged["plain", 1]

@@ -14,9 +14,8 @@ import yaml
 
 from pipelines.study.load import load_study, shipped
 from pipelines.study.schema import Study
-from pipelines.study.steps import Plan, Step, plan_study, settings
+from pipelines.study.steps import Plan, Step, plan_study
 from rssn.errors import DependencyError
-from rssn.route.recipe import chosen_recipe
 
 FOREGROUNDS, K = 1_800, 5
 BATCHES = {"d121": 4, "r34": 32, "r34_2b": 32}  # of r34_2b the paper says nothing
@@ -142,8 +141,9 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Study, Pl
     return found
 
 
-def of_kind(plan: Plan, kind: str) -> list[tuple[Step, Mapping[str, Any]]]:
-    return [(step, settings(step)) for step in plan.steps if step.kind == kind]
+def of_kind(plan: Plan, kind: str) -> list[tuple[Step, Any]]:
+    """The steps, and the typed options of their commands."""
+    return [(step, step.settings(Path())) for step in plan.steps if step.kind == kind]
 
 
 Plans = Mapping[str, tuple[Study, Plan]]
@@ -173,32 +173,33 @@ def test_so_many_steps_of_each_kind(plans: Plans, name: str) -> None:
 )
 def test_networks_are_trained_as_the_papers_were(plans: Plans, name: str, rows: int, epochs: int, rate: float) -> None:
     for step, given in of_kind(plans[name][1], "train"):
-        assert given["max_steps"] * given["batch_size"] == epochs * rows, step.label
-        assert given["batch_size"] == BATCHES[given["backbone"]]
-        assert Path(given["weights"]).name == WEIGHTS[given["backbone"]]
-        assert given["learning_rate"] == rate
-        assert (given["crop_sizes"], given["input_size"]) == ((640, 960, 1280), 320)
-        assert (given["optimiser"], given["weight_decay"], given["mixture"]) == ("adam", 0.0, ())
+        config = given.config
+        assert config.max_steps * config.batch_size == epochs * rows, step.label
+        assert config.batch_size == BATCHES[config.backbone]
+        assert config.weights.name == WEIGHTS[config.backbone]
+        assert config.learning_rate == rate
+        assert (config.crop_sizes, config.input_size) == ((640, 960, 1280), 320)
+        assert (config.optimiser, config.weight_decay, config.mixture) == ("adam", 0.0, ())
 
 
 @pytest.mark.parametrize("name", PAPER)
 def test_networks_are_judged_as_the_papers_were(plans: Plans, name: str) -> None:
     for _, given in of_kind(plans[name][1], "eval"):
-        assert (given["hybrid"], given["max_side"], given["protocol"]) == (("1/3", "1/2"), 0, "gfm")
-        assert Path(given["data"]).parts[-2:] == ("AM-2k", "validation")
+        assert (given.hybrid, given.max_side, given.protocol) == (("1/3", "1/2"), 0, "gfm")
+        assert given.data.parts[-2:] == ("AM-2k", "validation")
 
 
 @pytest.mark.parametrize("name", PAPER)
 def test_all_are_trained_on_the_training_set_and_composites_are_five_of_each(plans: Plans, name: str) -> None:
     for kind in ("compose", "pack"):
         for _, given in of_kind(plans[name][1], kind):
-            assert Path(given["matting"]).parts[-2:] == ("AM-2k", "train")
-    assert {chosen_recipe(given["recipe"], k=given["k"]).k for _, given in of_kind(plans[name][1], "compose")} <= {K}
+            assert given.matting.parts[-2:] == ("AM-2k", "train")
+    assert {given.chosen_recipe().k for _, given in of_kind(plans[name][1], "compose")} <= {K}
 
 
 def test_rows_differ_in_their_composites(plans: Plans) -> None:
     found = {
-        name: [(given["recipe"], Path(given["backgrounds"]).name) for _, given in of_kind(plans[name][1], "compose")]
+        name: [(given.recipe, given.backgrounds.name) for _, given in of_kind(plans[name][1], "compose")]
         for name in ("am2k-comp-track", "rssn-ablation")
     }
     track = [("comp-coco", "train2017"), ("comp-bg20k", "bg20k"), ("comp-rssn", "bg20k")]
@@ -209,18 +210,19 @@ def test_rows_differ_in_their_composites(plans: Plans) -> None:
 @pytest.mark.parametrize("name", ["am2k-comp-track", "am2k-ori-track"])
 def test_an_ensemble_has_a_network_of_each_representation(plans: Plans, name: str) -> None:
     for cell in plans[name][1].cells:
-        members = [settings(step)["rosta"] for step in cell.judged.needs]
+        configs = [step.settings(Path()).config for step in cell.evaluation.needs]
+        members = [config.rosta for config in configs]
         assert members == (["TT", "FT", "BT"] if cell.rosta == "ensemble" else [cell.rosta])
-        assert {settings(step)["seed"] for step in cell.judged.needs} == {cell.seed}
+        assert {config.seed for config in configs} == {cell.seed}
 
 
 @pytest.mark.parametrize("name", ["am2k-ori-track", "am2k-comp-track", "rssn-ablation", "gfm-ablation"])
 def test_rows_differ_in_their_networks(plans: Plans, name: str) -> None:
     for cell in plans[name][1].cells:
         row = cell.row.rpartition("-")[2] if name == "am2k-comp-track" else cell.row
-        for step in cell.judged.needs:
-            given = settings(step)
-            assert (given["backbone"], given["ablations"]) == NETWORKS.get(row, ("d121", ())), cell.row
+        for step in cell.evaluation.needs:
+            config = step.settings(Path()).config
+            assert (config.backbone, config.ablations) == NETWORKS.get(row, ("d121", ())), cell.row
     assert name != "gfm-ablation" or {cell.row for cell in plans[name][1].cells} == set(NETWORKS)
 
 

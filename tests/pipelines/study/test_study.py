@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from pipelines.commands.study import study as command
+from pipelines.study.command import study as command
 from rssn.dataset.rows import iter_rows
 
 REPOSITORY = Path(__file__).parents[3]

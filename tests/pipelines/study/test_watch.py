@@ -1,34 +1,28 @@
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
 import pytest
 
-from pipelines.study.watch import Watch, progress_in
+from pipelines.curate.rows import candidates_folder
+from pipelines.executor.run_state import RunState, StateFile
+from pipelines.study.watch import Watch
+from rssn.dataset.shards import DatasetFolder
 
-TRAINING = "starting\n1 of 40 steps (2 %)\n18 of 40 steps (45 %), 1.95 steps/s, 00:11 left\n"
 
-
-def test_the_last_progress_of_a_log_counts(tmp_path: Path) -> None:
-    log = tmp_path / "log.txt"
-    log.write_text(TRAINING)
-    assert progress_in(log) == (0.45, "18 of 40 steps, 1.95 steps/s, 00:11 left")
-    log.write_text("no bar\n50% of something\n")
-    assert progress_in(log) is None
-    log.write_text("x" * 10_000 + "\n9 of 9 rows (100 %), 00:01 in all\nwritten\n")
-    assert progress_in(log) == (1.0, "9 of 9 rows, 00:01 in all")
+def write(folder: DatasetFolder, done: int, updated: float, items: int = 10) -> None:
+    folder.root.mkdir(parents=True, exist_ok=True)
+    StateFile(folder).write(RunState("rows", 1, items, 0, done, 0, 0, 0, updated - 2, updated))
 
 
 def test_time_left_counts_what_is_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
     monkeypatch.setattr("pipelines.study.watch.time.time", lambda: now)
-    logs = {name: tmp_path / name for name in ("one", "two", "three", "old")}
-    watch = Watch(logs, print)
-    logs["two"].write_text("5 of 10 rows (50 %), 5 rows/s, 00:01 left\n")
-    logs["old"].write_text("9 of 10 rows (90 %), 5 rows/s, 00:01 left\n")  # of a run before this one
-    os.utime(logs["old"], (now - 60, now - 60))
+    folders = {name: tmp_path / name for name in ("one", "two", "three", "old")}
+    watch = Watch(folders, print)
+    write(DatasetFolder(folders["two"]), 5, now)
+    write(DatasetFolder(folders["old"]), 9, now - 60)  # of a run before this one
     assert watch.words() == "0.0 min, about 0.0 left"
     watch.ended("one")
     monkeypatch.setattr("pipelines.study.watch.time.time", lambda: now + 180)
@@ -36,15 +30,17 @@ def test_time_left_counts_what_is_half_done(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_lines_come_from_time_to_time_while_steps_run(tmp_path: Path) -> None:
-    log, said = tmp_path / "log.txt", list[str]()
-    with Watch({"train-plain-tt-0": log}, said.append, every=0.01) as watch:
-        log.write_text(TRAINING)
-        os.utime(log, (time.time() + 60, time.time() + 60))
+    folders, logged = {"curate-bg": tmp_path / "curate", "train-a": tmp_path / "train"}, list[str]()
+    write(DatasetFolder(folders["train-a"]), 18, time.time() + 60, items=40)
+    write(candidates_folder(DatasetFolder(folders["curate-bg"])), 0, time.time() + 60)
+    with Watch(folders, logged.append, every=0.01) as watch:
         deadline = time.monotonic() + 20
-        while len(said) < 2 and time.monotonic() < deadline:
+        while not logged and time.monotonic() < deadline:
             time.sleep(0.01)
-        watch.ended("train-plain-tt-0")
-    count = len(said)
+        for label in folders:
+            watch.ended(label)
+        last = logged[-1]
+    count = len(logged)
     time.sleep(0.05)
-    assert said[0].startswith("  train-plain-tt-0 45% (18 of 40 steps, 1.95 steps/s, 00:11 left); 0.0 min, about ")
-    assert len(said) == count
+    assert len(logged) == count
+    assert last.startswith("  curate-bg: 0 of 10 rows (0%); train-a: 18 of 40 rows (45%), 9 rows/s; 0.0 min, about ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -40,21 +41,17 @@ def study(given: StudyOptions) -> None:
     """Ask which training data make the better network.
 
     Curates, composes, trains, evaluates and compares. STUDY is a YAML file, or one of those that ship (am2k-comp-track,
-    am2k-ori-track, rssn-ablation, gfm-ablation, small, demo). Each step is one of our commands; what is done stays
-    done, and a changed recipe makes again what depends on it. Trainings run side by side, one for each of --workers,
-    with a GPU each where there are some.
+    am2k-ori-track, rssn-ablation, gfm-ablation, small, demo). Each step is the job of one of our commands; what is done
+    stays done, and a changed recipe makes again what depends on it. Trainings run side by side, one for each of
+    --workers, with a GPU each where there are some.
 
     Writes index.html, README.md with the table in the paper's layout, mattes and per_image.parquet. Paths in a study
     file are relative to the current folder.
     """
-    workers = given.workers
-    found = load_study(given.study, given.inputs)
-    count = ("--workers", str(workers.workers)) if workers.workers is not None else ()
-    where = ("--address", workers.address) if workers.address else ()
-    job = StudyJob(found, given.out.resolve(), (*count, *where))
+    study = load_study(given.study, given.inputs)
+    job = StudyJob(study, given.out.resolve(), given.workers.workers, given.workers.cluster)
     if given.dry_run:
-        click.echo("\n".join(workers.run(lambda runner: plan_lines(job, runner.room), gpu_each=True)))
+        click.echo("\n".join(plan_lines(job)))
         return
-    text = run_study(job, lambda work: workers.run(work, gpu_each=True), lambda words: click.echo(words, err=True))
-    click.echo(text)
+    click.echo(run_study(job, partial(click.echo, err=True)))
     click.echo(f"report: {given.out / 'index.html'}")

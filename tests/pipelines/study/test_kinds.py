@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.study.jobs import KINDS
+from pipelines.study.kinds import absolute
+from pipelines.study.steps import Step
+from rssn.errors import InputError
+
+CURATE, TRAIN, EVAL = (KINDS[kind] for kind in ("curate", "train", "eval"))
+
+
+def test_paths_become_absolute_and_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trimaps = f"{tmp_path}/trimap"
+    assert EVAL.locate({"trimaps": "trimap", "max-side": 0}) == (
+        {"trimaps": (trimaps,), "max-side": 0},
+        {"trimaps": [trimaps]},
+    )
+    options, found = CURATE.locate({"detector": "yolo.onnx", "against": "old"})
+    assert options == {"detector": (f"{tmp_path}/yolo.onnx",), "against": (f"{tmp_path}/old",)}
+    assert found == {name: list(paths) for name, paths in options.items()}
+
+
+@pytest.mark.parametrize(
+    ("value", "word", "read"),
+    [("resnet50=r.pth", "resnet50=/there/r.pth", "/there/r.pth"), ("a=b.onnx", "/there/a=b.onnx", "/there/a=b.onnx")],
+)
+def test_a_file_may_stand_behind_a_backbones_name(
+    value: str, word: str, read: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.study.kinds.absolute", lambda path: f"/there/{path}")
+    options, found = CURATE.locate({"deep-duplicates": value, "rule": "sharpness=0"})
+    assert options == {"deep-duplicates": (word,), "rule": "sharpness=0"}
+    assert found == {"deep-duplicates": [read]}
+
+
+def test_a_set_to_validate_on_may_have_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options, found = TRAIN.locate({"validation": ["am2k=AM-2k", "./a=b", "photos"]})
+    reads = [f"{tmp_path}/{name}" for name in ("AM-2k", "a=b", "photos")]
+    assert options == {"validation": (f"am2k={reads[0]}", *reads[1:])}
+    assert found == {"validation": reads}
+
+
+def test_how_often_a_training_validates_counts_where_that_decides_its_end() -> None:
+    def key(**options: int) -> str:
+        return Step("train", "a", {}, {name.replace("_", "-"): value for name, value in options.items()}).key
+
+    assert key(validate_every=5) == key(validate_every=6) == key()
+    assert key(validate_every=5, patience=2) != key(validate_every=6, patience=2)
+
+
+def test_a_link_keeps_its_name(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").symlink_to(tmp_path / "0a1b2c")
+    assert absolute(str(tmp_path / "model.onnx")) == f"{tmp_path}/model.onnx"
+
+
+def test_a_bucket_is_refused() -> None:
+    with pytest.raises(InputError, match="--against is 's3://old'; expected a path: a study reads no buckets; copy"):
+        CURATE.locate({"against": "s3://old"})
+
+
+def test_options_are_read_into_the_commands_typed_object() -> None:
+    given = {
+        "data": ["a", "b"],
+        "out": "run",
+        "learning-rate": "5e-4",
+        "crop-size": [320, 640],
+        "validation-hybrid": [["1/3", 0.5]],
+    }
+    with TRAIN.reading(given | {"backbone": "tiny", "validation": "photos"}) as options:
+        config = options.config
+    assert (config.data, config.out, config.learning_rate) == (("a", "b"), Path("run"), 5e-4)
+    assert (config.crop_sizes, config.validation_hybrid, config.max_steps) == ((320, 640), ("1/3", "0.5"), 10_000)
+
+
+def test_a_command_knows_its_argument_and_its_options() -> None:
+    assert (CURATE.argument, EVAL.argument) == ("photos", "")
+    assert {"detector", "apply-review", "no-apply-review"} <= CURATE.options.keys()
+    assert CURATE.words({"min-side": 9, "photos": "p", "apply-review": True}) == [
+        "p",
+        "--min-side",
+        "9",
+        "--apply-review",
+    ]

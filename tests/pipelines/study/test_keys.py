@@ -41,7 +41,7 @@ def test_sets_of_linked_folders_are_two(planned: Planned, tmp_path: Path) -> Non
 def test_a_recipe_counts_by_what_it_says(planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = tmp_path / "package"
     shutil.copytree(Path("rssn/route/recipes").resolve(), shipped / "recipes")
-    monkeypatch.setattr("rssn.route.recipe.files", lambda _: shipped)
+    monkeypatch.setattr("rssn.route.recipe._SHIPPED", shipped / "recipes")
     before, place = planned(), shipped / "recipes" / "comp-bg20k.yaml"
     place.write_text(f"# a word\n{place.read_text()}")
     assert labels(before, planned()) == set()

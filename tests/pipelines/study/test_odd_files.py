@@ -32,8 +32,8 @@ EITHER = {
 }
 AS_RECIPE = EITHER | {
     "bomb2.yaml": "the key 'name' is missing; give the recipe a name in letters",
-    "inf.yaml": "blur.probability is nan; a probability lies in [0, 1]",
-    "merge.yaml": "unknown key 'a'; known here: blur, denoise",
+    "inf.yaml": "'blur' is a step: write it into the list 'steps', as `rssn recipe comp-rssn` shows",
+    "merge.yaml": "unknown key 'a'; known here: fit, foreground",
 }
 AS_STUDY = EITHER | {
     "bomb2.yaml": "name is ['x', 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x']; expected a text",

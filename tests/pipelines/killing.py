@@ -6,6 +6,7 @@ cache. One process imports everything; its children run the job, and one kills i
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -56,7 +57,10 @@ def main(path: str) -> None:
     trace = scratch / "trace.json"
     assert _child(lambda: _traced(fresh("whole"), trace)) == 0
     whole = _content(scratch / "whole" / "out")
-    for moment in _moments(json.loads(trace.read_text(encoding="utf-8"))):
+    calls, modules = json.loads(trace.read_text(encoding="utf-8"))
+    for name in modules:  # imported once, not by every child
+        importlib.import_module(name)
+    for moment in _moments(calls):
         job = fresh("killed")
         died = _child(lambda job=job, moment=moment: _killed(job, moment)) == -signal.SIGKILL
         again = _child(lambda job=job: _run(job))
@@ -82,11 +86,12 @@ def _run(job: Job) -> None:
 
 
 def _traced(job: Job, trace: Path) -> None:
-    calls: list[str] = []
+    """Run a job, and write down its calls and the modules that it has loaded on its way."""
+    calls, before = list[str](), set(sys.modules)
     _hook(lambda when, kind: calls.append(kind) if when == "before" else None, job)
     _run(job)
     with trace.open("w", encoding="utf-8") as stream:
-        json.dump(calls, stream)
+        json.dump([calls, sorted(sys.modules.keys() - before)], stream)
 
 
 def _killed(job: Job, moment: Moment) -> None:

@@ -12,8 +12,8 @@ import pytest
 from rssn.image.arrays import encode_jpeg, encode_png
 from tests.hitting import KILLS, Command, content, differing, hit, shard_in, writer_of
 
-PHOTOGRAPHS = 800  # 16 candidate shards, and as many of each split
-FOREGROUNDS = 12  # a shard each
+PHOTOGRAPHS = 160  # 16 candidate shards, and as many of each split
+FOREGROUNDS = KILLS + 4  # a shard each
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -24,7 +27,7 @@ hypothesis.settings.load_profile("unhurried")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-_GROUP_OF_FIXTURE = {"ray_runner": "ray"}
+_GROUP_OF_FIXTURE = {"ray_runner": "ray", "plain_kernels": "plain kernels"}
 Once = Callable[[str, Callable[[Path], None]], Path]
 
 
@@ -43,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _group(item: pytest.Item) -> str | None:
-    """By the one Ray, or by the fixture that tests of a module share."""
+    """By a dear fixture of the session, or by the fixture that tests of a module share."""
     fixtures = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009  (pytest has no public name for it)
     for name, group in _GROUP_OF_FIXTURE.items():
         if name in fixtures:
@@ -69,6 +72,38 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
         return folder
 
     return filled
+
+
+_WARM_UP = """
+from rssn.route.recipes import load_recipe
+from pipelines.executor.warm_up import warm_up
+from rssn.kernels.closed_form.solver import iterate
+warm_up(load_recipe("comp-rssn"))
+print(iterate.stats.cache_misses.total(), iterate.stats.cache_hits.total())
+"""
+
+
+@dataclass(frozen=True)
+class PlainKernels:
+    """Kernels for a processor without wide vectors, as three processes compiled or loaded them at once.
+
+    Attributes:
+        environment: Makes numba believe in such a processor, and leads to the compiled code.
+        words: How often each process compiled, and how often it loaded, in order.
+    """
+
+    environment: dict[str, str]
+    words: list[str]
+
+
+@pytest.fixture(scope="session")
+def plain_kernels(tmp_path_factory: pytest.TempPathFactory) -> PlainKernels:
+    folder = tmp_path_factory.mktemp("plain")
+    plain = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(folder / "kernels")}
+    environment = os.environ | plain | {"TMPDIR": str(folder)}
+    command = [sys.executable, "-c", _WARM_UP]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(3)]
+    return PlainKernels(plain, sorted(process.communicate(timeout=500)[0].strip() for process in running))
 
 
 @pytest.fixture(scope="session")

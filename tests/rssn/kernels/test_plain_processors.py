@@ -12,6 +12,7 @@ import numpy as np
 
 from rssn.kernels.bm3d.native import bm3d
 from rssn.kernels.closed_form.native import solve
+from tests.conftest import PlainKernels
 
 SIGMA, EPSILON = 10 / 255, 1e-5
 
@@ -29,7 +30,7 @@ np.savez(sys.argv[2], denoised=bm3d(given["noisy"], {SIGMA}), foreground=layers.
 """
 
 
-def test_they_give_the_same_pictures(tmp_path: Path) -> None:
+def test_they_give_the_same_pictures(plain_kernels: PlainKernels, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     clean = cv2.GaussianBlur(rng.random((96, 120, 3), dtype=np.float32), (0, 0), 3)
     clean = np.asarray(cv2.normalize(clean, None, 0.1, 0.9, cv2.NORM_MINMAX), dtype=np.float32)
@@ -38,7 +39,7 @@ def test_they_give_the_same_pictures(tmp_path: Path) -> None:
     alpha = np.clip((30 - disc) / 6, 0, 1).astype(np.float32)
     np.savez(tmp_path / "given.npz", clean=clean, noisy=noisy, alpha=alpha)
     command = [sys.executable, "-c", PLAIN, str(tmp_path / "given.npz"), str(tmp_path / "made.npz")]
-    environment = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    environment = os.environ | plain_kernels.environment
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     made = np.load(tmp_path / "made.npz")

@@ -27,7 +27,7 @@ hypothesis.settings.load_profile("unhurried")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-_GROUP_OF_FIXTURE = {"ray_runner": "ray", "plain_kernels": "plain kernels"}
+_DEAR = {"ray_runner": "ray", "plain_kernels": "plain kernels"}  # fixtures of a session, and who uses them
 Once = Callable[[str, Callable[[Path], None]], Path]
 
 
@@ -37,22 +37,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return available_cpus()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share what is dear run in one process (`--dist loadgroup`); the slow ones come first."""
     for item in items:
-        if (group := _group(item)) is not None:
-            item.add_marker(pytest.mark.xdist_group(group))
+        fixtures = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009  (pytest has no public name for it)
+        dear = next((group for name, group in _DEAR.items() if name in fixtures), None)
+        if dear:
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.xdist_group(dear))
+        elif "module" in {definition.scope for definitions in fixtures.values() for definition in definitions}:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-
-
-def _group(item: pytest.Item) -> str | None:
-    """By a dear fixture of the session, or by the fixture that tests of a module share."""
-    fixtures = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009  (pytest has no public name for it)
-    for name, group in _GROUP_OF_FIXTURE.items():
-        if name in fixtures:
-            return group
-    scopes = {definition.scope for definitions in fixtures.values() for definition in definitions}
-    return item.nodeid.partition("::")[0] if "module" in scopes else None
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from tests.benchmarks.bench_driver import curate, lines, prepare
 from tests.benchmarks.table import Cost
 
 
+@pytest.mark.slow
 def test_the_made_up_photographs_are_judged_and_published(tmp_path: Path) -> None:
     curate(prepare(450, tmp_path))
     reasons = [row["reason"] for row in iter_rows(verdicts_path(tmp_path / "out"))]
@@ -24,6 +25,7 @@ def test_what_each_further_photograph_adds() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 400])
 def test_a_shard_may_be_small_or_full(tmp_path: Path, count: int) -> None:
     curate(prepare(count, tmp_path))

@@ -15,6 +15,8 @@ from tests.benchmarks.bench_gpu import Deadline, Plan, lines
 from train.config import TrainConfig
 from train.loop.loop import StepReport, train
 
+pytestmark = pytest.mark.slow
+
 SMALL = Plan(
     shots=2,
     backgrounds=2,

@@ -3,6 +3,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pytest
+
 from rssn.synthetic import SyntheticPlan
 from tests.benchmarks.bench_bm3d import psnr_lines
 from tests.benchmarks.inputs import open_pictures
@@ -12,6 +14,7 @@ from tests.benchmarks.table import Cost, Row, table_lines
 TINY = SyntheticPlan(foregrounds=2, evaluation=0, backgrounds=6, copies=0, small=0, shot_size=(64, 48), photo_side=56)
 
 
+@pytest.mark.slow
 def test_every_line_of_the_table_is_measured_on_rendered_pictures(tmp_path: Path) -> None:
     absent = tmp_path / "absent"
     pictures = open_pictures(absent, absent, tmp_path, TINY)

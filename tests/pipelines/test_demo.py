@@ -9,6 +9,8 @@ from pipelines.demo import run_demo, steps
 from rssn.errors import RssnError
 from rssn.synthetic import SyntheticPlan
 
+pytestmark = pytest.mark.slow
+
 SMALL = SyntheticPlan(
     foregrounds=2, evaluation=1, backgrounds=6, copies=1, small=1, shot_size=(96, 64), photo_side=80, seed=1
 )

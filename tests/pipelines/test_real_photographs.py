@@ -23,6 +23,8 @@ from rssn.route.draw import draw
 from rssn.route.recipe import load_recipe
 from rssn.sources.mattes import read_matte
 
+pytestmark = pytest.mark.slow
+
 SIDE = 160  # px, the shorter side of everything
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from rssn.synthetic import SyntheticPlan, write_synthetic
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

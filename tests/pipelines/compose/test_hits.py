@@ -12,6 +12,8 @@ import pytest
 from rssn.image.arrays import encode_jpeg, encode_png
 from tests.hitting import KILLS, Command, content, differing, hit, shard_in, writer_of
 
+pytestmark = pytest.mark.slow
+
 PHOTOGRAPHS = 160  # 16 candidate shards, and as many of each split
 FOREGROUNDS = KILLS + 4  # a shard each
 

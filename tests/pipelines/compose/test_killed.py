@@ -17,6 +17,8 @@ from pipelines.executor.runner import LocalRunner
 from tests.pipelines.composing import QUICK, job_of
 from tests.pipelines.conftest import MIN_SIDE
 
+pytestmark = pytest.mark.slow
+
 
 def kill_at_every_moment(scratch: Path, matting: Path, bg20k: Path, base: Path | None, **settings: Any) -> set[str]:
     """Kinds of moments at which a composition was killed; each ended as the undisturbed run does."""

@@ -246,6 +246,7 @@ def _mutated(picture: bytes, headers: list[bytes], rng: np.random.Generator) -> 
     return bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_two_thousand_mutated_pictures_give_two_thousand_verdicts(tmp_path: Path) -> None:
     pictures = []

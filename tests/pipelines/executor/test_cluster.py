@@ -34,6 +34,8 @@ from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.pipelines.composing import QUICK, RECIPE, digests, files, job_of, rejects, rows
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 DRIVER = """
 import sys

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from bg20k.rules import CurationRules
@@ -25,6 +26,8 @@ from rssn.sources.backgrounds import find_backgrounds
 from tests.pipelines.composing import QUICK, files, job_of
 from tests.pipelines.conftest import MIN_SIDE
 from train.data.shards import open_set
+
+pytestmark = pytest.mark.slow
 
 _COLUMNS = ("image", "alpha", "foreground", "background")
 _STATE = """{"unit": "composites", "shards": 2, "items": 4, "done_shards": 1, "done_items": 2, "reused_items": 0,

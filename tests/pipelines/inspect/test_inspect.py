@@ -185,6 +185,7 @@ def test_the_strip_shows_the_stored_steps_and_the_difference_without_any_source(
     assert "composed again from the sources" in found.page.read_text()
 
 
+@pytest.mark.slow
 def test_the_page_stays_under_20_mb_whatever_the_pictures_hold(write_composites: Maker) -> None:
     """Noise at 1.8 MP, which no codec compresses, in every tile of every sheet."""
     dice = np.random.default_rng(0)
@@ -248,6 +249,7 @@ def _add_rejects(dataset: Path, count: int) -> int:
     return path.stat().st_size
 
 
+@pytest.mark.slow
 def test_the_page_of_5000_rejects_and_120_samples_stays_small_and_so_does_memory(fake_composites: Maker) -> None:
     dataset = fake_composites(foregrounds=60, suffix=".png", size=(240, 240))
     size = _add_rejects(dataset, 5000)

@@ -19,6 +19,8 @@ from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 from tests.pipelines.composing import QUICK, files, job_of
 
+pytestmark = pytest.mark.slow
+
 DRIVER = """
 import sys
 from pathlib import Path

@@ -15,6 +15,8 @@ from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
 from tests.pipelines.composing import PLAIN, digests, job_of, rejects, rows
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -22,6 +22,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.pipelines.reviewing import Served, decided, duplicate, salient, serve, small, verdict, write_set
 
+pytestmark = pytest.mark.slow
+
 Browser: TypeAlias = webdriver.Chrome
 
 FLAGS = (

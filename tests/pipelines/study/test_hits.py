@@ -10,6 +10,8 @@ import pytest
 
 from tests.hitting import KILLS, Command, children, content, differing, hit, shard_in
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 name: hit
 foregrounds: {matting}

@@ -16,6 +16,8 @@ from click.testing import CliRunner
 from pipelines.study.command import study as command
 from rssn.dataset.rows import iter_rows
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[3]
 
 

@@ -13,6 +13,8 @@ import torch
 
 from tests.hitting import KILLS, Command, content, differing, hit
 
+pytestmark = pytest.mark.slow
+
 STEPS = 8 * KILLS + 6  # after the death of a process that loads, what it has handed over is still learned from
 
 

@@ -48,6 +48,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_losses_of_one_with_twice_the_batch(
     shards: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -62,6 +63,7 @@ def test_two_processes_have_the_losses_of_one_with_twice_the_batch(
     assert losses(pair)[0] != losses(pair)[1]
 
 
+@pytest.mark.slow
 def test_processes_that_accumulate_have_the_losses_of_one_large_batch(
     shards: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -77,6 +79,7 @@ def test_processes_that_accumulate_have_the_losses_of_one_large_batch(
     assert load_checkpoint(pair / "last.pt").position == 12
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the processes in Linux's /proc")
 def test_a_signal_to_one_of_them_stops_both_after_the_same_step(
     shards: Path, tmp_path: Path, environment: dict[str, str]
@@ -93,6 +96,7 @@ def test_a_signal_to_one_of_them_stops_both_after_the_same_step(
     assert load_checkpoint(out / "last.pt").step == len(losses(out))
 
 
+@pytest.mark.slow
 def test_patience_ends_both_after_the_same_step(
     shards: Path, photographs: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:

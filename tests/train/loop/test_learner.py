@@ -118,6 +118,7 @@ def test_precision_and_layout_change_speed_not_meaning(config: TrainConfig, batc
     assert layout.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.slow
 def test_a_compiled_network_is_the_plain_one(
     config: TrainConfig, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

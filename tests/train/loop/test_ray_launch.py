@@ -34,6 +34,7 @@ def command(shards: Path, out: Path, steps: int, *words: str) -> list[str]:
     return [sys.executable, "-m", "train.cli", "run", *options]
 
 
+@pytest.mark.slow
 def test_two_ray_workers_are_one_process_with_twice_the_batch_and_save_when_they_are_stopped(
     shards: Path, photographs: Path, tmp_path: Path
 ) -> None:
@@ -87,6 +88,7 @@ def refused_for_lack(shards: Path, out: Path) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_too_small_is_not_waited_for(shards: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray.train.torch", reason="Ray Train is not installed: pip install 'rssn[ray-train]'")
     kind = "GPU" if torch.cuda.is_available() else "CPU"

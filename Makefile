@@ -1,6 +1,7 @@
 # make demo   sets everything up and runs the whole job on an embedded default
 # make test   sets everything up, checks the code and runs the tests (WORKERS=1: one after another)
 # make check  the same without the slow tests, for daily work
+# make wheel  builds dist/rssn-*.whl, and tests that it composes in an empty environment
 # make bench  measures the kernels and the route against the libraries (BENCH=--full: whole photographs, half an hour)
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -10,7 +11,7 @@ AM2K ?= ../shared/data/am2k
 PHOTOS ?= ../shared/data/photos
 WORKERS ?= auto
 
-.PHONY: setup demo test check lint kernels bench clean
+.PHONY: setup demo test check lint kernels wheel bench clean
 
 setup: $(VENV)/.ready
 
@@ -47,8 +48,12 @@ check: setup
 	@$(MAKE) --no-print-directory --jobs=2 lint kernels
 	$(PYTEST) -m 'not slow'
 
+wheel: setup
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/pytest tests/test_wheel.py
+
 bench: setup
 	$(BIN)/python -m tests.benchmarks.run --am2k $(AM2K) --photos $(PHOTOS) $(BENCH)
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -23,7 +23,9 @@ _WHERE = {
 @click.command()
 @click.argument("name", required=False)
 def recipe(name: str | None) -> None:
-    """Print a recipe that ships, as a start for your own; without NAME, their names.
+    """Print a recipe that ships, as a start for your own.
+
+    Without NAME, lists their names.
 
     \b
     rssn recipe comp-rssn > mine.yaml
@@ -34,7 +36,10 @@ def recipe(name: str | None) -> None:
 
 @click.command()
 def steps() -> None:
-    """List the steps that a recipe may name: settings, units, source and cost."""
+    """List the steps that a recipe may name.
+
+    Of each: what it acts on, its settings with their units, where it comes from, and its cost.
+    """
     for name in step_names():
         try:
             lines = _step_lines(find_step(name))

@@ -58,8 +58,8 @@ def compose(  # noqa: PLR0913  (all by keyword)
         foreground: F, H x W x 3, in place of a photograph; or beside it, for a recipe with `foreground: given`.
         recipe: A recipe, the name of one that ships, or the path of a YAML file; see `rssn.load_recipe`.
         seed: Another one gives other draws.
-        foreground_id: Names the foreground in the draws, as the column of this name; by default the content of the
-            arrays does, so that the same arrays get the same draws.
+        foreground_id: Names the foreground in the draws, as the column of this name; by default the content of its
+            arrays does, so that the same foreground has the same draws on every background.
         k: The number of the composite of this foreground, 0 or more; each draws on its own.
 
     Returns:
@@ -74,7 +74,8 @@ def compose(  # noqa: PLR0913  (all by keyword)
     given = {"alpha": alpha, "background": background, "image": image, "foreground": foreground}
     pictures = {name: values for name, values in given.items() if values is not None}
     floats = _checked(pictures)
-    identity = foreground_id or content_id(*(np.ascontiguousarray(each).tobytes() for each in pictures.values()))
+    subject = (np.ascontiguousarray(each).tobytes() for name, each in pictures.items() if name != "background")
+    identity = foreground_id or content_id(*subject)
     if k < 0:
         raise InputError(f"k is {k}; expected 0 or more")
     drawn = draw(chosen, seed, identity, k)

@@ -22,7 +22,7 @@ def run(*arguments: object) -> tuple[int, str]:
         (["inspect", "nowhere"], "Error: nowhere: no data set here"),
         (["build-bg20k", "nowhere", "--out", "out"], "Error: nowhere: no such folder"),
         (["build-bg20k", ".", "--out", "out"], "Error: .: no pictures found in it"),
-        (["build-bg20k", ".", "--out", "out", "--min-side", "0"], "Error: min_side = 0"),
+        (["build-bg20k", ".", "--out", "out", "--min-side", "0"], "Error: min_side is 0; expected 1 or more"),
         (["compose", "--matting", ".", "--backgrounds", ".", "--out", "out"], "Error: .: no matting data set found"),
         (
             ["compose", "--matting", ".", "--backgrounds", ".", "--out", "out", "--recipe", "x"],

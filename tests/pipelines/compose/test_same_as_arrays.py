@@ -13,6 +13,7 @@ from pipelines.compose.job import Output, run_compose
 from pipelines.executor.runner import LocalRunner
 from rssn.image.arrays import to_uint8
 from rssn.image.decoding import background_pixels, decode_pixels, open_header
+from rssn.route.steps.denoise import Denoise
 from rssn.sources.backgrounds import background_bytes, find_backgrounds
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import load_pair
@@ -23,7 +24,8 @@ from tests.pipelines.composing import RECIPE, job_of, rows
 def test_arrays_are_composed_as_the_command_composes_files(
     synthetic: Path, bg20k: Path, tmp_path: Path, sigma: float | str
 ) -> None:
-    recipe = replace(RECIPE, denoise=replace(RECIPE.denoise, sigma=sigma), foreground="multiply")
+    steps = [replace(step, sigma=sigma) if isinstance(step, Denoise) else step for step in RECIPE.steps]
+    recipe = replace(RECIPE, steps=tuple(steps), foreground="multiply")
     output = Output("png")
     run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "out", recipe, seed=5, output=output), LocalRunner())
     pairs = {sample.foreground_id: sample for sample in map(load_pair, find_pairs(synthetic / "matting").pairs)}

@@ -56,6 +56,7 @@ def test_draws_follow_seed_k_and_the_foreground() -> None:
     assert np.array_equal(again.image, samples[3].image)
     assert composed(recipe=recipe, k=3, seed=1).drawn != samples[3].drawn
     assert composed(recipe=recipe, k=3, image=IMAGE[::-1]).drawn != samples[3].drawn
+    assert composed(recipe=recipe, k=3, background=BACKGROUND[::-1]).drawn == samples[3].drawn
     named = [composed(recipe=recipe, k=3, foreground_id="a", image=image).drawn for image in (IMAGE, IMAGE[::-1])]
     assert named[0] == named[1]
 

@@ -136,7 +136,7 @@ class CurationOptions:
             saliency=self.saliency,
             saliency_scaling=self.saliency_scaling,
             deep_duplicates=self.deep_duplicates,
-            say=partial(click.echo, err=True),
+            log=partial(click.echo, err=True),
         )
 
 

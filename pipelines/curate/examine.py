@@ -33,7 +33,7 @@ from rssn.storage.files import Row, content_id
 
 @dataclass(frozen=True)
 class Models:
-    """The networks that look at each photograph; None: none does."""
+    """The networks that look at each photograph; None: not used."""
 
     detector: Path | None = None
     saliency: Path | None = None
@@ -41,7 +41,7 @@ class Models:
     scaling: Scaling = "imagenet"  # of the class-free network's input
 
     def names(self) -> dict[str, str | None]:
-        """What each calls itself, file and digest, for the manifest; loads them.
+        """File name and digest of each, for the manifest; loads them.
 
         Raises:
             InputError: If one cannot be loaded.
@@ -98,7 +98,7 @@ class _Examined(NamedTuple):
 
 
 class _Shard:
-    """The rows of one candidate shard, in order, and what was refused among them."""
+    """The rows of one candidate shard, in order, and the refused photographs among them."""
 
     def __init__(self, task: ExamineTask) -> None:
         self.rejects: list[dict[str, Any]] = []
@@ -107,7 +107,7 @@ class _Shard:
         self._detector = load_detector(task.models)
 
     def rows(self, places: list[Place]) -> Iterator[Row]:
-        """Photographs are examined one by one, and go to the detector as many at once as it likes."""
+        """Photographs are examined one by one, and go to the detector in batches of its size."""
         examined = self._examined(places)
         while some := list(islice(examined, self._detector.batch if self._detector else 1)):
             for one, detections in zip(some, self._detections(some), strict=True):
@@ -115,7 +115,7 @@ class _Shard:
                     if isinstance(detections, Exception):
                         raise detections
                     yield self._row(one, detections)
-                except Exception as error:  # nothing vanishes: whatever happens to a photograph is a row of the rejects
+                except Exception as error:  # every error becomes a row of the rejects
                     self._reject(one.place, one.data, error)
 
     def _examined(self, places: list[Place]) -> Iterator[_Examined]:
@@ -135,7 +135,7 @@ class _Shard:
                 yield _Examined(place, data, found)
 
     def _detections(self, some: list[_Examined]) -> list[list[Detection] | Exception | None]:
-        """The findings in each photograph; the error, where the detector failed on it alone."""
+        """The findings in each photograph, or the error where the detector failed on that one alone."""
         if self._detector is None:
             return [None] * len(some)
         try:

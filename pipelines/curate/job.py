@@ -2,7 +2,7 @@
 
 Three steps, each resumable. Examine: one task per range of photographs fills `candidates/`. Decide: the driver compares
 light columns of all candidates, applies a person's decisions, and writes `verdicts.parquet`. Publish: one task per
-candidate shard and split copies what was kept into `data/`. The driver never holds a picture or a list of names.
+candidate shard and split copies what was kept into `data/`. The driver never holds a picture or a list of all names.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _LIGHT_VERDICT = ("source", "background_id", "candidate_shard", "keep", "stage",
 
 @dataclass(frozen=True)
 class CurationJob:
-    """What one `rssn build-bg20k` is asked to do."""
+    """The inputs and settings of one `rssn build-bg20k`."""
 
     photos: Path  # a folder, an archive or a table, see rssn.sources.crawl
     out: Path
@@ -69,11 +69,11 @@ class CurationJob:
     detector: Path | None
     budget: Budget
     apply_review: bool | None = None  # None: as the last run did
-    against: Path | None = None  # a set that stands: what it holds is rejected
+    against: Path | None = None  # an existing set: what it holds is rejected
     saliency: Path | None = None  # a class-free network, ONNX
     saliency_scaling: Scaling = "imagenet"
     deep_duplicates: str | None = None  # see bg20k.embedding.load_embedder
-    say: Callable[[str], None] = lambda _: None  # hears what people should know while it works
+    log: Callable[[str], None] = lambda _: None  # is called with messages for people
 
     @property
     def models(self) -> Models:
@@ -83,7 +83,7 @@ class CurationJob:
 
 @dataclass(frozen=True)
 class Curated:
-    """What a curation came to."""
+    """The result of a curation."""
 
     tally: Tally
     reasons: Counter[str]  # photographs by reason, those kept included
@@ -107,21 +107,15 @@ def run_curation(job: CurationJob, runner: Runner) -> Curated:
 def _curate(job: CurationJob, runner: Runner) -> Curated:
     known = load_known(job.against)
     facts = plan_facts(job, known)
-    folder = DatasetFolder(job.out)
-    decisions = decisions_to_apply(folder, job.apply_review)
+    decisions = decisions_to_apply(DatasetFolder(job.out), job.apply_review)
     if stored_manifest(job.out):
         check_dataset(job.out, "backgrounds", facts)
-        read = refuse_replaced(folder, job.photos, _examine_tasks(job, folder, facts["photos"]["count"]))
-        words = "have another time or place on the disk than before; their content was compared, and is the same"
-        if read:
-            job.say(f"{read} photographs {words}")
+        _refuse_replaced(job, facts)
     folder = open_dataset(job.out, "backgrounds", facts, _sources(job, decisions))
     unread: Counter[str] = Counter()
     photographs = list_photographs(job.photos, job.out, unread)
     write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, photographs))
-    tasks = _examine_tasks(job, folder, facts["photos"]["count"])
-    work = Work(candidates_folder(folder), tasks, examine_shard, "photos", job.budget, 0)
-    examined = run_tasks(handed_over(work, job.out), runner)
+    examined = run_tasks(handed_over(_examine_work(job, folder, facts), job.out), runner)
     if examined.failed:
         return Curated(examined, Counter(), Counter())
     write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, candidates_folder(folder), decisions or {}, known))
@@ -131,13 +125,24 @@ def _curate(job: CurationJob, runner: Runner) -> Curated:
     tally.peak_bytes = max(tally.peak_bytes, examined.peak_bytes)
     tally.unread = {"photos": unread} if unread else {}
     curated = _count(job, tally, decisions)
-    if tally.failed:
-        return curated
-    totals: dict[str, Any] = {split: curated.splits[split] for split in SPLITS}
-    totals |= {"review": curated.review, "unread": tally.unread}
-    close_dataset(job.out, {"rows": curated.splits.total(), "rejected": tally.rejected, **totals})
-    write_card(folder)
+    if not tally.failed:
+        _close(folder, curated)
     return curated
+
+
+def _refuse_replaced(job: CurationJob, facts: Mapping[str, Any]) -> None:
+    folder = DatasetFolder(job.out)
+    read = refuse_replaced(folder, job.photos, _examine_work(job, folder, facts).tasks)
+    if read:
+        words = "have another time or place on disk than before; their content was compared and is the same"
+        job.log(f"{read} photographs {words}")
+
+
+def _close(folder: DatasetFolder, curated: Curated) -> None:
+    totals: dict[str, Any] = {"rows": curated.splits.total(), "rejected": curated.tally.rejected}
+    totals |= {split: curated.splits[split] for split in SPLITS}
+    close_dataset(folder.root, totals | {"review": curated.review, "unread": curated.tally.unread})
+    write_card(folder)
 
 
 def plan_facts(job: CurationJob, known: KnownSet) -> dict[str, Any]:
@@ -177,7 +182,7 @@ def _sources(job: CurationJob, decisions: Mapping[str, Decision] | None) -> dict
 
 
 def _count(job: CurationJob, tally: Tally, decisions: Mapping[str, Decision] | None) -> Curated:
-    """What came of it, by the verdicts."""
+    """Count the verdicts."""
     reasons: Counter[str] = Counter()
     splits: Counter[str] = Counter()
     for row in _light_verdicts(job.out):
@@ -192,18 +197,19 @@ def _light_verdicts(out: Path) -> Iterator[dict[str, Any]]:
     return iter_rows(verdicts_path(out), _LIGHT_VERDICT)
 
 
-def _examine_tasks(job: CurationJob, folder: DatasetFolder, count: int) -> list[ExamineTask]:
-    ranges = shard_ranges([1] * count, PHOTOS_PER_SHARD)
-    return [
+def _examine_work(job: CurationJob, folder: DatasetFolder, facts: Mapping[str, Any]) -> Work[ExamineTask]:
+    ranges = shard_ranges([1] * facts["photos"]["count"], PHOTOS_PER_SHARD)
+    tasks = [
         ExamineTask(folder, job.rules, shard_name("candidates", index, len(ranges)), start, stop, job.models)
         for index, (start, stop) in enumerate(ranges)
     ]
+    return Work(candidates_folder(folder), tasks, examine_shard, "photos", job.budget, 0)
 
 
 def _verdicts(
     job: CurationJob, folder: DatasetFolder, decisions: Mapping[str, Decision], known: KnownSet
 ) -> Iterator[dict[str, Any]]:
-    """Judge every candidate, shard by shard: first those that were refused while they were read."""
+    """Judge every candidate, shard by shard; of each shard first those that could not be read."""
     shards = [mark.name for mark in folder.marks()]
     crawl = Crawl.of(record for name in shards for record in records(folder, name, job.rules))
     judge = partial(decide, rules=job.rules, known=known)

@@ -1,4 +1,4 @@
-"""The set that `--against` names: its fingerprints, so that a new crawl brings nothing that it holds already."""
+"""The set that `--against` names: ids and hashes of its photographs, which a new crawl must not bring again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMNS = ("background_id", "phash", "low_texture")
 
 
 def load_known(root: Path | None) -> KnownSet:
-    """The fingerprints of a finished `build-bg20k` output, both splits; nothing known where there is none to check.
+    """Ids and hashes of a finished `build-bg20k` output, both splits; empty where there is no such set.
 
     Raises:
         InputError: If it is no such set, is not finished, or is damaged.
@@ -34,7 +34,9 @@ def load_known(root: Path | None) -> KnownSet:
     if manifest.kind != "backgrounds":
         raise InputError(f"--against {root}: a data set of {manifest.kind}, not of backgrounds")
     if not manifest.finished:
-        raise InputError(f"--against {root}: its curation was interrupted; run the same rssn build-bg20k again first")
+        raise InputError(
+            f"--against {root}: its curation was interrupted; run the same rssn build-bg20k again to finish it"
+        )
     tables = [pa.table({name: pa.array([], PUBLISHED.field(name).type) for name in _COLUMNS})]
     for mark in folder.all_marks():
         problem = check_shard(folder, mark, whole=not is_listed(root))
@@ -51,7 +53,7 @@ def load_known(root: Path | None) -> KnownSet:
 
 
 def known_facts(known: KnownSet) -> Mapping[str, Any] | None:
-    """What the manifest says of it."""
+    """The entry of an existing set in the manifest."""
     if not len(known.ids):
         return None
     return {"count": len(known.ids), "digest": digest(sorted(name.decode() for name in known.ids.tolist()))}

@@ -1,6 +1,6 @@
-"""Photographs that were replaced since a curation examined them: by others of the same name and size.
+"""Photographs that were replaced, by others of the same name and size, since a curation examined them.
 
-Floor 3. The manifest names photographs by what a listing says; here it is asked whether their content is still the one
+The manifest names photographs by what a listing says; here it is asked whether their content is still the one
 that the candidates were made of. A file is read again only where its time or its number on the disk is another one: all
 of them, where a crawl was copied to another disk.
 """
@@ -32,10 +32,10 @@ def refuse_replaced(folder: DatasetFolder, photos: Path, tasks: Sequence[Examine
         tasks: The candidate shards.
 
     Returns:
-        How many were read again, and are the same.
+        How many were read again and found unchanged.
 
     Raises:
-        InputError: Naming those that are others now, or cannot be read any more.
+        InputError: Naming those that have other content now, or cannot be read any more.
     """
     candidates = candidates_folder(folder)
     moved = _moved(folder, photos)
@@ -54,12 +54,12 @@ def refuse_replaced(folder: DatasetFolder, photos: Path, tasks: Sequence[Examine
         one = len(replaced) == 1
         names = ", ".join([*replaced[:_NAMED], *(["..."] if len(replaced) > _NAMED else [])])
         words = f"{len(replaced)} photograph{' was' if one else 's were'} replaced since {folder.root} was started"
-        raise InputError(f"{photos}: {words} ({names}); put back what was there, or choose another --out")
+        raise InputError(f"{photos}: {words} ({names}); restore the original files, or choose another --out")
     return read
 
 
 def _moved(folder: DatasetFolder, photos: Path) -> Iterator[tuple[int, Place]]:
-    """Number and place of each photograph that bears another stamp than it was planned with."""
+    """Number and place of each photograph whose stamp (time and number on disk) differs from the planned one."""
     planned = _stamps(folder)
     for number, now in enumerate(list_photographs(photos, folder.root)):
         if next(planned, "") != now.stamp:
@@ -67,13 +67,13 @@ def _moved(folder: DatasetFolder, photos: Path) -> Iterator[tuple[int, Place]]:
 
 
 def _stamps(folder: DatasetFolder) -> Iterator[str]:
-    """As they were planned; none where the plan is lost, or from where it is damaged."""
+    """The planned stamps; none where the plan is lost, or from where it is damaged."""
     with suppress(DamagedError):
         yield from (row.get("stamp") or "" for row in iter_rows(photos_plan(folder.root), ["source", "stamp"]))
 
 
 def _others(candidates: DatasetFolder, task: ExamineTask, places: list[Place]) -> Iterator[str]:
-    """Names of photographs whose content is not the one that a candidate shard was made of."""
+    """Names of photographs whose content differs from what a candidate shard was made of."""
     made = iter_rows(candidates.data(task.name), ["source", "background_id"])
     refused = iter_rows(candidates.rejects(task.name), ["source", "item_id"])
     known = {row["source"]: row["background_id"] for row in made}

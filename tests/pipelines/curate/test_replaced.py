@@ -39,7 +39,7 @@ def photos(synthetic: Path, tmp_path: Path) -> Path:
 def curate(photos: Path, out: Path) -> tuple[int, list[str]]:
     """Photographs that were examined or published anew, and what was said."""
     said: list[str] = []
-    job = CurationJob(photos, out, CurationRules(min_side=MIN_SIDE), None, Budget(), say=said.append)
+    job = CurationJob(photos, out, CurationRules(min_side=MIN_SIDE), None, Budget(), log=said.append)
     return run_curation(job, LocalRunner()).tally.written, said
 
 
@@ -75,7 +75,7 @@ def test_a_crawl_that_moved_to_another_disk_goes_on(photos: Path, tmp_path: Path
     assert curate(photos, out)[1] == []
     before = digests(out)
     shutil.copytree(photos, moved, copy_function=shutil.copyfile)
-    words = "7 photographs have another time or place on the disk than before; their content was compared"
+    words = "7 photographs have another time or place on disk than before; their content was compared"
     written, said = curate(moved, out)
     assert written == 0
     assert [each.startswith(words) for each in said] == [True]

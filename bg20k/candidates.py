@@ -39,7 +39,7 @@ class Candidate:
         source_height: Height in px.
         format: What the bytes are: `JPEG`, `PNG`, ...
         converted: What decoding had to change, see `rssn.image.photograph.CONVERSIONS`.
-        detections: Findings of the detector, unsure ones included; None where none looked.
+        detections: Findings of the detector, uncertain ones included; None where none looked.
         saliency: What the class-free network marked; None where none looked.
     """
 

@@ -1,4 +1,4 @@
-"""The COCO classes that make a subject, and those that never do."""
+"""The COCO classes that can be a subject; all others never count."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def find_duplicates(columns: FingerprintColumns, distance: int) -> Integers:
     depend on the order of the rows.
 
     Equal content ids are duplicates always; those of low texture have no other duplicates. Photographs of an existing
-    set are duplicates of each other only by equal bytes or equal hashes, which concerns nobody.
+    set are duplicates of each other only by equal bytes or equal hashes, which has no effect.
 
     Args:
         columns: Fingerprints of n photographs.

@@ -1,4 +1,4 @@
-"""Deep embeddings, for copies that a perceptual hash cannot see: crops, strong re-gradings, mirrored pictures.
+"""Deep embeddings, for copies that a perceptual hash does not find: crops, strong re-gradings, mirrored pictures.
 
 A network by path: an ONNX file, or a backbone of torchvision by name with its weights in a file. Nothing is downloaded.
 """
@@ -73,7 +73,7 @@ class TorchvisionEmbedder:
         except ImportError as error:
             raise DependencyError(f"{backbone}: needs torchvision; run: pip install 'rssn[train]'") from error
         if backbone not in models.list_models(module=models):
-            raise InputError(f"--deep-duplicates {backbone}: torchvision has no such classification network")
+            raise InputError(f"--deep-duplicates {backbone}: torchvision has no classification network of this name")
         network = models.get_model(backbone, weights=None)
         try:
             network.load_state_dict(read_state(weights))

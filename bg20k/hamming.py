@@ -23,8 +23,8 @@ Hashes = npt.NDArray[np.uint64]
 BITS = 64
 _FEWEST = 3  # bands, of 22 bits at most: a table of their starts takes 32 MB
 _SAMPLE = 100_000  # hashes by which the others are judged
-_EVEN = 0.22  # p (1 - p) of a bit that is set in a share p of hashes: above it a bit is as good as any other
-_VISIT = 0.5  # work of looking at a run, in comparisons
+_EVEN = 0.22  # p (1 - p) of a bit that is set in a share p of hashes; above it bits discriminate about equally well
+_VISIT = 0.5  # cost of visiting a run, in comparisons
 
 
 class Bands(NamedTuple):
@@ -56,7 +56,7 @@ def near_pairs(hashes: Hashes, distance: int) -> Integers:
 
 
 def spread_bits(hashes: Hashes) -> Hashes:
-    """Deal the bits anew, so that every band has its share of those that tell hashes apart; distances stay.
+    """Permute the bits so that every band has its share of the discriminating ones; distances do not change.
 
     In real hashes some bits are nearly always the same. A band of such bits alone would compare everything.
     """

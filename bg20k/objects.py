@@ -1,4 +1,4 @@
-"""Salient objects: what a detector must offer, and which of its findings spoil a background.
+"""Salient objects: what a detector must offer, and which of its findings disqualify a background.
 
 A background may show a city with far-away people or a furnished room, but no subject: an unlabelled person or animal
 would teach a matting network that foregrounds are background (section 4.1).
@@ -66,12 +66,12 @@ class Detector(Protocol):
             images: H x W x 3 uint8 RGB each, of any sizes.
 
         Returns:
-            The findings in each image, unsure ones included: the rules choose.
+            The findings in each image, uncertain ones included: the rules choose.
         """
 
 
 def object_score(detections: Sequence[Detection], rules: CurationRules) -> tuple[float, Detection | None]:
-    """How surely a photograph shows a salient object.
+    """How likely a photograph shows a salient object.
 
     The score is the highest confidence among the people and animals that cover `creature_area` of the frame or more
     and the things that cover `object_area` or more. The photograph is rejected when it reaches `confidence`.

@@ -52,7 +52,7 @@ class OnnxModel:
         inputs = self._session.get_inputs()
         shape = list(inputs[0].shape) if len(inputs) == 1 else []
         if len(shape) != 4 or shape[1] != 3 or inputs[0].type != "tensor(float)":
-            raise InputError(f"{path}: give a network of one input, 1 x 3 x H x W of 32-bit floats, not {shape}")
+            raise InputError(f"{path}: the network must have one input, 1 x 3 x H x W of 32-bit floats, not {shape}")
         self._input = inputs[0].name
         height, width = (length if isinstance(length, int) else side for length in shape[2:])
         self._size = (width, height)
@@ -76,7 +76,7 @@ class OnnxModel:
             raise InputError(f"{self._path}: the network failed: {first_line(error)}") from error
         values = np.asarray(output, dtype=np.float32)
         if not np.isfinite(values).all():
-            raise InputError(f"{self._path}: the network gave numbers that are not finite")
+            raise InputError(f"{self._path}: the network's output is not finite")
         return values
 
 
@@ -87,7 +87,7 @@ def model_name(path: Path) -> str:
         InputError: If there is no such file, or something else lies in its place.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such model; give its path, nothing is downloaded")
+        raise InputError(f"{path}: no such file; give the path of a model, nothing is downloaded")
     read_head(path)
     with path.open("rb") as stream:
         return f"{path.name}@{hashlib.file_digest(stream, 'sha256').hexdigest()[:8]}"
@@ -106,7 +106,7 @@ def open_session(path: Path) -> Any:
     The network must be one file: `model_name` vouches for that alone.
 
     Raises:
-        InputError: If the file is no ONNX network, or its weights lie in another file.
+        InputError: If the file is not an ONNX network, or its weights are in another file.
         DependencyError: If onnxruntime is not installed.
     """
     try:
@@ -121,5 +121,6 @@ def open_session(path: Path) -> Any:
             alone = shutil.copy(path, folder)
             return onnxruntime.InferenceSession(alone, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # as above
-            words = "its weights lie in another file; save it as one" if "xternal data" in str(error) else ""
-            raise InputError(f"{path}: no ONNX network: {words or first_line(error)}") from error
+            outside = "xternal data" in str(error)
+            words = "its weights are in another file; save the model as a single file" if outside else first_line(error)
+            raise InputError(f"{path}: not an ONNX network: {words}") from error

@@ -1,8 +1,8 @@
-"""A second opinion that knows no classes: a saliency or cut-out network, whose mask shows whether something stands out.
+"""A class-free second opinion: a saliency or cut-out network, whose mask shows whether something stands out.
 
-COCO has no lizards and no statues. A network such as U^2-Net marks whatever a person would look at first; a background
-shows nothing of the kind, or marks a skyline, a road, a third of a wall. So the mask's largest part counts where it is
-neither tiny nor most of the frame, and compact.
+COCO has no lizards and no statues. A network such as U^2-Net marks whatever a person would look at first; in a
+background that is nothing, or a skyline, a road, a third of a wall. So the mask's largest part counts where it is
+compact, and neither tiny nor most of the frame.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Saliency:
 
 
 class SaliencyModel(Protocol):
-    """Says what stands out in a photograph; the curation works with any implementation."""
+    """Marks what stands out in a photograph; the curation works with any implementation."""
 
     @property
     def name(self) -> str:
@@ -68,7 +68,7 @@ class OnnxSaliency:
         """See `SaliencyModel.mask`."""
         output = np.squeeze(self._model(pixels))
         if output.ndim != 2:
-            raise InputError(f"{self._path}: a saliency network gives one mask, 1 x 1 x H x W, not {output.shape}")
+            raise InputError(f"{self._path}: a saliency network must give one mask, 1 x 1 x H x W, not {output.shape}")
         if output.min() < 0.0 or output.max() > 1.0:
             output = np.asarray(1.0 / (1.0 + np.exp(-np.clip(output, -30.0, 30.0))), dtype=np.float32)
         return output

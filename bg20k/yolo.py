@@ -1,8 +1,8 @@
 """The detector on ultralytics YOLO: a `.pt` or `.onnx` file by path, on the machine alone.
 
-ultralytics is AGPL-3.0 and an optional extra. It is imported on first use, after it was told to stay offline, install
+ultralytics is AGPL-3.0 and an optional extra. It is imported on first use, configured to stay offline, install
 nothing, send nothing, keep its settings in a private folder and load weights without running code from them. Files are
-looked at before it sees them, for what it does with these words depends on the release.
+checked before it reads them, because releases differ in how far they respect that.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from rssn.errors import DependencyError, InputError, first_line
 from rssn.image.arrays import Pixels
 
 _FLOOR = 0.05
-"""Findings below this confidence are not reported; far below any sensible threshold, so that scores stay graded."""
+"""Findings below this confidence are not reported; far below any sensible threshold, so that scores stay continuous."""
 
 _BATCH = 8
 
 _EVALUATED = frozenset({"imgsz", "names", "kpt_shape", "kpt_names", "args"})
-"""Of an ONNX file's notes those that releases of ultralytics read as Python."""
+"""Entries of an ONNX file's metadata that releases of ultralytics evaluate as Python."""
 
 
 class YoloDetector:
     """A YOLO detection model trained on COCO.
 
-    Each image is letterboxed to the model's square, whatever company it is in, and its boxes are suppressed alone. On a
-    CPU, where batches gain nothing, images go through one by one, so that a finding depends on nothing else to the last
-    bit; on a GPU eight at a time, if the model takes them.
+    Each image is letterboxed to the model's square, and its boxes are suppressed, on its own. On a CPU, where batches
+    gain nothing, images go through one by one, so that a finding depends on nothing else to the last bit; on a GPU
+    eight at a time, if the model takes them.
 
     ONNX models run on one thread on the CPU (workers run side by side); for `.pt` set `OMP_NUM_THREADS`, as Ray does.
 
@@ -70,11 +70,9 @@ class YoloDetector:
 
 def _check_path(path: Path) -> None:
     if not path.is_file():
-        raise InputError(
-            f"{path}: no such detector; give the path of a YOLO model (.pt or .onnx), nothing is downloaded"
-        )
+        raise InputError(f"{path}: no such file; give the path of a YOLO model (.pt or .onnx), nothing is downloaded")
     if path.suffix not in (".pt", ".onnx"):
-        raise InputError(f"{path}: a detector is a .pt or .onnx file; export the model to ONNX")
+        raise InputError(f"{path}: a detector must be a .pt or .onnx file; export the model to ONNX")
     if path.suffix == ".onnx" and find_spec("onnxruntime") is None:
         raise DependencyError(f"{path}: needs onnxruntime; run: pip install 'rssn[curate]'")
 
@@ -87,13 +85,13 @@ def _load(path: Path) -> Any:
     with tempfile.TemporaryDirectory(prefix="rssn-detector-") as folder:
         safe = path if session else Path(folder, path.name)
         if session:
-            _check_notes(path, session)
+            _check_metadata(path, session)
         else:
             copy_weights(path, safe)
         try:
             predictor.setup_model(str(safe), verbose=False)
         except Exception as error:  # ultralytics, torch and onnxruntime raise whatever a broken file makes them raise
-            raise InputError(f"{path}: no YOLO model that can be loaded safely: {first_line(error)}") from error
+            raise InputError(f"{path}: not a YOLO model that can be loaded safely: {first_line(error)}") from error
     model = predictor.model
     task = model.task or getattr(model.model, "task", None)
     if task != "detect" or not (CREATURES | OBJECTS) & set(model.names.values()):
@@ -109,14 +107,14 @@ def _load(path: Path) -> Any:
     return predictor
 
 
-def _check_notes(path: Path, session: Any) -> None:
-    """Refuse an ONNX file whose notes are no plain values: old releases of ultralytics evaluate them."""
-    notes = session.get_modelmeta().custom_metadata_map
-    for name in _EVALUATED & notes.keys():
+def _check_metadata(path: Path, session: Any) -> None:
+    """Refuse an ONNX file whose metadata are not plain values: old releases of ultralytics evaluate them."""
+    metadata = session.get_modelmeta().custom_metadata_map
+    for name in _EVALUATED & metadata.keys():
         try:
-            ast.literal_eval(notes[name])
+            ast.literal_eval(metadata[name])
         except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-            raise InputError(f"{path}: refused, for it might run code: its {name} is no plain value") from error
+            raise InputError(f"{path}: refused because it could run code: its {name} is not a plain value") from error
 
 
 def _predictor_class() -> Any:
@@ -124,7 +122,7 @@ def _predictor_class() -> Any:
         YOLO_OFFLINE="1",
         YOLO_AUTOINSTALL="0",
         YOLO_VERBOSE="0",
-        ULTRALYTICS_SAFE_LOAD="true",  # a 1 is not heard by the first releases that know it
+        ULTRALYTICS_SAFE_LOAD="true",  # the first releases that know it ignore a 1
         YOLO_CONFIG_DIR=_settings_folder().name,
     )
     threads = cv2.getNumThreads()
@@ -144,10 +142,10 @@ def _predictor_class() -> Any:
             self._file = path
 
         def postprocess(self, preds: Any, img: Any, orig_imgs: Any, **options: Any) -> Any:
-            """Image by image: after two seconds ultralytics leaves the rest of a batch without findings, silently."""
+            """Image by image: after two seconds ultralytics silently leaves the rest of a batch without findings."""
             values = preds[0] if isinstance(preds, list | tuple) else preds
             if not values.isfinite().all():
-                raise InputError(f"{self._file}: the network gave numbers that are not finite")
+                raise InputError(f"{self._file}: the network's output is not finite")
             ones = [slice(number, number + 1) for number in range(len(img))]
             found = [super(Predictor, self).postprocess(values[n], img[n], orig_imgs[n], **options) for n in ones]
             return [result for [result] in found]

@@ -1,8 +1,8 @@
-"""Which pickles of ultralytics are loaded: those that make objects of its networks, and call what rebuilds data alone.
+"""Which pickles of ultralytics are loaded: those that create objects of its networks, and call only what restores data.
 
-Releases of ultralytics differ in how they load, and some run whatever a file says. So a file is looked at here first,
-whichever is installed. A network's constructor never runs: it could be given a description of a network, which old
-releases evaluate.
+Releases of ultralytics differ in how they load, and some execute whatever a file says. So a file is checked here first,
+whichever release is installed. A network's constructor never runs: it could be given a description of a network, which
+old releases evaluate.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def copy_weights(path: Path, copy: Path) -> None:
     """
     foreign = sorted(map(str, _foreign(copy_checked(path, copy))))
     if foreign:
-        newer = "; a newer ultralytics may know that" if foreign[0].startswith("ultralytics.") else ""
-        raise InputError(f"{path}: refused, for it might run code: it uses {', '.join(foreign[:4])}{newer}")
+        newer = "; a newer version of ultralytics may support it" if foreign[0].startswith("ultralytics.") else ""
+        raise InputError(f"{path}: refused because it could run code: it uses {', '.join(foreign[:4])}{newer}")
 
 
 def _foreign(uses: Uses) -> set[Name]:

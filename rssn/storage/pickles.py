@@ -171,7 +171,7 @@ def copy_checked(path: Path, copy: Path) -> Uses:
     except FileNotFoundError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except Refused as error:
-        raise InputError(f"{path}: refused, for it might run code: {error}") from error
+        raise InputError(f"{path}: refused because it could run code: {error}") from error
     except Exception as error:  # zipfile raises whatever damage makes it raise
         raise InputError(f"{path}: damaged, or no archive of torch.save: {error}") from error
 

@@ -40,7 +40,7 @@ for model, words in (
     ("resnet18=weights.pth", "weights.pth: not weights of resnet18, but of another network"),
     ("squeezenet1_1=flipped.pth", "differs from its checksum; take another copy"),
     ("squeezenet1_1=page.pth", "page.pth: a web page, not a network"),
-    ("nonsense=weights.pth", "has no such"),
+    ("nonsense=weights.pth", "has no classification network of this name"),
 ):
     try:
         load_embedder(model)

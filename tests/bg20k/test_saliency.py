@@ -74,10 +74,14 @@ def test_what_is_no_such_network_is_named(tmp_path: Path) -> None:
     (tmp_path / "page.onnx").write_text("<!DOCTYPE html><title>Sign in</title>")
     write_network(tmp_path / "two.onnx", np.concatenate([RED, RED]), [0.0, 0.0])
     write_network(tmp_path / "nan.onnx", RED, [float("nan")])
-    for name, words in (("none", "no such model"), ("text", "no ONNX network"), ("page", "a web page, not a")):
+    for name, words in (
+        ("none", "no such file; give the path of a model"),
+        ("text", "not an ONNX network"),
+        ("page", "a web page, not a"),
+    ):
         with pytest.raises(InputError, match=words):
             OnnxSaliency(tmp_path / f"{name}.onnx")
-    for name, words in (("two", "gives one mask"), ("nan", "not finite")):
+    for name, words in (("two", "must give one mask"), ("nan", "not finite")):
         with pytest.raises(InputError, match=words):
             OnnxSaliency(tmp_path / f"{name}.onnx").mask(np.zeros((20, 20, 3), np.uint8))
 
@@ -100,5 +104,5 @@ def test_a_network_whose_weights_lie_in_another_file_is_refused(tmp_path: Path) 
     model = onnx.load(path)
     onnx.save_model(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     assert (tmp_path / "weights.bin").is_file()
-    with pytest.raises(InputError, match=r"tiny\.onnx: no ONNX network: its weights lie in another file; save it as"):
+    with pytest.raises(InputError, match=r"tiny\.onnx: not an ONNX network: its weights are in another file; save the"):
         OnnxModel(path, 16)

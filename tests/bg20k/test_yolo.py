@@ -209,9 +209,9 @@ def test_weights_of_torch_load_without_running_code(render, tmp_path: Path) -> N
     evil, built, other, huge = answer(
         REFUSED, tmp_path, *(tmp_path / f"{name}.pt" for name in ("evil", "built", "other", "huge"))
     )
-    assert "evil.pt: refused, for it might run code: it uses posix.mkdir" in evil
-    assert "built.pt: refused, for it might run code: it uses ultralytics.nn.tasks.DetectionModel" in built
-    assert "huge.pt: the network gave numbers that are not finite" in huge
+    assert "evil.pt: refused because it could run code: it uses posix.mkdir" in evil
+    assert "built.pt: refused because it could run code: it uses ultralytics.nn.tasks.DetectionModel" in built
+    assert "huge.pt: the network's output is not finite" in huge
     assert not (tmp_path / "pwned").exists()
     assert "other.pt: a detect model of 3 classes; give a detection model trained on COCO" in other
 
@@ -219,7 +219,7 @@ def test_weights_of_torch_load_without_running_code(render, tmp_path: Path) -> N
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"not a network")
     [message] = answer(REFUSED, tmp_path, "broken.onnx")
-    assert message.startswith("broken.onnx: no ONNX network: ")
+    assert message.startswith("broken.onnx: not an ONNX network: ")
 
 
 def test_notes_that_old_releases_evaluate_are_refused(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_notes_that_old_releases_evaluate_are_refused(tmp_path: Path) -> None:
     onnx.helper.set_model_props(model, notes | {"names": "{0: __import__('os').mkdir('pwned')}"})
     onnx.save(model, tmp_path / "evil.onnx")
     [message] = answer(REFUSED, tmp_path, "evil.onnx")
-    assert message == "evil.onnx: refused, for it might run code: its names is no plain value"
+    assert message == "evil.onnx: refused because it could run code: its names is not a plain value"
     assert not (tmp_path / "pwned").exists()
 
 
@@ -243,7 +243,10 @@ def test_a_missing_package_is_named_with_its_remedy(tmp_path: Path) -> None:
     assert "pip install 'rssn[curate]'" in message
 
 
-@pytest.mark.parametrize(("name", "message"), [("none.onnx", "no such detector"), ("a.txt", "a .pt or .onnx file")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("none.onnx", "no such file; give the path of a YOLO model"), ("a.txt", "a .pt or .onnx file")],
+)
 def test_a_wrong_path_is_named(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(InputError, match=message) as caught:

@@ -103,7 +103,7 @@ def test_what_would_run_code_is_refused_and_did_not_run(tmp_path: Path) -> None:
     command = [sys.executable, "-c", REFUSED, *MALICIOUS]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    expected = [f"{name}.pt: refused, for it might run code: it uses {name}" for name in MALICIOUS]
+    expected = [f"{name}.pt: refused because it could run code: it uses {name}" for name in MALICIOUS]
     assert [line.partition(";")[0] for line in done.stdout.splitlines() if ".pt: " in line] == expected
     assert not (tmp_path / "canary").exists()
 

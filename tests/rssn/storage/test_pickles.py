@@ -79,7 +79,7 @@ REFUSED = {
 def test_what_torch_does_not_write_is_refused(pickled: bytes, tmp_path: Path) -> None:
     with pytest.raises(Refused):
         pickle_uses(pickled)
-    with pytest.raises(InputError, match=r"a\.pt: refused, for it might run code: ") as caught:
+    with pytest.raises(InputError, match=r"a\.pt: refused because it could run code: ") as caught:
         copy_checked(write(tmp_path / "a.pt", pickled), tmp_path / "copy.pt")
     assert "\n" not in str(caught.value)
 
@@ -98,7 +98,7 @@ def test_the_copy_holds_what_was_checked(tmp_path: Path) -> None:
 )
 def test_members_that_torch_does_not_write_are_refused(name: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.pt", EMPTY, {name: EMPTY})
-    with pytest.raises(InputError, match=f"refused, for it might run code: torch.save writes no {name} like that"):
+    with pytest.raises(InputError, match=f"refused because it could run code: torch.save writes no {name} like that"):
         copy_checked(path, tmp_path / "copy.pt")
 
 

@@ -14,10 +14,10 @@ from pipelines.compose.dry_run import forecast
 from pipelines.compose.growth import removal
 from pipelines.compose.job import ComposeJob, Prepared, run_compose
 from pipelines.compose.pack import PackJob, run_pack
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from pipelines.inspect.replay import run_replay
 from pipelines.inspect.step_strips import STRIP_SIDE
-from pipelines.output.staging import source, staged, viewed
+from pipelines.output.staging import open_output, open_readonly, source
 from rssn.dataset.manifest import holds_dataset
 from rssn.dataset.shards import DatasetFolder
 from rssn.route.denoise import DenoiseBackend
@@ -76,7 +76,7 @@ class ComposeOptions:
     seed: int = option("--seed", type=int, default=0, help="Another seed gives other draws.")
     shards: options.ShardOptions = group(options.ShardOptions)
     cache: options.CacheOptions = group(options.CacheOptions)
-    max_errors: Budget = options.max_errors_option()
+    max_errors: ErrorBudget = options.max_errors_option()
     workers: options.WorkerOptions = group(options.WorkerOptions)
     dry_run: bool = option("--dry-run", is_flag=True, help="Print the plan, its size and its cost; write nothing.")
     extend: bool = option(
@@ -131,7 +131,7 @@ def compose(given: ComposeOptions) -> None:
     """
     given.refuse_idle()
     out, cache_dir = given.out, given.cache.cache_dir
-    with viewed(out) if given.dry_run else staged(out, cache_dir) as root:
+    with open_readonly(out) if given.dry_run else open_output(out, cache_dir) as root:
         job = given.job(root)
         removed = removal(DatasetFolder(root)) if job.overwrite and holds_dataset(root) else ""
         if given.dry_run:
@@ -144,8 +144,8 @@ def compose(given: ComposeOptions) -> None:
                 click.echo(shown(f"removing {removed}"))
             click.echo(prepared.describe())
 
-        tally = given.workers.run(lambda runner: run_compose(job, runner, announce))
-    options.finish(tally, out, "composites", complete=not tally.rejected)
+        summary = given.workers.run(lambda runner: run_compose(job, runner, announce))
+    options.finish(summary, out, "composites", complete=not summary.rejected)
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class PackOptions:
     mattes: options.MatteOptions = group(options.MatteOptions)
     shards: options.ShardOptions = group(options.ShardOptions)
     cache_dir: Path = options.cache_dir_option()
-    max_errors: Budget = options.max_errors_option()
+    max_errors: ErrorBudget = options.max_errors_option()
     workers: options.WorkerOptions = group(options.WorkerOptions)
 
     def refuse_idle(self) -> None:
@@ -190,10 +190,10 @@ def pack(given: PackOptions) -> None:
     The columns are those of composites.
     """
     given.refuse_idle()
-    with staged(given.out, given.cache_dir) as root:
+    with open_output(given.out, given.cache_dir) as root:
         job = given.job(root)
-        tally = given.workers.run(lambda runner: run_pack(job, runner))
-    options.finish(tally, given.out, "photographs", complete=not tally.rejected)
+        summary = given.workers.run(lambda runner: run_pack(job, runner))
+    options.finish(summary, given.out, "photographs", complete=not summary.rejected)
 
 
 @click.command()

@@ -16,10 +16,10 @@ from bg20k.rules import CurationRules
 from bg20k.verdict import FLAGS, explain
 from pipelines.commands import options
 from pipelines.curate.job import Curated, CurationJob, run_curation
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from pipelines.export.job import ExportJob, run_export
 from pipelines.inspect.inspect import run_inspect
-from pipelines.output.staging import source, staged
+from pipelines.output.staging import open_output, source
 from pipelines.review.log import review_path
 from rssn.errors import InputError
 from rssn.storage.urls import Url, shown
@@ -103,7 +103,7 @@ class CurationOptions:
         help="Whether decisions made in rssn review are applied.  [default: as in the last run]",
     )
     cache_dir: Path = options.cache_dir_option()
-    max_errors: Budget = options.max_errors_option()
+    max_errors: ErrorBudget = options.max_errors_option()
     workers: options.WorkerOptions = group(options.WorkerOptions)
 
     def refuse_idle(self) -> None:
@@ -157,11 +157,11 @@ def build_bg20k(given: CurationOptions) -> None:
     _refuse_export_among(given.photos, given.export_folder)
     if given.detector is None and given.saliency is None:
         click.secho(NOT_SCREENED, fg="yellow", bold=True, err=True)
-    with staged(given.out, given.cache_dir) as root:
+    with open_output(given.out, given.cache_dir) as root:
         job = given.job(root, rules)
         curated = given.workers.run(lambda runner: run_curation(job, runner))
         _report(curated, root, given.export_folder)
-    options.finish(curated.tally, given.out, "backgrounds", complete=True)
+    options.finish(curated.summary, given.out, "backgrounds", complete=True)
 
 
 def _refuse_export_among(photos: Path | Url, export_folder: Path | None) -> None:
@@ -178,7 +178,7 @@ def _report(curated: Curated, root: Path, export_folder: Path | None) -> None:
     elif review_path(root).is_file():
         words = f"{shown(str(review_path(root)))}: NOT APPLIED; --apply-review publishes what was decided"
         click.secho(words, fg="yellow", err=True)
-    if not curated.tally.failed:
+    if not curated.summary.failed:
         click.echo(f"report: {shown(str(run_inspect(root).page))}")
         if export_folder and curated.splits:
             exported = run_export(ExportJob(root, export_folder, "folder"))

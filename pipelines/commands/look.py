@@ -14,7 +14,7 @@ from pipelines.compose.layer_cache import LayerCache
 from pipelines.demo import run_demo
 from pipelines.inspect.inspect import Look, run_inspect
 from pipelines.inspect.status import status as read_status
-from pipelines.output.staging import viewed
+from pipelines.output.staging import open_readonly
 from rssn.dataset.manifest import read_manifest
 from rssn.storage.urls import Url, shown
 from train.commands.effect import refuse_given
@@ -57,7 +57,7 @@ def inspect(given: InspectOptions) -> None:
     """
     given.refuse_idle()
     cache = given.cache.open() if given.strips else LayerCache(given.cache.cache_dir, 0)
-    with viewed(given.dataset) as root:
+    with open_readonly(given.dataset) as root:
         if read_manifest(root).kind == "backgrounds":
             given.refuse_steps()
         found = run_inspect(root, Look(given.samples, given.strips, cache, partial(click.echo, err=True)))
@@ -81,7 +81,7 @@ def status(dataset: Path | Url) -> None:
     Also after it stopped. Shows what is done, in work and failed, the rate, time left, slowest stage, and rejects by
     reason; read from the folder alone.
     """
-    with viewed(dataset) as root:
+    with open_readonly(dataset) as root:
         for line in read_status(root):
             click.echo(line)
 

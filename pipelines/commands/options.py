@@ -15,7 +15,7 @@ from pipelines.compose.job import Output
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.executor.ray_runner import make_runner
 from pipelines.executor.runner import Runner
-from pipelines.executor.work import Tally, parse_budget, parse_bytes
+from pipelines.executor.work import RunSummary, parse_budget, parse_bytes
 from rssn.errors import InputError
 from rssn.image.codecs import ImageCodec
 from rssn.image.picture_files import unread_words
@@ -200,34 +200,34 @@ def _cluster_around() -> str | None:
     return named
 
 
-def finish(tally: Tally, out: Path | Url, unit: str, *, complete: bool) -> None:
+def finish(summary: RunSummary, out: Path | Url, unit: str, *, complete: bool) -> None:
     """Say what became of a run, and end with a true exit code."""
-    for name in tally.damaged:
+    for name in summary.damaged:
         click.echo(f"made again, because it did not match its mark: {name}")
-    total = sum(tally.seconds.values())
+    total = sum(summary.seconds.values())
     if total:
-        shares = ", ".join(f"{stage} {seconds / total:.0%}" for stage, seconds in tally.seconds.most_common())
-        click.echo(f"time in workers: {total:.0f} s ({shares}); the largest took {tally.peak_bytes / 1e9:.1f} GB")
-    lost = f", {tally.lost} lost with {len(tally.failed)} shards that failed" if tally.failed else ""
-    click.echo(f"{tally.written} {unit} written, {tally.reused} reused, {tally.rejected} rejected{lost}: {out}")
-    for line in _notices(tally, out, unit):
+        shares = ", ".join(f"{stage} {seconds / total:.0%}" for stage, seconds in summary.seconds.most_common())
+        click.echo(f"time in workers: {total:.0f} s ({shares}); the largest took {summary.peak_bytes / 1e9:.1f} GB")
+    lost = f", {summary.lost} lost with {len(summary.failed)} shards that failed" if summary.failed else ""
+    click.echo(f"{summary.written} {unit} written, {summary.reused} reused, {summary.rejected} rejected{lost}: {out}")
+    for line in _notices(summary, out, unit):
         click.echo(shown(scrub(line)), err=True)
-    if tally.rejected or tally.failed:
+    if summary.rejected or summary.failed:
         click.echo(f"what was rejected and why: {out}/rejects")
-    if tally.failed or tally.left or not complete:
+    if summary.failed or summary.left or not complete:
         sys.exit(1)
 
 
-def _notices(tally: Tally, out: Path | Url, unit: str) -> Iterator[str]:
+def _notices(summary: RunSummary, out: Path | Url, unit: str) -> Iterator[str]:
     """What a person should know beside the counts."""
-    for name, unread in tally.unread.items():
+    for name, unread in summary.unread.items():
         yield f"{name}: {unread_words(unread)}"
-    if tally.unusable:
-        words = f"{len(tally.unusable)} backgrounds cannot be used; others were drawn in their place"
+    if summary.unusable:
+        words = f"{len(summary.unusable)} backgrounds cannot be used; others were drawn in their place"
         yield f"{words}: {out}/rejects/plan.parquet"
-    yield from (f"failed: {failure}" for failure in tally.failed)
-    if tally.failed:
+    yield from (f"failed: {failure}" for failure in summary.failed)
+    if summary.failed:
         yield "the same command tries the failed shards again"
-    yield from (f"NOTE: {note}" for note in tally.notes)
-    if tally.left:
-        yield f"{tally.left} {unit} were not tried yet; the same command without --retry-rejects makes them"
+    yield from (f"NOTE: {note}" for note in summary.notes)
+    if summary.left:
+        yield f"{summary.left} {unit} were not tried yet; the same command without --retry-rejects makes them"

@@ -72,8 +72,8 @@ class ForegroundLayers:
 
     def refusal(self, error: Exception, k: int) -> dict[str, Any]:
         """The reject row of a composite, with a small JPEG of the colour file where it can be decoded."""
-        poisoned = isinstance(error, Rejected) and error.reason == WORKER_DIED
-        small = None if poisoned else self._thumbnail
+        quarantined = isinstance(error, Rejected) and error.reason == WORKER_DIED
+        small = None if quarantined else self._thumbnail
         return refusal(error, f"{self.planned.foreground_id}/{k}", self.planned.source, small)
 
     @cached_property
@@ -97,7 +97,7 @@ class ForegroundLayers:
 
     def _after(self, steps: Sequence[Applied]) -> CachedLayer:
         def after() -> CachedLayer:
-            self._context.enter(self.planned.foreground_id)
+            self._context.begin_item(self.planned.foreground_id)
             return self._context.after(lambda: self._noisy, self.key, steps)
 
         return self._remembered(repr([one.words for one in steps]), after)
@@ -123,7 +123,7 @@ class ForegroundLayers:
 
     @cached_property
     def _sample(self) -> MattingSample:
-        self._context.enter(self.planned.foreground_id)
+        self._context.begin_item(self.planned.foreground_id)
         with self._context.clock.stage("read"):
             return self.planned.load()
 
@@ -142,7 +142,7 @@ class ForegroundLayers:
     @cached_property
     def _noisy(self) -> CachedLayer:
         method, sample = self.wanted, self.sample
-        self._context.enter(self.planned.foreground_id)
+        self._context.begin_item(self.planned.foreground_id)
         if method == "given":
             return CachedLayer(cast(Image, sample.foreground), method)  # there is one: `foreground_method` looked
 

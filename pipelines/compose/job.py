@@ -30,9 +30,9 @@ from pipelines.compose.plan import (
 from pipelines.compose.shard import ComposeTask, compose_shard
 from pipelines.executor.runner import Runner, shard_ranges
 from pipelines.executor.warm_up import warm_up
-from pipelines.executor.work import Budget, Tally, Work, refusal, run_tasks
+from pipelines.executor.work import ErrorBudget, RunSummary, Work, refusal, run_tasks
 from pipelines.output.card import write_card
-from pipelines.output.staging import handed_over
+from pipelines.output.staging import with_upload
 from pipelines.output.writer import check_dataset, close_dataset, open_dataset, refuse_foreign, remove_dataset
 from rssn.dataset.manifest import holds_dataset
 from rssn.dataset.shards import DatasetFolder, shard_name
@@ -68,7 +68,7 @@ class ComposeJob:
     out: Path
     recipe: Recipe
     seed: int
-    budget: Budget
+    budget: ErrorBudget
     cache: LayerCache
     output: Output = field(default_factory=Output)
     layout: str | None = None  # of the matting data set; None detects it
@@ -153,7 +153,7 @@ def _grown(job: ComposeJob, folder: DatasetFolder, found: list[PlannedForeground
     return grow(folder, found, extend=job.extend, retry=job.retry_rejects, returning=returning, refused=refused)
 
 
-def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None] = lambda _: None) -> Tally:
+def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None] = lambda _: None) -> RunSummary:
     """Compose everything that is not composed yet; `on_plan` hears what was found before the work starts.
 
     Raises:
@@ -165,7 +165,7 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
         return _compose(job, runner, on_plan)
 
 
-def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None]) -> Tally:
+def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None]) -> RunSummary:
     prepared = prepare(job)
     on_plan(prepared)
     sources = {"matting": str(job.matting.resolve()), "backgrounds": str(job.backgrounds.resolve())}
@@ -179,20 +179,20 @@ def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None
     redo |= _incomplete(folder, tasks, prepared.plan)
     refused = len(prepared.refused)
     work = Work(folder, tasks, compose_shard, "composites", job.budget, refused, job.recipe.k, redo)
-    tally = run_tasks(handed_over(work, job.out), runner)
-    tally.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
-    tally.left, tally.unread = left, prepared.unread
-    write_refusals(folder, _refusals(prepared, tally.unusable))
+    summary = run_tasks(with_upload(work, job.out), runner)
+    summary.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
+    summary.left, summary.unread = left, prepared.unread
+    write_refusals(folder, _refusals(prepared, summary.unusable))
     totals = {
-        "rows": tally.written + tally.reused,
-        "rejected": tally.rejected,
-        **tally.statistics,
-        "unread": tally.unread,
+        "rows": summary.written + summary.reused,
+        "rejected": summary.rejected,
+        **summary.statistics,
+        "unread": summary.unread,
     }
-    if not tally.failed and not left:
+    if not summary.failed and not left:
         close_dataset(job.out, totals)
         write_card(folder)
-    return tally
+    return summary
 
 
 def _marked(folder: DatasetFolder) -> dict[str, Sequence[str]]:

@@ -65,7 +65,7 @@ class LayerContext:
     codec: ImageCodec
     cache: LayerCache
     clock: StageClock
-    enter: Callable[[str], None] = lambda _: None  # hears what is at hand, and may refuse it
+    begin_item: Callable[[str], None] = lambda _: None  # hears what is at hand, and may refuse it
 
     def measured(self, step: Applied, photograph: Callable[[], Image]) -> Applied:
         """A step on a source, with what it measures of the layer's photograph."""
@@ -104,7 +104,7 @@ class LayerContext:
 
     def background(self, background: Background, drawn: Draw) -> FullBackground:
         """B after the steps on sources that were drawn, before it is resized."""
-        self.enter(background.background_id)
+        self.begin_item(background.background_id)
         stored = self._stored(background)
         steps = self._steps(stored, drawn)
         layer = self.after(lambda: CachedLayer(self._decoded(stored), ""), stored.key, steps)

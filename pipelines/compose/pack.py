@@ -24,9 +24,9 @@ from pipelines.compose.plan import (
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import Done, Runner, shard_ranges
 from pipelines.executor.warm_up import warm_up
-from pipelines.executor.work import Budget, Tally, Work, enter, run_tasks
+from pipelines.executor.work import ErrorBudget, RunSummary, Work, begin_item, run_tasks
 from pipelines.output.card import write_card
-from pipelines.output.staging import handed_over
+from pipelines.output.staging import with_upload
 from pipelines.output.writer import close_dataset, open_dataset, refuse_foreign
 from rssn.dataset.schema import COMPOSITES, picture
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
@@ -47,7 +47,7 @@ class PackJob:
     matting: Path
     out: Path
     recipe: Recipe  # its foreground method and name
-    budget: Budget
+    budget: ErrorBudget
     output: Output
     layout: str | None = None  # of the matting data set; None detects it
     alpha_scale: float | None = None  # the value of its mattes that means opaque; None goes by the values
@@ -64,12 +64,12 @@ class PackTask:
     start: int
     stop: int
     memory: int
-    poisoned: frozenset[str] = frozenset()
+    quarantined: frozenset[str] = frozenset()
 
     @property
-    def note(self) -> Path:
+    def current_item(self) -> Path:
         """Names the photograph at hand."""
-        return self.folder.note(self.name)
+        return self.folder.current_item(self.name)
 
     @property
     def size(self) -> int:
@@ -77,7 +77,7 @@ class PackTask:
         return self.stop - self.start
 
 
-def run_pack(job: PackJob, runner: Runner) -> Tally:
+def run_pack(job: PackJob, runner: Runner) -> RunSummary:
     """Pack every photograph that is not packed yet.
 
     Raises:
@@ -89,7 +89,7 @@ def run_pack(job: PackJob, runner: Runner) -> Tally:
         return _pack(job, runner)
 
 
-def _pack(job: PackJob, runner: Runner) -> Tally:
+def _pack(job: PackJob, runner: Runner) -> RunSummary:
     matting = find_pairs(job.matting, job.layout, job.out, job.alpha_scale)
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
     growth = grow(DatasetFolder(job.out), found)
@@ -105,14 +105,14 @@ def _pack(job: PackJob, runner: Runner) -> Tally:
     write_plan(folder, photographs, [], refused)
     warm_up(job.recipe)
     work = Work(folder, _tasks(job, photographs, folder), pack_shard, "photographs", job.budget, len(refused))
-    tally = run_tasks(handed_over(work, job.out), runner)
-    tally.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
-    tally.unread = {"matting": matting.unread} if matting.unread else {}
-    if not tally.failed:
-        totals = {"rows": tally.written + tally.reused, "rejected": tally.rejected, "unread": tally.unread}
+    summary = run_tasks(with_upload(work, job.out), runner)
+    summary.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
+    summary.unread = {"matting": matting.unread} if matting.unread else {}
+    if not summary.failed:
+        totals = {"rows": summary.written + summary.reused, "rejected": summary.rejected, "unread": summary.unread}
         close_dataset(job.out, totals)
         write_card(folder)
-    return tally
+    return summary
 
 
 def pack_shard(task: PackTask) -> Done:
@@ -120,7 +120,7 @@ def pack_shard(task: PackTask) -> Done:
     warm_up(task.recipe)
     rejects: list[dict[str, Any]] = []
     clock = StageClock()
-    context = LayerContext(task.recipe, task.codec, LayerCache(task.folder.root, 0), clock, partial(enter, task))
+    context = LayerContext(task.recipe, task.codec, LayerCache(task.folder.root, 0), clock, partial(begin_item, task))
     rows = _rows(context, load_plan(task.folder.root).foregrounds[task.start : task.stop], rejects)
     mark = write_shard(task.folder, task.name, COMPOSITES, rows, rejects)
     return Done(mark, dict(clock.seconds))

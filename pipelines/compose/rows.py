@@ -41,7 +41,7 @@ def compose_row(context: LayerContext, layers: ForegroundLayers, background: Bac
     full = context.background(background, drawn)
     steps = layers.steps(drawn)
     layers.layer(steps)  # a worker that dies of it has died of the foreground, not of the sample
-    context.enter(f"{layers.planned.foreground_id}/{k}")
+    context.begin_item(f"{layers.planned.foreground_id}/{k}")
     composite = blend_layers(context, layers, steps, fit_to_frame(context.recipe, full.pixels, crop), drawn)
     stem = f"{layers.planned.foreground_id}-{k}"
     end = suffix(context.codec)

@@ -20,7 +20,7 @@ from pipelines.compose.rows import compose_row, composite_schema
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import Done
 from pipelines.executor.warm_up import warm_up
-from pipelines.executor.work import enter
+from pipelines.executor.work import begin_item
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder, Findings, trusted_mark, write_shard
 from rssn.errors import Rejected
@@ -44,7 +44,7 @@ class ComposeTask:
     stop: int
     retry: bool  # keep the rows that stand, compose those that were refused
     memory: int
-    poisoned: frozenset[str] = frozenset()
+    quarantined: frozenset[str] = frozenset()
 
     @property
     def size(self) -> int:
@@ -52,9 +52,9 @@ class ComposeTask:
         return (self.stop - self.start) * self.recipe.k
 
     @property
-    def note(self) -> Path:
+    def current_item(self) -> Path:
         """Names the foreground, the background or the sample at hand."""
-        return self.folder.note(self.name)
+        return self.folder.current_item(self.name)
 
 
 def compose_shard(task: ComposeTask) -> Done:
@@ -74,7 +74,7 @@ class _Shard:
     def __init__(self, task: ComposeTask) -> None:
         self.rejects: list[dict[str, Any]] = []
         self.kept = 0  # rows that stood before
-        self.context = LayerContext(task.recipe, task.codec, task.cache, StageClock(), partial(enter, task))
+        self.context = LayerContext(task.recipe, task.codec, task.cache, StageClock(), partial(begin_item, task))
         self._task = task
         self._plan = load_plan(task.folder.root)
         self._stands = trusted_mark(task.folder, task.name) if task.retry else None

@@ -21,7 +21,7 @@ from bg20k.yolo import YoloDetector
 from pipelines.curate.rows import THUMBNAIL_SIDE, candidate_row, candidates_folder, origin_of, photos_plan
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import Done
-from pipelines.executor.work import enter, refusal
+from pipelines.executor.work import begin_item, refusal
 from rssn.dataset.rows import read_range
 from rssn.dataset.shards import DatasetFolder, write_shard
 from rssn.errors import Rejected
@@ -65,12 +65,12 @@ class ExamineTask:
     start: int
     stop: int
     models: Models = field(default_factory=Models)
-    poisoned: frozenset[str] = frozenset()
+    quarantined: frozenset[str] = frozenset()
 
     @property
-    def note(self) -> Path:
+    def current_item(self) -> Path:
         """Names the photograph at hand."""
-        return candidates_folder(self.folder).note(self.name)
+        return candidates_folder(self.folder).current_item(self.name)
 
     @property
     def size(self) -> int:
@@ -126,7 +126,7 @@ class _Shard:
             try:
                 if isinstance(data, Rejected):
                     raise data
-                enter(self._task, place.source)
+                begin_item(self._task, place.source)
                 with self.clock.stage("examine"):
                     found = examine(data, self._task.rules, place.source)
             except Exception as error:

@@ -37,9 +37,9 @@ from pipelines.curate.rows import (
     verdicts_path,
 )
 from pipelines.executor.runner import Runner, shard_ranges
-from pipelines.executor.work import Budget, Tally, Work, run_tasks
+from pipelines.executor.work import ErrorBudget, RunSummary, Work, run_tasks
 from pipelines.output.card import write_card
-from pipelines.output.staging import handed_over
+from pipelines.output.staging import with_upload
 from pipelines.output.writer import check_dataset, close_dataset, open_dataset, refuse_foreign
 from pipelines.review.log import review_path
 from rssn.dataset.manifest import screened_by, stored_manifest
@@ -67,7 +67,7 @@ class CurationJob:
     out: Path
     rules: CurationRules
     detector: Path | None
-    budget: Budget
+    budget: ErrorBudget
     apply_review: bool | None = None  # None: as the last run did
     against: Path | None = None  # an existing set: what it holds is rejected
     saliency: Path | None = None  # a class-free network, ONNX
@@ -85,7 +85,7 @@ class CurationJob:
 class Curated:
     """The result of a curation."""
 
-    tally: Tally
+    summary: RunSummary
     reasons: Counter[str]  # photographs by reason, those kept included
     splits: Counter[str]  # kept photographs by split
     review: Mapping[str, int] | None = None  # what a person's decisions did; None where none were applied
@@ -115,17 +115,17 @@ def _curate(job: CurationJob, runner: Runner) -> Curated:
     unread: Counter[str] = Counter()
     photographs = list_photographs(job.photos, job.out, unread)
     write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, photographs))
-    examined = run_tasks(handed_over(_examine_work(job, folder, facts), job.out), runner)
+    examined = run_tasks(with_upload(_examine_work(job, folder, facts), job.out), runner)
     if examined.failed:
         return Curated(examined, Counter(), Counter())
     write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, candidates_folder(folder), decisions or {}, known))
-    tally = run_tasks(handed_over(_publish_work(job, folder, screened_by(facts)), job.out), runner)
-    tally.damaged += examined.damaged
-    tally.seconds.update(examined.seconds)
-    tally.peak_bytes = max(tally.peak_bytes, examined.peak_bytes)
-    tally.unread = {"photos": unread} if unread else {}
-    curated = _count(job, tally, decisions)
-    if not tally.failed:
+    summary = run_tasks(with_upload(_publish_work(job, folder, screened_by(facts)), job.out), runner)
+    summary.damaged += examined.damaged
+    summary.seconds.update(examined.seconds)
+    summary.peak_bytes = max(summary.peak_bytes, examined.peak_bytes)
+    summary.unread = {"photos": unread} if unread else {}
+    curated = _count(job, summary, decisions)
+    if not summary.failed:
         _close(folder, curated)
     return curated
 
@@ -139,9 +139,9 @@ def _refuse_replaced(job: CurationJob, facts: Mapping[str, Any]) -> None:
 
 
 def _close(folder: DatasetFolder, curated: Curated) -> None:
-    totals: dict[str, Any] = {"rows": curated.splits.total(), "rejected": curated.tally.rejected}
+    totals: dict[str, Any] = {"rows": curated.splits.total(), "rejected": curated.summary.rejected}
     totals |= {split: curated.splits[split] for split in SPLITS}
-    close_dataset(folder.root, totals | {"review": curated.review, "unread": curated.tally.unread})
+    close_dataset(folder.root, totals | {"review": curated.review, "unread": curated.summary.unread})
     write_card(folder)
 
 
@@ -181,16 +181,16 @@ def _sources(job: CurationJob, decisions: Mapping[str, Decision] | None) -> dict
     return sources if decisions is None else sources | {SOURCE: str(review_path(job.out).resolve())}
 
 
-def _count(job: CurationJob, tally: Tally, decisions: Mapping[str, Decision] | None) -> Curated:
+def _count(job: CurationJob, summary: RunSummary, decisions: Mapping[str, Decision] | None) -> Curated:
     """Count the verdicts."""
     reasons: Counter[str] = Counter()
     splits: Counter[str] = Counter()
     for row in _light_verdicts(job.out):
         reasons[row["reason"]] += 1
         splits[row["split"]] += row["keep"]
-    tally.rejected = reasons.total() - splits.total()
+    summary.rejected = reasons.total() - splits.total()
     review = None if decisions is None else effects(decisions, _light_verdicts(job.out))
-    return Curated(tally, reasons, +splits, review)
+    return Curated(summary, reasons, +splits, review)
 
 
 def _light_verdicts(out: Path) -> Iterator[dict[str, Any]]:
@@ -234,4 +234,4 @@ def _publish_work(job: CurationJob, folder: DatasetFolder, screeners: str | None
         for index, name in enumerate(sorted(shards))
     ]
     redo = outdated_shards(folder, tasks, _light_verdicts(job.out))  # a review changes verdicts of shards that are done
-    return Work(folder, tasks, publish_shard, "backgrounds", Budget(), 0, redo=redo)
+    return Work(folder, tasks, publish_shard, "backgrounds", ErrorBudget(), 0, redo=redo)

@@ -30,12 +30,12 @@ class PublishTask:
     split: str
     size: int  # rows that it will have
     memory: int = 500 << 20
-    poisoned: frozenset[str] = frozenset()
+    quarantined: frozenset[str] = frozenset()
 
     @property
-    def note(self) -> Path:
+    def current_item(self) -> Path:
         """Nothing is decoded here, so that no item is ever named."""
-        return self.folder.note(self.name)
+        return self.folder.current_item(self.name)
 
 
 def publish_shard(task: PublishTask) -> Done:

@@ -1,7 +1,7 @@
 """Runs tasks on Ray: a local one that starts and stops with the command, or a running cluster.
 
-A task whose worker dies is tried again. If a worker died three times at the same item, that item is poisoned: it is
-refused from now on, by this task and by those that come, and the task is tried again without it.
+A task whose worker dies is tried again. If a worker died three times at the same item, that item is quarantined: this
+task and all later ones refuse it, and the task is tried again without it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines.executor.runner import THREADS, WORKER_DIED, Done, LocalRunner, Outcome, Room, T, attempt
+from pipelines.executor.runner import THREADS, WORKER_DIED, Capacity, Done, LocalRunner, Outcome, T, attempt
 from rssn.errors import InputError, RssnError, first_line
 from rssn.stopping import kept
 from rssn.storage.machine import available_cpus, home_takes
 
 _ATTEMPTS = 3  # at one item
-_DEATHS = 30  # of one task's workers, whatever they died at
+_CRASHES = 30  # of one task's workers, whatever they died at
 _TICK_SECONDS = 1.0
 _SHARE = 16  # of the tasks in flight: so many of them are waited for together
 _ANSWER_SECONDS = 20.0
@@ -89,9 +89,9 @@ class RayRunner:
     ) -> Generator[Outcome[T], None, None]:
         """Keep two tasks per worker in flight until all are done; of those that run a network, what runs at once."""
         remote = self._ray.remote(max_retries=0)(attempt)
-        waiting, again, deaths = iter(tasks), deque[T](), _Deaths()
+        waiting, again, crashes = iter(tasks), deque[T](), CrashTracker()
         flying: dict[Any, T] = {}
-        threads = self.room(len(tasks)).threads
+        threads = self.capacity(len(tasks)).threads
         try:
             while True:
                 share = self._share(len(tasks), threads)
@@ -99,7 +99,7 @@ class RayRunner:
                     task = again.popleft() if again else next(waiting, None)
                     if task is None:
                         break
-                    task = deaths.warned(task)
+                    task = crashes.with_quarantine(task)
                     memory = min(task.memory, share.memory)  # more than any node has would wait for ever
                     asked = remote.options(num_cpus=share.cpus, num_gpus=share.gpus, memory=memory)
                     flying[asked.remote(function, task)] = task
@@ -111,26 +111,27 @@ class RayRunner:
                 for reference in done:
                     task = flying.pop(reference)
                     outcome = self._collect(reference, task)
-                    if outcome.reason == WORKER_DIED and deaths.may_retry(task, self._item_at_hand(task)):
+                    if outcome.reason == WORKER_DIED and crashes.may_retry(task, self._item_at_hand(task)):
                         again.append(task)
                     else:
                         yield outcome
         finally:
             self._cancel(list(flying))
 
-    def room(self, tasks: int) -> Room:
+    def capacity(self, tasks: int) -> Capacity:
         """All workers; networks share the cores of the nodes that they run on."""
         nodes = self._nodes()
-        room = shared_room(nodes, self._slots(nodes), tasks, gpu_each=self._gpu_each)
-        cores = available_cpus()
-        return replace(room, threads=max(1, cores // room.networks)) if self._own else room  # Ray knows workers alone
+        capacity = shared_capacity(nodes, self._slots(nodes), tasks, gpu_each=self._gpu_each)
+        if not self._own:
+            return capacity
+        return replace(capacity, threads=max(1, available_cpus() // capacity.networks))  # Ray knows the workers only
 
     def close(self) -> None:
         """Stop the local Ray, or leave the cluster."""
         self._ray.shutdown()
 
     def _nodes(self) -> list[Mapping[str, float]]:
-        """What each node that lives has."""
+        """The resources of each node that is alive."""
         return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
 
     def _slots(self, nodes: Sequence[Mapping[str, float]]) -> int:
@@ -138,18 +139,18 @@ class RayRunner:
         return max(1, cores if self._workers is None else self._workers)
 
     def _share(self, tasks: int, threads: int) -> _Share:
-        """What each task is given now; of so many, and networks were promised so many threads."""
+        """What each of so many tasks gets now; networks were promised so many threads."""
         nodes = self._nodes()
         if not self._gpu_each:
             return _Share(2 * self._slots(nodes), 1, 0, _most(nodes, "memory"))
-        room = self.room(tasks)
+        capacity = self.capacity(tasks)
         able = _able(nodes, gpu_each=True)
         cpus = 1 if self._own else max(1, min(threads, _most(able, "CPU")))  # a large node may be lost meanwhile
         memory = _most([node for node in able if node["CPU"] >= cpus], "memory")
-        return _Share(room.networks, cpus, int(room.gpus > 0), memory)
+        return _Share(capacity.networks, cpus, int(capacity.gpus > 0), memory)
 
     def _cancel(self, flying: list[Any]) -> None:
-        """End tasks that nobody waits for any more: as Ctrl-C does, so that they tidy up, and at last by force.
+        """Cancel tasks that are no longer needed: first as Ctrl-C does, so that they clean up, then by force.
 
         A task whose result has just come must not be cancelled: Ray 2.60 then ends this process with a failed check.
         """
@@ -161,7 +162,7 @@ class RayRunner:
                 flying = self._unfinished(flying, _ANSWER_SECONDS)
 
     def _unfinished(self, flying: list[Any], seconds: float) -> list[Any]:
-        """Of these, what is still at work so much later."""
+        """Those that are still running after this time."""
         if not flying:
             return []
         _, left = self._ray.wait(flying, num_returns=len(flying), timeout=seconds)
@@ -172,19 +173,21 @@ class RayRunner:
             outcome: Outcome[T] = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             if self._own and isinstance(error, self._ray.exceptions.LocalRayletDiedError):
-                raise RssnError("Ray itself ended; the same command starts it anew and goes on") from error
-            words = f"the worker died at every attempt ({type(error).__name__}); if memory ran out, use fewer --workers"
+                raise RssnError("Ray itself stopped; run the same command again to resume") from error
+            words = (
+                f"worker died at every attempt ({type(error).__name__}); if it ran out of memory, use fewer --workers"
+            )
             return Outcome(task, None, words, WORKER_DIED)
         return outcome
 
     def _item_at_hand(self, task: T) -> str:
-        """The item that a dead worker was at; on a cluster each node is asked, for its disk may be its own."""
+        """The item that a dead worker was at; on a cluster every node is asked, since each may have its own disk."""
         if self._own:
-            return _read_note(task.note)[1]
+            return _read_current_item(task.current_item)[1]
         nodes = [node["NodeID"] for node in self._ray.nodes() if node["Alive"]]
         there = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-        ask = self._ray.remote(num_cpus=0, max_retries=0)(_read_note)
-        asked = [ask.options(scheduling_strategy=there(node, soft=False)).remote(task.note) for node in nodes]
+        ask = self._ray.remote(num_cpus=0, max_retries=0)(_read_current_item)
+        asked = [ask.options(scheduling_strategy=there(node, soft=False)).remote(task.current_item) for node in nodes]
         answered, _ = self._ray.wait(asked, num_returns=len(asked), timeout=_ANSWER_SECONDS)
         notes = [(0.0, "")]
         for reference in answered:
@@ -193,7 +196,7 @@ class RayRunner:
         return max(notes)[1]
 
 
-def shared_room(nodes: Sequence[Mapping[str, float]], slots: int, tasks: int, *, gpu_each: bool) -> Room:
+def shared_capacity(nodes: Sequence[Mapping[str, float]], slots: int, tasks: int, *, gpu_each: bool) -> Capacity:
     """How many networks run at once on nodes, and the threads that each of them can have on its node.
 
     Args:
@@ -211,11 +214,11 @@ def shared_room(nodes: Sequence[Mapping[str, float]], slots: int, tasks: int, *,
 
     networks = max(1, min(slots, tasks, fitting(1)))
     most = next((threads for threads in range(_most(able, "CPU"), 1, -1) if fitting(threads) >= networks), 1)
-    return Room(slots, networks, most, gpus)
+    return Capacity(slots, networks, most, gpus)
 
 
 class _Share(NamedTuple):
-    """What tasks are given: how many are in flight, and what Ray sets aside for each."""
+    """What tasks get: how many are in flight, and what Ray reserves for each."""
 
     flying: int
     cpus: int
@@ -223,27 +226,27 @@ class _Share(NamedTuple):
     memory: int  # bytes; at most
 
 
-class _Deaths:
-    """Where workers died: at which item of which task, and how often."""
+class CrashTracker:
+    """Counts how often workers died, by task and by the item in progress."""
 
     def __init__(self) -> None:
         self._at_item: Counter[tuple[str, str]] = Counter()
         self._of_task: Counter[str] = Counter()
-        self._poisoned: frozenset[str] = frozenset()
+        self._quarantined: frozenset[str] = frozenset()
 
-    def warned(self, task: T) -> T:
-        """The task, told of everything that is poisoned; the same picture may be wanted by another task."""
-        return replace(task, poisoned=task.poisoned | self._poisoned) if self._poisoned else task
+    def with_quarantine(self, task: T) -> T:
+        """The task, with every item that is quarantined so far: another task may use the same picture."""
+        return replace(task, quarantined=task.quarantined | self._quarantined) if self._quarantined else task
 
     def may_retry(self, task: T, item: str) -> bool:
-        """Count a death at an item; whether the task may be tried again."""
+        """Count a crash at an item; returns whether the task may be tried again."""
         self._of_task[task.name] += 1
         self._at_item[task.name, item] += 1
-        if self._of_task[task.name] >= _DEATHS:
+        if self._of_task[task.name] >= _CRASHES:
             return False
         if self._at_item[task.name, item] < _ATTEMPTS:
             return True
-        self._poisoned |= {item} - {""}
+        self._quarantined |= {item} - {""}
         return item != ""
 
 
@@ -269,7 +272,7 @@ def _refusal(address: str | None, error: Exception) -> str:
 
 
 def _refuse_silence(address: str) -> None:
-    """Whether something answers there at all: Ray itself asks for many minutes."""
+    """Whether anything answers at this address: Ray itself tries for many minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdecimal():
         return  # auto
@@ -280,9 +283,9 @@ def _refuse_silence(address: str) -> None:
         raise InputError(f"{words}; give auto, HOST:PORT or ray://HOST:PORT, as ray start printed it") from error
 
 
-def _read_note(note: Path) -> tuple[float, str]:
-    """When a note was written, in seconds since 1970, and the item that it names; 0 and nothing where there is none."""
+def _read_current_item(path: Path) -> tuple[float, str]:
+    """When the current item was noted, in seconds since 1970, and the item; 0 and empty if there is none."""
     try:
-        return note.stat().st_mtime, note.read_text(encoding="utf-8")
+        return path.stat().st_mtime, path.read_text(encoding="utf-8")
     except OSError:
         return 0.0, ""

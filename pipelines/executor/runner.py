@@ -1,7 +1,7 @@
 """What a task is, what becomes of it, and the runner that works in this process; `ray_runner` has the other one.
 
 A task is a small frozen dataclass; its result is its shard's mark and its times, and pictures never travel between
-processes. A task that raises becomes an outcome with an error, and the others go on.
+processes. A task that raises becomes an outcome with an error, and the others continue.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rssn.storage.machine import available_cpus
 
 
 class ShardTask(Protocol):
-    """What every task tells of itself; it is a dataclass."""
+    """What every task has; it is a dataclass."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -40,13 +40,13 @@ class ShardTask(Protocol):
         ...
 
     @property
-    def note(self) -> Path:
-        """The file in which its worker names the item at hand."""
+    def current_item(self) -> Path:
+        """The file in which its worker names the item in progress."""
         ...
 
     @property
-    def poisoned(self) -> frozenset[str]:
-        """Items that killed their workers: the task refuses them without looking."""
+    def quarantined(self) -> frozenset[str]:
+        """Items that killed their workers: the task refuses them without opening them."""
         ...
 
 
@@ -60,16 +60,16 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 
 @dataclass(frozen=True)
 class Done:
-    """What a task brings back: the mark of its shard, and where its time went."""
+    """The result of a task: the mark of its shard, and where its time went."""
 
     mark: Mark
     seconds: Mapping[str, float] = field(default_factory=dict)  # by stage
-    kept: int = 0  # rows that stood before and were taken over
+    kept: int = 0  # rows that existed before and were copied
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """What became of a task: done, or an error in words."""
+    """The outcome of a task: done, or an error message."""
 
     task: T
     done: Done | None
@@ -79,7 +79,7 @@ class Outcome(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Room:
+class Capacity:
     """How much runs at once.
 
     Attributes:
@@ -103,16 +103,16 @@ class Runner(Protocol):
     ) -> Generator[Outcome[T], None, None]:
         """Run `function` once for every task; `on_wait` is called about every second while others work.
 
-        Closing it ends the tasks that are at work.
+        Closing the generator cancels the tasks that are running.
         """
         ...
 
-    def room(self, tasks: int) -> Room:
-        """How much of so many tasks it runs at once, as things are now."""
+    def capacity(self, tasks: int) -> Capacity:
+        """How many of so many tasks run at once, with the resources there are now."""
         ...
 
     def close(self) -> None:
-        """Stop what was started."""
+        """Stop the workers, if any were started."""
         ...
 
 
@@ -127,9 +127,9 @@ class LocalRunner:
             on_wait()
             yield attempt(function, task)
 
-    def room(self, tasks: int) -> Room:
+    def capacity(self, tasks: int) -> Capacity:
         """One task, on all of this machine's cores and its GPUs."""
-        return Room(1, 1, available_cpus(), _gpus_here())
+        return Capacity(1, 1, available_cpus(), _gpus_here())
 
     def close(self) -> None:
         """Nothing was started."""
@@ -170,5 +170,7 @@ def attempt(function: Callable[[T], Done], task: T) -> Outcome[T]:
         return Outcome(task, function(task), peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     except RssnError as error:
         return Outcome(task, None, str(error))
-    except Exception as error:  # a bug or the machine: the other tasks go on, and the command fails at the end
+    except (
+        Exception
+    ) as error:  # a bug or a fault of the machine: the other tasks continue, and the command fails at the end
         return Outcome(task, None, f"{type(error).__name__}: {error}")

@@ -27,33 +27,33 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 @dataclass(frozen=True)
-class Budget:
-    """How much may be refused before a run stops: a count, a share of the items, or (both None) anything."""
+class ErrorBudget:
+    """How much may be rejected before a run stops: a count, a share of the items, or any number (both None)."""
 
     count: int | None = None
     share: float | None = None
 
-    def spent(self, rejected: int, missing: int, asked: int) -> bool:
-        """Whether more was refused than allowed.
+    def exceeded(self, rejected: int, missing: int, asked: int) -> bool:
+        """Whether more was rejected than allowed.
 
         Args:
             rejected: Rows of the rejects, and items of the shards that failed; what a count limits.
-            missing: Items that will not be there; a foreground that is refused is one row, and K composites.
-            asked: Items that would be there if nothing was refused.
+            missing: Items that will be missing; a foreground that is refused is one row, and K composites.
+            asked: Items that there would be if nothing was refused.
         """
         over_count = self.count is not None and rejected > self.count
         return over_count or (self.share is not None and missing > self.share * asked)
 
 
-def parse_budget(text: str | None) -> Budget:
+def parse_budget(text: str | None) -> ErrorBudget:
     """`--max-errors`: a count (`20`) or a share (`1%`); nothing means no limit."""
     if text is None:
-        return Budget()
+        return ErrorBudget()
     count = re.fullmatch(r"\d{1,18}", text)
     share = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
     if (not count and not share) or (share and float(share[1]) > 100):
         raise InputError(f"--max-errors is {brief(text)}; give a count such as 20 or a share such as 1%")
-    return Budget(count=int(text)) if count else Budget(share=float(text[:-1]) / 100.0)
+    return ErrorBudget(count=int(text)) if count else ErrorBudget(share=float(text[:-1]) / 100.0)
 
 
 def parse_bytes(option: str, text: str) -> int:
@@ -70,8 +70,8 @@ def parse_bytes(option: str, text: str) -> int:
 
 
 @dataclass
-class Tally:
-    """What a run wrote, found done already, refused, and could not do."""
+class RunSummary:
+    """What a run wrote, reused, rejected and could not make."""
 
     written: int = 0
     reused: int = 0
@@ -79,7 +79,7 @@ class Tally:
     rejected: int = 0
     failed: list[str] = field(default_factory=list)  # shards, and why
     lost: int = 0  # items of the failed shards
-    left: int = 0  # items of shards that were not to be tried
+    left: int = 0  # items of shards that this run was not asked to try
     damaged: list[str] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)  # by stage, summed over workers
     statistics: Counter[str] = field(default_factory=Counter)  # whole numbers from the marks
@@ -88,8 +88,12 @@ class Tally:
     unread: dict[str, Counter[str]] = field(default_factory=dict)  # files that are no pictures: by input, by suffix
     notes: list[str] = field(default_factory=list)  # what is odd about rows that were written
 
+    def counts(self, unit: str) -> str:
+        """How many of a unit (in the plural) were written, reused and rejected, in words."""
+        return f"{self.written} {unit} written, {self.reused} reused, {self.rejected} rejected"
+
     def add(self, mark: Mark, reused: int) -> None:
-        """Count a shard, so many of whose rows stood before."""
+        """Count a shard, of which so many rows existed before."""
         self.rejected += mark.rejected
         self.bytes += mark.bytes
         self.statistics.update(mark.statistics)
@@ -106,63 +110,62 @@ class Work(Generic[T]):
     tasks: Sequence[T]
     function: Callable[[T], Done]
     unit: str  # what the tasks handle, in the plural, for the progress bar
-    budget: Budget
+    budget: ErrorBudget
     refused: int  # inputs refused before any task ran
     each: int = 1  # items that every such input would have given
     redo: frozenset[str] = frozenset()  # shards to be made again although they are done
     trusted: Callable[[DatasetFolder, str], Mark | None] = trusted_mark  # the mark of a shard that is done
-    keep: Callable[[DatasetFolder, Mark], None] = lambda *_: None  # hears of each shard that was made
+    on_shard: Callable[[DatasetFolder, Mark], None] = lambda *_: None  # called for each shard that was made
 
 
-def run_tasks(work: Work[T], runner: Runner) -> Tally:
+def run_tasks(work: Work[T], runner: Runner) -> RunSummary:
     """Run every task whose shard has no trusted mark.
 
     A shard that cannot be made is one row in `rejects/<name>-failed.parquet` until a later run has made it.
 
     Raises:
-        InputError: If the error budget is spent; what was done stays done.
+        InputError: If the error budget is exceeded; what was done stays done.
         KeyboardInterrupt: With what was done until then, in words.
     """
     work.folder.root.mkdir(exist_ok=True)
     work.folder.sweep()
-    tally = Tally(rejected=work.refused)
+    summary = RunSummary(rejected=work.refused)
     planned = sum(task.size for task in work.tasks)
-    with _Progress(work, planned, tally) as progress:
-        todo = [task for task in work.tasks if task.name in work.redo or not _reuse(work, task, tally, progress)]
+    with _Progress(work, planned, summary) as progress:
+        todo = [task for task in work.tasks if task.name in work.redo or not _reuse(work, task, summary, progress)]
         progress.announce()
-        _check_budget(work, tally, planned)
+        _check_budget(work, summary, planned)
         try:
             with closing(runner.run(work.function, todo, progress.update)) as outcomes:
                 for outcome in outcomes:
-                    _count(work, outcome, tally)
+                    _count(work, outcome, summary)
                     progress.finish(outcome.task.size)
-                    _check_budget(work, tally, planned)
+                    _check_budget(work, summary, planned)
         except KeyboardInterrupt as stopped:
-            stopped.args = (f"{tally.written} {work.unit} written, {tally.reused} reused, {tally.rejected} rejected",)
+            stopped.args = (summary.counts(work.unit),)
             if received():  # or another run has the folder now
                 work.folder.sweep()
             raise
     work.folder.sweep()  # a worker that was killed and replaced leaves its half-written file
-    return tally
+    return summary
 
 
-def _check_budget(work: Work[T], tally: Tally, planned: int) -> None:
-    rejected, unplanned = tally.rejected + tally.lost, work.refused * work.each
-    if work.budget.spent(rejected, rejected - work.refused + unplanned, planned + unplanned):
-        lost = f" and {tally.lost} lost with {len(tally.failed)} shards that failed" if tally.failed else ""
-        words = f"{tally.rejected} refused{lost} of {planned} {work.unit}, more than --max-errors allows"
-        counts = f"{tally.written} written, {tally.reused} reused, {tally.rejected} rejected"
-        raise InputError(f"stopped: {words}; {counts}")
+def _check_budget(work: Work[T], summary: RunSummary, planned: int) -> None:
+    rejected, unplanned = summary.rejected + summary.lost, work.refused * work.each
+    if work.budget.exceeded(rejected, rejected - work.refused + unplanned, planned + unplanned):
+        lost = f" and {summary.lost} lost with {len(summary.failed)} shards that failed" if summary.failed else ""
+        words = f"{summary.rejected} refused{lost} of {planned} {work.unit}, more than --max-errors allows"
+        raise InputError(f"stopped: {words}; {summary.counts(work.unit)}")
 
 
 class _Progress:
-    """Of the tasks that are done and the items of those at hand, shown and in a file."""
+    """Progress of the tasks that are done and of the items of those in progress, shown and in a file."""
 
-    def __init__(self, work: Work[Any], total: int, tally: Tally) -> None:
+    def __init__(self, work: Work[Any], total: int, summary: RunSummary) -> None:
         self._state_file = StateFile(work.folder)
         self._work = work
         self._total = total
-        self._tally = tally
+        self._summary = summary
         self._started = 0.0
         self._tasks = self._finished = self._reused = 0
         self._shown = Progress(total, work.unit)
@@ -179,7 +182,7 @@ class _Progress:
             self._state_file.remove()
 
     def announce(self) -> None:
-        """The work begins: what was done before is known."""
+        """Start: what was done before is known now."""
         self._started = time.time()
         self._shown.begin(self._finished)
         self._state_file.write(self._state())
@@ -195,41 +198,41 @@ class _Progress:
         self.update()
 
     def update(self) -> None:
-        """Look at the tasks at hand."""
+        """Show how far the tasks in progress are."""
         handled = self._finished + sum(self._work.folder.in_progress().values())
-        self._shown.reach(handled, f"{self._tally.bytes / 1e6:.0f} MB, {self._tally.rejected} rejected")
+        self._shown.reach(handled, f"{self._summary.bytes / 1e6:.0f} MB, {self._summary.rejected} rejected")
 
     def _state(self) -> RunState:
-        tally = self._tally
+        summary = self._summary
         return RunState(
             unit=self._work.unit,
             shards=len(self._work.tasks),
             items=self._total,
-            done_shards=self._tasks - len(tally.failed),
-            done_items=self._finished - tally.lost,
+            done_shards=self._tasks - len(summary.failed),
+            done_items=self._finished - summary.lost,
             reused_items=self._reused,
-            failed=len(tally.failed),
-            rejected=tally.rejected,
+            failed=len(summary.failed),
+            rejected=summary.rejected,
             started=self._started,
             updated=time.time(),
-            seconds=dict(tally.seconds),
+            seconds=dict(summary.seconds),
         )
 
 
-def enter(task: ShardTask, item: str) -> None:
-    """Name the item at hand, so that the runner knows at which one a worker died.
+def begin_item(task: ShardTask, item: str) -> None:
+    """Note which item is in progress, so that the runner knows at which one a worker died.
 
     Raises:
-        Rejected: If it is known to kill its worker; then it must not be touched, not even for a thumbnail.
+        Rejected: If it is quarantined because it kills its worker; it must not be touched, not even for a thumbnail.
     """
-    if item in task.poisoned:
-        words = f"{item}: its worker died at every attempt: a crash in native code, or no memory left"
+    if item in task.quarantined:
+        words = f"{item}: its worker died at every attempt (a crash in native code, or out of memory)"
         raise Rejected("run", WORKER_DIED, words)
-    task.note.write_text(item, encoding="utf-8")
+    task.current_item.write_text(item, encoding="utf-8")
 
 
 def refusal(error: Exception, item_id: str, source: str, thumbnail: bytes | None = None) -> dict[str, Any]:
-    """The row in `rejects/` for one item: a verdict, or an error that nobody foresaw; and its JPEG, if it has one."""
+    """The row in `rejects/` for one item: a verdict or an unexpected error, and its JPEG, if it has one."""
     known = error if isinstance(error, Rejected) else Rejected("run", "error", f"{type(error).__name__}: {error}")
     return {
         "item_id": item_id,
@@ -241,31 +244,31 @@ def refusal(error: Exception, item_id: str, source: str, thumbnail: bytes | None
     }
 
 
-def _reuse(work: Work[Any], task: ShardTask, tally: Tally, progress: _Progress) -> bool:
+def _reuse(work: Work[Any], task: ShardTask, summary: RunSummary, progress: _Progress) -> bool:
     folder = work.folder
     mark = work.trusted(folder, task.name)
     if mark is None:
         if folder.mark(task.name).is_file():
-            tally.damaged.append(task.name)
+            summary.damaged.append(task.name)
         return False
     folder.failure(task.name).unlink(missing_ok=True)
-    tally.add(mark, mark.rows)
+    summary.add(mark, mark.rows)
     progress.finish(task.size, reused=True)
     return True
 
 
-def _count(work: Work[T], outcome: Outcome[T], tally: Tally) -> None:
+def _count(work: Work[T], outcome: Outcome[T], summary: RunSummary) -> None:
     folder, name = work.folder, outcome.task.name
     if outcome.done is None:
         folder.refuse_removed()
-        tally.failed.append(f"{name}: {outcome.error}")
-        tally.lost += outcome.task.size
+        summary.failed.append(f"{name}: {outcome.error}")
+        summary.lost += outcome.task.size
         row = refusal(Rejected("run", outcome.reason, outcome.error), name, f"data/{name}.parquet")
-        with suppress(OSError):  # a full disk, for instance: the last lines of the run name the shard all the same
+        with suppress(OSError):  # a full disk, for instance; the last lines of the run name the shard anyway
             write_parquet(folder.failure(name), REJECTS, [row])
     else:
-        work.keep(folder, outcome.done.mark)
+        work.on_shard(folder, outcome.done.mark)
         folder.failure(name).unlink(missing_ok=True)
-        tally.add(outcome.done.mark, outcome.done.kept)
-        tally.seconds.update(outcome.done.seconds)
-        tally.peak_bytes = max(tally.peak_bytes, outcome.peak_bytes)
+        summary.add(outcome.done.mark, outcome.done.kept)
+        summary.seconds.update(outcome.done.seconds)
+        summary.peak_bytes = max(summary.peak_bytes, outcome.peak_bytes)

@@ -59,7 +59,7 @@ def source(place: Path | Url, cache: Path) -> Path:
 
 
 @contextmanager
-def staged(out: Path | Url, cache: Path) -> Iterator[Path]:
+def open_output(out: Path | Url, cache: Path) -> Iterator[Path]:
     """The folder to make a data set in: `out` itself, or one in the cache that stands for a URL.
 
     For a URL the bucket's lease is held meanwhile; at the end what the driver wrote is handed over, also where the run
@@ -77,9 +77,9 @@ def staged(out: Path | Url, cache: Path) -> Iterator[Path]:
     with hold_lease_at(BucketLease(out, root)) as lost:
         _remove(root)
         try:
-            _fetch(root)
+            _download_light(root)
             abort_uploads(out)
-            yield from _handing_over(root, lost)
+            yield from _uploading_changes(root, lost)
         finally:
             _remove(root)
 
@@ -89,19 +89,19 @@ def _remove(root: Path) -> None:
         shutil.rmtree(root)
 
 
-def _handing_over(root: Path, lost: Event) -> Iterator[Path]:
+def _uploading_changes(root: Path, lost: Event) -> Iterator[Path]:
     try:
         yield root
     except BaseException:
         with suppress(OSError):
             if not lost.is_set():
-                _hand_over(root)
+                _upload_changes(root)
         raise
-    _hand_over(root)
+    _upload_changes(root)
 
 
 @contextmanager
-def viewed(dataset: Path | Url) -> Iterator[Path]:
+def open_readonly(dataset: Path | Url) -> Iterator[Path]:
     """The folder of a data set that is only looked at; of a URL, one without the shards, which are read from there.
 
     A report that is written meanwhile is handed over.
@@ -111,14 +111,14 @@ def viewed(dataset: Path | Url) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="rssn-") as scratch:
         root = path_of(dataset, Path(scratch), OUTPUTS)
-        _fetch(root)
+        _download_light(root)
         BucketLease(dataset, root).copy()
         yield root
         if (root / "report").is_dir():
-            _hand_over(root, re.compile(r"report/[^/]+"))
+            _upload_changes(root, re.compile(r"report/[^/]+"))
 
 
-def handed_over(work: Work[T], root: Path) -> Work[T]:
+def with_upload(work: Work[T], root: Path) -> Work[T]:
     """Work whose shards go to the bucket that its folder stands for; the same work where it stands for none.
 
     Args:
@@ -131,10 +131,10 @@ def handed_over(work: Work[T], root: Path) -> Work[T]:
     url = url_of(work.folder.root)
     if url is None:
         return work
-    _hand_over(root)
+    _upload_changes(root)
     inputs = {path.relative_to(root).as_posix(): sha256(path) for pattern in _INPUTS for path in root.glob(pattern)}
-    function = Handover(root, work.folder, work.function, inputs, again=bool(work.redo))
-    return replace(work, function=function, trusted=partial(_trusted, stat_objects(url)), keep=_keep)
+    function = ShardUpload(root, work.folder, work.function, inputs, again=bool(work.redo))
+    return replace(work, function=function, trusted=partial(_uploaded_mark, stat_objects(url)), on_shard=fetch_marker)
 
 
 def clear(root: Path) -> None:
@@ -146,7 +146,7 @@ def clear(root: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Handover(Generic[T]):
+class ShardUpload(Generic[T]):
     """A task's function, on a machine that has nothing of the data set yet, and with the shard handed over."""
 
     root: Path
@@ -158,9 +158,9 @@ class Handover(Generic[T]):
     def __call__(self, task: T) -> Done:
         """Fetch, work, hand over, remove."""
         self.folder.root.mkdir(parents=True, exist_ok=True)
-        task.note.unlink(missing_ok=True)  # of an earlier attempt on this machine
+        task.current_item.unlink(missing_ok=True)  # of an earlier attempt on this machine
         for name, digest in self.inputs.items():
-            _have(self.root, name, digest)
+            ensure_local(self.root, name, digest)
         names = self._names(task.name)
         try:
             if self.again:
@@ -168,7 +168,7 @@ class Handover(Generic[T]):
                     for name in names:
                         download(self._url, self.folder.root, [name])
             done = self.function(task)
-            self._give(names, done.mark)
+            self._upload(names, done.mark)
         finally:
             for name in names:
                 (self.folder.root / name).unlink(missing_ok=True)
@@ -184,7 +184,7 @@ class Handover(Generic[T]):
         mark, data, rejects = (path.relative_to(self.folder.root).as_posix() for path in paths)
         return mark, data, rejects
 
-    def _give(self, names: tuple[str, str, str], mark: Mark) -> None:
+    def _upload(self, names: tuple[str, str, str], mark: Mark) -> None:
         """The old mark goes first, for it vouches for other bytes; the new one comes last."""
         remove([f"{self._url}/{names[0]}"])
         for name, count in zip(names[1:], (mark.rows, mark.rejected), strict=True):
@@ -195,7 +195,7 @@ class Handover(Generic[T]):
         upload(self.folder.root / names[0], f"{self._url}/{names[0]}")
 
 
-def _have(root: Path, name: str, digest: str) -> None:
+def ensure_local(root: Path, name: str, digest: str) -> None:
     """Fetch a file unless it is here."""
     path = root / name
     if path.is_file() and _sha256(path, path.stat().st_mtime_ns) == digest:
@@ -210,7 +210,7 @@ def _sha256(path: Path, _written_ns: int) -> str:
     return sha256(path)
 
 
-def _trusted(found: Mapping[str, ObjectFacts], folder: DatasetFolder, name: str) -> Mark | None:
+def _uploaded_mark(found: Mapping[str, ObjectFacts], folder: DatasetFolder, name: str) -> Mark | None:
     """The mark of a shard that lies in the bucket as it says; read through if it was written after its mark."""
     mark, marked = folder.read_mark(name), found.get(f"marks/{name}.json")
     data, rejects = found.get(f"data/{name}.parquet"), folder.rejects(name)
@@ -222,7 +222,7 @@ def _trusted(found: Mapping[str, ObjectFacts], folder: DatasetFolder, name: str)
     return mark if here == mark.rejects_sha256 else None
 
 
-def _keep(folder: DatasetFolder, mark: Mark) -> None:
+def fetch_marker(folder: DatasetFolder, mark: Mark) -> None:
     """Have the light part of a shard that a worker handed over."""
     write_json(folder.mark(mark.name), asdict(mark))
     if mark.rejected:
@@ -231,7 +231,7 @@ def _keep(folder: DatasetFolder, mark: Mark) -> None:
         folder.rejects(mark.name).unlink(missing_ok=True)
 
 
-def _fetch(root: Path) -> None:
+def _download_light(root: Path) -> None:
     """Have the light part of the data set that a folder stands for."""
     url = url_of(root) or ""
     names = [name for name in list_objects(url) if not name.startswith(".lease")]
@@ -241,7 +241,7 @@ def _fetch(root: Path) -> None:
     download(url, root, [name for name in names if _FETCHED.fullmatch(name)])
 
 
-def _hand_over(root: Path, ours: re.Pattern[str] = _OURS) -> None:
+def _upload_changes(root: Path, ours: re.Pattern[str] = _OURS) -> None:
     """Bring the bucket up to date with what the driver wrote; the manifest first, which says whose it is."""
     url = url_of(root) or ""
     here = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}

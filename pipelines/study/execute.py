@@ -43,7 +43,7 @@ class StepTask:
     threads: int
     size: int = 1
     memory: int = _STEP_BYTES
-    poisoned: frozenset[str] = frozenset()
+    quarantined: frozenset[str] = frozenset()
 
     @property
     def log(self) -> Path:
@@ -51,7 +51,7 @@ class StepTask:
         return self.folder / "log.txt"
 
     @property
-    def note(self) -> Path:
+    def current_item(self) -> Path:
         """Nobody names items here."""
         return self.folder / "note"
 
@@ -81,7 +81,7 @@ def make_steps(steps: Sequence[Step], root: Path, runner: Runner, workers: Optio
     todo = {step.label: step for step in steps if duration(step, root) is None}
     if not todo:
         return
-    threads = runner.room(len(todo)).threads
+    threads = runner.capacity(len(todo)).threads
     tasks = [_task(step, root, workers, threads) for step in todo.values()]
     for step in todo.values():
         log(f"$ {step.command(root, workers)}")

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from pipelines.commands.composition import ComposeOptions
 from pipelines.compose.dry_run import cost
-from pipelines.executor.runner import Room
+from pipelines.executor.runner import Capacity
 from pipelines.study.execute import duration
 from pipelines.study.jobs import KINDS
 from pipelines.study.steps import Plan, Step
 from train.commands.run_options import RunOptions
 
 
-def forecast(plan: Plan, root: Path, room: Callable[[int], Room]) -> list[str]:
+def forecast(plan: Plan, root: Path, room: Callable[[int], Capacity]) -> list[str]:
     """Lines: what is done and what it took, what is not and what it will take, where that can be told.
 
     Args:
@@ -89,7 +89,7 @@ def _until(seconds: Sequence[float], slots: int) -> float:
     return max(ends)
 
 
-def _with(rooms: Mapping[str, Room]) -> str:
+def _with(rooms: Mapping[str, Capacity]) -> str:
     workers = max((room.workers for room in rooms.values()), default=1)
     networks = max((room.networks for kind, room in rooms.items() if KINDS[kind].side_by_side), default=1)
     return f"with {_count(workers, 'worker')}, {_count(networks, 'network')} at a time"

@@ -53,9 +53,9 @@ def _curate(given: CurationOptions) -> None:
     out = Path(str(given.out))
     job = given.job(out, given.curation_rules())
     curated = given.workers.run(lambda runner: run_curation(job, runner))
-    if not curated.tally.failed:
+    if not curated.summary.failed:
         run_inspect(out)
-    finish(curated.tally, out, "backgrounds", complete=True)
+    finish(curated.summary, out, "backgrounds", complete=True)
 
 
 def _read_composition(parameters: dict[str, Any]) -> ComposeOptions:
@@ -67,8 +67,8 @@ def _read_composition(parameters: dict[str, Any]) -> ComposeOptions:
 
 def _compose(given: ComposeOptions) -> None:
     job = given.job(Path(str(given.out)))
-    tally = given.workers.run(lambda runner: run_compose(job, runner))
-    finish(tally, job.out, "composites", complete=True)
+    summary = given.workers.run(lambda runner: run_compose(job, runner))
+    finish(summary, job.out, "composites", complete=True)
 
 
 def _read_packing(parameters: dict[str, Any]) -> PackOptions:
@@ -79,8 +79,8 @@ def _read_packing(parameters: dict[str, Any]) -> PackOptions:
 
 def _pack(given: PackOptions) -> None:
     job = given.job(Path(str(given.out)))
-    tally = given.workers.run(lambda runner: run_pack(job, runner))
-    finish(tally, job.out, "photographs", complete=True)
+    summary = given.workers.run(lambda runner: run_pack(job, runner))
+    finish(summary, job.out, "photographs", complete=True)
 
 
 def _read_training(parameters: dict[str, Any]) -> RunOptions:

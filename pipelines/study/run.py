@@ -72,7 +72,7 @@ def dry_run(job: StudyJob) -> list[str]:
         check_foregrounds(job.study, LeakCache(known))
     plan = _plan(job)
     with job.network_runner() as runner:
-        return forecast(plan, job.out, runner.room)
+        return forecast(plan, job.out, runner.capacity)
 
 
 def run_study(job: StudyJob, log: Callable[[str], None]) -> str:

@@ -125,7 +125,7 @@ class DatasetFolder:
         return self._inside("rejects", name, ".parquet")
 
     def failure(self, name: str) -> Path:
-        """The one row that says why a shard could not be made; there only until it is made. No mark vouches for it."""
+        """The one row that says why a shard could not be made; exists until it is made. No mark vouches for it."""
         return self._inside("rejects", f"{name}{_FAILED}", ".parquet")
 
     def failures(self) -> list[str]:
@@ -133,11 +133,11 @@ class DatasetFolder:
         return [path.stem.removesuffix(_FAILED) for path in sorted((self.root / "rejects").glob(f"*{_FAILED}.parquet"))]
 
     def progress(self, name: str) -> Path:
-        """A count of items, there only while the shard is being written; a help for bars, never a proof."""
+        """A count of items; exists only while the shard is being written. For progress bars, never a proof."""
         return self._inside("progress", name, "")
 
-    def note(self, name: str) -> Path:
-        """Which item of a shard is at hand, there only while the shard is being written, or when its worker died."""
+    def current_item(self, name: str) -> Path:
+        """The file that names the item in progress; exists while the shard is being written, or if its worker died."""
         return self._inside("progress", name, ".item")
 
     def read_mark(self, name: str) -> Mark | None:
@@ -175,7 +175,7 @@ class DatasetFolder:
         return {path.stem for path in places}
 
     def refuse_removed(self) -> None:
-        """Make no part of a data set again whose folder was removed under the run that works on it.
+        """Do not recreate parts of a data set whose folder was removed during the run.
 
         Raises:
             InputError: If it was.
@@ -222,7 +222,7 @@ class DatasetFolder:
                 (self.root / part).rmdir()
 
     def in_progress(self) -> dict[str, int]:
-        """Shards at hand, and how many of their items are handled so far."""
+        """Shards in progress, and how many of their items are done."""
         return {path.name: _read_count(path) for path in self.root.glob("progress/*") if not path.suffix}
 
     def _files(self) -> Iterator[tuple[str, Path]]:
@@ -270,7 +270,7 @@ def write_shard(
         count = write_parquet(folder.data(name), schema, _reported(progress, rows, rejects))
     finally:
         progress.unlink(missing_ok=True)
-        folder.note(name).unlink(missing_ok=True)
+        folder.current_item(name).unlink(missing_ok=True)
     folder.refuse_removed()
     refused = write_parquet(folder.rejects(name), REJECTS, rejects)
     mark = Mark(

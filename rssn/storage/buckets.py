@@ -39,7 +39,7 @@ def stat_objects(url: str) -> dict[str, ObjectFacts]:
         RemoteError: If the bucket does not say.
     """
     base = url.partition("://")[2]
-    with suppress(FileNotFoundError), told(url):
+    with suppress(FileNotFoundError), translate_errors(url):
         found = store(url).find(url, detail=True)
         return {name.removeprefix(base).lstrip("/"): _facts(each) for name, each in found.items()}
     return {}
@@ -61,7 +61,7 @@ def version_of(url: str) -> str:
         FileNotFoundError: If it is not there.
         RemoteError: If the bucket does not say.
     """
-    with told(url):
+    with translate_errors(url):
         facts = {name.lower().replace("_", ""): value for name, value in store(url).info(url).items()}
     tag = next((facts[name] for name in ("etag", "md5hash", "lastmodified", "mtime") if facts.get(name)), "")
     return f"{facts['size']} {tag}"
@@ -76,7 +76,7 @@ def download(url: str, root: Path, names: list[str]) -> None:
     """
     with ExitStack() as stack:
         temporary = [str(stack.enter_context(atomic_path(root / name, durable=False))) for name in names]
-        with told(url):
+        with translate_errors(url):
             if names:
                 store(url).get([f"{url}/{name}" for name in names], temporary)
 
@@ -87,7 +87,7 @@ def upload(path: Path, url: str) -> None:
     Raises:
         RemoteError: If the bucket does not take it.
     """
-    with _written(url):
+    with _writing(url):
         store(url).put_file(str(path), url)
 
 
@@ -98,7 +98,7 @@ def write(url: str, data: bytes, *, new: bool = False) -> None:
         FileExistsError: If it is to be new, and there is one.
         RemoteError: If the bucket does not take it.
     """
-    with _written(url):
+    with _writing(url):
         store(url).pipe_file(url, data, mode="create" if new else "overwrite")
 
 
@@ -109,7 +109,7 @@ def remove(urls: list[str]) -> None:
         RemoteError: If the bucket refuses.
     """
     for url in urls:
-        with suppress(FileNotFoundError), told(url):
+        with suppress(FileNotFoundError), translate_errors(url):
             store(url).rm_file(url)
 
 
@@ -117,7 +117,7 @@ def abort_uploads(url: str) -> None:
     """Give up the uploads below a URL that a killed process left half-done; other stores than S3 do so themselves."""
     bucket, _, key = url.partition("://")[2].partition("/")
     if url.startswith("s3://"):
-        with told(url):
+        with translate_errors(url):
             storage = store(url)
             for one in storage.list_multipart_uploads(bucket):
                 if one["Key"].startswith(f"{key}/" if key else ""):
@@ -146,7 +146,7 @@ def store(url: str) -> Any:
 
 
 @contextmanager
-def told(url: str) -> Iterator[None]:
+def translate_errors(url: str) -> Iterator[None]:
     """Turn what goes wrong with an object into an error that names it and the remedy, without a secret."""
     try:
         yield
@@ -161,9 +161,9 @@ def told(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def _written(url: str) -> Iterator[None]:
+def _writing(url: str) -> Iterator[None]:
     try:
-        with told(url):
+        with translate_errors(url):
             yield
     except FileNotFoundError as error:
         raise RemoteError(f"{url}: there is no such bucket; make it first, for nothing here makes buckets") from error

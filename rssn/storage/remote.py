@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 import pyarrow.parquet as pq
 
 from rssn.errors import InputError
-from rssn.storage.buckets import ObjectFacts, download, stat_objects, store, told
+from rssn.storage.buckets import ObjectFacts, download, stat_objects, store, translate_errors
 from rssn.storage.urls import OUTPUTS, SOURCES, is_listed, is_plain, path_of, url_of
 
 READ_AHEAD = 4 << 20
@@ -46,8 +46,8 @@ def opened(path: Path, ahead: int = 0) -> BinaryIO:
     if url is None:
         return _regular(path)
     cache = {"cache_type": "readahead", "block_size": ahead} if ahead else {"cache_type": "none"}
-    with told(url):
-        return cast(BinaryIO, _Told(store(url).open(url, "rb", **cache), url))
+    with translate_errors(url):
+        return cast(BinaryIO, _TranslatedFile(store(url).open(url, "rb", **cache), url))
 
 
 def content(path: Path, most: int | None = None) -> bytes:
@@ -68,7 +68,7 @@ def content(path: Path, most: int | None = None) -> bytes:
             return stream.read(size + 1 if size else most or -1)  # what says it is empty may be the system's own file
     if is_listed(path):
         _checked_size(path.stat().st_size, path, most)
-    with told(url):
+    with translate_errors(url):
         return bytes(store(url).cat_file(url))
 
 
@@ -117,7 +117,7 @@ def size_of(path: Path) -> int | None:
     if _remote(path) is None or path.is_file():  # a listing has the sizes
         return path.stat().st_size if path.is_file() else None
     url = _remote(path) or ""
-    with suppress(FileNotFoundError), told(url):
+    with suppress(FileNotFoundError), translate_errors(url):
         return int(store(url).info(url)["size"])
     return None
 
@@ -165,18 +165,18 @@ def list_source(url: str, cache: Path) -> Path:
     return path_of(url, cache, SOURCES)
 
 
-class _Told:
-    """An open object whose errors are told, see `told`."""
+class _TranslatedFile:
+    """An open object whose errors are those of `translate_errors`."""
 
     def __init__(self, stream: Any, url: str) -> None:
         self._stream = stream
         self._url = url
 
     def read(self, size: int = -1) -> bytes:
-        with told(self._url):
+        with translate_errors(self._url):
             return bytes(self._stream.read(size))
 
-    def __enter__(self) -> _Told:
+    def __enter__(self) -> _TranslatedFile:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -28,7 +28,7 @@ from bg20k.schema import CANDIDATES
 from pipelines.curate.job import PHOTOS_PER_SHARD, CurationJob, plan_facts, run_curation
 from pipelines.curate.rows import candidates_folder, photos_plan
 from pipelines.executor.runner import LocalRunner, shard_ranges
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from pipelines.output.writer import open_dataset
 from rssn.dataset.schema import PLANNED_PHOTOS, picture
 from rssn.dataset.shards import shard_name, write_shard
@@ -71,7 +71,7 @@ def curate(table: Path) -> None:
 
 
 def _job(table: Path) -> CurationJob:
-    return CurationJob(table, table.parent / "out", CurationRules(), None, Budget())
+    return CurationJob(table, table.parent / "out", CurationRules(), None, ErrorBudget())
 
 
 def _rows(places: Iterator[Place], hashes: Any, start: int, stop: int) -> Iterator[dict[str, Any]]:

@@ -39,8 +39,8 @@ class Nothing:
     number: int
     memory: int = 0
     size: int = 1
-    poisoned: frozenset[str] = frozenset()
-    note: Path = Path(os.devnull)
+    quarantined: frozenset[str] = frozenset()
+    current_item: Path = Path(os.devnull)
 
     @property
     def name(self) -> str:

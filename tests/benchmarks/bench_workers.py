@@ -24,7 +24,7 @@ from pipelines.compose.shard import ComposeTask, compose_shard
 from pipelines.executor.ray_runner import RayRunner
 from pipelines.executor.runner import Done
 from pipelines.executor.warm_up import warm_up
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from rssn.route.recipe import load_recipe
 from rssn.synthetic import SyntheticPlan, write_synthetic
 from tests.benchmarks.bench_scaling import COMPOSITE_BYTES, SHARD_BYTES, Nothing, nothing
@@ -65,13 +65,13 @@ def compose(inputs: Path, out: Path, workers: int, shard_rows: int) -> Run:
             out / f"out-{workers}",
             recipe,
             0,
-            Budget(),
+            ErrorBudget(),
             LayerCache(out / f"cache-{workers}", 1 << 30),
             Output(shard_rows=shard_rows),
         )
         started = time.perf_counter()
-        tally = run_compose(job, runner)
-        return Run(workers, tally.written, time.perf_counter() - started, tally.seconds["cpu"])
+        summary = run_compose(job, runner)
+        return Run(workers, summary.written, time.perf_counter() - started, summary.seconds["cpu"])
     finally:
         runner.close()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.compose.job import ComposeJob
 from pipelines.compose.layer_cache import LayerCache
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.route.recipe import Recipe, chosen_recipe, load_recipe
@@ -21,7 +21,7 @@ NO_CACHE = LayerCache(Path("unused"), 0)
 
 
 def job_of(matting: Path, bg20k: Path, out: Path, recipe: Recipe = RECIPE, seed: int = 0, **more: Any) -> ComposeJob:
-    return ComposeJob(matting, bg20k, out, recipe, seed, Budget(), more.pop("cache", NO_CACHE), **more)
+    return ComposeJob(matting, bg20k, out, recipe, seed, ErrorBudget(), more.pop("cache", NO_CACHE), **more)
 
 
 def rows(out: Path) -> Iterator[dict[str, Any]]:

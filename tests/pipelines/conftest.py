@@ -19,7 +19,7 @@ from pipelines.compose.rows import composite_schema
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.ray_runner import RayRunner
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from rssn.dataset.schema import picture
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
 from rssn.image.arrays import Pixels, encode_png
@@ -47,7 +47,7 @@ def bg20k(synthetic: Path, once: Once) -> Path:
 
     def curate(folder: Path) -> None:
         rules = CurationRules(min_side=MIN_SIDE)
-        run_curation(CurationJob(synthetic / "photos", folder / "bg20k", rules, None, Budget()), LocalRunner())
+        run_curation(CurationJob(synthetic / "photos", folder / "bg20k", rules, None, ErrorBudget()), LocalRunner())
 
     return once("curated", curate) / "bg20k"
 

@@ -28,7 +28,7 @@ from pipelines.compose.job import ComposeJob, run_compose
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from tests.pipelines.composing import QUICK, job_of
 
 Job: TypeAlias = ComposeJob | CurationJob
@@ -50,7 +50,7 @@ def main(path: str) -> None:
             shutil.copytree(base, scratch / name / "out")
         out = scratch / name / "out"
         if "photos" in facts:
-            return CurationJob(Path(facts["photos"]), out, CurationRules(**facts["settings"]), None, Budget())
+            return CurationJob(Path(facts["photos"]), out, CurationRules(**facts["settings"]), None, ErrorBudget())
         cache = LayerCache(scratch / name / "cache", 1 << 30)
         return job_of(Path(facts["matting"]), Path(facts["bg20k"]), out, QUICK, cache=cache, **facts["settings"])
 

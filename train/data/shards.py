@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from rssn.dataset.manifest import parse_manifest
 from rssn.dataset.shards import Mark, missing_rows, parse_mark
 from rssn.errors import InputError
-from rssn.storage.buckets import store, told
+from rssn.storage.buckets import store, translate_errors
 from rssn.storage.files import content_id
 from rssn.storage.remote import parquet
 from rssn.storage.urls import PROTOCOLS, checked_url, scrub
@@ -61,7 +61,7 @@ def open_set(root: str, columns: tuple[str, ...]) -> StoredSet:
         RemoteError: If a bucket does not answer.
     """
     storage, path = _storage(root)
-    with told(root):
+    with translate_errors(root):
         marks = [mark for mark in _marks(storage, path, root) if mark.rows]
     locations: list[Location] = []
     sizes: list[tuple[int, int]] = []

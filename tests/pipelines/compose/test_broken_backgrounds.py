@@ -46,9 +46,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def composed(synthetic: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("composed") / "out"
-    tally = run_compose(job_of(synthetic / "matting", photos, out, RECIPE), LocalRunner())
-    assert (tally.written, tally.rejected) == (3 * K, 0)
-    assert len(tally.unusable) == len(met(out)) > 0
+    summary = run_compose(job_of(synthetic / "matting", photos, out, RECIPE), LocalRunner())
+    assert (summary.written, summary.rejected) == (3 * K, 0)
+    assert len(summary.unusable) == len(met(out)) > 0
     return out
 
 
@@ -110,8 +110,8 @@ def test_other_shards_and_an_interrupted_run_give_the_same(
     assert refused == rejects(composed)
     folder = DatasetFolder(job.out)
     folder.mark(sorted(before)[1]).unlink()  # as a kill leaves it
-    tally = run_compose(job, LocalRunner())
-    assert (tally.written, tally.reused, tally.rejected, len(tally.unusable)) == (K, 2 * K, 0, len(refused))
+    summary = run_compose(job, LocalRunner())
+    assert (summary.written, summary.reused, summary.rejected, len(summary.unusable)) == (K, 2 * K, 0, len(refused))
     assert digests(job.out) == before
     assert rejects(job.out) == refused
 
@@ -146,8 +146,8 @@ def test_a_run_ends_well_and_says_it(
 
 def test_where_none_is_left_the_largest_k_is_named(synthetic: Path, photos: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, k=8)
-    tally = run_compose(job_of(synthetic / "matting", photos, tmp_path / "out", recipe), LocalRunner())
-    assert (tally.written, tally.rejected) == (3 * 6, 3 * 2)
+    summary = run_compose(job_of(synthetic / "matting", photos, tmp_path / "out", recipe), LocalRunner())
+    assert (summary.written, summary.rejected) == (3 * 6, 3 * 2)
     refused = [row for row in rejects(tmp_path / "out") if row["reason"] == "none_left"]
     assert len(refused) == 6
     assert all("9 of 9 backgrounds cover" in row["message"] for row in refused)
@@ -172,8 +172,8 @@ def test_what_is_tried_again_takes_no_background_of_a_row_that_stands(
         patched.setattr(compose_tasks, "compose_row", failing)
         assert run_compose(job, LocalRunner()).rejected == 3
     before = {row["sample_id"]: row for row in rows(job.out)}
-    tally = run_compose(replace(job, retry_rejects=True), LocalRunner())
-    assert (tally.written, tally.reused, tally.rejected) == (3, 3 * (K - 1), 0)
+    summary = run_compose(replace(job, retry_rejects=True), LocalRunner())
+    assert (summary.written, summary.reused, summary.rejected) == (3, 3 * (K - 1), 0)
     assert sorted(row["source"] for row in rejects(job.out)) == met(job.out)
     after = {row["sample_id"]: row for row in rows(job.out)}
     assert before.items() <= after.items()

@@ -17,7 +17,7 @@ from pipelines.compose.job import Output, run_compose
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.pack import PackJob, run_pack
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from rssn.image.arrays import encode_png, to_uint8
 from rssn.image.decoding import decode_image, decode_pixels
 from rssn.route.foreground import estimate_foreground
@@ -70,8 +70,8 @@ def test_f_is_computed_where_there_is_a_photograph(table: Path, bg20k: Path, tmp
 def test_given_takes_f_wherever_it_ships_and_refuses_the_rest(table: Path, bg20k: Path, tmp_path: Path) -> None:
     job = job_of(table, bg20k, tmp_path / "out", replace(PLAIN, foreground="given"))
     assert "4 composites; 0 composites" in "\n".join(forecast(job))
-    tally = run_compose(job, LocalRunner())
-    assert (tally.written, tally.rejected) == (4, 1)
+    summary = run_compose(job, LocalRunner())
+    assert (summary.written, summary.rejected) == (4, 1)
     assert {row["foreground_method"] for row in rows(tmp_path / "out")} == {"given"}
     assert len(foregrounds(tmp_path / "out", 90)) == len(foregrounds(tmp_path / "out", 91)) == 2
     (refused,) = rejects(tmp_path / "out")
@@ -126,7 +126,7 @@ def test_a_method_that_was_asked_for_is_used_or_refused(shared: Path, tmp_path: 
 
 
 def test_pack_estimates_both_layers_whatever_ships(table: Path, tmp_path: Path) -> None:
-    job = PackJob(table, tmp_path / "ori", load_recipe("ori"), Budget(), Output())
+    job = PackJob(table, tmp_path / "ori", load_recipe("ori"), ErrorBudget(), Output())
     run_pack(job, LocalRunner())
     assert [row["foreground_method"] for row in rows(tmp_path / "ori")] == ["levin", "levin"]
     assert [row["reason"] for row in rejects(tmp_path / "ori")] == ["no_photograph"]

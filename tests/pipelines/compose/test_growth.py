@@ -52,8 +52,8 @@ def test_extend_adds_shards_and_touches_nothing(matting: Path, synthetic: Path, 
     before = digests(tmp_path / "out")
     add(matting, synthetic)
     for written in (2, 0):
-        tally = run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN, extend=True), LocalRunner())
-        assert (tally.written, tally.written + tally.reused) == (written, 8)
+        summary = run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN, extend=True), LocalRunner())
+        assert (summary.written, summary.written + summary.reused) == (written, 8)
     after = digests(tmp_path / "out")
     assert before.items() <= after.items()
     assert after.keys() - before.keys() == {"composites-x1-00000-of-00001"}
@@ -101,8 +101,8 @@ def test_extend_leaves_what_is_gone_or_changed_as_it_is(
     said: list[str] = []
     for written in (4, 0):
         job = job_of(matting, bg20k, out, PLAIN, extend=True)
-        tally = run_compose(job, LocalRunner(), lambda prepared: said.append(prepared.describe()))
-        assert (tally.written, tally.rejected, tally.written + tally.reused) == (written, 1, 10)
+        summary = run_compose(job, LocalRunner(), lambda prepared: said.append(prepared.describe()))
+        assert (summary.written, summary.rejected, summary.written + summary.reused) == (written, 1, 10)
     assert said[0].startswith("adding 2 foregrounds to 3: 5 foregrounds (am2k)")
     lost = f"what stands of 2 that are not there any more is left as it is: 1 was changed (original/{changed.name}), 1"
     assert lost in said[0]
@@ -121,9 +121,9 @@ def test_a_shard_whose_source_is_gone_and_must_be_made_again_is_refused_by_name(
     changed = sorted((matting / "original").iterdir())[0]
     brighten(changed)
     DatasetFolder(out).data("composites-00000-of-00003").write_bytes(b"damaged")
-    tally = run_compose(job_of(matting, bg20k, out, PLAIN, extend=True), LocalRunner())
-    assert (tally.written, tally.reused, tally.rejected) == (2, 4, 2)
-    assert tally.damaged == ["composites-00000-of-00003"]
+    summary = run_compose(job_of(matting, bg20k, out, PLAIN, extend=True), LocalRunner())
+    assert (summary.written, summary.reused, summary.rejected) == (2, 4, 2)
+    assert summary.damaged == ["composites-00000-of-00003"]
     assert {(row["source"], row["reason"]) for row in rejects(out)} == {(f"original/{changed.name}", "changed")}
 
 
@@ -146,8 +146,8 @@ def test_a_pair_that_was_refused_while_planning_comes_in_when_it_is_repaired(
     if damage == "alone":
         (tmp_path / "kept.jpg").rename(matting / "original/a-new-one.jpg")
     for written in (2, 0):
-        tally = run_compose(job_of(matting, bg20k, out, PLAIN, **{how: True}), LocalRunner())
-        assert (tally.written, tally.rejected) == (written, 0)
+        summary = run_compose(job_of(matting, bg20k, out, PLAIN, **{how: True}), LocalRunner())
+        assert (summary.written, summary.rejected) == (written, 0)
     assert before.items() <= digests(out).items()
     assert rejects(out) == []
     assert run_inspect(out).problems == []
@@ -161,8 +161,8 @@ def test_a_row_of_a_table_that_was_refused_comes_in_by_a_retry(matting: Path, bg
     assert run_compose(job_of(table, bg20k, out, PLAIN), LocalRunner()).rejected == 1
     assert [row["source"] for row in rejects(out)] == ["pairs.csv, row 2"]
     table.write_text("\n".join(lines))
-    tally = run_compose(job_of(table, bg20k, out, PLAIN, retry_rejects=True), LocalRunner())
-    assert (tally.written, tally.reused, tally.rejected) == (2, 4, 0)
+    summary = run_compose(job_of(table, bg20k, out, PLAIN, retry_rejects=True), LocalRunner())
+    assert (summary.written, summary.reused, summary.rejected) == (2, 4, 0)
 
 
 def test_a_foreground_that_failed_and_was_repaired_takes_part_anew(matting: Path, bg20k: Path, tmp_path: Path) -> None:
@@ -177,8 +177,8 @@ def test_a_foreground_that_failed_and_was_repaired_takes_part_anew(matting: Path
     with pytest.raises(InputError, match="1 was changed"):
         run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
     for written in (2, 0):
-        tally = run_compose(job_of(matting, bg20k, out, PLAIN, retry_rejects=True), LocalRunner())
-        assert (tally.written, tally.reused, tally.rejected) == (written, 6 - written, 0)
+        summary = run_compose(job_of(matting, bg20k, out, PLAIN, retry_rejects=True), LocalRunner())
+        assert (summary.written, summary.reused, summary.rejected) == (written, 6 - written, 0)
     assert rejects(out) == []
     assert {path.name for path in (out / "rejects").iterdir()} == set()
     assert run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner()).reused == 6
@@ -201,8 +201,8 @@ def test_a_retry_lets_nothing_in_that_was_not_refused(
     with pytest.raises(InputError, match="2 are new"):
         run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
     job = job_of(matting, bg20k, out, PLAIN, retry_rejects=True)
-    tally = run_compose(job, LocalRunner(), lambda prepared: said.append(prepared.describe()))
-    assert (tally.written, tally.reused, tally.rejected, tally.left) == (2, 4, 0, 0)
+    summary = run_compose(job, LocalRunner(), lambda prepared: said.append(prepared.describe()))
+    assert (summary.written, summary.reused, summary.rejected, summary.left) == (2, 4, 0, 0)
     assert "1 new ones are left out, --extend adds them: original/a-new-one.jpg" in said[0]
     assert "original/a-new-one.jpg" not in {row["foreground_source"] for row in rows(out)}
     assert run_compose(job_of(matting, bg20k, out, PLAIN, extend=True), LocalRunner()).written == 2
@@ -312,13 +312,13 @@ def test_a_retry_tries_what_was_refused_and_nothing_else(
     job = job_of(matting, bg20k, out, PLAIN, retry_rejects=True)
     assert "2 composites that no run has tried yet are left alone by --retry-rejects" in forecast(job)
     for written, reused in ((6, 0), (0, 6)):
-        tally = run_compose(job, LocalRunner())
-        assert (tally.written, tally.reused, tally.left) == (written, reused, 2)
+        summary = run_compose(job, LocalRunner())
+        assert (summary.written, summary.reused, summary.left) == (written, reused, 2)
         returned = {f"composites-x1-{number:05d}-of-00002" for number in range(2)}
         assert {mark.name for mark in folder.marks()} == {refused, failed} | returned
         assert not read_manifest(folder.root).finished
-    tally = run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
-    assert (tally.written, tally.reused, tally.left) == (2, 6, 0)
+    summary = run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    assert (summary.written, summary.reused, summary.left) == (2, 6, 0)
     assert digests(out)[unmade] == digests(whole)[unmade]
 
 
@@ -340,8 +340,8 @@ def test_retry_does_not_take_a_damaged_shard_for_good(matting: Path, bg20k: Path
     whole = path.read_bytes()
     for damaged in (whole[:5000] + bytes([whole[5000] ^ 255]) + whole[5001:], whole[:-9]):
         path.write_bytes(damaged)
-        tally = run_compose(job_of(matting, bg20k, out, PLAIN, retry_rejects=True), LocalRunner())
-        assert tally.damaged == [path.stem]
+        summary = run_compose(job_of(matting, bg20k, out, PLAIN, retry_rejects=True), LocalRunner())
+        assert summary.damaged == [path.stem]
         assert path.read_bytes() == whole
     assert digests(out) == before
 
@@ -354,8 +354,8 @@ def test_a_retry_killed_between_its_writes_is_made_again(matting: Path, bg20k: P
     name = "composites-00000-of-00003"
     mark = json.loads(DatasetFolder(out).mark(name).read_text())
     DatasetFolder(out).mark(name).write_text(json.dumps(mark | {"rows": 0, "bytes": 0, "sha256": ""}))
-    tally = run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
-    assert (tally.written, tally.reused) == (2, 4)
+    summary = run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    assert (summary.written, summary.reused) == (2, 4)
     assert digests(out) == digests(whole)
 
 
@@ -464,6 +464,6 @@ def test_a_lost_plan_of_one_generation_is_written_again(synthetic: Path, bg20k: 
     run_compose(job, LocalRunner())
     before = digests(job.out)
     (job.out / "plan" / "foregrounds.parquet").unlink()
-    tally = run_compose(job, LocalRunner())
-    assert (tally.written, tally.reused) == (0, 6)
+    summary = run_compose(job, LocalRunner())
+    assert (summary.written, summary.reused) == (0, 6)
     assert digests(job.out) == before

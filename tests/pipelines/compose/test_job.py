@@ -21,7 +21,7 @@ from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.plan import load_plan
 from pipelines.executor.ray_runner import RayRunner
 from pipelines.executor.runner import LocalRunner, Runner
-from pipelines.executor.work import Tally
+from pipelines.executor.work import RunSummary
 from rssn.dataset.manifest import read_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
@@ -47,15 +47,17 @@ class BackwardsRunner(LocalRunner):
         return super().run(function, list(reversed(tasks)), on_wait)
 
 
-def compose(synthetic: Path, bg20k: Path, out: Path, runner: Runner | None = None, recipe: Recipe = RECIPE) -> Tally:
+def compose(
+    synthetic: Path, bg20k: Path, out: Path, runner: Runner | None = None, recipe: Recipe = RECIPE
+) -> RunSummary:
     return run_compose(job_of(synthetic / "matting", bg20k, out, recipe), runner or LocalRunner())
 
 
 @pytest.fixture(scope="module")
 def shards(synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("composed") / "shards"
-    tally = compose(synthetic, bg20k, out)
-    assert (tally.written, tally.rejected, tally.failed) == (12, 0, [])
+    summary = compose(synthetic, bg20k, out)
+    assert (summary.written, summary.rejected, summary.failed) == (12, 0, [])
     return out
 
 
@@ -223,7 +225,7 @@ def test_copies_among_the_backgrounds_are_recorded_and_nothing_is_missing(
 
 def test_small_backgrounds_are_not_enlarged_beyond_the_limit(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     recipe = replace(PLAIN, max_upscale=1.0, k=2)
-    tally = run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "out", recipe), LocalRunner())
+    summary = run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "out", recipe), LocalRunner())
     plan = load_plan(tmp_path / "out")
     sizes = {b.background_id: (b.width, b.height) for b in plan.backgrounds}
     for row in rows(tmp_path / "out"):
@@ -233,7 +235,7 @@ def test_small_backgrounds_are_not_enlarged_beyond_the_limit(synthetic: Path, bg
     excluded = sum(f.width > w or f.height > h for f in plan.foregrounds for w, h in sizes.values())
     assert excluded > 0
     assert read_manifest(tmp_path / "out").totals["ineligible_pairs"] == excluded
-    assert tally.rejected == 0
+    assert summary.rejected == 0
 
 
 def test_a_foreground_without_enough_backgrounds_is_refused_with_the_reason(
@@ -244,8 +246,8 @@ def test_a_foreground_without_enough_backgrounds_is_refused_with_the_reason(
     for folder, suffix, shape in (("original", "jpg", (400, 500, 3)), ("mask", "png", (400, 500))):
         values = np.random.default_rng(1).integers(0, 255, shape, dtype=np.uint8)
         (matting / folder / f"wide.{suffix}").write_bytes(encode_png(values))
-    tally = run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
-    assert (tally.written, tally.rejected) == (6, 2)
+    summary = run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
+    assert (summary.written, summary.rejected) == (6, 2)
     assert {row["reason"] for row in rejects(tmp_path / "out")} == {"too_small"}
     assert "cover 500 x 400 px enlarged at most 1.5 times" in rejects(tmp_path / "out")[0]["message"]
 

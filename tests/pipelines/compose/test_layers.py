@@ -16,7 +16,7 @@ from pipelines.compose.plan import PlannedForeground, name_foregrounds
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from rssn.errors import Rejected
 from rssn.image.arrays import encode_jpeg, encode_png, to_float
 from rssn.image.decoding import background_pixels, decode_pixels
@@ -164,7 +164,7 @@ def test_two_curations_of_one_photograph_are_two_layers(synthetic: Path, tmp_pat
     for side in (100, 120):
         out = tmp_path / str(side)
         run_curation(
-            CurationJob(synthetic / "photos", out, CurationRules(min_side=side), None, Budget()), LocalRunner()
+            CurationJob(synthetic / "photos", out, CurationRules(min_side=side), None, ErrorBudget()), LocalRunner()
         )
         first = find_backgrounds(out)[0][0]
         sides[side] = first.background_id, context.background(first, PLAIN).pixels.shape[:2]

@@ -8,7 +8,7 @@ from pipelines.compose.job import Output
 from pipelines.compose.pack import PackJob, run_pack
 from pipelines.executor.ray_runner import RayRunner
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from pipelines.inspect.inspect import run_inspect
 from rssn.image.arrays import to_uint8
 from rssn.image.decoding import decode_image
@@ -20,7 +20,7 @@ from tests.pipelines.composing import digests, rows
 
 
 def job(synthetic: Path, out: Path) -> PackJob:
-    return PackJob(synthetic / "matting", out, load_recipe("ori"), Budget(), Output(codec="png"))
+    return PackJob(synthetic / "matting", out, load_recipe("ori"), ErrorBudget(), Output(codec="png"))
 
 
 def test_layers_are_the_closed_form_and_blend_back_to_the_photograph(synthetic: Path, tmp_path: Path) -> None:

@@ -57,14 +57,14 @@ def test_poisoned_pictures_are_refused_and_everything_else_is_made(
     (tmp_path / "poison").write_text(f"{foreground} {background}")
     monkeypatch.setattr(compose_module, "compose_shard", deadly)
     job = job_of(synthetic / "matting", bg20k, tmp_path / "out", PLAIN)
-    tally = run_compose(job, ray_runner)
+    summary = run_compose(job, ray_runner)
     after = {row["sample_id"]: row for row in rows(tmp_path / "out")}
     lost = {
         key for key, row in before.items() if foreground == row["foreground_id"] or background == row["background_id"]
     }
     assert len(lost) >= 3
     assert after == {key: row for key, row in before.items() if key not in lost}
-    assert (tally.failed, tally.rejected) == ([], len(lost))
+    assert (summary.failed, summary.rejected) == ([], len(lost))
     assert {row["item_id"] for row in rejects(tmp_path / "out")} == lost
     for row in rejects(tmp_path / "out"):
         assert (row["stage"], row["reason"]) == ("run", "worker_died")

@@ -11,9 +11,9 @@ from pipelines.compose.job import Output
 from pipelines.compose.pack import PackJob, run_pack
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget, Tally
+from pipelines.executor.work import ErrorBudget, RunSummary
 from pipelines.inspect.inspect import run_inspect
-from pipelines.output.staging import source, staged, viewed
+from pipelines.output.staging import open_output, open_readonly, source
 from rssn.dataset.rows import iter_rows
 from rssn.route.recipe import load_recipe
 from rssn.storage.urls import Url
@@ -36,10 +36,10 @@ def stored(s3: Store, url: str) -> dict[str, bytes]:
     return {name: s3.get(f"{url}/{name}") for name in sorted(s3.names(url))}
 
 
-def curate(out: Url, photos: Url, cache: Path) -> Tally:
-    with staged(out, cache) as root:
-        job = CurationJob(source(photos, cache), root, RULES, None, Budget())
-        return run_curation(job, LocalRunner()).tally
+def curate(out: Url, photos: Url, cache: Path) -> RunSummary:
+    with open_output(out, cache) as root:
+        job = CurationJob(source(photos, cache), root, RULES, None, ErrorBudget())
+        return run_curation(job, LocalRunner()).summary
 
 
 def test_a_curation(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_curation(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> 
         shutil.copy(path, here)
     for path in here.iterdir():
         s3.put(f"{bucket}/photos/{path.name}", path.read_bytes())
-    run_curation(CurationJob(here, tmp_path / "bg20k", RULES, None, Budget()), LocalRunner())
+    run_curation(CurationJob(here, tmp_path / "bg20k", RULES, None, ErrorBudget()), LocalRunner())
     whole = files(tmp_path / "bg20k")
     out, photos = Url(f"{bucket}/bg20k"), Url(f"{bucket}/photos")
     curate(out, photos, tmp_path / "cache")
@@ -62,19 +62,19 @@ def test_a_curation(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> 
     lost = [next(name for name in found if name.startswith(kind)) for kind in kinds]
     for name in lost[::2]:
         s3.remove(f"{out}/{name}")
-    tally = curate(out, photos, tmp_path / "cache")
-    assert tally.damaged == [Path(lost[0]).stem]
-    assert (tally.written > 0, tally.reused > 0) == (True, True)
+    summary = curate(out, photos, tmp_path / "cache")
+    assert summary.damaged == [Path(lost[0]).stem]
+    assert (summary.written > 0, summary.reused > 0) == (True, True)
     assert stored(s3, out) == found
-    with viewed(out) as root:
+    with open_readonly(out) as root:
         assert run_inspect(root).problems == []
     assert "report/index.html" in s3.names(out)
 
 
 def test_packing(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
-    settings = (load_recipe("ori"), Budget(), Output())
+    settings = (load_recipe("ori"), ErrorBudget(), Output())
     run_pack(PackJob(synthetic / "matting", tmp_path / "out", *settings), LocalRunner())
-    with staged(bucket, tmp_path / "cache") as root:
+    with open_output(bucket, tmp_path / "cache") as root:
         assert run_pack(PackJob(synthetic / "matting", root, *settings), LocalRunner()).written == 3
     assert stored(s3, bucket) == files(tmp_path / "out")
 
@@ -89,12 +89,12 @@ def test_what_counts_in_a_bucket_is_what_counts_in_a_folder(
         s3.put(f"{bucket}/photos/{name}", data)
     out, photos = Url(f"{bucket}/photos/out"), Url(f"{bucket}/photos")
     for _ in range(2):
-        tally = curate(out, photos, tmp_path / "cache")
-        with viewed(out) as root:
+        summary = curate(out, photos, tmp_path / "cache")
+        with open_readonly(out) as root:
             run_inspect(root)
             assert {row["source"] for row in iter_rows(root / "verdicts.parquet", ["source"])} == {
                 "bare",
                 "one.jpg",
                 "more/a.tgz/two.jpg",
             }
-        assert tally.unread == {"photos": Counter({".NEF": 1})}
+        assert summary.unread == {"photos": Counter({".NEF": 1})}

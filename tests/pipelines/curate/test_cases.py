@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 from bg20k.rules import CurationRules
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from rssn.dataset.rows import iter_rows
 
 RULES = CurationRules(min_side=240)
@@ -19,7 +19,7 @@ KEPT = "kept_unscreened"
 
 
 def verdicts(photos: Path, out: Path, rules: CurationRules = RULES) -> dict[str, dict[str, Any]]:
-    run_curation(CurationJob(photos, out, rules, None, Budget()), LocalRunner())
+    run_curation(CurationJob(photos, out, rules, None, ErrorBudget()), LocalRunner())
     return {Path(row["source"]).stem: row for row in iter_rows(out / "verdicts.parquet")}
 
 

@@ -14,7 +14,7 @@ from bg20k.rules import CurationRules
 from pipelines.curate.decisions import effects
 from pipelines.curate.job import Curated, CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from pipelines.inspect.inspect import run_inspect
 from pipelines.review.log import NewDecision, ReviewLog, review_path
 from rssn.dataset.shards import DatasetFolder, check_shard
@@ -35,7 +35,7 @@ def curated(bg20k: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def build(synthetic: Path, curated: Path) -> Callable[..., Curated]:
     def run(apply_review: bool | None = None) -> Curated:
-        job = CurationJob(synthetic / "photos", curated, RULES, None, Budget(), apply_review)
+        job = CurationJob(synthetic / "photos", curated, RULES, None, ErrorBudget(), apply_review)
         return run_curation(job, LocalRunner())
 
     return run
@@ -119,7 +119,7 @@ def test_the_same_command_again_changes_nothing(curated: Path, build: Callable[.
     build(apply_review=True)
     first = content(curated)
     again = build(apply_review=True)
-    assert again.tally.written == 0
+    assert again.summary.written == 0
     assert content(curated) == first
 
 

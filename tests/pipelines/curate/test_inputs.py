@@ -23,7 +23,7 @@ from bg20k.rules import CurationRules
 from bg20k.verdict import REASONS
 from pipelines.curate.job import Curated, CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from pipelines.inspect.inspect import run_inspect
 from rssn.dataset.rows import iter_rows
 from rssn.errors import InputError
@@ -38,7 +38,7 @@ COLOURS = np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1)
 
 
 def curate(photos: Path, out: Path, rules: CurationRules = RULES, **settings: Any) -> Curated:
-    return run_curation(CurationJob(photos, out, rules, None, Budget(), **settings), LocalRunner())
+    return run_curation(CurationJob(photos, out, rules, None, ErrorBudget(), **settings), LocalRunner())
 
 
 def scene(seed: int, width: int = 200, height: int = 150) -> Pixels:
@@ -262,4 +262,4 @@ def test_two_thousand_mutated_pictures_give_two_thousand_verdicts(tmp_path: Path
     assert done.reasons.total() == len(verdicts(tmp_path / "out")) == 2000
     assert set(done.reasons) <= set(REASONS)
     assert {"kept_unscreened", "duplicate", "truncated", "not_an_image"} <= set(done.reasons)
-    assert done.tally.written + done.tally.rejected == 2000
+    assert done.summary.written + done.summary.rejected == 2000

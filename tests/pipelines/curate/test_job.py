@@ -18,7 +18,7 @@ from bg20k.rules import CurationRules
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.ray_runner import RayRunner
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
@@ -107,7 +107,7 @@ def test_a_background_is_found_again_by_its_place(bg20k: Path) -> None:
 
 
 def test_workers_change_no_byte(synthetic: Path, bg20k: Path, tmp_path: Path, ray_runner: RayRunner) -> None:
-    run_curation(CurationJob(synthetic / "photos", tmp_path / "out", RULES, None, Budget()), ray_runner)
+    run_curation(CurationJob(synthetic / "photos", tmp_path / "out", RULES, None, ErrorBudget()), ray_runner)
     digests = [
         {m.name: (m.sha256, m.rejects_sha256) for m in DatasetFolder(o).marks()} for o in (bg20k, tmp_path / "out")
     ]
@@ -115,14 +115,16 @@ def test_workers_change_no_byte(synthetic: Path, bg20k: Path, tmp_path: Path, ra
 
 
 def test_a_second_run_reuses_everything(synthetic: Path, bg20k: Path) -> None:
-    again = run_curation(CurationJob(synthetic / "photos", bg20k, RULES, None, Budget()), LocalRunner())
-    assert again.tally.written == 0
-    assert again.tally.reused == len(published(bg20k))
+    again = run_curation(CurationJob(synthetic / "photos", bg20k, RULES, None, ErrorBudget()), LocalRunner())
+    assert again.summary.written == 0
+    assert again.summary.reused == len(published(bg20k))
 
 
 def test_too_many_unusable_photographs_stop_the_run(synthetic: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="more than --max-errors allows"):
-        run_curation(CurationJob(synthetic / "photos", tmp_path / "out", RULES, None, Budget(count=1)), LocalRunner())
+        run_curation(
+            CurationJob(synthetic / "photos", tmp_path / "out", RULES, None, ErrorBudget(count=1)), LocalRunner()
+        )
 
 
 def test_without_a_detector_the_command_says_that_it_did_not_screen(

@@ -14,7 +14,7 @@ import pytest
 from bg20k.rules import CurationRules
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from rssn.dataset.manifest import read_manifest
 from rssn.errors import InputError
 from tests.pipelines.composing import digests
@@ -39,8 +39,8 @@ def photos(synthetic: Path, tmp_path: Path) -> Path:
 def curate(photos: Path, out: Path) -> tuple[int, list[str]]:
     """Photographs that were examined or published anew, and what was said."""
     said: list[str] = []
-    job = CurationJob(photos, out, CurationRules(min_side=MIN_SIDE), None, Budget(), log=said.append)
-    return run_curation(job, LocalRunner()).tally.written, said
+    job = CurationJob(photos, out, CurationRules(min_side=MIN_SIDE), None, ErrorBudget(), log=said.append)
+    return run_curation(job, LocalRunner()).summary.written, said
 
 
 def test_a_replaced_photograph_is_refused_by_name(photos: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from pipelines.compose.plan import PlannedForeground, name_foregrounds
 from pipelines.compose.shard import ComposeTask, compose_shard
 from pipelines.executor.ray_runner import make_runner
 from pipelines.executor.runner import Done, LocalRunner
-from pipelines.output.staging import source, staged
+from pipelines.output.staging import open_output, source
 from pipelines.study.execute import StepTask, make_step
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import MattingSample
@@ -65,10 +65,10 @@ def deadly(task: ComposeTask) -> Done:
 def drive(address: str, bucket: Url, cache: Path) -> None:
     compose_module.compose_shard = deadly
     runner = make_runner(None, address)
-    with staged(Url(f"{bucket}/out"), cache) as root:
+    with open_output(Url(f"{bucket}/out"), cache) as root:
         matting, bg20k = (source(Url(f"{bucket}/{name}"), cache) for name in ("matting", "bg20k"))
-        tally = run_compose(job_of(matting, bg20k, root, QUICK, cache=LayerCache(cache, 1 << 30)), runner)
-    assert (tally.written, tally.rejected, tally.failed) == (4, 2, []), tally
+        summary = run_compose(job_of(matting, bg20k, root, QUICK, cache=LayerCache(cache, 1 << 30)), runner)
+    assert (summary.written, summary.rejected, summary.failed) == (4, 2, []), summary
 
 
 JOB = json.dumps({"runtime_env": {"env_vars": {"OMP_NUM_THREADS": "4"}}, "metadata": {"job_submission_id": "x"}})

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pipelines.executor.ray_runner as ray_runner_module
-from pipelines.executor.ray_runner import RayRunner, make_runner, shared_room
-from pipelines.executor.runner import Done, LocalRunner, Room, Runner, shard_ranges
-from pipelines.executor.work import enter
+from pipelines.executor.ray_runner import RayRunner, make_runner, shared_capacity
+from pipelines.executor.runner import Capacity, Done, LocalRunner, Runner, shard_ranges
+from pipelines.executor.work import begin_item
 from rssn.dataset.shards import Mark
 from rssn.errors import InputError, Rejected
 from rssn.storage.machine import available_cpus
@@ -30,10 +30,10 @@ class Task:
     folder: Path
     size: int = 1
     memory: int = 1 << 60  # more than any machine has: the runner asks for what there is
-    poisoned: frozenset[str] = frozenset()
+    quarantined: frozenset[str] = frozenset()
 
     @property
-    def note(self) -> Path:
+    def current_item(self) -> Path:
         return self.folder / f"{self.name}.item"
 
     @property
@@ -68,7 +68,7 @@ def die_of(task: Task) -> Done:
     seen = []
     for item in ("first", "deadly", "last"):
         try:
-            enter(task, item)
+            begin_item(task, item)
         except Rejected:
             continue
         (task.folder / f"{task.number}-{item}").open("a").write("x")
@@ -94,8 +94,8 @@ def test_every_task_has_one_outcome_and_errors_stop_no_other(runner: Runner, tmp
 
 def test_a_runner_knows_its_room(runner: Runner) -> None:
     cores = available_cpus()
-    room = Room(1, 1, cores) if isinstance(runner, LocalRunner) else Room(2, 2, max(1, cores // 2))
-    assert runner.room(9) == room
+    capacity = Capacity(1, 1, cores) if isinstance(runner, LocalRunner) else Capacity(2, 2, max(1, cores // 2))
+    assert runner.capacity(9) == capacity
 
 
 def test_a_command_starts_as_many_workers_as_it_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_a_command_starts_as_many_workers_as_it_may_use(monkeypatch: pytest.Monk
 
 
 def test_one_network_has_all_cores_of_this_machine(ray_runner: RayRunner) -> None:
-    assert ray_runner.room(1) == Room(2, 1, available_cpus())
+    assert ray_runner.capacity(1) == Capacity(2, 1, available_cpus())
 
 
 CORES = {"CPU": 16.0, "memory": 64e9}
@@ -113,23 +113,23 @@ GPUS = CORES | {"GPU": 4.0}
 
 
 @pytest.mark.parametrize(
-    ("nodes", "slots", "tasks", "room"),
+    ("nodes", "slots", "tasks", "capacity"),
     [
-        ([CORES] * 4, 2, 9, Room(2, 2, 16)),  # a node each
-        ([CORES] * 4, 64, 9, Room(64, 9, 5)),  # three on one of them
-        ([{"CPU": 64.0}], 64, 6, Room(64, 6, 10)),
-        ([CORES, GPUS, GPUS], 48, 6, Room(48, 6, 5, 8)),  # those of the node without a GPU do not count
-        ([CORES, GPUS, GPUS], 48, 99, Room(48, 8, 4, 8)),
-        ([{"CPU": 64.0}, {"CPU": 4.0}], 68, 2, Room(68, 2, 32)),  # both on the large one
-        ([{"GPU": 1.0}, CORES], 16, 2, Room(16, 2, 8)),  # a GPU without a core is of no use
-        ([{"CPU": 4.0, "GPU": 0.5}] * 2, 8, 2, Room(8, 2, 4)),
-        ([], 1, 2, Room(1, 1, 1)),
+        ([CORES] * 4, 2, 9, Capacity(2, 2, 16)),  # a node each
+        ([CORES] * 4, 64, 9, Capacity(64, 9, 5)),  # three on one of them
+        ([{"CPU": 64.0}], 64, 6, Capacity(64, 6, 10)),
+        ([CORES, GPUS, GPUS], 48, 6, Capacity(48, 6, 5, 8)),  # those of the node without a GPU do not count
+        ([CORES, GPUS, GPUS], 48, 99, Capacity(48, 8, 4, 8)),
+        ([{"CPU": 64.0}, {"CPU": 4.0}], 68, 2, Capacity(68, 2, 32)),  # both on the large one
+        ([{"GPU": 1.0}, CORES], 16, 2, Capacity(16, 2, 8)),  # a GPU without a core is of no use
+        ([{"CPU": 4.0, "GPU": 0.5}] * 2, 8, 2, Capacity(8, 2, 4)),
+        ([], 1, 2, Capacity(1, 1, 1)),
     ],
 )
 def test_networks_share_the_cores_of_the_nodes_that_can_run_them(
-    nodes: list[dict[str, float]], slots: int, tasks: int, room: Room
+    nodes: list[dict[str, float]], slots: int, tasks: int, capacity: Capacity
 ) -> None:
-    assert shared_room(nodes, slots, tasks, gpu_each=True) == room
+    assert shared_capacity(nodes, slots, tasks, gpu_each=True) == capacity
 
 
 def test_ray_sets_the_threads_of_a_network_aside_on_its_node(
@@ -162,7 +162,7 @@ def test_a_task_that_always_kills_its_worker_fails_alone(ray_runner: RayRunner, 
     (outcome,) = ray_runner.run(die, [Task(1, tmp_path)], idle)
     assert outcome.done is None
     assert outcome.reason == "worker_died"
-    assert outcome.error.startswith("the worker died at every attempt (")
+    assert outcome.error.startswith("worker died at every attempt (")
     (after,) = ray_runner.run(mark_of, [Task(1, tmp_path)], idle)
     assert after.done is not None
 

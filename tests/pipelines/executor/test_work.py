@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.executor.runner import Done, LocalRunner, Outcome
-from pipelines.executor.work import Budget, Work, parse_budget, refusal, run_tasks
+from pipelines.executor.work import ErrorBudget, Work, parse_budget, refusal, run_tasks
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import PLANNED_PHOTOS
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
@@ -25,11 +25,11 @@ class Task:
     refused: int = 0
     broken: bool = False
     memory: int = 0
-    poisoned: frozenset[str] = frozenset()
+    quarantined: frozenset[str] = frozenset()
 
     @property
-    def note(self) -> Path:
-        return DatasetFolder(self.root).note(self.name)
+    def current_item(self) -> Path:
+        return DatasetFolder(self.root).current_item(self.name)
 
 
 def write(task: Task) -> Done:
@@ -44,8 +44,8 @@ def tasks(root: Path, count: int, **kind: int | bool) -> list[Task]:
     return [Task(root, shard_name("photos", index, count), **kind) for index in range(count)]
 
 
-def work(root: Path, what: Sequence[Task], budget: Budget | None = None) -> Work[Task]:
-    return Work(DatasetFolder(root), what, write, "photos", budget or Budget(), 0)
+def work(root: Path, what: Sequence[Task], budget: ErrorBudget | None = None) -> Work[Task]:
+    return Work(DatasetFolder(root), what, write, "photos", budget or ErrorBudget(), 0)
 
 
 class Recorder(LocalRunner):
@@ -77,23 +77,23 @@ def test_a_damaged_shard_is_made_again_and_named(tmp_path: Path, damage: str) ->
     else:
         path.write_bytes(whole[:-1] if damage == "truncate" else whole[:20] + b"\0" + whole[21:])
     again = Recorder()
-    tally = run_tasks(work(tmp_path, tasks(tmp_path, 3)), again)
-    assert again.given == tally.damaged == ["photos-00001-of-00003"]
+    summary = run_tasks(work(tmp_path, tasks(tmp_path, 3)), again)
+    assert again.given == summary.damaged == ["photos-00001-of-00003"]
     assert path.read_bytes() == whole
 
 
 def test_rejects_are_counted_when_they_are_reused_too(tmp_path: Path) -> None:
     run_tasks(work(tmp_path, tasks(tmp_path, 2, refused=1)), LocalRunner())
-    tally = run_tasks(work(tmp_path, tasks(tmp_path, 2, refused=1)), LocalRunner())
-    assert (tally.reused, tally.rejected) == (6, 2)
+    summary = run_tasks(work(tmp_path, tasks(tmp_path, 2, refused=1)), LocalRunner())
+    assert (summary.reused, summary.rejected) == (6, 2)
 
 
 def test_a_failed_task_is_a_row_until_it_succeeds(tmp_path: Path) -> None:
     folder = DatasetFolder(tmp_path)
     mixed = [*tasks(tmp_path, 2), Task(tmp_path, "broken", broken=True)]
-    tally = run_tasks(work(tmp_path, mixed), LocalRunner())
-    assert tally.failed == ["broken: OSError: the disk is full"]
-    assert (tally.written, tally.lost, folder.failures()) == (8, 4, ["broken"])
+    summary = run_tasks(work(tmp_path, mixed), LocalRunner())
+    assert summary.failed == ["broken: OSError: the disk is full"]
+    assert (summary.written, summary.lost, folder.failures()) == (8, 4, ["broken"])
     (row,) = iter_rows(folder.failure("broken"))
     assert (row["item_id"], row["stage"], row["reason"], row["message"]) == (
         "broken", "run", "error", "OSError: the disk is full",
@@ -119,22 +119,22 @@ def test_a_failed_retry_leaves_the_shard_as_it_stands(tmp_path: Path) -> None:
     assert folder.rejects(name).read_bytes() == before
     assert verify(folder).problems == []
     assert {row["item_id"] for path in verify(folder).rejects for row in iter_rows(path)} == {"0", name}
-    tally = run_tasks(work(tmp_path, tasks(tmp_path, 1, refused=1)), LocalRunner())
-    assert (tally.reused, tally.rejected, folder.failures()) == (3, 1, [])
+    summary = run_tasks(work(tmp_path, tasks(tmp_path, 1, refused=1)), LocalRunner())
+    assert (summary.reused, summary.rejected, folder.failures()) == (3, 1, [])
 
 
 def test_shards_that_fail_spend_the_budget_too(tmp_path: Path) -> None:
     given = Recorder()
     words = "0 refused and 8 lost with 2 shards that failed of 40 photos, more than --max-errors allows"
     with pytest.raises(InputError, match=words):
-        run_tasks(work(tmp_path, tasks(tmp_path, 10, broken=True), Budget(share=0.1)), given)
+        run_tasks(work(tmp_path, tasks(tmp_path, 10, broken=True), ErrorBudget(share=0.1)), given)
     assert len(DatasetFolder(tmp_path).failures()) == 2
 
 
 def test_the_budget_stops_the_run_and_keeps_what_is_done(tmp_path: Path) -> None:
     given = Recorder()
     with pytest.raises(InputError, match="3 refused of 40 photos, more than --max-errors allows"):
-        run_tasks(work(tmp_path, tasks(tmp_path, 10, refused=1), Budget(count=2)), given)
+        run_tasks(work(tmp_path, tasks(tmp_path, 10, refused=1), ErrorBudget(count=2)), given)
     assert len(DatasetFolder(tmp_path).marks()) == 3
 
 
@@ -143,7 +143,7 @@ def test_the_budget_stops_the_run_and_keeps_what_is_done(tmp_path: Path) -> None
     [("2", 2, False), ("2", 3, True), ("5%", 5, False), ("5%", 6, True), (None, 99, False)],
 )
 def test_budgets(text: str | None, rejected: int, spent: bool) -> None:
-    assert parse_budget(text).spent(rejected, rejected, 100) is spent
+    assert parse_budget(text).exceeded(rejected, rejected, 100) is spent
 
 
 @pytest.mark.parametrize("text", ["few", "101%", "-5", "nan%", "inf%", "-1%", "1.5", "%", ""])
@@ -160,8 +160,10 @@ def test_a_budget_of_absurd_length_is_refused_briefly(text: str) -> None:
 
 def test_a_budget_that_is_spent_before_the_work_stops_at_once(tmp_path: Path) -> None:
     given = Recorder()
-    job = Work(DatasetFolder(tmp_path), tasks(tmp_path, 2), write, "photos", Budget(count=2), 3)
-    with pytest.raises(InputError, match="3 refused of 8 photos, more than --max-errors allows; 0 written, 0 reused"):
+    job = Work(DatasetFolder(tmp_path), tasks(tmp_path, 2), write, "photos", ErrorBudget(count=2), 3)
+    with pytest.raises(
+        InputError, match="3 refused of 8 photos, more than --max-errors allows; 0 photos written, 0 reused"
+    ):
         run_tasks(job, given)
     assert given.given == []
 
@@ -169,7 +171,7 @@ def test_a_budget_that_is_spent_before_the_work_stops_at_once(tmp_path: Path) ->
 @pytest.mark.parametrize(("share", "spent"), [(0.1, True), (0.5, False)])
 def test_a_share_counts_what_a_refused_input_would_have_given(tmp_path: Path, share: float, spent: bool) -> None:
     """Two of four inputs are refused, and each would have given four photos: half of what was asked."""
-    job = Work(DatasetFolder(tmp_path), tasks(tmp_path, 2), write, "photos", Budget(share=share), 2, 4)
+    job = Work(DatasetFolder(tmp_path), tasks(tmp_path, 2), write, "photos", ErrorBudget(share=share), 2, 4)
     if spent:
         with pytest.raises(InputError, match="2 refused of 8 photos, more than --max-errors allows"):
             run_tasks(job, Recorder())
@@ -201,7 +203,7 @@ def test_progress_counts_items_of_tasks_at_hand(tmp_path: Path, capsys: pytest.C
         rows = ({"source": seen.append(sum(folder.in_progress().values())) or "", "path": ""} for _ in range(task.size))
         return Done(write_shard(folder, task.name, PLANNED_PHOTOS, rows, []))
 
-    run_tasks(Work(folder, [task], look, "photos", Budget(), 0), Halfway())
+    run_tasks(Work(folder, [task], look, "photos", ErrorBudget(), 0), Halfway())
     assert seen == [7, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     assert folder.in_progress() == {}
     assert capsys.readouterr().err.startswith("10 of 10 photos (100 %), ")

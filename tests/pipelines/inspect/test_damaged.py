@@ -18,7 +18,7 @@ from pipelines.compose.job import run_compose
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.curate.known_set import load_known
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from pipelines.inspect.inspect import Look, run_inspect
 from pipelines.inspect.replay import run_replay
 from rssn.errors import RssnError
@@ -106,11 +106,11 @@ def test_a_set_of_backgrounds(synthetic: Path, tmp_path: Path) -> None:
         shutil.copy(path, photos)
     (photos / "broken.jpg").write_bytes(b"no picture")
     rules = CurationRules(min_side=MIN_SIDE)
-    run_curation(CurationJob(photos, whole, rules, None, Budget()), LocalRunner())
+    run_curation(CurationJob(photos, whole, rules, None, ErrorBudget()), LocalRunner())
     for name, _ in damaged(whole, out, 2):
         shown = CliRunner().invoke(main, ["status", str(out)])
         assert isinstance(shown.exception, SystemExit | None), shown.exc_info
         attempt(find_backgrounds, out)
         attempt(load_known, out)
-        job = CurationJob(photos, out, rules, None, Budget())
+        job = CurationJob(photos, out, rules, None, ErrorBudget())
         again(lambda job=job: run_curation(job, LocalRunner()), whole, out, name, ("manifest.json",))

@@ -10,7 +10,7 @@ import pytest
 from pipelines.compose.job import Output, run_compose
 from pipelines.compose.pack import PackJob, run_pack
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from pipelines.inspect.replay import run_replay
 from rssn.dataset.manifest import plan_digest
 from rssn.errors import InputError, Rejected
@@ -83,7 +83,7 @@ def test_an_unknown_sample_is_refused(shards: Path) -> None:
 
 
 def test_packed_photographs_hold_no_draw(synthetic: Path, tmp_path: Path) -> None:
-    job = PackJob(synthetic / "matting", tmp_path / "ori", load_recipe("ori"), Budget(), Output(codec="png"))
+    job = PackJob(synthetic / "matting", tmp_path / "ori", load_recipe("ori"), ErrorBudget(), Output(codec="png"))
     assert run_pack(job, LocalRunner()).written == 3
     found = list(rows(tmp_path / "ori"))
     for row in found:

@@ -14,7 +14,7 @@ from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.pack import PackJob, run_pack
 from pipelines.compose.recompose import Recomposed, open_sources
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from pipelines.inspect.inspect import Look, run_inspect
 from pipelines.inspect.step_strips import GAIN, STRIP_SIDE, blend_difference, step_strip
 from rssn.dataset.shards import DatasetFolder
@@ -181,7 +181,7 @@ def test_a_source_that_is_gone_fails_no_report(shards: Path, tmp_path: Path) -> 
 
 
 def test_packed_photographs_show_their_layers(synthetic: Path, tmp_path: Path) -> None:
-    run_pack(PackJob(synthetic / "matting", tmp_path, load_recipe("ori"), Budget(), Output("png")), LocalRunner())
+    run_pack(PackJob(synthetic / "matting", tmp_path, load_recipe("ori"), ErrorBudget(), Output("png")), LocalRunner())
     row = next(rows(tmp_path))
     strip = Strip(row, "")
     for column, name in enumerate(("image", "alpha", "foreground", "background")):

@@ -12,8 +12,8 @@ import pytest
 from pipelines.compose.job import run_compose
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Tally
-from pipelines.output.staging import staged
+from pipelines.executor.work import RunSummary
+from pipelines.output.staging import open_output
 from rssn.errors import InputError
 from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
@@ -30,8 +30,8 @@ compose(*map(Path, sys.argv[1:4]), Url(sys.argv[4]))
 """
 
 
-def compose(matting: Path, bg20k: Path, cache: Path, out: Url) -> Tally:
-    with staged(out, cache) as root:
+def compose(matting: Path, bg20k: Path, cache: Path, out: Url) -> RunSummary:
+    with open_output(out, cache) as root:
         return run_compose(job_of(matting, bg20k, root, QUICK, cache=LayerCache(cache, 0)), LocalRunner())
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import rssn.storage.lock as lock_module
 from pipelines.inspect.status import status
-from pipelines.output.staging import staged, viewed
+from pipelines.output.staging import open_output, open_readonly
 from rssn.errors import InputError
 from rssn.storage.bucket_lease import BucketLease
 from rssn.storage.lock import hold_lease_at
@@ -30,14 +30,14 @@ def test_the_second_is_refused_and_a_stale_one_taken_over(s3: Store, bucket: Url
     words = (
         rf"{bucket}: another run is at work here \(process 1 on elsewhere, since .*, renewed \d s ago\); wait for it"
     )
-    with pytest.raises(InputError, match=words), staged(bucket, tmp_path):
+    with pytest.raises(InputError, match=words), open_output(bucket, tmp_path):
         pass
     assert s3.names(bucket) == {".lease.json"}
     put(s3, bucket, 61)
     s3.put(f"{bucket}/.lease-claim.json", s3.get(f"{bucket}/.lease.json"))  # who claimed it died of it
-    with pytest.raises(InputError, match="another run is at work here"), staged(bucket, tmp_path):
+    with pytest.raises(InputError, match="another run is at work here"), open_output(bucket, tmp_path):
         pass
-    with staged(bucket, tmp_path):
+    with open_output(bucket, tmp_path):
         assert json.loads(s3.get(f"{bucket}/.lease.json"))["host"] != "elsewhere"
     assert s3.names(bucket) == set()
 
@@ -91,7 +91,7 @@ def test_it_is_renewed_with_the_state_and_a_run_that_lost_it_stops(
 def test_status_says_who_works_there(s3: Store, bucket: Url) -> None:
     put(s3, bucket, 7)
     s3.put(f"{bucket}/manifest.json", json.dumps({"plan": {"kind": "composites"}}).encode())
-    with viewed(bucket) as root:
+    with open_readonly(bucket) as root:
         first = status(root)[0]
     assert first.startswith(f"{bucket}: composites, running: process 1 on elsewhere, since ")
     assert first.endswith(("renewed 7 s ago", "renewed 8 s ago"))

@@ -9,7 +9,7 @@ from bg20k.rules import CurationRules
 from pipelines.compose.job import run_compose
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Budget
+from pipelines.executor.work import ErrorBudget
 from rssn.errors import InputError
 from rssn.storage.lock import hold_lease
 from tests.pipelines.composing import QUICK, files, job_of
@@ -23,7 +23,7 @@ def test_a_second_run_on_a_folder_is_refused(synthetic: Path, bg20k: Path, tmp_p
         with pytest.raises(InputError, match=words):
             run_compose(job_of(synthetic / "matting", bg20k, out, QUICK), LocalRunner())
         with pytest.raises(InputError, match=words):
-            run_curation(CurationJob(synthetic / "photos", out, CurationRules(), None, Budget()), LocalRunner())
+            run_curation(CurationJob(synthetic / "photos", out, CurationRules(), None, ErrorBudget()), LocalRunner())
         assert files(out) == before
 
 

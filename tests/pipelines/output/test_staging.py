@@ -14,10 +14,10 @@ from pipelines.cli import main
 from pipelines.compose.job import run_compose
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.executor.runner import LocalRunner
-from pipelines.executor.work import Tally
+from pipelines.executor.work import RunSummary
 from pipelines.inspect.inspect import run_inspect
 from pipelines.inspect.status import status
-from pipelines.output.staging import source, staged, viewed
+from pipelines.output.staging import open_output, open_readonly, source
 from rssn.errors import InputError, RemoteError
 from rssn.storage.buckets import list_objects
 from rssn.storage.urls import Url
@@ -37,11 +37,11 @@ def whole(synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def compose(synthetic: Path, bg20k: Path, tmp_path: Path) -> Callable[..., Tally]:
+def compose(synthetic: Path, bg20k: Path, tmp_path: Path) -> Callable[..., RunSummary]:
     """Composes into a bucket."""
 
-    def run(out: Url, **more: Any) -> Tally:
-        with staged(out, tmp_path / "cache") as root:
+    def run(out: Url, **more: Any) -> RunSummary:
+        with open_output(out, tmp_path / "cache") as root:
             cache = LayerCache(tmp_path / "cache", 0)
             return run_compose(job_of(synthetic / "matting", bg20k, root, QUICK, cache=cache, **more), LocalRunner())
 
@@ -58,7 +58,7 @@ def leftovers(tmp_path: Path) -> list[Path]:
 
 
 def test_the_same_files_as_in_a_folder(
-    compose: Callable[..., Tally], s3: Store, bucket: Url, whole: dict[str, bytes], tmp_path: Path
+    compose: Callable[..., RunSummary], s3: Store, bucket: Url, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
     out = Url(f"{bucket}/sets/first")
     assert compose(out).written == 6
@@ -75,12 +75,12 @@ def test_the_same_files_as_in_a_folder(
     ("kind", "path"), [("throttle", SHARD), ("fail", SHARD), ("cut", SHARD), ("cut", MARK), ("fail", "manifest")]
 )
 def test_a_fault_that_passes_changes_nothing(
-    kind: Any, path: str, compose: Callable[..., Tally], s3: Store, bucket: Url, whole: dict[str, bytes]
+    kind: Any, path: str, compose: Callable[..., RunSummary], s3: Store, bucket: Url, whole: dict[str, bytes]
 ) -> None:
     s3.faults = [Fault(kind, "PUT", path)]
-    tally = compose(bucket)
+    summary = compose(bucket)
     assert s3.faults[0].seen == 1
-    assert (tally.written, tally.failed) == (6, [])
+    assert (summary.written, summary.failed) == (6, [])
     assert stored(s3, bucket) == whole
     assert s3.unfinished(bucket) == 0
 
@@ -88,23 +88,23 @@ def test_a_fault_that_passes_changes_nothing(
 @pytest.mark.parametrize("kind", ["throttle", "cut"])
 def test_a_fault_that_stays_fails_one_shard_until_the_next_run(
     kind: Any,
-    compose: Callable[..., Tally],
+    compose: Callable[..., RunSummary],
     s3: Store,
     bucket: Url,
     whole: dict[str, bytes],
     tmp_path: Path,
 ) -> None:
     s3.faults = [Fault(kind, "PUT", SHARD, times=99)]
-    tally = compose(bucket)
+    summary = compose(bucket)
     assert 1 < s3.faults[0].seen <= 20
-    assert (tally.written, tally.lost) == (4, 2)
-    assert f"{bucket}/{SHARD}" in tally.failed[0]
-    assert "check the URL" in tally.failed[0]
+    assert (summary.written, summary.lost) == (4, 2)
+    assert f"{bucket}/{SHARD}" in summary.failed[0]
+    assert "check the URL" in summary.failed[0]
     found = s3.names(bucket)
     assert (SHARD in found, MARK in found) == (False, False)
     assert "rejects/composites-00001-of-00003-failed.parquet" in found
     assert leftovers(tmp_path) == []
-    with viewed(bucket) as root:
+    with open_readonly(bucket) as root:
         lines = status(root)
     assert lines[0] == f"{bucket}: composites, stopped; run the same command again to resume"
     assert lines[-1].startswith("failed: composites-00001-of-00003: error: ")
@@ -113,19 +113,19 @@ def test_a_fault_that_stays_fails_one_shard_until_the_next_run(
 
 
 def test_what_a_mark_does_not_prove_is_made_again(
-    compose: Callable[..., Tally], s3: Store, bucket: Url, whole: dict[str, bytes]
+    compose: Callable[..., RunSummary], s3: Store, bucket: Url, whole: dict[str, bytes]
 ) -> None:
     compose(bucket)
     s3.remove(f"{bucket}/{SHARD}")
     s3.put(f"{bucket}/data/composites-00000-of-00003.parquet", b"of another size")
     s3.remove(f"{bucket}/marks/composites-00002-of-00003.json")
-    tally = compose(bucket)
-    assert (tally.written, tally.reused) == (6, 0)
-    assert tally.damaged == ["composites-00000-of-00003", "composites-00001-of-00003"]
+    summary = compose(bucket)
+    assert (summary.written, summary.reused) == (6, 0)
+    assert summary.damaged == ["composites-00000-of-00003", "composites-00001-of-00003"]
     assert stored(s3, bucket) == whole
 
 
-def test_a_prefix_of_somebody_else_is_refused(compose: Callable[..., Tally], s3: Store, bucket: Url) -> None:
+def test_a_prefix_of_somebody_else_is_refused(compose: Callable[..., RunSummary], s3: Store, bucket: Url) -> None:
     s3.put(f"{bucket}/mine/letter.txt", b"dear")
     with pytest.raises(InputError, match=f"{bucket}/mine: not empty and no data set of ours"):
         compose(Url(f"{bucket}/mine"))
@@ -134,7 +134,9 @@ def test_a_prefix_of_somebody_else_is_refused(compose: Callable[..., Tally], s3:
         compose(Url("s3://nobody-made-it"))
 
 
-def test_removed_and_made_anew(compose: Callable[..., Tally], s3: Store, bucket: Url, whole: dict[str, bytes]) -> None:
+def test_removed_and_made_anew(
+    compose: Callable[..., RunSummary], s3: Store, bucket: Url, whole: dict[str, bytes]
+) -> None:
     compose(bucket, seed=1)
     assert stored(s3, bucket) != whole
     with pytest.raises(InputError, match="holds another data set: seed was 1, is now 0"):
@@ -198,7 +200,7 @@ def test_sources_and_output_by_url(whole: dict[str, bytes], sources: Url, s3: St
     assert {"report/index.html", "report/step-strip-01.png"} <= s3.names(f"{bucket}/out")
     s3.remove(f"{bucket}/out/{SHARD}")
     s3.put(f"{bucket}/out/data/composites-x1-00000-of-00001.parquet", b"without a mark")
-    with viewed(Url(f"{bucket}/out")) as root:
+    with open_readonly(Url(f"{bucket}/out")) as root:
         problems = run_inspect(root).problems
     assert problems == [
         f"{Path(SHARD).name}: the file is missing",

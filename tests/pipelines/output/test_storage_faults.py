@@ -112,8 +112,8 @@ def test_a_source_that_disappears_halfway(synthetic: Path, bg20k: Path, tmp_path
             (backgrounds / "data").rename(tmp_path / "elsewhere")
             yield from super().run(function, tasks, on_wait)
 
-    tally = run_compose(job, Disturbed())
-    assert (tally.written, tally.rejected, tally.failed) == (0, 6, [])
+    summary = run_compose(job, Disturbed())
+    assert (summary.written, summary.rejected, summary.failed) == (0, 6, [])
     assert {row["reason"] for row in rejects(tmp_path / "out")} == {"unreadable"}
     (tmp_path / gone.name).rename(gone)
     (tmp_path / "elsewhere").rename(backgrounds / "data")

@@ -151,8 +151,8 @@ def test_what_overwrite_could_not_remove_counts_nowhere(
     assert "has no mark; it does not count" in " ".join(run_inspect(out).problems)
     with pytest.raises(InputError, match="no mark of its plan"):
         open_set(str(out), ("image",))
-    tally = run_compose(replace(jobs[1], overwrite=False), LocalRunner())
-    assert (tally.written, tally.reused) == (6, 0)
+    summary = run_compose(replace(jobs[1], overwrite=False), LocalRunner())
+    assert (summary.written, summary.reused) == (6, 0)
     assert set(digests(out).values()).isdisjoint(before.values())
 
 

@@ -1,12 +1,11 @@
 """How far a piece of work is: a bar on a terminal; elsewhere, as in a log, a line now and then.
 
 A bar is drawn again and again over itself, which a file keeps all of. So it gets whole lines, one every half minute,
-the first at once, and a last one; `read_progress` reads them again.
+the first at once, and a last one.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections import deque
@@ -23,7 +22,6 @@ EVERY_SECONDS = 30.0
 _REDRAWN_SECONDS = 0.2
 _TELLING_SECONDS = 1.0  # that a rate is taken over, at least
 _LOOKS_BACK = 10  # lines that the rate is taken over
-_LINE = re.compile(r"(\d+ of \d+ [^\r\n(]*)\((\d{1,3}) %\)([^\r\n]*)")
 
 
 class Progress:
@@ -149,9 +147,3 @@ def progressing(items: Iterable[T], total: int, unit: str, label: str) -> Iterat
         for item in items:
             yield item
             progress.advance()
-
-
-def read_progress(text: str) -> tuple[float, str] | None:
-    """The share that the last line of progress in a log tells, and what it says besides; None where there is none."""
-    found = _LINE.findall(text)
-    return (int(found[-1][1]) / 100, f"{found[-1][0].strip()}{found[-1][2]}") if found else None

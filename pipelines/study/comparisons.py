@@ -1,4 +1,4 @@
-"""Whether two rows of a study differ: over the photographs that they were judged on, and over the seeds."""
+"""Whether two rows of a study differ: over the photographs that they were evaluated on, and over the seeds."""
 
 from __future__ import annotations
 

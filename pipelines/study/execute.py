@@ -16,8 +16,7 @@ from pipelines.executor.programs import end
 from pipelines.executor.runner import THREADS, Done, Runner
 from pipelines.study.jobs import KINDS
 from pipelines.study.kinds import Options
-from pipelines.study.steps import Step
-from pipelines.study.versions import made_by
+from pipelines.study.steps import Step, made_by
 from pipelines.study.watch import Watch
 from rssn.dataset.shards import Mark
 from rssn.errors import RssnError
@@ -93,7 +92,7 @@ def make_steps(steps: Sequence[Step], root: Path, runner: Runner, workers: Optio
                 failed.append(outcome.error)
             watch.ended(outcome.task.name)
             words = f"failed: {outcome.error}" if outcome.done is None else f"{outcome.task.name} is done"
-            log(f"{number} of {len(tasks)}: {words}; {watch.words()}")
+            log(f"{number} of {len(tasks)}: {words}; {watch.summary()}")
     if failed:
         remedy = "run the same command again to resume"
         raise RssnError(f"{len(failed)} of {len(tasks)} steps failed; the first: {failed[0]}; {remedy}")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from signal import SIGTERM
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -39,14 +39,17 @@ from train.commands.run_options import RunOptions, read_options
 from train.commands.typed import build
 from train.network.strategy import Strategy
 
-T = TypeVar("T")
 
+def _typed(kind: type[Any], *checks: Callable[[Any], object]) -> Callable[[dict[str, Any]], Any]:
+    """Reads the typed options of a command on data sets, and checks what they mean together."""
 
-def _read_curation(parameters: dict[str, Any]) -> CurationOptions:
-    given = build(CurationOptions, parameters)
-    given.refuse_idle()
-    given.curation_rules()
-    return given
+    def read(parameters: dict[str, Any]) -> Any:
+        given = build(kind, parameters)
+        for check in checks:
+            check(given)
+        return given
+
+    return read
 
 
 def _curate(given: CurationOptions) -> None:
@@ -58,23 +61,10 @@ def _curate(given: CurationOptions) -> None:
     finish(curated.summary, out, "backgrounds", complete=True)
 
 
-def _read_composition(parameters: dict[str, Any]) -> ComposeOptions:
-    given = build(ComposeOptions, parameters)
-    given.refuse_idle()
-    given.chosen_recipe()
-    return given
-
-
 def _compose(given: ComposeOptions) -> None:
     job = given.job(Path(str(given.out)))
     summary = given.workers.run(lambda runner: run_compose(job, runner))
     finish(summary, job.out, "composites", complete=True)
-
-
-def _read_packing(parameters: dict[str, Any]) -> PackOptions:
-    given = build(PackOptions, parameters)
-    given.refuse_idle()
-    return given
 
 
 def _pack(given: PackOptions) -> None:
@@ -139,7 +129,15 @@ def _evaluate(given: EvalOptions) -> None:
     evaluator = Evaluator(networks, strategy, Protocol(given.protocol), given.trimaps, given.out / "mattes")
     given.out.mkdir(parents=True, exist_ok=True)
     with Progress(None, "photos") as progress, _State(given.out, "photos") as state:
-        result = evaluate(evaluator, given.data, state.counting(counter(progress)), given.out, given.alpha_scale)
+        totals: list[int] = []
+
+        def on_image(number: int) -> None:
+            """The total comes first, then 0 after each."""
+            totals.append(number)
+            counter(progress)(number)
+            state.reach(len(totals) - 1, totals[0])
+
+        result = evaluate(evaluator, given.data, on_image, given.out, given.alpha_scale)
     write_evaluation(result, evaluator, given.out)
     click.echo(f"{len(result.counted)} photographs, {len(result.failures)} could not be evaluated")
 
@@ -154,22 +152,10 @@ class _State:
         self._first: int | None = None
 
     def reach(self, done: int, total: int) -> None:
-        """So many are done."""
-        first = self._first = done - 1 if self._first is None else self._first
+        """So many are done; of those before the first that is told of, none in this run."""
+        self._first = done - 1 if self._first is None else self._first
         times = (self._started, time.time())
-        self._file.write(RunState(self._unit, 1, total, int(done == total), done, max(first, 0), 0, 0, *times))
-
-    def counting(self, callback: Callable[[int], None]) -> Callable[[int], None]:
-        """A callback that is given the total first and 0 after each, and passes it on."""
-        done, total = -1, 0
-
-        def on_item(number: int) -> None:
-            nonlocal done, total
-            done, total = done + 1, number or total
-            self.reach(done, total)
-            callback(number)
-
-        return on_item
+        self._file.write(RunState(self._unit, 1, total, int(done == total), done, max(self._first, 0), 0, 0, *times))
 
     def __enter__(self) -> _State:
         return self
@@ -182,16 +168,28 @@ _SHARDS = frozenset({"cache-dir", "cache-size", "max-errors", "recipe"})  # what
 _TRAINING = frozenset({"workers", "checkpoint-every", "keep", "tensorboard", "validate-every"})
 
 KINDS: Mapping[str, Kind] = {
-    "curate": Kind(build_bg20k, ("rssn", "build-bg20k"), _read_curation, _curate, _SHARDS),
+    "curate": Kind(
+        build_bg20k,
+        ("rssn", "build-bg20k"),
+        _typed(CurationOptions, CurationOptions.refuse_idle, CurationOptions.curation_rules),
+        _curate,
+        _SHARDS,
+    ),
     "crops": Kind(
         crops,
         ("python", "-m", "pipelines.study.crops"),
-        lambda parameters: build(CropsJob, parameters),
+        _typed(CropsJob),
         write_crops,
         resumes=False,
     ),
-    "compose": Kind(compose, ("rssn", "compose"), _read_composition, _compose, _SHARDS),
-    "pack": Kind(pack, ("rssn", "pack"), _read_packing, _pack, _SHARDS),
+    "compose": Kind(
+        compose,
+        ("rssn", "compose"),
+        _typed(ComposeOptions, ComposeOptions.refuse_idle, ComposeOptions.chosen_recipe),
+        _compose,
+        _SHARDS,
+    ),
+    "pack": Kind(pack, ("rssn", "pack"), _typed(PackOptions, PackOptions.refuse_idle), _pack, _SHARDS),
     "train": Kind(run, ("train", "run"), _read_training, _train, _TRAINING, side_by_side=True),
     "eval": Kind(evaluate_command, ("train", "eval"), _read_evaluation, _evaluate, resumes=False, side_by_side=True),
 }

@@ -1,4 +1,4 @@
-"""Leaks: a photograph on which the networks are judged must not stand among what they were trained on."""
+"""Leaks: a photograph on which the networks are evaluated must not be among those that they are trained on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NAMED = 5
 
 
 def check_foregrounds(study: Study, cache: LeakCache) -> None:
-    """Refuse foregrounds that stand in the evaluation set, or look like one that does: their colours or their mattes.
+    """Refuse foregrounds that are in the evaluation set, or look like one that is: their colours or their mattes.
 
     Args:
         study: The study.
@@ -46,7 +46,7 @@ def check_foregrounds(study: Study, cache: LeakCache) -> None:
 
 
 def check_backgrounds(study: Study, places: Sequence[Path], cache: LeakCache) -> None:
-    """Refuse backgrounds that stand in the evaluation set, or look like one that does.
+    """Refuse backgrounds that are in the evaluation set, or look like one that is.
 
     Crops look like nothing but themselves: for those that the study made, the photographs that they are of count.
 
@@ -73,20 +73,20 @@ class LeakCache:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._judged: dict[str, list[PhotoHash]] = {}
+        self._evaluated: dict[str, list[PhotoHash]] = {}
 
     def check(
         self,
-        judged: Evaluation,
+        evaluation: Evaluation,
         place: str,
         what: str,
         hashes: Callable[[Path], Iterator[PhotoHash]],
         alpha_scale: float | None = None,
     ) -> None:
-        """Look for what stands in both.
+        """Look for what is in both.
 
         Args:
-            judged: The evaluation set.
+            evaluation: The evaluation set.
             place: The other set.
             what: Its members, in words.
             hashes: Takes theirs.
@@ -96,11 +96,11 @@ class LeakCache:
             InputError: Naming both.
         """
         rule = [_FORMAT, RULES.phash_distance, RULES.flat_std, OVERLAP]
-        data = judged.data
+        data = evaluation.data
         facts = [
             rule,
             input_fingerprint(data),
-            judged.alpha_scale,
+            evaluation.alpha_scale,
             what,
             place,
             input_fingerprint(place),
@@ -111,11 +111,11 @@ class LeakCache:
         known = self._known()
         if key in known:
             return
-        if data not in self._judged:
-            self._judged[data] = list(evaluation_hashes(Path(data), judged.alpha_scale))
-        if not self._judged[data]:
+        if data not in self._evaluated:
+            self._evaluated[data] = list(evaluation_hashes(Path(data), evaluation.alpha_scale))
+        if not self._evaluated[data]:
             raise InputError(f"evaluation.data: {data}: no photograph in it can be read; name another set")
-        _refuse(self._judged[data], list(hashes(Path(place))), f"{what} of {place}")
+        _refuse(self._evaluated[data], list(hashes(Path(place))), f"{what} of {place}")
         if self._path:
             write_json(self._path, {"clean": sorted({*known, key})})
 
@@ -127,12 +127,12 @@ class LeakCache:
             return set()
 
 
-def _refuse(judged: Sequence[PhotoHash], given: Sequence[PhotoHash], what: str) -> None:
-    pairs = list(dict.fromkeys(same_pictures(judged, given)))
+def _refuse(evaluated: Sequence[PhotoHash], given: Sequence[PhotoHash], what: str) -> None:
+    pairs = list(dict.fromkeys(same_pictures(evaluated, given)))
     if pairs:
         words = "; ".join(f"{theirs} is {ours}" for ours, theirs in pairs[:_NAMED])
         more = f"; and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
-        raise InputError(f"a {what} stands in the evaluation set, or looks like one that does: {words}{more}")
+        raise InputError(f"a {what} is in the evaluation set, or looks like one that is: {words}{more}")
 
 
 def _cropped(place: Path) -> str | None:

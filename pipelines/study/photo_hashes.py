@@ -59,15 +59,15 @@ class PhotoHash:
     outline: Pixels | None = None
 
 
-def same_pictures(judged: Iterable[PhotoHash], given: Sequence[PhotoHash]) -> Iterator[tuple[str, str]]:
-    """Names of what is the same in both: equal content, or hashes near each other, the judged one's mirrored or not.
+def same_pictures(evaluated: Iterable[PhotoHash], given: Sequence[PhotoHash]) -> Iterator[tuple[str, str]]:
+    """Names of what is the same in both: equal content, or hashes near each other, the evaluated one's mirrored or not.
 
     Mattes are compared with mattes alone. Their hashes know the pose only, so near ones must overlap as well.
     """
     contents = np.array([each.content for each in given], dtype=np.str_)
     hashes = np.array([each.phash for each in given], dtype=np.uint64)
     clear = np.array([not each.flat for each in given], dtype=np.bool_)
-    for one in judged:
+    for one in evaluated:
         found = contents == one.content
         if not one.flat:
             found |= clear & (_is_near(hashes, one.phash) | _is_near(hashes, one.mirrored))

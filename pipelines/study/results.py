@@ -47,22 +47,24 @@ class Line:
 def read_figures(cells: Iterable[Cell], root: Path) -> list[dict[str, Any]]:
     """Every image's figures: row, rosta, seed, image and the columns, from what `train eval` wrote.
 
-    Images that the protocol has nothing to say of are left out.
+    Images without figures, which the protocol leaves out, are left out here too.
 
     Raises:
-        InputError: If the networks were not judged on the same images.
+        InputError: If the networks were not evaluated on the same images.
     """
     found = []
     for cell in cells:
         rows = iter_rows(cell.evaluation.out(root) / "per_image.parquet")
         facts: dict[str, Any] = {"row": cell.row, "rosta": cell.rosta, "seed": cell.seed}
-        judged = [row for row in rows if row["sad"] is not None]
-        found += [facts | {"image": row["name"]} | {name: row.get(name) for name in METRICS} for row in judged]
+        evaluated = [row for row in rows if row["sad"] is not None]
+        found += [facts | {"image": row["name"]} | {name: row.get(name) for name in METRICS} for row in evaluated]
     groups: dict[tuple[Any, ...], set[str]] = {}
     for figures in found:
         groups.setdefault((figures["row"], figures["rosta"], figures["seed"]), set()).add(figures["image"])
     if len({frozenset(images) for images in groups.values()}) > 1:
-        raise InputError("the networks were judged on different images; remove the eval- folders and run it again")
+        raise InputError(
+            "the networks were evaluated on different images; remove the folders steps/eval-* and run the same command again"
+        )
     return found
 
 

@@ -30,7 +30,7 @@ from rssn.synthetic import SyntheticPlan, write_synthetic
 
 _LEAKS = "leaks.json"
 _INPUTS = "inputs.json"
-_NAMED = 3  # photographs that could not be judged
+_NAMED = 3  # photographs that could not be evaluated
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def dry_run(job: StudyJob) -> list[str]:
         DependencyError: If the package that brings the weights is not installed.
     """
     if job.study.synthetic and not Path(job.study.synthetic).exists():
-        remedy = "the same command without --dry-run renders them first"
+        remedy = "run the same command without --dry-run, which renders them first"
         raise InputError(f"{job.study.synthetic}: the pictures of this study are not rendered yet; {remedy}")
     with tempfile.TemporaryDirectory() as scratch:
         known = Path(scratch) / _LEAKS
@@ -110,7 +110,7 @@ def _plan(job: StudyJob) -> Plan:
     plan = plan_study(job.study, job.out / _INPUTS)
     for place in (place for step in plan.steps for place in step.reads):
         if job.out.is_relative_to(Path(place).resolve()):
-            words = f"--out {job.out} lies in {place}, which the study reads: results would count as inputs"
+            words = f"--out {job.out} lies in {place}, which the study reads: results would be taken for inputs"
             raise InputError(f"{words}; choose another --out")
     return plan
 
@@ -158,27 +158,27 @@ def _notes(plan: Plan, root: Path) -> Iterator[str]:
             totals = _facts(step, "manifest.json", root)["totals"]
             refused = f", {totals['rejected']} rejected" if totals.get("rejected") else ""
             yield f"{step.label}: {totals['rows']} rows{refused}"
-    yield from _judged({step.label: _summary(step, root) for step in plan.steps if step.kind == "eval"})
-    yield f"the steps took {_sum(plan.steps, root) / 60:.0f} minutes, each by itself"
+    yield from _evaluated({step.label: _summary(step, root) for step in plan.steps if step.kind == "eval"})
+    yield f"the steps took {_sum(plan.steps, root) / 60:.0f} minutes, added up"
 
 
-def _judged(evaluations: Mapping[str, str]) -> Iterator[str]:
-    """What was judged: once for all evaluations of which the same can be said."""
+def _evaluated(evaluations: Mapping[str, str]) -> Iterator[str]:
+    """What was evaluated: once for all evaluations of which the same is true."""
     for words, count in Counter(evaluations.values()).most_common():
         labels = [label for label, said in evaluations.items() if said == words]
         yield f"{'all evaluations' if count == len(evaluations) else ', '.join(labels)}: {words}"
 
 
 def _summary(step: Step, root: Path) -> str:
-    """How many photographs an evaluation judged, how many had nothing to judge, and which it could not."""
+    """How many photographs were evaluated, how many had no figures, and which could not be evaluated."""
     summary = _facts(step, "summary.json", root)
     failures = summary["failures"]
     named = "; ".join(f"{each['name']}: {each['reason']}" for each in failures[:_NAMED])
     more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
-    failed = f", {len(failures)} could not be judged ({named}{more})" if failures else ""
+    failed = f", {len(failures)} could not be evaluated ({named}{more})" if failures else ""
     left_out = summary.get("left_out", ())  # earlier versions counted them
     plain = f", {len(left_out)} without unknown pixels left out" if left_out else ""
-    return f"{summary['images']} photographs judged{plain}{failed}"
+    return f"{summary['images']} photographs evaluated{plain}{failed}"
 
 
 def _facts(step: Step, name: str, root: Path) -> Mapping[str, Any]:

@@ -12,8 +12,10 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from importlib.metadata import PackageNotFoundError
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +24,10 @@ from pipelines.study.fingerprint import Facts, digests, fingerprint
 from pipelines.study.jobs import KINDS
 from pipelines.study.kinds import Options, listed
 from pipelines.study.schema import BackgroundSet, Row, Study
-from pipelines.study.versions import made_by
 from rssn.errors import InputError
 from rssn.route.recipe import load_recipe
 from rssn.storage.weights import weights_file
+from rssn.versions import version
 
 
 @dataclass(frozen=True)
@@ -254,3 +256,12 @@ def input_fingerprint(path: str) -> Facts:
         InputError: If nothing lies there, or nothing that counts.
     """
     return fingerprint(Path(path))
+
+
+def made_by() -> dict[str, str]:
+    """Versions that stand beside a step's result, of those packages that are installed; our own is in its key."""
+    found = {}
+    for name in ("rssn", "torch"):
+        with suppress(PackageNotFoundError):  # curating and composing need no torch
+            found[name] = version(name)
+    return found

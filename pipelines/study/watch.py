@@ -34,11 +34,11 @@ class Watch:
         """A step is done, or failed."""
         self._ended.add(label)
 
-    def words(self) -> str:
+    def summary(self) -> str:
         """How long it has taken, and about how long all will take by what is done."""
-        return self._words(self._running())
+        return self._summary(self._running())
 
-    def _words(self, running: Mapping[str, RunState]) -> str:
+    def _summary(self, running: Mapping[str, RunState]) -> str:
         done = len(self._ended) + sum(state.done_items / max(state.items, 1) for state in running.values())
         passed = time.time() - self._since
         left = f", about {passed / done * (len(self._folders) - done) / 60:.1f} left" if done else ""
@@ -56,7 +56,7 @@ class Watch:
         while not self._over.wait(self._every):
             if running := self._running():
                 each = "; ".join(f"{label}: {_progress(state)}" for label, state in running.items())
-                self._log(f"  {each}; {self._words(running)}")
+                self._log(f"  {each}; {self._summary(running)}")
 
     def _running(self) -> dict[str, RunState]:
         """Steps that have written of their progress since this began, and have not ended."""

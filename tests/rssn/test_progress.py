@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from rssn.progress import EVERY_SECONDS, Progress, progressing, read_progress
+from rssn.progress import EVERY_SECONDS, Progress, progressing
 
 
 class Clock:
@@ -150,11 +150,3 @@ def test_a_terminal_has_a_bar_and_lines_above_it(
     assert "validation: three failed\n" in drawn
     assert capsys.readouterr().out == "a.png\n"
     assert " (100 %)" not in drawn
-
-
-def test_a_log_is_read_again() -> None:
-    log = "starting\n1 of 40 steps (2 %)\nNOTE: 2 of 4 mattes look like trimaps (50 % grey)\n"
-    assert read_progress(log) == (0.02, "1 of 40 steps")
-    log += "18 of 40 steps (45 %), 1.95 steps/s, loss 0.5, 00:11 left\nwritten\n"
-    assert read_progress(log) == (0.45, "18 of 40 steps, 1.95 steps/s, loss 0.5, 00:11 left")
-    assert read_progress("50% of something, 3 of 4 (later)\n") is None

@@ -73,7 +73,7 @@ def test_strangers_may_stand_beside_each_other(study: Study, data: Path) -> None
 
 def test_the_same_photograph_is_refused_and_both_are_named(study: Study, data: Path) -> None:
     write(data / "matting", "copy.png", encode_png(scene(11)), matte(3))
-    words = "foreground of .*matting stands in the evaluation set.*: .*matting/original/copy.png is .*judged1.png$"
+    words = "foreground of .*matting is in the evaluation set.*: .*matting/original/copy.png is .*judged1.png$"
     with pytest.raises(InputError, match=words):
         check_foregrounds(study, LeakCache(None))
 
@@ -83,14 +83,14 @@ def test_a_photograph_that_was_encoded_again_is_refused(study: Study, data: Path
     (data / "photos").mkdir()
     (data / "photos" / "again.jpg").write_bytes(encode_jpeg(smaller, 80))
     (data / "photos" / "other.jpg").write_bytes(encode_jpeg(scene(20), 80))
-    with pytest.raises(InputError, match=r"background of .*photos stands in .*: again.jpg is .*judged2.png$"):
+    with pytest.raises(InputError, match=r"background of .*photos is in .*: again.jpg is .*judged2.png$"):
         check_backgrounds(study, [data / "photos"], LeakCache(None))
 
 
 def test_a_mirrored_photograph_is_refused(study: Study, data: Path) -> None:
     (data / "photos").mkdir()
     (data / "photos" / "mirrored.jpg").write_bytes(encode_jpeg(np.ascontiguousarray(scene(12)[:, ::-1]), 80))
-    with pytest.raises(InputError, match=r"photos stands in .*: mirrored.jpg is .*judged2.png$"):
+    with pytest.raises(InputError, match=r"photos is in .*: mirrored.jpg is .*judged2.png$"):
         check_backgrounds(study, [data / "photos"], LeakCache(None))
 
 
@@ -108,7 +108,7 @@ def test_a_matte_is_refused_under_other_colours(study: Study, data: Path) -> Non
     """What is left of a photograph in a set of `fg/` and `alpha/`: the colours are others, the matte is the same."""
     known = np.where(matte(11)[..., None] > 0, scene(11), 0).astype(np.uint8)
     write(data / "cut", "a.png", encode_png(known), matte(11), ("fg", "alpha"))
-    with pytest.raises(InputError, match=r"foreground of .*cut stands .*: .*cut/alpha/a.png is .*/mask/judged1.png$"):
+    with pytest.raises(InputError, match=r"foreground of .*cut is .*: .*cut/alpha/a.png is .*/mask/judged1.png$"):
         check_foregrounds(replace(study, foregrounds=(str(data / "cut"),)), LeakCache(None))
 
 
@@ -213,7 +213,7 @@ def test_crops_are_refused_for_the_photographs_that_they_are_of(study: Study, da
     check_backgrounds(study, [data / "taken"], LeakCache(None))  # the crops by themselves say nothing
     shutil.move(data / "steps", data / "moved")
     crops = data / "moved" / found.relative_to(data / "steps")
-    words = r"a photograph behind the crops of .*curate-bg-0123/out stands in .*: 11.jpg is .*judged1.png$"
+    words = r"a photograph behind the crops of .*curate-bg-0123/out is in .*: 11.jpg is .*judged1.png$"
     with pytest.raises(InputError, match=words):
         check_backgrounds(study, [crops], LeakCache(None))
     input_fingerprint.cache_clear()

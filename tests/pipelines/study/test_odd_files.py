@@ -31,7 +31,7 @@ EITHER = {
     "tag.yaml": _TAG,
 }
 AS_RECIPE = EITHER | {
-    "bomb2.yaml": "the key 'name' is missing; give the recipe a name in letters",
+    "bomb2.yaml": "name is ['x', 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x']; expected a text",
     "inf.yaml": "'blur' is a step: write it into the list 'steps', as `rssn recipe comp-rssn` shows",
     "merge.yaml": "unknown key 'a'; known here: fit, foreground",
 }

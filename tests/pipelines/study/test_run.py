@@ -26,7 +26,7 @@ def run(job: StudyJob) -> str:
 
 
 def test_a_dry_run_before_the_pictures_are_rendered_says_so(tmp_path: Path) -> None:
-    words = r"synthetic: the pictures .* not rendered yet; the same command without --dry"
+    words = r"synthetic: the pictures .* not rendered yet; run the same command without --dry"
     with pytest.raises(InputError, match=words):
         dry_run(job_in(tmp_path, tmp_path / "synthetic"))
     assert list(tmp_path.iterdir()) == []
@@ -82,7 +82,7 @@ def test_results_may_not_lie_in_what_a_study_reads(
     read = Step("pack", "ori", {}, reads=(str(tmp_path),))
     monkeypatch.setattr("pipelines.study.run.plan_study", lambda *_: Plan([read], []))
     monkeypatch.setattr("pipelines.study.run.check_foregrounds", lambda *_: None)
-    with pytest.raises(InputError, match=r"--out .*out lies in .*, which the study reads: results would count"):
+    with pytest.raises(InputError, match=r"--out .*out lies in .*, which the study reads: results would be taken"):
         dry_run(job_in(tmp_path, synthetic))
 
 
@@ -98,14 +98,14 @@ def evaluated(root: Path, name: str, images: int, failures: Sequence[str], left_
 
 def test_photographs_that_could_not_be_judged_are_noted(tmp_path: Path) -> None:
     steps = [evaluated(tmp_path, "a", 9, ["x"]), evaluated(tmp_path, "b", 9, ["x"])]
-    same = "9 photographs judged, 1 could not be judged (x: no PNG)"
-    time = "the steps took {} minutes, each by itself"
+    same = "9 photographs evaluated, 1 could not be evaluated (x: no PNG)"
+    time = "the steps took {} minutes, added up"
     assert list(_notes(Plan(steps, []), tmp_path)) == [f"all evaluations: {same}", time.format(2)]
     steps.append(evaluated(tmp_path, "c", 5, list("vwxyz")))
-    others = "5 photographs judged, 5 could not be judged (v: no PNG; w: no PNG; x: no PNG; and 2 more)"
+    others = "5 photographs evaluated, 5 could not be evaluated (v: no PNG; w: no PNG; x: no PNG; and 2 more)"
     notes = [f"eval-a, eval-b: {same}", f"eval-c: {others}", time.format(3)]
     assert list(_notes(Plan(steps, []), tmp_path)) == notes
     (first, _) = _notes(Plan([evaluated(tmp_path, "d", 9, [])], []), tmp_path)
-    assert first == "all evaluations: 9 photographs judged"
+    assert first == "all evaluations: 9 photographs evaluated"
     (first, _) = _notes(Plan([evaluated(tmp_path, "e", 7, [], ["y", "z"])], []), tmp_path)
-    assert first == "all evaluations: 7 photographs judged, 2 without unknown pixels left out"
+    assert first == "all evaluations: 7 photographs evaluated, 2 without unknown pixels left out"

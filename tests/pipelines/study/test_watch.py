@@ -23,10 +23,10 @@ def test_time_left_counts_what_is_half_done(tmp_path: Path, monkeypatch: pytest.
     watch = Watch(folders, print)
     write(DatasetFolder(folders["two"]), 5, now)
     write(DatasetFolder(folders["old"]), 9, now - 60)  # of a run before this one
-    assert watch.words() == "0.0 min, about 0.0 left"
+    assert watch.summary() == "0.0 min, about 0.0 left"
     watch.ended("one")
     monkeypatch.setattr("pipelines.study.watch.time.time", lambda: now + 180)
-    assert watch.words() == "3.0 min, about 5.0 left"  # one and a half of four
+    assert watch.summary() == "3.0 min, about 5.0 left"  # one and a half of four
 
 
 def test_lines_come_from_time_to_time_while_steps_run(tmp_path: Path) -> None:

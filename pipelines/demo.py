@@ -65,30 +65,30 @@ def steps(out: Path, workers: int | None) -> list[Step]:
     ]
 
 
-def run_demo(out: Path, workers: int | None, say: Callable[[str], None]) -> None:
-    """Render synthetic pictures, run every step, and say where to look.
+def run_demo(out: Path, workers: int | None, log: Callable[[str], None]) -> None:
+    """Render synthetic pictures, run every step, and list what to look at.
 
     Raises:
         RssnError: If a step fails.
     """
-    took: list[tuple[str, float]] = []
+    durations: list[tuple[str, float]] = []
     started = time.monotonic()
-    say(f"\n== Render synthetic pictures\n$ # 9 shots with exact mattes, 30 photographs: {out / 'synthetic'}")
+    log(f"\n== Render synthetic pictures\n$ # 9 shots with exact mattes, 30 photographs: {out / 'synthetic'}")
     write_synthetic(out / "synthetic", SyntheticPlan())
-    took.append(("Render synthetic pictures", time.monotonic() - started))
+    durations.append(("Render synthetic pictures", time.monotonic() - started))
     for step in steps(out, workers):
-        say(f"\n== {step.title}\n$ {step.command}")
+        log(f"\n== {step.title}\n$ {step.command}")
         started = time.monotonic()
         code = _call(step)
         if code:
-            raise RssnError(f"the step '{step.title}' ended with exit code {code}; its messages stand above")
-        took.append((step.title, time.monotonic() - started))
-    say("\n== What each step took")
-    for title, seconds in took:
-        say(f"{seconds:8.1f} s  {title}")
-    say("\n== Open these")
-    for words, path in _pictures(out):
-        say(f"{words:>26}  {path}")
+            raise RssnError(f"the step '{step.title}' ended with exit code {code}; see its messages above")
+        durations.append((step.title, time.monotonic() - started))
+    log("\n== Duration of each step")
+    for title, seconds in durations:
+        log(f"{seconds:8.1f} s  {title}")
+    log("\n== Open these")
+    for name, path in _pictures(out):
+        log(f"{name:>26}  {path}")
 
 
 def _call(step: Step) -> int:

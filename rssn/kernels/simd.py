@@ -51,7 +51,7 @@ def compiled(function: _Function) -> _Function:
     try:
         return cast(_Function, njit(cache=True, nogil=True)(function))
     except RuntimeError as error:
-        words = "no folder for compiled code can be written; set NUMBA_CACHE_DIR to one that can"
+        words = "compiled code can be kept nowhere; set NUMBA_CACHE_DIR to a folder that can be written"
         raise InputError(f"{words} ({first_line(error)})") from error
 
 

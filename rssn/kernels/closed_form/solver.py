@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rssn.kernels.closed_form.cycle import cycle
+from rssn.kernels.closed_form.levels import cycle
 from rssn.kernels.closed_form.nodes import (
     add,
     add_products,
@@ -206,7 +206,7 @@ def _ratio(above: Any, below: Any, out: Any) -> Any:
 
 @compiled
 def iterate(grid: Any, levels: Any, x: Any, fixed: Any, tolerance: float, most: int) -> int:
-    """Conjugate gradients from `x` until it stands still, see `closed_form`; returns the steps, or -1 at the limit.
+    """Conjugate gradients from `x` until it stands still, see `native`; returns the steps, or -1 at the limit.
 
     In `x` the layers of each node blend to the photograph; `fixed` nodes keep their values.
     """

@@ -1,4 +1,8 @@
-"""Conjugate gradients for the closed form."""
+"""Conjugate gradients for the closed form.
+
+A step is preconditioned by a sweep over the nodes forwards, a multigrid cycle in t = F - B, and a sweep backwards. What
+belongs to one pass over memory is done in one: bandwidth is what limits them.
+"""
 
 from __future__ import annotations
 

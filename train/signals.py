@@ -45,7 +45,7 @@ class StopSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._give_back()
+        self._restore_handlers()
 
     @property
     def received(self) -> signal.Signals | None:
@@ -54,9 +54,9 @@ class StopSignals:
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self._received = signal.Signals(number)
-        self._give_back()
+        self._restore_handlers()
 
-    def _give_back(self) -> None:
+    def _restore_handlers(self) -> None:
         for each, handler in self._before.items():
             signal.signal(each, handler)  # type: ignore[arg-type]
 

@@ -82,16 +82,16 @@ def run(options: RunOptions) -> None:
         _warn_of_random_start(config)
         _report_run(train_on_ray(config), config)
         return
-    from train.loop.distributed import is_chief  # noqa: PLC0415
+    from train.loop.distributed import is_rank_zero  # noqa: PLC0415
     from train.loop.loop import train  # noqa: PLC0415
     from train.loop.progress import step_listener  # noqa: PLC0415
 
     use_all_cpus()
-    if is_chief():
+    if is_rank_zero():
         _warn_of_random_start(config)
-    with Progress(config.max_steps, "steps", silent=not is_chief()) as progress:
+    with Progress(config.max_steps, "steps", silent=not is_rank_zero()) as progress:
         result = train(config, step_listener(progress, config), say=progress.say)
-    if is_chief():
+    if is_rank_zero():
         _report_run(result, config)
     elif result.stopped_by:
         sys.exit(128 + result.stopped_by)

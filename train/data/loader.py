@@ -24,8 +24,8 @@ from train.config import TrainConfig
 from train.data.augmentation import Augmentation, make_sample
 from train.data.batch import Batch, Sample, collate
 from train.data.order import START, Key, Mixture, Place, lanes, step_keys
+from train.data.prefetch import exit_with_trainer, prefetch
 from train.data.shards import Location, open_set, read_group
-from train.data.waiting import end_where_nobody_waits, from_processes
 from train.network.strategy import Scales
 from train.signals import NEVER, Stop
 
@@ -71,7 +71,7 @@ class ShardDataset(Dataset[Sample]):
             where = f"{place.path}: row group {place.group}, row {place.row}"
             raise InputError(f"{where}: {first_line(error)}; `rssn inspect` finds what else is damaged") from error
 
-    def follow(self, order_size: int) -> None:
+    def keep_order(self, order_size: int) -> None:
         """Let samples come in an order that was made for steps of this size, as that of a run which had such ones."""
         if order_size not in (0, self.mixture.step_size):
             self.mixture = replace(self.mixture, step_size=order_size)
@@ -131,11 +131,11 @@ def batches(
         InputError: If a row cannot be read; one line, also when another process met it.
         RssnError: If a loader process dies.
     """
-    dataset.follow(place.order_size)
+    dataset.keep_order(place.order_size)
     keys = StepSampler(dataset.mixture, config, place, rank)
     try:
         if config.workers:
-            yield from from_processes(_loader(dataset, keys, config.workers), stop)
+            yield from prefetch(_loader(dataset, keys, config.workers), stop)
         else:
             yield from _here(dataset, keys, stop)
     except InputError as error:
@@ -168,4 +168,4 @@ def _here(dataset: ShardDataset, keys: StepSampler, stop: Stop) -> Iterator[Batc
 
 def _prepare(_: int) -> None:
     cv2.setNumThreads(1)
-    end_where_nobody_waits()
+    exit_with_trainer()

@@ -4,7 +4,7 @@ A position counts the samples of a run. An epoch is as many as there are rows. W
 it; with one, each set gives its share, and goes through its own rows again and again, each time in a new order.
 
 Rows are stored in groups (of 8 MiB, about four composites, most of one foreground), and a group can only be read whole.
-So the rows of a group come near each other, but in different steps: `near_order`. That serves sets that exist, too.
+So the rows of a group come near each other, but in different steps: `grouped_order`. That serves sets that exist, too.
 Groups of one row would not, and their footers have 3.5 kB a row: 350 MB for 100,000 rows (90 MB with four rows to a
 group), all of them read at each start, and a shard's again before any row of it.
 """
@@ -66,7 +66,7 @@ class Mixture:
         keys = np.concatenate([self._drawn(number, epoch) for number in range(len(self.lengths))])
         same = np.all(np.diff(np.column_stack([keys[:, 0], self._group_of[keys[:, 1]]]), axis=0) == 0, axis=1)
         sizes = np.diff(np.flatnonzero(np.concatenate([[True], ~same, [True]])))
-        return keys[near_order(sizes, self.step_size, np.random.default_rng([self.seed, epoch]))]
+        return keys[grouped_order(sizes, self.step_size, np.random.default_rng([self.seed, epoch]))]
 
     @cached_property
     def _group_of(self) -> npt.NDArray[np.int64]:
@@ -91,7 +91,7 @@ class Mixture:
         return keys
 
 
-def near_order(sizes: npt.NDArray[np.int64], step_size: int, dice: np.random.Generator) -> npt.NDArray[np.int64]:
+def grouped_order(sizes: npt.NDArray[np.int64], step_size: int, dice: np.random.Generator) -> npt.NDArray[np.int64]:
     """An order of rows, which lie group by group, that opens groups at random and has the rows of each near each other.
 
     Imagine lanes side by side, of which each position of the order is in the next one. A lane takes one group after the

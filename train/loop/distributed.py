@@ -20,11 +20,11 @@ from rssn.errors import RssnError, first_line
 from train.device import best_device
 from train.network.libraries import synchronised
 
-PATIENCE = timedelta(hours=12)
+TIMEOUT = timedelta(hours=12)
 """How long processes wait for one another: the first validates alone, which may take longer than torch's 10 minutes."""
 
 
-MEETING = timedelta(minutes=10)
+START_TIMEOUT = timedelta(minutes=10)
 """And how long for all of them to start, which takes seconds: one that never comes would be waited for as long."""
 
 
@@ -37,7 +37,7 @@ class Group:
     local_rank: int = 0  # on its machine
 
     @property
-    def chief(self) -> bool:
+    def is_rank_zero(self) -> bool:
         """Whether this is the one that writes and talks."""
         return self.rank == 0
 
@@ -54,7 +54,7 @@ class Group:
         dist.all_reduce(values)
         return values / self.size
 
-    def everyone(self, names: Sequence[str]) -> list[str]:
+    def all_gather(self, names: Sequence[str]) -> list[str]:
         """The names of all processes, in the order of their ranks."""
         if self.size == 1:
             return list(names)
@@ -135,18 +135,18 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def is_chief() -> bool:
+def is_rank_zero() -> bool:
     """Whether this is the process of `torchrun` that writes and talks, or the only one."""
     return os.environ.get("RANK", "0") == "0"
 
 
-def _met() -> dict[str, Any]:
+def _rendezvous() -> dict[str, Any]:
     """What the processes talk through, when all of them are there; and the rank of this one, and their number."""
     from torch.distributed.rendezvous import rendezvous  # noqa: PLC0415  (some builds of torch have none)
 
     remedy = "start all of them, on every machine, by the same command"
     try:
-        store, rank, size = next(rendezvous("env://", timeout=MEETING))
+        store, rank, size = next(rendezvous("env://", timeout=START_TIMEOUT))
     except (RuntimeError, ValueError) as error:
         place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
         words = f"the processes of this run did not meet at {place}: {first_line(error)}"
@@ -154,22 +154,22 @@ def _met() -> dict[str, Any]:
     names = [f"here/{each}" for each in range(size)]
     store.set(names[rank], "")
     try:
-        store.wait(names, MEETING)
+        store.wait(names, START_TIMEOUT)
     except RuntimeError as error:
         late = ", ".join(str(each) for each, name in enumerate(names) if not store.check([name]))
-        minutes = MEETING.total_seconds() / 60
+        minutes = START_TIMEOUT.total_seconds() / 60
         words = f"of the {size} processes of this run the ranks {late} did not start within {minutes:.2g} minutes"
         raise RssnError(f"{words}; {remedy}") from error
-    store.set_timeout(PATIENCE)
+    store.set_timeout(TIMEOUT)
     return {"store": store, "rank": rank, "world_size": size}
 
 
 @contextmanager
-def joined() -> Iterator[Group]:
+def process_group() -> Iterator[Group]:
     """Join the processes of a run; those that Ray Train started have met already.
 
     Raises:
-        RssnError: If they do not all start within `MEETING`.
+        RssnError: If they do not all start within `START_TIMEOUT`.
     """
     if dist.is_available() and dist.is_initialized():
         yield Group(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
@@ -179,9 +179,9 @@ def joined() -> Iterator[Group]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE, **_met())
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT, **_rendezvous())
     try:
         yield Group(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
-        dist.barrier()  # the chief still writes when the others are done
+        dist.barrier()  # rank 0 still writes when the others are done
     finally:
         dist.destroy_process_group()

@@ -56,7 +56,7 @@ def _figures(line: bytes) -> dict[str, float]:
     return found
 
 
-class Board:
+class TensorBoardLogger:
     """The same figures for TensorBoard, where it is wanted.
 
     Args:

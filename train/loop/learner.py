@@ -17,8 +17,7 @@ from train.data.order import Place
 from train.device import gpu_rng_state, set_gpu_rng_state
 from train.loop.distributed import Group, unsynchronised
 from train.loop.initial import Initial, initialise
-from train.loop.optimiser import build_optimiser, set_rate, take_up
-from train.loop.schedule import learning_rate
+from train.loop.optimiser import build_optimiser, learning_rate, load_optimiser, set_rate
 from train.losses import gfm_losses
 from train.network.gfm import seeded_gfm
 from train.network.weights import first_of
@@ -61,11 +60,11 @@ class Learner:
         self.step = 0
         self.position = 0
         self._order_size = (stored and stored.order_size) or config.step_size
-        self._average: dict[str, Tensor] = {}
+        self._ema: dict[str, Tensor] = {}
         if stored:
             self._restore(stored)
-        if config.ema and not self._average:
-            self._average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        if config.ema and not self._ema:
+            self._ema = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self._wrapped = group.wrap(self.network)
         self._forward: nn.Module = torch.compile(self._wrapped) if config.compile else self._wrapped  # type: ignore[assignment]
 
@@ -108,7 +107,7 @@ class Learner:
         self.position += self._config.step_size
         if skipped:
             return {**found, "skipped": 1.0}
-        self._follow()
+        self._update_ema()
         return found
 
     def state(self, data_digest: str) -> Checkpoint:
@@ -119,7 +118,7 @@ class Learner:
             model=self.network.state_dict(),
             data_digest=data_digest,
             optimiser=self.optimiser.state_dict(),
-            ema=self._average,
+            ema=self._ema,
             scaler=self.scaler.state_dict(),
             position=self.position,
             order_size=self._order_size,
@@ -159,7 +158,7 @@ class Learner:
 
     def _check(self, good: bool, problem: str, batch: Batch) -> None:
         if not good:
-            names = ", ".join(self._group.everyone(batch.sample_ids))
+            names = ", ".join(self._group.all_gather(batch.sample_ids))
             raise NonFiniteLoss(
                 f"step {self.step + 1}: {problem}; samples: {names}; look at them with `rssn "
                 f"inspect`, or lower --learning-rate; {self._config.out / 'last.pt'} is from before"
@@ -174,23 +173,23 @@ class Learner:
             prediction = self._forward(image)
         return gfm_losses(prediction, batch, self._config.losses, count)
 
-    def _follow(self) -> None:
+    def _update_ema(self) -> None:
         """Move the average towards the weights; what is no float (batch counters) is taken over.
 
         The decay comes up from 0.1, or the random weights of the start would count for as long as the average looks
         back: with a decay of 0.999 they are half of it after 693 steps.
         """
         decay = min(self._config.ema, (1 + self.step) / (10 + self.step))
-        for name, value in self.network.state_dict().items() if self._average else ():
+        for name, value in self.network.state_dict().items() if self._ema else ():
             if value.is_floating_point():
-                self._average[name].lerp_(value, 1.0 - decay)
+                self._ema[name].lerp_(value, 1.0 - decay)
             else:
-                self._average[name].copy_(value)
+                self._ema[name].copy_(value)
 
     def _restore(self, stored: Checkpoint) -> None:
         path = self._config.out / "last.pt"
         try:
-            self._take_up(stored)
+            self._load(stored)
         except Exception as error:  # torch raises whatever a foreign state makes it raise
             raise InputError(f"{path}: does not go on with these settings: {first_line(error)}") from error
         for at, (parameter, state) in enumerate(self.optimiser.state.items()):
@@ -199,13 +198,13 @@ class Learner:
             if any(value.ndim and value.shape != parameter.shape for value in moments.values()):
                 raise InputError(f"{path}: its optimiser's state is another network's; give another --out")
 
-    def _take_up(self, stored: Checkpoint) -> None:
+    def _load(self, stored: Checkpoint) -> None:
         self.network.load_state_dict(stored.model)
-        take_up(self.optimiser, stored.optimiser, [name for name, _ in self.network.named_parameters()])
+        load_optimiser(self.optimiser, stored.optimiser, [name for name, _ in self.network.named_parameters()])
         if stored.scaler and self.scaler.is_enabled():
             self.scaler.load_state_dict(dict(stored.scaler))
         if self._config.ema:
-            self._average = {name: value.to(self._group.device) for name, value in stored.ema.items()}
+            self._ema = {name: value.to(self._group.device) for name, value in stored.ema.items()}
         self.step, self.position = stored.step, stored.position
         if stored.rng is not None:
             torch.set_rng_state(stored.rng)

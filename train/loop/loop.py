@@ -27,10 +27,10 @@ from train.data.batch import Batch
 from train.data.loader import ShardDataset, batches
 from train.loop.best import Best, BestTracker, validation_id
 from train.loop.curve import draw_curve
-from train.loop.distributed import Group, joined
-from train.loop.history import Board, History
+from train.loop.distributed import Group, process_group
+from train.loop.history import History, TensorBoardLogger
 from train.loop.learner import Learner
-from train.loop.resume import resumed
+from train.loop.resume import resume
 from train.signals import Stop, StopSignals
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class TrainResult:
     checkpoint: Path
     curve: Path
     stopped_by: signal.Signals | None  # the signal that ended it early
-    best: Best | None = None  # the best validation, whose checkpoint is `best.pt`; known to the chief alone
+    best: Best | None = None  # the best validation, whose checkpoint is `best.pt`; known to rank 0 alone
 
 
 def train(
@@ -78,8 +78,8 @@ def train(
             another run is at work there.
         NonFiniteLoss: If the loss is not finite; the last checkpoint stays.
     """
-    with joined() as group:
-        return _train(config, group, on_step, stop, say if group.chief else lambda _: None)
+    with process_group() as group:
+        return _train(config, group, on_step, stop, say if group.is_rank_zero else lambda _: None)
 
 
 def _train(
@@ -92,7 +92,7 @@ def _train(
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
     judged = validation_id(config, dataset.scales)  # hours before it is needed
-    with hold_lease(config.out) if group.chief else nullcontext():
+    with hold_lease(config.out) if group.is_rank_zero else nullcontext():
         run = _Run(config, group, dataset, judged, say)
         with StopSignals() as signals:
             stop = stop or signals
@@ -102,7 +102,7 @@ def _train(
 
 
 class _Run:
-    """A learner, its records, and its files; only the chief of the group writes."""
+    """A learner, its records, and its files; only rank 0 writes."""
 
     def __init__(
         self, config: TrainConfig, group: Group, dataset: ShardDataset, judged: str, say: Callable[[str], None]
@@ -121,10 +121,12 @@ class _Run:
         if self.learner.started:
             say(self.learner.started)
         self.written: int | None = None  # the step of the last.pt that this process wrote
-        if group.chief:
+        if group.is_rank_zero:
             self.tracker = BestTracker(config, judged, stored, say)
             self.history = History(config.out / "metrics.jsonl", keep=self.learner.step)
-            self.board = Board(config.out / "tensorboard" if config.tensorboard else None, self.learner.step)
+            self.tensorboard = TensorBoardLogger(
+                config.out / "tensorboard" if config.tensorboard else None, self.learner.step
+            )
             sweep(config.out, "config.json")
             write_json(config.out / "config.json", config.to_plain())
 
@@ -132,7 +134,7 @@ class _Run:
         self, stream: Iterator[Batch], stop: Stop, on_step: Callable[[StepReport], None]
     ) -> signal.Signals | None:
         """Take every batch of the stream, or those until patience ends or a signal comes to any of the processes."""
-        if self._seen_enough():
+        if self._patience_ends():
             return None
         before = time.perf_counter()
         for batch in chain(stream, (None,)):
@@ -143,18 +145,18 @@ class _Run:
             losses = self.learner.update(batch)
             found = self._validate() if self._due() else None
             now = time.perf_counter()
-            if self.group.chief:
+            if self.group.is_rank_zero:
                 on_step(self._record(losses, found, now - before, waited))
             before = now
             if self.learner.step % self.config.checkpoint_every == 0:
                 self.save()
-            if self._due() and self._seen_enough():
+            if self._due() and self._patience_ends():
                 return None
         return None
 
     def save(self) -> None:
         """Write the checkpoint of this step, and rotate older ones."""
-        if self.group.chief:
+        if self.group.is_rank_zero:
             self._write()
             rotate(self.path, self.learner.step, self.config.keep)
 
@@ -162,8 +164,8 @@ class _Run:
         """Save, and draw the curve."""
         self.save()
         curve, best = self.config.out / "curve.png", None
-        if self.group.chief:
-            self.board.close()
+        if self.group.is_rank_zero:
+            self.tensorboard.close()
             draw_curve(self.history.read(), curve, self.config.best_metric[1])
             best = self.tracker.best
         return TrainResult(self.learner.step, self.path, curve, stopped_by, best)
@@ -174,7 +176,7 @@ class _Run:
         return bool(self.config.validation) and (step % self.config.validate_every == 0 or step == last)
 
     def _validate(self) -> Validation | None:
-        if not self.group.chief:
+        if not self.group.is_rank_zero:
             return None
         from train.evaluation.validation import validate  # noqa: PLC0415  (loads compiled kernels, which take a second)
 
@@ -186,7 +188,7 @@ class _Run:
         """Write down a step; the checkpoint of the best validation so far is kept."""
         step, figures = self.learner.step, {**losses, **(found.metrics if found else {})}
         self.history.append(step, figures, seconds)
-        self.board.append(step, figures, found.pictures if found else {})
+        self.tensorboard.append(step, figures, found.pictures if found else {})
         if found:
             of, metric = self.config.best_metric
             if self.tracker.update(step, figures[f"validation/{of}/{metric}"], found.photographs[of]):
@@ -200,9 +202,9 @@ class _Run:
             save_checkpoint(self.path, replace(self.learner.state(self.data_digest), best=best))
             self.written = self.learner.step
 
-    def _seen_enough(self) -> bool:
-        """Whether the chief's patience with its validations is at an end."""
-        return bool(self._agreed(int(self.group.chief and self.tracker.exhausted)))
+    def _patience_ends(self) -> bool:
+        """Whether rank 0 has seen enough validations without a better one."""
+        return bool(self._agreed(int(self.group.is_rank_zero and self.tracker.exhausted)))
 
     def _agreed(self, number: int) -> int:
         """The largest of all processes' numbers, so that all stop after the same step."""
@@ -218,7 +220,7 @@ class _Run:
             if self.config.override:
                 raise InputError(f"--override has no effect here: {self.config.out} holds no run to go on with")
             return None
-        stored, overridden = resumed(self.path, load_checkpoint(self.path), self.config, self.data_digest)
+        stored, overridden = resume(self.path, load_checkpoint(self.path), self.config, self.data_digest)
         for words in overridden:
             say(f"--override: {words}")
         return stored

@@ -1,8 +1,9 @@
-"""The optimiser of a network, and how it takes up the state of an earlier one."""
+"""The optimiser of a network, its learning rate at each step, and how it takes over the state of an earlier one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -30,6 +31,26 @@ def build_optimiser(config: TrainConfig, network: nn.Module) -> torch.optim.Opti
     return kind([group for group in groups if group["params"]], lr=config.learning_rate)
 
 
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """The rate of a step, counted from 0, by the settings alone: a linear warm-up, times what the schedule leaves.
+
+    `constant` leaves all of it. `cosine` leaves half a wave, from all at the start to nothing after `max_steps`
+    (Loshchilov and Hutter 2017, one period). Where no warm-up is given, a cosine has one of a tenth of the steps, of
+    50 at most.
+    """
+    steps = config.warm_up
+    if steps is None:
+        steps = min(50, config.max_steps // 10) if config.schedule == "cosine" else 0
+    warm_up = min(1.0, (step + 1) / (steps + 1))
+    return config.learning_rate * warm_up * _LEFT[config.schedule](min(1.0, step / config.max_steps))
+
+
+_LEFT: Mapping[str, Callable[[float], float]] = {
+    "constant": lambda _: 1.0,
+    "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
+}
+
+
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """The learning rate of the next step; each group takes its share of it."""
     for group in optimiser.param_groups:
@@ -41,7 +62,7 @@ def _kind(name: str, parameter: nn.Parameter) -> tuple[bool, bool]:
     return name.startswith("encoder."), parameter.ndim > 1
 
 
-def take_up(optimiser: torch.optim.Optimizer, stored: Mapping[str, Any], names: Sequence[str]) -> None:
+def load_optimiser(optimiser: torch.optim.Optimizer, stored: Mapping[str, Any], names: Sequence[str]) -> None:
     """Give an optimiser the moments of a stored one, each parameter its own by name; its settings stay.
 
     A parameter that was frozen before, or that the stored optimiser did not know, starts without.

@@ -20,7 +20,7 @@ from train.checkpoint import load_checkpoint
 from train.config import TrainConfig
 from train.device import limit_threads
 from train.loop.best import Best
-from train.loop.distributed import PATIENCE
+from train.loop.distributed import TIMEOUT
 from train.loop.loop import TrainResult, train
 from train.loop.progress import step_listener
 from train.signals import StopFile, StopSignals
@@ -77,7 +77,7 @@ def _trainer(config: TrainConfig) -> Any:
         _worker,
         train_loop_config={"config": config},
         scaling_config=ScalingConfig(num_workers=config.world_size, use_gpu=torch.cuda.is_available()),
-        torch_config=TorchConfig(timeout_s=int(PATIENCE.total_seconds())),
+        torch_config=TorchConfig(timeout_s=int(TIMEOUT.total_seconds())),
         run_config=RunConfig(name="ray", storage_path=str(config.out)),
     )
 

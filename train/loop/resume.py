@@ -10,7 +10,7 @@ from train.checkpoint import Checkpoint
 from train.config import FIXED, ORDER, TrainConfig
 
 
-def resumed(path: Path, stored: Checkpoint, config: TrainConfig, data_digest: str) -> tuple[Checkpoint, list[str]]:
+def resume(path: Path, stored: Checkpoint, config: TrainConfig, data_digest: str) -> tuple[Checkpoint, list[str]]:
     """What to go on from, and what the user overrides with it, in words.
 
     The next sample is the one after the last, also where the batch has another size now: a position counts samples, and

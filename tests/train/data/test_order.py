@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.data.order import Mixture, lanes, near_order, step_keys
+from train.data.order import Mixture, grouped_order, lanes, step_keys
 
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=3)
 
@@ -55,7 +55,7 @@ SIZES = st.lists(st.integers(1, 5), min_size=1, max_size=40)
 
 @given(SIZES, st.integers(1, 9), st.integers(0, 99))
 def test_a_near_order_has_every_row_once(sizes: list[int], step_size: int, seed: int) -> None:
-    order = near_order(np.array(sizes), step_size, np.random.default_rng(seed))
+    order = grouped_order(np.array(sizes), step_size, np.random.default_rng(seed))
     assert sorted(order.tolist()) == list(range(sum(sizes)))
 
 
@@ -63,7 +63,7 @@ def test_a_near_order_has_every_row_once(sizes: list[int], step_size: int, seed:
 def test_rows_of_a_group_are_eight_steps_apart_or_a_multiple(step_size: int, apart: int) -> None:
     groups = 3000
     assert lanes(step_size, groups) == apart
-    order = near_order(np.full(groups, 4), step_size, np.random.default_rng(0))
+    order = grouped_order(np.full(groups, 4), step_size, np.random.default_rng(0))
     places = np.sort(np.argsort(order).reshape(groups, 4), axis=1)
     assert (np.diff(places, axis=1) == apart).all(axis=1).mean() > 1 - 3 * apart / groups  # all but the last ones
     part, step = places % step_size, places // step_size

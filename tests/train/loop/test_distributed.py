@@ -20,7 +20,7 @@ from rssn.errors import RssnError
 from rssn.vision import torchvision_models
 from train.checkpoint import load_checkpoint, save_checkpoint
 from train.loop import distributed
-from train.loop.distributed import Group, SharedBatchNorm, joined
+from train.loop.distributed import Group, SharedBatchNorm, process_group
 from train.network.gfm import seeded_gfm
 from train.targets.rosta import Rosta
 
@@ -168,7 +168,7 @@ def test_a_process_that_never_starts_is_not_waited_for(agent: bool, monkeypatch:
     facts |= {"TORCHELASTIC_USE_AGENT_STORE": str(bool(held))}
     for name, value in facts.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(distributed, "MEETING", timedelta(seconds=2))
+    monkeypatch.setattr(distributed, "START_TIMEOUT", timedelta(seconds=2))
     words = "ranks 1 did not start within" if agent else f"did not meet at 127.0.0.1:{port}: .*1/2 clients"
-    with pytest.raises(RssnError, match=rf"{words}.*; start all of them"), joined():
+    with pytest.raises(RssnError, match=rf"{words}.*; start all of them"), process_group():
         pass

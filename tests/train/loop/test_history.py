@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rssn.errors import DependencyError, InputError
-from train.loop.history import Board, History
+from train.loop.history import History, TensorBoardLogger
 
 
 def test_lines_come_back_and_later_ones_are_forgotten(tmp_path: Path) -> None:
@@ -40,6 +40,6 @@ def test_tensorboard_is_named_with_its_extra_where_it_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    Board(None, 0).append(1, {"total": 1.0}, {})
+    TensorBoardLogger(None, 0).append(1, {"total": 1.0}, {})
     with pytest.raises(DependencyError, match=r"--tensorboard: .*pip install 'rssn\[tensorboard\]'"):
-        Board(tmp_path, 0)
+        TensorBoardLogger(tmp_path, 0)

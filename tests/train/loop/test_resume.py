@@ -18,7 +18,7 @@ from train.data.order import Mixture, Place
 from train.loop.distributed import Group
 from train.loop.learner import Learner
 from train.loop.loop import train
-from train.loop.resume import resumed
+from train.loop.resume import resume
 from train.targets.rosta import Rosta
 
 
@@ -137,7 +137,7 @@ def test_another_network_is_never_overridden(config: TrainConfig, change: dict[s
     with pytest.raises(
         InputError, match=r"--override changes nothing that a run has for good: --\w+ was .*another --out"
     ):
-        resumed(Path("last.pt"), stored, replace(config, override=True, **change), "digest")
+        resume(Path("last.pt"), stored, replace(config, override=True, **change), "digest")
 
 
 def test_an_override_of_nothing_goes_on_and_one_without_a_run_is_idle(config: TrainConfig) -> None:
@@ -166,6 +166,6 @@ def test_an_order_of_large_groups_is_not_made_anew_for_another_batch_size(config
     assert [key for step in StepSampler(Mixture((20,), (), 0, groups, 4), now) for key in step] != whole[:24]
     dataset = ShardDataset(now)
     dataset.mixture = Mixture((20,), (), 0, groups, 4)
-    dataset.follow(3)
+    dataset.keep_order(3)
     found = [key for step in StepSampler(dataset.mixture, now, Place(2, 6, 3)) for key in step]
     assert found == whole[6 : 6 + 16]

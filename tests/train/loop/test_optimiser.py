@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from train.config import TrainConfig
-from train.loop.schedule import learning_rate
+from train.loop.optimiser import learning_rate
 
 CONFIG = TrainConfig(data=("shards",), out=Path("run"), learning_rate=0.1, max_steps=8, schedule="constant", warm_up=0)
 

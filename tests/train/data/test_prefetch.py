@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from rssn.errors import RssnError
 from train.checkpoint import load_checkpoint
-from train.data.waiting import end_where_nobody_waits, from_processes
+from train.data.prefetch import exit_with_trainer, prefetch
 from train.signals import NEVER, StopFile
 
 ROOT = Path(__file__).parents[3]
@@ -59,7 +59,7 @@ def first(items: list[object]) -> object:
 
 
 def prepare(_: int) -> None:
-    end_where_nobody_waits()
+    exit_with_trainer()
 
 
 def loaded(fate: str, stop: object = NEVER) -> Iterator[torch.Tensor]:
@@ -71,7 +71,7 @@ def loaded(fate: str, stop: object = NEVER) -> Iterator[torch.Tensor]:
         multiprocessing_context="spawn",
         prefetch_factor=1,
     )
-    return from_processes(loader, stop)  # type: ignore[arg-type]
+    return prefetch(loader, stop)  # type: ignore[arg-type]
 
 
 def test_all_come_in_order_and_the_processes_end() -> None:
@@ -111,7 +111,7 @@ def test_a_stop_is_heard_while_nothing_comes(tmp_path: Path) -> None:
 
 def test_the_processes_end_with_the_trainer() -> None:
     """At once, whatever they are at: torch's own look comes between two batches, every 5 s."""
-    words = "from tests.train.data.test_waiting import loaded\n"
+    words = "from tests.train.data.test_prefetch import loaded\n"
     words += "for _ in loaded('sleep'): print(flush=True)"
     with subprocess.Popen([sys.executable, "-c", words], cwd=ROOT, text=True, stdout=subprocess.PIPE) as trainer:
         assert trainer.stdout

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing import queues, resource_tracker
 from multiprocessing.process import BaseProcess
 from queue import Empty, Full, Queue
@@ -30,14 +31,14 @@ _NOT_HANDED_OVER = 70  # exit code
 _REMEDY = "give --workers 0 to prepare samples without other processes"
 
 
-def from_processes(loader: DataLoader[Any], stop: Stop) -> Iterator[Any]:
+def prefetch(loader: DataLoader[Any], stop: Stop) -> Iterator[Any]:
     """The batches of a loader that has processes; ends early when a stop is asked for.
 
     Raises:
         RssnError: If a process dies, or cannot hand over a batch.
         Exception: What a process raised.
     """
-    feed = _Feed(*_started(loader))
+    feed = _Prefetcher(*_started(loader))
     atexit.register(feed.close)  # multiprocessing's own end would send SIGTERM, which they do not hear, and wait
     try:
         while (batch := feed.next(stop)) is not None:
@@ -47,7 +48,7 @@ def from_processes(loader: DataLoader[Any], stop: Stop) -> Iterator[Any]:
         atexit.unregister(feed.close)
 
 
-def end_where_nobody_waits() -> None:
+def exit_with_trainer() -> None:
     """For a loader process: end when the trainer is gone, and when a batch cannot be sent.
 
     torch asks every 5 s whether the process above is still the one that it was when it first looked, which may be after
@@ -69,7 +70,7 @@ def _end(error: Exception, _: object) -> None:
     os._exit(_NOT_HANDED_OVER)
 
 
-def _refuse_dead(children: Sequence[BaseProcess]) -> None:
+def _check_alive(children: Sequence[BaseProcess]) -> None:
     code = next((child.exitcode for child in children if child.exitcode), 0)
     if code == -signal.SIGBUS:
         remedy = "a full /dev/shm, most likely; give it more room (docker run --shm-size 1g)"
@@ -82,7 +83,7 @@ def _refuse_dead(children: Sequence[BaseProcess]) -> None:
         raise RssnError(f"a process that prepares samples ended {how}: {remedy}, or {_REMEDY}")
 
 
-class _Feed(Generic[T]):
+class _Prefetcher(Generic[T]):
     """A thread that puts what a stream gives into a queue; None at its end, or what it raised.
 
     Args:
@@ -108,10 +109,10 @@ class _Feed(Generic[T]):
             try:
                 found = self._ready.get(timeout=_LOOK_SECONDS)
             except Empty:
-                _refuse_dead(self._children)
+                _check_alive(self._children)
                 continue
             if isinstance(found, Exception):
-                _refuse_dead(self._children)
+                _check_alive(self._children)
                 raise found
             return found
         return None
@@ -152,12 +153,19 @@ def _started(loader: DataLoader[Any]) -> tuple[Iterator[Any], list[BaseProcess]]
     """
     resource_tracker.ensure_running()  # its start, which comes with the first process, would unblock them
     others = set(multiprocessing.active_children())
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    heard = signal.getsignal(signal.SIGCHLD)
-    try:
+    with block_signals():
         stream = iter(loader)
         return stream, [child for child in multiprocessing.active_children() if child not in others]
+
+
+@contextmanager
+def block_signals() -> Iterator[None]:
+    """Block SIGINT and SIGTERM, for processes that are started inside, too; the handler of SIGCHLD stays."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    handler = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if signal.getsignal(signal.SIGCHLD) is not heard:  # torch's would raise wherever the trainer is at the moment
-            signal.signal(signal.SIGCHLD, heard)
+        if signal.getsignal(signal.SIGCHLD) is not handler:  # torch's would raise wherever the trainer is at the moment
+            signal.signal(signal.SIGCHLD, handler)

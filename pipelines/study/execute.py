@@ -57,11 +57,7 @@ class StepTask:
 
 def duration(step: Step, root: Path) -> float | None:
     """Seconds that a step took; None where it is not done."""
-    try:
-        mark = parse_json(step.mark(root).read_text(encoding="utf-8"))
-        return float(mark["seconds"]) if mark["key"] == step.key and is_time(mark["seconds"]) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return _seconds(step.mark(root), step.key)
 
 
 def make_steps(steps: Sequence[Step], root: Path, runner: Runner, workers: Options, log: Callable[[str], None]) -> None:
@@ -154,7 +150,7 @@ def _run(task: StepTask, lock: int) -> tuple[int, float]:
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     command = [sys.executable, "-P", "-m", "pipelines.study.child", *task.command]  # -P: not what lies in this folder
     spent = task.folder / "spent.json"
-    since = time.monotonic() - (_seconds(spent) if KINDS[task.kind].resumes else 0.0)
+    since = time.monotonic() - (_seconds(spent) or 0.0 if KINDS[task.kind].resumes else 0.0)
     with task.log.open("ab") as words:
         pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": words, "stderr": words}
         more: dict[str, Any] = {"pass_fds": [lock], "process_group": 0}  # Ctrl-C reaches it by `end`, once
@@ -176,9 +172,10 @@ def _note(spent: Path, seconds: float) -> None:
         write_json(spent, {"seconds": round(seconds, 1)})
 
 
-def _seconds(spent: Path) -> float:
+def _seconds(path: Path, key: str | None = None) -> float | None:
+    """What a file says of a step's time; None where there is none, or it is of a step with another key."""
     try:
-        seconds = parse_json(spent.read_text(encoding="utf-8"))["seconds"]
-        return float(seconds) if is_time(seconds) else 0.0
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0.0
+        facts = parse_json(path.read_text(encoding="utf-8"))
+        return float(facts["seconds"]) if facts.get("key") == key and is_time(facts["seconds"]) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -18,33 +18,33 @@ from pipelines.study.steps import Plan, Step
 from train.commands.run_options import RunOptions
 
 
-def forecast(plan: Plan, root: Path, room: Callable[[int], Capacity]) -> list[str]:
+def forecast(plan: Plan, root: Path, capacity: Callable[[int], Capacity]) -> list[str]:
     """Lines: what is done and what it took, what is not and what it will take, where that can be told.
 
     Args:
         plan: The steps.
         root: The study's folder.
-        room: What runs at once of so many trainings or evaluations; the other steps take all workers.
+        capacity: What runs at once of so many trainings or evaluations; the other steps take all workers.
 
     Raises:
         InputError: If an input cannot be used.
     """
     past = {step: seconds for step in plan.steps if (seconds := duration(step, root)) is not None}
-    rooms = {kind: room(count) for kind, count in _counts(plan.steps, past).items()}
-    lines, left, unknown = [], {kind: list[float]() for kind in rooms}, 0
+    capacities = {kind: capacity(count) for kind, count in _counts(plan.steps, past).items()}
+    lines, left, unknown = [], {kind: list[float]() for kind in capacities}, 0
     for step in plan.steps:
         if step in past:
             lines.append(f"done   {_time(past[step]):>9}  {step.label}")
             continue
-        expected, why = _expected(step, root, past, rooms[step.kind].workers)
+        expected, why = _expected(step, root, past, capacities[step.kind].workers)
         unknown += expected is None
         left[step.kind] += [] if expected is None else [expected]
         lines.append(f"to do  {'?' if expected is None else _time(expected):>9}  {step.label}  ({why})")
-    total = sum(_until(left[kind], rooms[kind].networks if KINDS[kind].side_by_side else 1) for kind in rooms)
+    total = sum(_until(left[kind], capacities[kind].networks if KINDS[kind].side_by_side else 1) for kind in capacities)
     doubt = f" and what {unknown} take of which nothing is known yet" if unknown else ""
     return [
         *lines,
-        f"{len(past)} of {len(plan.steps)} steps done; about {_time(total)} for the others{doubt}, {_with(rooms)}",
+        f"{len(past)} of {len(plan.steps)} steps done; about {_time(total)} for the others{doubt}, {_with(capacities)}",
     ]
 
 
@@ -89,9 +89,9 @@ def _until(seconds: Sequence[float], slots: int) -> float:
     return max(ends)
 
 
-def _with(rooms: Mapping[str, Capacity]) -> str:
-    workers = max((room.workers for room in rooms.values()), default=1)
-    networks = max((room.networks for kind, room in rooms.items() if KINDS[kind].side_by_side), default=1)
+def _with(capacities: Mapping[str, Capacity]) -> str:
+    workers = max((each.workers for each in capacities.values()), default=1)
+    networks = max((each.networks for kind, each in capacities.items() if KINDS[kind].side_by_side), default=1)
     return f"with {_count(workers, 'worker')}, {_count(networks, 'network')} at a time"
 
 

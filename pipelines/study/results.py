@@ -62,9 +62,8 @@ def read_figures(cells: Iterable[Cell], root: Path) -> list[dict[str, Any]]:
     for figures in found:
         groups.setdefault((figures["row"], figures["rosta"], figures["seed"]), set()).add(figures["image"])
     if len({frozenset(images) for images in groups.values()}) > 1:
-        raise InputError(
-            "the networks were evaluated on different images; remove the folders steps/eval-* and run the same command again"
-        )
+        remedy = "remove the folders steps/eval-* and run the same command again"
+        raise InputError(f"the networks were evaluated on different images; {remedy}")
     return found
 
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,9 @@ class StudyJob:
         given = {"workers": self.workers, "address": self.address}
         return {name: value for name, value in given.items() if value is not None}
 
-    @contextmanager
-    def network_runner(self) -> Iterator[Runner]:
-        """What runs trainings and evaluations side by side, each with a GPU where there are some."""
-        with closing(make_runner(self.workers, self.address, gpu_each=True)) as runner:
-            yield runner
+    def network_runner(self) -> Runner:
+        """What runs trainings and evaluations side by side, each with a GPU where there are some; to be closed."""
+        return make_runner(self.workers, self.address, gpu_each=True)
 
 
 def dry_run(job: StudyJob) -> list[str]:
@@ -71,7 +69,7 @@ def dry_run(job: StudyJob) -> list[str]:
             shutil.copyfile(job.out / _LEAKS, known)
         check_foregrounds(job.study, LeakCache(known))
     plan = _plan(job)
-    with job.network_runner() as runner:
+    with closing(job.network_runner()) as runner:
         return forecast(plan, job.out, runner.capacity)
 
 
@@ -138,7 +136,7 @@ def _make(
     log(f"\n== {kind}: {len(steps)} steps, {done} done before")
 
     if done < len(steps):
-        with job.network_runner() if KINDS[kind].side_by_side else nullcontext(LocalRunner()) as runner:
+        with closing(job.network_runner() if KINDS[kind].side_by_side else LocalRunner()) as runner:
             make_steps(steps, job.out, runner, job.worker_options, log)
 
 

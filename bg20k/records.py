@@ -1,7 +1,7 @@
 """Light records of a whole crawl: one photograph as the global stages see it, and millions of them as columns.
 
-A record as an object takes some 2 KB. `Crawl` holds the same in a packed row of 128 bytes and the source's characters,
-and makes the object again when somebody asks for it.
+A record as an object takes some 2 KB. `Crawl` holds the same in a packed row of 130 bytes and the source's characters,
+and creates the object again on demand.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ _ROW = np.dtype(
         ("saliency", np.float64, 3),
     ]
 )
-_AS_STORED = (
-    "background_id", "source", "source_width", "source_height", "phash", "sharpness", "low_texture", "grey",
-)  # fmt: skip
+_PLAIN = ("source_width", "source_height", "phash", "sharpness", "low_texture", "grey")  # packed as they are
 _Floats: TypeAlias = npt.NDArray[np.float32]
 _Rows: TypeAlias = npt.NDArray[np.int64]
 
@@ -92,7 +90,7 @@ class Record:
         score, salient = screened(row, rules)
         embedding = row.get("embedding")
         return cls(
-            **{name: row[name] for name in _AS_STORED},
+            **{name: row[name] for name in ("background_id", "source", *_PLAIN)},
             refused_flag=rules.refused_flag(row),
             object_score=score,
             salient=salient,
@@ -147,21 +145,14 @@ class Crawl:
         return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, row: int) -> Record:
-        name, width, height, phash, sharpness, low_texture, grey, flag, value, *found = self.rows[row]
-        score, label, confidence, box, saliency = found
-        left, top, right, bottom = box.tolist()
+        name, *plain, flag, value, score, label, confidence, box, saliency = self.rows[row].item()
         return Record(
             background_id=name.decode(),
             source=self.source(row),
-            source_width=int(width),
-            source_height=int(height),
-            phash=int(phash),
-            sharpness=float(sharpness),
-            low_texture=bool(low_texture),
-            grey=bool(grey),
-            refused_flag=None if flag < 0 else (FLAGS[flag], float(value)),
-            object_score=None if np.isnan(score) else float(score),
-            salient=None if label < 0 else Detection(self.labels[label], float(confidence), (left, top, right, bottom)),
+            **dict(zip(_PLAIN, plain, strict=True)),
+            refused_flag=None if flag < 0 else (FLAGS[flag], value),
+            object_score=None if np.isnan(score) else score,
+            salient=None if label < 0 else Detection(self.labels[label], confidence, tuple(box.tolist())),
             saliency=None if np.isnan(saliency[0]) else Saliency(*saliency.tolist()),
             embedding=self.embeddings[row] if self.embedded[row] else None,
         )
@@ -204,12 +195,7 @@ def _packed(record: Record, labels: dict[str, int]) -> tuple[Any, ...]:
     flag, nan = record.refused_flag, float("nan")
     return (
         name,
-        record.source_width,
-        record.source_height,
-        record.phash,
-        record.sharpness,
-        record.low_texture,
-        record.grey,
+        *(getattr(record, column) for column in _PLAIN),
         FLAGS.index(flag[0]) if flag else -1,
         flag[1] if flag else nan,
         nan if record.object_score is None else record.object_score,

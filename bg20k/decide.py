@@ -98,7 +98,7 @@ class Judged:
 def decide(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN) -> Judged:
     """Judge a whole crawl; the verdicts do not depend on the order of the records.
 
-    Flags that the rules refuse come first, so that such a photograph is nobody's keeper. A duplicate is judged by its
+    Flags that the rules refuse come first, so that such a photograph is never a keeper. A duplicate is judged by its
     keeper, so a group whose keeper shows a salient object keeps none. A photograph is salient where the detector or
     the class-free network says so; where both do, the detector's reason stands.
 

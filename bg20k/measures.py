@@ -73,7 +73,7 @@ def sharpness(photo: Candidate) -> float:
 
 
 def is_grey(photo: Candidate) -> bool:
-    """Whether there are no colours, whatever the file could hold; see `CurationRules.grey`."""
+    """Whether there are no colours, even where the file has three channels; see `CurationRules.grey`."""
     small = resize_area(photo.pixels, _COLOUR_SIDE, _COLOUR_SIDE)
     return float(np.ptp(small, axis=2).max()) < photo.rules.grey
 
@@ -96,7 +96,7 @@ MEASURES: Final = (
         lambda photo: hash_picture(photo.grey, photo.rules)[1],
         "nearly constant: the perceptual hash means nothing",
     ),
-    Measure("grey", pa.bool_(), is_grey, "without colours, whatever the file could hold"),
+    Measure("grey", pa.bool_(), is_grey, "without colours, even where the file has three channels"),
     Measure(
         "high_frequency_ratio",
         pa.float64(),

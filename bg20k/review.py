@@ -129,7 +129,7 @@ def apply_review(crawl: Crawl, decisions: Mapping[str, Decision], rules: Curatio
         judge: `bg20k.decide.decide` with its rules.
 
     Returns:
-        One verdict per record, in the order of the records, whatever that is.
+        One verdict per record, in the order of the records.
     """
     before = judge(crawl)
     chosen = _choices(crawl, decisions)
@@ -144,7 +144,7 @@ def apply_review(crawl: Crawl, decisions: Mapping[str, Decision], rules: Curatio
 
 
 def describe_effects(review: Mapping[str, int] | None) -> str:
-    """What a person's decisions did to a set, in one sentence; None: nobody decided anything."""
+    """What a person's decisions did to a set, in one sentence; None: nothing was decided."""
     if review is None:
         return "nobody"
     words = "{decisions} decided: {kept} kept and {rejected} rejected against the verdict, {confirmed} confirmed"

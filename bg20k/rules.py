@@ -52,7 +52,7 @@ class CurationRules:
             hikers cover up to 0.0014, the smallest subject 0.025; 0.005 is a standing person of a seventh of the
             frame's height.
         object_area: Share of the frame from which on a thing (vehicle, food, toy, ...) counts.
-        ignored_classes: Classes of `bg20k.classes` that count nowhere: `car` for somebody who wants streets.
+        ignored_classes: Classes of `bg20k.classes` that never count: `car` where streets are wanted.
         saliency: A photograph in which the class-free network's score reaches this is rejected. Measured with IS-Net,
             which marks buildings as readily as animals: of 6 salient photographs 2 reach it, of 28 clean ones 1 (a
             tower); 0.6 finds no more and rejects 4 clean ones. So it adds what no class covers, and replaces no

@@ -27,7 +27,7 @@ def decisions_to_apply(folder: DatasetFolder, asked: bool | None) -> dict[str, D
 
     Args:
         folder: The set that is being published.
-        asked: `--apply-review` or `--no-apply-review`; None goes on as the last run did, so that a repair or a resumed
+        asked: `--apply-review` or `--no-apply-review`; None does as the last run did, so that a repair or a resumed
             run never drops what people decided.
 
     Raises:

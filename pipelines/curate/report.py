@@ -87,7 +87,7 @@ def _count(row: _Row, counts: Mapping[str, Counter[float]], named: Counter[tuple
 
 def _histograms(title: str, counts: Mapping[str, Counter[float]]) -> Section | None:
     pictures = [histogram_picture(histogram(*_without_tail(name, values))) for name, values in counts.items() if values]
-    words = "Of all photographs that could be examined, whatever became of them."
+    words = "Of all photographs that could be examined, kept or not."
     return Section(title, words, pictures=[np.hstack(row) for row in parts(pictures, 2)]) if pictures else None
 
 

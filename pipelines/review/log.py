@@ -153,7 +153,7 @@ class ReviewLog:
             The sources that it concerned; none where there is no step.
 
         Raises:
-            InputError: If a photograph of it was decided again since; the next call goes on with the step before.
+            InputError: If a photograph of it was decided again since; the next call undoes the step before.
             LogError: If it is not stored.
         """
         with self._writing() as add:

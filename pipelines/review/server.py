@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json({"error": str(error)}, HTTPStatus.CONFLICT)
         except ConnectionError:
             self.close_connection = True  # the browser left in the middle of an answer
-        except Exception as error:  # the page shows it, and the review goes on
+        except Exception as error:  # the page shows it, and the review continues
             self._send_json({"error": f"{type(error).__name__}: {error}"}, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _admitted(self) -> str:

@@ -42,7 +42,7 @@ class Pictures:
         for folder, column in (("rejects", "thumbnail"), ("data", "image"), ("candidates/data", "image")):
             for path in sorted((root / folder).glob("*.parquet")):
                 self._places.update(_find(path, column))
-        self._small = _Bounded(CACHE_BYTES)
+        self._small = _ByteCache(CACHE_BYTES)
 
     def thumbnail(self, source: str) -> bytes | None:
         """A JPEG of at most 512 px on its longer side; None where there is no picture."""
@@ -83,7 +83,7 @@ def _read(place: Place) -> bytes | None:
     return data
 
 
-class _Bounded:
+class _ByteCache:
     """The most recently asked for values, up to a number of bytes."""
 
     def __init__(self, limit: int) -> None:

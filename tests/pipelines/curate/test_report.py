@@ -58,7 +58,7 @@ def test_names_and_truths_are_counted(tmp_path: Path) -> None:
         ("format", "JPEG", 2),
         ("grey", "yes", 2),
     ]
-    assert table[-1][3] == "without colours, whatever the file could hold"
+    assert table[-1][3] == "without colours, even where the file has three channels"
     assert table[3][3].startswith("so elongated that most of it is cut off")
 
 

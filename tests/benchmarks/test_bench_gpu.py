@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,11 @@ SMALL = Plan(
 )
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bench_gpu.write_composites(SMALL, tmp_path_factory.mktemp("composites") / "shards")
+
+
 def test_each_way_is_measured_and_a_resumed_run_is_compared(tmp_path: Path) -> None:
     said = list(lines(SMALL, tmp_path))
     assert said[0].startswith("4 composites of 96 x 72 px")
@@ -48,7 +54,7 @@ def test_each_way_is_measured_and_a_resumed_run_is_compared(tmp_path: Path) -> N
     assert said[-1] == "resumed: the loss is 0 of it apart from an unbroken run's, at most (2 steps after 2)"
 
 
-def test_a_run_that_goes_on_otherwise_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_goes_on_otherwise_is_found(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def other(config: TrainConfig, on_step: object, *words: object) -> object:
         def changed(report: StepReport) -> None:
             losses = {**report.losses, "total": report.losses["total"] * 1.002}
@@ -57,12 +63,12 @@ def test_a_run_that_goes_on_otherwise_is_found(tmp_path: Path, monkeypatch: pyte
         return train(config, changed if config.out.name == "resumed" else on_step, *words)  # type: ignore[arg-type]
 
     monkeypatch.setattr(bench_gpu, "train", other)
+    monkeypatch.setattr(bench_gpu, "write_composites", lambda *_: data)
     with pytest.raises(bench_gpu.RssnError, match=r"resumed: the loss is 0\.002 of it apart .*; more than 0\.001"):
-        list(lines(SMALL, tmp_path))
+        list(lines(replace(SMALL, ways={}), tmp_path))
 
 
-def test_time_that_is_over_ends_the_run_at_work_and_leaves_the_others_out(tmp_path: Path) -> None:
-    data = bench_gpu.write_composites(SMALL, tmp_path / "shards")
+def test_time_that_is_over_ends_the_run_at_work_and_leaves_the_others_out(data: Path, tmp_path: Path) -> None:
     config = bench_gpu._config(SMALL, data, tmp_path / "run", {}, 100)
     over = Deadline(time.monotonic() - 1)
     assert "left out: the time is over" in bench_gpu._row("fp32", SMALL, config, over)
@@ -71,8 +77,7 @@ def test_time_that_is_over_ends_the_run_at_work_and_leaves_the_others_out(tmp_pa
     assert len(steps) < 2
 
 
-def test_a_way_that_fails_is_named_and_hides_no_other(tmp_path: Path) -> None:
-    data = bench_gpu.write_composites(SMALL, tmp_path / "shards")
+def test_a_way_that_fails_is_named_and_hides_no_other(data: Path, tmp_path: Path) -> None:
     config = bench_gpu._config(SMALL, data, tmp_path / "run", {"crop_sizes": (64,), "weights": tmp_path}, 4)
     assert bench_gpu._row("fp32", SMALL, config, Deadline(time.monotonic() + 99)).startswith("| fp32 | failed: ")
 

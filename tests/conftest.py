@@ -71,7 +71,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 
 
 _WARM_UP = """
-from rssn.route.recipes import load_recipe
+from rssn.route.recipe import load_recipe
 from pipelines.executor.warm_up import warm_up
 from rssn.kernels.closed_form.solver import iterate
 warm_up(load_recipe("comp-rssn"))

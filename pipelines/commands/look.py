@@ -12,7 +12,7 @@ import click
 from pipelines.commands import options
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.demo import run_demo
-from pipelines.inspect.inspect import Look, run_inspect
+from pipelines.inspect.inspect import ReportOptions, run_inspect
 from pipelines.inspect.status import status as read_status
 from pipelines.output.staging import open_readonly
 from rssn.dataset.manifest import read_manifest
@@ -60,7 +60,7 @@ def inspect(given: InspectOptions) -> None:
     with open_readonly(given.dataset) as root:
         if read_manifest(root).kind == "backgrounds":
             given.refuse_steps()
-        found = run_inspect(root, Look(given.samples, given.strips, cache, partial(click.echo, err=True)))
+        found = run_inspect(root, ReportOptions(given.samples, given.strips, cache, partial(click.echo, err=True)))
     for key, value in found.facts.items():
         click.echo(f"{key:>16}  {value}")
     for sheet in found.sheets:

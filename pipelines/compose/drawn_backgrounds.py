@@ -27,7 +27,7 @@ class DrawnBackgrounds:
         recipe: K, and how much a background may be enlarged.
         seed: The run's.
         planned: The foreground.
-        standing: Ids of the backgrounds of its rows that stand already.
+        existing: Ids of the backgrounds of its rows that stand already.
 
     Raises:
         Rejected: stage `background`, reason `too_small`, if fewer than K backgrounds cover the frame.
@@ -40,7 +40,7 @@ class DrawnBackgrounds:
         recipe: Recipe,
         seed: int,
         planned: PlannedForeground,
-        standing: Collection[str] = (),
+        existing: Collection[str] = (),
     ) -> None:
         self._plan, self._dice = plan, (seed, planned.foreground_id)
         self._numbers, self._keys = eligible, plan.background_keys[eligible]
@@ -50,7 +50,7 @@ class DrawnBackgrounds:
         if len(self._numbers) < recipe.k:
             raise Rejected("background", "too_small", f"{self._words}; K = {recipe.k}")
         self._chosen = choose_backgrounds(*self._dice, self._keys, recipe.k)
-        others = (place for place, number in enumerate(self._numbers) if standing and self._id(number) in standing)
+        others = (place for place, number in enumerate(self._numbers) if existing and self._id(number) in existing)
         self._taken = {*self._chosen.tolist(), *others}
         self._broken = 0
 

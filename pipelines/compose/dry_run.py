@@ -52,7 +52,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Existing:
     """What a run would not try, because a trusted mark says that it was tried already."""
 
     shards: int = 0
@@ -60,7 +60,7 @@ class Standing:
     damaged: Sequence[str] = ()  # shards that do not agree with their mark
 
     def words(self, left: int) -> list[str]:
-        """What stands and what is left to do, in lines; none where there is nothing yet."""
+        """What exists and what is left to do, in lines; none where there is nothing yet."""
         lines = [f"would make again, because it does not match its mark: {name}" for name in self.damaged]
         if self.shards:
             lines.append(f"{self.shards} shards are done already; {left} composites are left, and count from here on")
@@ -79,13 +79,13 @@ def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
     members = [one for task in tasks for one in plan.foregrounds[task.start : task.stop] if not one.replaced]
     planned = list(_composites(job, plan, members))
     short = len(members) * job.recipe.k - len(planned)
-    standing = Standing() if job.overwrite else _standing(job, tasks, plan)
-    rows = [row for row in planned if row.sample_id not in standing.samples]
+    existing = Existing() if job.overwrite else _existing(job, tasks, plan)
+    rows = [row for row in planned if row.sample_id not in existing.samples]
     return [
         prepared.describe("would add"),
         f"{len(planned)} composites; {short} composites without enough eligible backgrounds",
         f"recipe {job.recipe.label}, seed {job.seed}, {len(tasks)} shards in {job.out}",
-        *standing.words(len(rows)),
+        *existing.words(len(rows)),
         *(f"{name}: {unread_words(unread)}" for name, unread in prepared.unread.items()),
         *([f"{left} composites that no run has tried yet are left alone by --retry-rejects"] if left else []),
         *_draws(job, rows),
@@ -105,7 +105,7 @@ def cost(job: ComposeJob) -> float:
     return _cpu_seconds(job, list(_composites(job, plan, [one for one in plan.foregrounds if not one.replaced])))
 
 
-def _standing(job: ComposeJob, tasks: Sequence[ComposeTask], plan: Plan) -> Standing:
+def _existing(job: ComposeJob, tasks: Sequence[ComposeTask], plan: Plan) -> Existing:
     """Shards with a trusted mark; of these, `--retry-rejects` tries again what was refused."""
     folder = DatasetFolder(job.out)
     marks = {task.name: trusted_mark(folder, task.name) for task in tasks}
@@ -117,7 +117,7 @@ def _standing(job: ComposeJob, tasks: Sequence[ComposeTask], plan: Plan) -> Stan
             if job.retry_rejects:
                 samples -= {row["item_id"] for row in iter_rows(folder.rejects(task.name), ["item_id"])}
     damaged = [name for name, mark in marks.items() if mark is None and folder.mark(name).is_file()]
-    return Standing(sum(mark is not None for mark in marks.values()), frozenset(samples), damaged)
+    return Existing(sum(mark is not None for mark in marks.values()), frozenset(samples), damaged)
 
 
 def _composites(job: ComposeJob, plan: Plan, foregrounds: Iterable[PlannedForeground]) -> Iterator[Planned]:

@@ -125,7 +125,7 @@ class LayerContext:
         return tuple(self.measured(step, lambda: self._decoded(stored)) for step in steps)
 
     def _stored(self, background: Background) -> _Stored:
-        with self.clock.stage("read"), _blaming(background):
+        with self.clock.stage("read"), _attribute_errors(background):
             return _Stored(background, self._fetched(background))
 
     def _fetched(self, background: Background) -> bytes:
@@ -168,7 +168,7 @@ class _Stored:
 
 
 @contextmanager
-def _blaming(background: Background) -> Iterator[None]:
+def _attribute_errors(background: Background) -> Iterator[None]:
     """The row of the rejects bears the foreground's name; this names the background that could not be read."""
     try:
         yield

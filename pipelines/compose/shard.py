@@ -80,7 +80,7 @@ class _Shard:
         self._stands = trusted_mark(task.folder, task.name) if task.retry else None
         self.findings = Findings({"ineligible_pairs": 0}, dict(self._stands.unusable) if self._stands else {})
         self._kept = self._kept_rows()
-        self._standing = self._standing_backgrounds()
+        self._existing = self._existing_backgrounds()
 
     def rows(self) -> Iterator[Row]:
         """Kept or composed, foreground by foreground."""
@@ -102,11 +102,11 @@ class _Shard:
 
     def _draw(self, planned: PlannedForeground) -> DrawnBackgrounds | Rejected:
         """The backgrounds of all K composites, or why there are none."""
-        plan, recipe, standing = self._plan, self._task.recipe, self._standing.get(planned.foreground_id, set())
+        plan, recipe, existing = self._plan, self._task.recipe, self._existing.get(planned.foreground_id, set())
         eligible = plan.eligible(planned, recipe.max_upscale)
         self.findings.statistics["ineligible_pairs"] += len(plan.backgrounds) - len(eligible)
         try:
-            return DrawnBackgrounds(plan, eligible, recipe, self._task.seed, planned, standing)
+            return DrawnBackgrounds(plan, eligible, recipe, self._task.seed, planned, existing)
         except Rejected as error:
             return error
 
@@ -127,7 +127,7 @@ class _Shard:
         """Rows that stand and need not be composed again; none unless the shard agrees with its mark."""
         return iter_rows(self._task.folder.data(self._task.name), columns) if self._stands else iter(())
 
-    def _standing_backgrounds(self) -> dict[str, set[str]]:
+    def _existing_backgrounds(self) -> dict[str, set[str]]:
         """The backgrounds of the kept rows of each foreground."""
         found: dict[str, set[str]] = {}
         for row in self._kept_rows(["foreground_id", "background_id"]):

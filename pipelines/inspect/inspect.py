@@ -50,21 +50,21 @@ NO_CACHE = LayerCache(Path(), 0)
 
 
 @dataclass(frozen=True)
-class Look:
+class ReportOptions:
     """How much is looked at, and with what."""
 
     samples: int = 48  # rows on the contact sheets, and rejects
     strips: int = 4
     cache: LayerCache = NO_CACHE  # where layers lie that a strip would otherwise make again
-    say: Callable[[str], None] = lambda _: None  # hears what will take long
+    log: Callable[[str], None] = lambda _: None  # is told what will take long
 
 
-def run_inspect(root: Path, look: Look = Look()) -> Inspection:
+def run_inspect(root: Path, options: ReportOptions = ReportOptions()) -> Inspection:
     """Verify a data set, count it, and write its report.
 
     Args:
         root: The data set's folder.
-        look: How much to show.
+        options: How much to show.
 
     Raises:
         InputError: If the folder holds no data set.
@@ -82,7 +82,7 @@ def run_inspect(root: Path, look: Look = Look()) -> Inspection:
     problems = verified.problems + unfinished + (draws.problems() if draws else [])
     facts = facts_of(found, draws)
     sections = [Section("What it holds", facts=facts), _verification(problems)]
-    pictured, sheets = _pictures(found, look)
+    pictured, sheets = _pictures(found, options)
     path = _write_page(folder, [*sections, *pictured])
     return Inspection(manifest.kind, problems, facts, path, sheets)
 
@@ -93,7 +93,7 @@ def _verification(problems: Sequence[str]) -> Section:
     return Section("Verification: passed", "Every shard agrees with its mark: size, rows, footer and sha256.")
 
 
-def _pictures(found: Found, look: Look) -> tuple[list[Section], list[Path]]:
+def _pictures(found: Found, options: ReportOptions) -> tuple[list[Section], list[Path]]:
     """Draw everything that is looked at: sections for the page, and pictures beside it."""
     folder, marks = found.folder, found.verified.trusted
     for name in ("contact-sheet-*.png", "step-strip-*.png"):
@@ -104,16 +104,16 @@ def _pictures(found: Found, look: Look) -> tuple[list[Section], list[Path]]:
     if not found.composed:
         sections += curation_sections(folder, [mark for mark in marks if mark.rows])
     if recipe := found.recipe:
-        strips = step_strips(folder, marks, recipe, look.strips, look.cache, look.say)
-        samples = composite_sheets(folder, marks, recipe, found.originals, look.samples)
+        strips = step_strips(folder, marks, recipe, options.strips, options.cache, options.log)
+        samples = composite_sheets(folder, marks, recipe, found.originals, options.samples)
         shown = {"Steps": ("step-strip", strips), "Samples": ("contact-sheet-samples", samples)}
     else:
-        shown = {"Kept": ("contact-sheet-kept", background_sheets(folder, marks, look.samples))}
+        shown = {"Kept": ("contact-sheet-kept", background_sheets(folder, marks, options.samples))}
     for title, (name, sheets) in shown.items():
         kept, paths = _write_sheets(folder, name, sheets)
         sections += [Section(title, _WORDS.get(title, ""), pictures=kept)] if kept else []
         written += paths
-    rejects = list(reject_sheets(found.verified.rejects, found.rejects, look.samples))
+    rejects = list(reject_sheets(found.verified.rejects, found.rejects, options.samples))
     _, paths = _write_sheets(folder, "contact-sheet-rejected", (sheet.pixels for sheet in rejects))
     for sheet in rejects:
         words = f"{sheet.shown} of {sheet.count} are shown." if sheet.shown < sheet.count else ""

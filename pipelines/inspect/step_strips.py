@@ -51,7 +51,7 @@ def step_strips(
     recipe: Recipe,
     count: int,
     cache: LayerCache,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Iterator[Pixels]:
     """A strip for each of a few rows, spread evenly; what cannot be composed again leaves its tile empty.
 
@@ -61,7 +61,7 @@ def step_strips(
         recipe: Its recipe.
         count: How many strips.
         cache: Where layers lie that would otherwise be made again.
-        say: Hears what will take long.
+        log: Is told what will take long.
     """
     sources: Sources | str
     try:
@@ -76,7 +76,7 @@ def step_strips(
         with suppress(RssnError):  # the strip will say what is missing
             seconds = again.cost(whole=False)
             if seconds >= _LONG_SECONDS:
-                say(f"composing {row['sample_id']} again for its strip, about {seconds:.0f} CPU-seconds; {_LESS}")
+                log(f"composing {row['sample_id']} again for its strip, about {seconds:.0f} CPU-seconds; {_LESS}")
         yield step_strip(row, recipe, again)
 
 

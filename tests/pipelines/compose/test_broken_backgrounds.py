@@ -14,7 +14,7 @@ from pipelines.compose.drawn_backgrounds import DrawnBackgrounds
 from pipelines.compose.job import Output, run_compose
 from pipelines.compose.plan import Plan, PlannedForeground, load_plan, make_plan
 from pipelines.executor.runner import LocalRunner
-from pipelines.inspect.inspect import Look, run_inspect
+from pipelines.inspect.inspect import ReportOptions, run_inspect
 from pipelines.inspect.replay import run_replay
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
@@ -117,7 +117,7 @@ def test_other_shards_and_an_interrupted_run_give_the_same(
 
 
 def test_inspect_and_replay_know_of_it(composed: Path) -> None:
-    found = run_inspect(composed, Look(samples=4, strips=0))
+    found = run_inspect(composed, ReportOptions(samples=4, strips=0))
     assert found.problems == []
     chosen = {}
     plan = load_plan(composed)
@@ -190,10 +190,10 @@ def _plan(count: int) -> tuple[Plan, PlannedForeground]:
 def test_replacements_are_those_of_no_other_composite_and_of_no_row_that_stands() -> None:
     plan, planned = _plan(12)
     eligible = np.arange(2, 12)
-    standing = {plan.backgrounds[4].background_id, plan.backgrounds[9].background_id}
-    drawn = DrawnBackgrounds(plan, eligible, RECIPE, 5, planned, standing)
+    existing = {plan.backgrounds[4].background_id, plan.backgrounds[9].background_id}
+    drawn = DrawnBackgrounds(plan, eligible, RECIPE, 5, planned, existing)
     first = [drawn[k].background_id for k in range(K)]
-    free = {b.background_id for b in plan.backgrounds[2:]} - {*first} - standing
+    free = {b.background_id for b in plan.backgrounds[2:]} - {*first} - existing
     seen = set()
     for _ in range(len(free)):
         drawn.replace(1)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pipelines.compose.job import Output, run_compose
 from pipelines.executor.runner import LocalRunner
-from pipelines.inspect.inspect import Look, run_inspect
+from pipelines.inspect.inspect import ReportOptions, run_inspect
 from pipelines.inspect.replay import run_replay
 from rssn.image.arrays import Image, to_float, to_uint8
 from rssn.image.decoding import decode_image, decode_pixels
@@ -120,7 +120,7 @@ def test_the_foreground_is_the_photograph_after_its_steps(composed: Path, synthe
 
 
 def test_rows_are_rolled_again_replayed_and_shown(composed: Path) -> None:
-    found = run_inspect(composed, Look(2, 9))
+    found = run_inspect(composed, ReportOptions(2, 9))
     assert found.problems == []
     assert len([path for path in found.sheets if path.name.startswith("step-strip")]) == 9
     for row in rows(composed):

@@ -19,7 +19,7 @@ from pipelines.curate.job import CurationJob, run_curation
 from pipelines.curate.known_set import load_known
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import ErrorBudget
-from pipelines.inspect.inspect import Look, run_inspect
+from pipelines.inspect.inspect import ReportOptions, run_inspect
 from pipelines.inspect.replay import run_replay
 from rssn.errors import RssnError
 from rssn.sources.backgrounds import find_backgrounds
@@ -83,7 +83,7 @@ def test_a_set_of_composites(synthetic: Path, bg20k: Path, tmp_path: Path) -> No
     shutil.copytree(synthetic / "matting", matting)
     next((matting / "original").iterdir()).write_bytes(b"no picture")
     run_compose(job_of(matting, bg20k, whole, QUICK), LocalRunner())
-    run_inspect(whole, Look(2, 0))
+    run_inspect(whole, ReportOptions(2, 0))
     (whole / ".lease.json").write_text('{"host": "elsewhere", "pid": 1, "since": 0.0}')
     (whole / ".run.json").write_text(_STATE)
     for number, (name, _) in enumerate(damaged(whole, out, 3)):
@@ -92,7 +92,7 @@ def test_a_set_of_composites(synthetic: Path, bg20k: Path, tmp_path: Path) -> No
         attempt(open_set, str(out), _COLUMNS)
         attempt(run_replay, out, f"{'0' * 20}/0", None)
         if number % 4 == 0:
-            attempt(run_inspect, out, Look(2, 0))
+            attempt(run_inspect, out, ReportOptions(2, 0))
         (out / ".lease.json").unlink()
         job = job_of(matting, bg20k, out, QUICK)
         plans = ("manifest.json", "plan/foregrounds.parquet", "plan/backgrounds.parquet")

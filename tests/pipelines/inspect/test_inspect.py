@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.inspect.inspect import Look, run_inspect
+from pipelines.inspect.inspect import ReportOptions, run_inspect
 from rssn.dataset.schema import REJECTS, picture
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
@@ -77,7 +77,7 @@ def test_the_page_is_one_file_that_loads_nothing(shards: Path) -> None:
 
 
 def test_the_page_stays_small_for_any_number_of_samples(shards: Path) -> None:
-    few, many = (run_inspect(shards, Look(samples)).page.stat().st_size for samples in (1, 6))
+    few, many = (run_inspect(shards, ReportOptions(samples)).page.stat().st_size for samples in (1, 6))
     assert few < many < 20e6
 
 
@@ -150,7 +150,7 @@ def _altered(dataset: Path, recipe: Recipe) -> Path:
 
 
 def test_every_draw_is_rolled_again_and_counted(fake_composites: Maker) -> None:
-    found = run_inspect(fake_composites(foregrounds=150, recipe=PAPER), Look(2))
+    found = run_inspect(fake_composites(foregrounds=150, recipe=PAPER), ReportOptions(2))
     assert found.problems == []
     assert found.facts["draws"] == "every row is as the recipe and the seed draw it"
     drawn = [draw(PAPER, 0, f"{number:020x}", k).steps for number in range(150) for k in range(4)]
@@ -164,7 +164,7 @@ def test_every_draw_is_rolled_again_and_counted(fake_composites: Maker) -> None:
 def test_draws_of_another_recipe_are_a_problem(fake_composites: Maker) -> None:
     other = replace(PAPER, steps=(Denoise(), Blur(), Noise(0.75)))
     dataset = _altered(fake_composites(foregrounds=150, recipe=PAPER), other)
-    found = run_inspect(dataset, Look(2))
+    found = run_inspect(dataset, ReportOptions(2))
     assert len(found.problems) == 6
     assert all(problem.startswith("draws: 0000") for problem in found.problems[:5])
     assert f"recipe is {PAPER.label}, the dice say {other.label}" in found.problems[0]
@@ -174,7 +174,7 @@ def test_draws_of_another_recipe_are_a_problem(fake_composites: Maker) -> None:
 
 
 def test_the_strip_shows_the_stored_steps_and_the_difference_without_any_source(fake_composites: Maker) -> None:
-    found = run_inspect(fake_composites(suffix=".png", size=(480, 320), recipe=PAPER), Look(3, 3))
+    found = run_inspect(fake_composites(suffix=".png", size=(480, 320), recipe=PAPER), ReportOptions(3, 3))
     strips = [path for path in found.sheets if path.name.startswith("step-strip")]
     assert len(strips) == 3
     pixels = decode_pixels(strips[0].read_bytes())
@@ -205,7 +205,7 @@ def test_the_page_stays_under_20_mb_whatever_the_pictures_hold(write_composites:
         **pictures,
     }
     made = [row | {"sample_id": f"f/{k}", "k": k} for k in range(24)]
-    found = run_inspect(write_composites(made, FakeSet(recipe=Recipe("fake", k=24))), Look(24, 12))
+    found = run_inspect(write_composites(made, FakeSet(recipe=Recipe("fake", k=24))), ReportOptions(24, 12))
     assert sum(path.stat().st_size for path in found.sheets) > 20e6
     assert 1e6 < found.page.stat().st_size < 20e6
 
@@ -223,8 +223,8 @@ def test_sizes_and_brightness_are_drawn(fake_composites: Maker) -> None:
 
 def test_sheets_of_an_earlier_report_are_removed(fake_composites: Maker) -> None:
     dataset = fake_composites(foregrounds=10)
-    before = run_inspect(dataset, Look(20)).sheets
-    after = run_inspect(dataset, Look(2)).sheets
+    before = run_inspect(dataset, ReportOptions(20)).sheets
+    after = run_inspect(dataset, ReportOptions(2)).sheets
     assert len(after) < len(before)
     assert sorted(after) == sorted((dataset / "report").glob("*.png"))
 
@@ -257,7 +257,7 @@ def test_the_page_of_5000_rejects_and_120_samples_stays_small_and_so_does_memory
     pool, before = pa.proxy_memory_pool(pa.default_memory_pool()), pa.default_memory_pool()
     pa.set_memory_pool(pool)
     try:
-        found = run_inspect(dataset, Look(5000))
+        found = run_inspect(dataset, ReportOptions(5000))
     finally:
         pa.set_memory_pool(before)
     assert pool.max_memory() < 70e6

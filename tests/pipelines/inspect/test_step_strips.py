@@ -15,7 +15,7 @@ from pipelines.compose.pack import PackJob, run_pack
 from pipelines.compose.recompose import Recomposed, open_sources
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import ErrorBudget
-from pipelines.inspect.inspect import Look, run_inspect
+from pipelines.inspect.inspect import ReportOptions, run_inspect
 from pipelines.inspect.step_strips import GAIN, STRIP_SIDE, blend_difference, step_strip
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import DependencyError
@@ -152,7 +152,7 @@ def test_the_report_makes_nothing_again_that_the_cache_holds(shards: Path, monke
     for module, name in ((foreground_module, "estimate_layers"), (denoise_module, "denoise")):
         monkeypatch.setattr(module, name, fail)
     said: list[str] = []
-    found = run_inspect(shards, Look(1, 24, LayerCache(shards.parent / "cache", 1 << 30), said.append))
+    found = run_inspect(shards, ReportOptions(1, 24, LayerCache(shards.parent / "cache", 1 << 30), said.append))
     strips = [path for path in found.sheets if path.name.startswith("step-strip")]
     assert (len(strips), said, found.problems) == (24, [], [])
     sources = open_sources(DatasetFolder(shards), LayerCache(shards.parent / "cache", 1 << 30))
@@ -162,22 +162,22 @@ def test_the_report_makes_nothing_again_that_the_cache_holds(shards: Path, monke
 def test_the_report_says_beforehand_what_takes_long(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.inspect.step_strips._LONG_SECONDS", 1e-4)
     said: list[str] = []
-    run_inspect(shards, Look(1, 24, say=said.append))
+    run_inspect(shards, ReportOptions(1, 24, log=said.append))
     assert {line.split()[1] for line in said} == {row["sample_id"] for row in rows(shards) if row["steps"]["denoise"]}
     assert all(line.endswith("--strips 0 does without") for line in said)
-    assert [path for path in run_inspect(shards, Look(1, 0)).sheets if "strip" in path.name] == []
+    assert [path for path in run_inspect(shards, ReportOptions(1, 0)).sheets if "strip" in path.name] == []
 
 
 def test_a_source_that_is_gone_fails_no_report(shards: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(shards, tmp_path / "shards"))
     (shards.parent / "matting").rename(shards.parent / "elsewhere")
     try:
-        found = run_inspect(copy, Look(2, 2))
+        found = run_inspect(copy, ReportOptions(2, 2))
     finally:
         (shards.parent / "elsewhere").rename(shards.parent / "matting")
     assert found.problems == []
     shutil.rmtree(copy / "plan")
-    assert len([p for p in run_inspect(copy, Look(2, 2)).sheets if "strip" in p.name]) == 2
+    assert len([p for p in run_inspect(copy, ReportOptions(2, 2)).sheets if "strip" in p.name]) == 2
 
 
 def test_packed_photographs_show_their_layers(synthetic: Path, tmp_path: Path) -> None:

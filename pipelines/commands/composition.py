@@ -11,9 +11,9 @@ import click
 
 from pipelines.commands import options
 from pipelines.compose.dry_run import forecast
-from pipelines.compose.growth import removal
 from pipelines.compose.job import ComposeJob, Prepared, run_compose
 from pipelines.compose.pack import PackJob, run_pack
+from pipelines.compose.resume import removal
 from pipelines.executor.work import ErrorBudget
 from pipelines.inspect.replay import run_replay
 from pipelines.inspect.step_strips import STRIP_SIDE

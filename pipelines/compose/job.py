@@ -12,13 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.compose.growth import Growth, Refused, grow, refused_before, returning_ids
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.layers import worker_memory
 from pipelines.compose.plan import (
     Plan,
     PlannedForeground,
-    digest,
     make_plan,
     name_foregrounds,
     name_some,
@@ -27,6 +25,7 @@ from pipelines.compose.plan import (
     write_plan,
     write_refusals,
 )
+from pipelines.compose.resume import Reconciled, Refused, reconcile, refused_before, returning_ids
 from pipelines.compose.shard import ComposeTask, compose_shard
 from pipelines.executor.runner import Runner, shard_ranges
 from pipelines.executor.warm_up import warm_up
@@ -42,6 +41,7 @@ from rssn.image.codecs import BYTES_PER_PIXEL, ImageCodec
 from rssn.route.recipe import Recipe
 from rssn.sources.backgrounds import Background, find_backgrounds
 from rssn.sources.layouts import find_pairs
+from rssn.storage.files import list_digest
 from rssn.storage.lock import hold_lease
 
 
@@ -84,7 +84,7 @@ class Prepared:
     """A planned composition: what will be made, and what was refused already."""
 
     plan: Plan
-    growth: Growth
+    reconciled: Reconciled
     layout: str  # of the matting data set, as detected or asked for
     refused: list[dict[str, Any]]  # foregrounds that cannot be composed
     unusable: list[dict[str, Any]]  # backgrounds that cannot be drawn; nothing is missing without them
@@ -95,14 +95,15 @@ class Prepared:
         """What was found, in one line."""
         count = sum(not planned.replaced for planned in self.plan.foregrounds)
         inputs = f"{count} foregrounds ({self.layout}), {len(self.plan.backgrounds)} backgrounds"
-        change = self.growth.change
-        if change.new:
-            inputs = f"{adding} {len(change.new)} foregrounds to {self.growth.standing}: {inputs}"
-        lost = len(change.changed) + len(change.gone)
-        stand = f"; what stands of {lost} that are not there any more is left as it is: {change.words}" if lost else ""
-        late = self.growth.left_out
-        stand += f"; {len(late)} new ones are left out, --extend adds them: {name_some(late)}" if late else ""
-        return f"{inputs}; refused: {len(self.refused)} foregrounds, {len(self.unusable)} backgrounds{stand}"
+        diff = self.reconciled.diff
+        if diff.new:
+            inputs = f"{adding} {len(diff.new)} foregrounds to {self.reconciled.existing}: {inputs}"
+        notes = [f"refused: {len(self.refused)} foregrounds, {len(self.unusable)} backgrounds"]
+        if lost := len(diff.changed) + len(diff.gone):
+            notes.append(f"{lost} foregrounds are missing at the source; their composites are kept: {diff.words}")
+        if late := self.reconciled.left_out:
+            notes.append(f"{len(late)} new foregrounds are left out, --extend adds them: {name_some(late)}")
+        return "; ".join([inputs, *notes])
 
 
 def prepare(job: ComposeJob) -> Prepared:
@@ -115,14 +116,14 @@ def prepare(job: ComposeJob) -> Prepared:
     """
     folder = DatasetFolder(job.out)
     if job.retry_rejects and (job.overwrite or not holds_dataset(job.out)):
-        raise InputError(f"{job.out}: nothing to try again; --retry-rejects is for what an earlier run refused")
+        raise InputError(f"{job.out}: nothing to retry; --retry-rejects is for what an earlier run refused")
     made_by = {step.name: step.versions() for step in job.recipe.drawn}
     matting = find_pairs(job.matting, job.layout, job.out, job.alpha_scale)
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground, insists=job.insists)
     if not found:
         first = f"{refused[0]['source']}: {refused[0]['message']}"
         raise InputError(f"{job.matting}: none of its {len(refused)} pairs can be composed; the first: {first}")
-    growth = Growth(found) if job.overwrite else _grown(job, folder, found)
+    reconciled = Reconciled(found) if job.overwrite else _reconcile(job, folder, found)
     unread: dict[str, Counter[str]] = {"matting": matting.unread, "backgrounds": Counter()}
     backgrounds, unusable = find_backgrounds(job.backgrounds, without=job.out, unread=unread["backgrounds"])
     if len(backgrounds) < job.recipe.k:
@@ -133,28 +134,28 @@ def prepare(job: ComposeJob) -> Prepared:
         "seed": job.seed,
         "steps": made_by,
         "output": asdict(job.output),
-        "foregrounds": growth.facts,
+        "foregrounds": reconciled.facts,
         "alpha_scale": job.alpha_scale,
         "backgrounds": {"count": len(backgrounds), "digest": _digest(backgrounds)},
     }
     if not job.overwrite:
         refuse_other_backgrounds(folder, backgrounds)
-        check_dataset(job.out, "composites", facts, growing="foregrounds")
+        check_dataset(job.out, "composites", facts, may_differ="foregrounds")
     unusable_rows = refuse_problems(unusable, "background", job.backgrounds)
-    plan = make_plan(list(growth.foregrounds), backgrounds)
+    plan = make_plan(list(reconciled.foregrounds), backgrounds)
     unread = {name: counts for name, counts in unread.items() if counts}
-    return Prepared(plan, growth, matting.layout, refused, unusable_rows, facts, unread)
+    return Prepared(plan, reconciled, matting.layout, refused, unusable_rows, facts, unread)
 
 
-def _grown(job: ComposeJob, folder: DatasetFolder, found: list[PlannedForeground]) -> Growth:
+def _reconcile(job: ComposeJob, folder: DatasetFolder, found: list[PlannedForeground]) -> Reconciled:
     """The foregrounds of this run; `--retry-rejects` lets those come in that were refused and can be used now."""
     refused = refused_before(folder, job.recipe.k) if job.retry_rejects or job.extend else Refused()
     returning = returning_ids(found, job.matting, refused)
-    return grow(folder, found, extend=job.extend, retry=job.retry_rejects, returning=returning, refused=refused)
+    return reconcile(folder, found, extend=job.extend, retry=job.retry_rejects, returning=returning, refused=refused)
 
 
 def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None] = lambda _: None) -> RunSummary:
-    """Compose everything that is not composed yet; `on_plan` hears what was found before the work starts.
+    """Compose everything that is not composed yet; `on_plan` is called with what was found, before the work starts.
 
     Raises:
         InputError: As `prepare` does, if another run works on the folder, or if the error budget is spent.
@@ -171,7 +172,7 @@ def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None
     sources = {"matting": str(job.matting.resolve()), "backgrounds": str(job.backgrounds.resolve())}
     if job.overwrite and holds_dataset(job.out):
         remove_dataset(job.out)
-    folder = open_dataset(job.out, "composites", prepared.facts, sources, growing="foregrounds")
+    folder = open_dataset(job.out, "composites", prepared.facts, sources, may_differ="foregrounds")
     write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, _refusals(prepared, _marked(folder)))
     warm_up(job.recipe)
     tasks, left = tried_tasks(job, prepared.plan, folder)
@@ -238,22 +239,31 @@ def tried_tasks(job: ComposeJob, plan: Plan, folder: DatasetFolder) -> tuple[lis
 
 
 def plan_tasks(job: ComposeJob, plan: Plan, folder: DatasetFolder) -> list[ComposeTask]:
-    """Cut each generation of foregrounds into shards of about the asked size."""
+    """Cut each batch of foregrounds into shards of about the asked size."""
     foregrounds = plan.foregrounds
     largest_background = max((b.width * b.height for b in plan.backgrounds), default=0)
     tasks: list[ComposeTask] = []
-    for generation in sorted({f.generation for f in foregrounds}):
-        members = [number for number, f in enumerate(foregrounds) if f.generation == generation]
+    for batch in sorted({f.batch for f in foregrounds}):
+        members = [number for number, f in enumerate(foregrounds) if f.batch == batch]
         frames = [foregrounds[number].width * foregrounds[number].height for number in members]
         ranges = shard_ranges([job.output.share(pixels, job.recipe.k) for pixels in frames], 1.0)
-        prefix = f"composites-x{generation}" if generation else "composites"
+        prefix = f"composites-x{batch}" if batch else "composites"
         for index, (start, stop) in enumerate(ranges):
-            name, span = shard_name(prefix, index, len(ranges)), (members[start], members[stop - 1] + 1)
-            settings = (folder, job.recipe, job.seed, job.output.codec, job.cache)
-            pixels = max(largest_background, *(f.width * f.height for f in foregrounds[slice(*span)]))
-            tasks.append(ComposeTask(*settings, name, *span, job.retry_rejects, worker_memory(pixels, job.recipe)))
+            task = ComposeTask(
+                folder=folder,
+                recipe=job.recipe,
+                seed=job.seed,
+                codec=job.output.codec,
+                cache=job.cache,
+                name=shard_name(prefix, index, len(ranges)),
+                start=members[start],
+                stop=members[stop - 1] + 1,
+                retry=job.retry_rejects,
+                memory=worker_memory(max(largest_background, *frames[start:stop]), job.recipe),
+            )
+            tasks.append(task)
     return tasks
 
 
 def _digest(backgrounds: Sequence[Background]) -> str:
-    return digest(f"{b.background_id} {b.source} {b.licence}" for b in backgrounds)
+    return list_digest(f"{b.background_id} {b.source} {b.licence}" for b in backgrounds)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.compose.foreground_layers import ForegroundLayers
-from pipelines.compose.growth import grow
 from pipelines.compose.job import Output
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.layers import LayerContext, worker_memory
@@ -21,6 +20,7 @@ from pipelines.compose.plan import (
     refuse_problems,
     write_plan,
 )
+from pipelines.compose.resume import reconcile
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import Done, Runner, shard_ranges
 from pipelines.executor.warm_up import warm_up
@@ -92,13 +92,13 @@ def run_pack(job: PackJob, runner: Runner) -> RunSummary:
 def _pack(job: PackJob, runner: Runner) -> RunSummary:
     matting = find_pairs(job.matting, job.layout, job.out, job.alpha_scale)
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
-    growth = grow(DatasetFolder(job.out), found)
-    photographs = growth.foregrounds
+    reconciled = reconcile(DatasetFolder(job.out), found)
+    photographs = reconciled.foregrounds
     refused += refuse_problems(matting.problems, "pair", job.matting)
     facts = {
         "recipe": job.recipe.to_dict(),
         "output": asdict(job.output),
-        "foregrounds": growth.facts,
+        "foregrounds": reconciled.facts,
         "alpha_scale": job.alpha_scale,
     }
     folder = open_dataset(job.out, "composites", facts, {"matting": str(job.matting.resolve())})
@@ -166,14 +166,15 @@ def _row(context: LayerContext, layers: ForegroundLayers) -> Row:
 
 def _tasks(job: PackJob, photographs: Sequence[PlannedForeground], folder: DatasetFolder) -> list[PackTask]:
     ranges = shard_ranges([job.output.share(p.width * p.height, 1) for p in photographs], 1.0)
-    settings = (folder, job.recipe, job.output.codec)
     return [
         PackTask(
-            *settings,
-            shard_name("photographs", index, len(ranges)),
-            start,
-            stop,
-            worker_memory(max(p.width * p.height for p in photographs[start:stop]), job.recipe),
+            folder=folder,
+            recipe=job.recipe,
+            codec=job.output.codec,
+            name=shard_name("photographs", index, len(ranges)),
+            start=start,
+            stop=stop,
+            memory=worker_memory(max(p.width * p.height for p in photographs[start:stop]), job.recipe),
         )
         for index, (start, stop) in enumerate(ranges)
     ]

@@ -6,7 +6,6 @@ went in.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -41,7 +40,7 @@ _THUMBNAILS = 24
 
 _NAMED = 3
 
-_OWN = ("foreground_id", "width", "height", "generation", "returned", "replaced")
+_OWN = ("foreground_id", "width", "height", "batch", "returned", "replaced")
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class PlannedForeground:
     pair: Pair
     width: int  # px, from the header
     height: int
-    generation: int = 0  # which --extend or --retry-rejects added it
+    batch: int = 0  # which --extend or --retry-rejects added it
     returned: bool = False  # an earlier run refused its file, and --retry-rejects let it in
     replaced: bool = False  # its file was repaired and took part anew: nothing is made of this content
 
@@ -163,11 +162,6 @@ def make_plan(foregrounds: list[PlannedForeground], backgrounds: list[Background
     return Plan(foregrounds, backgrounds, keys, sizes)
 
 
-def digest(ids: Iterable[str]) -> str:
-    """One digest for a list of content ids."""
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
-
-
 def write_plan(
     folder: DatasetFolder,
     foregrounds: Iterable[PlannedForeground],
@@ -231,7 +225,7 @@ def refuse_other_backgrounds(folder: DatasetFolder, found: Sequence[Background])
             for ids, known, what in ((gone, before, "gone"), (new, now, "new"))
             if ids
         ]
-        words = f"the backgrounds are not those that {folder.root} was started with: {', '.join(parts)}"
+        words = f"the backgrounds differ from those that {folder.root} was started with: {', '.join(parts)}"
         raise InputError(f"{words}; other backgrounds would be drawn: choose another --out, or --overwrite")
 
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from bg20k.decide import NOTHING_KNOWN, KnownSet
 from bg20k.schema import PUBLISHED
-from pipelines.compose.plan import digest
 from rssn.dataset.manifest import read_manifest
 from rssn.dataset.rows import own_parquet
 from rssn.dataset.shards import DatasetFolder, check_shard
 from rssn.errors import InputError
+from rssn.storage.files import list_digest
 from rssn.storage.urls import is_listed
 
 _COLUMNS = ("background_id", "phash", "low_texture")
@@ -56,7 +56,7 @@ def known_facts(known: KnownSet) -> Mapping[str, Any] | None:
     """The entry of an existing set in the manifest."""
     if not len(known.ids):
         return None
-    return {"count": len(known.ids), "digest": digest(sorted(name.decode() for name in known.ids.tolist()))}
+    return {"count": len(known.ids), "digest": list_digest(sorted(name.decode() for name in known.ids.tolist()))}
 
 
 def _columns(path: Path) -> pa.Table:

@@ -28,7 +28,7 @@ from rssn.storage.lock import is_lease
 from rssn.storage.urls import scrub, shown
 
 
-def check_dataset(root: Path, kind: str, settings: Mapping[str, Any], growing: str = "") -> None:
+def check_dataset(root: Path, kind: str, settings: Mapping[str, Any], may_differ: str = "") -> None:
     """Whether a folder can take a data set, or resume the same one; nothing is written.
 
     Args:
@@ -36,7 +36,7 @@ def check_dataset(root: Path, kind: str, settings: Mapping[str, Any], growing: s
         kind: `composites` or `backgrounds`.
         settings: Everything that decides the rows: settings, seed, digests of the inputs. Compared key by key, together
             with the versions of the libraries that make the bytes.
-        growing: The one key that may differ from the last run's.
+        may_differ: The one key that may differ from the last run's.
 
     Raises:
         InputError: If the folder holds something else; the difference is spelled out.
@@ -45,7 +45,7 @@ def check_dataset(root: Path, kind: str, settings: Mapping[str, Any], growing: s
     if before is None:
         refuse_foreign(root)
     else:
-        refuse_other_plan(root, before.plan, full_plan(kind, settings), growing)
+        refuse_other_plan(root, before.plan, full_plan(kind, settings), may_differ)
 
 
 def refuse_foreign(root: Path) -> None:
@@ -59,7 +59,7 @@ def refuse_foreign(root: Path) -> None:
 
 
 def open_dataset(
-    root: Path, kind: str, settings: Mapping[str, Any], sources: Mapping[str, str], growing: str = ""
+    root: Path, kind: str, settings: Mapping[str, Any], sources: Mapping[str, str], may_differ: str = ""
 ) -> DatasetFolder:
     """Start a data set, or resume the one in the folder if it was planned alike; see `check_dataset`.
 
@@ -68,12 +68,12 @@ def open_dataset(
         kind: `composites` or `backgrounds`.
         settings: Everything that decides the rows.
         sources: Where the inputs lie; may differ between two runs of one plan.
-        growing: The one key of the settings that may differ from the last run's.
+        may_differ: The one key of the settings that may differ from the last run's.
 
     Returns:
         The folder, with the digest that marks have to name.
     """
-    check_dataset(root, kind, settings, growing)
+    check_dataset(root, kind, settings, may_differ)
     if is_removed(root):
         _clear(root)  # the removal was interrupted: what it left must not pass for work that is done
     plan = full_plan(kind, settings)

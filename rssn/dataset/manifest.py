@@ -205,27 +205,27 @@ def plan_digest(plan: Mapping[str, Any]) -> str:
     which neither `--extend` nor `--retry-rejects` ever changes.
     """
     foregrounds = plan.get("foregrounds")
-    if isinstance(foregrounds, dict) and foregrounds.get("generations"):
-        foregrounds = foregrounds["generations"][0]
+    if isinstance(foregrounds, dict) and foregrounds.get("batches"):
+        foregrounds = foregrounds["batches"][0]
     facts = dict(plan) | {"foregrounds": foregrounds}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def refuse_other_plan(root: Path, before: Mapping[str, Any], now: Mapping[str, Any], growing: str = "") -> None:
+def refuse_other_plan(root: Path, before: Mapping[str, Any], now: Mapping[str, Any], may_differ: str = "") -> None:
     """Refuse to resume a data set by another plan.
 
     Args:
         root: The data set's folder.
         before: The plan that it was started with.
         now: The plan of this run.
-        growing: The one key that may differ.
+        may_differ: The one key that may differ.
 
     Raises:
         InputError: If there is a difference; it is spelled out.
     """
     if before["kind"] != now["kind"]:
         raise InputError(f"{root} holds {before['kind']}, not {now['kind']}; choose another --out")
-    old, new = (_flat({key: value for key, value in each.items() if key != growing}) for each in (before, now))
+    old, new = (_flat({key: value for key, value in each.items() if key != may_differ}) for each in (before, now))
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if changed:
         words = "; ".join(f"{key} was {old.get(key, 'absent')}, is now {new.get(key, 'absent')}" for key in changed)

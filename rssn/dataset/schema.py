@@ -108,7 +108,7 @@ PLANNED_FOREGROUNDS = table_schema(
     ("licence", pa.string()),
     ("width", pa.int32()),
     ("height", pa.int32()),
-    ("generation", pa.int32()),  # 0 for the first run, 1 for what the first --extend added, ...
+    ("batch", pa.int32()),  # 0 for the first run, 1 for what the first --extend added, ...
     ("returned", pa.bool_()),  # an earlier run refused its file, and --retry-rejects let it in
     ("replaced", pa.bool_()),  # every composite of it was refused, and its file holds something else now
 )

@@ -102,6 +102,11 @@ def content_id(*parts: bytes) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:20]
 
 
+def list_digest(names: Iterable[str]) -> str:
+    """One digest for a list of names, such as content ids, in their order: hex of sha256."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
 def _row_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
     group: list[Row] = []
     size = 0

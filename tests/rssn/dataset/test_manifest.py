@@ -27,7 +27,7 @@ GROWN = {
     "foregrounds": {
         "count": 3,
         "digest": "c",
-        "generations": [{"count": 2, "digest": "a"}, {"count": 1, "digest": "b"}],
+        "batches": [{"count": 2, "digest": "a"}, {"count": 1, "digest": "b"}],
     },
 }
 
@@ -35,8 +35,8 @@ GROWN = {
 @pytest.mark.parametrize(
     ("change", "same"),
     [
-        ({"foregrounds": {"count": 2, "digest": "a", "generations": [{"count": 2, "digest": "a"}]}}, True),
-        ({"foregrounds": {"count": 2, "digest": "x", "generations": [{"count": 2, "digest": "x"}]}}, False),
+        ({"foregrounds": {"count": 2, "digest": "a", "batches": [{"count": 2, "digest": "a"}]}}, True),
+        ({"foregrounds": {"count": 2, "digest": "x", "batches": [{"count": 2, "digest": "x"}]}}, False),
         ({"seed": 1}, False),
         ({"backgrounds": {"count": 1, "digest": "b"}}, False),
         ({"made_by": {"numpy": "0"}}, False),

@@ -1,4 +1,4 @@
-"""Which foregrounds belong to a run: all of a new one, those of the run that is resumed, or those and new ones."""
+"""Which foregrounds a run composes: all of a new run, those of the run that is resumed, or those and new ones."""
 
 from __future__ import annotations
 
@@ -6,27 +6,24 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from pipelines.compose.plan import PlannedForeground, digest, has_plan, load_plan, name_some
+from pipelines.compose.plan import PlannedForeground, has_plan, load_plan, name_some
 from rssn.dataset.manifest import read_manifest, stored_manifest
 from rssn.dataset.rows import damage, iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
 from rssn.sources.matting import Pair
-from rssn.storage.files import sha256
-
-Grown: TypeAlias = dict[str, Any]
-"""For the manifest: count and digest of all foregrounds, and of each generation."""
+from rssn.storage.files import list_digest, sha256
 
 
 @dataclass(frozen=True)
-class Change:
+class PlanDiff:
     """How the foregrounds that were found differ from those that an earlier run planned."""
 
     new: Sequence[PlannedForeground] = ()  # every content that was not planned, those of changed files included
-    changed: Sequence[PlannedForeground] = ()  # planned ones, whose source holds other content now
-    gone: Sequence[PlannedForeground] = ()  # planned ones, of whose source nothing is found
+    changed: Sequence[PlannedForeground] = ()  # planned ones whose source file has other content now
+    gone: Sequence[PlannedForeground] = ()  # planned ones whose source file is missing
 
     @property
     def words(self) -> str:
@@ -43,30 +40,30 @@ class Change:
 
 @dataclass(frozen=True)
 class Refused:
-    """What the run in a folder refused."""
+    """What earlier runs in a folder refused."""
 
     names: frozenset[str] = frozenset()  # files below the data set's root, or rows of its table
     whole: frozenset[str] = frozenset()  # ids of foregrounds of which every composite was refused
 
 
 @dataclass(frozen=True)
-class Growth:
-    """The foregrounds of a run."""
+class Reconciled:
+    """The foregrounds of a run, and how they differ from those of the run that it resumes."""
 
     foregrounds: Sequence[PlannedForeground]  # in the order of their shards
-    standing: int = 0  # how many an earlier run had planned
-    change: Change = Change()
-    left_out: Sequence[PlannedForeground] = ()  # new ones, in a run that tries again what was refused
+    existing: int = 0  # how many an earlier run had planned
+    diff: PlanDiff = PlanDiff()
+    left_out: Sequence[PlannedForeground] = ()  # new ones, in a run that only retries what was refused
 
     @property
-    def facts(self) -> Grown:
-        """Count and digest of the foregrounds and of each generation."""
-        numbers = sorted({planned.generation for planned in self.foregrounds})
-        members = [[p.foreground_id for p in self.foregrounds if p.generation == number] for number in numbers]
-        return _counted([p.foreground_id for p in self.foregrounds]) | {"generations": [*map(_counted, members)]}
+    def facts(self) -> dict[str, Any]:
+        """Count and digest of the foregrounds and of each batch."""
+        numbers = sorted({planned.batch for planned in self.foregrounds})
+        members = [[p.foreground_id for p in self.foregrounds if p.batch == number] for number in numbers]
+        return _counted([p.foreground_id for p in self.foregrounds]) | {"batches": [*map(_counted, members)]}
 
 
-def grow(
+def reconcile(
     folder: DatasetFolder,
     found: Sequence[PlannedForeground],
     *,
@@ -74,19 +71,19 @@ def grow(
     retry: bool = False,
     returning: Collection[str] = (),
     refused: Refused = Refused(),
-) -> Growth:
-    """Put the foregrounds that were found into the order of the run's shards.
+) -> Reconciled:
+    """Compare the foregrounds that were found with those of the run in a folder, and put them in order of the shards.
 
-    The first run is generation 0. Each `--extend` adds the foregrounds that are new as a generation of its own, with
-    shards of its own, so that what stands is not touched. A planned foreground that is gone or was changed keeps its
-    place: its rows stand without their source. If none of its composites stands and its file holds something else now,
-    it is replaced: nothing is made of it any more.
+    The first run is batch 0. Each `--extend` adds the new foregrounds as a batch of their own, with shards of their
+    own, so that existing shards are not touched. A planned foreground that is gone or was changed keeps its place: its
+    rows stay without their source. If it has no composites and its file has other content now, it is replaced: nothing
+    is made of it any more.
 
     Args:
         folder: The output folder.
         found: The foregrounds of the data set as it is now.
-        extend: Whether new ones may come in, and planned ones may be gone or changed.
-        retry: Whether those of `returning` come in, and other new ones are left out.
+        extend: Whether new ones are added, and planned ones may be gone or changed.
+        retry: Whether those of `returning` are added, and other new ones are left out.
         returning: Ids of new ones that were refused before, see `returning_ids`.
         refused: What may be replaced.
 
@@ -101,40 +98,40 @@ def grow(
     admitted = {planned.foreground_id for planned in fresh if extend or not retry} | set(returning)
     new = [planned for planned in fresh if planned.foreground_id in admitted]
     left_out = [planned for planned in fresh if planned.foreground_id not in admitted]
-    ordered = [_standing(old, by_id.get(old.foreground_id), sources, refused) for old in before]
+    ordered = [_relocated(old, by_id.get(old.foreground_id), sources, refused) for old in before]
     lost = [planned for planned in ordered if planned.foreground_id not in by_id and not planned.replaced]
-    change = Change(
+    diff = PlanDiff(
         new if before else (),
         [planned for planned in lost if planned.source in sources],
         [planned for planned in lost if planned.source not in sources],
     )
-    if not extend and (lost or (change.new and not retry)):
-        remedy = "--extend of rssn compose adds what is new and leaves what stands as it is; or choose another --out"
-        raise InputError(f"the foregrounds are not those that {folder.root} was started with: {change.words}; {remedy}")
+    if not extend and (lost or (diff.new and not retry)):
+        remedy = "rssn compose --extend adds new ones and keeps existing composites; or choose another --out"
+        raise InputError(
+            f"the foregrounds differ from those that {folder.root} was started with: {diff.words}; {remedy}"
+        )
     other = [p for p in before if p.foreground_id in by_id and _role(p) != _role(by_id[p.foreground_id])]
     if other:
         words = f"{folder.root} was started with {name_some(other)} as {_role(other[0])}, not as now"
         raise InputError(f"{words}; leave out --matting-format, or choose another --out")
-    generation = max((planned.generation for planned in before), default=-1) + 1
-    ordered += [replace(planned, generation=generation, returned=planned.foreground_id in returning) for planned in new]
-    growth = Growth(ordered, len(before), change, left_out)
+    batch = max((planned.batch for planned in before), default=-1) + 1
+    ordered += [replace(planned, batch=batch, returned=planned.foreground_id in returning) for planned in new]
+    reconciled = Reconciled(ordered, len(before), diff, left_out)
     if not before:
-        _refuse_other_order(folder, growth)
-    return growth
+        _refuse_other_order(folder, reconciled)
+    return reconciled
 
 
-def _refuse_other_order(folder: DatasetFolder, growth: Growth) -> None:
-    """Without its plan, a folder with shards can only go on if they are cut from these foregrounds in this order."""
+def _refuse_other_order(folder: DatasetFolder, reconciled: Reconciled) -> None:
+    """Without its plan, a folder with shards can only be resumed if they hold these foregrounds in this order."""
     stored = stored_manifest(folder.root)
-    if stored and folder.marks() and stored.plan["foregrounds"] != growth.facts:
-        words = (
-            "its plan is lost, and it was made of other foregrounds or extended, so that nobody knows its shards' order"
-        )
-        raise InputError(f"{folder.root}: {words}; --overwrite composes all of it again, or choose another --out")
+    if stored and folder.marks() and stored.plan["foregrounds"] != reconciled.facts:
+        words = "its plan is lost, and it was extended or made from other foregrounds: the order is unknown"
+        raise InputError(f"{folder.root}: {words}; --overwrite composes everything again; or choose another --out")
 
 
 def refused_before(folder: DatasetFolder, k: int) -> Refused:
-    """What the earlier run in a folder refused, by its rejects; those that do not agree with their mark do not count.
+    """What earlier runs in a folder refused, by their rejects; files that do not agree with their mark do not count.
 
     Args:
         folder: The output folder.
@@ -152,7 +149,7 @@ def refused_before(folder: DatasetFolder, k: int) -> Refused:
 
 
 def returning_ids(found: Sequence[PlannedForeground], root: Path, refused: Refused) -> frozenset[str]:
-    """Ids of foregrounds under any of whose names the earlier run refused something.
+    """Ids of foregrounds of which an earlier run refused something, under any of their names.
 
     Args:
         found: Foregrounds.
@@ -177,10 +174,10 @@ def removal(folder: DatasetFolder) -> str:
     return f"{folder.root}: {rows} {manifest.kind} in {len(marks)} shards, {size:.1f} MB"
 
 
-def _standing(
+def _relocated(
     old: PlannedForeground, found: PlannedForeground | None, sources: Collection[str], refused: Refused
 ) -> PlannedForeground:
-    """A planned foreground at the place where its files lie now; what its rows say of it stays."""
+    """A planned foreground with the paths where its files are now; its name, source and licence stay."""
     if found is None:
         replaced = old.replaced or (old.foreground_id in refused.whole and old.source in sources)
         return replace(old, replaced=replaced)
@@ -205,4 +202,4 @@ def _trusted_rejects(folder: DatasetFolder) -> list[Path]:
 
 
 def _counted(ids: list[str]) -> dict[str, Any]:
-    return {"count": len(ids), "digest": digest(ids)}
+    return {"count": len(ids), "digest": list_digest(ids)}

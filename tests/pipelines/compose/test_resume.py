@@ -42,7 +42,9 @@ def add(matting: Path, synthetic: Path, name: str = "a-new-one") -> None:
 def test_new_foregrounds_ask_for_extend(matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
     add(matting, synthetic)
-    expected = r"not those that .*out was started with: 1 is new \(original/a-new-one\.jpg\); --extend of rssn compose"
+    expected = (
+        r"differ from those that .*out was started with: 1 is new \(original/a-new-one\.jpg\); rssn compose --ext"
+    )
     with pytest.raises(InputError, match=expected):
         run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
 
@@ -74,7 +76,7 @@ def test_a_foreground_that_is_gone_is_named(matting: Path, bg20k: Path, tmp_path
     run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
     gone = sorted((matting / "original").iterdir())[1]
     gone.unlink()
-    with pytest.raises(InputError, match=f"started with: 1 is gone \\(original/{gone.name}\\); --extend"):
+    with pytest.raises(InputError, match=f"started with: 1 is gone \\(original/{gone.name}\\); rssn compose --extend"):
         run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
 
 
@@ -104,7 +106,8 @@ def test_extend_leaves_what_is_gone_or_changed_as_it_is(
         summary = run_compose(job, LocalRunner(), lambda prepared: said.append(prepared.describe()))
         assert (summary.written, summary.rejected, summary.written + summary.reused) == (written, 1, 10)
     assert said[0].startswith("adding 2 foregrounds to 3: 5 foregrounds (am2k)")
-    lost = f"what stands of 2 that are not there any more is left as it is: 1 was changed (original/{changed.name}), 1"
+    lost = "2 foregrounds are missing at the source; their composites are kept: "
+    lost += f"1 was changed (original/{changed.name}), 1"
     assert lost in said[0]
     assert before.items() <= digests(out).items()
     after = {row["sample_id"]: row for row in rows(out)}
@@ -203,7 +206,7 @@ def test_a_retry_lets_nothing_in_that_was_not_refused(
     job = job_of(matting, bg20k, out, PLAIN, retry_rejects=True)
     summary = run_compose(job, LocalRunner(), lambda prepared: said.append(prepared.describe()))
     assert (summary.written, summary.reused, summary.rejected, summary.left) == (2, 4, 0, 0)
-    assert "1 new ones are left out, --extend adds them: original/a-new-one.jpg" in said[0]
+    assert "1 new foregrounds are left out, --extend adds them: original/a-new-one.jpg" in said[0]
     assert "original/a-new-one.jpg" not in {row["foreground_source"] for row in rows(out)}
     assert run_compose(job_of(matting, bg20k, out, PLAIN, extend=True), LocalRunner()).written == 2
 
@@ -231,7 +234,7 @@ def test_other_backgrounds_are_named(matting: Path, tmp_path: Path) -> None:
         (backgrounds / f"{number}.png").write_bytes(encode_png(rng.integers(0, 255, (500, 600, 3), dtype=np.uint8)))
     run_compose(job_of(matting, backgrounds, tmp_path / "out", PLAIN), LocalRunner())
     brighten(backgrounds / "2.png")
-    words = r"the backgrounds are not those that .*out was started with: 1 gone \(2\.png\), 1 new \(2\.png\); other"
+    words = r"the backgrounds differ from those that .*out was started with: 1 gone \(2\.png\), 1 new \(2\.png\); other"
     for settings in ({}, {"retry_rejects": True}, {"extend": True}):
         with pytest.raises(InputError, match=words):
             run_compose(job_of(matting, backgrounds, tmp_path / "out", PLAIN, **settings), LocalRunner())
@@ -328,7 +331,7 @@ def test_a_retry_without_an_earlier_run_is_refused(
 ) -> None:
     if settings:
         run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN), LocalRunner())
-    with pytest.raises(InputError, match="out: nothing to try again; --retry-rejects is for what an earlier run"):
+    with pytest.raises(InputError, match="out: nothing to retry; --retry-rejects is for what an earlier run"):
         run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN, retry_rejects=True, **settings), LocalRunner())
 
 
@@ -432,9 +435,7 @@ def test_extend_says_what_it_adds(
 
 
 def test_shards_are_cut_by_rows_too(matting: Path, bg20k: Path, tmp_path: Path) -> None:
-    many = [
-        replace(f, generation=0) for f in prepare(job_of(matting, bg20k, tmp_path / "out", PLAIN)).plan.foregrounds
-    ] * 20
+    many = [replace(f, batch=0) for f in prepare(job_of(matting, bg20k, tmp_path / "out", PLAIN)).plan.foregrounds] * 20
     plan = make_plan(many, [])
     for rows_each, most in ((8, 4), (2, 1), (1, 1)):
         job = job_of(matting, bg20k, tmp_path / "out", PLAIN, output=Output(shard_rows=rows_each))
@@ -446,7 +447,7 @@ def test_shards_are_cut_by_rows_too(matting: Path, bg20k: Path, tmp_path: Path) 
 def test_a_lost_plan_of_an_extended_set_is_not_guessed(
     matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path
 ) -> None:
-    """Shards of the second generation would be made again under other names, and every sample would be there twice."""
+    """Shards of the second batch would be made again under other names, and every sample would be there twice."""
     out = tmp_path / "out"
     run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
     add(matting, synthetic)

@@ -54,7 +54,7 @@ def test_numbers_are_set_by_name() -> None:
         ("phash_distance=1.5", "give phash_distance=NUMBER, as phash_distance=6"),
         ("upscaled=2", "upscaled is 2; expected a number from 0 to 1"),
         ("panorama=0.5", "panorama is 0.5; expected a number from 1 to inf"),
-        ("panorama=nan", "thresholds is .*; expected a finite number"),
+        ("panorama=nan", r"thresholds\.panorama is nan; expected a finite number"),
         ("cosine=2", r"cosine is 2\.0; expected 1 or less"),
     ],
 )

@@ -31,6 +31,6 @@ def gpu_rng_state(device: torch.device) -> torch.Tensor | None:
 
 
 def set_gpu_rng_state(device: torch.device, state: torch.Tensor) -> None:
-    """Take up a GPU's random numbers again; a CPU, where the run goes on now, has no use for them."""
+    """Restore a GPU's random numbers; a run that is resumed on a CPU has no use for them."""
     if device.type == "cuda":
         torch.cuda.set_rng_state(state, device)

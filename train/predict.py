@@ -157,7 +157,7 @@ class Cutter:
         go_on()
         data = read_bytes(photo)
         files, note = self.wanted.files(name), content_id(self.wanted.made_by.encode(), data)
-        standing = [_stands(path, note) for path in files.values()]  # of each: a stranger's file is refused before work
+        standing = [_stands(path, note) for path in files.values()]  # a file that is not ours is refused before work
         if all(standing):
             return Results(list(files.values()), stood=True)
         pixels = background_pixels(open_header(data, first_frame=True))  # seen all over

@@ -29,7 +29,7 @@ NEVER: Stop = _Never()
 class StopSignals:
     """Notes the first SIGINT or SIGTERM instead of dying of it; a second one has its usual effect.
 
-    Only a main thread hears of signals; elsewhere (in a worker of Ray Train) nothing is noted.
+    Only a main thread receives signals; elsewhere (in a worker of Ray Train) nothing is noted.
     """
 
     def __init__(self) -> None:

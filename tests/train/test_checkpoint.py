@@ -231,7 +231,7 @@ def test_odd_checkpoints_end_each_command_with_one_line(
         done = CliRunner().invoke(main, [command, *arguments])
         assert done.exit_code == 1, (name, done.output)
         line = done.output.splitlines()[-1]
-        other = "this run was started otherwise: .*"  # of whole ones, which no run of these settings left
+        other = "this run was started with other settings: .*"  # of whole ones, which no run of these settings left
         found = re.match(f"Error: {re.escape(str(path))}: ({words.format(name='[a-z_0-9.]+')}|{other})$", line)
         assert found, (name, done.output)
         assert command == "run" or not found[1].startswith("this run"), name

@@ -182,7 +182,7 @@ def test_bad_input_is_one_line(shards: Path, tmp_path: Path) -> None:
     assert "--seed was 0, now 3" in refused(call(*options, "--seed", 3))
     overridden = call(*options, "--seed", 3, "--precision", "fp16", "--max-steps", 3, "--override")
     assert overridden.exit_code == 0, overridden.output
-    for words in ("--precision was fp32, now fp16", "--seed was 0, now 3", "the order of the samples begins anew"):
+    for words in ("--precision was fp32, now fp16", "--seed was 0, now 3", "the order of the samples starts again"):
         assert f"--override: {words}\n" in overridden.stderr
     assert "fp16 on a CPU takes ten times as long" in overridden.stderr
 
@@ -353,8 +353,8 @@ def test_a_stopped_prediction_goes_on_where_it_was(shards: Path, photographs: Pa
 
     again = call(*words)
     assert again.exit_code == 1
-    assert f"{len(made)} of 400 photographs had these results already, made in the same way" in again.stderr
+    assert f"{len(made)} of 400 photographs already had these results, made in the same way" in again.stderr
     assert "017.png: read: not_an_image" in again.stderr
     assert len(list((tmp_path / "mattes").glob("*.png"))) == 399
     deeper = call(*words, "--depth", "16")
-    assert "had these results already" not in deeper.stderr
+    assert "already had these results" not in deeper.stderr

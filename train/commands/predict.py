@@ -114,5 +114,5 @@ def _cut(cutter: Cutter, given: Photos, workers: int) -> list[str]:
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(f"{done} of {total} photographs done") from error
     if stood:
-        click.echo(f"{stood} of {total} photographs had these results already, made in the same way", err=True)
+        click.echo(f"{stood} of {total} photographs already had these results, made in the same way", err=True)
     return failures

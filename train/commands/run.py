@@ -151,7 +151,7 @@ def _report_run(result: TrainResult, config: TrainConfig) -> None:
         best = result.best and f"{config.out / 'best.pt'}, {result.best}"
         click.echo(f"best: {best or 'none, there was no validation yet'}")
     if result.best and result.best.exhausts(config.patience):
-        words = f"{result.best.worse} validations since, none better: a larger --patience goes on"
+        words = f"{result.best.worse} validations since, none better: a larger --patience resumes the run"
         click.echo(f"stopped early: {words}")
     if result.stopped_by:
         line, code = farewell(result.stopped_by, "", resumes=True)

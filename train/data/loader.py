@@ -156,7 +156,7 @@ def _loader(dataset: ShardDataset, keys: StepSampler, workers: int) -> DataLoade
 
 
 def _here(dataset: ShardDataset, keys: StepSampler, stop: Stop) -> Iterator[Batch]:
-    """The batches prepared in this process; a stop is heard before each sample."""
+    """The batches prepared in this process; a stop is noticed before each sample."""
     for step in keys:
         samples: list[Sample] = []
         for key in step:

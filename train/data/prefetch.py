@@ -65,7 +65,7 @@ def _end_with(trainer: BaseProcess) -> None:
 
 
 def _end(error: Exception, _: object) -> None:
-    sys.stderr.write(f"a batch could not be handed over to the trainer: {first_line(error)}\n")
+    sys.stderr.write(f"a batch could not be sent to the trainer: {first_line(error)}\n")
     sys.stderr.flush()
     os._exit(_NOT_HANDED_OVER)
 
@@ -75,9 +75,9 @@ def _check_alive(children: Sequence[BaseProcess]) -> None:
     if code == -signal.SIGBUS:
         remedy = "a full /dev/shm, most likely; give it more room (docker run --shm-size 1g)"
     elif code == -signal.SIGKILL:
-        remedy = "somebody killed it, or memory ran out; a smaller --batch-size needs less"
+        remedy = "it was killed, or memory ran out; a smaller --batch-size needs less"
     else:
-        remedy = "what it said itself stands above"
+        remedy = "its own message is above"
     if code:
         how = f"of {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         raise RssnError(f"a process that prepares samples ended {how}: {remedy}, or {_REMEDY}")

@@ -1,7 +1,7 @@
 """The best checkpoint of a run by a metric of its validations, and how long ago it was.
 
 Every `last.pt` says which step was the best up to it. A new best is saved as `last.pt` first, which is then copied
-to `best.pt`. So whenever a run is killed, what it goes on from knows of every step that `best.pt` may hold.
+to `best.pt`. So whenever a run is killed, the checkpoint it resumes from knows of every step that `best.pt` may hold.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class BestTracker:
     Args:
         config: The run's settings.
         judged: Of `validation_id`.
-        stored: What the run goes on from; None at its start.
+        stored: The checkpoint that the run resumes from; None at its start.
         log: Told, in sentences, where the best so far no longer counts, and what is renamed.
     """
 

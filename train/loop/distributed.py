@@ -1,6 +1,6 @@
-"""Several processes that train one network: who they are, and what they tell each other.
+"""Several processes that train one network: who they are, and how they communicate.
 
-`torchrun` and Ray Train start them. One process is a group of one; nothing here then talks to anybody.
+`torchrun` and Ray Train start them. One process is a group of one; nothing is sent then.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Group:
 
     @property
     def is_rank_zero(self) -> bool:
-        """Whether this is the one that writes and talks."""
+        """Whether this is the process that writes and prints."""
         return self.rank == 0
 
     @property
@@ -136,7 +136,7 @@ def world_size() -> int:
 
 
 def is_rank_zero() -> bool:
-    """Whether this is the process of `torchrun` that writes and talks, or the only one."""
+    """Whether this is the process of `torchrun` that writes and prints, or the only one."""
     return os.environ.get("RANK", "0") == "0"
 
 

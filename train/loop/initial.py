@@ -95,7 +95,7 @@ def _summary(loaded: set[str], fits: list[str], given: Mapping[str, Tensor], own
     words = f"{len(loaded)} of {len(own)} tensors taken"
     new, unused = sorted(own.keys() - set(fits)), sorted(given.keys() - loaded)
     if new:
-        words += f"; not in it, or of another shape, and left at random values: {first_of(new)}"
+        words += f"; missing or of another shape, left at random values: {first_of(new)}"
     if unused:
-        words += f"; in it, but not used: {first_of(unused)}"
+        words += f"; unused: {first_of(unused)}"
     return words

@@ -35,13 +35,13 @@ class Learner:
     Args:
         config: The run's settings.
         group: The processes that train it together.
-        stored: What to go on from; the start where None.
+        stored: The checkpoint to resume from; None starts a new run.
 
     Attributes:
         started: How much of the network that a new run starts from fits, in words; empty without one.
 
     Raises:
-        InputError: If what it is to start or to go on from does not fit, or random values would be frozen.
+        InputError: If what it starts or resumes from does not fit, or random values would be frozen.
     """
 
     def __init__(self, config: TrainConfig, group: Group, stored: Checkpoint | None = None) -> None:
@@ -191,7 +191,7 @@ class Learner:
         try:
             self._load(stored)
         except Exception as error:  # torch raises whatever a foreign state makes it raise
-            raise InputError(f"{path}: does not go on with these settings: {first_line(error)}") from error
+            raise InputError(f"{path}: cannot be resumed with these settings: {first_line(error)}") from error
         for at, (parameter, state) in enumerate(self.optimiser.state.items()):
             moments = {f"{name} of parameter {at}": value for name, value in state.items() if isinstance(value, Tensor)}
             check_values(moments, str(path))

@@ -1,7 +1,7 @@
 """The training loop (section 5.2.2): the same for one process, for those of `torchrun` and for those of Ray Train.
 
 A step is a function of the seed, the data and the steps before it, so a resumed run gives the same losses. Nothing is
-printed here: the caller hears of every step through `on_step`.
+printed here: every step is reported through `on_step`.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _train(
 ) -> TrainResult:
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
-    judged = validation_id(config, dataset.scales)  # hours before it is needed
+    judged = validation_id(config, dataset.scales)  # a set that is none is refused now, not hours later
     with hold_lease(config.out) if group.is_rank_zero else nullcontext():
         run = _Run(config, group, dataset, judged, say)
         with StopSignals() as signals:
@@ -139,7 +139,7 @@ class _Run:
         before = time.perf_counter()
         for batch in chain(stream, (None,)):
             waited = time.perf_counter() - before
-            number = self._agreed(int(stop.received or 0))  # each has its batch, or heard a signal while it waited
+            number = self._agreed(int(stop.received or 0))  # each has its batch, or a signal came while it waited
             if number or batch is None:
                 return signal.Signals(number) if number else None
             losses = self.learner.update(batch)
@@ -171,7 +171,7 @@ class _Run:
         return TrainResult(self.learner.step, self.path, curve, stopped_by, best)
 
     def _due(self) -> bool:
-        """Whether this step is judged: every so many are, and the last."""
+        """Whether this step is validated: every so many are, and the last."""
         step, last = self.learner.step, self.config.max_steps
         return bool(self.config.validation) and (step % self.config.validate_every == 0 or step == last)
 
@@ -215,10 +215,10 @@ class _Run:
         return int(found)
 
     def _stored(self, say: Callable[[str], None]) -> Checkpoint | None:
-        """What to go on from, if the folder holds a run."""
+        """The checkpoint to resume from, if the folder holds a run."""
         if not self.path.is_file():
             if self.config.override:
-                raise InputError(f"--override has no effect here: {self.config.out} holds no run to go on with")
+                raise InputError(f"--override has no effect here: {self.config.out} holds no run to resume")
             return None
         stored, overridden = resume(self.path, load_checkpoint(self.path), self.config, self.data_digest)
         for words in overridden:

@@ -1,4 +1,4 @@
-"""Going on with an earlier run: what must be as it was, and what may be overridden."""
+"""Resuming an earlier run: what must be as it was, and what may be overridden."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from train.config import FIXED, ORDER, TrainConfig
 
 
 def resume(path: Path, stored: Checkpoint, config: TrainConfig, data_digest: str) -> tuple[Checkpoint, list[str]]:
-    """What to go on from, and what the user overrides with it, in words.
+    """The checkpoint to resume from, and what the user overrides, in words.
 
     The next sample is the one after the last, also where the batch has another size now: a position counts samples, and
     the order stays the one that was made for the steps of before.
@@ -30,15 +30,13 @@ def resume(path: Path, stored: Checkpoint, config: TrainConfig, data_digest: str
     if stored.data_digest != data_digest:
         found["data"] = f"--data {' '.join(config.data)} holds other shards than before"
     if found and not config.override:
-        remedy = (
-            "" if FIXED & found.keys() else f", with --init {path} for its weights, or --override to go on like this"
-        )
+        remedy = "" if FIXED & found.keys() else f", with --init {path} for its weights, or --override to resume anyway"
         words = "; ".join(found.values())
-        raise InputError(f"{path}: this run was started otherwise: {words}; give another --out{remedy}")
+        raise InputError(f"{path}: this run was started with other settings: {words}; give another --out{remedy}")
     if FIXED & found.keys():
         fixed = "; ".join(found[name] for name in sorted(FIXED & found.keys()))
-        raise InputError(f"{path}: --override changes nothing that a run has for good: {fixed}; give another --out")
+        raise InputError(f"{path}: --override cannot change what a run has for good: {fixed}; give another --out")
     if (ORDER | {"data"}) & found.keys():
-        return replace(stored, position=0, order_size=0), [*found.values(), "the order of the samples begins anew"]
+        return replace(stored, position=0, order_size=0), [*found.values(), "the order of the samples starts again"]
     size = stored.order_size or stored.config.get("step_size")
     return replace(stored, order_size=size if isinstance(size, int) else 0), list(found.values())

@@ -83,9 +83,9 @@ def test_all_come_in_order_and_the_processes_end() -> None:
     ("fate", "words"),
     [
         ("SIGBUS", "ended of SIGBUS: a full /dev/shm, most likely; .*--shm-size 1g.*, or give --workers 0"),
-        ("SIGKILL", "ended of SIGKILL: somebody killed it, or memory ran out; .*, or give --workers 0"),
+        ("SIGKILL", "ended of SIGKILL: it was killed, or memory ran out; .*, or give --workers 0"),
         ("half", "ended of SIGKILL"),
-        ("unsendable", "ended with exit code 70: what it said itself stands above, or give --workers 0"),
+        ("unsendable", "ended with exit code 70: its own message is above, or give --workers 0"),
     ],
 )
 def test_a_process_that_dies_ends_the_wait(fate: str, words: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +95,7 @@ def test_a_process_that_dies_ends_the_wait(fate: str, words: str, capfd: pytest.
     assert found == [0, 1]
     assert active_children() == []
     if fate == "unsendable":
-        assert "a batch could not be handed over to the trainer: " in capfd.readouterr().err
+        assert "a batch could not be sent to the trainer: " in capfd.readouterr().err
 
 
 def test_a_stop_is_heard_while_nothing_comes(tmp_path: Path) -> None:

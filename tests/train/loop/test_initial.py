@@ -120,8 +120,8 @@ def test_what_does_not_fit_is_named_and_the_rest_is_taken(
     assert all(torch.equal(own[name], stored[name]) for name in found.loaded)
     assert f"{len(found.loaded)} of {len(own)} tensors taken" in found.words
     if left:
-        assert f"not in it, or of another shape, and left at random values: {', '.join(left)};" in found.words
-    listed = re.search(r"in it, but not used: (.*)", found.words)
+        assert f"missing or of another shape, left at random values: {', '.join(left)};" in found.words
+    listed = re.search(r"unused: (.*)", found.words)
     assert listed is not None
     expected = sorted(name for name in stored if name.startswith(unused))
     more = f", and {len(expected) - 4} more" if len(expected) > 4 else ""
@@ -160,7 +160,7 @@ def test_the_same_command_goes_on_and_another_start_is_a_difference(config: Trai
         assert stored.config["init"] == first.to_plain()["init"]
     other = train(replace(config, out=config.out / "other", max_steps=1), ignore).checkpoint
     for change in ({"init": Origin.of(other)}, {"init": Origin.of(other), "override": True}):
-        with pytest.raises(InputError, match=r"--init was .*taught.last.pt \(sha256 .*, now .*; leave it out to go on"):
+        with pytest.raises(InputError, match=r"--init was .*taught.last.pt \(sha256 .*, now .*; leave it out to resume"):
             train(replace(config, max_steps=9, **change), ignore)
     with pytest.raises(InputError, match=r"--init was None, now "):
         train(replace(config, out=other.parent, init=Origin.of(moved), max_steps=9), ignore)

@@ -70,7 +70,7 @@ def test_other_data_another_seed_and_another_mixture_begin_the_order_anew(
     ):
         now = replace(config, out=tmp_path / str(number), max_steps=3, **change)
         train(replace(config, out=now.out, max_steps=2), ignore)
-        with pytest.raises(InputError, match=r"this run was started otherwise: .*or --override to go on like this"):
+        with pytest.raises(InputError, match=r"was started with other settings: .*or --override to resume anyway"):
             train(now, ignore)
         said: list[str] = []
         drawn.clear()
@@ -79,7 +79,7 @@ def test_other_data_another_seed_and_another_mixture_begin_the_order_anew(
         drawn.clear()
         train(replace(now, out=now.out / "fresh", max_steps=1), ignore)
         assert found == drawn
-        assert said[-1] == "--override: the order of the samples begins anew"
+        assert said[-1] == "--override: the order of the samples starts again"
         train(replace(now, max_steps=4), ignore)  # without it again: the run is the new one now
         assert load_checkpoint(now.out / "last.pt").position == 8
 
@@ -135,13 +135,13 @@ def test_an_average_can_be_begun_and_left_on_the_way(config: TrainConfig) -> Non
 def test_another_network_is_never_overridden(config: TrainConfig, change: dict[str, Any]) -> None:
     stored = Checkpoint(0, config.to_plain(), {}, "digest")
     with pytest.raises(
-        InputError, match=r"--override changes nothing that a run has for good: --\w+ was .*another --out"
+        InputError, match=r"--override cannot change what a run has for good: --\w+ was .*another --out"
     ):
         resume(Path("last.pt"), stored, replace(config, override=True, **change), "digest")
 
 
 def test_an_override_of_nothing_goes_on_and_one_without_a_run_is_idle(config: TrainConfig) -> None:
-    with pytest.raises(InputError, match=r"--override has no effect here: .*run holds no run to go on with"):
+    with pytest.raises(InputError, match=r"--override has no effect here: .*run holds no run to resume"):
         train(replace(config, override=True), ignore)
     train(replace(config, max_steps=1), ignore)
     said: list[str] = []

@@ -36,10 +36,12 @@ __all__ = ["compose", "denoise", "estimate_foreground", "load_recipe", "open_dat
 _use_cache_home()  # before a library looks for its own
 
 
-def __getattr__(name: str) -> object:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'rssn' has no attribute '{name}'")
-    return getattr(_import_module(_PLACES[name]), name)
+if not _TYPE_CHECKING:  # else a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        if name not in _PLACES:
+            raise AttributeError(f"module 'rssn' has no attribute '{name}'")
+        return getattr(_import_module(_PLACES[name]), name)
 
 
 def __dir__() -> list[str]:

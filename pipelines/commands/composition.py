@@ -49,7 +49,7 @@ class ComposeOptions:
         type=options.PLACE,
         help="Backgrounds: what build-bg20k wrote, a folder, a table, or s3://...",
     )
-    out: Path | Url = options.out_option("the new data set")
+    out: Path | Url = options.out_option()
     mattes: options.MatteOptions = group(options.MatteOptions)
     k: int | None = option("--k", type=int, help="Composites of each foreground.  [default: the recipe's, 5]")
     recipe: str = option(
@@ -158,7 +158,7 @@ class PackOptions:
         type=options.PLACE,
         help="Photographs with their mattes: a folder, a table, or s3://...; layouts are detected.",
     )
-    out: Path | Url = options.out_option("the new data set")
+    out: Path | Url = options.out_option()
     mattes: options.MatteOptions = group(options.MatteOptions)
     shards: options.ShardOptions = group(options.ShardOptions)
     cache_dir: Path = options.cache_dir_option()

@@ -49,7 +49,7 @@ class CurationOptions:
     """What `rssn build-bg20k` is asked to do."""
 
     photos: Path | Url = argument(type=options.PLACE)
-    out: Path | Url = options.out_option("the new data set")
+    out: Path | Url = options.out_option()
     detector: Path | None = option(
         "--detector",
         type=options.FOLDER,

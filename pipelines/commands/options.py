@@ -52,9 +52,9 @@ def _at_least_a_byte(context: click.Context, param: click.Parameter, text: str) 
     return size
 
 
-def out_option(what: str) -> Any:
+def out_option() -> Any:
     """The field `--out` of a command that writes a data set."""
-    words = f"Folder of {what}, or s3://... for a bucket; run the same command again to resume."
+    words = "Folder of the new data set, or s3://... for a bucket; run the same command again to resume."
     return option("--out", required=True, type=PLACE, help=words)
 
 

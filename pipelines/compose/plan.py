@@ -68,7 +68,7 @@ class PlannedForeground:
         """
         sample = load_foreground(self.pair)
         if sample.foreground_id != self.foreground_id:
-            raise Rejected("read", "changed", f"{self.source}: the file changed after the run was planned")
+            raise Rejected("read", "changed", f"{self.source}: the file was changed after the run was planned")
         return sample
 
 
@@ -204,7 +204,7 @@ def load_plan(root: Path) -> Plan:
     try:
         return _read(root, path.stat().st_mtime_ns)
     except (DamagedError, KeyError, TypeError) as error:
-        remedy = "remove that folder and run the same command again, it goes on"
+        remedy = "remove that folder and run the same command again to resume"
         raise DamagedError(f"{path.parent}: the plan is damaged; {remedy}") from error
 
 

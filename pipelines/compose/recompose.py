@@ -47,7 +47,7 @@ def open_sources(folder: DatasetFolder, cache: LayerCache) -> Sources:
     if manifest.kind != "composites":
         raise InputError(f"{folder.root}: holds {manifest.kind}; only composites can be replayed")
     if not has_plan(folder.root):
-        raise InputError(f"{folder.root}: its plan is gone; the same rssn compose writes it again")
+        raise InputError(f"{folder.root}: its plan is missing; run the same rssn compose again to write it")
     recipe = recipe_from_dict(manifest.plan["recipe"], str(folder.manifest))
     codec = manifest.plan["output"]["codec"]
     return Sources(load_plan(folder.root), LayerContext(recipe, codec, cache, StageClock()))

@@ -263,7 +263,7 @@ def _most(nodes: Sequence[Mapping[str, float]], resource: str) -> int:
 def _refusal(address: str | None, error: Exception) -> str:
     """Why there is no Ray to work with, and what helps."""
     if address:
-        words = f"--address {address}: no Ray cluster answers there: {first_line(error)}"
+        words = f"--address {address}: no Ray cluster answers at this address: {first_line(error)}"
         return f"{words}; one that wants a token needs RAY_AUTH_MODE=token here too"
     remedy = "--workers 0 works without it"
     if isinstance(error, OSError) and error.filename:
@@ -279,7 +279,7 @@ def _refuse_silence(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
     except OSError as error:
-        words = f"--address {address}: no Ray cluster answers there: {error.strerror or error}"
+        words = f"--address {address}: no Ray cluster answers at this address: {error.strerror or error}"
         raise InputError(f"{words}; give auto, HOST:PORT or ray://HOST:PORT, as ray start printed it") from error
 
 

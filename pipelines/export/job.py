@@ -87,7 +87,7 @@ def run_export(job: ExportJob) -> Exported:
     layout = BACKGROUNDS_LAYOUT if kind == "backgrounds" else COMPOSITES_LAYOUT
     verified = verify(folder)
     if verified.damaged:
-        raise InputError(f"nothing was exported: {_listed(verified.damaged)}; make the data set whole first")
+        raise InputError(f"nothing was exported: {_listed(verified.damaged)}; repair the data set first")
     if not verified.trusted:
         raise InputError(f"{job.dataset}: no marked shard with rows; there is nothing to export")
     exported = Exported(missing=verified.missing)
@@ -95,7 +95,9 @@ def run_export(job: ExportJob) -> Exported:
         _open_export(job, {mark.name: mark.sha256 for mark in verified.trusted})
         _export_shards(job, folder, layout, verified.trusted, exported)
     except OSError as error:
-        raise InputError(f"{error.filename or job.out}: {error.strerror}; the same command goes on") from error
+        raise InputError(
+            f"{error.filename or job.out}: {error.strerror}; run the same command again to resume"
+        ) from error
     _refuse_strangers(job, exported)
     return exported
 

@@ -202,7 +202,7 @@ def ensure_local(root: Path, name: str, digest: str) -> None:
         return
     download(url_of(root) or "", root, [name])
     if _sha256(path, path.stat().st_mtime_ns) != digest:
-        raise InputError(f"{url_of(path)}: not what this run has written; another run changed it")
+        raise InputError(f"{url_of(path)}: another run changed it; run the same command again")
 
 
 @lru_cache(maxsize=16)
@@ -236,7 +236,7 @@ def _download_light(root: Path) -> None:
     url = url_of(root) or ""
     names = [name for name in list_objects(url) if not name.startswith(".lease")]
     if names and "manifest.json" not in names:
-        raise InputError(f"{url}: not empty and no data set of ours; choose another --out")
+        raise InputError(f"{url}: not empty, and not a data set of rssn; choose another --out")
     root.mkdir(parents=True)
     download(url, root, [name for name in names if _FETCHED.fullmatch(name)])
 

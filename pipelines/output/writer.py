@@ -55,7 +55,7 @@ def refuse_foreign(root: Path) -> None:
         InputError: Naming the folder.
     """
     if not DatasetFolder(root).manifest.is_file() and root.exists() and not _is_free(root):
-        raise InputError(f"{root}: not empty and no data set of ours; choose another --out")
+        raise InputError(f"{root}: not empty, and not a data set of rssn; choose another --out")
 
 
 def open_dataset(

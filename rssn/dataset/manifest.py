@@ -102,7 +102,7 @@ def parse_manifest(data: bytes) -> Manifest:
     if isinstance(facts, dict) and facts.get(_REMOVED):
         raise RemovedDatasetError("its data set was removed by --overwrite")
     if not isinstance(facts, dict) or not isinstance(facts.get("plan"), dict) or "kind" not in facts["plan"]:
-        raise ForeignManifestError("not a manifest of ours")
+        raise ForeignManifestError("not a manifest of rssn")
     digest = str(facts.get("plan_digest", ""))
     absent: Any = None if digest else {}  # an earlier version made it
     sources, versions, totals = facts.get("sources", absent), facts.get("versions", absent), facts.get("totals", {})
@@ -125,7 +125,7 @@ def read_manifest(root: Path, *, any_version: bool = False) -> Manifest:
     """
     path = root / MANIFEST
     if not path.is_file():
-        raise NoDatasetError(f"{root}: no data set here (it has no {MANIFEST})")
+        raise NoDatasetError(f"{root}: no data set here ({MANIFEST} is missing)")
     try:
         manifest = parse_manifest(content(path))
     except RemovedDatasetError as error:
@@ -144,7 +144,7 @@ def read_manifest(root: Path, *, any_version: bool = False) -> Manifest:
 
 
 def _damaged(path: Path, words: str) -> DamagedError:
-    return DamagedError(f"{path}: {words}; put back what was there, or choose another --out")
+    return DamagedError(f"{path}: {words}; restore a copy of it, or choose another --out")
 
 
 def stored_manifest(root: Path, *, any_version: bool = False) -> Manifest | None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from rssn.errors import DamagedError, RemoteError, first_line
 from rssn.storage.remote import parquet
 
-_REMEDY = "run the command that made the data set again, it makes anew what is damaged"
+_REMEDY = "run the command that made the data set again, it repairs what is damaged"
 
 
 @contextmanager

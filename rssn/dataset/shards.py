@@ -198,7 +198,7 @@ class DatasetFolder:
         """
         for folder in (self.root / part for part in _PARTS):
             if folder.is_symlink():
-                words = "a link to a folder, and nothing behind a link is removed"
+                words = "a link to a folder, and nothing behind links is removed"
                 raise InputError(
                     f"{folder}: {words}; remove it yourself and run the command again, or choose another --out"
                 )
@@ -233,7 +233,7 @@ class DatasetFolder:
 
     def _inside(self, folder: str, name: str, suffix: str) -> Path:
         if not _NAME.fullmatch(name):
-            raise InputError(f"{name!r} is no shard name: use lower-case letters, digits and dashes")
+            raise InputError(f"{name!r} is not a valid shard name: use lower-case letters, digits and dashes")
         return self.root / folder / f"{name}{suffix}"
 
 

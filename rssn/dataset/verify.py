@@ -55,6 +55,6 @@ def _missing(folder: DatasetFolder, marks: Sequence[Mark]) -> list[str]:
     for prefix, total in families:
         expected |= {f"{prefix}-{index:05d}-of-{total:05d}" for index in range(total)}
     unmarked = folder.stored() - known
-    why = dict.fromkeys(folder.failures(), "not made, see its row in rejects/; the same command tries it again")
+    why = dict.fromkeys(folder.failures(), "not made, see its row in rejects/; run the same command again to retry")
     problems = [f"{name}: {why.get(name, 'not made yet')}" for name in sorted(expected - known)]
     return problems + [f"{name}.parquet: has no mark; it does not count" for name in sorted(unmarked)]

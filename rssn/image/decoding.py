@@ -387,7 +387,7 @@ def _unit_range(picture: PillowImage.Image) -> npt.NDArray[np.float32]:
     values = np.asarray(picture, dtype=np.float32)
     low, high = float(values.min()), float(values.max())
     if not math.isfinite(low + high):
-        raise Rejected("read", "not_finite", "some of its values are no finite numbers")
+        raise Rejected("read", "not_finite", "some of its values are not finite")
     if picture.mode == "F":
         if low < -_OVERSHOOT or high > 1.0 + _OVERSHOOT:
             words = f"floats from {low:g} to {high:g}, where 0 is black and 1 is white; save it with 8 bits"

@@ -59,7 +59,7 @@ def list_members(path: Path) -> Iterator[Member]:
     try:
         yield from _zip_members(path) if packed == "zip" else _tar_members(path, compressed=packed == "tgz")
     except (OSError, tarfile.TarError, zipfile.BadZipFile, ValueError, EOFError, zlib.error) as error:
-        words = f"the archive is damaged or of another format; what comes after cannot be listed: {first_line(error)}"
+        words = f"the archive is damaged or of another format; the rest of it cannot be listed: {first_line(error)}"
         if packed == "tar":
             words += "; a compressed one is to be named .tar.gz"
         yield Member("", "other", -1, 0, "damaged_archive", words)

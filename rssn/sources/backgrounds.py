@@ -87,7 +87,7 @@ def background_bytes(background: Background) -> bytes:
     if background.row_group < 0:
         data = read_bytes(path)
         if content_id(data) != background.background_id:
-            raise Rejected("read", "changed", f"{path}: another picture than planned")
+            raise Rejected("read", "changed", f"{path}: not the picture that was planned")
         return data
     try:
         row = read_row(path, (background.row_group, background.row), ["background_id", "image"])
@@ -95,7 +95,7 @@ def background_bytes(background: Background) -> bytes:
     except (DamagedError, OSError, LookupError, ValueError) as error:
         raise Rejected("read", "unreadable", f"{path}: {error}") from error
     if background.background_id not in (row.get("background_id"), content_id(data)):
-        raise Rejected("read", "changed", f"{path}: row {background.row} is another picture than planned")
+        raise Rejected("read", "changed", f"{path}: row {background.row} is not the picture that was planned")
     return data
 
 

@@ -58,7 +58,7 @@ def list_pictures(root: Path, without: Path | None = None) -> Listing:
     """All pictures below a folder; see `walk`.
 
     Raises:
-        InputError: If the folder does not exist, or cannot be looked into.
+        InputError: If the folder does not exist, or cannot be read.
     """
     listing = Listing()
     for found in walk(root, without):
@@ -83,7 +83,7 @@ def walk(root: Path, without: Path | None = None) -> Iterator[Found]:
         without: A folder that is left out, wherever it lies: where results go, say.
 
     Raises:
-        InputError: If the folder does not exist, cannot be looked into, or is the one to be left out.
+        InputError: If the folder does not exist, cannot be read, or is the one to be left out.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
@@ -98,7 +98,7 @@ def refuse_results_among(root: Path, without: Path | None) -> None:
         InputError: Naming it.
     """
     if _is_left_out(root, without):
-        raise InputError(f"{root}: results would lie among the pictures that are read; choose another --out")
+        raise InputError(f"{root}: results would be written among the pictures that are read; choose another --out")
 
 
 def list_folders(root: Path, folder: Path, without: Path | None = None) -> tuple[list[Path], list[Problem]]:
@@ -110,14 +110,14 @@ def list_folders(root: Path, folder: Path, without: Path | None = None) -> tuple
         without: A folder that is left out.
 
     Raises:
-        InputError: If the root cannot be looked into.
+        InputError: If the root cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
             below = sorted(folder / entry.name for entry in entries if not is_hidden(entry.name) and _is_folder(entry))
     except OSError as error:
         if folder == root:
-            raise InputError(f"{folder}: cannot be looked into: {error.strerror}") from error
+            raise InputError(f"{folder}: cannot be read: {error.strerror}") from error
         return [], [Problem(_name(folder, root), "unreadable", _words(error))]
     back = [path for path in below if path.is_symlink() and _leads_back(path)]
     entered = [path for path in below if path not in back and not _is_left_out(path, without)]
@@ -169,7 +169,7 @@ class _Walk:
                 below = self._enter(folder)
             except OSError as error:
                 if not folder.name:
-                    raise InputError(f"{folder.path}: cannot be looked into: {error.strerror}") from error
+                    raise InputError(f"{folder.path}: cannot be read: {error.strerror}") from error
                 yield _problem(folder.path, folder.name.rstrip("/"), "unreadable", _words(error))
                 continue
             folders = []

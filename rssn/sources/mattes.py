@@ -167,7 +167,7 @@ def _white(channel: _Channel, low: float, high: float, scale: float | None) -> f
     """The value that means opaque."""
     found = f"values from {low:g} to {high:g}"
     if not math.isfinite(low + high):
-        raise Rejected("read", "not_finite", "some of its values are no finite numbers")
+        raise Rejected("read", "not_finite", "some of its values are not finite")
     white = _usual_white(channel, high) if scale is None else scale
     floats = channel.white == 1.0
     slack = white / 255 if floats else 0.0  # enlarging and filtering overshoot
@@ -344,5 +344,5 @@ def _one_channel(colours: Pixels, weight: _Floats) -> _Floats | None:
 
 
 def _refuse_two(found: str) -> NoReturn:
-    words = "which of them is the matte nobody can tell; save the right one alone, as grey"
+    words = "it is unclear which of them is the matte; save the right one alone, as grey"
     raise Rejected("read", "two_mattes", f"it holds {found}; {words}")

@@ -185,7 +185,7 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Table:
     try:
         lines = [cells for line in reader if (cells := [cell.strip() for cell in line]) not in ([], [""])]
     except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num} is no CSV: {error}") from error
+        raise InputError(f"{path}: line {reader.line_num} is not CSV: {error}") from error
     if not lines:
         raise InputError(f"{path}: the table is empty; its first line has to name the columns")
     names = column_names(path, lines[0])
@@ -213,12 +213,12 @@ def column_names(path: Path, names: Iterable[str]) -> list[str]:
     """Names as we look for them: without blanks around them, `license` as `licence`.
 
     Raises:
-        InputError: If a name is there twice.
+        InputError: If a name occurs twice.
     """
     found = [_ALIASES.get(name.strip(), name.strip()) for name in names]
     twice = sorted(name for name, count in Counter(found).items() if count > 1)
     if twice:
-        raise InputError(f"{path}: the column {twice[0]} is there twice")
+        raise InputError(f"{path}: the column {twice[0]} occurs twice")
     return found
 
 

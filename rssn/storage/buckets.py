@@ -166,7 +166,7 @@ def _writing(url: str) -> Iterator[None]:
         with translate_errors(url):
             yield
     except FileNotFoundError as error:
-        raise RemoteError(f"{url}: there is no such bucket; make it first, for nothing here makes buckets") from error
+        raise RemoteError(f"{url}: no such bucket; create it first") from error
 
 
 def _is_temporary(error: Exception) -> bool:
@@ -179,4 +179,4 @@ def _words(error: Exception) -> str:
     first = scrub((str(error) or type(error).__name__).splitlines()[0])
     if isinstance(error, PermissionError) or "credentials" in first.lower():
         return f"access is refused ({first}); check the credentials in the environment, and what they may do"
-    return f"the store gave no answer that helps ({first}); check the URL and AWS_ENDPOINT_URL, or run it again later"
+    return f"the store did not answer as expected ({first}); check the URL and AWS_ENDPOINT_URL, or run it again later"

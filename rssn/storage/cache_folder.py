@@ -42,7 +42,7 @@ def own_folder(root: Path) -> None:
     except OSError as error:
         raise InputError(f"--cache-dir {root}: {error.strerror}; name another folder, or --cache-size 0") from error
     if foreign is not None:
-        words = f"holds what is no cache of ours ({foreign}), and a cache removes files"
+        words = f"holds other files ({foreign}), and a cache deletes files"
         raise InputError(f"--cache-dir {root}: {words}; name a new or empty folder, such as {root / 'rssn'}")
 
 

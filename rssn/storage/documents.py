@@ -1,6 +1,6 @@
 """YAML that people write: small mappings of plain values, bounded before anything is made of them.
 
-What YAML reads otherwise than people mean is refused by its line: a key that stands twice, a date, 010 (8 in YAML) and
+What YAML reads otherwise than people mean is refused by its line: a key that occurs twice, a date, 010 (8 in YAML) and
 1:30 (90), tags. Aliases and merge keys may be used; they count for what they stand for.
 """
 
@@ -35,7 +35,7 @@ def read_text(path: Path) -> str:
         InputError: Naming the file, if it is no text, or far too long for one.
     """
     if path.exists() and not path.is_file():
-        raise InputError(f"{path}: not a file, so no YAML")
+        raise InputError(f"{path}: not a file, so not YAML")
     with path.open("rb") as stream:
         data = stream.read(4 * MAX_CHARACTERS + 1)
     if len(data) > 4 * MAX_CHARACTERS:
@@ -43,7 +43,7 @@ def read_text(path: Path) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text, so no YAML") from error
+        raise InputError(f"{path}: not UTF-8 text, so not YAML") from error
 
 
 def brief(value: object) -> str:
@@ -142,7 +142,7 @@ class _Bounded(yaml.SafeLoader):
                 shown = key.value if isinstance(key, yaml.ScalarNode) else "a list or a mapping"
                 raise _RefusedError(key, f"a key is {shown}; put a text in quotes")
             if key.value in seen:  # PyYAML takes the last and says nothing
-                raise _RefusedError(key, f"the key '{key.value}' stands twice; remove one")
+                raise _RefusedError(key, f"the key '{key.value}' occurs twice; remove one")
             seen.add(key.value)
         pairs: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key, value in _merged(node):

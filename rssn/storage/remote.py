@@ -151,7 +151,7 @@ def list_source(url: str, cache: Path) -> Path:
         found = stat_objects(base) if name.endswith((".csv", ".parquet")) else {name: found[""]}
     found = {name: facts for name, facts in found.items() if facts.size or not name.endswith("/")}
     if not found:
-        raise InputError(f"{url}: nothing lies there; give a folder that holds objects, or a file")
+        raise InputError(f"{url}: no objects there; give a folder with objects, or a file")
     root = path_of(base, cache, SOURCES)
     for path in root.rglob("*"):
         if path.is_file() and path.relative_to(root).as_posix() not in found:

@@ -55,10 +55,10 @@ def checked_url(text: str) -> Url:
     if "?" in text or "@" in place.partition("/")[0]:
         raise InputError(f"{scrub(text.partition('?')[0])}: no user, key or signature belongs in a URL; {_REMEDY}")
     if protocol not in PROTOCOLS:
-        raise InputError(f"{text}: no storage that is known here; {_REMEDY}")
+        raise InputError(f"{text}: unknown storage; {_REMEDY}")
     place = place.rstrip("/")
     if not is_plain(place):
-        raise InputError(f"{text}: no name of a bucket or an object; {_REMEDY}")
+        raise InputError(f"{text}: not a valid name of a bucket or an object; {_REMEDY}")
     return Url(f"{protocol}://{place}")
 
 

@@ -156,7 +156,7 @@ def _load(path: Path, *, stand_ins: bool) -> Any:
         raise InputError(f"{path}: {error.strerror}") from error
     except Exception as error:  # torch raises whatever a broken or foreign file makes it raise
         words = "damaged, or it holds more than tensors, which might run code"
-        raise InputError(f"{path}: nothing that torch can load safely: {words}") from error
+        raise InputError(f"{path}: not a file that torch can load safely: {words}") from error
 
 
 def _load_torch(stream: IO[bytes], *, stand_ins: bool) -> Any:

@@ -86,7 +86,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no file"):
         load_checkpoint(tmp_path)
     path.write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="nothing that torch can load safely: damaged"):
+    with pytest.raises(InputError, match="not a file that torch can load safely: damaged"):
         load_checkpoint(path)
     torch.save({"run": pytest.fail}, path)
     with pytest.raises(InputError, match="or it holds more than tensors, which might run code"):

@@ -321,7 +321,7 @@ def test_results_sidecars_and_odd_names_are_no_photographs(tmp_path: Path) -> No
         "c\\xff.jpg",
         "d.jpg",
     ]
-    with pytest.raises(InputError, match="results would lie among the pictures"):
+    with pytest.raises(InputError, match="results would be written among the pictures"):
         find_photos([tmp_path], tmp_path)
     with pytest.raises(InputError, match=r"no pictures in there; the first of 1: .*c\\xff.jpg: unsafe_path"):
         find_photos([odd], tmp_path / "out")

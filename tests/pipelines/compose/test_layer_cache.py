@@ -186,7 +186,7 @@ def test_the_folder_is_marked_as_the_standard_has_it(tmp_path: Path) -> None:
 )
 def test_a_folder_of_somebody_else_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
     path = aged(tmp_path / name, b"Signature: 8a477f597d28d172789f06886806bc55\n# of another program\n")
-    with pytest.raises(InputError, match=rf"no cache of ours \({name.partition('/')[0]}.*name a new or empty folder"):
+    with pytest.raises(InputError, match=rf"holds other files \({name.partition('/')[0]}.*name a new or empty folder"):
         LayerCache(tmp_path, 1).get(("a",), lambda: LAYER)
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
 

@@ -179,7 +179,7 @@ def test_a_background_that_was_replaced_since_is_refused(tmp_path: Path, context
     (background,) = find_backgrounds(tmp_path)[0]
     (tmp_path / "0.jpg").write_bytes(encode_jpeg(noise[::-1]))
     for drawn in (PLAIN, DENOISED):
-        with pytest.raises(Rejected, match=r"background 0\.jpg: .*another picture than planned") as error:
+        with pytest.raises(Rejected, match=r"background 0\.jpg: .*not the picture that was planned") as error:
             context.background(background, drawn)
         assert (error.value.stage, error.value.reason) == ("background", "changed")
 

@@ -222,6 +222,6 @@ def test_where_no_cluster_answers(synthetic: Path, bg20k: Path, tmp_path: Path) 
     command += ["--out", tmp_path / "out", "--address", "127.0.0.1:1"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "--address 127.0.0.1:1: no Ray cluster answers there" in done.stderr
+    assert "--address 127.0.0.1:1: no Ray cluster answers at this address" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()

@@ -100,7 +100,7 @@ def test_a_failed_task_is_a_row_until_it_succeeds(tmp_path: Path) -> None:
     )  # fmt: skip
     assert not folder.mark("broken").exists()
     found = verify(folder)
-    assert found.missing == ["broken: not made, see its row in rejects/; the same command tries it again"]
+    assert found.missing == ["broken: not made, see its row in rejects/; run the same command again to retry"]
     assert found.rejects == [folder.failure("broken")]
     again = run_tasks(work(tmp_path, [replace(task, broken=False) for task in mixed]), LocalRunner())
     assert (again.written, again.reused, again.failed) == (4, 8, [])

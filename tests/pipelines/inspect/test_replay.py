@@ -64,7 +64,7 @@ def test_a_source_that_changed_is_refused(shards: Path, synthetic: Path, bg20k: 
     run_compose(job_of(matting, bg20k, out), LocalRunner())
     row = next(rows(out))
     (matting / row["foreground_source"]).write_bytes((matting / row["foreground_source"]).read_bytes() + b"\0")
-    with pytest.raises(Rejected, match="the file changed after the run was planned"):
+    with pytest.raises(Rejected, match="the file was changed after the run was planned"):
         run_replay(out, row["sample_id"], None)
 
 

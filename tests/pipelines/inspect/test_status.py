@@ -116,7 +116,7 @@ def test_the_command(tmp_path: Path) -> None:
         status(tmp_path)
     refused = CliRunner().invoke(main, ["status", str(tmp_path)])
     assert refused.exit_code == 1
-    assert "no data set here (it has no manifest.json)" in refused.output
+    assert "no data set here (manifest.json is missing)" in refused.output
 
 
 def test_a_damaged_state_counts_as_none(tmp_path: Path) -> None:

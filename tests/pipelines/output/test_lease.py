@@ -33,6 +33,6 @@ def test_what_cannot_be_used_leaves_no_folder(synthetic: Path, bg20k: Path, tmp_
     assert not (tmp_path / "out").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(InputError, match="mine: not empty and no data set of ours"):
+    with pytest.raises(InputError, match="mine: not empty, and not a data set of rssn"):
         run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "mine", QUICK), LocalRunner())
     assert files(tmp_path / "mine") == {"letter.txt": b"dear"}

@@ -53,14 +53,14 @@ def test_another_kind_of_data_set_is_named_and_nothing_else(tmp_path: Path) -> N
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(InputError, match="not empty and no data set of ours"):
+    with pytest.raises(InputError, match="not empty, and not a data set of rssn"):
         open_dataset(tmp_path, "composites", PLAN, {})
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(InputError, match=r"damaged, not JSON: .*; put back what was there, or choose another --out"):
+    with pytest.raises(InputError, match=r"damaged, not JSON: .*; restore a copy of it, or choose another --out"):
         open_dataset(tmp_path, "composites", PLAN, {})
 
 
@@ -86,7 +86,7 @@ def test_a_run_killed_while_it_wrote_its_first_manifest_goes_on(tmp_path: Path) 
 def test_somebody_elses_manifest_is_left_alone(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.json").write_text(content)
     for attempt in (read_manifest, stored_manifest, lambda root: open_dataset(root, "composites", PLAN, {})):
-        with pytest.raises(InputError, match=r"not a (manifest|file) of ours"):
+        with pytest.raises(InputError, match=r"not a (manifest|file) of rssn"):
             attempt(tmp_path)
     assert (tmp_path / "manifest.json").read_text() == content
 
@@ -161,5 +161,5 @@ def test_a_manifest_that_was_altered_is_named(tmp_path: Path, change: dict[str, 
     folder = DatasetFolder(tmp_path)
     open_dataset(folder.root, "composites", PLAN, {})
     folder.manifest.write_text(json.dumps(json.loads(folder.manifest.read_text()) | change))
-    with pytest.raises(InputError, match=r"manifest\.json: damaged or edited, .*; put back what was there"):
+    with pytest.raises(InputError, match=r"manifest\.json: damaged or edited, .*; restore a copy of it"):
         read_manifest(folder.root)

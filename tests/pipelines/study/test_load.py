@@ -74,7 +74,7 @@ def test_an_input_may_lie_elsewhere() -> None:
             "paper: {plain: {TT: {SAD: 1}}}\nseeds:",
             "'paper.plain': give .*; rows are plain, coco, real, columns sad, mse",
         ),
-        ("name: mine", "name: mine\nname: yours", "the key 'name' stands twice"),
+        ("name: mine", "name: mine\nname: yours", "the key 'name' occurs twice"),
     ],
 )
 def test_a_mistake_is_named(old: str, new: str, message: str) -> None:

@@ -78,7 +78,7 @@ def test_an_edited_plan_is_named(tmp_path: Path) -> None:
     facts = json.loads((tmp_path / "manifest.json").read_text())
     facts["plan"]["seed"] = 4
     (tmp_path / "manifest.json").write_text(json.dumps(facts))
-    with pytest.raises(DamagedError, match="its plan is not the one that the marks name; put back what was there"):
+    with pytest.raises(DamagedError, match="its plan is not the one that the marks name; restore a copy of it"):
         read_manifest(tmp_path)
 
 

@@ -238,7 +238,7 @@ def test_rejects_that_come_up_while_rows_are_consumed_are_written(tmp_path: Path
 def test_names_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
     folder = DatasetFolder(tmp_path)
     for place in (folder.data, folder.mark, folder.rejects):
-        with pytest.raises(InputError, match="is no shard name"):
+        with pytest.raises(InputError, match="is not a valid shard name"):
             place(name)
 
 
@@ -326,7 +326,7 @@ def test_nothing_behind_a_link_is_removed(tmp_path: Path, part: str) -> None:
     (tmp_path / "out" / part).rename(tmp_path / "elsewhere")
     (tmp_path / "out" / part).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     whole = _files(tmp_path)
-    with pytest.raises(InputError, match=rf"out/{part}: a link to a folder, and nothing behind a link is removed"):
+    with pytest.raises(InputError, match=rf"out/{part}: a link to a folder, and nothing behind links is removed"):
         folder.remove()
     assert _files(tmp_path) == whole
 

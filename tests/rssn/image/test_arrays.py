@@ -164,8 +164,8 @@ def test_floats_are_read_as_shares_of_white() -> None:
     [
         (np.float32([[0, 128, 255]]), "out_of_range", "floats from 0 to 255, where 0 is black and 1 is white"),
         (np.float32([[-1, 0, 1]]), "out_of_range", "floats from -1 to 1"),
-        (np.float32([[0, 1, np.nan]]), "not_finite", "no finite numbers"),
-        (np.float32([[0, 1, np.inf]]), "not_finite", "no finite numbers"),
+        (np.float32([[0, 1, np.nan]]), "not_finite", "not finite"),
+        (np.float32([[0, 1, np.inf]]), "not_finite", "not finite"),
         (np.uint16([[0, 63, 4095]]), "out_of_range", "the largest value is 4095 of 65535: a photograph of fewer bits"),
     ],
 )

@@ -107,7 +107,7 @@ def test_a_folder_that_may_not_be_entered_is_named(tmp_path: Path, monkeypatch: 
     assert [(one.source, one.reason) for one in list_folders(tmp_path, tmp_path / "shut")[1]] == [
         ("shut", "unreadable")
     ]
-    with pytest.raises(InputError, match="shut: cannot be looked into: Permission denied"):
+    with pytest.raises(InputError, match="shut: cannot be read: Permission denied"):
         list_pictures(tmp_path / "shut")
 
 
@@ -155,5 +155,5 @@ def test_results_are_no_input(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "out")
     assert "link/report/sheet.png" not in pictures(tmp_path, tmp_path / "link")
     shutil.rmtree(tmp_path / "set")
-    with pytest.raises(InputError, match="results would lie among the pictures that are read"):
+    with pytest.raises(InputError, match="results would be written among the pictures that are read"):
         list_pictures(tmp_path, tmp_path)

@@ -233,7 +233,7 @@ def test_what_cannot_be_looked_at_is_a_problem(tmp_path: Path) -> None:
 def test_results_are_no_pairs(tmp_path: Path) -> None:
     _touch(tmp_path, "original/a.png", "mask/a.png", "out/original/b.png", "out/mask/b.png")
     assert [pair.name for pair in find_pairs(tmp_path, without=tmp_path / "out").pairs] == ["a"]
-    with pytest.raises(InputError, match="results would lie among the pictures"):
+    with pytest.raises(InputError, match="results would be written among the pictures"):
         find_pairs(tmp_path, without=tmp_path)
 
 

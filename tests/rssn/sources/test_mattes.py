@@ -221,7 +221,7 @@ _REFUSED: dict[str, tuple[PillowImage.Image, str, dict[str, Any], str, str]] = {
         "TIFF",
         {},
         "not_finite",
-        "some of its values are no finite numbers",
+        "some of its values are not finite",
     ),
     "a photograph": (
         PillowImage.fromarray(PHOTO),
@@ -277,7 +277,7 @@ _REFUSED: dict[str, tuple[PillowImage.Image, str, dict[str, Any], str, str]] = {
         "PNG",
         {},
         "two_mattes",
-        "it holds an alpha channel and colours that are another matte; which of them",
+        "it holds an alpha channel and colours that are another matte; it is unclear which of them",
     ),
     "two mattes, one red": (
         _rgba(np.dstack([MATTE, _flat(0)[..., :2]]), _OTHER),

@@ -151,9 +151,9 @@ def test_a_row_that_cannot_be_used_is_a_problem_with_its_number(root: Path) -> N
         ("image;alpha\na.png;m.png\n", "needs the columns alpha and image or foreground; it has image;alpha"),
         ("alpha\nm.png\n", "needs the columns alpha and image or foreground; it has alpha"),
         ("image\na.png\n", "needs the columns alpha and image or foreground; it has image"),
-        ("image,alpha,image\n", "the column image is there twice"),
-        ("image,alpha,license,licence\n", "the column licence is there twice"),
-        ('image,alpha\na.png,"m.png\n', "line 2 is no CSV: unexpected end of data"),
+        ("image,alpha,image\n", "the column image occurs twice"),
+        ("image,alpha,license,licence\n", "the column licence occurs twice"),
+        ('image,alpha\na.png,"m.png\n', "line 2 is not CSV: unexpected end of data"),
         ("image,alpha\nx.png,m.png\n", "none of its 1 rows can be used; pairs.csv, row 1: image: "),
     ],
 )

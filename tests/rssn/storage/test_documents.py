@@ -67,8 +67,8 @@ def test_a_mapping_that_is_merged_before_its_turn_has_no_key_twice() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: 1\na: 2", "line 2: the key 'a' stands twice; remove one"),
-        ("1: a\n'1': b", "line 2: the key '1' stands twice; remove one"),
+        ("a: 1\na: 2", "line 2: the key 'a' occurs twice; remove one"),
+        ("1: a\n'1': b", "line 2: the key '1' occurs twice; remove one"),
         ("a: 2020-01-31", "line 1: 2020-01-31 is a date in YAML; put it in quotes if it is a text"),
         ("a: 2020-13-45", "line 1: 2020-13-45 is a date in YAML; put it in quotes if it is a text"),
         ("a: 010", "line 1: 010 is doubtful as a number; write a whole number in at most 18 decimal digits"),
@@ -146,7 +146,7 @@ def test_any_text_is_a_mapping_or_refused_in_one_line(text: str) -> None:
 def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match=r"mine\.yaml: not UTF-8 text, so no YAML"):
+    with pytest.raises(InputError, match=r"mine\.yaml: not UTF-8 text, so not YAML"):
         read_text(path)
     with path.open("wb") as stream:
         stream.truncate(1 << 40)  # takes no room, and would not fit into memory
@@ -154,7 +154,7 @@ def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
         read_text(path)
     os.mkfifo(tmp_path / "pipe.yaml")
     for other in (tmp_path, tmp_path / "pipe.yaml"):
-        with pytest.raises(InputError, match="not a file, so no YAML"):
+        with pytest.raises(InputError, match="not a file, so not YAML"):
             read_text(other)
     with pytest.raises(FileNotFoundError):
         read_text(tmp_path / "none.yaml")

@@ -50,7 +50,7 @@ assert not Path("pwned").exists()
 def test_only_whole_files_of_tensors_are_loaded(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", LOAD], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    code = "nothing that torch can load safely: damaged, or it holds more than tensors, which might run code"
+    code = "not a file that torch can load safely: damaged, or it holds more than tensors, which might run code"
     assert done.stdout.splitlines() == [
         "flipped.pt: damaged: archive/data/0 differs from its checksum; take another copy",
         "cut.pt: damaged: File is not a zip file; take another copy",

@@ -197,5 +197,5 @@ def test_results_among_the_data_are_not_judged(network: GFM, photographs: Path, 
         (data / "eval" / folder / "worst.png").write_bytes(encode_png(np.full((64, 64), 99, np.uint8)))
     result = evaluate(Evaluator([network]), data, lambda _: None, data / "eval")
     assert (len(result.rows), result.failures, result.unread) == (4, [], {".NEF": 1})
-    with pytest.raises(InputError, match="results would lie among the pictures"):
+    with pytest.raises(InputError, match="results would be written among the pictures"):
         evaluate(Evaluator([network]), data, lambda _: None, data)

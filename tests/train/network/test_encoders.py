@@ -88,7 +88,7 @@ def test_weights_of_another_network_are_refused_in_one_short_line(tmp_path: Path
     ("content", "words"),
     [
         (b"", "empty; take another copy"),
-        (b"not a state dict", "nothing that torch can load safely: damaged"),
+        (b"not a state dict", "not a file that torch can load safely: damaged"),
         (b"PK\x03\x04 cut short", "damaged: File is not a zip file; take another copy"),
     ],
 )

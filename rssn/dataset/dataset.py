@@ -74,9 +74,10 @@ class DataSet:
 
         Raises:
             InputError: If there is none; shards that are damaged are named.
+            DamagedError: If it may be in a shard whose mark is lost.
         """
         damaged = []
-        for mark in self.marks:
+        for mark in self.folder.marks():
             path = self.folder.data(mark.name)
             try:
                 with own_parquet(path) as file:
@@ -85,6 +86,7 @@ class DataSet:
                     return read_row(path, place_of(path, number))
             except (DamagedError, OSError):
                 damaged.append(mark.name)
+        self.folder.all_marks()  # raises for a finished set of which one is lost
         words = f"; these shards are damaged, the command that made them makes them again: {', '.join(damaged)}"
         raise InputError(f"{self.folder.root}: no row with the {self.key} {sample_id}{words if damaged else ''}")
 

@@ -78,7 +78,7 @@ def test_a_sample_whose_shard_lost_its_mark_is_not_called_unknown(shards: Path, 
 
 
 def test_an_unknown_sample_is_refused(shards: Path) -> None:
-    with pytest.raises(InputError, match="no sample nobody/0; a sample is <foreground_id>/<k>"):
+    with pytest.raises(InputError, match=r"no row with the sample_id nobody/0$"):
         run_replay(shards, "nobody/0", None)
 
 

@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipelines.compose.foreground_layers import ForegroundLayers
 from pipelines.compose.job import Output
 from pipelines.compose.layer_cache import LayerCache
-from pipelines.compose.layers import LayerContext, worker_memory
+from pipelines.compose.layers import ForegroundLayers, LayerContext, worker_memory
 from pipelines.compose.plan import (
     PlannedForeground,
     foreground_method,

@@ -8,8 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.compose.foreground_layers import ForegroundLayers
-from pipelines.compose.layers import LayerContext
+from pipelines.compose.layers import ForegroundLayers, LayerContext
 from pipelines.compose.plan import PlannedForeground
 from rssn.dataset.schema import picture, with_steps
 from rssn.image.arrays import Image

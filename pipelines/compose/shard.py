@@ -5,17 +5,18 @@ Floor 3. A task carries a range of the plan; the worker reads the plan itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipelines.compose.drawn_backgrounds import DrawnBackgrounds
-from pipelines.compose.foreground_layers import ForegroundLayers
+import numpy as np
+import numpy.typing as npt
+
 from pipelines.compose.layer_cache import LayerCache
-from pipelines.compose.layers import LayerContext, UnusableBackground
-from pipelines.compose.plan import PlannedForeground, load_plan
+from pipelines.compose.layers import ForegroundLayers, LayerContext, UnusableBackground
+from pipelines.compose.plan import Plan, PlannedForeground, load_plan
 from pipelines.compose.rows import compose_row, composite_schema
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import Done
@@ -25,8 +26,9 @@ from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder, Findings, trusted_mark, write_shard
 from rssn.errors import Rejected
 from rssn.image.codecs import ImageCodec
-from rssn.route.draw import draw
+from rssn.route.draw import choose_backgrounds, draw, next_background
 from rssn.route.recipe import Recipe
+from rssn.sources.backgrounds import Background
 from rssn.storage.files import Row
 
 
@@ -133,3 +135,64 @@ class _Shard:
         for row in self._kept_rows(["foreground_id", "background_id"]):
             found.setdefault(row["foreground_id"], set()).add(row["background_id"])
         return found
+
+
+class DrawnBackgrounds:
+    """K different backgrounds for one foreground, drawn by content.
+
+    A broken one is replaced by the next that the same dice rank, among those that no composite of the foreground was
+    drawn with. So the other composites keep theirs, and the same inputs give the same rows wherever and whenever they
+    are made.
+
+    Args:
+        plan: Foregrounds and backgrounds.
+        eligible: Numbers of those that cover the foreground's frame, see `Plan.eligible`.
+        recipe: K, and how much a background may be enlarged.
+        seed: The run's.
+        planned: The foreground.
+        existing: Ids of the backgrounds of its rows that stand already.
+
+    Raises:
+        Rejected: stage `background`, reason `too_small`, if fewer than K backgrounds cover the frame.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        eligible: npt.NDArray[np.int64],
+        recipe: Recipe,
+        seed: int,
+        planned: PlannedForeground,
+        existing: Collection[str] = (),
+    ) -> None:
+        self._plan, self._dice = plan, (seed, planned.foreground_id)
+        self._numbers, self._keys = eligible, plan.background_keys[eligible]
+        frame = f"{planned.width} x {planned.height} px"
+        found = f"{len(self._numbers)} of {len(plan.backgrounds)} backgrounds cover {frame}"
+        self._words = f"{found} enlarged at most {recipe.max_upscale:g} times"
+        if len(self._numbers) < recipe.k:
+            raise Rejected("background", "too_small", f"{self._words}; K = {recipe.k}")
+        self._chosen = choose_backgrounds(*self._dice, self._keys, recipe.k)
+        others = (place for place, number in enumerate(self._numbers) if existing and self._id(number) in existing)
+        self._taken = {*self._chosen.tolist(), *others}
+        self._broken = 0
+
+    def __getitem__(self, k: int) -> Background:
+        return self._plan.backgrounds[int(self._numbers[self._chosen[k]])]
+
+    def replace(self, k: int) -> None:
+        """Draw another background for a composite whose own is broken.
+
+        Raises:
+            Rejected: stage `background`, reason `none_left`.
+        """
+        self._broken += 1
+        if len(self._taken) == len(self._numbers):
+            most = len(self._numbers) - self._broken
+            words = f"{self._words}, {self._broken} of them cannot be decoded, and none is left; K = {most} at most"
+            raise Rejected("background", "none_left", words)
+        self._chosen[k] = next_background(*self._dice, self._keys, k, np.array(sorted(self._taken)))
+        self._taken.add(int(self._chosen[k]))
+
+    def _id(self, number: int) -> str:
+        return self._plan.backgrounds[number].background_id

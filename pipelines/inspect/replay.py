@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.compose.layer_cache import LayerCache
-from pipelines.compose.recompose import Recomposed, open_sources
+from pipelines.inspect.recompose import Recomposed, open_sources
 from pipelines.inspect.step_strips import STRIP_SIDE, step_strip
 from rssn.dataset.dataset import open_dataset
 from rssn.errors import InputError

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.compose.layer_cache import LayerCache
-from pipelines.compose.recompose import Recomposed, Sources, open_sources
+from pipelines.inspect.recompose import Recomposed, Sources, open_sources
 from rssn.dataset.shards import DatasetFolder, Mark
 from rssn.dataset.statistics import spread
 from rssn.errors import InputError, Rejected, RssnError

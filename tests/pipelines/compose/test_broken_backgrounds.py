@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.compose.drawn_backgrounds import DrawnBackgrounds
 from pipelines.compose.job import Output, run_compose
 from pipelines.compose.plan import Plan, PlannedForeground, load_plan, make_plan
+from pipelines.compose.shard import DrawnBackgrounds
 from pipelines.executor.runner import LocalRunner
 from pipelines.inspect.inspect import ReportOptions, run_inspect
 from pipelines.inspect.replay import run_replay

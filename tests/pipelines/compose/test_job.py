@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import pipelines.compose.foreground_layers as foreground_module
+import pipelines.compose.layers as layers_module
 from pipelines.compose.job import run_compose
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.plan import load_plan
@@ -258,7 +258,7 @@ def test_a_second_run_with_another_seed_denoises_nothing_again(
     """Every layer is estimated and denoised at most once, within a run and in the next."""
     recipe = replace(RECIPE, k=8, steps=(Denoise(1.0, backend="nlmeans"), *RECIPE.steps[1:]))
     calls: list[str] = []
-    for module, name in ((foreground_module, "estimate_layers"), (denoise_module, "denoise")):
+    for module, name in ((layers_module, "estimate_layers"), (denoise_module, "denoise")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, real=real, name=name: (calls.append(name), real(*a))[1])
     cache = LayerCache(tmp_path / "cache", 1 << 30)

@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import pipelines.compose.foreground_layers as foreground_module
 import pipelines.compose.layers as layers_module
 from bg20k.rules import CurationRules
-from pipelines.compose.foreground_layers import ForegroundLayers
 from pipelines.compose.layer_cache import LayerCache
-from pipelines.compose.layers import LayerContext, UnusableBackground, worker_memory
+from pipelines.compose.layers import ForegroundLayers, LayerContext, UnusableBackground, worker_memory
 from pipelines.compose.plan import PlannedForeground, name_foregrounds
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.clock import StageClock
@@ -81,7 +79,7 @@ def test_each_layer_is_made_once_and_only_when_asked_for(
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *arguments: (calls.append(name), real(*arguments))[1])
 
-    count(foreground_module, "estimate_layers")
+    count(layers_module, "estimate_layers")
     count(denoise_module, "denoise")
     layers = ForegroundLayers(planned, context)
     assert calls == []

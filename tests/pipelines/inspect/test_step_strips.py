@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-import pipelines.compose.foreground_layers as foreground_module
+import pipelines.compose.layers as layers_module
 from pipelines.compose.job import Output, run_compose
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.pack import PackJob, run_pack
-from pipelines.compose.recompose import Recomposed, open_sources
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import ErrorBudget
 from pipelines.inspect.inspect import ReportOptions, run_inspect
+from pipelines.inspect.recompose import Recomposed, open_sources
 from pipelines.inspect.step_strips import GAIN, STRIP_SIDE, blend_difference, step_strip
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import DependencyError
@@ -149,7 +149,7 @@ def test_the_report_makes_nothing_again_that_the_cache_holds(shards: Path, monke
     def fail(*_: object) -> None:
         raise AssertionError("the cache holds it")
 
-    for module, name in ((foreground_module, "estimate_layers"), (denoise_module, "denoise")):
+    for module, name in ((layers_module, "estimate_layers"), (denoise_module, "denoise")):
         monkeypatch.setattr(module, name, fail)
     said: list[str] = []
     found = run_inspect(shards, ReportOptions(1, 24, LayerCache(shards.parent / "cache", 1 << 30), said.append))

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from pipelines.compose.foreground_layers import ForegroundLayers
 from pipelines.compose.layer_cache import LayerCache
-from pipelines.compose.layers import LayerContext
+from pipelines.compose.layers import ForegroundLayers, LayerContext
 from pipelines.compose.plan import Plan, PlannedForeground, has_plan, load_plan
 from pipelines.compose.rows import blend_layers, encode_foreground, fit_to_frame, stored_draw
 from pipelines.executor.clock import StageClock

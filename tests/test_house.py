@@ -9,7 +9,7 @@ import pytest
 from pipelines.cli import main
 from tests.way import ROOT, climbs, compose, files_entered, recorded
 
-FILES, CLIMBS = 31, 19
+FILES, CLIMBS = 29, 17
 """Of a compose job's way; lower them where the way gets shorter. The plan is 18 and 5.
 
 Commit 7e0ad81 had 29 and 14 by the same count, its modules counted where they lay or where they lie now. A step is a

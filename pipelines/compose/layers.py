@@ -191,6 +191,10 @@ _KEPT = 2  # F as it is, and after steps
 R = TypeVar("R")
 
 
+def _name(steps: Sequence[Applied]) -> str:
+    return json.dumps([[one.step.name, one.values] for one in steps], sort_keys=True)
+
+
 class ForegroundLayers:
     """F of one foreground, before and after steps, as floats and encoded; what composites share is made once.
 
@@ -259,13 +263,13 @@ class ForegroundLayers:
     def _after(self, steps: Sequence[Applied]) -> CachedLayer:
         def after() -> CachedLayer:
             self._context.begin_item(self.planned.foreground_id)
-            return self._context.after(lambda: self._noisy, self.key, steps)
+            return self._context.after(lambda: self._remembered("F", lambda: self._noisy), self.key, steps)
 
-        return self._remembered(repr([one.words for one in steps]), after)
+        return self._remembered(_name(steps), after)
 
     def _recent(self, kept: dict[str, R], steps: Sequence[Applied], make: Callable[[], R]) -> R:
         """What was made of the last few draws: those that random values tell apart are not worth their memory."""
-        key = json.dumps([[one.step.name, one.values] for one in steps], sort_keys=True)
+        key = _name(steps)
         if key not in kept:
             made = make()
             while len(kept) >= _KEPT:

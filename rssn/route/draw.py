@@ -59,11 +59,17 @@ def roll(recipe: Recipe, seed: int) -> Draw:
 
     Each step tosses its coin first and rolls its values then, whether or not they are used: another probability changes
     which samples have the step, and no value of theirs.
+
+    Raises:
+        InputError: If a step draws what it has no column for, or less.
     """
     steps: dict[str, Values | None] = {}
     for step in recipe.steps:
         dice = _dice(seed, step.name)
         coin, values = dice.random(), step.draw(dice)
+        if values.keys() != step.columns.keys():
+            words = f"draws {', '.join(values) or 'nothing'}, its columns are {', '.join(step.columns) or 'none'}"
+            raise InputError(f"the step '{step.name}' {words}; mend the package that it is from")
         steps[step.name] = values if coin < step.probability else None
     x, y = _dice(seed, "").random(2)
     return Draw(seed, float(x), float(y), steps)

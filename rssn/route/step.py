@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from inspect import getdoc
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from rssn.errors import Rejected
 from rssn.image.arrays import Image
 from rssn.storage.settings import settings
 from rssn.versions import version
@@ -20,6 +22,9 @@ Layer: TypeAlias = Literal["foreground", "background"]
 
 Stage: TypeAlias = Literal["source", "frame", "composite"]
 """When a step is applied: to pictures at their own size, to layers of the composite's size, or to the composite."""
+
+GROUP = "rssn.steps"
+"""The entry points by which packages offer steps."""
 
 STAGES: tuple[Stage, ...] = ("source", "frame", "composite")
 
@@ -88,12 +93,13 @@ class Step(ABC):
         return 160
 
     def versions(self) -> str:
-        """Of the packages that decide its values.
+        """Of the packages that decide its values; by default, of the one that it is from.
 
         Raises:
             DependencyError: If one is not installed.
         """
-        return f"rssn {version('rssn')}"
+        packages = [entry.dist for entry in entry_points(group=GROUP, name=self.name) if entry.dist]
+        return f"{packages[0].name} {packages[0].version}" if packages else f"rssn {version('rssn')}"
 
     def warm_up(self) -> None:  # noqa: B027  (most have nothing to compile)
         """Compile what it needs before workers start."""
@@ -124,8 +130,16 @@ class Applied:
     values: Values
 
     def __call__(self, pixels: Image) -> Image:
-        """The picture after the step."""
-        return self.step.apply(pixels, self.values)
+        """The picture after the step.
+
+        Raises:
+            Rejected: If the step makes something else of a picture than a picture of its size.
+        """
+        made = self.step.apply(pixels, self.values)
+        if made.shape != pixels.shape or made.dtype != np.float32:
+            words = f"{made.shape} {made.dtype} of {pixels.shape} float32; mend the package that it is from"
+            raise Rejected("compose", "broken_step", f"the step '{self.step.name}' makes {words}")
+        return made
 
     def measured(self, photograph: Callable[[], Image]) -> Applied:
         """The step with what it measures of a layer, see `Step.measure`."""

@@ -11,9 +11,8 @@ from pkgutil import iter_modules
 from types import ModuleType
 
 from rssn.errors import InputError
-from rssn.route.step import STAGES, Step
+from rssn.route.step import GROUP, STAGES, Step
 
-GROUP = "rssn.steps"
 BLEND = "blend"
 """Stands in a recipe's list where F and B become one picture; no step may be called so."""
 
@@ -58,9 +57,25 @@ def _load(entry: EntryPoint) -> type[Step]:
         raise InputError(f"{source} cannot be loaded: {error}; mend or remove that package") from error
     if not (inspect.isclass(found) and issubclass(found, Step) and not inspect.isabstract(found)):
         raise InputError(f"{source} is no rssn.route.step.Step with all its methods; mend or remove that package")
-    if found.name != entry.name:
-        raise InputError(f"{source} calls itself '{found.name}'; both names must be the same")
+    if wrong := _fault(found, entry.name):
+        raise InputError(f"{source} {wrong}; mend or remove that package")
     return found
+
+
+def _fault(step: type[Step], name: str) -> str | None:
+    """What keeps a class from being a step; None where nothing does."""
+    missing = [each for each in ("name", "acts_on", "stage", "reference") if not hasattr(step, each)]
+    if missing:
+        return f"does not say its {', '.join(missing)}"
+    if step.name != name or name == BLEND:
+        return f"calls itself '{step.name}'; that must be the entry point's name, and not '{BLEND}'"
+    if (step.acts_on == "composite") != (step.stage == "composite"):
+        return f"acts on {step.acts_on} at the stage {step.stage}; a composite is there at its own stage alone"
+    if (step.measured or step.cached) and step.stage != "source":
+        return "measures or is cached, which only steps at the stage source can be"
+    if step.also_on_layers and step.stage != "composite":
+        return "acts also_on_layers, which only steps on the composite can"
+    return None
 
 
 def _steps_in(module: ModuleType) -> list[type[Step]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rssn.dataset.manifest import read_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.image.arrays import to_float
@@ -79,6 +80,7 @@ def test_a_step_of_another_package_composes_inspects_and_replays(
     rows = [row for mark in DatasetFolder(out).marks() for row in iter_rows(DatasetFolder(out).data(mark.name))]
     drawn = [row for row in rows if row["steps"]["brightness"] is not None]
     assert drawn
+    assert read_manifest(out).plan["steps"]["brightness"] == "my-steps 1.0"
     assert all(0.7 <= row["steps"]["brightness"]["factor"] <= 1.3 for row in drawn)
     assert "every row is as the recipe and the seed draw it" in _rssn(installed, "inspect", out)
     assert "the same bytes" in _rssn(installed, "replay", out, drawn[0]["sample_id"])

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import rssn.route.steps
+from rssn.errors import InputError, Rejected
+from rssn.image.arrays import Image
+from rssn.route.draw import roll
+from rssn.route.recipe import Recipe
+from rssn.route.step import Applied, Step, Values
+from rssn.route.steps import find_step, shipped_steps
+from rssn.storage.settings import settings
+
+
+@settings
+class Good(Step):
+    """Does nothing."""
+
+    name: ClassVar = "good"
+    acts_on: ClassVar = "foreground"
+    stage: ClassVar = "frame"
+    reference: ClassVar = "this test"
+
+    def draw(self, dice: np.random.Generator) -> Values:
+        return {}
+
+    def apply(self, pixels: Image, values: Values) -> Image:
+        return pixels
+
+    def describe(self, values: Values) -> str:
+        return "done"
+
+    @property
+    def cpu_seconds(self) -> float:
+        return 0.0
+
+
+class Unsaid(Step):
+    draw, apply, describe, cpu_seconds = Good.draw, Good.apply, Good.describe, Good.cpu_seconds
+
+
+class Cached(Good):
+    cached = True
+
+
+class Late(Good):
+    stage = "composite"
+
+
+class Alike(Good):
+    also_on_layers = True
+
+
+class Blends(Good):
+    name = "blend"
+
+
+def _offer(monkeypatch: pytest.MonkeyPatch, kind: str, name: str = "good") -> None:
+    entry = EntryPoint(name, f"{__name__}:{kind}", "rssn.steps")
+    monkeypatch.setattr(EntryPoint, "load", lambda self: eval(self.value.rpartition(":")[2], globals()))  # noqa: S307
+    monkeypatch.setattr(rssn.route.steps, "entry_points", lambda **_: [entry])
+
+
+def test_the_steps_that_ship_stand_in_the_order_of_the_route() -> None:
+    assert list(shipped_steps()) == ["denoise", "blur", "noise"]
+
+
+def test_a_step_of_a_package_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    _offer(monkeypatch, "Good")
+    assert find_step("good") is Good
+    assert find_step("blur") is shipped_steps()["blur"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "words"),
+    [
+        ("Good", "other", "calls itself 'good'; that must be the entry point's name"),
+        ("Blends", "blend", "calls itself 'blend'; that must be the entry point's name, and not 'blend'"),
+        ("Cached", "good", "measures or is cached, which only steps at the stage source can be"),
+        ("Late", "good", "acts on foreground at the stage composite"),
+        ("Alike", "good", "acts also_on_layers, which only steps on the composite can"),
+        ("Unsaid", "good", "does not say its name, acts_on, stage, reference"),
+        ("Step", "good", "is no rssn.route.step.Step with all its methods"),
+        ("np", "good", "is no rssn.route.step.Step with all its methods"),
+        ("nothing_of_this_name", "good", "cannot be loaded: name 'nothing_of_this_name' is not defined"),
+    ],
+)
+def test_what_is_no_step_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, kind: str, name: str, words: str) -> None:
+    _offer(monkeypatch, kind, name)
+    with pytest.raises(InputError, match=f"^the step '{name}' of .*{words}"):
+        find_step(name)
+
+
+def test_a_step_that_makes_no_picture_of_the_same_size_is_refused() -> None:
+    class Shrinks(Good):
+        def apply(self, pixels: Image, values: Values) -> Image:
+            return pixels[::2]
+
+    with pytest.raises(Rejected, match=r"the step 'good' makes \(2, 5, 3\) float32 of \(4, 5, 3\) float32"):
+        Applied(Shrinks(), {})(np.zeros((4, 5, 3), np.float32))
+
+
+def test_a_step_that_draws_what_it_has_no_column_for_is_refused() -> None:
+    class Draws(Good):
+        def draw(self, dice: np.random.Generator) -> Values:
+            return {"x": 1.0}
+
+    with pytest.raises(InputError, match="the step 'good' draws x, its columns are none; mend the package"):
+        roll(Recipe("r", steps=(Draws(),)), 1)

@@ -39,7 +39,7 @@ test check: export OMP_NUM_THREADS = 1
 kernels: setup
 	$(BIN)/python -m tests.warm
 
-PYTEST = $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup
+PYTEST = $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 test: setup
 	@$(MAKE) --no-print-directory --jobs=2 lint kernels
 	$(PYTEST)

@@ -27,7 +27,7 @@ hypothesis.settings.load_profile("unhurried")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-_DEAR = {"ray_runner": "ray", "plain_kernels": "plain kernels"}  # fixtures of a session, and who uses them
+_DEAR = ("ray_runner", "plain_kernels")  # fixtures of a session whose tests are slow
 Once = Callable[[str, Callable[[Path], None]], Path]
 
 
@@ -37,17 +37,12 @@ def pytest_xdist_auto_num_workers() -> int:
     return available_cpus()
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what is dear run in one process (`--dist loadgroup`); the slow ones come first."""
+    """The slow ones come first, so that no process is left alone with one at the end."""
     for item in items:
-        fixtures = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009  (pytest has no public name for it)
-        dear = next((group for name, group in _DEAR.items() if name in fixtures), None)
-        if dear:
+        if not set(_DEAR).isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.xdist_group(dear))
-        elif "module" in {definition.scope for definitions in fixtures.values() for definition in definitions}:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
@@ -93,13 +88,19 @@ class PlainKernels:
 
 
 @pytest.fixture(scope="session")
-def plain_kernels(tmp_path_factory: pytest.TempPathFactory) -> PlainKernels:
-    folder = tmp_path_factory.mktemp("plain")
-    plain = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(folder / "kernels")}
-    environment = os.environ | plain | {"TMPDIR": str(folder)}
-    command = [sys.executable, "-c", _WARM_UP]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(3)]
-    return PlainKernels(plain, sorted(process.communicate(timeout=500)[0].strip() for process in running))
+def plain_kernels(once: Once) -> PlainKernels:
+    def plain(folder: Path) -> dict[str, str]:
+        return {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(folder / "kernels")}
+
+    def compile_(folder: Path) -> None:
+        environment = os.environ | plain(folder) | {"TMPDIR": str(folder)}
+        command = [sys.executable, "-c", _WARM_UP]
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(3)]
+        words = sorted(process.communicate(timeout=500)[0].strip() for process in running)
+        (folder / "words.txt").write_text("\n".join(words))
+
+    folder = once("plain", compile_)
+    return PlainKernels(plain(folder), (folder / "words.txt").read_text().splitlines())
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ def die_of(task: Task) -> Done:
     return Done(Mark(name=" ".join(seen), rows=len(seen), bytes=0, sha256=""))
 
 
-@pytest.fixture(params=["local", "ray"])
+@pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.slow)])
 def runner(request: pytest.FixtureRequest) -> Runner:
     return LocalRunner() if request.param == "local" else request.getfixturevalue("ray_runner")
 

@@ -162,7 +162,10 @@ def test_a_study_asks_the_cluster_what_it_can_do_at_once(
     job = {"RAY_ADDRESS": cluster.address, "RAY_JOB_CONFIG_JSON_ENV_VAR": JOB} if given == "job" else {}
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, env=os.environ | job)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].endswith(" for the others, with 2 workers, 1 network at a time")
+    assert done.stdout.splitlines()[-1] == (
+        "0 of 11 steps done; about 0.0 min for the others and what 11 take of which nothing is known yet, "
+        "with 2 workers, 1 network at a time"
+    )
     assert (f"the Ray cluster that RAY_ADDRESS names: {cluster.address}" in done.stderr) == (given == "job")
 
 

@@ -172,7 +172,7 @@ def _parse_steps(listed: object, source: str) -> Iterable[Step]:
     entries = [_entry(one) for one in listed]
     names = [name for name, _ in entries]
     if names.count(BLEND) != 1:
-        found = "not there" if BLEND not in names else "there twice"
+        found = "is missing" if BLEND not in names else "occurs twice"
         raise InputError(f"steps: {BLEND} is {found}; it stands once, where F and B become one picture")
     for place, (name, values) in enumerate(entries):
         if name == BLEND:

@@ -104,7 +104,7 @@ def _step(text: str) -> str:
         ("{name: a, fit: crop}", "fit is 'crop'; expected one of 'cover' or 'stretch'"),
         ("{name: a, blur: {probability: 1}}", "'blur' is a step: write it into the list 'steps'"),
         ("{name: a, steps: 3}", "steps is 3; expected a list of steps, with blend among them"),
-        ("{name: a, steps: []}", "steps: blend is not there"),
+        ("{name: a, steps: []}", "steps: blend is missing; it stands once"),
         ("{name: a, steps: [blend, blend]}", "steps: blend occurs twice"),
         ("{name: a, steps: [{blend: {}}]}", "steps holds {'blend': {}}; a step is its name"),
         ("{name: a, steps: [{blur: }, blend]}", "steps holds {'blur': None}; a step is its name, or"),

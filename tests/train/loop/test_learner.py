@@ -173,7 +173,7 @@ def test_a_state_that_does_not_fit_is_named(config: TrainConfig, batch: Batch) -
     shaped = {**moments[0], "exp_avg": moments[0]["exp_avg"].reshape(-1)}
     for change, words in (
         ({"model": {**stored.model, "more": torch.zeros(1)}}, "cannot be resumed with these settings: Error"),
-        ({"optimiser": {}}, "does not go on with these settings"),
+        ({"optimiser": {}}, "cannot be resumed with these settings"),
         ({"rng": torch.zeros(3, dtype=torch.uint8)}, "cannot be resumed with these settings: .*RNG state"),
         ({"optimiser": {**stored.optimiser, "state": {**moments, 0: spoilt}}}, "exp_avg of parameter 0 holds values"),
         ({"optimiser": {**stored.optimiser, "state": {**moments, 0: shaped}}}, "its optimiser's state is another"),

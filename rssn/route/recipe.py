@@ -173,7 +173,7 @@ def _parse_steps(listed: object, source: str) -> Iterable[Step]:
     names = [name for name, _ in entries]
     if names.count(BLEND) != 1:
         found = "is missing" if BLEND not in names else "occurs twice"
-        raise InputError(f"steps: {BLEND} is {found}; it stands once, where F and B become one picture")
+        raise InputError(f"steps: {BLEND} {found}; it stands once, where F and B become one picture")
     for place, (name, values) in enumerate(entries):
         if name == BLEND:
             continue

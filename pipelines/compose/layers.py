@@ -71,7 +71,7 @@ class LayerContext:
     codec: ImageCodec
     cache: LayerCache
     clock: StageClock
-    begin_item: Callable[[str], None] = lambda _: None  # hears what is at hand, and may refuse it
+    begin_item: Callable[[str], None] = lambda _: None  # is told what is at hand, and may refuse it
 
     def measured(self, step: Applied, photograph: Callable[[], Image]) -> Applied:
         """A step on a source, with what it measures of the layer's photograph."""

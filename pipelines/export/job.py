@@ -1,6 +1,6 @@
 """`rssn export`: a data set in the forms that other trainers read, with the stored bytes, never encoded again.
 
-Floor 3. `folder` writes one file for each picture, `webdataset` one tar for each shard. A stopped export goes on: a
+Floor 3. `folder` writes one file for each picture, `webdataset` one tar for each shard. A stopped export resumes: a
 file that is there already is kept.
 """
 

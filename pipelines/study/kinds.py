@@ -38,7 +38,7 @@ class Kind:
         read: Makes the typed options of the command's parameters; raises `InputError`.
         run: Makes the job of the typed options and runs it; raises `RssnError`.
         uncounted: Options that change how a result is made, not the result: another value makes nothing again.
-        resumes: Whether another attempt goes on where the last one ended; else it begins anew.
+        resumes: Whether another attempt resumes where the last one ended; else it starts over.
         side_by_side: Whether several run at a time, each with a network; else one at a time, on all workers.
     """
 

@@ -10,7 +10,7 @@ import click
 from rssn.errors import InputError
 from rssn.route.recipe import shipped_recipes, shipped_text
 from rssn.route.step import Step
-from rssn.route.steps import find_step, step_names
+from rssn.route.steps import find_step, package_of, step_names
 from rssn.storage.settings import describe_field
 
 _WHERE = {
@@ -50,7 +50,7 @@ def steps() -> None:
 
 def _step_lines(kind: type[Step]) -> list[str]:
     default = kind()
-    package = kind.__module__.partition(".")[0]
+    package = package_of(kind)
     alike = "; on the stored layers in the same way" if kind.also_on_layers else ""
     return [
         f"{kind.name}: {kind.summary()}",

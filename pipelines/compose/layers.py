@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
@@ -72,6 +72,7 @@ class LayerContext:
     cache: LayerCache
     clock: StageClock
     begin_item: Callable[[str], None] = lambda _: None  # is told what is at hand, and may refuse it
+    _measured: dict[tuple[str, ...], Values] = field(default_factory=dict, compare=False)  # by step and background
 
     def measured(self, step: Applied, photograph: Callable[[], Image]) -> Applied:
         """A step on a source, with what it measures of the layer's photograph."""
@@ -85,7 +86,8 @@ class LayerContext:
             DependencyError: If a package that a step needs is not installed.
         """
         for one in steps:
-            key = (one.step.name, one.step.versions(), json.dumps(one.values, sort_keys=True), *key)
+            settings = {name: value for name, value in asdict(one.step).items() if name != "probability"}
+            key = (one.step.name, one.step.versions(), json.dumps([settings, one.values], sort_keys=True), *key)
         return key
 
     def after(self, read: Callable[[], CachedLayer], key: tuple[str, ...], steps: Sequence[Applied]) -> CachedLayer:
@@ -127,8 +129,15 @@ class LayerContext:
         return list(steps[next(held, 0) :])
 
     def _steps(self, stored: _Stored, drawn: Draw) -> tuple[Applied, ...]:
-        steps = drawn.applied(self.recipe, "source", "background")
-        return tuple(self.measured(step, lambda: self._decoded(stored)) for step in steps)
+        """The steps on B at its own size; each measures a background once in a shard."""
+        steps = []
+        for step in drawn.applied(self.recipe, "source", "background"):
+            place = (step.step.name, *stored.key)
+            if place not in self._measured:
+                whole = self.measured(step, lambda: self._decoded(stored))
+                self._measured[place] = {name: whole.values[name] for name in step.step.measured}
+            steps.append(Applied(step.step, {**step.values, **self._measured[place]}))
+        return tuple(steps)
 
     def _stored(self, background: Background) -> _Stored:
         with self.clock.stage("read"), _attribute_errors(background):

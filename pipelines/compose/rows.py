@@ -109,7 +109,7 @@ def stored_steps(
             if one.step is step
             for name in step.measured
         }
-        stored[step.name] = None if values is None else {**values, **measured}
+        stored[step.name] = None if values is None else {**values, **measured} or {"drawn": True}
     return stored
 
 

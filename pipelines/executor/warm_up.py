@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import os
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 
 from rssn.route import foreground
 from rssn.route.recipe import Recipe
 from rssn.storage.lock import lock_file
 
+_DONE: set[str] = set()  # labels of recipes
 
-@lru_cache(maxsize=1)
+
 def warm_up(recipe: Recipe) -> None:
     """Compile what a recipe needs, or load it; once in each process (about half a minute on a new node).
 
     Raises:
         DependencyError: If a step of the recipe needs a package that is not installed.
     """
+    if recipe.label in _DONE:
+        return
     lock = Path(tempfile.gettempdir()) / f"rssn-{os.getuid()}-kernels.lock"
     descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     try:
@@ -30,5 +32,6 @@ def warm_up(recipe: Recipe) -> None:
             foreground.warm_up(recipe.foreground)
         for step in recipe.drawn:
             step.warm_up()
+        _DONE.add(recipe.label)
     finally:
         os.close(descriptor)

@@ -17,7 +17,7 @@ from pipelines.compose.layer_cache import LayerCache
 from pipelines.inspect.recompose import Recomposed, Sources, open_sources
 from rssn.dataset.shards import DatasetFolder, Mark
 from rssn.dataset.statistics import spread
-from rssn.errors import InputError, Rejected, RssnError
+from rssn.errors import InputError, Rejected
 from rssn.image.arrays import Image, Pixels, fit_inside, to_float, to_uint8
 from rssn.image.decoding import decode_image, decode_pixels
 from rssn.report.contact_sheets import parts
@@ -73,7 +73,7 @@ def step_strips(
             yield step_strip(row, recipe, str(sources))
             continue
         again = Recomposed(row, sources)
-        with suppress(RssnError):  # the strip will say what is missing
+        with suppress(Exception):  # the strip will say what is missing
             seconds = again.cost(whole=False)
             if seconds >= _LONG_SECONDS:
                 log(f"composing {row['sample_id']} again for its strip, about {seconds:.0f} CPU-seconds; {_LESS}")

@@ -28,11 +28,13 @@ _COMPOSITES = """# Composites: {name}
 F by row: {methods} (`given` is the data set's own, everything else was computed from the photograph).
 
 `image` is `alpha * foreground + (1 - alpha) * background`, rounded once, after the steps on the composite that were
-drawn. `foreground` and `background` are stored as they were blended. The column `steps` has a struct for each step of
-the recipe with what it drew; null where it was not drawn.
-
-{steps}
+drawn. `foreground` and `background` are stored as they were blended. {steps}
 """
+
+_STEPS = """The column `steps` has a struct for each step of the
+recipe with what it drew; null where it was not drawn.
+
+{table}"""
 
 _PHOTOGRAPHS = """# Photographs: {name}
 
@@ -135,11 +137,12 @@ def write_card(folder: DatasetFolder) -> None:
 def _composites(manifest: Manifest, names: Sequence[str], facts: Mapping[str, str], distinct: Mapping[str, int]) -> str:
     recipe = manifest.plan["recipe"]
     steps = recipe_from_dict(recipe, "the manifest").steps
+    table = _table(("step", "acts on", "what it does"), [(step.name, step.acts_on, step.summary()) for step in steps])
     columns = '"sample_id", "foreground_id", "background_id"'
     template = (_COMPOSITES if "backgrounds" in manifest.sources else _PHOTOGRAPHS) + _ROUTE
     return template.format(
         name=recipe["name"],
-        steps=_table(("step", "acts on", "what it does"), [(s.name, s.acts_on, s.summary()) for s in steps]),
+        steps=_STEPS.format(table=table) if steps else "The recipe has no other step.",
         foregrounds=distinct["foreground_id"],
         backgrounds=distinct["background_id"],
         recipe=yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None),

@@ -57,16 +57,14 @@ def _counts(steps: Sequence[Step], past: Mapping[Step, float]) -> dict[str, int]
 def _expected(step: Step, root: Path, past: Mapping[Step, float], workers: int) -> tuple[float | None, str]:
     """The seconds that a step will take, and how one knows."""
     given = step.settings(root)
+    if isinstance(given, ComposeOptions) and all(need in past for need in step.needs):
+        seconds = cost(given.job(step.out(root)))
+        return seconds / workers, f"{seconds / 60:.1f} CPU-minutes by its own dry run"
     alike = [(other.settings(root), seconds) for other, seconds in past.items() if other.kind == step.kind]
     alike = [(other, seconds) for other, seconds in alike if _network(other) == _network(given)]
     if alike:
         work = sum(_work(other) for other, _ in alike)
         return _work(given) * sum(seconds for _, seconds in alike) / work, f"by the {len(alike)} done here"
-    if isinstance(given, ComposeOptions) and all(
-        Path(str(place)).exists() for place in (given.matting, given.backgrounds)
-    ):
-        seconds = cost(given.job(step.out(root)))
-        return seconds / workers, f"{seconds / 60:.1f} CPU-minutes by its own dry run"
     return None, "nothing like it is done yet"
 
 

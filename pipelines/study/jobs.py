@@ -33,6 +33,7 @@ from rssn.stopping import farewell, received, stoppable
 from rssn.storage.files import read_json
 from train.commands.effect import refuse_given, was_given
 from train.commands.evaluate import evaluate as evaluate_command
+from train.commands.group import said_of
 from train.commands.options import counter, open_networks, use_all_cpus
 from train.commands.run import IDLE, complete, run
 from train.commands.run_options import RunOptions, read_options
@@ -204,8 +205,8 @@ def main() -> None:
     try:
         with stoppable(), kind.reading(facts["options"]) as given:
             kind.run(given)
-    except (RssnError, OSError) as error:
-        sys.exit(f"Error: {error}")
+    except (RssnError, OSError, ModuleNotFoundError) as error:
+        sys.exit(f"Error: {said_of(error)}")
     except KeyboardInterrupt as error:
         line, code = farewell(received() or SIGTERM, str(error), resumes=kind.resumes)
         click.echo(line, err=True)

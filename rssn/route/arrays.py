@@ -128,6 +128,9 @@ def _checked(pictures: dict[str, Any]) -> dict[str, Image]:
     Raises:
         InputError: Naming the picture.
     """
+    for name in ("alpha", "background"):
+        if name not in pictures:
+            raise InputError(f"{name} is None; expected a numpy array")
     if "image" not in pictures and "foreground" not in pictures:
         raise InputError("give image, the photograph, or foreground, an F that you have")
     for name, values in pictures.items():

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from rssn.errors import InputError
 from rssn.route.recipe import Recipe
-from rssn.route.step import Applied, Layer, Stage, Values
+from rssn.route.step import Applied, Layer, Stage, Step, Values
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,18 @@ def roll(recipe: Recipe, seed: int) -> Draw:
         if values.keys() != step.columns.keys():
             words = f"draws {', '.join(values) or 'nothing'}, its columns are {', '.join(step.columns) or 'none'}"
             raise InputError(f"the step '{step.name}' {words}; mend the package that it is from")
-        steps[step.name] = values if coin < step.probability else None
+        steps[step.name] = _as_stored(step, values) if coin < step.probability else None
     x, y = _dice(seed, "").random(2)
     return Draw(seed, float(x), float(y), steps)
+
+
+def _as_stored(step: Step, values: Values) -> Values:
+    """The values as a row gives them back, so that a draw is the same whether it was rolled or read."""
+    if not step.columns:
+        return {}
+    kind = pa.struct(list(step.columns.items()))
+    stored: Values = pa.array([dict(values)], kind).to_pylist()[0]
+    return stored
 
 
 def _dice(seed: int, step: str) -> np.random.Generator:

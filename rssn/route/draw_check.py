@@ -57,12 +57,14 @@ def count_draws(recipe: Recipe, rows: Iterable[Mapping[str, Values | None]]) -> 
         for step in recipe.steps:
             values = row.get(step.name)
             if values is not None:
-                drawn[step.name][step.describe(values)] += 1
+                counts = drawn[step.name]
+                words = step.describe(values) if len(counts) <= _MOST else ""
+                counts[words if words in counts or len(counts) < _MOST else ""] += 1  # "": one of too many to list
     return {name: _count(counts, total) for name, counts in drawn.items()}
 
 
 def _count(counts: Counter[str], total: int) -> str:
     words = f"{counts.total()} of {total}"
-    if 0 < len(counts) <= _MOST:
+    if counts and "" not in counts:
         words += f": {', '.join(f'{count} x {value}' for value, count in sorted(counts.items()))}"
     return words

@@ -159,8 +159,10 @@ def recipe_from_dict(values: Mapping[str, Any], source: str) -> Recipe:
         raise InputError(f"{source}: {words}")
     plain = {key: value for key, value in values.items() if key != "steps"}
     recipe = parse_settings(Recipe, plain, source)
+    if "steps" not in values:
+        raise InputError(f"{source}: the key 'steps' is missing; `steps: [{BLEND}]` blends and does nothing else")
     try:
-        return replace(recipe, steps=tuple(_parse_steps(values.get("steps", [BLEND]), source)))
+        return replace(recipe, steps=tuple(_parse_steps(values["steps"], source)))
     except InputError as error:
         raise InputError(str(error) if str(error).startswith(source) else f"{source}: {error}") from error
 
@@ -172,7 +174,7 @@ def _parse_steps(listed: object, source: str) -> Iterable[Step]:
     entries = [_entry(one) for one in listed]
     names = [name for name, _ in entries]
     if names.count(BLEND) != 1:
-        found = "is missing" if BLEND not in names else "occurs twice"
+        found = f"occurs {names.count(BLEND)} times" if BLEND in names else "is missing"
         raise InputError(f"steps: {BLEND} {found}; it stands once, where F and B become one picture")
     for place, (name, values) in enumerate(entries):
         if name == BLEND:

@@ -28,6 +28,8 @@ GROUP = "rssn.steps"
 
 STAGES: tuple[Stage, ...] = ("source", "frame", "composite")
 
+ActsOn: TypeAlias = Literal["layers", "foreground", "background", "composite"]
+
 Values: TypeAlias = Mapping[str, Any]
 """What a step drew or measured, by column; plain values of the step's Arrow types."""
 
@@ -44,7 +46,7 @@ class Step(ABC):
     probability: Annotated[float, Field(ge=0, le=1, description="how often it is drawn")] = 0.5
 
     name: ClassVar[str]
-    acts_on: ClassVar[Literal["layers", "foreground", "background", "composite"]]
+    acts_on: ClassVar[ActsOn]
     stage: ClassVar[Stage]
     reference: ClassVar[str]
     """Where it comes from, such as a section of the paper."""
@@ -98,8 +100,10 @@ class Step(ABC):
         Raises:
             DependencyError: If one is not installed.
         """
+        if type(self).__module__.startswith("rssn."):
+            return f"rssn {version('rssn')}"
         packages = [entry.dist for entry in entry_points(group=GROUP, name=self.name) if entry.dist]
-        return f"{packages[0].name} {packages[0].version}" if packages else f"rssn {version('rssn')}"
+        return ", ".join(f"{package.name} {package.version}" for package in packages)
 
     def warm_up(self) -> None:  # noqa: B027  (most have nothing to compile)
         """Compile what it needs before workers start."""
@@ -117,9 +121,12 @@ class Step(ABC):
         return (getdoc(cls) or "").partition("\n")[0]
 
     def struct(self) -> pa.StructType:
-        """What a row stores of it: what was drawn, and what was measured of each layer under the layer's name."""
+        """What a row stores of it: what was drawn, and what was measured of each layer under the layer's name.
+
+        A step of neither has `drawn`, which is true: Parquet has no empty struct.
+        """
         kinds = {f"{layer}_{name}": kind for layer in self.layers for name, kind in self.measured.items()}
-        return pa.struct(list({**self.columns, **kinds}.items()))
+        return pa.struct(list({**self.columns, **kinds}.items()) or [("drawn", pa.bool_())])
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ _EXPECTED = {
     "greater_than": "more than {gt}",
     "less_than_equal": "{le} or less",
     "less_than": "less than {lt}",
-    "literal_error": "one of {expected}",
+    "literal_error": "{expected}",
     "too_short": "at least {min_length} of them",
     "too_long": "at most {max_length} of them",
     "bool_type": "true or false",
@@ -110,9 +110,18 @@ def _message(kind: type, error: ValidationError) -> str:
         return f"unknown key '{'.'.join(filter(None, (place.key, str(first['loc'][-1]))))}'; known here: {known}"
     if first["type"] in ("missing", "missing_argument"):
         return f"the key '{place.key}' is missing"
-    expected = dict.fromkeys(_expected(one) for other, one in found if other.key == place.key)
-    words = f"{place.named} is {brief(first['input'])}; expected {' or '.join(expected)}"
+    words = f"{place.named} is {brief(first['input'])}; expected {_alternatives(found, place.key)}"
     return f"{words} ({place.meaning})" if place.meaning else words
+
+
+def _alternatives(found: list[tuple[_Place, Any]], key: str) -> str:
+    """All that a value may be; the literals of a union in one list."""
+    errors = [error for place, error in found if place.key == key]
+    literals = [_expected(error) for error in errors if error["type"] == "literal_error"]
+    listed = ", ".join(literals).replace(" or ", ", ").split(", ") if literals else []
+    choices = " or ".join(filter(None, (", ".join(listed[:-1]), *listed[-1:])))
+    others = [_expected(error) for error in errors if error["type"] != "literal_error"]
+    return " or ".join(filter(None, (*dict.fromkeys(others), f"one of {choices}" if len(listed) > 1 else choices)))
 
 
 def _expected(error: Any) -> str:

@@ -73,19 +73,26 @@ class LazyGroup(click.Group):
         try:
             with stoppable():
                 return super().invoke(ctx)
-        except RssnError as error:
-            raise click.ClickException(shown(scrub(str(error)))) from error
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
-            raise click.ClickException(shown(scrub(f"{where}{error.strerror or error}"))) from error
-        except ModuleNotFoundError as error:
-            if error.name not in _EXTRAS:
-                raise
-            raise click.ClickException(
-                f"{error.name} is not installed: pip install 'rssn[{_EXTRAS[error.name]}]'"
-            ) from error
+        except (RssnError, OSError, ModuleNotFoundError) as error:
+            raise click.ClickException(said_of(error)) from error
         except KeyboardInterrupt as error:
-            resumes = self._rows[str(ctx.invoked_subcommand)].resumes
-            line, code = farewell(received() or SIGINT, str(error), resumes=resumes)
+            row = self._rows.get(ctx.invoked_subcommand or "")  # None while it is imported
+            line, code = farewell(received() or SIGINT, str(error), resumes=row is None or row.resumes)
             click.echo(f"\n{line}", err=True)
             sys.exit(code)
+
+
+def said_of(error: RssnError | OSError | ModuleNotFoundError) -> str:
+    """An error in one line, without secrets.
+
+    Raises:
+        ModuleNotFoundError: If it is no package of an extra of ours: that is a mistake of ours.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        if error.name not in _EXTRAS:
+            raise error
+        return f"{error.name} is not installed: pip install 'rssn[{_EXTRAS[error.name]}]'"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
+        return shown(scrub(f"{where}{error.strerror or error}"))
+    return shown(scrub(str(error)))

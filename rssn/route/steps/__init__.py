@@ -9,9 +9,10 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import get_args
 
 from rssn.errors import InputError
-from rssn.route.step import GROUP, STAGES, Step
+from rssn.route.step import GROUP, STAGES, ActsOn, Step
 
 BLEND = "blend"
 """Stands in a recipe's list where F and B become one picture; no step may be called so."""
@@ -27,7 +28,7 @@ def shipped_steps() -> Mapping[str, type[Step]]:
 
 def step_names() -> list[str]:
     """The names of all steps that are installed."""
-    return [*shipped_steps(), *sorted(entry.name for entry in entry_points(group=GROUP))]
+    return list(dict.fromkeys([*shipped_steps(), *sorted(entry.name for entry in entry_points(group=GROUP))]))
 
 
 def find_step(name: str) -> type[Step]:
@@ -36,9 +37,12 @@ def find_step(name: str) -> type[Step]:
     Raises:
         InputError: If there is none, or the package that offers it is broken.
     """
+    offered = list(entry_points(group=GROUP, name=name))
+    sources = ["rssn"] * (name in shipped_steps()) + [_source(entry) for entry in offered]
+    if len(sources) > 1:
+        raise InputError(f"the step '{name}' is offered by {' and by '.join(sources)}; remove all but one")
     if name in shipped_steps():
         return shipped_steps()[name]
-    offered = list(entry_points(group=GROUP, name=name))
     if not offered:
         raise InputError(f"no step is called '{name}'; there are {', '.join(step_names())}, and {BLEND}")
     return _load(offered[0])
@@ -50,7 +54,7 @@ def package_of(step: type[Step]) -> str:
 
 
 def _load(entry: EntryPoint) -> type[Step]:
-    source = f"the step '{entry.name}' of {entry.dist.name if entry.dist else entry.value}"
+    source = f"the step '{entry.name}' of {_source(entry)}"
     try:
         found = entry.load()
     except Exception as error:  # another's code: whatever it raises, it cannot be used
@@ -62,6 +66,10 @@ def _load(entry: EntryPoint) -> type[Step]:
     return found
 
 
+def _source(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else entry.value
+
+
 def _fault(step: type[Step], name: str) -> str | None:
     """What keeps a class from being a step; None where nothing does."""
     missing = [each for each in ("name", "acts_on", "stage", "reference") if not hasattr(step, each)]
@@ -69,13 +77,13 @@ def _fault(step: type[Step], name: str) -> str | None:
         return f"does not say its {', '.join(missing)}"
     if step.name != name or name == BLEND:
         return f"calls itself '{step.name}'; that must be the entry point's name, and not '{BLEND}'"
+    if step.stage not in STAGES or step.acts_on not in get_args(ActsOn):
+        return f"acts on {step.acts_on} at the stage {step.stage}; see rssn.route.step for both"
     if (step.acts_on == "composite") != (step.stage == "composite"):
         return f"acts on {step.acts_on} at the stage {step.stage}; a composite is there at its own stage alone"
-    if (step.measured or step.cached) and step.stage != "source":
-        return "measures or is cached, which only steps at the stage source can be"
-    if step.also_on_layers and step.stage != "composite":
-        return "acts also_on_layers, which only steps on the composite can"
-    return None
+    where = {"measured": "source", "cached": "source", "also_on_layers": "composite"}
+    wrong = [each for each, stage in where.items() if getattr(step, each) and step.stage != stage]
+    return f"says {wrong[0]}, which only steps at the stage {where[wrong[0]]} can" if wrong else None
 
 
 def _steps_in(module: ModuleType) -> list[type[Step]]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import ErrorBudget
 from rssn.errors import Rejected
-from rssn.image.arrays import encode_jpeg, encode_png, to_float
+from rssn.image.arrays import Image, encode_jpeg, encode_png, to_float
 from rssn.image.decoding import background_pixels, decode_pixels
 from rssn.route import denoise as denoise_module
 from rssn.route.denoise import denoise
@@ -24,11 +25,13 @@ from rssn.route.draw import Draw
 from rssn.route.foreground import estimate_foreground
 from rssn.route.noise_level import estimate_sigma
 from rssn.route.recipe import Recipe
+from rssn.route.step import Step, Values
 from rssn.route.steps.denoise import Denoise
 from rssn.sources.backgrounds import background_bytes, find_backgrounds
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import load_pair
 from rssn.storage.remote import list_source
+from rssn.storage.settings import settings
 from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.pipelines.composing import files
@@ -211,3 +214,48 @@ def test_the_reference_denoiser_gets_more_memory() -> None:
     assert worker_memory(8_000_000, native) == (900 << 20) + 8_000_000 * 160
     assert worker_memory(8_000_000, package) == (900 << 20) + 8_000_000 * 1024
     assert worker_memory(8_000_000, unused) == worker_memory(8_000_000, native)
+
+
+@settings
+class _Gain(Step):
+    """A step of the cache that reads its settings when it is applied."""
+
+    name: ClassVar = "gain"
+    acts_on: ClassVar = "foreground"
+    stage: ClassVar = "source"
+    reference: ClassVar = "this test"
+    cached: ClassVar = True
+    strength: float = 1.0
+
+    def draw(self, dice: np.random.Generator) -> Values:
+        return {}
+
+    def apply(self, pixels: Image, values: Values) -> Image:
+        return pixels * np.float32(self.strength)
+
+    def describe(self, values: Values) -> str:
+        return "gained"
+
+    @property
+    def cpu_seconds(self) -> float:
+        return 0.0
+
+
+def test_the_cache_tells_settings_apart(planned: PlannedForeground, context: LayerContext) -> None:
+    made = []
+    for strength in (0.5, 0.25):
+        recipe = Recipe("test", steps=(_Gain(1.0, strength),))
+        layers = ForegroundLayers(planned, replace(context, recipe=recipe))
+        steps = layers.steps(replace(PLAIN, steps={"gain": {}}))
+        assert np.array_equal(layers.layer(steps), layers.layer() * np.float32(strength))
+        made.append(layers.layer(steps))
+    assert not np.array_equal(*made)
+
+
+def test_a_background_is_measured_once(bg20k: Path, context: LayerContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[int] = []
+    monkeypatch.setattr("rssn.route.steps.denoise.estimate_sigma", lambda _: measured.append(1) or 0.01)
+    auto = replace(context, recipe=replace(RECIPE, steps=(Denoise(sigma="auto", backend="nlmeans"),)))
+    for _ in range(3):
+        auto.background(find_backgrounds(bg20k)[0][0], DENOISED)
+    assert measured == [1]

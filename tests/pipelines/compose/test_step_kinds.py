@@ -85,12 +85,30 @@ class Dusk(_Plain):
     also_on_layers: ClassVar = True
 
 
-RECIPE = Recipe("kinds", k=3, foreground="multiply", steps=(Level(0.5), Dim(0.5), Dusk(0.5)))
+@settings
+class Negate(_Plain):
+    """Draws nothing: turns B into its negative."""
+
+    name: ClassVar = "negate"
+    acts_on: ClassVar = "background"
+    stage: ClassVar = "frame"
+
+    def draw(self, dice: np.random.Generator) -> Values:
+        return {}
+
+    def apply(self, pixels: Image, values: Values) -> Image:
+        return 1 - pixels
+
+    def describe(self, values: Values) -> str:
+        return "the negative"
+
+
+RECIPE = Recipe("kinds", k=3, foreground="multiply", steps=(Level(0.5), Dim(0.5), Negate(0.5), Dusk(0.5)))
 
 
 @pytest.fixture
 def composed(synthetic: Path, bg20k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    kinds = {"level": Level, "dim": Dim, "dusk": Dusk}
+    kinds = {"level": Level, "dim": Dim, "negate": Negate, "dusk": Dusk}
     monkeypatch.setattr("rssn.route.recipe.find_step", kinds.__getitem__)
     monkeypatch.setattr("rssn.route.recipe.step_names", lambda: list(kinds))
     out = tmp_path / "out"
@@ -100,6 +118,7 @@ def composed(synthetic: Path, bg20k: Path, tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_stored_layers_explain_the_composite_whatever_was_drawn(composed: Path) -> None:
     found = list(rows(composed))
+    assert {row["steps"]["negate"] and row["steps"]["negate"]["drawn"] for row in found} == {None, True}
     assert len({tuple(row["steps"][name] is not None for name in ("level", "dim", "dusk")) for row in found}) >= 4
     for row in found:
         layers = (decode_image(row[name]["bytes"]) for name in ("foreground", "background"))

@@ -56,11 +56,11 @@ def test_a_recipe_counts_by_what_it_says(planned: Planned, tmp_path: Path, monke
 
 def test_a_recipe_of_ones_own_may_lie_anywhere(planned: Planned, tmp_path: Path) -> None:
     first, second = tmp_path / "one.yaml", tmp_path / "two.yaml"
-    first.write_text("name: own\n")
-    second.write_text("name: own  # as one.yaml\n")
+    first.write_text("name: own\nsteps: [blend]\n")
+    second.write_text("name: own  # as one.yaml\nsteps: [blend]\n")
     before = planned("recipe: comp-bg20k", f"recipe: {first}")
     assert labels(before, planned("recipe: comp-bg20k", f"recipe: {second}")) == set()
-    second.write_text("name: own\nk: 3\n")
+    second.write_text("name: own\nk: 3\nsteps: [blend]\n")
     assert "compose-plain" in labels(before, planned("recipe: comp-bg20k", f"recipe: {second}"))
 
 

@@ -73,7 +73,7 @@ def test_a_given_foreground_is_taken_where_the_recipe_says_so_or_no_photograph_i
 
 def test_a_recipe_is_an_object_a_name_or_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("name: mine\nfit: stretch\n", encoding="utf-8")
+    path.write_text("name: mine\nfit: stretch\nsteps: [blend]\n", encoding="utf-8")
     assert isinstance(rssn.load_recipe("comp-rssn"), Recipe)
     by_file = composed(recipe=path, foreground_id="x")
     assert np.array_equal(by_file.image, composed(recipe=rssn.load_recipe(str(path)), foreground_id="x").image)

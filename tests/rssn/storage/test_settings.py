@@ -47,7 +47,7 @@ def test_plain_values_become_settings_and_back() -> None:
             {"name": "a", "inner": {"share": float("nan")}},
             "inner.share is nan; expected a finite number (of the pictures)",
         ),
-        ({"name": "a", "inner": {"strength": -1}}, "inner.strength is -1; expected 0 or more or one of 'auto'"),
+        ({"name": "a", "inner": {"strength": -1}}, "inner.strength is -1; expected 0 or more or 'auto'"),
         ({"name": "a", "inner": 3}, "inner is 3; expected a mapping"),
         ({"name": "a", "sizes": []}, "sizes is []; expected at least 1 of them"),
         ({"name": "a", "sizes": [3, 0]}, "sizes[1] is 0; expected 1 or more"),

@@ -4,6 +4,7 @@ from importlib.metadata import EntryPoint
 from typing import ClassVar
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import rssn.route.steps
@@ -55,14 +56,22 @@ class Alike(Good):
     also_on_layers = True
 
 
+class Unplaced(Good):
+    stage = "layers"
+
+
+class Nowhere(Good):
+    acts_on = "alpha"
+
+
 class Blends(Good):
     name = "blend"
 
 
-def _offer(monkeypatch: pytest.MonkeyPatch, kind: str, name: str = "good") -> None:
-    entry = EntryPoint(name, f"{__name__}:{kind}", "rssn.steps")
+def _offer(monkeypatch: pytest.MonkeyPatch, kind: str, offered: str = "good") -> None:
+    entry = EntryPoint(offered, f"{__name__}:{kind}", "rssn.steps")
     monkeypatch.setattr(EntryPoint, "load", lambda self: eval(self.value.rpartition(":")[2], globals()))  # noqa: S307
-    monkeypatch.setattr(rssn.route.steps, "entry_points", lambda **_: [entry])
+    monkeypatch.setattr(rssn.route.steps, "entry_points", lambda group, name=offered: [entry] * (name == offered))
 
 
 def test_the_steps_that_ship_stand_in_the_order_of_the_route() -> None:
@@ -80,9 +89,11 @@ def test_a_step_of_a_package_is_found_by_its_name(monkeypatch: pytest.MonkeyPatc
     [
         ("Good", "other", "calls itself 'good'; that must be the entry point's name"),
         ("Blends", "blend", "calls itself 'blend'; that must be the entry point's name, and not 'blend'"),
-        ("Cached", "good", "measures or is cached, which only steps at the stage source can be"),
+        ("Cached", "good", "says cached, which only steps at the stage source can"),
+        ("Unplaced", "good", "acts on foreground at the stage layers; see rssn.route.step for both"),
+        ("Nowhere", "good", "acts on alpha at the stage frame; see rssn.route.step for both"),
         ("Late", "good", "acts on foreground at the stage composite"),
-        ("Alike", "good", "acts also_on_layers, which only steps on the composite can"),
+        ("Alike", "good", "says also_on_layers, which only steps at the stage composite can"),
         ("Unsaid", "good", "does not say its name, acts_on, stage, reference"),
         ("Step", "good", "is no rssn.route.step.Step with all its methods"),
         ("np", "good", "is no rssn.route.step.Step with all its methods"),
@@ -111,3 +122,21 @@ def test_a_step_that_draws_what_it_has_no_column_for_is_refused() -> None:
 
     with pytest.raises(InputError, match="the step 'good' draws x, its columns are none; mend the package"):
         roll(Recipe("r", steps=(Draws(),)), 1)
+
+
+class Rounds(Good):
+    columns: ClassVar = {"x": pa.float32(), "many": pa.list_(pa.int32())}
+
+    def draw(self, dice: np.random.Generator) -> Values:
+        return {"x": 0.1, "many": (1, 2)}
+
+
+def test_values_are_rolled_as_rows_give_them_back() -> None:
+    values = roll(Recipe("r", steps=(Rounds(1.0),)), 1).steps["good"]
+    assert values == {"x": float(np.float32(0.1)), "many": [1, 2]}
+
+
+def test_a_name_that_two_packages_offer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    _offer(monkeypatch, "Good", "blur")
+    with pytest.raises(InputError, match=r"the step 'blur' is offered by rssn and by .*; remove all but one"):
+        find_step("blur")

@@ -22,6 +22,7 @@ from rssn.image.decoding import picture_size
 from rssn.image.photograph import decode_photograph, is_mislabelled
 from rssn.storage.files import content_id
 
+_HASH_SIDE = 256  # px
 _JPEG_SIDE = 65_500  # px; what libjpeg writes at most
 
 
@@ -34,6 +35,7 @@ class Candidate:
         rules: What it is examined by.
         pixels: H x W x 3 uint8 RGB; the shorter side has exactly `min_side` px.
         grey: H x W uint8, the same without colours.
+        square: 256 x 256 px uint8, the same squeezed: small enough to hash fast, large enough to change no bit.
         tiles: n x S x S uint8 grey samples of the source at full resolution, see `rssn.image.photograph`.
         source_width: Width in px of the source, after EXIF orientation.
         source_height: Height in px.
@@ -47,6 +49,7 @@ class Candidate:
     rules: CurationRules
     pixels: Pixels
     grey: Pixels
+    square: Pixels
     tiles: Pixels
     source_width: int
     source_height: int
@@ -83,17 +86,24 @@ def examine(data: bytes, rules: CurationRules, source: str = "") -> Candidate:
     pixels = photograph.pixels
     if size != pixels.shape[1::-1]:
         pixels = resize_area(pixels, *size)
+    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     return Candidate(
         background_id=content_id(data),
         rules=rules,
         pixels=pixels,
-        grey=np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8),
+        grey=grey,
+        square=hash_square(grey),
         tiles=photograph.tiles,
         source_width=photograph.width,
         source_height=photograph.height,
         format=photograph.format,
         converted=(*photograph.converted, *(["mislabelled"] if is_mislabelled(source, photograph.format) else [])),
     )
+
+
+def hash_square(grey: Pixels) -> Pixels:
+    """A grey H x W picture as it is hashed, see `Candidate.square`."""
+    return resize_area(grey, _HASH_SIDE, _HASH_SIDE)
 
 
 def resized_size(width: int, height: int, side: int) -> tuple[int, int]:

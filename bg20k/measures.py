@@ -16,15 +16,13 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image as PillowImage
 
-from bg20k.candidates import Candidate
+from bg20k.candidates import Candidate, hash_square
 from bg20k.rules import CurationRules
 from bg20k.upscaling import high_frequency_ratio
 from rssn.image.arrays import Pixels, resize_area
 from rssn.image.photograph import CONVERSIONS
 
 _COLOUR_SIDE = 64  # px; of what is looked through for colours
-_HASH_SIDE = 256
-"""Side in px of the square grey picture that is hashed: small enough to be fast, large enough to change no bit."""
 
 _BOX = pa.struct(
     [("label", pa.string()), *((name, pa.float32()) for name in ("confidence", "x", "y", "width", "height"))]
@@ -49,15 +47,15 @@ class Measure:
     meaning: str
 
 
-def phash(photo: Candidate) -> int:
-    """The 64-bit perceptual hash of a photograph, see `hash_picture`."""
-    return hash_picture(photo.grey, photo.rules)[0]
-
-
 def hash_picture(grey: Pixels, rules: CurationRules) -> tuple[int, bool]:
     """The perceptual hash of a grey H x W picture, and whether its texture is so low that the hash means nothing."""
-    square = resize_area(grey, _HASH_SIDE, _HASH_SIDE)
-    return perceptual_hash(square), float(resize_area(square, 32, 32).std()) < rules.flat_std
+    square = hash_square(grey)
+    return perceptual_hash(square), is_low_texture(square, rules)
+
+
+def is_low_texture(square: Pixels, rules: CurationRules) -> bool:
+    """Whether the hash of a `Candidate.square` means nothing, see `CurationRules.flat_std`."""
+    return float(resize_area(square, 32, 32).std()) < rules.flat_std
 
 
 def perceptual_hash(grey: Pixels) -> int:
@@ -88,12 +86,17 @@ MEASURES: Final = (
     Measure("source_width", pa.int32(), lambda photo: photo.source_width, "of the source as a viewer shows it, px"),
     Measure("source_height", pa.int32(), lambda photo: photo.source_height, "of the source as a viewer shows it, px"),
     Measure("aspect_ratio", pa.float64(), aspect_ratio, "longer side of the source over its shorter one"),
-    Measure("phash", pa.uint64(), phash, "64-bit perceptual hash of imagehash, first bit most significant"),
+    Measure(
+        "phash",
+        pa.uint64(),
+        lambda photo: perceptual_hash(photo.square),
+        "64-bit perceptual hash of imagehash, first bit most significant",
+    ),
     Measure("sharpness", pa.float64(), sharpness, "variance of the Laplacian of the picture, squared 8-bit units"),
     Measure(
         "low_texture",
         pa.bool_(),
-        lambda photo: hash_picture(photo.grey, photo.rules)[1],
+        lambda photo: is_low_texture(photo.square, photo.rules),
         "nearly constant: the perceptual hash means nothing",
     ),
     Measure("grey", pa.bool_(), is_grey, "without colours, even where the file has three channels"),

@@ -15,25 +15,11 @@ from rssn.image.picture_files import unread_words
 from rssn.route.draw import Draw, choose_backgrounds, draw
 from rssn.route.draw_check import count_draws
 from rssn.route.foreground import foreground_cpu_seconds
-from rssn.route.recipe import Recipe
 from rssn.route.step import STAGES
 from rssn.sources.backgrounds import Background
 
 COMPOSE_CPU_SECONDS = 0.06
 """For a megapixel of a composite without its steps: to read, fit, blend and encode it; for forecasts (`make bench`)."""
-
-
-def cpu_seconds(recipe: Recipe) -> float:
-    """About what the K composites of a foreground cost for each megapixel of it.
-
-    As if every background was new and had the foreground's size.
-    """
-    total = foreground_cpu_seconds(recipe.foreground) + recipe.k * COMPOSE_CPU_SECONDS
-    for step in recipe.steps:
-        once = 1 - (1 - step.probability) ** recipe.k if step.cached else recipe.k * step.probability
-        for layer in step.layers or ("composite",):
-            total += step.cpu_seconds * (once if layer == "foreground" else recipe.k * step.probability)
-    return total
 
 
 @dataclass(frozen=True)

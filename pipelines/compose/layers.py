@@ -6,7 +6,7 @@ Finished layers live in the cache, named by content, so another shard, another s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
@@ -72,12 +72,20 @@ class LayerContext:
     cache: LayerCache
     clock: StageClock
     begin_item: Callable[[str], None] = lambda _: None  # is told what is at hand, and may refuse it
-    _measured: dict[tuple[str, ...], Values] = field(default_factory=dict, compare=False)  # by step and background
+    _measured: dict[tuple[str, ...], Values] = field(default_factory=dict, compare=False)  # by step and photograph
 
-    def measured(self, step: Applied, photograph: Callable[[], Image]) -> Applied:
-        """A step on a source, with what it measures of the layer's photograph."""
-        with self.clock.stage(step.step.name):
-            return step.measured(photograph)
+    def measured(
+        self, steps: Iterable[Applied], key: tuple[str, ...], photograph: Callable[[], Image]
+    ) -> tuple[Applied, ...]:
+        """Steps on a source, with what they measure of the layer's photograph, which `key` names; once in a shard."""
+        return tuple(self._measure(step, key, photograph) for step in steps)
+
+    def _measure(self, drawn: Applied, key: tuple[str, ...], photograph: Callable[[], Image]) -> Applied:
+        place = (drawn.step.name, *key)
+        if place not in self._measured:
+            with self.clock.stage(drawn.step.name):
+                self._measured[place] = drawn.step.measure(photograph)
+        return Applied(drawn.step, {**drawn.values, **self._measured[place]})
 
     def key_after(self, key: tuple[str, ...], steps: Sequence[Applied]) -> tuple[str, ...]:
         """The name in the cache of a layer after some steps, from the layer's own.
@@ -129,15 +137,8 @@ class LayerContext:
         return list(steps[next(held, 0) :])
 
     def _steps(self, stored: _Stored, drawn: Draw) -> tuple[Applied, ...]:
-        """The steps on B at its own size; each measures a background once in a shard."""
-        steps = []
-        for step in drawn.applied(self.recipe, "source", "background"):
-            place = (step.step.name, *stored.key)
-            if place not in self._measured:
-                whole = self.measured(step, lambda: self._decoded(stored))
-                self._measured[place] = {name: whole.values[name] for name in step.step.measured}
-            steps.append(Applied(step.step, {**step.values, **self._measured[place]}))
-        return tuple(steps)
+        steps = drawn.applied(self.recipe, "source", "background")
+        return self.measured(steps, stored.key, lambda: self._decoded(stored))
 
     def _stored(self, background: Background) -> _Stored:
         with self.clock.stage("read"), _attribute_errors(background):
@@ -215,7 +216,6 @@ class ForegroundLayers:
         self._context = context
         self._layers: dict[str, CachedLayer] = {}  # by the steps that made them
         self._encoded: dict[str, bytes] = {}
-        self._measured: dict[str, Values] = {}  # by step
         self._failures: dict[str, Exception] = {}  # what failed: the pair, or F after steps
 
     @property
@@ -230,14 +230,9 @@ class ForegroundLayers:
 
     def steps(self, drawn: Draw) -> tuple[Applied, ...]:
         """The steps on F at its own size, with what they measure of its photograph: F is smooth where it is hidden."""
-        return tuple(map(self._measure, drawn.applied(self._context.recipe, "source", "foreground")))
-
-    def _measure(self, drawn: Applied) -> Applied:
-        """Measured once: of one photograph a step always measures the same."""
-        if drawn.step.name not in self._measured:
-            whole = self._context.measured(drawn, lambda: self.sample.picture)
-            self._measured[drawn.step.name] = {name: whole.values[name] for name in drawn.step.measured}
-        return Applied(drawn.step, {**drawn.values, **self._measured[drawn.step.name]})
+        steps = drawn.applied(self._context.recipe, "source", "foreground")
+        key = ("photograph", self.planned.foreground_id)
+        return self._context.measured(steps, key, lambda: self.sample.picture)
 
     @property
     def method(self) -> str:

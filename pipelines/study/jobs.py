@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -31,11 +31,11 @@ from rssn.errors import RssnError
 from rssn.progress import Progress
 from rssn.stopping import farewell, received, stoppable
 from rssn.storage.files import read_json
-from train.commands.effect import refuse_given, was_given
-from train.commands.evaluate import evaluate as evaluate_command
-from train.commands.group import said_of
-from train.commands.options import counter, open_networks, use_all_cpus
-from train.commands.run import IDLE, complete, run
+from train.commands.effect import was_given
+from train.commands.evaluate import EvalOptions, evaluate, run_evaluation
+from train.commands.group import error_line
+from train.commands.options import use_all_cpus
+from train.commands.run import complete, run
 from train.commands.run_options import RunOptions, read_options
 from train.commands.typed import build
 from train.network.strategy import Strategy
@@ -74,13 +74,6 @@ def _pack(given: PackOptions) -> None:
     finish(summary, job.out, "photographs", complete=True)
 
 
-def _read_training(parameters: dict[str, Any]) -> RunOptions:
-    for rule in IDLE:
-        if rule.where(parameters):
-            refuse_given(rule.option, rule.words)
-    return read_options(parameters)
-
-
 def _train(given: RunOptions) -> None:
     from train.loop.loop import StepReport, train  # noqa: PLC0415  (loads torch, as below)
     from train.loop.progress import step_listener  # noqa: PLC0415
@@ -103,44 +96,23 @@ def _train(given: RunOptions) -> None:
         raise KeyboardInterrupt(f"step {result.step} of {config.max_steps}")
 
 
-@dataclass(frozen=True)
-class EvalOptions:
-    """What `train eval` is asked to do."""
-
-    checkpoints: tuple[Path, ...]
-    data: Path
-    out: Path
-    max_side: int | None
-    hybrid: tuple[str, str] | None
-    protocol: str
-    trimaps: Path | None
-    alpha_scale: float | None
-
-
-def _read_evaluation(parameters: dict[str, Any]) -> EvalOptions:
-    given = EvalOptions(**{each.name: parameters[each.name] for each in fields(EvalOptions)})
-    Strategy.parse(given.max_side, given.hybrid)
-    return given
+def _has_strategy(given: EvalOptions) -> None:
+    Strategy.parse(given.networks.max_side, given.networks.hybrid)
 
 
 def _evaluate(given: EvalOptions) -> None:
-    from train.evaluation.evaluate import Evaluator, Protocol, evaluate, write_evaluation  # noqa: PLC0415
-
-    networks, strategy = open_networks(given.checkpoints, None, given.max_side, given.hybrid)
-    evaluator = Evaluator(networks, strategy, Protocol(given.protocol), given.trimaps, given.out / "mattes")
-    given.out.mkdir(parents=True, exist_ok=True)
-    with Progress(None, "photos") as progress, _State(given.out, "photos") as state:
+    out = Path(str(given.out))
+    out.mkdir(parents=True, exist_ok=True)
+    with _State(out, "photos") as state:
         totals: list[int] = []
 
-        def on_image(number: int) -> None:
-            """The total comes first, then 0 after each."""
+        def on_count(number: int) -> None:
             totals.append(number)
-            counter(progress)(number)
             state.reach(len(totals) - 1, totals[0])
 
-        result = evaluate(evaluator, given.data, on_image, given.out, given.alpha_scale)
-    write_evaluation(result, evaluator, given.out)
-    click.echo(f"{len(result.counted)} photographs, {len(result.failures)} could not be evaluated")
+        result = run_evaluation(given, on_count)
+    if result.failures:
+        click.echo(f"{len(result.failures)} could not be evaluated")
 
 
 class _State:
@@ -191,8 +163,10 @@ KINDS: Mapping[str, Kind] = {
         _SHARDS,
     ),
     "pack": Kind(pack, ("rssn", "pack"), _typed(PackOptions, PackOptions.refuse_idle), _pack, _SHARDS),
-    "train": Kind(run, ("train", "run"), _read_training, _train, _TRAINING, side_by_side=True),
-    "eval": Kind(evaluate_command, ("train", "eval"), _read_evaluation, _evaluate, resumes=False, side_by_side=True),
+    "train": Kind(run, ("train", "run"), read_options, _train, _TRAINING, side_by_side=True),
+    "eval": Kind(
+        evaluate, ("train", "eval"), _typed(EvalOptions, _has_strategy), _evaluate, resumes=False, side_by_side=True
+    ),
 }
 """In the order of the work."""
 
@@ -206,7 +180,7 @@ def main() -> None:
         with stoppable(), kind.reading(facts["options"]) as given:
             kind.run(given)
     except (RssnError, OSError, ModuleNotFoundError) as error:
-        sys.exit(f"Error: {said_of(error)}")
+        sys.exit(f"Error: {error_line(error)}")
     except KeyboardInterrupt as error:
         line, code = farewell(received() or SIGTERM, str(error), resumes=kind.resumes)
         click.echo(line, err=True)

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
@@ -68,7 +69,7 @@ class Recipe:
         listed.insert(sum(step.stage != "composite" for step in self.steps), BLEND)
         return {name: getattr(self, name) for name in names} | {"steps": listed}
 
-    @property
+    @cached_property
     def label(self) -> str:
         """`<name>@<digest>`; the digest covers what shapes one composite, so neither the name nor K."""
         shaping = {key: value for key, value in self.to_dict().items() if key not in ("name", "k")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import entry_points
 from inspect import getdoc
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -102,8 +103,7 @@ class Step(ABC):
         """
         if type(self).__module__.startswith("rssn."):
             return f"rssn {version('rssn')}"
-        packages = [entry.dist for entry in entry_points(group=GROUP, name=self.name) if entry.dist]
-        return ", ".join(f"{package.name} {package.version}" for package in packages)
+        return _packages(self.name)
 
     def warm_up(self) -> None:  # noqa: B027  (most have nothing to compile)
         """Compile what it needs before workers start."""
@@ -127,6 +127,13 @@ class Step(ABC):
         """
         kinds = {f"{layer}_{name}": kind for layer in self.layers for name, kind in self.measured.items()}
         return pa.struct(list({**self.columns, **kinds}.items()) or [("drawn", pa.bool_())])
+
+
+@cache
+def _packages(step: str) -> str:
+    """The packages that offer a step; it names each cached layer, and to look takes milliseconds."""
+    packages = [entry.dist for entry in entry_points(group=GROUP, name=step) if entry.dist]
+    return ", ".join(f"{package.name} {package.version}" for package in packages)
 
 
 @dataclass(frozen=True)

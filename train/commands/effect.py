@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 
 import click
@@ -33,22 +32,6 @@ class Idle:
 def without(name: str) -> Callable[[Mapping[str, Any]], bool]:
     """Where a parameter has no value: neither the user nor a default gives one."""
     return lambda given: not given[name]
-
-
-def refuse_idle(*rules: Idle) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Have a command refuse options that would do nothing; stands below its options."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @wraps(command)
-        def checked(*args: Any, **given: Any) -> None:
-            for rule in rules:
-                if rule.where(given):
-                    refuse_given(rule.option, rule.words)
-            command(*args, **given)
-
-        return checked
-
-    return decorate
 
 
 def refuse_given(option: str, words: str) -> None:

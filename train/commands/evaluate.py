@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rssn.progress import Progress
 from train.commands.options import FOLDER, NetworkOptions, counter, fail_if, say_unread
 from train.commands.typed import group, option, takes
+
+if TYPE_CHECKING:
+    from train.evaluation.evaluate import Evaluation
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,17 @@ def evaluate(options: EvalOptions) -> None:
       train eval --checkpoint tt.pt --checkpoint ft.pt --checkpoint bt.pt --data shards/
       train eval --checkpoint tt.pt --data alphamatting --protocol dim --trimaps alphamatting/trimap
     """  # noqa: D301
+    result = run_evaluation(options)
+    fail_if([f"{failure.name}: {failure.reason}" for failure in result.failures], "could not be evaluated")
+
+
+def run_evaluation(options: EvalOptions, on_count: Callable[[int], None] = lambda _: None) -> Evaluation:
+    """Evaluate, write the results, and print them.
+
+    Args:
+        options: What is asked for.
+        on_count: Called with the number of photographs before the first, and with 0 after each.
+    """
     from train.evaluation.evaluate import Evaluator, Protocol, format_table, write_evaluation  # noqa: PLC0415
     from train.evaluation.evaluate import evaluate as evaluate_all  # noqa: PLC0415
 
@@ -62,7 +78,13 @@ def evaluate(options: EvalOptions) -> None:
     mattes = out / "mattes" if options.mattes else None
     evaluator = Evaluator(networks, strategy, Protocol(options.protocol), options.trimaps, mattes)
     with Progress(None, "photos") as progress:
-        result = evaluate_all(evaluator, options.data, counter(progress), out, options.alpha_scale)
+        show = counter(progress)
+
+        def on_image(number: int) -> None:
+            show(number)
+            on_count(number)
+
+        result = evaluate_all(evaluator, options.data, on_image, out, options.alpha_scale)
     write_evaluation(result, evaluator, out)
     click.echo(format_table([(evaluator.name, result.mean)], evaluator.protocol.metrics))
     left_out = f" ({len(result.left_out)} more without unknown pixels left out)" if result.left_out else ""
@@ -71,4 +93,4 @@ def evaluate(options: EvalOptions) -> None:
     say_unread(result.unread)
     for doubt in result.doubts:
         click.echo(f"NOTE: {doubt}", err=True)
-    fail_if([f"{failure.name}: {failure.reason}" for failure in result.failures], "could not be evaluated")
+    return result

@@ -74,7 +74,7 @@ class LazyGroup(click.Group):
             with stoppable():
                 return super().invoke(ctx)
         except (RssnError, OSError, ModuleNotFoundError) as error:
-            raise click.ClickException(said_of(error)) from error
+            raise click.ClickException(error_line(error)) from error
         except KeyboardInterrupt as error:
             row = self._rows.get(ctx.invoked_subcommand or "")  # None while it is imported
             line, code = farewell(received() or SIGINT, str(error), resumes=row is None or row.resumes)
@@ -82,7 +82,7 @@ class LazyGroup(click.Group):
             sys.exit(code)
 
 
-def said_of(error: RssnError | OSError | ModuleNotFoundError) -> str:
+def error_line(error: RssnError | OSError | ModuleNotFoundError) -> str:
     """An error in one line, without secrets.
 
     Raises:

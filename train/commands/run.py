@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from rssn.errors import InputError
 from rssn.progress import Progress
 from rssn.stopping import farewell
-from train.commands.effect import Idle, was_given, without
+from train.commands.effect import was_given
 from train.commands.options import use_all_cpus
 from train.commands.run_options import RunOptions, run_options
 from train.config import TrainConfig
@@ -24,30 +23,8 @@ if TYPE_CHECKING:
     from train.loop.loop import TrainResult
 
 
-def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
-    return "single" in given["ablations"] and any(text.partition("=")[0] == term for text in given["losses"])
-
-
-IDLE = (
-    Idle("--validate-every", without("validation"), "there is nothing to validate on; give --validation"),
-    Idle("--validation-side", without("validation"), "there is nothing to validate on; give --validation"),
-    Idle("--validation-hybrid", without("validation"), "there is nothing to validate on; give --validation"),
-    Idle("--alpha-scale", without("validation"), "it is for the mattes of --validation; give --validation"),
-    Idle("--best-by", without("validation"), "there is nothing to validate on; give --validation"),
-    Idle("--patience", without("validation"), "there is nothing to validate on; give --validation"),
-    Idle("--weights", lambda given: given["init"], "--init brings the whole network; leave one of them out"),
-    Idle("--encoder-rate", lambda given: "encoder" in given["freeze"], "--freeze encoder leaves it nothing to learn"),
-    Idle("--mix", lambda given: len(given["data"]) == 1, "there is one --data, so nothing is mixed; leave it out"),
-    *(
-        Idle("--loss-weight", partial(_is_idle_loss, term), f"--ablation single has no {term}; leave it out")
-        for term in ("cross_entropy", "focus_alpha", "focus_laplacian")
-    ),
-)
-"""Where options of `train run` do nothing."""
-
-
 @click.command()
-@run_options(*IDLE)
+@run_options
 def run(options: RunOptions) -> None:
     """Train on shards, or continue a run that stopped.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
-from train.commands.effect import Idle, refuse_idle
+from train.commands.effect import Idle, refuse_given, without
 from train.commands.options import FILE, FOLDER, ROSTAS, WEIGHTS_FILE, NamedFolder
 from train.config import LossWeights, Origin, TrainConfig
 from train.metrics.paper import METRICS
@@ -77,6 +77,28 @@ _TYPES: Mapping[str, dict[str, Any]] = {
 """Where the option's type does not follow from the setting's."""
 
 
+def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
+    return "single" in given["ablations"] and any(text.partition("=")[0] == term for text in given["losses"])
+
+
+_IDLE = (
+    Idle("--validate-every", without("validation"), "there is nothing to validate on; give --validation"),
+    Idle("--validation-side", without("validation"), "there is nothing to validate on; give --validation"),
+    Idle("--validation-hybrid", without("validation"), "there is nothing to validate on; give --validation"),
+    Idle("--alpha-scale", without("validation"), "it is for the mattes of --validation; give --validation"),
+    Idle("--best-by", without("validation"), "there is nothing to validate on; give --validation"),
+    Idle("--patience", without("validation"), "there is nothing to validate on; give --validation"),
+    Idle("--weights", lambda given: given["init"], "--init brings the whole network; leave one of them out"),
+    Idle("--encoder-rate", lambda given: "encoder" in given["freeze"], "--freeze encoder leaves it nothing to learn"),
+    Idle("--mix", lambda given: len(given["data"]) == 1, "there is one --data, so nothing is mixed; leave it out"),
+    *(
+        Idle("--loss-weight", partial(_is_idle_loss, term), f"--ablation single has no {term}; leave it out")
+        for term in ("cross_entropy", "focus_alpha", "focus_laplacian")
+    ),
+)
+"""Where options of `train run` do nothing."""
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """What `train run` was asked for."""
@@ -86,25 +108,29 @@ class RunOptions:
     ray_workers: int | None  # None: no Ray; the world size is that of `torchrun`
 
 
-def run_options(*idle: Idle) -> Callable[[Callable[[RunOptions], None]], Callable[..., None]]:
-    """Give a command the options of `train run`, and call it with what they mean; `idle` are refused first."""
+def run_options(command: Callable[[RunOptions], None]) -> Callable[..., None]:
+    """Give a command the options of `train run`, and call it with what they mean."""
 
-    def decorate(command: Callable[[RunOptions], None]) -> Callable[..., None]:
-        @wraps(command)
-        def parsed(**given: Any) -> None:
-            command(read_options(given))
+    @wraps(command)
+    def parsed(**given: Any) -> None:
+        command(read_options(given))
 
-        settings = {each.name: each for each in fields(TrainConfig)}
-        taking = refuse_idle(*idle)(parsed)
-        for add in reversed([*(_option(settings[name]) for name in _HELP), *_OTHERS]):  # click lists the last first
-            taking = add(taking)
-        return taking
-
-    return decorate
+    settings = {each.name: each for each in fields(TrainConfig)}
+    taking: Callable[..., None] = parsed
+    for add in reversed([*(_option(settings[name]) for name in _HELP), *_OTHERS]):  # click lists the last first
+        taking = add(taking)
+    return taking
 
 
 def read_options(given: Mapping[str, Any]) -> RunOptions:
-    """What the values of a command's parameters mean."""
+    """What the values of a command's parameters mean.
+
+    Raises:
+        InputError: If an option that was given does nothing, or a value is not valid.
+    """
+    for rule in _IDLE:
+        if rule.where(given):
+            refuse_given(rule.option, rule.words)
     settings = {name: value for name, value in given.items() if name not in ("preset", "ray_workers")}
     return RunOptions(_config(settings), given["preset"], given["ray_workers"])
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines.compose.dry_run import cpu_seconds, forecast
+from pipelines.compose.dry_run import cost, forecast
 from pipelines.compose.job import run_compose
 from pipelines.executor.runner import LocalRunner
 from rssn.dataset.rows import iter_rows
@@ -93,4 +93,5 @@ def test_dearer_recipes_cost_more(synthetic: Path, bg20k: Path, tmp_path: Path) 
 
     bm3d = replace(PLAIN, steps=(Denoise(1.0, backend="bm3d"),))
     assert minutes(bm3d) > minutes(PLAIN)
-    assert cpu_seconds(bm3d) > cpu_seconds(RECIPE) > cpu_seconds(PLAIN)
+    costs = [cost(job_of(synthetic / "matting", bg20k, tmp_path / "out", recipe)) for recipe in (bm3d, RECIPE, PLAIN)]
+    assert costs[0] > costs[1] > costs[2] > 0

@@ -14,6 +14,7 @@ from pipelines.cli import main
 from rssn.image.arrays import Pixels, encode_png, to_uint8
 from rssn.image.decoding import decode_pixels
 from rssn.sources.mattes import read_matte, stored_matte
+from tests.pictures import write_masks
 from tests.pipelines.composing import rejects, rows
 from train.evaluation.examples import find_examples
 
@@ -92,19 +93,8 @@ def test_masks_as_people_have_them_are_right_refused_or_flagged(shared: Path, tm
     assert "1 of 7 mattes have more foreground along the border" in (out / "report/index.html").read_text()
 
 
-def _masks(root: Path, values: tuple[int, ...] = (1, 1)) -> Path:
-    for number, value in enumerate(values):
-        for folder, pixels in (
-            ("original", np.random.default_rng(number).integers(0, 256, (48, 64, 3), dtype=np.uint8)),
-            ("mask", np.pad(np.full((30, 30), value, np.uint8), ((18, 0), (17, 17)))),
-        ):
-            (root / folder).mkdir(parents=True, exist_ok=True)
-            (root / folder / f"{number}.png").write_bytes(encode_png(pixels))
-    return root
-
-
 def test_a_scale_belongs_to_the_run(bg20k: Path, tmp_path: Path) -> None:
-    matting, out = _masks(tmp_path / "masks"), tmp_path / "out"
+    matting, out = write_masks(tmp_path / "masks"), tmp_path / "out"
     refused = _compose(matting, bg20k, out)
     assert refused.exit_code == 1
     assert {row["reason"] for row in rejects(out)} == {"never_white"}
@@ -128,7 +118,7 @@ def test_a_scale_belongs_to_the_run(bg20k: Path, tmp_path: Path) -> None:
 
 
 def test_layers_of_another_scale_are_not_taken_from_the_cache(bg20k: Path, tmp_path: Path) -> None:
-    matting = _masks(tmp_path / "masks", (200, 200))
+    matting = write_masks(tmp_path / "masks", (200, 200))
     more = ("--cache-dir", tmp_path / "cache", "--cache-size", "1G")
     stored = []
     for scale in (200, 255):
@@ -144,7 +134,7 @@ def test_layers_of_another_scale_are_not_taken_from_the_cache(bg20k: Path, tmp_p
 
 @pytest.mark.parametrize("scale", ["0", "-1", "nan", "inf"])
 def test_what_is_no_scale_is_refused_before_anything_is_written(bg20k: Path, tmp_path: Path, scale: str) -> None:
-    found = _compose(_masks(tmp_path / "masks"), bg20k, tmp_path / "out", f"--alpha-scale={scale}")
+    found = _compose(write_masks(tmp_path / "masks"), bg20k, tmp_path / "out", f"--alpha-scale={scale}")
     assert found.exit_code == 1
     assert "give the value that means opaque, such as 1 or 255" in found.stderr
     assert not (tmp_path / "out" / "manifest.json").exists()

@@ -86,3 +86,11 @@ def test_a_command_knows_its_argument_and_its_options() -> None:
         "9",
         "--apply-review",
     ]
+
+
+def test_an_evaluation_takes_every_option_of_train_eval(tmp_path: Path) -> None:
+    given = {"checkpoint": str(tmp_path / "last.pt"), "data": str(tmp_path), "weights": "raw", "max-side": 64}
+    with EVAL.reading(given) as options:
+        assert (options.networks.weights, options.networks.max_side, options.mattes) == ("raw", 64, False)
+    with pytest.raises(InputError), EVAL.reading(given | {"hybrid": [["3/2", "1/2"]]}):
+        pass

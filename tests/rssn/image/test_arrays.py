@@ -22,17 +22,7 @@ from rssn.errors import Rejected
 from rssn.image.arrays import encode_jpeg, encode_png, fit_inside, read_bytes, resize_area, to_float, to_uint8
 from rssn.image.decoding import converted, decode_image, decode_pixels, has_alpha_channel, picture_size
 from rssn.sources.mattes import read_matte
-
-_TURNS = {
-    1: lambda p: p,
-    2: lambda p: p[:, ::-1],
-    3: lambda p: p[::-1, ::-1],
-    4: lambda p: p[::-1],
-    5: lambda p: p.swapaxes(0, 1),
-    6: lambda p: np.rot90(p, -1),
-    7: lambda p: np.rot90(p, 2).swapaxes(0, 1),
-    8: lambda p: np.rot90(p, 1),
-}
+from tests.pictures import TURNS
 
 
 def _noise(*shape: int) -> np.ndarray:
@@ -83,14 +73,14 @@ def test_to_uint8_takes_infinity_for_the_end_of_the_range() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
-@pytest.mark.parametrize("orientation", _TURNS)
+@pytest.mark.parametrize("orientation", TURNS)
 def test_orientation_is_applied_and_the_header_agrees(kind: str, orientation: int) -> None:
     stored = _smooth(24, 40)
     exif = PillowImage.Exif()
     exif[0x0112] = orientation
     extras: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}
     data = _save(PillowImage.fromarray(stored), kind, exif=exif, **extras.get(kind, {}))
-    upright = _TURNS[orientation](stored)
+    upright = TURNS[orientation](stored)
     decoded = decode_pixels(data)
     assert decoded.shape == upright.shape
     assert np.abs(decoded.astype(int) - upright).max() <= (4 if kind == "JPEG" else 0)
@@ -485,7 +475,7 @@ def test_a_heic_photograph_is_read_where_its_package_is_installed(turn: int) -> 
     stream = io.BytesIO()
     heif.from_pillow(PillowImage.fromarray(pixels)).save(stream, exif=exif.tobytes(), quality=100)
     data = stream.getvalue()
-    expected = _TURNS[turn](pixels)
+    expected = TURNS[turn](pixels)
     assert picture_size(data) == expected.shape[1::-1]
     assert np.abs(decode_pixels(data).astype(int) - expected).mean() < 8
     for part in (data[: len(data) // 2], data[:-200]):

@@ -17,17 +17,7 @@ from rssn.image.arrays import encode_jpeg, encode_png, to_float, to_uint8
 from rssn.image.decoding import has_alpha_channel
 from rssn.image.matte_flags import FLAGS, describe_flags, histogram, matte_flags
 from rssn.sources.mattes import decode_trimap, read_cutout, read_matte, stored_matte
-
-_TURNS = {
-    1: lambda p: p,
-    2: lambda p: p[:, ::-1],
-    3: lambda p: p[::-1, ::-1],
-    4: lambda p: p[::-1],
-    5: lambda p: p.swapaxes(0, 1),
-    6: lambda p: np.rot90(p, -1),
-    7: lambda p: np.rot90(p, 2).swapaxes(0, 1),
-    8: lambda p: np.rot90(p, 1),
-}
+from tests.pictures import TURNS
 
 
 def soft_matte(height: int = 24, width: int = 32) -> np.ndarray:
@@ -151,15 +141,15 @@ def test_an_alpha_channel_that_is_nearly_opaque_says_nothing() -> None:
     assert np.array_equal(to_uint8(read_matte(saved(_rgba(np.dstack([MATTE] * 3), alpha))).alpha), MATTE)
 
 
-@pytest.mark.parametrize("orientation", _TURNS)
+@pytest.mark.parametrize("orientation", TURNS)
 def test_a_matte_is_turned_as_its_exif_says(orientation: int) -> None:
     deep = np.random.default_rng(1).integers(0, 65536, (5, 9)).astype(np.uint16)
     exif = PillowImage.Exif()
     exif[0x0112] = orientation
     alpha = read_matte(saved(PillowImage.fromarray(deep), exif=exif)).alpha
-    assert np.allclose(alpha, _TURNS[orientation](deep) / 65535, atol=1e-7)
+    assert np.allclose(alpha, TURNS[orientation](deep) / 65535, atol=1e-7)
     alpha = read_matte(saved(_rgba(PHOTO, MATTE), exif=exif)).alpha
-    assert np.array_equal(to_uint8(alpha), _TURNS[orientation](MATTE))
+    assert np.array_equal(to_uint8(alpha), TURNS[orientation](MATTE))
 
 
 _HARD = (MATTE > 127).astype(np.uint8)
@@ -540,7 +530,7 @@ def test_a_cutout_is_read_with_its_alpha_channel(tmp_path: Path, kind: str, orie
     extras: dict[str, Any] = {"lossless": True, "exact": True} if kind == "WEBP" else {}
     data = saved(PillowImage.fromarray(stored), kind, exif=exif, **extras)
     picture, matte = read_cutout(data)
-    upright = _TURNS[orientation](stored)
+    upright = TURNS[orientation](stored)
     assert np.array_equal(to_uint8(picture), upright[:, :, :3])
     assert np.array_equal(matte.alpha, to_float(upright[:, :, 3]))
     (tmp_path / "a").write_bytes(data)

@@ -11,6 +11,7 @@ import pytest
 
 from rssn.image.arrays import encode_png, to_uint8
 from rssn.sources.mattes import read_matte
+from tests.pictures import write_masks
 from tests.train.test_cli import call, refused, run_options
 from train.evaluation.examples import find_examples
 
@@ -20,17 +21,6 @@ def checkpoint(shards: Path, tmp_path: Path) -> Path:
     """Of a network that has seen nothing."""
     assert call(*run_options(shards, tmp_path / "run", steps=1)).exit_code == 0
     return tmp_path / "run" / "last.pt"
-
-
-def _masks(root: Path, values: tuple[int, ...]) -> Path:
-    for number, value in enumerate(values):
-        for folder, pixels in (
-            ("original", np.random.default_rng(number).integers(0, 256, (48, 64, 3), dtype=np.uint8)),
-            ("mask", np.pad(np.full((30, 30), value, np.uint8), ((18, 0), (17, 17)))),
-        ):
-            (root / folder).mkdir(parents=True, exist_ok=True)
-            (root / folder / f"{number}.png").write_bytes(encode_png(pixels))
-    return root
 
 
 def test_the_truth_is_in_the_alpha_channel(shared: Path) -> None:
@@ -59,7 +49,7 @@ def test_eval_refuses_what_is_doubtful_and_says_what_is_odd(checkpoint: Path, sh
 
 
 def test_eval_says_how_many_photographs_the_mean_leaves_out(checkpoint: Path, tmp_path: Path) -> None:
-    data = _masks(tmp_path / "masks", (255, 0))
+    data = write_masks(tmp_path / "masks", (255, 0))
     words = ("eval", "--checkpoint", checkpoint, "--data", data, "--out", tmp_path / "eval")
     both = call(*words)
     assert both.exit_code == 0, both.output
@@ -74,7 +64,7 @@ def test_eval_says_how_many_photographs_the_mean_leaves_out(checkpoint: Path, tm
 def test_eval_by_a_scale_gives_the_figures_of_the_same_mattes(checkpoint: Path, tmp_path: Path) -> None:
     tables = []
     for value, more in ((255, ()), (1, ("--alpha-scale", 1))):
-        out, data = tmp_path / f"eval-{value}", _masks(tmp_path / str(value), (value, value))
+        out, data = tmp_path / f"eval-{value}", write_masks(tmp_path / str(value), (value, value))
         judged = call("eval", "--checkpoint", checkpoint, "--data", data, "--out", out, *more)
         assert judged.exit_code == 0, judged.output
         tables.append(pq.read_table(out / "per_image.parquet").to_pylist())
@@ -88,7 +78,7 @@ def test_a_scale_for_shards_is_refused(checkpoint: Path, shards: Path) -> None:
 
 
 def test_a_validation_says_what_it_found_once(shards: Path, tmp_path: Path) -> None:
-    data = _masks(tmp_path / "masks", (255, 1))
+    data = write_masks(tmp_path / "masks", (255, 1))
     square = np.zeros((48, 64), np.uint8)
     square[10:, 20:40] = np.arange(0, 240, 12, dtype=np.uint8)
     square[20:, 25:35] = 255

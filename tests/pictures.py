@@ -1,0 +1,33 @@
+"""Pictures that several test packages make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rssn.image.arrays import encode_png
+
+TURNS = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: np.rot90(p, 2).swapaxes(0, 1),
+    8: lambda p: np.rot90(p, 1),
+}
+"""What a viewer does with pixels, by EXIF orientation."""
+
+
+def write_masks(root: Path, values: tuple[int, ...] = (1, 1)) -> Path:
+    """A matting set of photographs whose hard masks have these values inside."""
+    for number, value in enumerate(values):
+        for folder, pixels in (
+            ("original", np.random.default_rng(number).integers(0, 256, (48, 64, 3), dtype=np.uint8)),
+            ("mask", np.pad(np.full((30, 30), value, np.uint8), ((18, 0), (17, 17)))),
+        ):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            (root / folder / f"{number}.png").write_bytes(encode_png(pixels))
+    return root

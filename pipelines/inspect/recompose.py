@@ -18,6 +18,7 @@ from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError, Rejected
 from rssn.image.arrays import Image
 from rssn.route.compose import Composite, apply_steps
+from rssn.route.draw import Draw
 from rssn.route.foreground import foreground_cpu_seconds
 from rssn.route.recipe import recipe_from_dict
 from rssn.route.step import Applied, Layer
@@ -61,6 +62,7 @@ class Recomposed:
         self._context = sources.context
         self._recipe = sources.context.recipe
         self._draw, self._crop = stored_draw(row, self._recipe)
+        self._fulls: dict[tuple[str, ...], Image] = {}  # the background at its own size, by the steps on it
 
     @property
     def original(self) -> Image:
@@ -76,7 +78,7 @@ class Recomposed:
         if layer == "foreground":
             pixels = self._layers.layer(self._layers.steps(drawn))
         else:
-            pixels = fit_to_frame(self._recipe, self._context.background(self._background, drawn).pixels, self._crop)
+            pixels = fit_to_frame(self._recipe, self._full(drawn), self._crop)
         return apply_steps(pixels, drawn.applied(self._recipe, "frame", layer))
 
     def drawn_for(self, layer: Layer) -> list[str]:
@@ -122,10 +124,16 @@ class Recomposed:
 
     def _composite(self, without: Collection[str] = ()) -> Composite:
         steps = {name: None if name in without else values for name, values in self._draw.steps.items()}
-        full = self._context.background(self._background, self._draw).pixels
-        background = fit_to_frame(self._recipe, full, self._crop)
+        background = fit_to_frame(self._recipe, self._full(self._draw), self._crop)
         drawn = replace(self._draw, steps=steps)
         return blend_layers(self._context, self._layers, self._layers.steps(self._draw), background, drawn)
+
+    def _full(self, drawn: Draw) -> Image:
+        """B at its own size after the steps on it; each made once, for a replay has no cache."""
+        names = tuple(one.step.name for one in drawn.applied(self._recipe, "source", "background"))
+        if names not in self._fulls:
+            self._fulls[names] = self._context.background(self._background, drawn).pixels
+        return self._fulls[names]
 
     @cached_property
     def _layers(self) -> ForegroundLayers:

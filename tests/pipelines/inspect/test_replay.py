@@ -15,6 +15,7 @@ from pipelines.inspect.replay import run_replay
 from rssn.dataset.manifest import plan_digest
 from rssn.errors import InputError, Rejected
 from rssn.image.decoding import decode_pixels
+from rssn.route import denoise as denoise_module
 from rssn.route.recipe import load_recipe
 from tests.pipelines.composing import RECIPE, job_of, rows
 
@@ -94,3 +95,13 @@ def test_packed_photographs_hold_no_draw(synthetic: Path, tmp_path: Path) -> Non
         assert "steps" not in row
     with pytest.raises(InputError, match="a packed photograph, not a composite"):
         run_replay(tmp_path / "ori", found[0]["sample_id"], None)
+
+
+def test_a_replay_denoises_each_layer_once(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no cache, and its strip shows the layers before the last step, too."""
+    row = next(row for row in rows(shards) if row["steps"]["denoise"] and row["steps"]["blur"])
+    calls: list[int] = []
+    real = denoise_module.denoise
+    monkeypatch.setattr(denoise_module, "denoise", lambda *given: (calls.append(1), real(*given))[1])
+    assert run_replay(shards, row["sample_id"], None).differences == []
+    assert len(calls) == 2

@@ -185,7 +185,7 @@ def test_networks_are_trained_as_the_papers_were(plans: Plans, name: str, rows: 
 @pytest.mark.parametrize("name", PAPER)
 def test_networks_are_judged_as_the_papers_were(plans: Plans, name: str) -> None:
     for _, given in of_kind(plans[name][1], "eval"):
-        assert (given.hybrid, given.max_side, given.protocol) == (("1/3", "1/2"), 0, "gfm")
+        assert (given.networks.hybrid, given.networks.max_side, given.protocol) == (("1/3", "1/2"), 0, "gfm")
         assert given.data.parts[-2:] == ("AM-2k", "validation")
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -72,8 +73,11 @@ def test_two_ray_workers_are_one_process_with_twice_the_batch_and_save_when_they
     assert len(lines) <= 10  # a line every half minute
 
 
-def refused_for_lack(shards: Path, out: Path) -> str:
-    """What is said of seven workers on a cluster with two processors; in a process of its own, for its Ray is."""
+def refused_for_lack(shards: Path, out: Path, said: Connection) -> None:
+    """What is said of seven workers on a cluster with two processors.
+
+    In a process of its own, for Ray ends the process whose thread still asks it for workers when it is shut down.
+    """
     import ray  # noqa: PLC0415
 
     ray_launch._PATIENCE, ray_launch._LOOK_SECONDS = 3.0, 0.5
@@ -82,10 +86,8 @@ def refused_for_lack(shards: Path, out: Path) -> str:
     try:
         train_on_ray(TrainConfig(data=(str(shards),), out=out, backbone="tiny", world_size=7))
     except InputError as error:
-        return str(error)
-    finally:
-        ray.shutdown()
-    return ""
+        said.send(str(error))
+    ray.shutdown()
 
 
 @pytest.mark.slow
@@ -93,8 +95,14 @@ def test_a_cluster_that_is_too_small_is_not_waited_for(shards: Path, tmp_path: P
     pytest.importorskip("ray.train.torch", reason="Ray Train is not installed: pip install 'rssn[ray-train]'")
     kind = "GPU" if torch.cuda.is_available() else "CPU"
     words = f"--ray-workers 7 need a {kind} each, and the cluster has had 2 for .* minutes; give fewer --ray-workers"
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert re.match(words, pool.apply_async(refused_for_lack, (shards, tmp_path)).get(300))
+    processes = multiprocessing.get_context("spawn")
+    here, there = processes.Pipe(duplex=False)
+    process = processes.Process(target=refused_for_lack, args=(shards, tmp_path, there))
+    process.start()
+    there.close()  # the process's own end alone is left: should it die, `recv` raises
+    assert here.poll(300)
+    assert re.match(words, here.recv())
+    process.join(60)
 
 
 def test_a_workers_own_message_is_found_among_rays_words() -> None:

@@ -33,8 +33,8 @@ Once = Callable[[str, Callable[[Path], None]], Path]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """`--numprocesses auto`: what this process may use, by its container's quota too."""
-    return available_cpus()
+    """`--numprocesses auto`: one more than processors, for many tests wait for processes that start or end."""
+    return available_cpus() + 1
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -166,6 +166,7 @@ records = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(records, st.randoms(use_true_random=False))
 def test_verdicts_follow_their_photograph_in_any_order(crawl: list[Record], random: object) -> None:
     verdicts = dict(zip((r.source for r in crawl), judge(crawl, RULES), strict=True))

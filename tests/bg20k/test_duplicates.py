@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +76,7 @@ def crawls(draw: st.DrawFn) -> list[Photo]:
     return draw(st.permutations(photos))
 
 
+@pytest.mark.slow
 @given(crawls(), st.integers(0, 4))
 @settings(max_examples=300, deadline=None)
 def test_equals_the_slow_definition_in_any_order(photos: list[Photo], distance: int) -> None:

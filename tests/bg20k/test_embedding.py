@@ -59,6 +59,7 @@ def test_a_feature_map_is_averaged_to_a_vector_of_length_1(tmp_path: Path) -> No
     assert embedder.name.startswith("mean.onnx@")
 
 
+@pytest.mark.slow
 def test_a_backbone_of_torchvision_with_a_file_of_weights(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", TORCHVISION], cwd=tmp_path, capture_output=True, text=True, check=False

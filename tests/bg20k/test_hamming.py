@@ -41,6 +41,7 @@ hashes_near_and_far = st.lists(st.integers(0, 2**64 - 1), max_size=30)
 flips = st.lists(st.tuples(st.integers(0, 29), st.integers(0, 2**64 - 1)), max_size=30)
 
 
+@pytest.mark.slow
 @given(hashes_near_and_far, flips, st.integers(0, 15))
 def test_any_hashes(base: list[int], masks: list[tuple[int, int]], distance: int) -> None:
     near = [base[i] ^ (mask & (mask >> 7) & (mask >> 19)) for i, mask in masks if i < len(base)]

@@ -40,6 +40,7 @@ def scratch(tmp_path: Path) -> Path:
     return package.parent
 
 
+@pytest.mark.slow
 def test_a_measure_with_its_verdict_is_a_row_in_each_of_two_files(scratch: Path, tmp_path: Path, render) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()

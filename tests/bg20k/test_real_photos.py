@@ -17,6 +17,8 @@ from bg20k.rules import CurationRules
 from rssn.image.arrays import resize_area
 from rssn.image.photograph import decode_photograph
 
+pytestmark = pytest.mark.slow
+
 RULES = CurationRules()
 
 

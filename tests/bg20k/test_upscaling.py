@@ -57,10 +57,12 @@ def flagged(photographs: list[Pixels]) -> float:
     return sum(value is not None and value < CurationRules().thresholds["upscaled"] for value in found) / len(found)
 
 
+@pytest.mark.slow
 def test_sharp_photographs_are_not_flagged(sharp: list[Pixels]) -> None:
     assert flagged(sharp) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("factor", "name", "least"),
     [(2, "linear", 0.7), (2, "cubic", 0.7), (2, "lanczos", 0.7), (4, "cubic", 0.9)],

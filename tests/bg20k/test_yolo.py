@@ -137,6 +137,7 @@ def found(answered: Any) -> dict[str, list[Detection]]:
     return {name: [Detection(a, b, tuple(c)) for a, b, c in rows] for name, rows in answered["found"].items()}
 
 
+@pytest.mark.slow
 def test_the_default_rules_tell_salient_from_clean(found: dict[str, list[Detection]]) -> None:
     rules = CurationRules()
     rejected = {name for name, detections in found.items() if object_score(detections, rules)[0] >= rules.confidence}
@@ -186,6 +187,7 @@ def test_ultralytics_is_kept_quiet_private_and_offline(answered: Any) -> None:
     assert answered["written"] == []
 
 
+@pytest.mark.slow
 def test_weights_of_torch_load_without_running_code(render, tmp_path: Path) -> None:
     done = run(PICKLE, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -216,12 +218,14 @@ def test_weights_of_torch_load_without_running_code(render, tmp_path: Path) -> N
     assert "other.pt: a detect model of 3 classes; give a detection model trained on COCO" in other
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"not a network")
     [message] = answer(REFUSED, tmp_path, "broken.onnx")
     assert message.startswith("broken.onnx: not an ONNX network: ")
 
 
+@pytest.mark.slow
 def test_notes_that_old_releases_evaluate_are_refused(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     picture = onnx.helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, [1, 3, 64, 64])

@@ -36,6 +36,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_files_of_the_families_pass_and_hold_their_weights(tmp_path: Path) -> None:
     names = ["yolov5n", "yolov8n", "yolov9t", "yolov10n", "yolo11n", "yolo26n"]
     command = [sys.executable, "-c", REAL, *names]
@@ -96,6 +97,7 @@ MALICIOUS = {
 }
 
 
+@pytest.mark.slow
 def test_what_would_run_code_is_refused_and_did_not_run(tmp_path: Path) -> None:
     for name, pickled in MALICIOUS.items():
         with zipfile.ZipFile(tmp_path / f"{name}.pt", "w") as archive:

@@ -35,6 +35,7 @@ def test_kernels_are_not_loaded_before_they_are_needed() -> None:
     assert _loaded_by(light).isdisjoint({"numba", "llvmlite"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "barred"),
     [

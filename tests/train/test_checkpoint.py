@@ -41,6 +41,7 @@ def test_a_checkpoint_comes_back_whole(config: TrainConfig, tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["last.pt"]
 
 
+@pytest.mark.slow
 def test_writers_that_were_killed_leave_nothing_once_another_has_written(tmp_path: Path) -> None:
     code = """
 import os, sys, torch
@@ -129,6 +130,7 @@ def test_values_of_which_no_matte_comes_are_refused(
         load_network(path, torch.device("cpu"))
 
 
+@pytest.mark.slow
 def test_a_digest_covers_every_part(config: TrainConfig, tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     stored = replace(checkpoint_of(seeded_gfm("tiny", Rosta.TT, 0), config), rng=torch.get_rng_state(), position=28)
@@ -152,6 +154,7 @@ def test_a_digest_covers_every_part(config: TrainConfig, tmp_path: Path) -> None
     assert load_checkpoint(path).step == 7  # as earlier versions wrote it
 
 
+@pytest.mark.slow
 def test_flipped_bits_are_refused_or_change_nothing(config: TrainConfig, tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     stored = checkpoint_of(seeded_gfm("tiny", Rosta.TT, 0), config)
@@ -210,6 +213,7 @@ def test_every_case_is_named(shared: Path) -> None:
     assert {path.stem for path in (shared / "cases" / "30-checkpoints").iterdir()} == set(CASES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["predict", "eval", "export", "run"])
 def test_odd_checkpoints_end_each_command_with_one_line(
     command: str, shared: Path, config: TrainConfig, photographs: Path, tmp_path: Path

@@ -117,6 +117,7 @@ def test_every_option_of_a_run_is_reachable(shards: Path, photographs: Path, tmp
     assert call("eval", "--checkpoint", out / "last.pt", "--data", photographs).exit_code == 0
 
 
+@pytest.mark.slow
 def test_the_last_lines_say_which_step_was_the_best_and_whether_patience_ended_the_run(
     shards: Path, photographs: Path, tmp_path: Path
 ) -> None:
@@ -169,6 +170,7 @@ def test_a_random_encoder_is_announced_with_the_remedy(tmp_path: Path) -> None:
     assert "no manifest.json" in refused(result)
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line(shards: Path, tmp_path: Path) -> None:
     options = run_options(shards, tmp_path / "run")
     assert "--batch-size is 0; expected 1 or more" in refused(call(*options, "--batch-size", 0))
@@ -216,6 +218,7 @@ def test_describe_shows_the_papers_figures_beside_ours() -> None:
     assert float(timed[-1]) > 0
 
 
+@pytest.mark.slow
 def test_import_turns_a_released_file_into_a_checkpoint_that_predicts(
     shared: Path, photographs: Path, tmp_path: Path
 ) -> None:
@@ -251,6 +254,7 @@ def test_ensemble_hybrid_and_background_are_reachable(shards: Path, photographs:
     assert "two shares" in refused(call("predict", *ensemble, photo, "--hybrid", "half", "1"))
 
 
+@pytest.mark.slow
 def test_export_says_how_well_it_agrees(shards: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     call(*run_options(shards, out, 1))
@@ -321,6 +325,7 @@ def test_predict_refuses_what_would_do_nothing(shards: Path, photographs: Path, 
     assert line == "Error: --background has no effect here: --alpha-only composes nothing; leave out one of the two"
 
 
+@pytest.mark.slow
 def test_a_stopped_prediction_goes_on_where_it_was(shards: Path, photographs: Path, tmp_path: Path) -> None:
     call(*run_options(shards, tmp_path / "run", steps=1))
     photos = tmp_path / "photos"

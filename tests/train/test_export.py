@@ -57,6 +57,7 @@ def check(found: list[np.ndarray], wanted: list[np.ndarray]) -> None:
     assert wanted[1].std() > 50 * 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "rosta", "ablations"),
     [
@@ -84,6 +85,7 @@ def test_onnxruntime_gives_the_networks_alpha_at_any_batch_and_size(
         check(session.run(None, {"image": image.numpy()}), expected(network, image))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ablations", [(), ("single",)])
 def test_torchscript_gives_the_networks_alpha_at_any_batch_and_size(ablations: tuple[str, ...], tmp_path: Path) -> None:
     network = seeded_gfm("tiny", Rosta.TT, 2, ablations=ablations).eval()
@@ -109,6 +111,7 @@ def test_a_network_is_left_as_it_was(tmp_path: Path) -> None:
     assert not any(isinstance(each, FreePooling) for each in network.modules())
 
 
+@pytest.mark.slow
 def test_a_released_network_takes_zero_to_one_there_too(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = PublishedGFM("r34", Rosta.FT).eval()
@@ -175,6 +178,7 @@ def test_missing_packages_are_named_with_the_extra(tmp_path: Path, monkeypatch: 
         export_network(network, tmp_path / "a.onnx", "onnx", SEEN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["onnx", "torchscript"])
 @pytest.mark.parametrize(
     ("size", "strategy"), [((500, 333), Strategy(400, share=0.4)), ((330, 500), SEEN), ((50, 75), Strategy(0))]

@@ -30,6 +30,7 @@ def test_the_papers_settings(name: str, rate: float, epochs: int) -> None:
     assert preset.steps(5, 4) == -(-epochs * 5 // 4)
 
 
+@pytest.mark.slow
 def test_a_preset_is_what_options_have_by_default(shards: Path, tmp_path: Path) -> None:
     """Four rows, a hundred epochs: two steps of 200."""
     found = settings(shards, tmp_path / "a", "--preset", "paper-comp", *SMALL, "--batch-size", "200")
@@ -37,6 +38,7 @@ def test_a_preset_is_what_options_have_by_default(shards: Path, tmp_path: Path) 
     assert found["crop_sizes"] == [64]
 
 
+@pytest.mark.slow
 def test_what_is_given_counts_more_wherever_it_stands(shards: Path, tmp_path: Path) -> None:
     for out, words in (("a", ["--preset", "paper-ori"]), ("b", [])):
         late = ["--preset", "paper-ori"] if not words else []

@@ -85,6 +85,7 @@ def test_the_best_is_found_by_the_first_set_unless_another_is_named() -> None:
             replace(two, best_by=wrong)
 
 
+@pytest.mark.slow
 def test_sets_survive_as_plain_values() -> None:
     plain = replace(CONFIG, validation=validation_sets(["one=a"], ["1"])).to_plain()
     assert plain["validation"] == [{"name": "one", "path": "a", "alpha_scale": 1.0}]

@@ -70,6 +70,7 @@ def test_a_crawl_of_odd_formats_and_archives(cases: Path, tmp_path: Path) -> Non
     assert "3 files are no pictures we read" in (tmp_path / "out/report/index.html").read_text()
 
 
+@pytest.mark.slow
 def test_pairs_and_backgrounds_of_odd_formats(cases: Path, tmp_path: Path) -> None:
     case = cases / "09-skipped-formats"
     run = compose(case / "pairs", case / "bgs", tmp_path / "out")

@@ -129,6 +129,7 @@ def test_inspect_and_replay_know_of_it(composed: Path) -> None:
     assert run_replay(composed, name, None).differences == []
 
 
+@pytest.mark.slow
 def test_a_run_ends_well_and_says_it(
     synthetic: Path, photos: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

@@ -79,6 +79,7 @@ def test_given_takes_f_wherever_it_ships_and_refuses_the_rest(table: Path, bg20k
     assert refused["message"].endswith("--foreground levin computes it, or add its F")
 
 
+@pytest.mark.slow
 def test_the_cache_tells_a_given_f_from_a_computed_one(table: Path, bg20k: Path, tmp_path: Path) -> None:
     denoised = replace(PLAIN, k=1, steps=(Denoise(1.0, backend="nlmeans"),))
     cache = LayerCache(tmp_path / "cache", 1 << 30)
@@ -108,6 +109,7 @@ def test_the_command_line_overrides_the_recipes_method(table: Path, bg20k: Path,
     assert (refused["stage"], refused["reason"]) == ("foreground", "no_photograph")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["levin", "multilevel", "multiply"])
 def test_a_method_that_was_asked_for_is_used_or_refused(shared: Path, tmp_path: Path, rssn: Rssn, method: str) -> None:
     case = shared / "cases/22-ppm-fg/PPM-100"

@@ -154,6 +154,7 @@ def test_given_foregrounds_are_taken_as_they_are(synthetic: Path, bg20k: Path, t
         assert np.abs(source.astype(int) - decode_pixels(row["foreground"]["bytes"])).mean() < CODEC
 
 
+@pytest.mark.slow
 def test_broken_inputs_become_rejects_and_stop_nothing(
     synthetic: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -185,6 +186,7 @@ def test_too_few_backgrounds_are_refused_before_work(synthetic: Path, bg20k: Pat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("marks", [1, 2])
 def test_a_killed_run_ends_with_the_same_files(
     synthetic: Path, bg20k: Path, shards: Path, tmp_path: Path, marks: int
@@ -208,6 +210,7 @@ def test_a_killed_run_ends_with_the_same_files(
     assert again == whole
 
 
+@pytest.mark.slow
 def test_copies_among_the_backgrounds_are_recorded_and_nothing_is_missing(
     synthetic: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -279,6 +282,7 @@ def test_the_cache_changes_no_byte(synthetic: Path, bg20k: Path, shards: Path, t
     assert digests(tmp_path / "cold") == digests(tmp_path / "warm") == digests(shards)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_changes_no_byte(synthetic: Path, bg20k: Path, shards: Path, tmp_path: Path) -> None:
     """SIGKILL to a Ray worker in the middle of a shard: Ray tries again, and the files are the same."""
     command = [
@@ -300,6 +304,7 @@ def test_a_killed_worker_changes_no_byte(synthetic: Path, bg20k: Path, shards: P
     assert list((tmp_path / "out").rglob("*.tmp")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_that_is_stopped_says_what_was_done_and_goes_on(
     synthetic: Path, bg20k: Path, tmp_path: Path, number: signal.Signals

@@ -81,6 +81,7 @@ def test_a_photograph_counts_as_used_an_hour_earlier(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*/*.pixels"))) == 0, "both layers are younger than an hour"
 
 
+@pytest.mark.slow
 def test_the_limit_is_passed_by_a_small_part_at_most(tmp_path: Path) -> None:
     LayerCache(tmp_path, 1 << 30).get(("first",), lambda: LAYER)
     size = entries(tmp_path)[0].stat().st_size
@@ -260,6 +261,7 @@ def start(root: Path, name: str, seconds: float) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_workers_wait_for_one_another_instead_of_computing_twice(tmp_path: Path) -> None:
     workers = [start(tmp_path / "cache", str(number), 1.5) for number in range(3)]
     assert [worker.communicate()[0].strip() for worker in workers] == ["0.5"] * 3

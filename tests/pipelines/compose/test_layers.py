@@ -59,6 +59,7 @@ def test_layers_are_what_the_kernels_give(planned: PlannedForeground, context: L
     assert np.array_equal(layers.layer(layers.steps(DENOISED)), denoise(expected, 12 / 255, "nlmeans"))
 
 
+@pytest.mark.slow
 def test_a_background_in_a_bucket_is_fetched_once(
     bg20k: Path, context: LayerContext, s3: Store, bucket: Url, tmp_path: Path
 ) -> None:
@@ -159,6 +160,7 @@ def test_an_automatic_strength_is_that_of_each_photograph(
     assert auto.background(background, PLAIN).steps == ()
 
 
+@pytest.mark.slow
 def test_two_curations_of_one_photograph_are_two_layers(synthetic: Path, tmp_path: Path, context: LayerContext) -> None:
     """Both bear the id of the source; the cache must not take one for the other."""
     sides = {}

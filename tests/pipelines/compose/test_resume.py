@@ -376,6 +376,7 @@ def test_what_stands_keeps_its_name_when_a_copy_comes_first(
     assert digests(out) == before
 
 
+@pytest.mark.slow
 def test_overwrite_removes_nothing_before_the_inputs_are_known(
     matting: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -392,6 +393,7 @@ def test_overwrite_removes_nothing_before_the_inputs_are_known(
     assert find_backgrounds(bg20k)[0]
 
 
+@pytest.mark.slow
 def test_overwrite_says_what_it_removes_and_removes_nothing_else(
     matting: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -422,6 +424,7 @@ def test_overwrite_says_what_it_removes_and_removes_nothing_else(
     assert sum(mark.rows for mark in DatasetFolder(out).marks()) == 3
 
 
+@pytest.mark.slow
 def test_extend_says_what_it_adds(
     matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

@@ -67,6 +67,7 @@ def _rssn(environment: Mapping[str, str], *words: object) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_step_of_another_package_composes_inspects_and_replays(
     installed: Mapping[str, str], synthetic: Path, bg20k: Path, tmp_path: Path
 ) -> None:

@@ -6,6 +6,8 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from bg20k.rules import CurationRules
 from pipelines.compose.job import Output
 from pipelines.compose.pack import PackJob, run_pack
@@ -21,6 +23,8 @@ from tests.bucket import Store
 from tests.pipelines.composing import files
 from tests.pipelines.conftest import MIN_SIDE
 from tests.rssn.sources.test_archives import write_tgz
+
+pytestmark = pytest.mark.slow
 
 RULES = CurationRules(min_side=MIN_SIDE)
 

@@ -188,6 +188,7 @@ def test_the_effects_are_counted() -> None:
     assert describe_effects(None) == "nobody"
 
 
+@pytest.mark.slow
 def test_manifest_card_report_and_command_say_what_was_applied(
     synthetic: Path, curated: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

@@ -208,6 +208,7 @@ def test_the_class_free_network_gives_a_second_opinion(crawl: Path, tmp_path: Pa
     assert {row["screened_by"].partition("@")[0] for row in published(out)} == {"red.onnx"}
 
 
+@pytest.mark.slow
 def test_the_command_exports_the_folders_that_rssn_export_writes(
     crawl: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

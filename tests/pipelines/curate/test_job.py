@@ -127,6 +127,7 @@ def test_too_many_unusable_photographs_stop_the_run(synthetic: Path, tmp_path: P
         )
 
 
+@pytest.mark.slow
 def test_without_a_detector_the_command_says_that_it_did_not_screen(
     synthetic: Path, bg20k: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -148,6 +149,7 @@ def test_it_opens_with_hugging_face_datasets(bg20k: Path, tmp_path: Path) -> Non
     assert np.array_equal(np.asarray(loaded[0]["image"]), decode_pixels(expected["image"]["bytes"]))
 
 
+@pytest.mark.slow
 def test_real_photographs_meet_their_labels(
     shared: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

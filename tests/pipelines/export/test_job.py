@@ -235,6 +235,7 @@ def test_backgrounds_are_plain_files_in_train_and_testval(bg20k: Path, tmp_path:
         assert PillowImage.open(io.BytesIO(data)).format == "JPEG", name
 
 
+@pytest.mark.slow
 def test_the_synthetic_sets_export_pairs_up_again(rssn: Any, synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     job = ("--recipe", "comp-bg20k", "--k", 2, "--workers", 0, "--cache-size", 0, "--out", out)

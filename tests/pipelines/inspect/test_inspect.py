@@ -47,6 +47,7 @@ def shards(composed: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(composed, tmp_path / "shards"))
 
 
+@pytest.mark.slow
 def test_a_whole_data_set_passes_and_is_counted(shards: Path) -> None:
     found = run_inspect(shards)
     assert found.problems == []
@@ -149,6 +150,7 @@ def _altered(dataset: Path, recipe: Recipe) -> Path:
     return dataset
 
 
+@pytest.mark.slow
 def test_every_draw_is_rolled_again_and_counted(fake_composites: Maker) -> None:
     found = run_inspect(fake_composites(foregrounds=150, recipe=PAPER), ReportOptions(2))
     assert found.problems == []
@@ -161,6 +163,7 @@ def test_every_draw_is_rolled_again_and_counted(fake_composites: Maker) -> None:
     assert found.facts["blur"] == f"{sizes.total()} of 600: {words}"
 
 
+@pytest.mark.slow
 def test_draws_of_another_recipe_are_a_problem(fake_composites: Maker) -> None:
     other = replace(PAPER, steps=(Denoise(), Blur(), Noise(0.75)))
     dataset = _altered(fake_composites(foregrounds=150, recipe=PAPER), other)

@@ -30,11 +30,13 @@ def shards(
     return out
 
 
+@pytest.mark.slow
 def test_every_row_is_composed_again_to_the_byte(shards: Path) -> None:
     for row in rows(shards):
         assert run_replay(shards, row["sample_id"], None).differences == []
 
 
+@pytest.mark.slow
 def test_the_strip_shows_each_step_that_was_drawn(shards: Path, tmp_path: Path) -> None:
     heights = set()
     for row in rows(shards):

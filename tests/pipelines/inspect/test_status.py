@@ -86,6 +86,7 @@ def test_a_run_that_fails_leaves_its_state_and_says_why(synthetic: Path, bg20k: 
     assert status(out) == [f"{out}: composites, finished", "3 shards, 6 rows"]
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_told_from_a_running_one(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ["--matting", synthetic / "matting", "--backgrounds", bg20k, "--out", out, "--denoiser", "nlmeans"]

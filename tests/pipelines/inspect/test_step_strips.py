@@ -94,6 +94,7 @@ def shards(synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactor
     return out
 
 
+@pytest.mark.slow
 def test_every_step_that_was_drawn_is_shown_and_no_other(shards: Path) -> None:
     sources = open_sources(DatasetFolder(shards), LayerCache(shards, 0))
     seen: set[tuple[bool, ...]] = set()

@@ -65,6 +65,7 @@ def test_of_many_that_come_at_once_one_gets_it(stale: bool, s3: Store, bucket: U
     assert (len(got), len(refused)) == (1, 3)
 
 
+@pytest.mark.slow
 def test_it_is_renewed_with_the_state_and_a_run_that_lost_it_stops(
     s3: Store, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

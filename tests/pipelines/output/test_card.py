@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from bg20k.schema import PUBLISHED
@@ -121,6 +122,7 @@ def _load(root: Path, cache: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_datasets_opens_the_folder_of_composites(fake_composites: Maker, tmp_path: Path) -> None:
     dataset = fake_composites()
     reasons = [{"item_id": "x", "source": "x", "stage": "read", "reason": "truncated", "message": "m"}]
@@ -129,6 +131,7 @@ def test_datasets_opens_the_folder_of_composites(fake_composites: Maker, tmp_pat
     assert _load(dataset, tmp_path / "cache") == ["train 8 Image 24 16 RGB"]
 
 
+@pytest.mark.slow
 def test_datasets_opens_the_folder_of_backgrounds(bg20k: Path, tmp_path: Path) -> None:
     write_card(DatasetFolder(bg20k))
     lines = _load(bg20k, tmp_path / "cache")

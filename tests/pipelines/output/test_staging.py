@@ -24,6 +24,8 @@ from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 from tests.pipelines.composing import QUICK, files, job_of
 
+pytestmark = pytest.mark.slow
+
 SHARD = "data/composites-00001-of-00003.parquet"
 MARK = "marks/composites-00001-of-00003.json"
 

@@ -175,6 +175,7 @@ def test_pictures_are_jpegs_of_bounded_size(served: Served) -> None:
     assert (status, decode_pixels(data).shape) == (200, (480, 720, 3))
 
 
+@pytest.mark.slow
 def test_the_first_page_of_20000_photographs_is_small(tmp_path: Path) -> None:
     write_set(tmp_path / "set", [verdict(number, score=0.4) for number in range(20_000)], pictures=False)
     with serve(tmp_path / "set") as server:
@@ -285,6 +286,7 @@ def test_a_damaged_file_of_decisions_ends_the_command_in_one_line(tmp_path: Path
     assert (tmp_path / "set" / "review.sqlite").read_bytes() == damaged
 
 
+@pytest.mark.slow
 def test_five_hundred_requests_at_once_are_all_answered(tmp_path: Path) -> None:
     """Each on a connection of its own: pages, thumbnails and decisions."""
     write_set(tmp_path / "set", [verdict(number, score=0.4) for number in range(60)])
@@ -305,6 +307,7 @@ def test_five_hundred_requests_at_once_are_all_answered(tmp_path: Path) -> None:
         }
 
 
+@pytest.mark.slow
 def test_a_kill_loses_no_decision(tmp_path: Path) -> None:
     write_set(tmp_path / "set", ROWS[:6])
     for round_number, choice in enumerate(("reject", "keep")):

@@ -14,6 +14,8 @@ import pytest
 from pipelines.study.execute import StepTask, make_step
 from rssn.errors import RssnError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 OUTLIVING = "tests.pipelines.study.outliving"
 DRIVER = """

@@ -63,6 +63,7 @@ def test_each_is_refused_by_file_and_line_or_key(
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_command_says_so_in_one_line(
     odd: Path, tmp_path: Path, rssn: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

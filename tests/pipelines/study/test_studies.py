@@ -149,6 +149,7 @@ def of_kind(plan: Plan, kind: str) -> list[tuple[Step, Any]]:
 Plans = Mapping[str, tuple[Study, Plan]]
 
 
+@pytest.mark.slow
 def test_every_study_that_ships_can_be_planned(plans: Plans) -> None:
     assert plans.keys() >= {"demo", *PAPER}
     for study, plan in plans.values():

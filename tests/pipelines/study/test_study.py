@@ -59,7 +59,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     killed.communicate()
     before = marks(out)
     while children(out) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.2)
     assert children(out) == []
     again = start(folder)
     said, _ = again.communicate(timeout=900)

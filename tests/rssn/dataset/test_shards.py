@@ -98,6 +98,7 @@ def test_a_file_that_is_not_the_marked_one_is_not_trusted(tmp_path: Path, part: 
     assert path.name in str(check_shard(folder, mark))
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000))
 def test_a_half_written_mark_is_not_trusted(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     folder = _written(tmp_path_factory.mktemp("shards"))

@@ -85,6 +85,7 @@ def test_ink_is_pillows() -> None:
     assert refusal(data[: len(data) // 2] + b"\xff\xd9").reason == "damaged"
 
 
+@pytest.mark.slow
 def test_the_pixels_of_photographs_are_pillows(shared: Path) -> None:
     for path in [*sorted((shared / "data/photos").glob("*.jpg"))[::6], *sorted((shared / "data/am2k").rglob("*.jpg"))]:
         data = path.read_bytes()

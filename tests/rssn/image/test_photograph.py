@@ -100,6 +100,7 @@ def test_the_pixel_limit_holds_before_decoding() -> None:
         decode_photograph(encoded(scene(1280, 960))[:700], 50, 1280 * 960 - 1)
 
 
+@pytest.mark.slow
 def test_the_scaled_decode_stays_within_its_bound(shared: Path) -> None:
     """The photographs of the module's docstring that come out worst, and one of each other size."""
     for name in ("san-francisco-skyline", "purple-dream", "sunset-beach", "pink-house"):

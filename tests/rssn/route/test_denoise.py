@@ -38,6 +38,7 @@ def _profile() -> bm3d.BM3DProfile:
     return profile
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "gain"), [("native", 8.0), ("bm3d", 8.0), ("nlmeans", 3.0)])
 def test_noise_goes_and_the_picture_stays(backend: DenoiseBackend, gain: float) -> None:
     noisy = _noisy(_clean())
@@ -47,6 +48,7 @@ def test_noise_goes_and_the_picture_stays(backend: DenoiseBackend, gain: float) 
     assert np.array_equal(noisy, _noisy(_clean()))
 
 
+@pytest.mark.slow
 def test_bm3d_is_the_package_with_one_thread() -> None:
     noisy = _noisy(_clean(40, 36))
     expected = np.clip(bm3d.bm3d_rgb(noisy.astype(np.float64), _SIGMA, _profile()), 0, 1)
@@ -110,6 +112,7 @@ for shape in ((1, 1, 3), (5, 7, 3), (5, 7), (8, 8, 3)):
 """
 
 
+@pytest.mark.slow
 def test_small_pictures_do_not_end_the_process() -> None:
     done = subprocess.run([sys.executable, "-c", _SMALL], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -46,6 +46,7 @@ def test_tiles_give_what_the_whole_solution_gives() -> None:
     assert apart.max() < 1
 
 
+@pytest.mark.slow
 def test_a_real_photograph_has_no_seams(shared: Path) -> None:
     folder = shared / "data" / "am2k"
     pixels = decode_pixels((folder / "original" / "sample2.jpg").read_bytes())[:1000]
@@ -113,6 +114,7 @@ print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 def test_24_megapixels_take_less_than_1500_megabytes() -> None:
     """With a tile that is fractional all over, as the worst of mattes has them: the others take no more.

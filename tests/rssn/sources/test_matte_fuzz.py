@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from PIL import Image as PillowImage
 
 from rssn.errors import Rejected
@@ -272,6 +273,7 @@ def _encoding(number: int) -> _Encoding:
     return _Encoding(f"{number}: {way.__name__.strip('_')}", data, fate, scale[0] if scale else None)
 
 
+@pytest.mark.slow
 def test_five_hundred_encodings_of_one_matte_are_stored_rightly_or_refused(tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(encode_png(_photo(np.random.default_rng(0))))
     matte = tmp_path / "matte"

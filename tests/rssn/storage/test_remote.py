@@ -91,6 +91,7 @@ def test_an_object_that_is_written_anew_has_another_stamp(s3: Store, bucket: Url
     assert stamps() != first
 
 
+@pytest.mark.slow
 def test_a_shard_that_was_written_after_its_mark_is_read_through(s3: Store, bucket: Url, tmp_path: Path) -> None:
     folder = DatasetFolder(tmp_path / "set")
     row = dict.fromkeys(BACKGROUNDS.names) | {"background_id": "a", "image": picture(b"x" * 100, "a.png")}
@@ -147,6 +148,7 @@ def test_backgrounds_in_a_table_of_pictures(s3: Store, bucket: Url, tmp_path: Pa
     assert [background_bytes(b) for b in there] == [background_bytes(b) for b in here]
 
 
+@pytest.mark.slow
 def test_an_object_that_is_written_all_the_time_can_be_read(s3: Store, bucket: Url) -> None:
     url, over = f"{bucket}/lease.json", threading.Event()
     versions = [b"a" * 9, b"b" * 8]
@@ -180,6 +182,7 @@ def test_a_fault_that_passes_is_not_seen(kind: Any, s3: Store, bucket: Url, tmp_
     assert sha256(Path(f"{bucket}/a.bin")) == sha256(tmp_path / "a.bin")
 
 
+@pytest.mark.slow
 def test_a_fault_that_stays_is_told_without_a_secret(s3: Store, bucket: Url) -> None:
     s3.put(f"{bucket}/a.png", png(1))
     s3.faults = [Fault("fail", "GET", "a.png", times=99)]

@@ -47,6 +47,7 @@ assert not Path("pwned").exists()
 """
 
 
+@pytest.mark.slow
 def test_only_whole_files_of_tensors_are_loaded(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", LOAD], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -60,6 +60,7 @@ def by_index(synthetic: Path, part: str) -> list[Path]:
     return sorted((synthetic / "matting" / part).iterdir(), key=lambda path: path.stem.rsplit("_", 1)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SHOTS)
 def test_a_shot_is_its_layers_blended(shots: dict[int, SyntheticShot], seed: int) -> None:
     shot, (width, height) = shots[seed], SHOTS[seed]
@@ -237,6 +238,7 @@ def test_unusual_encodings_decode_to_the_rendered_picture(synthetic: Path) -> No
     assert header[24] == 16
 
 
+@pytest.mark.slow
 def test_writing_again_gives_the_same_bytes(synthetic: Path, tmp_path: Path) -> None:
     write_synthetic(tmp_path, PLAN)
     assert digests(tmp_path) == digests(synthetic)

@@ -76,6 +76,7 @@ def test_a_later_start_gives_the_tail(config: TrainConfig) -> None:
         assert_equal(whole, tail)
 
 
+@pytest.mark.slow
 def test_loader_processes_change_nothing(config: TrainConfig) -> None:
     for here, elsewhere in zip(read(config), read(replace(config, workers=2)), strict=True):
         assert_equal(here, elsewhere)
@@ -88,6 +89,7 @@ def test_drawing_batches_leaves_the_networks_dice_alone(config: TrainConfig) -> 
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_stops_a_whole_process_group_does_not_stop_the_loader(config: TrainConfig, number: signal.Signals) -> None:
     def strike() -> None:
@@ -117,6 +119,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_while_its_loader_works_does_not_wait_for_it(config: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "leaving.py").write_text(LEAVING)
     words = [
@@ -259,6 +262,7 @@ def test_backgrounds_are_no_training_set(config: TrainConfig, tmp_path: Path) ->
         ShardDataset(replace(config, data=(str(tmp_path),)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_damaged_picture_is_named_in_one_line(
     config: TrainConfig, scenes: list[Any], store: Callable[..., Path], tmp_path: Path, workers: int
@@ -322,6 +326,7 @@ def stored(
     return f"{bucket}/shards", sum(len(row[name]["bytes"]) for row in rows for name in names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "ranks"), [(0, 1), (2, 1), (0, 2)])
 def test_a_bucket_sends_little_more_than_what_the_samples_have(
     config: TrainConfig, s3: Store, stored: tuple[str, int], workers: int, ranks: int
@@ -347,6 +352,7 @@ def test_a_damaged_manifest_names_a_remedy_that_works(shards: Path, tmp_path: Pa
         open_set(str(tmp_path / "set"), ("sample_id",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_shard_that_is_removed_under_way_is_named(config: TrainConfig, tmp_path: Path, workers: int) -> None:
     shutil.copytree(config.data[0], tmp_path / "shards")

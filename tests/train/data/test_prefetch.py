@@ -23,6 +23,8 @@ from train.checkpoint import load_checkpoint
 from train.data.prefetch import exit_with_trainer, prefetch
 from train.signals import NEVER, StopFile
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

@@ -21,6 +21,8 @@ from train.loop.best import Best, BestTracker
 from train.loop.loop import StepReport, train
 from train.validation_sets import ValidationSet
 
+pytestmark = pytest.mark.slow
+
 
 class Killed(BaseException):
     """As good as SIGKILL: nothing that handles errors handles it."""

@@ -125,6 +125,7 @@ def test_a_shared_batch_norm_is_torchs(kind: torch.dtype) -> None:
     torch.testing.assert_close(list(shared.buffers()), list(plain.buffers()))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("group_of_one")
 def test_batch_norms_of_timm_are_shared_too_and_keep_their_activation() -> None:
     torchvision_models()
@@ -140,6 +141,7 @@ def test_batch_norms_of_timm_are_shared_too_and_keep_their_activation() -> None:
         torch.testing.assert_close(each, other, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_the_samples_of_all(
     shards: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -157,6 +159,7 @@ def test_a_loss_that_is_not_finite_names_the_samples_of_all(
     assert all(f"scene{number}/0" in line for number in range(4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", [False, True], ids=["alone", "under torchrun"])
 def test_a_process_that_never_starts_is_not_waited_for(agent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under torchrun another process holds the store, and every rank comes to it at once."""

@@ -45,6 +45,7 @@ def batch(config: TrainConfig) -> Batch:
     return next(batches(ShardDataset(config), config))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [("encoder",), ("norms",), ("encoder", "norms")], ids="-".join)
 def test_what_is_frozen_stays_and_the_rest_learns(
     tuned: TrainConfig, photographs: Path, parts: tuple[str, ...]
@@ -70,6 +71,7 @@ def test_what_is_frozen_stays_and_the_rest_learns(
     assert known == {name for name, _ in network.named_parameters()} - frozen
 
 
+@pytest.mark.slow
 def test_a_frozen_network_goes_on_to_the_last_digit(tuned: TrainConfig) -> None:
     config = replace(tuned, freeze=("encoder",), encoder_rate=1.0)
     whole, parts = (replace(config, out=config.out / name) for name in ("whole", "parts"))
@@ -140,6 +142,7 @@ def test_random_values_are_not_frozen(config: TrainConfig, tmp_path: Path) -> No
         Learner(replace(config, freeze=("norms",), init=Origin.of(bare)), Group())
 
 
+@pytest.mark.slow
 def test_an_encoder_of_published_weights_alone_can_be_frozen(config: TrainConfig, tmp_path: Path) -> None:
     """That of r34 can; the 1024 channels of d121 are reduced by a convolution that no library has weights of."""
     files = {"r34": "resnet34", "d121": "densenet121"}

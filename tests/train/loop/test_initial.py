@@ -50,6 +50,7 @@ def test_a_new_run_starts_from_the_average_with_everything_else_anew(config: Tra
     assert after.config["init"] == {"path": str(taught), "digest": Origin.of(taught).digest}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["r34", "d121", "r34_2b"])
 def test_a_released_network_gives_its_own_mattes_before_the_first_step(
     shared: Path, tmp_path: Path, backbone: str
@@ -128,6 +129,7 @@ def test_what_does_not_fit_is_named_and_the_rest_is_taken(
     assert listed[1] == f"{', '.join(expected[:4])}{more}"
 
 
+@pytest.mark.slow
 def test_a_stage_of_another_encoder_is_not_taken_in_part(tmp_path: Path) -> None:
     """Stages 2 to 4 of r34_2b are r34's; of its first two no tensor is, though some have the shape."""
     torch.save(seeded_gfm("r34", Rosta.TT, 1).state_dict(), tmp_path / "r34.pth")
@@ -148,6 +150,7 @@ def test_a_file_of_which_nothing_fits_is_refused_with_the_remedy(config: TrainCo
         train(replace(config, init=Origin.of(config.out / "absent.pt")), ignore)
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_and_another_start_is_a_difference(config: TrainConfig, taught: Path) -> None:
     first = replace(config, init=Origin.of(taught), max_steps=1)
     train(first, ignore)

@@ -53,6 +53,7 @@ def test_a_run_leaves_checkpoint_metrics_config_and_curve(config: TrainConfig) -
     assert cv2.imread(str(result.curve)).shape == (760, 960, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_resumed_run_has_the_same_losses_to_the_last_digit(config: TrainConfig, workers: int) -> None:
     whole = replace(config, out=config.out / "whole", batch_size=3)
@@ -142,6 +143,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_samples_and_saves_nothing(conf
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_tiny_network_learns_four_scenes(config: TrainConfig, photographs: Path, tmp_path: Path) -> None:
     config = replace(config, max_steps=80, crop_sizes=(96,), input_size=96)
     result = train(config, ignore)
@@ -166,6 +168,7 @@ def constant_predictions(photographs: Path) -> list[dict[str, float]]:
     return results
 
 
+@pytest.mark.slow
 def test_validation_is_in_the_record_and_in_pictures(config: TrainConfig, photographs: Path) -> None:
     sets = (ValidationSet("real", photographs),)
     config = replace(config, validation=sets, validate_every=3, ema=0.5, keep=2, checkpoint_every=1)
@@ -198,6 +201,7 @@ def test_a_validation_set_that_is_none_is_refused_before_the_first_step(config: 
     assert not config.out.exists()
 
 
+@pytest.mark.slow
 def test_older_checkpoints_rotate(config: TrainConfig) -> None:
     train(replace(config, keep=2, checkpoint_every=2, max_steps=7), ignore)
     names = sorted(path.name for path in config.out.glob("*.pt"))

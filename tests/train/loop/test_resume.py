@@ -40,6 +40,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     return keys
 
 
+@pytest.mark.slow
 def test_another_batch_size_goes_on_with_the_next_sample(config: TrainConfig, drawn: list[tuple[int, int]]) -> None:
     """The order is made for the steps of the start, also where it would be another for those of now."""
     train(replace(config, out=config.out / "whole", batch_size=3, max_steps=5), ignore)
@@ -61,6 +62,7 @@ def test_another_batch_size_goes_on_with_the_next_sample(config: TrainConfig, dr
     assert (stored.step, stored.position) == (5, 14)
 
 
+@pytest.mark.slow
 def test_other_data_another_seed_and_another_mixture_begin_the_order_anew(
     config: TrainConfig, scenes: list[Any], store: Callable[..., Path], tmp_path: Path, drawn: list[tuple[int, int]]
 ) -> None:
@@ -84,6 +86,7 @@ def test_other_data_another_seed_and_another_mixture_begin_the_order_anew(
         assert load_checkpoint(now.out / "last.pt").position == 8
 
 
+@pytest.mark.slow
 def test_an_overridden_rate_decay_and_clip_count_from_the_next_step_on(config: TrainConfig) -> None:
     """Torch's own `load_state_dict` would bring the rate and the decay of before back."""
     config = replace(config, optimiser="adamw", weight_decay=0.1)

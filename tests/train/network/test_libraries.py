@@ -95,6 +95,7 @@ def test_timm_is_named_with_its_extra_where_it_is_missing(monkeypatch: pytest.Mo
         GFM("timm:resnet18", Rosta.TT)
 
 
+@pytest.mark.slow
 def test_timm_may_be_the_first_to_need_torchvision() -> None:
     pytest.importorskip("timm")
     words = ["-m", "train.cli", "describe", "--backbone", "timm:resnet10t", "--rosta", "TT", "--no-time"]

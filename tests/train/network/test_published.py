@@ -16,6 +16,8 @@ from train.network.published import PublishedGFM, released_count, released_place
 from train.published import import_published, load_published
 from train.targets.rosta import Rosta
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {"r34": 55_286_316, "d121": 46_961_772, "r34_2b": 125_878_956, "r101": 497_256_556}
 UNUSED = {
     "r34": 513_000,  # the classifier: 512 x 1000 weights, 1000 biases

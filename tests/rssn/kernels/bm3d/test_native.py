@@ -42,6 +42,7 @@ def _slow(image: Image, sigma: float) -> Image:
     return (np.moveaxis(planes, 0, 2) @ mixing / 255).reshape(image.shape).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "sigma"), [((44, 50, 3), 10), ((44, 50, 3), 40), ((32, 101), 10), ((11, 8, 3), 25)])
 def test_it_is_the_algorithm_written_directly(shape: tuple[int, ...], sigma: float) -> None:
     image = _picture(*shape[:2])
@@ -54,6 +55,7 @@ def test_it_is_the_algorithm_written_directly(shape: tuple[int, ...], sigma: flo
     assert apart.max() <= 1.5
 
 
+@pytest.mark.slow
 def test_many_tiles_are_one_image() -> None:
     """A seam would stand where a tile begins: every 90 px of references."""
     wide = _picture(29, 3 * REFERENCES * STEP + 11)

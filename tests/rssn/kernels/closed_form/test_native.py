@@ -96,6 +96,7 @@ def test_it_is_the_minimum_of_the_energy(kind: str, height: int, width: int, smo
         assert _apart(image, alpha, _exact(image, alpha)) <= 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("softness", [8, 30])
 def test_smoke_of_many_unknowns(softness: int) -> None:
     """Soft everywhere, so that errors are slow, and too large for the patience that small grids get."""
@@ -162,6 +163,7 @@ def test_unknowns_are_few_where_alpha_is_even(shape: tuple[int, int]) -> None:
     assert np.abs(found.background - 0.4).max() <= 1e-5
 
 
+@pytest.mark.slow
 def test_a_real_photograph_against_pymatting(shared: Path) -> None:
     folder = shared / "data" / "am2k"
     image = decode_image((folder / "original" / "sample9.jpg").read_bytes())[300:620, 300:620]

@@ -15,6 +15,7 @@ from rssn.storage.settings import describe_field
 
 _WHERE = {
     "source": "at their own size, before a background is fitted",
+    "placement": "before a background is fitted to its size",
     "frame": "in the frame, before the blend",
     "composite": "after the blend",
 }

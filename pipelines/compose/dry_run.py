@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from pipelines.compose.job import ComposeJob, prepare, tried_tasks
 from pipelines.compose.plan import Plan, PlannedForeground, foreground_method
@@ -108,7 +109,7 @@ def _existing(job: ComposeJob, tasks: Sequence[ComposeTask], plan: Plan) -> Exis
 
 def _composites(job: ComposeJob, plan: Plan, foregrounds: Iterable[PlannedForeground]) -> Iterator[Planned]:
     for planned in foregrounds:
-        eligible = plan.eligible(planned, job.recipe.max_upscale)
+        eligible = plan.eligible(planned, job.recipe)
         if len(eligible) < job.recipe.k:
             continue
         keys = plan.background_keys[eligible]
@@ -124,7 +125,7 @@ def _draws(job: ComposeJob, rows: Sequence[Planned]) -> list[str]:
 
 
 def _bytes(job: ComposeJob, rows: Sequence[Planned]) -> float:
-    pixels = sum(row.foreground.width * row.foreground.height for row in rows)
+    pixels = sum(_frame_pixels(job, row.foreground) for row in rows)
     return pixels * (3 * BYTES_PER_PIXEL[job.output.codec] + 0.05)
 
 
@@ -135,13 +136,14 @@ def _cpu_seconds(job: ComposeJob, rows: Sequence[Planned]) -> float:
     once = {(name, "F"): foreground_cpu_seconds(methods[name]) * _pixels(one) for name, one in frames.items()}
     each = 0.0
     for row in rows:
-        each += COMPOSE_CPU_SECONDS * _pixels(row.foreground)
+        each += COMPOSE_CPU_SECONDS * _frame_pixels(job, row.foreground)
         for step in job.recipe.steps:
             if row.drawn.steps[step.name] is None:
                 continue
             for layer in step.layers or ("foreground",):
-                of_background = layer == "background" and step.stage == "source"
-                seconds = step.cpu_seconds * _pixels(row.background if of_background else row.foreground)
+                own = row.background if layer == "background" else row.foreground
+                of_source = step.stage == "source"
+                seconds = step.cpu_seconds * (_pixels(own) if of_source else _frame_pixels(job, row.foreground))
                 each += 0.0 if step.cached else seconds
                 name = row.background.background_id if layer == "background" else row.foreground.foreground_id
                 once |= {(name, step.name): seconds} if step.cached else {}
@@ -150,6 +152,10 @@ def _cpu_seconds(job: ComposeJob, rows: Sequence[Planned]) -> float:
 
 def _pixels(picture: PlannedForeground | Background) -> int:
     return picture.width * picture.height
+
+
+def _frame_pixels(job: ComposeJob, foreground: PlannedForeground) -> int:
+    return prod(job.recipe.frame(foreground.width, foreground.height))
 
 
 def _words(row: Planned, job: ComposeJob) -> str:

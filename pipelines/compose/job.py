@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +246,7 @@ def plan_tasks(job: ComposeJob, plan: Plan, folder: DatasetFolder) -> list[Compo
     tasks: list[ComposeTask] = []
     for batch in sorted({f.batch for f in foregrounds}):
         members = [number for number, f in enumerate(foregrounds) if f.batch == batch]
-        frames = [foregrounds[number].width * foregrounds[number].height for number in members]
+        frames = [prod(job.recipe.frame(foregrounds[n].width, foregrounds[n].height)) for n in members]
         ranges = shard_ranges([job.output.share(pixels, job.recipe.k) for pixels in frames], 1.0)
         prefix = f"composites-x{batch}" if batch else "composites"
         for index, (start, stop) in enumerate(ranges):

@@ -22,10 +22,11 @@ from rssn.errors import Rejected
 from rssn.image.arrays import Alpha, Image, encode_png, to_float, to_uint8
 from rssn.image.codecs import ImageCodec, encode_picture
 from rssn.image.decoding import background_pixels, open_header
+from rssn.route import compose as route
 from rssn.route.draw import Draw
 from rssn.route.foreground import estimate_layers
 from rssn.route.recipe import ForegroundChoice, Recipe
-from rssn.route.step import Applied, Values
+from rssn.route.step import Applied, CutOut, Values
 from rssn.sources.backgrounds import Background, background_bytes
 from rssn.sources.mattes import MATTE_RULES
 from rssn.sources.matting import MattingSample
@@ -117,6 +118,11 @@ class LayerContext:
         """A picture as it is stored."""
         with self.clock.stage("encode"):
             return encode_picture(to_uint8(image), self.codec)
+
+    def encode_alpha(self, alpha: Alpha) -> bytes:
+        """A matte as 8-bit PNG."""
+        with self.clock.stage("encode"):
+            return encode_png(to_uint8(alpha))
 
     def background(self, background: Background, drawn: Draw) -> FullBackground:
         """B after the steps on sources that were drawn, before it is resized."""
@@ -252,13 +258,22 @@ class ForegroundLayers:
     @cached_property
     def alpha_png(self) -> bytes:
         """The matte as 8-bit PNG."""
-        with self._context.clock.stage("encode"):
-            return encode_png(to_uint8(self.alpha))
+        return self._context.encode_alpha(self.alpha)
 
     def layer(self, steps: Sequence[Applied] = ()) -> Image:
         """F after some steps, H x W x 3."""
         made = self._recent(self._layers, steps, lambda: self._after(steps))
         return made.pixels
+
+    def placed(self, steps: Sequence[Applied], drawn: Draw, other: Callable[[], CutOut]) -> CutOut:
+        """F and alpha after the steps that were drawn at their own size, and those that place them.
+
+        Raises:
+            Rejected: If they cannot be placed so, or another foreground is needed and none can be read.
+        """
+        cut_out = CutOut(self.layer(steps), self.alpha)
+        with self._context.clock.stage("compose"):
+            return route.place(cut_out, drawn.applied(self._context.recipe, "placement"), other)
 
     def encoded(self, steps: Sequence[Applied] = ()) -> bytes:
         """F after some steps, as it is stored."""

@@ -6,9 +6,9 @@ went in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from rssn.errors import DamagedError, InputError, Rejected
 from rssn.image.arrays import encode_jpeg, fit_inside, read_bytes
 from rssn.image.decoding import decode_pixels
 from rssn.route.compose import upscaling
-from rssn.route.draw import background_key
-from rssn.route.recipe import ForegroundChoice
+from rssn.route.draw import Draw, background_key, foreground_key, rank_others
+from rssn.route.recipe import ForegroundChoice, Recipe
 from rssn.sources.backgrounds import Background
 from rssn.sources.folder_walk import Problem
 from rssn.sources.matting import MattingSample, Pair, load_foreground, measure_pair
@@ -81,10 +81,21 @@ class Plan:
     background_keys: npt.NDArray[np.uint64]  # one per background, see `rssn.route.draw.background_key`
     background_sizes: npt.NDArray[np.int64]  # one row per background: width and height
 
-    def eligible(self, foreground: PlannedForeground, max_upscale: float) -> npt.NDArray[np.int64]:
-        """Numbers of the backgrounds that cover a foreground's frame without being enlarged too much."""
-        factors = upscaling(self.background_sizes, (foreground.width, foreground.height))
-        return np.flatnonzero(factors <= max_upscale)
+    def eligible(self, foreground: PlannedForeground, recipe: Recipe) -> npt.NDArray[np.int64]:
+        """Numbers of the backgrounds that cover the largest frame of a foreground without being enlarged too much."""
+        factors = upscaling(self.background_sizes, recipe.frame(foreground.width, foreground.height))
+        return np.flatnonzero(factors <= recipe.max_upscale)
+
+    def others(self, foreground: PlannedForeground, drawn: Draw) -> Iterator[PlannedForeground]:
+        """The other foregrounds, in the order in which a sample would take one of them as its second."""
+        for number in rank_others(drawn, self._foreground_keys):
+            other = self.foregrounds[int(number)]
+            if not other.replaced and other.foreground_id != foreground.foreground_id:
+                yield other
+
+    @cached_property
+    def _foreground_keys(self) -> npt.NDArray[np.uint64]:
+        return np.array([foreground_key(one.foreground_id) for one in self.foregrounds], dtype=np.uint64)
 
 
 def foreground_method(pair: Pair, wanted: ForegroundChoice, *, insists: bool = False) -> ForegroundChoice:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipelines.compose.layers import ForegroundLayers, LayerContext
 from pipelines.compose.plan import PlannedForeground
 from rssn.dataset.schema import picture, with_steps
+from rssn.errors import Rejected
 from rssn.image.arrays import Image
 from rssn.image.codecs import suffix
 from rssn.route import compose as route
@@ -18,7 +19,7 @@ from rssn.route.compose import Composite, Crop
 from rssn.route.draw import Draw
 from rssn.route.draw_check import stored_values
 from rssn.route.recipe import Recipe
-from rssn.route.step import Applied, Layer
+from rssn.route.step import OTHER, Applied, CutOut, Layer
 from rssn.sources.backgrounds import Background
 from rssn.storage.files import Row
 
@@ -28,26 +29,34 @@ def composite_schema(recipe: Recipe) -> pa.Schema:
     return with_steps({step.name: step.struct() for step in recipe.steps})
 
 
-def compose_row(context: LayerContext, layers: ForegroundLayers, background: Background, k: int, drawn: Draw) -> Row:
+def compose_row(
+    context: LayerContext,
+    layers: ForegroundLayers,
+    background: Background,
+    k: int,
+    drawn: Draw,
+    other: OtherForeground,
+) -> Row:
     """Compose one sample and encode it (Pipeline 1, lines 11 to 23).
 
     Raises:
         Rejected: If a picture cannot be read or a step fails.
     """
-    height, width = layers.alpha.shape
-    fitted = route.fitted_size((background.width, background.height), (width, height), context.recipe.fit)
-    crop = route.place_crop(fitted, (width, height), drawn)
     full = context.background(background, drawn)
     steps = layers.steps(drawn)
     layers.layer(steps)  # a worker that dies of it has died of the foreground, not of the sample
+    cut_out = layers.placed(steps, drawn, other)
     context.begin_item(f"{layers.planned.foreground_id}/{k}")
-    composite = blend_layers(context, layers, steps, fit_to_frame(context.recipe, full.pixels, crop), drawn)
+    height, width = cut_out.alpha.shape
+    fitted = route.fitted_size((background.width, background.height), (width, height), context.recipe.fit)
+    crop = route.place_crop(fitted, (width, height), drawn)
+    composite = blend_layers(context, cut_out, fit_to_frame(context.recipe, full.pixels, crop), drawn)
     stem = f"{layers.planned.foreground_id}-{k}"
     end = suffix(context.codec)
     row = {
         "sample_id": f"{layers.planned.foreground_id}/{k}",
         "image": picture(context.encode(composite.image), f"{stem}{end}"),
-        "alpha": picture(layers.alpha_png, f"{stem}-alpha.png"),
+        "alpha": picture(encode_alpha(context, layers, composite), f"{stem}-alpha.png"),
         "foreground": picture(encode_foreground(context, layers, steps, composite), f"{stem}-foreground{end}"),
         "background": picture(context.encode(composite.background), f"{stem}-background{end}"),
         "k": k,
@@ -58,27 +67,28 @@ def compose_row(context: LayerContext, layers: ForegroundLayers, background: Bac
         **_origin_columns(layers.planned, background),
         "recipe": context.recipe.label,
         "draw_seed": drawn.seed,
-        "matte_flags": list(layers.sample.flags),
+        "matte_flags": sorted({*layers.sample.flags, *other.flags}),
     }
-    stored: dict[Layer, Sequence[Applied]] = {"foreground": steps, "background": full.steps}
-    return row | ({"steps": stored_steps(context.recipe, drawn, stored)} if context.recipe.steps else {})
+    sources = StoredSources({"foreground": steps, "background": full.steps}, other.columns)
+    return row | ({"steps": stored_steps(context.recipe, drawn, sources)} if context.recipe.steps else {})
 
 
-def blend_layers(
-    context: LayerContext, layers: ForegroundLayers, steps: Sequence[Applied], background: Image, drawn: Draw
-) -> Composite:
+def blend_layers(context: LayerContext, cut_out: CutOut, background: Image, drawn: Draw) -> Composite:
     """The composite of a draw, as floats.
 
     Args:
         context: Recipe and clock.
-        layers: F and alpha.
-        steps: On F at its own size.
+        cut_out: F and alpha, placed.
         background: B in the frame, after the steps on it at its own size.
         drawn: What the dice said.
     """
-    foreground = layers.layer(steps)
     with context.clock.stage("compose"):
-        return route.compose(foreground, background, layers.alpha, context.recipe, drawn)
+        return route.compose(cut_out, background, context.recipe, drawn)
+
+
+def encode_alpha(context: LayerContext, layers: ForegroundLayers, composite: Composite) -> bytes:
+    """Alpha as it is stored; encoded once where no step made another alpha of this sample."""
+    return layers.alpha_png if composite.alpha is layers.alpha else context.encode_alpha(composite.alpha)
 
 
 def encode_foreground(
@@ -95,21 +105,71 @@ def fit_to_frame(recipe: Recipe, full: Image, crop: Crop) -> Image:
     return route.fit_background(full, fitted, crop)
 
 
-def stored_steps(
-    recipe: Recipe, drawn: Draw, sources: Mapping[Layer, Sequence[Applied]]
-) -> dict[str, dict[str, Any] | None]:
-    """The value of the column `steps`: what each step drew, and what it measured of each layer."""
+class OtherForeground:
+    """The other foreground of a sample: chosen and read when a step asks for it.
+
+    Args:
+        context: As of the sample's own foreground.
+        drawn: The sample's draw: the same steps act on the other at its own size.
+        candidates: The first of these that can be read is taken.
+    """
+
+    def __init__(self, context: LayerContext, drawn: Draw, candidates: Iterable[PlannedForeground]) -> None:
+        self._context, self._drawn, self._candidates = context, drawn, candidates
+        self._taken: ForegroundLayers | None = None
+
+    def __call__(self) -> CutOut:
+        """F and alpha of the other.
+
+        Raises:
+            Rejected: stage `foreground`, reason `no_other`, if there is none.
+        """
+        for planned in self._candidates:
+            layers = ForegroundLayers(planned, self._context)
+            try:
+                cut_out = CutOut(layers.layer(layers.steps(self._drawn)), layers.alpha)
+            except Rejected:  # its own samples say why
+                continue
+            self._taken = layers
+            return cut_out
+        raise Rejected("foreground", "no_other", "the data set has no other foreground that can be read")
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What is odd about its matte."""
+        return self._taken.sample.flags if self._taken else ()
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """What a row says of it; empty where no step asked."""
+        if self._taken is None:
+            return {}
+        planned = self._taken.planned
+        return dict(zip(OTHER, (planned.foreground_id, planned.source, planned.pair.licence or None), strict=True))
+
+
+@dataclass(frozen=True)
+class StoredSources:
+    """What a row says of its sources beside the draw."""
+
+    steps: Mapping[Layer, Sequence[Applied]]  # those at the layers' own size, with what they measured
+    other: Mapping[str, str | None]  # the foreground that a step took beside the row's own
+
+
+def stored_steps(recipe: Recipe, drawn: Draw, sources: StoredSources) -> dict[str, dict[str, Any] | None]:
+    """The value of the column `steps`: what each step drew, what it measured of each layer, and whom it took."""
     stored: dict[str, dict[str, Any] | None] = {}
     for step in recipe.steps:
         values = drawn.steps[step.name]
         measured = {
             f"{layer}_{name}": one.values[name]
-            for layer, applied in sources.items()
+            for layer, applied in sources.steps.items()
             for one in applied
             if one.step is step
             for name in step.measured
         }
-        stored[step.name] = None if values is None else {**values, **measured} or {"drawn": True}
+        other = sources.other if step.takes_other else {}
+        stored[step.name] = None if values is None else {**values, **measured, **other} or {"drawn": True}
     return stored
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.layers import ForegroundLayers, LayerContext, UnusableBackground
 from pipelines.compose.plan import Plan, PlannedForeground, load_plan
-from pipelines.compose.rows import compose_row, composite_schema
+from pipelines.compose.rows import OtherForeground, compose_row, composite_schema
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import Done
 from pipelines.executor.warm_up import warm_up
@@ -105,7 +105,7 @@ class _Shard:
     def _draw(self, planned: PlannedForeground) -> DrawnBackgrounds | Rejected:
         """The backgrounds of all K composites, or why there are none."""
         plan, recipe, existing = self._plan, self._task.recipe, self._existing.get(planned.foreground_id, set())
-        eligible = plan.eligible(planned, recipe.max_upscale)
+        eligible = plan.eligible(planned, recipe)
         self.findings.statistics["ineligible_pairs"] += len(plan.backgrounds) - len(eligible)
         try:
             return DrawnBackgrounds(plan, eligible, recipe, self._task.seed, planned, existing)
@@ -120,7 +120,8 @@ class _Shard:
             background = backgrounds[k]
             if background.background_id not in self.findings.unusable:
                 try:
-                    return compose_row(self.context, layers, background, k, drawn)
+                    other = OtherForeground(self.context, drawn, self._plan.others(layers.planned, drawn))
+                    return compose_row(self.context, layers, background, k, drawn, other)
                 except UnusableBackground as error:
                     self.findings.unusable[background.background_id] = (error.reason, error.message)
             backgrounds.replace(k)
@@ -167,7 +168,8 @@ class DrawnBackgrounds:
     ) -> None:
         self._plan, self._dice = plan, (seed, planned.foreground_id)
         self._numbers, self._keys = eligible, plan.background_keys[eligible]
-        frame = f"{planned.width} x {planned.height} px"
+        width, height = recipe.frame(planned.width, planned.height)
+        frame = f"{width} x {height} px"
         found = f"{len(self._numbers)} of {len(plan.backgrounds)} backgrounds cover {frame}"
         self._words = f"{found} enlarged at most {recipe.max_upscale:g} times"
         if len(self._numbers) < recipe.k:

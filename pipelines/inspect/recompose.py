@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,14 @@ from typing import Any
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.layers import ForegroundLayers, LayerContext
 from pipelines.compose.plan import Plan, PlannedForeground, has_plan, load_plan
-from pipelines.compose.rows import blend_layers, encode_foreground, fit_to_frame, stored_draw
+from pipelines.compose.rows import (
+    OtherForeground,
+    blend_layers,
+    encode_alpha,
+    encode_foreground,
+    fit_to_frame,
+    stored_draw,
+)
 from pipelines.executor.clock import StageClock
 from rssn.dataset.manifest import read_manifest
 from rssn.dataset.schema import picture
@@ -21,7 +28,7 @@ from rssn.route.compose import Composite, apply_steps
 from rssn.route.draw import Draw
 from rssn.route.foreground import foreground_cpu_seconds
 from rssn.route.recipe import recipe_from_dict
-from rssn.route.step import Applied, Layer
+from rssn.route.step import Applied, CutOut, Layer
 from rssn.sources.backgrounds import Background
 
 
@@ -73,13 +80,23 @@ class Recomposed:
 
     def layer(self, layer: Layer, count: int) -> Image:
         """F or B in the frame after the first `count` of the steps that were drawn for it, H x W x 3."""
-        names = self.drawn_for(layer)[:count]
-        drawn = replace(self._draw, steps={name: self._draw.steps[name] for name in names})
+        drawn = self._drawn_until(layer, count)
+        in_frame = list(drawn.applied(self._recipe, "frame", layer))
+        if any(one.step.sees_scene for one in in_frame):
+            composite = self._blend(drawn)
+            return composite.foreground if layer == "foreground" else composite.background
         if layer == "foreground":
-            pixels = self._layers.layer(self._layers.steps(drawn))
+            pixels = self._cut_out(drawn).foreground
         else:
             pixels = fit_to_frame(self._recipe, self._full(drawn), self._crop)
-        return apply_steps(pixels, drawn.applied(self._recipe, "frame", layer))
+        return apply_steps(pixels, in_frame)
+
+    def _drawn_until(self, layer: Layer, count: int) -> Draw:
+        """The draw without the steps after the count-th that was drawn for a layer; those on the composite apart."""
+        names = self.drawn_for(layer)[:count]
+        order = [step.name for step in self._recipe.steps if step.stage != "composite"]
+        until = order[: order.index(names[-1]) + 1] if names else []
+        return replace(self._draw, steps={name: self._draw.steps[name] for name in until})
 
     def drawn_for(self, layer: Layer) -> list[str]:
         """The steps that were drawn for a layer, in order."""
@@ -90,14 +107,15 @@ class Recomposed:
         """The composite after the first `count` of the steps that were drawn for it, H x W x 3."""
         after = [step.name for step in self._recipe.steps if step.stage == "composite"]
         names = [name for name in after if self._draw.steps[name] is not None]
-        return self._composite(without=names[count:]).image
+        later = dict.fromkeys(names[count:])
+        return self._blend(replace(self._draw, steps={**self._draw.steps, **later})).image
 
     def pictures(self) -> dict[str, dict[str, bytes | str]]:
         """The picture columns, encoded again."""
-        composite = self._composite()
+        composite = self._blend(self._draw)
         again = {
             "image": self._context.encode(composite.image),
-            "alpha": self._layers.alpha_png,
+            "alpha": encode_alpha(self._context, self._layers, composite),
             "foreground": encode_foreground(self._context, self._layers, self._layers.steps(self._draw), composite),
             "background": self._context.encode(composite.background),
         }
@@ -122,11 +140,15 @@ class Recomposed:
         last = self.drawn_for(layer)[-1:]
         return sum(one.step.cpu_seconds for one in steps if whole or [one.step.name] != last)
 
-    def _composite(self, without: Collection[str] = ()) -> Composite:
-        steps = {name: None if name in without else values for name, values in self._draw.steps.items()}
-        background = fit_to_frame(self._recipe, self._full(self._draw), self._crop)
-        drawn = replace(self._draw, steps=steps)
-        return blend_layers(self._context, self._layers, self._layers.steps(self._draw), background, drawn)
+    def _blend(self, drawn: Draw) -> Composite:
+        background = fit_to_frame(self._recipe, self._full(drawn), self._crop)
+        return blend_layers(self._context, self._cut_out(drawn), background, drawn)
+
+    def _cut_out(self, drawn: Draw) -> CutOut:
+        stored = (self._row.get("steps") or {}).values()
+        taken = (self._find(values["other_id"]) for values in stored if values and values.get("other_id"))
+        other = OtherForeground(self._context, drawn, taken)
+        return self._layers.placed(self._layers.steps(drawn), drawn, other)
 
     def _full(self, drawn: Draw) -> Image:
         """B at its own size after the steps on it; each made once, for a replay has no cache."""
@@ -141,7 +163,9 @@ class Recomposed:
 
     @cached_property
     def _planned(self) -> PlannedForeground:
-        name = self._row["foreground_id"]
+        return self._find(self._row["foreground_id"])
+
+    def _find(self, name: str) -> PlannedForeground:
         for planned in self._plan.foregrounds:
             if planned.foreground_id == name:
                 return planned

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,7 +15,7 @@ from rssn.route.compose import Crop
 from rssn.route.draw import Draw, draw
 from rssn.route.foreground import estimate_layers
 from rssn.route.recipe import DEFAULT, Recipe, load_recipe
-from rssn.route.step import Applied
+from rssn.route.step import CutOut, Layer
 from rssn.storage.files import content_id
 
 Picture = TypeVar("Picture", Pixels, Image)
@@ -41,6 +40,7 @@ def compose(  # noqa: PLR0913  (all by keyword)
     background: Picture,
     image: Picture | None = None,
     foreground: Picture | None = None,
+    other: tuple[Picture, Picture] | None = None,
     recipe: Recipe | str | Path = DEFAULT,
     seed: int = 0,
     foreground_id: str | None = None,
@@ -56,6 +56,7 @@ def compose(  # noqa: PLR0913  (all by keyword)
         background: B, any size, H' x W' x 3; resized and cropped to the frame as the recipe and the dice say.
         image: The photograph that the subject is in, H x W x 3; F is estimated from it as the recipe says.
         foreground: F, H x W x 3, in place of a photograph; or beside it, for a recipe with `foreground: given`.
+        other: F and alpha of another foreground, H' x W' x 3 and H' x W', for a recipe with a step that takes one.
         recipe: A recipe, the name of one that ships, or the path of a YAML file; see `rssn.load_recipe`.
         seed: Another one gives other draws.
         foreground_id: Names the foreground in the draws, as the column of this name; by default the content of its
@@ -71,21 +72,26 @@ def compose(  # noqa: PLR0913  (all by keyword)
         DependencyError: If a step of the recipe needs a package that is not installed.
     """
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
-    given = {"alpha": alpha, "background": background, "image": image, "foreground": foreground}
+    second = dict(zip(_OTHER, other, strict=True)) if other else {}
+    given = {"alpha": alpha, "background": background, "image": image, "foreground": foreground, **second}
     pictures = {name: values for name, values in given.items() if values is not None}
+    if other and not any(step.takes_other for step in chosen.drawn):
+        raise InputError(f"other has no effect: no step of the recipe {chosen.name} takes another foreground")
     floats = _checked(pictures)
-    subject = (np.ascontiguousarray(each).tobytes() for name, each in pictures.items() if name != "background")
+    own = (each for name, each in pictures.items() if name not in ("background", *_OTHER))
+    subject = (np.ascontiguousarray(each).tobytes() for each in own)
     identity = foreground_id or content_id(*subject)
     if k < 0:
         raise InputError(f"k is {k}; expected 0 or more")
     drawn = draw(chosen, seed, identity, k)
-    matte = floats["alpha"]
-    crop, fitted = _place(floats["background"], matte, chosen, drawn)
     layer, method = _foreground(floats, chosen)
-    front = _after_sources(layer, floats.get("image", layer), drawn.applied(chosen, "source", "foreground"))
-    own = floats["background"]
-    full = _after_sources(own, own, drawn.applied(chosen, "source", "background"))
-    done = route.compose(front, route.fit_background(full, fitted, crop), matte, chosen, drawn)
+    front = _after_sources(layer, floats.get("image", layer), chosen, drawn)
+    cut_out = CutOut(front, floats["alpha"])
+    cut_out = route.place(cut_out, drawn.applied(chosen, "placement"), lambda: _other(floats, chosen, drawn))
+    back = floats["background"]
+    crop, fitted = _fit(back, cut_out, chosen, drawn)
+    full = _after_sources(back, back, chosen, drawn, "background")
+    done = route.compose(cut_out, route.fit_background(full, fitted, crop), chosen, drawn)
 
     def out(values: Image) -> Any:
         return to_uint8(values) if alpha.dtype == np.uint8 else np.clip(values, 0.0, 1.0)
@@ -94,9 +100,20 @@ def compose(  # noqa: PLR0913  (all by keyword)
     return Sample(image, out(done.alpha), foreground, background, drawn, crop, method)
 
 
-def _after_sources(layer: Image, photograph: Image, steps: Iterable[Applied]) -> Image:
+_OTHER = ("other foreground", "other alpha")
+
+
+def _after_sources(pixels: Image, photograph: Image, recipe: Recipe, drawn: Draw, layer: Layer = "foreground") -> Image:
     """A layer at its own size, after the steps that were drawn for it."""
-    return route.apply_steps(layer, (step.measured(lambda: photograph) for step in steps))
+    steps = drawn.applied(recipe, "source", layer)
+    return route.apply_steps(pixels, (step.measured(lambda: photograph) for step in steps))
+
+
+def _other(floats: dict[str, Image], recipe: Recipe, drawn: Draw) -> CutOut:
+    if not floats.keys() & _OTHER:
+        raise InputError(f"the recipe {recipe.name} takes another foreground; give other, its F and its alpha")
+    foreground, alpha = (floats[name] for name in _OTHER)
+    return CutOut(_after_sources(foreground, foreground, recipe, drawn), alpha)
 
 
 def _foreground(floats: dict[str, Image], recipe: Recipe) -> tuple[Image, str]:
@@ -109,9 +126,9 @@ def _foreground(floats: dict[str, Image], recipe: Recipe) -> tuple[Image, str]:
     return layers.foreground, layers.method
 
 
-def _place(background: Image, alpha: Image, recipe: Recipe, drawn: Draw) -> tuple[Crop, tuple[int, int]]:
+def _fit(background: Image, cut_out: CutOut, recipe: Recipe, drawn: Draw) -> tuple[Crop, tuple[int, int]]:
     """The frame's place in the fitted background, and the size of that."""
-    (height, width), size = alpha.shape, (background.shape[1], background.shape[0])
+    (height, width), size = cut_out.alpha.shape, (background.shape[1], background.shape[0])
     enlarged = float(route.upscaling(np.array([size]), (width, height))[0])
     if enlarged > recipe.max_upscale:
         words = f"to cover {width} x {height} px it is enlarged {enlarged:.3g} times"
@@ -135,9 +152,10 @@ def _checked(pictures: dict[str, Any]) -> dict[str, Image]:
         raise InputError("give image, the photograph, or foreground, an F that you have")
     for name, values in pictures.items():
         _check(name, values)
-        frame, other = pictures["alpha"].shape[:2], values.shape[:2]
-        if name != "background" and other != frame:
-            raise InputError(f"{name} has {other[1]} x {other[0]} px, alpha {frame[1]} x {frame[0]}")
+        partner = "other alpha" if name in _OTHER else "alpha"
+        frame, size = pictures[partner].shape[:2], values.shape[:2]
+        if name != "background" and size != frame:
+            raise InputError(f"{name} has {size[1]} x {size[0]} px, {partner} {frame[1]} x {frame[0]}")
     kinds = {name: str(values.dtype) for name, values in pictures.items()}
     eight_bit = [kind == "uint8" for kind in kinds.values()]
     if any(eight_bit) and not all(eight_bit):
@@ -146,7 +164,7 @@ def _checked(pictures: dict[str, Any]) -> dict[str, Image]:
 
 
 def _check(name: str, values: Any) -> None:
-    expected = "H x W" if name == "alpha" else "H x W x 3"
+    expected = "H x W" if name.endswith("alpha") else "H x W x 3"
     if not isinstance(values, np.ndarray):
         raise InputError(f"{name} is a {type(values).__name__}; expected a numpy array, {expected}")
     if values.ndim != len(expected.split(" x ")) or values.shape[2:] not in ((), (3,)) or not values.size:

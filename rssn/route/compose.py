@@ -1,4 +1,4 @@
-"""Pipeline 1, lines 16 to 23: fit, steps in the frame, blend, steps on the composite. Float32 to the end.
+"""Pipeline 1, lines 16 to 23: place, fit, steps in the frame, blend, steps on the composite. Float32 to the end.
 
 Nothing here rolls dice, and steps on sources were applied before.
 """
@@ -6,7 +6,7 @@ Nothing here rolls dice, and steps on sources were applied before.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import TypeVar
@@ -19,7 +19,7 @@ from rssn.errors import InputError
 from rssn.image.arrays import Alpha, Image, Pixels
 from rssn.route.draw import Draw
 from rssn.route.recipe import Fit, Recipe
-from rssn.route.step import Applied
+from rssn.route.step import Applied, CutOut, Scene
 
 _Picture = TypeVar("_Picture", Image, Pixels)
 
@@ -44,22 +44,32 @@ class Composite:
     background: Image  # H x W x 3
 
 
-def compose(foreground: Image, background: Image, alpha: Alpha, recipe: Recipe, drawn: Draw) -> Composite:
+def compose(cut_out: CutOut, background: Image, recipe: Recipe, drawn: Draw) -> Composite:
     """The steps in the frame, the blend, and the steps on the composite, as drawn.
 
     Args:
-        foreground: F, H x W x 3 float32 in [0, 1].
+        cut_out: F, H x W x 3 float32 in [0, 1], and alpha, H x W float32 in [0, 1], after the steps that place them.
         background: B, already fitted to H x W.
-        alpha: H x W float32 in [0, 1].
         recipe: The steps in their order.
         drawn: What the dice said.
     """
-    foreground = apply_steps(foreground, drawn.applied(recipe, "frame", "foreground"))
-    background = apply_steps(background, drawn.applied(recipe, "frame", "background"))
+    scene = Scene(cut_out.foreground, background, cut_out.alpha)
+    scene = reduce(lambda made, one: one.on_scene(made), drawn.applied(recipe, "frame"), scene)
     after = list(drawn.applied(recipe, "composite"))
-    image = apply_steps(blend(foreground, background, alpha), after)
+    image = apply_steps(blend(scene.foreground, scene.background, scene.alpha), after)
     alike = [one for one in after if one.step.also_on_layers]
-    return Composite(image, alpha, apply_steps(foreground, alike), apply_steps(background, alike))
+    return Composite(image, scene.alpha, apply_steps(scene.foreground, alike), apply_steps(scene.background, alike))
+
+
+def place(cut_out: CutOut, steps: Iterable[Applied], other: Callable[[], CutOut]) -> CutOut:
+    """F and alpha after the steps that place them; `cut_out` itself where there is none.
+
+    Args:
+        cut_out: F and alpha at their own size.
+        steps: Those at the stage `placement` that were drawn.
+        other: Gives another foreground, for a step that takes one.
+    """
+    return reduce(lambda made, one: one.on_cut_out(made, other), steps, cut_out)
 
 
 def apply_steps(pixels: Image, steps: Iterable[Applied]) -> Image:

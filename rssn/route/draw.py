@@ -143,6 +143,25 @@ def background_key(background_id: str) -> int:
     return _key("background-id", background_id)
 
 
+def rank_others(drawn: Draw, foreground_keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """The foregrounds of a data set in the order in which a sample would take one of them as its second.
+
+    Args:
+        drawn: The sample's draw; its seed alone decides.
+        foreground_keys: One key per foreground, see `foreground_key`; with that of the sample's own.
+
+    Returns:
+        Indices into `foreground_keys`, the best first; one more key moves no other.
+    """
+    hashes = _mix(foreground_keys ^ np.uint64(_key("other", str(drawn.seed))))
+    return np.argsort(hashes, kind="stable")
+
+
+def foreground_key(foreground_id: str) -> int:
+    """The 64-bit key by which a foreground takes part in `rank_others`."""
+    return _key("foreground-id", foreground_id)
+
+
 def _key(*parts: str) -> int:
     digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little")

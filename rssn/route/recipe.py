@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
@@ -53,6 +53,11 @@ class Recipe:
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"steps has '{name}' twice; a sample draws each step once, so remove one")
+        takers = [step.name for step in self.steps if step.takes_other]
+        if len(takers) > 1:
+            raise InputError(
+                f"steps has {' and '.join(takers)}, which take another foreground each; remove all but one"
+            )
         for before, after in zip(self.steps, self.steps[1:], strict=False):
             if STAGES.index(before.stage) > STAGES.index(after.stage):
                 raise InputError(f"steps has '{after.name}' after '{before.name}'; {_ORDER[after.stage]}")
@@ -61,6 +66,10 @@ class Recipe:
     def drawn(self) -> tuple[Step, ...]:
         """The steps that some sample may draw."""
         return tuple(step for step in self.steps if step.probability > 0)
+
+    def frame(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the largest composites of a foreground of this size, px."""
+        return reduce(lambda size, step: step.frame(*size), self.drawn, (width, height))
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as the plain values of its YAML, for manifests and digests."""
@@ -78,8 +87,9 @@ class Recipe:
 
 
 _ORDER = {
-    "source": "it acts on pictures at their own size: put it before the steps on layers in the frame",
-    "frame": f"it acts on layers in the frame: put it before {BLEND} and after the steps on sources",
+    "source": "it acts on pictures at their own size: put it before the steps that place F or act in the frame",
+    "placement": "it places F and alpha: put it after the steps on sources and before those on layers in the frame",
+    "frame": f"it acts on layers in the frame: put it before {BLEND}, after the steps on sources or that place F",
     "composite": f"it acts on the composite: put it after {BLEND}",
 }
 

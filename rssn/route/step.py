@@ -4,35 +4,52 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
 from inspect import getdoc
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
 from rssn.errors import Rejected
-from rssn.image.arrays import Image
+from rssn.image.arrays import Alpha, Image
 from rssn.storage.settings import settings
 from rssn.versions import version
 
 Layer: TypeAlias = Literal["foreground", "background"]
 
-Stage: TypeAlias = Literal["source", "frame", "composite"]
-"""When a step is applied: to pictures at their own size, to layers of the composite's size, or to the composite."""
+Stage: TypeAlias = Literal["source", "placement", "frame", "composite"]
+"""When a step is applied: to pictures at their own size, to F with its alpha before a background is fitted to them, to
+layers of the composite's size, or to the composite."""
 
 GROUP = "rssn.steps"
 """The entry points by which packages offer steps."""
 
-STAGES: tuple[Stage, ...] = ("source", "frame", "composite")
+STAGES: tuple[Stage, ...] = ("source", "placement", "frame", "composite")
 
-ActsOn: TypeAlias = Literal["layers", "foreground", "background", "composite"]
+ActsOn: TypeAlias = Literal["layers", "foreground", "background", "cut-out", "composite"]
 
 Values: TypeAlias = Mapping[str, Any]
 """What a step drew or measured, by column; plain values of the step's Arrow types."""
+
+
+class CutOut(NamedTuple):
+    """F and its alpha, before a background is fitted to them."""
+
+    foreground: Image  # H x W x 3
+    alpha: Alpha  # H x W
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What lies in the frame before the blend; all of one height and width."""
+
+    foreground: Image  # H x W x 3
+    background: Image  # H x W x 3
+    alpha: Alpha  # H x W
 
 
 @settings
@@ -59,6 +76,8 @@ class Step(ABC):
     """Whether its result takes long enough to be kept in the cache of layers; at the stage `source` only."""
     also_on_layers: ClassVar[bool] = False
     """Whether a step on the composite acts on the stored F and B in the same way, so that they still explain it."""
+    takes_other: ClassVar[bool] = False
+    """Whether a step at the stage `placement` takes another foreground of the data set, too."""
 
     @abstractmethod
     def draw(self, dice: np.random.Generator) -> Values:
@@ -72,14 +91,38 @@ class Step(ABC):
         """
         return {}
 
-    @abstractmethod
     def apply(self, pixels: Image, values: Values) -> Image:
-        """A new picture of the same shape, H x W x 3 float32.
+        """A new picture of the same shape, H x W x 3 float32; every step has this method or one of the next two.
 
         Args:
             pixels: In [0, 1]; a composite may leave it by the noise that an earlier step added. Not to be changed.
             values: As drawn, with what was measured of this layer.
         """
+        raise NotImplementedError
+
+    def apply_to_scene(self, scene: Scene, values: Values) -> Scene:
+        """The layers after a step at the stage `frame`: by default, `apply` to each that it acts on.
+
+        A step that has this method sees F, B and alpha together; alpha stays as it is.
+        """
+        return replace(scene, **{layer: self.apply(getattr(scene, layer), values) for layer in self.layers})
+
+    def apply_to_cut_out(self, cut_out: CutOut, values: Values, other: Callable[[], CutOut]) -> CutOut:
+        """F and alpha after a step at the stage `placement`; their size may be another one, see `frame`.
+
+        Args:
+            cut_out: F and alpha. Not to be changed.
+            values: As drawn.
+            other: Gives another foreground of the data set at its own size, for a step that `takes_other`.
+
+        Raises:
+            Rejected: If this foreground cannot be placed so.
+        """
+        raise NotImplementedError
+
+    def frame(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the composite after a step at the stage `placement`, from those before it, px."""
+        return width, height
 
     @abstractmethod
     def describe(self, values: Values) -> str:
@@ -111,9 +154,12 @@ class Step(ABC):
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers that it acts on before the blend."""
-        if self.acts_on == "layers":
-            return ("foreground", "background")
-        return () if self.acts_on == "composite" else (self.acts_on,)
+        return _LAYERS[self.acts_on]
+
+    @property
+    def sees_scene(self) -> bool:
+        """Whether it looks at F, B and alpha together."""
+        return type(self).apply_to_scene is not Step.apply_to_scene
 
     @classmethod
     def summary(cls) -> str:
@@ -123,10 +169,24 @@ class Step(ABC):
     def struct(self) -> pa.StructType:
         """What a row stores of it: what was drawn, and what was measured of each layer under the layer's name.
 
-        A step of neither has `drawn`, which is true: Parquet has no empty struct.
+        A step of neither has `drawn`, which is true: Parquet has no empty struct. One that takes another foreground
+        has that one's id, source and licence.
         """
         kinds = {f"{layer}_{name}": kind for layer in self.layers for name, kind in self.measured.items()}
-        return pa.struct(list({**self.columns, **kinds}.items()) or [("drawn", pa.bool_())])
+        other = dict.fromkeys(OTHER, pa.string()) if self.takes_other else {}
+        return pa.struct(list({**self.columns, **kinds, **other}.items()) or [("drawn", pa.bool_())])
+
+
+OTHER = ("other_id", "other_source", "other_licence")
+"""What a row's struct says of the other foreground that a step took."""
+
+_LAYERS: Mapping[ActsOn, tuple[Layer, ...]] = {
+    "layers": ("foreground", "background"),
+    "foreground": ("foreground",),
+    "background": ("background",),
+    "cut-out": ("foreground",),
+    "composite": (),
+}
 
 
 @cache
@@ -150,10 +210,37 @@ class Applied:
             Rejected: If the step makes something else of a picture than a picture of its size.
         """
         made = self.step.apply(pixels, self.values)
-        if made.shape != pixels.shape or made.dtype != np.float32:
-            words = f"{made.shape} {made.dtype} of {pixels.shape} float32; mend the package that it is from"
-            raise Rejected("compose", "broken_step", f"the step '{self.step.name}' makes {words}")
+        self._check(made, pixels)
         return made
+
+    def on_scene(self, scene: Scene) -> Scene:
+        """The layers in the frame after the step; alpha as before.
+
+        Raises:
+            Rejected: As a call does.
+        """
+        made = self.step.apply_to_scene(scene, self.values)
+        self._check(made.foreground, scene.foreground)
+        self._check(made.background, scene.background)
+        return replace(made, alpha=scene.alpha)
+
+    def on_cut_out(self, cut_out: CutOut, other: Callable[[], CutOut]) -> CutOut:
+        """F and alpha after the step, of the size that it says.
+
+        Raises:
+            Rejected: As a call does, or if the foreground cannot be placed so.
+        """
+        made = self.step.apply_to_cut_out(cut_out, self.values, other)
+        height, width = cut_out.alpha.shape
+        width, height = self.step.frame(width, height)
+        self._check(made.foreground, np.broadcast_to(np.float32(0), (height, width, 3)))
+        self._check(made.alpha, np.broadcast_to(np.float32(0), (height, width)))
+        return made
+
+    def _check(self, made: Image, expected: Image) -> None:
+        if made.shape != expected.shape or made.dtype != np.float32:
+            words = f"{made.shape} {made.dtype} of {expected.shape} float32; mend the package that it is from"
+            raise Rejected("compose", "broken_step", f"the step '{self.step.name}' makes {words}")
 
     def measured(self, photograph: Callable[[], Image]) -> Applied:
         """The step with what it measures of a layer, see `Step.measure`."""

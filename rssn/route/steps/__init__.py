@@ -79,11 +79,16 @@ def _fault(step: type[Step], name: str) -> str | None:
         return f"calls itself '{step.name}'; that must be the entry point's name, and not '{BLEND}'"
     if step.stage not in STAGES or step.acts_on not in get_args(ActsOn):
         return f"acts on {step.acts_on} at the stage {step.stage}; see rssn.route.step for both"
-    if (step.acts_on == "composite") != (step.stage == "composite"):
-        return f"acts on {step.acts_on} at the stage {step.stage}; a composite is there at its own stage alone"
-    where = {"measured": "source", "cached": "source", "also_on_layers": "composite"}
+    for what, stage in (("composite", "composite"), ("cut-out", "placement")):
+        if (step.acts_on == what) != (step.stage == stage):
+            return f"acts on {step.acts_on} at the stage {step.stage}; a {what} is there at the stage {stage} alone"
+    where = {"measured": "source", "cached": "source", "also_on_layers": "composite", "takes_other": "placement"}
     wrong = [each for each, stage in where.items() if getattr(step, each) and step.stage != stage]
-    return f"says {wrong[0]}, which only steps at the stage {where[wrong[0]]} can" if wrong else None
+    if wrong:
+        return f"says {wrong[0]}, which only steps at the stage {where[wrong[0]]} can"
+    ways = {"placement": ("apply_to_cut_out",), "frame": ("apply", "apply_to_scene")}.get(step.stage, ("apply",))
+    lacks = all(getattr(step, way) is getattr(Step, way) for way in ways)
+    return f"has no method {' or '.join(ways)}" if lacks else None
 
 
 def _steps_in(module: ModuleType) -> list[type[Step]]:

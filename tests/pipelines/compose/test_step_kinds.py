@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -12,6 +13,7 @@ import pytest
 from pydantic import Field
 
 from pipelines.compose.job import Output, run_compose
+from pipelines.compose.plan import load_plan
 from pipelines.executor.runner import LocalRunner
 from pipelines.inspect.inspect import ReportOptions, run_inspect
 from pipelines.inspect.replay import run_replay
@@ -20,6 +22,12 @@ from rssn.image.decoding import decode_image, decode_pixels
 from rssn.route import compose as route
 from rssn.route.recipe import Recipe
 from rssn.route.step import Step, Values
+from rssn.route.steps.denoise import Denoise
+from rssn.route.steps.harmonise import Harmonise
+from rssn.route.steps.match_sharpness import MatchSharpness
+from rssn.route.steps.merge import Merge
+from rssn.route.steps.noise import Noise
+from rssn.route.steps.place import Place
 from rssn.sources.mattes import read_matte
 from rssn.storage.settings import settings
 from tests.pipelines.composing import job_of, rows
@@ -144,3 +152,63 @@ def test_rows_are_rolled_again_replayed_and_shown(composed: Path) -> None:
     assert len([path for path in found.sheets if path.name.startswith("step-strip")]) == 9
     for row in rows(composed):
         assert run_replay(composed, row["sample_id"], None).differences == []
+
+
+SCENES = Recipe(
+    "scenes",
+    k=3,
+    foreground="multiply",
+    max_upscale=4.0,
+    steps=(
+        Denoise(0.5, backend="nlmeans"),
+        Place(0.7, canvas=1.25, sizes=(0.4, 0.8), max_upscale=2.0),
+        Merge(0.7, sizes=(0.3, 0.6)),
+        Harmonise(0.7),
+        MatchSharpness(0.7),
+        Noise(0.3, sigma=4.0),
+    ),
+)
+
+
+@pytest.fixture
+def scenes(synthetic: Path, bg20k: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "scenes"
+    run_compose(job_of(synthetic / "matting", bg20k, out, SCENES, output=Output("png")), LocalRunner())
+    return out
+
+
+def test_steps_that_place_and_see_the_scene_are_stored_rolled_again_replayed_and_shown(scenes: Path) -> None:
+    found = list(rows(scenes))
+    drawn = Counter(name for row in found for name, values in row["steps"].items() if values)
+    assert min(drawn[step.name] for step in SCENES.steps) >= 1
+    assert run_inspect(scenes, ReportOptions(2, len(found))).problems == []
+    for row in found:
+        assert run_replay(scenes, row["sample_id"], None).differences == []
+
+
+def test_the_layers_of_a_placed_scene_explain_it_and_have_its_size(scenes: Path) -> None:
+    for row in rows(scenes):
+        pictures = {name: decode_pixels(row[name]["bytes"]) for name in ("image", "foreground", "background", "alpha")}
+        assert {each.shape[:2] for each in pictures.values()} == {(row["height"], row["width"])}
+        if row["steps"]["noise"] is None:
+            layers = (to_float(pictures[name]) for name in ("foreground", "background"))
+            blended = to_uint8(route.blend(*layers, to_float(pictures["alpha"][..., 0]))).astype(int)
+            assert np.abs(blended - pictures["image"]).max() <= 2
+
+
+def test_a_placed_one_has_the_canvas_and_another_its_own_frame(scenes: Path) -> None:
+    sizes = {one.foreground_id: (one.width, one.height) for one in load_plan(scenes).foregrounds}
+    for row in rows(scenes):
+        width, height = sizes[row["foreground_id"]]
+        expected = (round(1.25 * width), round(1.25 * height)) if row["steps"]["place"] else (width, height)
+        assert (row["width"], row["height"]) == expected
+
+
+def test_the_other_foreground_is_named_and_is_another(scenes: Path) -> None:
+    planned = {one.foreground_id: one for one in load_plan(scenes).foregrounds}
+    merged = [row for row in rows(scenes) if row["steps"]["merge"]]
+    for row in merged:
+        taken = row["steps"]["merge"]
+        assert taken["other_id"] != row["foreground_id"]
+        assert taken["other_source"] == planned[taken["other_id"]].source
+    assert len({row["steps"]["merge"]["other_id"] for row in merged}) > 1

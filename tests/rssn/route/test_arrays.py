@@ -12,6 +12,7 @@ from rssn.errors import InputError
 from rssn.image.arrays import to_float, to_uint8
 from rssn.route.arrays import Sample
 from rssn.route.recipe import Recipe
+from rssn.route.steps.merge import Merge
 
 HEIGHT, WIDTH = 24, 32
 DICE = np.random.default_rng(7)
@@ -102,3 +103,14 @@ def test_a_recipe_is_an_object_a_name_or_a_file(tmp_path: Path) -> None:
 def test_what_cannot_be_composed_is_refused_by_name(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         composed(**changes)
+
+
+def test_another_foreground_that_no_step_takes_is_refused() -> None:
+    with pytest.raises(InputError, match="other has no effect: no step of the recipe comp-bg20k takes another"):
+        composed(other=(IMAGE, ALPHA))
+
+
+def test_another_foreground_must_fit_its_alpha() -> None:
+    recipe = Recipe("r", steps=(Merge(1.0),))
+    with pytest.raises(InputError, match="other foreground has 32 x 23 px, other alpha 32 x 24"):
+        composed(recipe=recipe, other=(IMAGE[1:], ALPHA))

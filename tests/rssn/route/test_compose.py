@@ -14,7 +14,7 @@ from rssn.image.arrays import Alpha, Image
 from rssn.route.compose import Crop, blend, compose, fit_background, fitted_size, place_crop, upscaling
 from rssn.route.draw import Draw
 from rssn.route.recipe import Fit, Recipe
-from rssn.route.step import Step, Values
+from rssn.route.step import CutOut, Step, Values
 from rssn.route.steps.blur import Blur, box_blur
 from rssn.route.steps.noise import Noise, add_noise
 from rssn.storage.settings import settings
@@ -165,7 +165,9 @@ def test_upscaling_is_what_covering_asks_for(size: tuple[int, int], frame: tuple
 
 def test_a_plain_draw_blends_and_nothing_else() -> None:
     foreground, background, alpha = _layers()
-    found = compose(foreground, background, alpha, _RECIPE, replace(_PLAIN, steps={"blur": None, "noise": None}))
+    found = compose(
+        CutOut(foreground, alpha), background, _RECIPE, replace(_PLAIN, steps={"blur": None, "noise": None})
+    )
     assert np.array_equal(found.image, blend(foreground, background, alpha))
     assert found.background is background
     assert found.foreground is foreground
@@ -174,7 +176,7 @@ def test_a_plain_draw_blends_and_nothing_else() -> None:
 
 def test_blur_touches_the_background_only() -> None:
     foreground, background, alpha = _layers(40, 44)
-    found = compose(foreground, background, alpha, _RECIPE, replace(_PLAIN, steps={"blur": {"size": 20}}))
+    found = compose(CutOut(foreground, alpha), background, _RECIPE, replace(_PLAIN, steps={"blur": {"size": 20}}))
     assert np.array_equal(found.background, box_blur(background, 20))
     assert found.foreground is foreground
     assert np.array_equal(found.image, blend(foreground, box_blur(background, 20), alpha))
@@ -183,7 +185,7 @@ def test_blur_touches_the_background_only() -> None:
 def test_noise_touches_the_composite_only() -> None:
     foreground, background, alpha = _layers(40, 44)
     drawn = replace(_PLAIN, steps={"blur": {"size": 30}, "noise": {"sigma": 10.0, "seed": 9}})
-    found = compose(foreground, background, alpha, _RECIPE, drawn)
+    found = compose(CutOut(foreground, alpha), background, _RECIPE, drawn)
     clean = blend(found.foreground, found.background, alpha)
     assert np.array_equal(found.background, box_blur(background, 30))
     assert np.array_equal(found.image, add_noise(clean, 10 / 255, 9))
@@ -218,7 +220,7 @@ def test_a_step_on_the_composite_may_act_on_the_stored_layers_in_the_same_way() 
     foreground, background, alpha = _layers(40, 44)
     recipe = Recipe("halved", steps=(_Halve(), Noise()))
     drawn = replace(_PLAIN, steps={"halve": {}, "noise": {"sigma": 10.0, "seed": 9}})
-    found = compose(foreground, background, alpha, recipe, drawn)
+    found = compose(CutOut(foreground, alpha), background, recipe, drawn)
     assert np.array_equal(found.foreground, foreground / 2)
     assert np.array_equal(found.background, background / 2)
     assert np.allclose(found.image, add_noise(blend(found.foreground, found.background, alpha), 10 / 255, 9), atol=1e-6)

@@ -112,7 +112,7 @@ def _step(text: str) -> str:
         ("{name: a, steps: [{blur: {}, noise: {}}, blend]}", "steps holds .*; a step is its name, or"),
         (
             "{name: a, steps: [sharpen, blend]}",
-            "no step is called 'sharpen'; there are denoise, blur, noise",
+            "no step is called 'sharpen'; there are denoise, .*, blur, .*, noise, and blend",
         ),
         ("{name: a, steps: [blur, blur, blend]}", "steps has 'blur' twice"),
         (

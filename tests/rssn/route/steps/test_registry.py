@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from typing import ClassVar
 
@@ -12,7 +14,7 @@ from rssn.errors import InputError, Rejected
 from rssn.image.arrays import Image
 from rssn.route.draw import roll
 from rssn.route.recipe import Recipe
-from rssn.route.step import Applied, Step, Values
+from rssn.route.step import Applied, CutOut, Scene, Step, Values
 from rssn.route.steps import find_step, shipped_steps
 from rssn.storage.settings import settings
 
@@ -68,6 +70,22 @@ class Blends(Good):
     name = "blend"
 
 
+class Idle(Good):
+    apply = Step.apply
+
+
+class Unmoved(Good):
+    acts_on, stage = "cut-out", "placement"
+
+
+class Moved(Good):
+    acts_on = "cut-out"
+
+
+class Takes(Good):
+    takes_other = True
+
+
 def _offer(monkeypatch: pytest.MonkeyPatch, kind: str, offered: str = "good") -> None:
     entry = EntryPoint(offered, f"{__name__}:{kind}", "rssn.steps")
     monkeypatch.setattr(EntryPoint, "load", lambda self: eval(self.value.rpartition(":")[2], globals()))  # noqa: S307
@@ -75,7 +93,7 @@ def _offer(monkeypatch: pytest.MonkeyPatch, kind: str, offered: str = "good") ->
 
 
 def test_the_steps_that_ship_stand_in_the_order_of_the_route() -> None:
-    assert list(shipped_steps()) == ["denoise", "blur", "noise"]
+    assert list(shipped_steps()) == ["denoise", "merge", "place", "blur", "harmonise", "match-sharpness", "noise"]
 
 
 def test_a_step_of_a_package_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +112,10 @@ def test_a_step_of_a_package_is_found_by_its_name(monkeypatch: pytest.MonkeyPatc
         ("Nowhere", "good", "acts on alpha at the stage frame; see rssn.route.step for both"),
         ("Late", "good", "acts on foreground at the stage composite"),
         ("Alike", "good", "says also_on_layers, which only steps at the stage composite can"),
+        ("Idle", "good", "has no method apply or apply_to_scene; mend"),
+        ("Unmoved", "good", "has no method apply_to_cut_out; mend"),
+        ("Moved", "good", "acts on cut-out at the stage frame; a cut-out is there at the stage placement alone"),
+        ("Takes", "good", "says takes_other, which only steps at the stage placement can"),
         ("Unsaid", "good", "does not say its name, acts_on, stage, reference"),
         ("Step", "good", "is no rssn.route.step.Step with all its methods"),
         ("np", "good", "is no rssn.route.step.Step with all its methods"),
@@ -113,6 +135,32 @@ def test_a_step_that_makes_no_picture_of_the_same_size_is_refused() -> None:
 
     with pytest.raises(Rejected, match=r"the step 'good' makes \(2, 5, 3\) float32 of \(4, 5, 3\) float32"):
         Applied(Shrinks(), {})(np.zeros((4, 5, 3), np.float32))
+
+
+def test_a_step_that_makes_a_scene_or_a_cut_out_of_another_size_is_refused() -> None:
+    class Crops(Good):
+        def apply_to_scene(self, scene: Scene, values: Values) -> Scene:
+            return replace(scene, background=scene.background[:, 1:])
+
+        def apply_to_cut_out(self, cut_out: CutOut, values: Values, other: Callable[[], CutOut]) -> CutOut:
+            return CutOut(cut_out.foreground, cut_out.alpha[1:])
+
+    picture, alpha = np.zeros((4, 5, 3), np.float32), np.zeros((4, 5), np.float32)
+    with pytest.raises(Rejected, match=r"makes \(4, 4, 3\) float32 of \(4, 5, 3\) float32"):
+        Applied(Crops(), {}).on_scene(Scene(picture, picture, alpha))
+    with pytest.raises(Rejected, match=r"makes \(3, 5\) float32 of \(4, 5\) float32"):
+        Applied(Crops(), {}).on_cut_out(CutOut(picture, alpha), lambda: CutOut(picture, alpha))
+
+
+def test_a_scene_keeps_its_alpha_whatever_a_step_does() -> None:
+    class Fades(Good):
+        def apply_to_scene(self, scene: Scene, values: Values) -> Scene:
+            return replace(scene, foreground=scene.foreground + 1, alpha=scene.alpha + 1)
+
+    picture, alpha = np.zeros((4, 5, 3), np.float32), np.zeros((4, 5), np.float32)
+    made = Applied(Fades(), {}).on_scene(Scene(picture, picture, alpha))
+    assert made.alpha is alpha
+    assert made.foreground.min() == 1
 
 
 def test_a_step_that_draws_what_it_has_no_column_for_is_refused() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import get_type_hints
 
 import click
@@ -59,18 +59,15 @@ def _step_lines(kind: type[Step]) -> list[str]:
         f"  source    {kind.reference} (package {package})",
         f"  cost      about {default.cpu_seconds:g} CPU-seconds a megapixel" + (", cached" if kind.cached else ""),
         "  settings",
-        *(f"    {line}" for line in _setting_lines(kind)),
+        *(f"    {line}" for line in _setting_lines(default)),
     ]
 
 
-def _setting_lines(kind: type[Step]) -> list[str]:
-    hints = get_type_hints(kind, include_extras=True)
+def _setting_lines(default: Step) -> list[str]:
+    hints = get_type_hints(type(default), include_extras=True)
     lines = []
-    for field in fields(kind):
-        value = (
-            ""
-            if field.default is MISSING
-            else f" {list(field.default) if isinstance(field.default, tuple) else field.default}"
-        )
-        lines.append(f"{field.name}:{value}  # {describe_field(hints[field.name])}")
+    for field in fields(default):
+        value = getattr(default, field.name)
+        shown = list(value) if isinstance(value, tuple) else value
+        lines.append(f"{field.name}: {shown}  # {describe_field(hints[field.name])}")
     return lines

@@ -26,6 +26,7 @@ from rssn.storage.documents import brief
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
+Number = TypeVar("Number", int, float)
 
 _CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _EXPECTED = {
@@ -78,6 +79,17 @@ def settings(kind: C) -> C:
 
     made.__init__ = __init__  # type: ignore[method-assign]
     return cast(C, made)
+
+
+def ascending(bounds: tuple[Number, Number]) -> tuple[Number, Number]:
+    """Check a setting that is a lowest and a highest value: `Annotated[tuple[int, int], AfterValidator(ascending)]`.
+
+    Raises:
+        ValueError: If the lowest is above the highest.
+    """
+    if bounds[0] > bounds[1]:
+        raise ValueError("the lower bound first")
+    return bounds
 
 
 def parse_settings(kind: type[T], values: Mapping[str, Any], source: str) -> T:

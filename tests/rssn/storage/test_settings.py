@@ -4,10 +4,10 @@ from dataclasses import asdict, field, replace
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from rssn.errors import InputError
-from rssn.storage.settings import parse_settings, settings
+from rssn.storage.settings import ascending, parse_settings, settings
 
 
 @settings
@@ -23,6 +23,7 @@ class Outer:
     sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (20,)
     inner: Inner = field(default_factory=Inner)
     many: tuple[Inner, ...] = ()
+    bounds: Annotated[tuple[float, float], AfterValidator(ascending), Field(description="px")] = (1.0, 2.0)
 
 
 def test_plain_values_become_settings_and_back() -> None:
@@ -40,7 +41,7 @@ def test_plain_values_become_settings_and_back() -> None:
         ({"name": "a", "count": True}, "count is True; expected a whole number"),
         ({"name": "a", "count": "5"}, "count is '5'; expected a whole number"),
         ({"name": "a", "count": 1.5}, "count is 1.5; expected a whole number"),
-        ({"name": "a", "other": 1}, "unknown key 'other'; known here: count, inner, many, name, sizes"),
+        ({"name": "a", "other": 1}, "unknown key 'other'; known here: bounds, count, inner, many, name, sizes"),
         ({"name": "a", "inner": {"other": 1}}, "unknown key 'inner.other'; known here: share, strength"),
         ({"name": "a", "inner": {"share": 1.5}}, "inner.share is 1.5; expected 1 or less (of the pictures)"),
         (
@@ -51,6 +52,7 @@ def test_plain_values_become_settings_and_back() -> None:
         ({"name": "a", "inner": 3}, "inner is 3; expected a mapping"),
         ({"name": "a", "sizes": []}, "sizes is []; expected at least 1 of them"),
         ({"name": "a", "sizes": [3, 0]}, "sizes[1] is 0; expected 1 or more"),
+        ({"name": "a", "bounds": [2, 1.5]}, "bounds is [2, 1.5]; expected the lower bound first (px)"),
         ({"name": "a", "sizes": 3}, "sizes is 3; expected a list"),
         ({"name": "a", "many": [{}, {"share": 2}]}, "many[1].share is 2; expected 1 or less (of the pictures)"),
         ({"name": "a", "many": [{"x": 2}]}, "unknown key 'many[0].x'; known here: share, strength"),

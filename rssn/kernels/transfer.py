@@ -41,6 +41,11 @@ def to_srgb(light: Image) -> Image:
     return _curve(light, _to_srgb_table(), 1 / _SLOPE_AT_WHITE)
 
 
+def warm_up() -> None:
+    """Compile the curves into the cache once, before workers start."""
+    to_srgb(to_linear(np.zeros(3, np.float32)))
+
+
 @cache
 def _to_linear_table() -> Image:
     return np.array([linear(step / _TO_LINEAR_STEPS) for step in range(_TO_LINEAR_STEPS + 1)], np.float32)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import AfterValidator, Field
 
 from rssn.image.arrays import Image
+from rssn.kernels import transfer
 from rssn.kernels.transfer import to_linear, to_srgb
 from rssn.route.step import Stage, Step, Values
 from rssn.storage.settings import ascending, settings
@@ -34,7 +35,7 @@ class Bokeh(Step):
     What the camera clipped was brighter than white. `highlights` raises it before the kernel: by nothing at a luminance
     of 0.95, by so many stops at white, smoothly between, and hue stays. The kernel keeps the sum of the raised light
     (but for the mirrored border); the picture is clipped to white again at the end. With 0 the lamps of a night scene
-    dissolve; the default of 2 was the least by which they stay discs, and white feathers keep their form.
+    dissolve, and from 2 on a white railing in daylight spreads as a lamp does: the default lies between.
     """
 
     radii: Annotated[
@@ -43,7 +44,7 @@ class Bokeh(Step):
     blades: Annotated[
         tuple[Blades, ...], Field(min_length=1, description="0 for a disc, 5 to 9 for a polygon; one is drawn")
     ] = (0, 5, 6, 7, 8, 9)
-    highlights: Annotated[float, Field(ge=0, le=6, description="stops that white is raised by before the kernel")] = 2.0
+    highlights: Annotated[float, Field(ge=0, le=6, description="stops that white is raised by before the kernel")] = 1.0
 
     name: ClassVar[str] = "bokeh"
     acts_on: ClassVar[Literal["background"]] = "background"
@@ -75,7 +76,7 @@ class Bokeh(Step):
 
     def warm_up(self) -> None:
         """Compile the curves."""
-        to_srgb(to_linear(np.zeros((1, 1, 3), np.float32)))
+        transfer.warm_up()
 
 
 def aperture(radius: float, blades: int, rotation: float) -> Image:

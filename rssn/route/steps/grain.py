@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic import AfterValidator, Field
 
 from rssn.image.arrays import Image
+from rssn.kernels import transfer
 from rssn.kernels.transfer import linear, to_linear, to_srgb
 from rssn.route.step import Stage, Step, Values
 from rssn.storage.settings import ascending, settings
@@ -69,7 +70,7 @@ class Grain(Step):
 
     def warm_up(self) -> None:
         """Compile the curves."""
-        to_srgb(to_linear(np.zeros((1, 1, 3), np.float32)))
+        transfer.warm_up()
 
 
 def add_grain(image: Image, sigma: float, read_share: float, seed: int) -> Image:

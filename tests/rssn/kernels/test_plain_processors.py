@@ -12,6 +12,7 @@ import numpy as np
 
 from rssn.kernels.bm3d.native import bm3d
 from rssn.kernels.closed_form.native import solve
+from rssn.kernels.transfer import to_linear, to_srgb
 from tests.conftest import PlainKernels
 
 SIGMA, EPSILON = 10 / 255, 1e-5
@@ -22,11 +23,13 @@ import numba
 import numpy as np
 from rssn.kernels.bm3d.native import bm3d
 from rssn.kernels.closed_form.native import solve
+from rssn.kernels.transfer import to_linear, to_srgb
 
 assert numba.config.CPU_NAME == "generic" and not numba.config.CPU_FEATURES
 given = np.load(sys.argv[1])
 layers = solve(given["clean"], given["alpha"], {EPSILON})
-np.savez(sys.argv[2], denoised=bm3d(given["noisy"], {SIGMA}), foreground=layers.foreground)
+curves = np.stack([to_linear(given["noisy"]), to_srgb(given["noisy"])])
+np.savez(sys.argv[2], denoised=bm3d(given["noisy"], {SIGMA}), foreground=layers.foreground, curves=curves)
 """
 
 
@@ -45,3 +48,4 @@ def test_they_give_the_same_pictures(plain_kernels: PlainKernels, tmp_path: Path
     made = np.load(tmp_path / "made.npz")
     assert np.abs(made["denoised"] - bm3d(noisy, SIGMA)).max() <= 0.05 / 255
     assert np.abs(made["foreground"] - solve(clean, alpha, EPSILON).foreground).max() <= 0.05 / 255
+    assert np.array_equal(made["curves"], [to_linear(noisy), to_srgb(noisy)])

@@ -82,13 +82,13 @@ def settings(kind: C) -> C:
 
 
 def ascending(bounds: tuple[Number, Number]) -> tuple[Number, Number]:
-    """Check a setting that is a lowest and a highest value: `Annotated[tuple[int, int], AfterValidator(ascending)]`.
+    """Check a setting that is a range: `Annotated[tuple[int, int], AfterValidator(ascending)]`.
 
     Raises:
-        ValueError: If the lowest is above the highest.
+        ValueError: If its ends are exchanged.
     """
     if bounds[0] > bounds[1]:
-        raise ValueError("the lower bound first")
+        raise ValueError("the least before the most")
     return bounds
 
 

@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from rssn.image.arrays import Alpha, Image
 from rssn.route.step import Scene, Stage, Step, Values
-from rssn.route.steps.place import check_range
-from rssn.storage.settings import settings
+from rssn.storage.settings import ascending, settings
 
 Strength = Annotated[float, Field(ge=0, le=1)]
 _LEAST = 1e-3  # deviation of a channel, Lab units: below it, it is flat
@@ -24,7 +23,9 @@ _LEAST = 1e-3  # deviation of a channel, Lab units: below it, it is flat
 class Harmonise(Step):
     """Moves mean and deviation of F's light and colour towards those of the B that shows."""
 
-    strengths: Annotated[tuple[Strength, Strength], Field(description="least and most; 1 takes B's over")] = (0.3, 0.7)
+    strengths: Annotated[
+        tuple[Strength, Strength], AfterValidator(ascending), Field(description="least and most; 1 takes B's over")
+    ] = (0.3, 0.7)
     max_light: Annotated[float, Field(ge=0, le=100, description="largest change of the mean, L of CIE Lab")] = 15.0
     max_colour: Annotated[float, Field(ge=0, le=100, description="largest change of the mean, a and b of CIE Lab")] = (
         6.0
@@ -38,9 +39,6 @@ class Harmonise(Step):
     stage: ClassVar[Stage] = "frame"
     reference: ClassVar[str] = "Reinhard et al. 2001, Color Transfer between Images, in CIE Lab; not in the paper"
     columns: ClassVar = {"strength": pa.float64()}
-
-    def __post_init__(self) -> None:
-        check_range("strengths", self.strengths)
 
     def draw(self, dice: np.random.Generator) -> Values:
         """The strength, each as likely."""

@@ -7,12 +7,11 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from rssn.route.sharpness import blur_to, estimate_spread
 from rssn.route.step import Scene, Stage, Step, Values
-from rssn.route.steps.place import check_range
-from rssn.storage.settings import settings
+from rssn.storage.settings import ascending, settings
 
 Spread = Annotated[float, Field(ge=0, le=10)]
 
@@ -23,7 +22,11 @@ class MatchSharpness(Step):
 
     spreads: (
         Literal["other"]
-        | Annotated[tuple[Spread, Spread], Field(description="least and most, standard deviations, px; or other")]
+        | Annotated[
+            tuple[Spread, Spread],
+            AfterValidator(ascending),
+            Field(description="least and most, standard deviations, px; or other"),
+        ]
     ) = "other"
     most: Annotated[float, Field(ge=0, le=10, description="point spread beyond which B is out of focus, px")] = 2.5
 
@@ -32,10 +35,6 @@ class MatchSharpness(Step):
     stage: ClassVar[Stage] = "frame"
     reference: ClassVar[str] = "the paper's R, section 4.1; point spread after Zhuo and Sim 2011"
     columns: ClassVar = {"spread": pa.float64()}  # px; null where one layer is brought to the other's
-
-    def __post_init__(self) -> None:
-        if self.spreads != "other":
-            check_range("spreads", self.spreads)
 
     def draw(self, dice: np.random.Generator) -> Values:
         """The point spread of both, each as likely; None where it is the other's."""

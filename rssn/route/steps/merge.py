@@ -11,7 +11,7 @@ from pydantic import Field
 
 from rssn.route.placement import Placement, place_cut_out
 from rssn.route.step import CutOut, Stage, Step, Values
-from rssn.route.steps.place import Sizes, check_range, describe_placement, draw_placement
+from rssn.route.steps.place import Sizes, describe_placement, draw_placement
 from rssn.storage.settings import settings
 
 
@@ -29,9 +29,6 @@ class Merge(Step):
     reference: ClassVar[str] = "trainings on Deep Image Matting's data; Li and Lu, AAAI 2020 (GCA), data augmentation"
     columns: ClassVar = {"size": pa.float64(), "x": pa.float64(), "y": pa.float64(), "flipped": pa.bool_()}
     takes_other: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_range("sizes", self.sizes)
 
     def draw(self, dice: np.random.Generator) -> Values:
         """Size and place of the other, each as likely; which one it is depends on the sample's seed."""

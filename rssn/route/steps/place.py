@@ -7,16 +7,16 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from rssn.errors import InputError
 from rssn.route.placement import Placement, place_cut_out
 from rssn.route.step import CutOut, Stage, Step, Values
-from rssn.storage.settings import settings
+from rssn.storage.settings import ascending, settings
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Sizes = Annotated[
     tuple[Share, Share],
+    AfterValidator(ascending),
     Field(description="least and most of the frame's width or height, whichever the subject's box fills first"),
 ]
 
@@ -40,9 +40,6 @@ class Place(Step):
     stage: ClassVar[Stage] = "placement"
     reference: ClassVar[str] = "not in the paper; objects are placed so in composition data sets of cut-outs"
     columns: ClassVar = {"size": pa.float64(), "x": pa.float64(), "y": pa.float64(), "flipped": pa.bool_()}
-
-    def __post_init__(self) -> None:
-        check_range("sizes", self.sizes)
 
     def draw(self, dice: np.random.Generator) -> Values:
         """Size and place, each as likely."""
@@ -79,13 +76,3 @@ def describe_placement(values: Values) -> str:
     """A draw of `draw_placement` in words."""
     words = f"{values['size']:.2f} of the frame, at {values['x']:.2f}, {values['y']:.2f}"
     return f"{words}, flipped" if values["flipped"] else words
-
-
-def check_range(name: str, values: tuple[float, float]) -> None:
-    """Refuse a range whose ends are exchanged.
-
-    Raises:
-        InputError: Naming the setting.
-    """
-    if values[0] > values[1]:
-        raise InputError(f"{name} is {list(values)}; expected the least before the most: {sorted(values)}")

@@ -52,7 +52,7 @@ def test_plain_values_become_settings_and_back() -> None:
         ({"name": "a", "inner": 3}, "inner is 3; expected a mapping"),
         ({"name": "a", "sizes": []}, "sizes is []; expected at least 1 of them"),
         ({"name": "a", "sizes": [3, 0]}, "sizes[1] is 0; expected 1 or more"),
-        ({"name": "a", "bounds": [2, 1.5]}, "bounds is [2, 1.5]; expected the lower bound first (px)"),
+        ({"name": "a", "bounds": [2, 1.5]}, "bounds is [2, 1.5]; expected the least before the most (px)"),
         ({"name": "a", "sizes": 3}, "sizes is 3; expected a list"),
         ({"name": "a", "many": [{}, {"share": 2}]}, "many[1].share is 2; expected 1 or less (of the pictures)"),
         ({"name": "a", "many": [{"x": 2}]}, "unknown key 'many[0].x'; known here: share, strength"),

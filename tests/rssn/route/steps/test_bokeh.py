@@ -151,7 +151,7 @@ def test_the_step_filters_with_what_it_drew() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ("{radii: [40, 5]}", "radii is [40, 5]; expected the lower bound first"),
+        ("{radii: [40, 5]}", "radii is [40, 5]; expected the least before the most"),
         ("{radii: [0.1, 5]}", "radii[0] is 0.1; expected 0.5 or more"),
         ("{blades: [4]}", "blades[0] is 4; expected one of 0, 5, 6, 7, 8 or 9"),
         ("{highlights: -1}", "highlights is -1; expected 0 or more"),

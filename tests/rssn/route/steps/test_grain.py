@@ -166,7 +166,7 @@ def test_a_row_makes_the_same_noise_again() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ("{sigma: [5, 1]}", "sigma is [5, 1]; expected the lower bound first"),
+        ("{sigma: [5, 1]}", "sigma is [5, 1]; expected the least before the most"),
         ("{sigma: [0, 1]}", "sigma[0] is 0; expected 0.05 or more"),
         ("{read_share: 1.5}", "read_share is 1.5; expected 1 or less"),
     ],

@@ -15,6 +15,7 @@ from rssn.image.compression import Compression, of_quality
 from rssn.route.compose import compose
 from rssn.route.draw import Draw, draw, roll
 from rssn.route.recipe import Recipe, parse_recipe, recipe_from_dict
+from rssn.route.step import CutOut
 from rssn.route.steps.jpeg import Jpeg
 
 _OWN = (of_quality(40, "4:4:4"), Compression((3,) * 64, (9,) * 64, "4:2:0"))
@@ -93,7 +94,7 @@ def test_layers_and_alpha_stay_as_they_were() -> None:
     image = np.clip(_picture(), 0, 1)
     alpha = np.full(image.shape[:2], 0.5, np.float32)
     recipe, drawn = Recipe("a", steps=(Jpeg(),)), {"quality": 20, "table": None, "subsampling": "4:2:0"}
-    found = compose(image, image[::-1], alpha, recipe, Draw(0, 0.0, 0.0, {"jpeg": drawn}))
+    found = compose(CutOut(image, alpha), image[::-1], recipe, Draw(0, 0.0, 0.0, {"jpeg": drawn}))
     assert np.array_equal(found.foreground, image)
     assert np.array_equal(found.background, image[::-1])
     assert np.array_equal(found.alpha, alpha)
@@ -108,7 +109,7 @@ _TABLE = f"{{luma: {[1] * 64}, chroma: {[2] * 64}}}"
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ("{quality: [95, 70]}", "quality is [95, 70]; expected the lower bound first"),
+        ("{quality: [95, 70]}", "quality is [95, 70]; expected the least before the most"),
         ("{quality: [0, 70]}", "quality[0] is 0; expected 1 or more"),
         ("{quality: [70, 101]}", "quality[1] is 101; expected 100 or less"),
         ("{quality: 80}", "quality is 80; expected a list"),

@@ -50,7 +50,7 @@ def test_the_spread_is_drawn_from_its_range_or_is_the_others() -> None:
     assert MatchSharpness().draw(np.random.default_rng(0)) == {"spread": None}
     assert MatchSharpness().describe({"spread": None}) == "to the softer one"
     assert MatchSharpness().describe({"spread": 1.5}) == "to 1.50 px"
-    with pytest.raises(InputError, match=r"spreads is \[2.0, 1.0\]"):
+    with pytest.raises(InputError, match=r"spreads is \(2.0, 1.0\); expected the least before the most"):
         MatchSharpness(spreads=(2.0, 1.0))
 
 

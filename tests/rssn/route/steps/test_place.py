@@ -39,7 +39,7 @@ def test_the_recipes_frame_is_the_canvas_where_it_may_be_drawn() -> None:
 
 
 def test_a_range_that_is_the_wrong_way_round_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^sizes is \[0.9, 0.5\]; expected the least before the most: \[0.5, 0.9\]"):
+    with pytest.raises(InputError, match=r"^sizes is \(0.9, 0.5\); expected the least before the most"):
         Place(sizes=(0.9, 0.5))
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from rssn.image.arrays import Image
-from rssn.route.noise_level import estimate_sigma
+from rssn.route.noise_level import estimate_floor, estimate_sigma
 
 
 def ramp(height: int, width: int) -> Image:
@@ -49,3 +49,33 @@ def test_a_channel_without_noise_counts_as_one() -> None:
 def test_any_picture_has_a_number_in_range_and_a_constant_one_has_none(picture: Image) -> None:
     assert 0.0 <= estimate_sigma(picture) <= 100 / 255
     assert estimate_sigma(np.full_like(picture, 0.4)) == 0.0
+
+
+@pytest.mark.parametrize("sigma", [0.5, 2.0, 6.0])
+def test_the_floor_of_noise_on_a_flat_picture_is_its_deviation(sigma: float) -> None:
+    noise = np.random.default_rng(0).normal(0, sigma / 255, (400, 600, 3))
+    assert estimate_floor((0.5 + noise).astype(np.float32)) == pytest.approx(sigma / 255, rel=0.03)
+
+
+def test_the_floor_is_that_of_flat_parts_whatever_else_is_there() -> None:
+    rng = np.random.default_rng(1)
+    picture = 0.5 + rng.normal(0, 2 / 255, (400, 600, 3))
+    picture[:, 200:] += rng.normal(0, 30 / 255, (400, 400, 3))  # texture on two thirds
+    floor = estimate_floor(picture.astype(np.float32))
+    assert floor == pytest.approx(2 / 255, rel=0.12)
+
+
+def test_only_blocks_that_count_are_measured() -> None:
+    rng = np.random.default_rng(2)
+    picture = 0.5 + rng.normal(0, 1 / 255, (320, 320, 3))
+    picture[:, 160:] += rng.normal(0, 5 / 255, (320, 160, 3))
+    left = np.zeros((320, 320), np.float32)
+    left[:, :160] = 1
+    pixels = picture.astype(np.float32)
+    assert estimate_floor(pixels, left) == pytest.approx(1 / 255, rel=0.06)
+    assert estimate_floor(pixels, 1 - left) == pytest.approx(26**0.5 / 255, rel=0.06)
+
+
+def test_the_floor_of_what_is_flat_or_too_small_is_not_known() -> None:
+    assert estimate_floor(np.full((400, 400, 3), 0.5, np.float32)) is None
+    assert estimate_floor(np.random.default_rng(0).random((40, 40, 3), dtype=np.float32)) is None

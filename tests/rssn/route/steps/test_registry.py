@@ -93,7 +93,19 @@ def _offer(monkeypatch: pytest.MonkeyPatch, kind: str, offered: str = "good") ->
 
 
 def test_the_steps_that_ship_stand_in_the_order_of_the_route() -> None:
-    names = ["denoise", "merge", "place", "blur", "bokeh", "harmonise", "match-sharpness", "grain", "jpeg", "noise"]
+    names = [
+        "denoise",
+        "merge",
+        "place",
+        "blur",
+        "bokeh",
+        "harmonise",
+        "match-grain",
+        "match-sharpness",
+        "grain",
+        "jpeg",
+        "noise",
+    ]
     assert list(shipped_steps()) == names
 
 

@@ -1,0 +1,78 @@
+"""F and B brought to one level of grain: the paper's last letter, noise, without taking detail away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import AfterValidator, Field
+
+from rssn.image.arrays import Image
+from rssn.route.noise_level import estimate_floor
+from rssn.route.step import Scene, Stage, Step, Values
+from rssn.route.steps.grain import add_grain
+from rssn.storage.settings import ascending, settings
+
+Sigma = Annotated[float, Field(ge=0, le=100)]
+
+
+@settings
+class MatchGrain(Step):
+    """Adds grain to the cleaner of F and B until it has the other's, or to both up to a drawn level."""
+
+    sigma: (
+        Literal["other"]
+        | Annotated[
+            tuple[Sigma, Sigma],
+            AfterValidator(ascending),
+            Field(description="least and most, deviation of mid grey, 8-bit units; or other"),
+        ]
+    ) = "other"
+    read_share: Annotated[float, Field(ge=0, le=1, description="share of mid grey's variance without light")] = 0.01
+    most: Annotated[float, Field(ge=0, le=100, description="level beyond which it is texture, 8-bit units")] = 8.0
+
+    name: ClassVar[str] = "match-grain"
+    acts_on: ClassVar[Literal["layers"]] = "layers"
+    stage: ClassVar[Stage] = "frame"
+    reference: ClassVar[str] = "the paper's N, section 4.1; the noise is that of the step grain"
+    columns: ClassVar = {"sigma": pa.float64(), "seed": pa.uint64()}  # sigma: null where it is the other's
+
+    def draw(self, dice: np.random.Generator) -> Values:
+        """The level, each as likely, None where it is the other's; and the seed of the noise."""
+        share, seed = float(dice.random()), int(dice.integers(1 << 63))
+        if self.sigma == "other":
+            return {"sigma": None, "seed": seed}
+        low, high = self.sigma
+        return {"sigma": low + share * (high - low), "seed": seed}
+
+    def apply_to_scene(self, scene: Scene, values: Values) -> Scene:
+        """F and B with grain; as they are where one has no flat part to measure, or what is found is texture.
+
+        F is measured where alpha is opaque, B all over the frame.
+        """
+        front, back = estimate_floor(scene.foreground, scene.alpha), estimate_floor(scene.background)
+        if front is None or back is None or max(front, back) > self.most / 255:
+            return scene
+        wanted = max(front, back) if values["sigma"] is None else values["sigma"] / 255
+        return replace(
+            scene,
+            foreground=self._raised(scene.foreground, front, wanted, values["seed"]),
+            background=self._raised(scene.background, back, wanted, values["seed"] + 1),
+        )
+
+    def describe(self, values: Values) -> str:
+        """The level that both have then."""
+        return "to the coarser one" if values["sigma"] is None else f"to sigma {values['sigma']:.1f}"
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Two levels measured, and grain on a layer."""
+        return 0.12
+
+    def _raised(self, layer: Image, level: float, wanted: float, seed: int) -> Image:
+        missing = wanted**2 - level**2
+        if missing <= 0:
+            return layer
+        return np.clip(add_grain(layer, float(np.sqrt(missing)), self.read_share, seed), 0, 1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -14,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from rssn.errors import Rejected
+from rssn.errors import InputError, Rejected
 from rssn.image.arrays import Alpha, Image
+from rssn.route.observed import Observed
 from rssn.storage.settings import settings
 from rssn.versions import version
 
@@ -78,6 +80,8 @@ class Step(ABC):
     """Whether a step on the composite acts on the stored F and B in the same way, so that they still explain it."""
     takes_other: ClassVar[bool] = False
     """Whether a step at the stage `placement` takes another foreground of the data set, too."""
+    searched: ClassVar[tuple[str, ...]] = ()
+    """Numbers, or lists of them, that a fit to photographs may multiply."""
 
     @abstractmethod
     def draw(self, dice: np.random.Generator) -> Values:
@@ -138,6 +142,25 @@ class Step(ABC):
         """Memory to reserve for a worker."""
         return 160
 
+    def fitted_to(self, observed: Observed) -> Step:
+        """The step with the settings that can be read off photographs; by default as it is."""
+        return self
+
+    def variations(self) -> Iterator[Step]:
+        """Its neighbours, which a search tries: another probability, and other values of the settings in `searched`.
+
+        Values that the step refuses are left out.
+        """
+        for probability in (0.0, 0.25, 0.5, 0.75, 1.0):
+            if probability != self.probability:
+                yield replace(self, probability=probability)
+        for name in self.searched:
+            for factor in _FACTORS:
+                with suppress(InputError):
+                    other = replace(self, **{name: _scaled(getattr(self, name), factor)})
+                    if other != self:
+                        yield other
+
     def versions(self) -> str:
         """Of the packages that decide its values; by default, of the one that it is from.
 
@@ -175,6 +198,17 @@ class Step(ABC):
         kinds = {f"{layer}_{name}": kind for layer in self.layers for name, kind in self.measured.items()}
         other = dict.fromkeys(OTHER, pa.string()) if self.takes_other else {}
         return pa.struct(list({**self.columns, **kinds, **other}.items()) or [("drawn", pa.bool_())])
+
+
+_FACTORS = (0.5, 0.7, 1.4, 2.0)
+
+
+def _scaled(value: Any, factor: float) -> Any:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, tuple):
+        return tuple(_scaled(one, factor) for one in value)
+    return max(1, round(value * factor)) if isinstance(value, int) else round(value * factor, 3)
 
 
 OTHER = ("other_id", "other_source", "other_licence")

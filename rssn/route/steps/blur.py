@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import cv2
@@ -10,8 +11,11 @@ import pyarrow as pa
 from pydantic import Field
 
 from rssn.image.arrays import Image
+from rssn.route.observed import Observed
 from rssn.route.step import Stage, Step, Values
 from rssn.storage.settings import settings
+
+_SOFT = 2.0  # px
 
 Size = Annotated[int, Field(ge=1, le=1000, description="whole px")]
 
@@ -33,6 +37,7 @@ class Blur(Step):
     stage: ClassVar[Stage] = "frame"
     reference: ClassVar[str] = "section 4.2"
     columns: ClassVar = {"size": pa.int32()}  # px
+    searched: ClassVar[tuple[str, ...]] = ("sizes",)
 
     def draw(self, dice: np.random.Generator) -> Values:
         """One of the sizes, each as likely."""
@@ -41,6 +46,15 @@ class Blur(Step):
     def apply(self, pixels: Image, values: Values) -> Image:
         """See `box_blur`."""
         return box_blur(pixels, values["size"])
+
+    def fitted_to(self, observed: Observed) -> Step:
+        """Kernels as wide as the backgrounds' blur; as often as a background is softer than its subject by 2 px."""
+        soft = [deviation for deviation in observed.defocus() if deviation > _SOFT]
+        if not soft:
+            return self if not observed.defocus() else replace(self, probability=0.0)
+        sizes = {max(2, round(12**0.5 * float(size))) for size in np.quantile(soft, (0.1, 0.3, 0.5, 0.7, 0.9))}
+        share = round(len(soft) / len(observed.defocus()), 2)
+        return replace(self, sizes=tuple(sorted(sizes)), probability=share)
 
     def describe(self, values: Values) -> str:
         """The kernel's side."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import cv2
@@ -13,12 +14,14 @@ from pydantic import AfterValidator, Field
 from rssn.image.arrays import Image
 from rssn.kernels import transfer
 from rssn.kernels.transfer import to_linear, to_srgb
+from rssn.route.observed import Observed, spread_of
 from rssn.route.step import Stage, Step, Values
 from rssn.storage.settings import ascending, settings
 
 Radius = Annotated[float, Field(ge=0.5, le=200, description="px")]
 Blades = Literal[0, 5, 6, 7, 8, 9]
 
+_SOFT = 2.0  # px
 _PARTS = 8  # sub-pixels across a pixel of the kernel
 _NEARLY_WHITE = 0.95  # luminance from which light may have been clipped: 249 of 255
 _LUMINANCE = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709, as sRGB has it
@@ -50,6 +53,7 @@ class Bokeh(Step):
     acts_on: ClassVar[Literal["background"]] = "background"
     stage: ClassVar[Stage] = "frame"
     reference: ClassVar[str] = "not in the paper; geometrical optics of a thin lens, IEC 61966-2-1 for linear light"
+    searched: ClassVar[tuple[str, ...]] = ("radii",)
     columns: ClassVar = {"radius": pa.float64(), "blades": pa.int32(), "rotation": pa.float64()}  # px, degrees
 
     def draw(self, dice: np.random.Generator) -> Values:
@@ -64,6 +68,14 @@ class Bokeh(Step):
         """See `aperture_blur`."""
         kernel = aperture(values["radius"], values["blades"], values["rotation"])
         return aperture_blur(pixels, kernel, self.highlights)
+
+    def fitted_to(self, observed: Observed) -> Step:
+        """Discs as wide as the backgrounds' blur; as often as a background is softer than its subject by 2 px."""
+        soft = [deviation for deviation in observed.defocus() if deviation > _SOFT]
+        if not soft:
+            return self if not observed.defocus() else replace(self, probability=0.0)
+        low, high = spread_of(soft)
+        return replace(self, radii=(2 * low, 2 * high), probability=round(len(soft) / len(observed.defocus()), 2))
 
     def describe(self, values: Values) -> str:
         """Radius and shape."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import cv2
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, Field
 from rssn.image.arrays import Image
 from rssn.kernels import transfer
 from rssn.kernels.transfer import linear, to_linear, to_srgb
+from rssn.route.observed import Observed, spread_of
 from rssn.route.step import Stage, Step, Values
 from rssn.storage.settings import ascending, settings
 
@@ -48,6 +50,7 @@ class Grain(Step):
     stage: ClassVar[Stage] = "composite"
     reference: ClassVar[str] = "not in the paper; Foi et al., IEEE TIP 17 (10), 2008, for the variance"
     columns: ClassVar = {"sigma": pa.float64(), "seed": pa.uint64()}
+    searched: ClassVar[tuple[str, ...]] = ("sigma",)
 
     def draw(self, dice: np.random.Generator) -> Values:
         """A strength, evenly on a logarithmic scale as a camera's ISO steps are, and the seed of the noise."""
@@ -58,6 +61,14 @@ class Grain(Step):
     def apply(self, pixels: Image, values: Values) -> Image:
         """See `add_grain`."""
         return add_grain(pixels, values["sigma"] / 255, self.read_share, values["seed"])
+
+    def fitted_to(self, observed: Observed) -> Step:
+        """The levels of most of the photographs."""
+        grain = observed.grain()
+        if not grain:
+            return self
+        low, high = spread_of(grain)
+        return replace(self, sigma=(max(0.05, low), max(0.05, high)))
 
     def describe(self, values: Values) -> str:
         """The strength."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -10,12 +14,14 @@ from pydantic import AfterValidator, Field
 
 from rssn.errors import InputError
 from rssn.image.arrays import Image, to_float, to_uint8
-from rssn.image.compression import Compression, Subsampling, compress, compression_versions, of_quality
+from rssn.image.compression import Compression, Subsampling, compress, compression_versions, nearest_quality, of_quality
+from rssn.route.observed import Observed
 from rssn.route.step import Stage, Step, Values
 from rssn.storage.settings import ascending, settings
 
 Quality = Annotated[int, Field(ge=1, le=100, description="a whole number")]
 
+_MOST_TABLES = 16
 _QUALITY, _SUBSAMPLING = (70, 95), ("4:2:0",)
 
 
@@ -70,6 +76,34 @@ class Jpeg(Step):
         drawn = values["table"]
         how = of_quality(values["quality"], values["subsampling"]) if drawn is None else self.tables[drawn]
         return to_float(compress(to_uint8(pixels), how))
+
+    def fitted_to(self, observed: Observed) -> Step:
+        """The photographs' own tables, or libjpeg's qualities where they have those; as often as one has any.
+
+        Photographs that are no JPEGs were not compressed, and then nothing is to be.
+        """
+        found = observed.compressions()
+        share = round(len(found) / max(1, len(observed.photographs)), 2)
+        if not found:
+            return replace(self, probability=0.0)
+        nearest = [nearest_quality(one) for one in found]
+        if all(one.off == 0 for one in nearest):
+            qualities = [one.quality for one in nearest]
+            kinds = tuple(sorted({one.subsampling for one in found}))
+            return replace(
+                self, quality=(min(qualities), max(qualities)), subsampling=kinds, tables=(), probability=share
+            )
+        common = [one for one, _ in Counter(found).most_common(_MOST_TABLES)]
+        return replace(self, quality=None, subsampling=None, tables=tuple(common), probability=share)
+
+    def variations(self) -> Iterator[Step]:
+        """Other probabilities, and qualities that are lower or higher."""
+        yield from super().variations()
+        if self.quality:
+            low, high = self.quality
+            for less, more in ((-10, 0), (-5, -5), (-10, -10), (5, 5), (0, 5)):
+                with suppress(InputError):
+                    yield replace(self, quality=(low + less, high + more))
 
     def describe(self, values: Values) -> str:
         """Quality or table, and subsampling."""

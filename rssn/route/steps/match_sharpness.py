@@ -67,4 +67,4 @@ class MatchSharpness(Step):
     @property
     def cpu_seconds(self) -> float:
         """Four blurs and their gradients."""
-        return 0.2
+        return 0.12

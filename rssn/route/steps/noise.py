@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from rssn.image.arrays import Image
+from rssn.route.observed import Observed
 from rssn.route.step import Stage, Step, Values
 from rssn.storage.settings import settings
 
@@ -24,6 +26,7 @@ class Noise(Step):
     stage: ClassVar[Stage] = "composite"
     reference: ClassVar[str] = "section 4.3"
     columns: ClassVar = {"sigma": pa.float64(), "seed": pa.uint64()}
+    searched: ClassVar[tuple[str, ...]] = ("sigma",)
 
     def draw(self, dice: np.random.Generator) -> Values:
         """The seed that makes the same noise again."""
@@ -32,6 +35,11 @@ class Noise(Step):
     def apply(self, pixels: Image, values: Values) -> Image:
         """See `add_noise`."""
         return add_noise(pixels, values["sigma"] / 255.0, values["seed"])
+
+    def fitted_to(self, observed: Observed) -> Step:
+        """The median of the photographs' noise."""
+        grain = observed.grain()
+        return replace(self, sigma=round(float(np.median(grain)), 2)) if grain else self
 
     def describe(self, values: Values) -> str:
         """The strength."""

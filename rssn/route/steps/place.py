@@ -62,7 +62,7 @@ class Place(Step):
     @property
     def cpu_seconds(self) -> float:
         """Three resized pictures."""
-        return 0.05
+        return 0.03
 
 
 def draw_placement(dice: np.random.Generator, sizes: tuple[float, float], flip: float) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ class Observation:
         """The deviation of a Gaussian that would make the subject as soft as its background; 0 where it is softer."""
         if self.foreground_spread is None or self.background_spread is None:
             return None
-        return max(0.0, self.background_spread**2 - self.foreground_spread**2) ** 0.5
+        return math.sqrt(max(0.0, self.background_spread**2 - self.foreground_spread**2))
 
 
 @dataclass(frozen=True)

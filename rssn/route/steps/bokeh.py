@@ -12,10 +12,10 @@ import pyarrow as pa
 from pydantic import AfterValidator, Field
 
 from rssn.image.arrays import Image
-from rssn.kernels import transfer
-from rssn.kernels.transfer import to_linear, to_srgb
+from rssn.route import transfer
 from rssn.route.observed import Observed, spread_of
 from rssn.route.step import Stage, Step, Values
+from rssn.route.transfer import to_linear, to_srgb
 from rssn.storage.settings import ascending, settings
 
 Radius = Annotated[float, Field(ge=0.5, le=200, description="px")]

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import AfterValidator, Field
 
 from rssn.image.arrays import Image
+from rssn.route import transfer
 from rssn.route.noise_level import estimate_floor
 from rssn.route.step import Scene, Stage, Step, Values
 from rssn.route.steps.grain import add_grain
@@ -70,6 +71,10 @@ class MatchGrain(Step):
     def cpu_seconds(self) -> float:
         """Two levels measured, and grain on a layer."""
         return 0.08
+
+    def warm_up(self) -> None:
+        """Compile the curves."""
+        transfer.warm_up()
 
     def _raised(self, layer: Image, level: float, wanted: float, seed: int) -> Image:
         missing = wanted**2 - level**2

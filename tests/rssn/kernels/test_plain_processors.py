@@ -12,7 +12,7 @@ import numpy as np
 
 from rssn.kernels.bm3d.native import bm3d
 from rssn.kernels.closed_form.native import solve
-from rssn.kernels.transfer import to_linear, to_srgb
+from rssn.route.transfer import to_linear, to_srgb
 from tests.conftest import PlainKernels
 
 SIGMA, EPSILON = 10 / 255, 1e-5
@@ -23,7 +23,7 @@ import numba
 import numpy as np
 from rssn.kernels.bm3d.native import bm3d
 from rssn.kernels.closed_form.native import solve
-from rssn.kernels.transfer import to_linear, to_srgb
+from rssn.route.transfer import to_linear, to_srgb
 
 assert numba.config.CPU_NAME == "generic" and not numba.config.CPU_FEATURES
 given = np.load(sys.argv[1])

@@ -11,9 +11,9 @@ from scipy.stats import kstest
 
 from rssn.errors import InputError
 from rssn.image.arrays import Image
-from rssn.kernels.transfer import to_linear, to_srgb
 from rssn.route.recipe import parse_recipe
 from rssn.route.steps.bokeh import Bokeh, aperture, aperture_blur
+from rssn.route.transfer import to_linear, to_srgb
 
 _SHAPES = [0, 5, 6, 7, 8, 9]
 

@@ -8,10 +8,10 @@ from scipy.stats import kstest
 
 from rssn.errors import InputError
 from rssn.image.arrays import Image, to_uint8
-from rssn.kernels.transfer import linear, to_linear
 from rssn.route.draw import draw, roll
 from rssn.route.recipe import parse_recipe
 from rssn.route.steps.grain import Grain, add_grain, demosaic
+from rssn.route.transfer import linear, to_linear
 
 _SIDE = 400
 

@@ -10,12 +10,10 @@ around black keeps its mean; above 1 as their tangents.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 
 from rssn.image.arrays import Image
-from rssn.kernels.simd import compiled
 
 _TO_LINEAR_STEPS, _TO_SRGB_STEPS = 1 << 12, 1 << 16  # the second curve is bent more, near black
 _SLOPE_AT_WHITE = 2.4 / 1.055
@@ -57,19 +55,8 @@ def _to_srgb_table() -> Image:
 
 
 def _curve(values: Image, table: Image, slope: float) -> Image:
+    from rssn.kernels.curve import interpolate  # noqa: PLC0415  (its import loads numba)
+
     made = np.empty(values.shape, np.float32)
-    _interpolate(np.ascontiguousarray(values).reshape(-1), table, np.float32(slope), made.reshape(-1))
+    interpolate(np.ascontiguousarray(values).reshape(-1), table, np.float32(slope), made.reshape(-1))
     return made
-
-
-@compiled
-def _interpolate(values: Any, table: Any, slope: Any, made: Any) -> None:
-    last = table.size - 1
-    for index in range(values.size):
-        size = abs(values[index])
-        place = min(size, np.float32(1)) * np.float32(last)
-        left = min(np.int32(place), np.int32(last - 1))
-        lower = table[left]
-        value = lower + (table[left + 1] - lower) * (place - np.float32(left))
-        value += max(size - np.float32(1), np.float32(0)) * slope
-        made[index] = value if values[index] >= 0 else -value

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rssn.kernels.transfer import linear, srgb, to_linear, to_srgb
+from rssn.route.transfer import linear, srgb, to_linear, to_srgb
 
 _VALUES = np.linspace(0, 1, 300_001).astype(np.float32)
 

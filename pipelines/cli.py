@@ -37,6 +37,12 @@ _TABLE = (
     Subcommand("recipe", f"{_ROOM}.route:recipe", "Print a recipe that ships, as a start for your own.", resumes=False),
     Subcommand("steps", f"{_ROOM}.route:steps", "List the steps that a recipe may name.", resumes=False),
     Subcommand("export", f"{_ROOM}.export:export", "Write a data set as the files or tar shards of other trainers."),
+    Subcommand(
+        "gap",
+        f"{_ROOM}.gap:gap",
+        "Say how far composites are from photographs, without training a network.",
+        resumes=False,
+    ),
     Subcommand("study", "pipelines.study.command:study", "Ask which training data make the better network."),
 )
 
@@ -53,6 +59,7 @@ def main() -> None:
     rssn compose --matting AM-2k --backgrounds bg20k/ --k 5 --out shards/
     rssn status shards/                             how far it is, from another terminal
     rssn inspect shards/                            verify, count, look
+    rssn gap shards/ --real PHOTOS --out gap/       how far composites are from photographs
     rssn study STUDY.yaml --out study/              which route makes the better network?
     """  # noqa: D301
 

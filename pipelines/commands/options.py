@@ -88,7 +88,7 @@ class MatteOptions:
     matting_format: str | None = option(
         "--matting-format",
         type=click.Choice(LAYOUT_NAMES, case_sensitive=False),
-        help="Layout of --matting.  [default: detected]",
+        help="Layout of the matting data set.  [default: detected]",
     )
     alpha_scale: float | None = option(
         "--alpha-scale",

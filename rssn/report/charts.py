@@ -148,3 +148,41 @@ def bar_heights(counts: npt.NDArray[np.int64]) -> list[int]:
     """The height of each bar in px."""
     most = int(counts.max())
     return [max(1, round(int(count) / most * PLOT[1])) if count else 0 for count in counts]
+
+
+_ROW, _NAMES = 44, 150  # px: of each series of `distributions_picture`, and of their names
+_BINS = 40
+
+
+def distributions_picture(title: str, series: Mapping[str, npt.NDArray[np.float64]]) -> Pixels:
+    """Draw how values are spread: a row of bars for each series on one axis, each as high as its own tallest.
+
+    Args:
+        title: What is shown, with its unit.
+        series: Values by name, the one that others are compared with first: its mean is drawn through all rows.
+
+    Returns:
+        H x W x 3 uint8.
+    """
+    (width, _), (left, top) = PLOT, MARGIN
+    bottom = top + len(series) * _ROW
+    sheet, pen = blank(width + _NAMES + 2 * left, bottom + _BELOW)
+    pooled = np.concatenate(list(series.values()))
+    low, high = float(pooled.min()), float(pooled.max())
+    edges = np.linspace(low, high, _BINS + 1) if high > low else np.array([low - 0.5, low + 0.5])
+    span = float(edges[0]), float(edges[-1])
+    pen.text((left, 8), title, INK, font(14))
+    for number, (name, values) in enumerate(series.items()):
+        axes = Axes(pen, left + _NAMES, top + number * _ROW, width, _ROW - 6, span, 1.0)
+        counts = np.histogram(values, edges)[0]
+        heights = np.ceil(counts / max(counts.max(), 1) * axes.height).astype(int)
+        axes.bars(heights.tolist(), BAR if number else INK)
+        axes.text(left, axes.bottom - 4, name, 13, "ls")
+        pen.line((axes.left, axes.bottom, axes.right, axes.bottom), FAINT)
+    mean = float(next(iter(series.values())).mean())
+    at = left + _NAMES + (mean - span[0]) / (span[1] - span[0]) * width
+    pen.line((at, top, at, bottom), (190, 60, 40))
+    for share, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
+        words = f"{span[0] + share * (span[1] - span[0]):.3g}"
+        pen.text((left + _NAMES + share * width, bottom + 4), words, INK, font(13), anchor)
+    return np.asarray(sheet)

@@ -1,0 +1,1 @@
+"""`rssn gap`: data sets and photographs in, a page and figures out."""

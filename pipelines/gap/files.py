@@ -1,0 +1,170 @@
+"""The files of `rssn gap`, in a folder that holds nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.gap.report import gap_page
+from pipelines.gap.result import Read, Result
+from rssn.dataset.manifest import library_versions
+from rssn.errors import InputError
+from rssn.gap.cues import CUES
+from rssn.gap.folds import FOLDS
+from rssn.gap.letters import CueDistance
+from rssn.gap.measure import PERMUTATIONS, SetGap
+from rssn.gap.pairs import DRAWS
+from rssn.storage.atomic import sweep, write_bytes
+from rssn.storage.files import Row, parse_json, write_json, write_parquet
+from rssn.storage.urls import shown
+from rssn.versions import version
+
+_PAGE, _FIGURES, _FEATURES = "gap.html", "gap.json", "gap.parquet"
+_KIND = "rssn gap"
+PHOTOGRAPHS = "photographs"
+"""The value of the column `set` of photographs."""
+
+
+def open_out(out: Path) -> None:
+    """Make sure that a folder may be written to: it is empty, new, or holds what this command wrote before.
+
+    Raises:
+        InputError: If it holds anything else.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: a file, not a folder; choose another --out")
+    if not out.is_dir():
+        return
+    sweep(out, _PAGE, _FIGURES, _FEATURES)
+    held = {path.name for path in out.iterdir()}
+    if held and not (held <= {_PAGE, _FIGURES, _FEATURES} and _is_ours(out / _FIGURES)):
+        raise InputError(f"{out}: holds other files; choose another --out")
+
+
+def _is_ours(figures: Path) -> bool:
+    try:
+        found = parse_json(figures.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("made_by") == _KIND
+
+
+def write_files(result: Result) -> None:
+    """Write the three files; the figures first, for they say whose folder it is.
+
+    Raises:
+        InputError: If the folder cannot be written to.
+    """
+    out = result.job.out
+    try:
+        write_json(out / _FIGURES, figures(result))
+        write_parquet(out / _FEATURES, _schema(), rows(result))
+        write_bytes(out / _PAGE, gap_page(result).encode())
+    except OSError as error:
+        raise InputError(f"{error.filename or out}: {error.strerror}; choose another --out") from error
+
+
+def figures(result: Result) -> dict[str, Any]:
+    """What `gap.json` holds."""
+    job, gap = result.job, result.gap
+    return {
+        "made_by": _KIND,
+        "at": str(job.at),
+        "seed": job.seed,
+        "folds": FOLDS,
+        "bootstrap_draws": DRAWS,
+        "permutations": PERMUTATIONS,
+        "versions": library_versions() | {"scikit-learn": version("scikit-learn")},
+        PHOTOGRAPHS: _facts(result.photographs) | {"cue_strength": asdict(gap.strength)},
+        "sets": {one.name: _facts(result.sets[one.name]) | _set_figures(one) for one in gap.sets},
+        "differences": [
+            {"first": one.first, "second": one.second, "figure": one.figure, "differs": one.differs}
+            | asdict(one.change)
+            for one in gap.differences
+        ],
+        "notes": list(result.notes),
+    }
+
+
+def _facts(read: Read) -> dict[str, Any]:
+    chosen = read.source.chosen
+    return {
+        "place": shown(str(read.source.place)),
+        "pictures": len(read.pictures),
+        "foregrounds": len(set(read.pictures.groups)),
+        "all_foregrounds": chosen.all_foregrounds,
+        "left_out_merged": chosen.merged,
+        "skipped": list(read.skipped),
+    }
+
+
+def _set_figures(one: SetGap) -> dict[str, Any]:
+    return {
+        "cue_strength": asdict(one.strength),
+        "distance": asdict(one.distance.area) | {"p": one.distance.p},
+        "cues": {each.cue.name: _cue_figures(each) for each in one.cues},
+        "largest": one.cues[0].words(),
+    }
+
+
+def _cue_figures(one: CueDistance) -> dict[str, Any]:
+    return {
+        "letter": one.cue.letter,
+        "distance": asdict(one.far),
+        "composites": one.composites,
+        "photographs": one.photographs,
+        "remedy": one.remedy,
+    }
+
+
+def _schema() -> pa.Schema:
+    light = [("set", pa.string()), ("sample_id", pa.string()), ("foreground_id", pa.string())]
+    counts = [(name, pa.int32()) for name in ("width", "height", "foreground_patches", "background_patches")]
+    values = [(_column(cue.name, part), pa.float32()) for cue in CUES for part in _PARTS]
+    scores = pa.map_(pa.string(), pa.float64())
+    return pa.schema([*light, *counts, *values, ("scores", scores)])
+
+
+_PARTS = ("F", "B", "F-B", "F-B 20%")
+"""Of each cue: means over patches of F and of B, their difference, and that of the 20 % quantiles."""
+
+
+def _column(cue: str, part: str) -> str:
+    return f"{cue} {part}"
+
+
+def rows(result: Result) -> Iterator[Row]:
+    """The rows of `gap.parquet`: a picture each. `scores` has one for each set that it was compared in."""
+    for one in result.gap.sets:
+        pictures = result.sets[one.name].pictures
+        yield from _rows(one.name, result.sets[one.name], {one.name: one.distance.scores[: len(pictures)]})
+    count = len(result.photographs.pictures)
+    yield from _rows(
+        PHOTOGRAPHS, result.photographs, {one.name: one.distance.scores[-count:] for one in result.gap.sets}
+    )
+
+
+def _rows(name: str, read: Read, scores: dict[str, np.ndarray[Any, Any]]) -> Iterator[Row]:
+    pictures = read.pictures
+    for number, sample_id in enumerate(pictures.names):
+        (f_mean, f_calm), (b_mean, b_calm) = pictures.sides[number]
+        parts = zip(_PARTS, (f_mean, b_mean, f_mean - b_mean, f_calm - b_calm), strict=True)
+        values = {_column(cue.name, part): found[at] for part, found in parts for at, cue in enumerate(CUES)}
+        width, height = pictures.sizes[number].tolist()
+        ours, theirs = pictures.counts[number].tolist()
+        yield {
+            "set": name,
+            "sample_id": sample_id,
+            "foreground_id": pictures.groups[number],
+            "width": width,
+            "height": height,
+            "foreground_patches": ours,
+            "background_patches": theirs,
+            **{key: float(value) for key, value in values.items()},
+            "scores": [(key, float(found[number])) for key, found in scores.items()],
+        }

@@ -1,0 +1,204 @@
+"""Where the meter's pictures come from: a data set's rows, or a matting data set's pairs; one in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import pyarrow as pa
+
+from rssn.dataset.dataset import DataSet, open_dataset
+from rssn.dataset.manifest import holds_dataset
+from rssn.dataset.rows import own_parquet
+from rssn.errors import InputError, Rejected
+from rssn.gap.folds import by_hash
+from rssn.gap.pictures import Named
+from rssn.image.arrays import Pixels, to_uint8
+from rssn.image.decoding import decode_pixels
+from rssn.sources.layouts import find_pairs
+from rssn.sources.matting import Pair, load_pair, measure_pair
+from rssn.storage.urls import shown
+
+Loaded: TypeAlias = tuple[Named, Pixels, Pixels]
+"""Which picture, its colours and its alpha, 8 bits."""
+
+_SECOND = "steps.merge.other_id"
+"""The second foreground of a row that has two: whatever fold it is in, one of the two leaks."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The pictures that are measured.
+
+    Attributes:
+        count: How many pictures.
+        most: Of one foreground.
+        foregrounds: How many foregrounds, of `all_foregrounds`.
+        all_foregrounds: How many there are.
+        merged: Pictures that are left out because two foregrounds are in them.
+    """
+
+    count: int
+    most: int
+    foregrounds: int
+    all_foregrounds: int
+    merged: int = 0
+
+
+class Source(Protocol):
+    """A set of pictures with their mattes."""
+
+    @property
+    def place(self) -> Path:
+        """Where it lies."""
+
+    @property
+    def chosen(self) -> Chosen:
+        """What of it is measured."""
+
+    def pictures(self) -> Iterator[tuple[str, Callable[[], Loaded]]]:
+        """Each picture's name, and what decodes it, which raises `Rejected` where that fails; in any order."""
+
+    def load(self, name: str) -> Loaded:
+        """One picture again, by its name."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of `rssn compose` or `rssn pack`, of at most so many foregrounds."""
+
+    data: DataSet
+    foregrounds: int
+
+    @property
+    def place(self) -> Path:
+        """Where it lies."""
+        return self.data.folder.root
+
+    @cached_property
+    def chosen(self) -> Chosen:
+        """What of it is measured."""
+        counts = [self._groups.count(group) for group in self._kept]
+        return Chosen(sum(counts), max(counts, default=0), len(counts), len(set(self._groups)), self._merged)
+
+    def pictures(self) -> Iterator[tuple[str, Callable[[], Loaded]]]:
+        """Each row's picture; no other columns are read."""
+        for row in self.data.rows(["sample_id", "foreground_id", "image", "alpha", *self._second]):
+            if row["foreground_id"] in self._kept and not _is_merged(row):
+                yield row["sample_id"], partial(_decode, row)
+
+    def load(self, name: str) -> Loaded:
+        """One row's picture."""
+        return _decode(self.data.row(name))
+
+    @cached_property
+    def _second(self) -> list[str]:
+        """The column of a second foreground, where the recipe can have one."""
+        with own_parquet(next(self.data.folder.data(mark.name) for mark in self.data.marks if mark.rows)) as file:
+            schema = file.schema_arrow
+        for name in _SECOND.split("."):
+            kind = schema if isinstance(schema, pa.Schema) else schema.type
+            if name not in kind.names:
+                return []
+            schema = kind.field(name)
+        return [_SECOND]
+
+    @cached_property
+    def _light(self) -> tuple[list[str], int]:
+        if not len(self.data):
+            raise InputError(f"{shown(str(self.place))}: holds no rows yet; run the command that makes it again")
+        rows = list(self.data.rows(["foreground_id", *self._second]))
+        groups = [row["foreground_id"] for row in rows if not _is_merged(row)]
+        return groups, len(rows) - len(groups)
+
+    @property
+    def _groups(self) -> list[str]:
+        return self._light[0]
+
+    @property
+    def _merged(self) -> int:
+        return self._light[1]
+
+    @cached_property
+    def _kept(self) -> frozenset[str]:
+        return frozenset(by_hash(self._groups, "foregrounds")[: self.foregrounds])
+
+
+def _is_merged(row: dict[str, object]) -> bool:
+    steps = row.get("steps")
+    merge = steps.get("merge") if isinstance(steps, dict) else None
+    return isinstance(merge, dict) and bool(merge.get("other_id"))
+
+
+def _decode(row: dict[str, object]) -> Loaded:
+    image, alpha = (decode_pixels(row[name]["bytes"]) for name in ("image", "alpha"))  # type: ignore[index]
+    return Named(str(row["sample_id"]), str(row["foreground_id"])), image, alpha[..., 0]
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Pairs of a matting data set, at most so many."""
+
+    place: Path
+    pairs: Sequence[Pair]
+    foregrounds: int
+
+    @cached_property
+    def chosen(self) -> Chosen:
+        """What of it is measured."""
+        return Chosen(len(self._kept), 1, len(self._kept), len(self.pairs))
+
+    def pictures(self) -> Iterator[tuple[str, Callable[[], Loaded]]]:
+        """Each photograph."""
+        for pair in self._kept:
+            yield pair.name, partial(_load, pair)
+
+    def load(self, name: str) -> Loaded:
+        """One photograph, the first of that name."""
+        return _load(next(pair for pair in self._kept if pair.name == name))
+
+    @cached_property
+    def _kept(self) -> Sequence[Pair]:
+        """Those of the first foregrounds by their content, as `Rows` chooses them."""
+        if len(self.pairs) <= self.foregrounds:
+            return self.pairs
+        found: dict[str, Pair] = {}
+        for pair in self.pairs:
+            try:
+                found.setdefault(measure_pair(pair)[0], pair)
+            except Rejected:
+                continue
+        return [found[group] for group in by_hash(found, "foregrounds")[: self.foregrounds]]
+
+
+def _load(pair: Pair) -> Loaded:
+    sample = load_pair(pair)
+    return Named(pair.name, sample.foreground_id), to_uint8(sample.picture), to_uint8(sample.alpha)
+
+
+def open_set(root: Path, foregrounds: int) -> Rows:
+    """A data set of `rssn compose` or `rssn pack`.
+
+    Raises:
+        InputError: If it is none.
+    """
+    data = open_dataset(root)
+    if data.manifest.kind != "composites":
+        raise InputError(
+            f"{shown(str(root))}: holds {data.manifest.kind}, which have no mattes; give what rssn compose wrote"
+        )
+    return Rows(data, foregrounds)
+
+
+def open_photographs(root: Path, foregrounds: int, layout: str | None, alpha_scale: float | None) -> Source:
+    """Photographs with their mattes: a data set of `rssn pack`, or a matting data set.
+
+    Raises:
+        InputError: If it is neither.
+    """
+    if holds_dataset(root):
+        return open_set(root, foregrounds)
+    return Photographs(root, find_pairs(root, layout, None, alpha_scale).pairs, foregrounds)

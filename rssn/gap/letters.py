@@ -1,0 +1,87 @@
+"""By letter: how far each cue of composites is from that of photographs, and what would bring it nearer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import wasserstein_distance
+
+from rssn.gap.cues import CUES, Cue
+from rssn.gap.pairs import Estimate, estimate
+from rssn.gap.pictures import Floats, Pictures
+
+_DRAWS = 200  # of the bootstrap: each is a sort of all pictures, for every cue
+_LEAST_SPREAD = 1e-6
+
+
+@dataclass(frozen=True)
+class CueDistance:
+    """How far one cue is.
+
+    Attributes:
+        cue: Which.
+        far: 1-Wasserstein distance of F minus B, a value a picture, in standard deviations of the photographs'.
+        composites: Mean of F minus B over the composites, in the cue's unit.
+        photographs: Likewise over the photographs.
+    """
+
+    cue: Cue
+    far: Estimate
+    composites: float
+    photographs: float
+
+    @property
+    def remedy(self) -> str:
+        """The step and setting that acts on it."""
+        return self.cue.above if self.composites > self.photographs else self.cue.below
+
+    def words(self) -> str:
+        """What is off, and the remedy, in a line."""
+        side = "above" if self.composites > self.photographs else "below"
+        numbers = f"F minus B is {self.composites:+.2f}, {side} the photographs' {self.photographs:+.2f}"
+        return (
+            f"{self.cue.letter} ({self.cue.name}): {numbers}, {self.far.value:.1f} of their deviations; {self.remedy}"
+        )
+
+
+def cue_distances(composites: Pictures, photographs: Pictures, weights: tuple[Floats, Floats]) -> list[CueDistance]:
+    """Every cue's distance, the largest first.
+
+    Args:
+        composites: P pictures.
+        photographs: Q pictures.
+        weights: D x P and D x Q: how often each picture is in each draw of the bootstrap.
+    """
+    ours, theirs = composites.shifts, photographs.shifts
+    found = [
+        _distance(cue, ours[:, number], theirs[:, number], (weights[0][:_DRAWS], weights[1][:_DRAWS]))
+        for number, cue in enumerate(CUES)
+    ]
+    return sorted(found, key=lambda one: -one.far.value)
+
+
+def _distance(cue: Cue, ours: Floats, theirs: Floats, weights: tuple[Floats, Floats]) -> CueDistance:
+    unit = max(float(theirs.std(ddof=1)) if len(theirs) > 1 else 0.0, _LEAST_SPREAD)
+    drawn = [
+        wasserstein_distance(ours, theirs, here, there) / unit
+        for here, there in zip(*weights, strict=True)
+        if here.any() and there.any()
+    ]
+    far = estimate(float(wasserstein_distance(ours, theirs)) / unit, np.array(drawn))
+    return CueDistance(cue, far, float(ours.mean()), float(theirs.mean()))
+
+
+def by_letter(distances: Sequence[CueDistance]) -> dict[str, CueDistance]:
+    """The largest distance of each letter, from a sequence that begins with the largest."""
+    found: dict[str, CueDistance] = {}
+    for one in distances:
+        found.setdefault(one.cue.letter, one)
+    return found
+
+
+def picture_weights(groups: npt.NDArray[np.int64], drawn: Floats) -> Floats:
+    """D x P: how often each picture is drawn with its group."""
+    return np.asarray(drawn[:, groups])

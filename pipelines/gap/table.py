@@ -11,9 +11,9 @@ HEAD = ("set", "cue strength", "distance", "p", "largest cue")
 
 WORDS = """\
 Cue strength: how well resolution, sharpness, noise and compression alone tell patches of F from patches of B. The
-photographs' value is the target, not 0.5: their subject is in focus, too. Distance: how well a composite can be told
-from a photograph by F minus B; 0.5: not at all. Both are areas under the ROC curve over pairs of one fold; folds are dealt
-over foregrounds, and intervals (95 %) come from a bootstrap over foregrounds; p from a permutation test."""
+target is the photographs' value, not 0.5: their subject is in focus, too. Distance: how well a composite can be told
+from a photograph by F minus B; 0.5: not at all. Both are areas under the ROC curve over pairs of one fold; folds are
+dealt over foregrounds, intervals (95 %) come from a bootstrap over foregrounds, p from a permutation test."""
 
 
 def table(result: Result) -> list[tuple[str, ...]]:

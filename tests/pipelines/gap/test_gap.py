@@ -1,0 +1,276 @@
+"""`rssn gap` as a user runs it: on rows that are written here, and on folders of photographs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from pipelines.cli import main
+from pipelines.gap.sources import open_set
+from rssn.dataset.manifest import Manifest, plan_digest, write_manifest
+from rssn.dataset.schema import picture, with_steps
+from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
+from rssn.image.arrays import Pixels, encode_png
+from rssn.storage.files import content_id
+
+pytest.importorskip("sklearn")
+
+SIZE = (160, 128)  # width, height
+GROUPS = 6
+
+
+def pixels(number: int, noise: float, size: tuple[int, int] = SIZE) -> Pixels:
+    """A scene with a camera's noise, and with more of it on the half that is B."""
+    dice = np.random.default_rng(number)
+    coarse = dice.normal(120, 25, (size[1] // 6, size[0] // 6, 3))
+    plane = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC) + dice.normal(
+        0, dice.uniform(1, 3), (*size[::-1], 3)
+    )
+    plane[:, size[0] // 2 :] += dice.normal(0, noise, plane[:, size[0] // 2 :].shape)
+    return np.clip(np.rint(plane), 0, 255).astype(np.uint8)
+
+
+@cache
+def alpha(size: tuple[int, int] = SIZE) -> Pixels:
+    left = np.where(np.arange(size[0]) < size[0] // 2, 255, 0).astype(np.uint8)
+    return np.tile(left, (size[1], 1))
+
+
+def photograph(number: int, size: tuple[int, int] = SIZE) -> tuple[bytes, bytes]:
+    return encode_png(pixels(number, 0, size)), encode_png(alpha(size))
+
+
+def write_photographs(root: Path, count: int = GROUPS, size: tuple[int, int] = SIZE) -> Path:
+    for number in range(count):
+        for folder, data in zip(("original", "mask"), photograph(number, size), strict=True):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            (root / folder / f"{number}.png").write_bytes(data)
+    return root
+
+
+def rows(noise: float, k: int, count: int = GROUPS, merged: int = 0) -> Iterator[dict[str, Any]]:
+    for number in range(count):
+        group = content_id(*photograph(number))
+        for index in range(k):
+            data = encode_png(pixels(100 + 10 * number + index, noise))
+            other = "f" * 20 if index < merged else None
+            yield {
+                "sample_id": f"{group}/{index}",
+                "image": picture(data, "image.png"),
+                "alpha": picture(encode_png(alpha()), "alpha.png"),
+                "foreground_id": group,
+                "k": index,
+                "steps": {"merge": {"other_id": other} if other else None},
+            }
+
+
+MERGE = {"merge": pa.struct([("other_id", pa.string())])}
+
+
+def write_set(root: Path, written: Iterable[dict[str, Any]], shards: int = 2) -> Path:
+    plan = {"kind": "composites", "seed": 0}
+    folder, everything = DatasetFolder(root, plan_digest(plan)), list(written)
+    root.mkdir(parents=True)
+    size = -(-len(everything) // shards)
+    for index in range(shards):
+        part = everything[index * size : (index + 1) * size]
+        write_shard(folder, shard_name("composites", index, shards), with_steps(MERGE), part, [])
+    write_manifest(root, Manifest(plan, plan_digest(plan), totals={"rows": len(everything), "rejected": 0}))
+    return root
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    done = CliRunner().invoke(main, ["gap", *map(str, arguments)])
+    assert "Traceback" not in done.output, done.output
+    return done.exit_code, done.output
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_photographs(tmp_path / "photos")
+    write_set(tmp_path / "clean", rows(0, 2))
+    write_set(tmp_path / "noisy", rows(20, 2))
+    return tmp_path
+
+
+def figures(out: str = "out") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(out, "gap.json").read_text())
+    return found
+
+
+@pytest.mark.slow
+def test_it_says_which_set_is_nearer_and_why(folder: Path) -> None:
+    code, text = run("clean", "noisy", "--real", "photos", "--out", "out")
+    assert code == 0, text
+    found = figures()
+    assert found["sets"]["noisy"]["distance"]["value"] > 0.95
+    assert found["sets"]["clean"]["distance"]["value"] < 0.8
+    assert found["sets"]["noisy"]["largest"].startswith("noise (")
+    assert {key: found["photographs"][key] for key in ("pictures", "foregrounds")} == {"pictures": 6, "foregrounds": 6}
+    assert {each["figure"]: each["differs"] for each in found["differences"]} == {
+        "cue strength": True,
+        "distance": True,
+    }
+    assert found["versions"]["scikit-learn"]
+    assert "noisy: the largest cue is noise" in text
+    assert "distance, different: clean to noisy +" in text
+    assert "NOTE: as few as 6 foregrounds: intervals are rough below 10" in text
+    page = Path("out/gap.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 2 * 2 + 15
+    assert "http" not in page, "the page needs no other file"
+
+
+@pytest.mark.slow
+def test_features_of_every_picture_are_kept(folder: Path) -> None:
+    run("noisy", "--real", "photos", "--out", "out")
+    table = pq.read_table("out/gap.parquet").to_pylist()
+    assert [row["set"] for row in table] == ["noisy"] * 12 + ["photographs"] * 6
+    first, last = table[0], table[-1]
+    assert (first["width"], first["height"], first["foreground_patches"], first["background_patches"]) == (
+        160,
+        128,
+        8,
+        8,
+    )
+    assert np.exp(first["noise B"]) == pytest.approx(20 * np.sqrt(0.299**2 + 0.587**2 + 0.114**2), rel=0.1)
+    assert first["noise F-B"] == pytest.approx(first["noise F"] - first["noise B"], abs=1e-5)
+    assert dict(first["scores"])["noisy"] > 0 > dict(last["scores"])["noisy"]
+    assert {row["foreground_id"] for row in table[:12]} == {row["foreground_id"] for row in table[12:]}, (
+        "one id by content"
+    )
+
+
+@pytest.mark.slow
+def test_the_same_command_writes_the_same_and_only_over_its_own(folder: Path) -> None:
+    arguments = ("clean", "--real", "photos", "--out", "out")
+    assert run(*arguments)[0] == 0
+    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    assert sorted(before) == ["gap.html", "gap.json", "gap.parquet"]
+    assert run(*arguments)[0] == 0
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
+    Path("out/notes.txt").write_text("mine")
+    assert run(*arguments) == (1, "Error: out: holds other files; choose another --out\n")
+
+
+@pytest.mark.parametrize("name", ["gap.json", "gap.html", "else.txt"])
+def test_what_is_not_its_own_is_refused_before_anything_is_read(folder: Path, name: str) -> None:
+    Path("out").mkdir()
+    Path("out", name).write_text("{}")
+    assert run("clean", "--real", "photos", "--out", "out") == (
+        1,
+        "Error: out: holds other files; choose another --out\n",
+    )
+    assert Path("out", name).read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere", "--real", "photos"], "nowhere: no data set here (manifest.json is missing)"),
+        (["clean", "--real", "nowhere"], "nowhere: no such folder"),
+        (["clean", "clean", "--real", "photos"], "clean: given twice; leave one out"),
+        (["clean", "--real", "photos", "--at", "3"], "--at is '3'; give a share of the size"),
+        (["clean", "--real", "photos", "--at", "1/0"], "--at is '1/0'; give a share of the size"),
+        (["clean", "--real", "photos", "--at", "nan"], "--at is 'nan'; give a share of the size"),
+        (["clean", "--real", "noisy", "--alpha-scale", "255"], "--alpha-scale"),
+        (["clean", "--real", "photos", "--cache-dir", "there"], "--cache-dir"),
+        (["clean", "--real", "photos", "--at", "1/8"], "0 foregrounds can be measured, the meter needs 5 or more"),
+    ],
+)
+def test_bad_input_is_one_line(folder: Path, arguments: list[str], words: str) -> None:
+    code, text = run(*arguments, "--out", "out")
+    assert code == 1
+    assert text.splitlines()[-1].startswith("Error: ")
+    assert words in text.splitlines()[-1]
+    assert not Path("out").exists()
+
+
+@pytest.mark.slow
+def test_what_cannot_be_measured_is_counted_and_named(folder: Path) -> None:
+    Path("photos/original/3.png").write_bytes(b"no picture")
+    write_photographs(folder / "more", 7)
+    for name in ("original", "mask"):
+        Path(f"more/{name}/6.png").rename(f"photos/{name}/extra.png")
+    code, text = run("clean", "--real", "photos", "--out", "out")
+    assert code == 0
+    assert "NOTE: photographs: 1 pictures cannot be measured; the first: 3: " in text
+    assert len(figures()["photographs"]["skipped"]) == 1
+
+
+@pytest.mark.slow
+def test_composites_of_two_foregrounds_are_left_out(folder: Path) -> None:
+    write_set(folder / "merged", rows(0, 3, merged=1))
+    code, text = run("merged", "--real", "photos", "--out", "out")
+    assert code == 0
+    assert "NOTE: merged: 6 composites of two foregrounds are left out: no fold could hold both" in text
+    assert figures()["sets"]["merged"]["pictures"] == 12
+
+
+@pytest.mark.slow
+def test_sizes_that_differ_are_said(folder: Path) -> None:
+    write_photographs(folder / "large", size=(320, 256))
+    _, text = run("clean", "--real", "large", "--out", "out")
+    assert (
+        "NOTE: clean: sides of 143 px (square root of the area, median), the photographs 286 px; size itself is a cue"
+        in text
+    )
+    _, text = run("clean", "--real", "photos", "--out", "other", "--at", "3/4")
+    assert figures("other")["at"] == "3/4"
+    assert pq.read_table("other/gap.parquet")["width"].to_pylist() == [120] * 18
+    assert "size itself" not in text
+
+
+@pytest.mark.slow
+def test_a_sample_of_foregrounds_is_by_content(folder: Path) -> None:
+    write_set(folder / "turned", list(rows(0, 2))[::-1])
+    kept = []
+    for name in ("clean", "turned"):
+        _, text = run(name, "--real", "photos", "--out", name + "-out", "--foregrounds", "5")
+        assert f"NOTE: {name}: a sample of 5 of 6 foregrounds" in text
+        assert "NOTE: photographs: a sample of 5 of 6 foregrounds" in text
+        table = pq.read_table(f"{name}-out/gap.parquet").to_pylist()
+        kept.append({row["foreground_id"] for row in table})
+        assert len(kept[-1]) == 5, "the same foregrounds of both sides"
+        assert len(table) == 15
+    assert kept[0] == kept[1]
+
+
+def test_only_the_columns_that_are_needed_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    found = pq.ParquetFile.read_row_group
+
+    def read(self: pq.ParquetFile, group: int, columns: list[str]) -> pa.Table:
+        asked.append(list(columns))
+        return found(self, group, columns=columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", read)
+    for name, decode in open_set(folder / "clean", 500).pictures():
+        named, image, matte = decode()
+        assert named.name == name
+        assert (image.shape, matte.shape) == ((128, 160, 3), (128, 160))
+    assert {name for columns in asked for name in columns} == {
+        "sample_id", "foreground_id", "image", "alpha", "steps.merge.other_id",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_photographs_may_be_packed(folder: Path) -> None:
+    done = CliRunner().invoke(
+        main, ["pack", "--matting", "photos", "--out", "packed", "--image-codec", "png", "--workers", "0"]
+    )
+    assert done.exit_code == 0, done.output
+    run("noisy", "--real", "photos", "--out", "out")
+    code, _ = run("noisy", "--real", "packed", "--out", "packed-out")
+    assert code == 0
+    assert figures("packed-out")["sets"]["noisy"]["distance"] == figures()["sets"]["noisy"]["distance"]

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rssn.gap.cues import CUES
+from rssn.gap.letters import by_letter, cue_distances
+from rssn.gap.pictures import Pictures
+from tests.rssn.gap.test_pictures import measured
+
+NAMES = [cue.name for cue in CUES]
+
+
+def shifted(cue: str, by: float, pictures: Pictures) -> Pictures:
+    sides = pictures.sides.copy()
+    sides[:, 0, 0, NAMES.index(cue)] += by
+    return replace(pictures, sides=sides)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_shift_is_its_distance_in_deviations(sign: int) -> None:
+    photographs = Pictures.of(measured(number) for number in range(6))
+    unit = photographs.shifts[:, NAMES.index("noise")].std(ddof=1)
+    composites = shifted("noise", sign * 3 * float(unit), photographs)
+    weights = np.ones((20, 6))
+    first, *others = cue_distances(composites, photographs, (weights, weights))
+    assert first.cue.name == "noise"
+    assert first.far.value == pytest.approx(3, abs=0.01)
+    assert (first.far.low, first.far.high) == pytest.approx((3, 3), abs=0.01)
+    assert max(one.far.value for one in others) == 0
+    assert first.remedy == (first.cue.above if sign > 0 else first.cue.below)
+    assert ("above" if sign > 0 else "below") in first.words()
+
+
+def test_each_letter_is_its_farthest_cue() -> None:
+    photographs = Pictures.of(measured(number) for number in range(6))
+    composites = shifted("edges", 50, shifted("texture", 10, photographs))
+    weights = np.ones((5, 6))
+    found = by_letter(cue_distances(composites, photographs, (weights, weights)))
+    spread = photographs.shifts.std(0)
+    farther = max(("edges", "texture"), key=lambda name: {"edges": 50, "texture": 10}[name] / spread[NAMES.index(name)])
+    assert found["sharpness"].cue.name == farther
+    assert next(iter(found)) == "sharpness"
+    assert set(found) == {cue.letter for cue in CUES}

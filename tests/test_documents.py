@@ -21,6 +21,8 @@ from pipelines.cli import main as rssn
 from rssn.dataset.manifest import Manifest, plan_digest, write_manifest
 from rssn.dataset.schema import COMPOSITES
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
+from rssn.gap import cues, letters
+from rssn.gap import pictures as gap_pictures
 from rssn.sources import layouts
 from train.cli import main as train
 from train.commands.group import LazyGroup, Subcommand
@@ -165,6 +167,29 @@ def test_a_layout_is_added_by_the_row_that_the_page_shows(tmp_path: Path, monkey
     found = layouts.find_pairs(tmp_path)
     assert (found.layout, [pair.name for pair in found.pairs]) == ("studio", ["train/a"])
     assert [(each.source, each.reason) for each in found.problems] == [("train/photos/b.jpg", "missing_partner")]
+
+
+def test_a_cue_is_added_by_the_row_that_the_page_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    [code] = [
+        each for each in blocks("pipelines/README.md", "How far are composites from photographs?") if "Cue(" in each
+    ]
+    cue = eval(code, vars(cues))  # noqa: S307
+    for module in (gap_pictures, letters):
+        monkeypatch.setattr(module, "CUES", (*cues.CUES, cue))
+    alpha = np.repeat(np.uint8([255, 0]), 32)[:, None].repeat(64, axis=1)
+    red, grey = np.full((64, 64, 3), 128, np.uint8), np.full((64, 64, 3), 128, np.uint8)
+    red[:32] = (178, 118, 103)
+    measured = [
+        gap_pictures.Pictures.of(
+            gap_pictures.measure_picture(one, alpha, gap_pictures.Named(str(n), "")) for n in range(5)
+        )
+        for one in (red, grey)
+    ]
+    found = letters.cue_distances(measured[0], measured[1], (np.ones((1, 5)), np.ones((1, 5))))
+    [saturation] = [each for each in found if each.cue is cue]
+    luma = 0.299 * 178 + 0.587 * 118 + 0.114 * 103
+    assert saturation.composites == pytest.approx(np.hypot(0.713 * (178 - luma), 0.564 * (103 - luma)), abs=0.2)
+    assert saturation.photographs == pytest.approx(0, abs=0.2)
 
 
 def test_a_command_is_added_by_the_file_and_the_row_that_the_page_shows(

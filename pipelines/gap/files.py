@@ -107,6 +107,7 @@ def _set_figures(one: SetGap) -> dict[str, Any]:
     return {
         "cue_strength": asdict(one.strength),
         "distance": asdict(one.distance.area) | {"p": one.distance.p},
+        "distance_by_letter": {letter: asdict(found) for letter, found in one.letters.items()},
         "cues": {each.cue.name: _cue_figures(each) for each in one.cues},
         "largest": one.cues[0].words(),
     }

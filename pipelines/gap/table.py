@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pipelines.gap.result import Result
 from rssn.gap.letters import by_letter
+from rssn.gap.measure import DISTANCE, STRENGTH
 
 HEAD = ("set", "cue strength", "distance", "p", "largest cue")
 
@@ -32,6 +33,7 @@ def differences(result: Result) -> list[tuple[str, ...]]:
     found = [
         (one.first, one.second, one.figure, str(one.change), "different" if one.differs else "not told apart")
         for one in result.gap.differences
+        if one.figure in (STRENGTH, DISTANCE)
     ]
     return [("from", "to", "figure", "change", "so"), *found] if found else []
 
@@ -39,12 +41,23 @@ def differences(result: Result) -> list[tuple[str, ...]]:
 def letters(result: Result) -> list[tuple[str, ...]]:
     """A heading and a line for each set and letter: its farthest cue."""
     found: list[tuple[str, ...]] = [
-        ("set", "letter", "farthest cue", "deviations", "F minus B", "photographs", "what acts on it")
+        (
+            "set",
+            "letter",
+            "distance by it alone",
+            "farthest cue",
+            "deviations",
+            "F minus B",
+            "photographs",
+            "what acts on it",
+        )
     ]
     for one in result.gap.sets:
         for letter, each in by_letter(one.cues).items():
             values = (f"{each.composites:+.2f}", f"{each.photographs:+.2f}")
-            found.append((one.name, letter, each.cue.name, str(each.far), *values, each.remedy))
+            found.append(
+                (one.name, letter, str(one.letters[letter]), each.cue.name, str(each.far), *values, each.remedy)
+            )
     return found
 
 
@@ -53,7 +66,7 @@ def lines(result: Result) -> Iterator[str]:
     yield from _aligned(table(result))
     for one in result.gap.sets:
         yield f"{one.name}: the largest cue is {one.cues[0].words()}"
-    for figure in dict.fromkeys(change.figure for change in result.gap.differences):
+    for figure in (STRENGTH, DISTANCE) if result.gap.differences else ():
         apart = [each for each in result.gap.differences if each.figure == figure and each.differs]
         words = ", ".join(f"{each.first} to {each.second} {each.change.value:+.3f}" for each in apart)
         yield f"{figure}, different: {words or 'no pair of sets'}"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from rssn.errors import DependencyError
-from rssn.gap.cues import CUES
+from rssn.gap.cues import LOW_LEVEL
 from rssn.gap.folds import deal_folds
 from rssn.gap.pairs import Scored
 from rssn.gap.pictures import Floats, Pictures
@@ -24,9 +24,6 @@ _NEWTON_STEPS, _CONVERGED = 25, 1e-6
 _LEAST_SPREAD = 1e-9
 _TREES = 60
 _LEAVES = 16
-
-STRENGTH_CUES = tuple(number for number, cue in enumerate(CUES) if cue.letter != "light and colour")
-"""Cue strength leaves light and colour out: they tell what is seen, and a network may well go by them."""
 
 
 def require_scikit_learn() -> Any:
@@ -55,7 +52,7 @@ def score_patches(pictures: Pictures, numbers: npt.NDArray[np.int64]) -> Scored:
     trees = require_scikit_learn()(
         max_iter=_TREES, max_leaf_nodes=_LEAVES, early_stopping=False, random_state=0, class_weight="balanced"
     )
-    values, inside = pictures.patches[:, STRENGTH_CUES], pictures.patch_in_foreground
+    values, inside = pictures.patches[:, LOW_LEVEL], pictures.patch_in_foreground
     folds = deal_folds(pictures.groups, [True] * len(pictures))[pictures.patch_picture]
     scores = np.zeros(len(values))
     for fold in np.unique(folds):

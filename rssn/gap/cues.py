@@ -105,8 +105,7 @@ def _mean(plane: int, patches: Patches) -> Values:
 
 _SHARPER = "blur(sizes, probability) or bokeh(radius) less, or match-sharpness"
 _SOFTER = "blur(sizes, probability) or bokeh(radius), or match-sharpness"
-_LESS_F = "denoise(sigma) on both layers, or grain to a common level"
-_LESS_B = "denoise(sigma) on both layers, or grain to a common level"
+_NOISE = "denoise(sigma) on both layers, or grain to a common level"
 _JPEG = "jpeg(quality) on the composite, where the photographs are JPEGs"
 _HARMONISE = "harmonise(strength)"
 
@@ -144,15 +143,15 @@ CUES = (
         _SHARPER,
         _SOFTER,
     ),
-    Cue("noise", "noise", "sigma of luma's noise, 8-bit units, log", partial(_noise, 0), _LESS_F, _LESS_B),
-    Cue("chroma noise", "noise", "sigma of Cr's noise, 8-bit units, log", partial(_noise, 1), _LESS_F, _LESS_B),
+    Cue("noise", "noise", "sigma of luma's noise, 8-bit units, log", partial(_noise, 0), _NOISE, _NOISE),
+    Cue("chroma noise", "noise", "sigma of Cr's noise, 8-bit units, log", partial(_noise, 1), _NOISE, _NOISE),
     Cue(
         "chroma grain",
         "noise",
         "standard deviation of Cr and Cb at 4 to 8 px, log",
         partial(_chroma, _MEDIUM),
-        _LESS_F,
-        _LESS_B,
+        _NOISE,
+        _NOISE,
     ),
     Cue("blocks", "compression", "steps on JPEG's grid over those off it, log", _blocks, _JPEG, _JPEG),
     Cue(
@@ -184,3 +183,11 @@ CUES = (
     Cue("blue", "light and colour", "mean Cb, 8-bit units", partial(_mean, _BLUE), _HARMONISE, _HARMONISE),
 )
 """Every cue, by letter."""
+
+LOW_LEVEL = tuple(number for number, cue in enumerate(CUES) if cue.letter != "light and colour")
+"""What cue strength and distance go by. Light and colour tell what is seen, too, and have their own distance."""
+
+
+def of_letter(letter: Letter) -> tuple[int, ...]:
+    """The numbers of a letter's cues."""
+    return tuple(number for number, cue in enumerate(CUES) if cue.letter == letter)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from rssn.gap.classifiers import Linear
-from rssn.gap.cues import CUES
+from rssn.gap.cues import LOW_LEVEL
 from rssn.gap.patches import SIDE, cut_patches
 from rssn.gap.pictures import Floats, Pictures, patch_values
 from rssn.image.arrays import Pixels
@@ -25,9 +25,9 @@ def patch_heat(pixels: Pixels, alpha: Pixels, model: Linear, photographs: Pictur
         N values, above 0 where a patch looks like a composite's; and N x 2, its row and column in the grid.
     """
     patches = cut_patches(pixels, alpha)
-    weights = model.weights.reshape(2, len(CUES)).sum(0)
-    middle = photographs.sides[:, :, 0].mean(0)  # of F and of B
-    values, inside = patch_values(patches), patches.in_foreground
+    weights = model.weights.reshape(2, len(LOW_LEVEL)).sum(0)
+    middle = photographs.sides[:, :, 0, LOW_LEVEL].mean(0)  # of F and of B
+    values, inside = patch_values(patches)[:, LOW_LEVEL], patches.in_foreground
     heat = np.where(inside, (values - middle[0]) @ weights, -(values - middle[1]) @ weights)
     return np.asarray(heat, np.float64), patches.places.astype(np.float64)
 

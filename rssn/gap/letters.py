@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import wasserstein_distance
 
-from rssn.gap.cues import CUES, Cue
+from rssn.gap.cues import CUES, Cue, Letter
 from rssn.gap.pairs import Estimate, estimate
 from rssn.gap.pictures import Floats, Pictures
 
@@ -74,9 +74,9 @@ def _distance(cue: Cue, ours: Floats, theirs: Floats, weights: tuple[Floats, Flo
     return CueDistance(cue, far, float(ours.mean()), float(theirs.mean()))
 
 
-def by_letter(distances: Sequence[CueDistance]) -> dict[str, CueDistance]:
+def by_letter(distances: Sequence[CueDistance]) -> dict[Letter, CueDistance]:
     """The largest distance of each letter, from a sequence that begins with the largest."""
-    found: dict[str, CueDistance] = {}
+    found: dict[Letter, CueDistance] = {}
     for one in distances:
         found.setdefault(one.cue.letter, one)
     return found

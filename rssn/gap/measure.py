@@ -10,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.gap.classifiers import DEALS, Linear, fit_linear, score_patches, score_pictures
+from rssn.gap.cues import LETTERS, LOW_LEVEL, Letter, of_letter
 from rssn.gap.letters import CueDistance, cue_distances, picture_weights
 from rssn.gap.pairs import Estimate, PairCounts, Scored, count_pairs, draw_groups, estimate
 from rssn.gap.pictures import Floats, Pictures
 
 PERMUTATIONS = 200
+
+STRENGTH, DISTANCE = "cue strength", "distance"
 
 Groups = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -35,10 +38,10 @@ class Joint:
     composed: Flags
 
     @classmethod
-    def of(cls, composites: Pictures, photographs: Pictures) -> Joint:
-        """The two as one list."""
+    def of(cls, composites: Pictures, photographs: Pictures, cues: Sequence[int] = LOW_LEVEL) -> Joint:
+        """The two as one list, with vectors of some cues."""
         composed = np.arange(len(composites) + len(photographs)) < len(composites)
-        values = np.concatenate([composites.differences, photographs.differences])
+        values = np.concatenate([one.differences(cues) for one in (composites, photographs)])
         return cls(values, composites.groups + photographs.groups, composed)
 
     def scored(self, numbers: Groups, composed: Flags | None = None) -> list[Scored]:
@@ -97,12 +100,16 @@ class SetGap:
     name: str
     strength: Estimate
     distance: Distance
+    letters: Mapping[Letter, Estimate]  # the distance by the cues of one letter alone
     cues: Sequence[CueDistance]  # the largest distance first
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The second set less the first; they differ where the interval excludes 0."""
+    """The second set less the first; they differ where the interval excludes 0.
+
+    `figure` is `cue strength`, `distance`, or `distance by` a letter.
+    """
 
     first: str
     second: str
@@ -166,20 +173,26 @@ def measure_gap(
         DependencyError: If scikit-learn is not installed.
     """
     bootstrap = _Bootstrap.over([photographs, *sets.values()], seed)
-    strengths = {
-        name: bootstrap.pairs([score_patches(one, bootstrap.numbers(one.groups))]) for name, one in sets.items()
-    }
     real = bootstrap.pairs([score_patches(photographs, bootstrap.numbers(photographs.groups))])
-    measured, distances = [], {}
+    measured, figures = [], {}
     for name, composites in sets.items():
         distance, pairs = _distance(composites, photographs, bootstrap, (seed, permutations))
+        strength = bootstrap.pairs([score_patches(composites, bootstrap.numbers(composites.groups))])
+        letters = {letter: _letter_pairs(composites, photographs, letter, bootstrap) for letter in LETTERS}
         weights = [picture_weights(bootstrap.numbers(one.groups), bootstrap.drawn) for one in (composites, photographs)]
         cues = cue_distances(composites, photographs, (weights[0], weights[1]))
-        measured.append(SetGap(name, _estimate(strengths[name], bootstrap), distance, cues))
-        distances[name] = pairs
+        by_letter = {letter: _estimate(found, bootstrap) for letter, found in letters.items()}
+        measured.append(SetGap(name, _estimate(strength, bootstrap), distance, by_letter, cues))
+        figures[name] = {STRENGTH: strength, DISTANCE: pairs} | {
+            f"{DISTANCE} by {letter}": found for letter, found in letters.items()
+        }
         tell()
-    figures = {"cue strength": strengths, "distance": distances}
     return Gap(measured, _estimate(real, bootstrap), _differences(figures, bootstrap))
+
+
+def _letter_pairs(composites: Pictures, photographs: Pictures, letter: Letter, bootstrap: _Bootstrap) -> PairCounts:
+    joint = Joint.of(composites, photographs, of_letter(letter))
+    return bootstrap.pairs(joint.scored(bootstrap.numbers(joint.groups)))
 
 
 def _estimate(pairs: PairCounts, bootstrap: _Bootstrap) -> Estimate:
@@ -202,9 +215,9 @@ def _distance(
 
 def _differences(figures: Mapping[str, Mapping[str, PairCounts]], bootstrap: _Bootstrap) -> list[Difference]:
     found = []
-    for figure, counts in figures.items():
-        drawn = {name: bootstrap.areas(pairs) for name, pairs in counts.items()}
-        for first, second in combinations(counts, 2):
-            change = estimate(counts[second].area - counts[first].area, drawn[second] - drawn[first])
-            found.append(Difference(first, second, figure, change))
+    for figure in next(iter(figures.values())):
+        drawn = {name: bootstrap.areas(counts[figure]) for name, counts in figures.items()}
+        for first, second in combinations(figures, 2):
+            value = figures[second][figure].area - figures[first][figure].area
+            found.append(Difference(first, second, figure, estimate(value, drawn[second] - drawn[first])))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -141,10 +141,9 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
-    def differences(self) -> Floats:
-        """P x 2C: F minus B of each cue's mean, then of its quantile."""
-        return np.asarray(self.sides[:, 0] - self.sides[:, 1], np.float64).reshape(len(self), -1)
+    def differences(self, cues: Sequence[int]) -> Floats:
+        """P x 2V: F minus B of the mean, then of the quantile, of V cues by their numbers."""
+        return np.asarray(self.sides[:, 0] - self.sides[:, 1], np.float64)[..., cues].reshape(len(self), -1)
 
     @property
     def shifts(self) -> Floats:

@@ -118,10 +118,10 @@ def test_it_says_which_set_is_nearer_and_why(folder: Path) -> None:
     assert found["sets"]["clean"]["distance"]["value"] < 0.8
     assert found["sets"]["noisy"]["largest"].startswith("noise (")
     assert {key: found["photographs"][key] for key in ("pictures", "foregrounds")} == {"pictures": 6, "foregrounds": 6}
-    assert {each["figure"]: each["differs"] for each in found["differences"]} == {
-        "cue strength": True,
-        "distance": True,
-    }
+    differs = {each["figure"] for each in found["differences"] if each["differs"]}
+    assert {"cue strength", "distance", "distance by noise"} <= differs
+    assert "distance by light and colour" not in differs
+    assert found["sets"]["noisy"]["distance_by_letter"]["noise"]["value"] > 0.95
     assert found["versions"]["scikit-learn"]
     assert "noisy: the largest cue is noise" in text
     assert "distance, different: clean to noisy +" in text

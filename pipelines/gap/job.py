@@ -48,7 +48,7 @@ def run_gap(job: GapJob) -> Result:
 
 def _read(source: Source, at: Fraction, progress: Progress) -> Read:
     measured: list[Measured] = []
-    skipped: list[str] = []
+    skipped = list(source.chosen.problems)
     sample = -(-SAMPLE // max(1, source.chosen.most))
     for name, decode in source.pictures():
         try:
@@ -74,8 +74,11 @@ def _notes(sets: Mapping[str, Read], photographs: Read) -> Iterator[str]:
             yield f"{name}: a sample of {chosen.foregrounds} of {chosen.all_foregrounds} foregrounds"
         if chosen.merged:
             yield f"{name}: {chosen.merged} composites of two foregrounds are left out: no fold could hold both"
+        if not chosen.finished:
+            yield f"{name}: its run is not finished; measured is what there is"
         if read.skipped:
-            yield f"{name}: {len(read.skipped)} pictures cannot be measured; the first: {read.skipped[0]}"
+            words = f"{name}: {len(read.skipped)} pictures cannot be measured, gap.json names them"
+            yield f"{words}; the first: {read.skipped[0]}"
     for name, read in sets.items():
         ours = _side(read.pictures)
         if max(ours, theirs) > _SIZES * min(ours, theirs):

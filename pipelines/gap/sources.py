@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -19,7 +20,7 @@ from rssn.gap.pictures import Named
 from rssn.image.arrays import Pixels, to_uint8
 from rssn.image.decoding import decode_pixels
 from rssn.sources.layouts import find_pairs
-from rssn.sources.matting import Pair, load_pair, measure_pair
+from rssn.sources.matting import Pair, PairSet, load_pair, measure_pair
 from rssn.storage.urls import shown
 
 Loaded: TypeAlias = tuple[Named, Pixels, Pixels]
@@ -39,6 +40,8 @@ class Chosen:
         foregrounds: How many foregrounds, of `all_foregrounds`.
         all_foregrounds: How many there are.
         merged: Pictures that are left out because two foregrounds are in them.
+        problems: What is found and is no picture with a matte, a sentence each.
+        finished: Whether the run that makes them is.
     """
 
     count: int
@@ -46,6 +49,8 @@ class Chosen:
     foregrounds: int
     all_foregrounds: int
     merged: int = 0
+    problems: Sequence[str] = ()
+    finished: bool = True
 
 
 class Source(Protocol):
@@ -81,8 +86,17 @@ class Rows:
     @cached_property
     def chosen(self) -> Chosen:
         """What of it is measured."""
-        counts = [self._groups.count(group) for group in self._kept]
-        return Chosen(sum(counts), max(counts, default=0), len(counts), len(set(self._groups)), self._merged)
+        held = Counter(self._light[0])
+        counts = [held[group] for group in self._kept]
+        groups, merged = self._light
+        return Chosen(
+            sum(counts),
+            max(counts, default=0),
+            len(counts),
+            len(set(groups)),
+            merged,
+            finished=self.data.manifest.finished,
+        )
 
     def pictures(self) -> Iterator[tuple[str, Callable[[], Loaded]]]:
         """Each row's picture; no other columns are read."""
@@ -114,17 +128,9 @@ class Rows:
         groups = [row["foreground_id"] for row in rows if not _is_merged(row)]
         return groups, len(rows) - len(groups)
 
-    @property
-    def _groups(self) -> list[str]:
-        return self._light[0]
-
-    @property
-    def _merged(self) -> int:
-        return self._light[1]
-
     @cached_property
     def _kept(self) -> frozenset[str]:
-        return frozenset(by_hash(self._groups, "foregrounds")[: self.foregrounds])
+        return frozenset(by_hash(self._light[0], "foregrounds")[: self.foregrounds])
 
 
 def _is_merged(row: dict[str, object]) -> bool:
@@ -143,13 +149,15 @@ class Photographs:
     """Pairs of a matting data set, at most so many."""
 
     place: Path
-    pairs: Sequence[Pair]
+    found: PairSet
     foregrounds: int
 
     @cached_property
     def chosen(self) -> Chosen:
         """What of it is measured."""
-        return Chosen(len(self._kept), 1, len(self._kept), len(self.pairs))
+        kept, unread = self._sampled
+        problems = [f"{one.source}: {one.message}" for one in self.found.problems] + unread
+        return Chosen(len(kept), 1, len(kept), len(self.found.pairs), problems=problems)
 
     def pictures(self) -> Iterator[tuple[str, Callable[[], Loaded]]]:
         """Each photograph."""
@@ -160,18 +168,23 @@ class Photographs:
         """One photograph, the first of that name."""
         return _load(next(pair for pair in self._kept if pair.name == name))
 
-    @cached_property
+    @property
     def _kept(self) -> Sequence[Pair]:
-        """Those of the first foregrounds by their content, as `Rows` chooses them."""
-        if len(self.pairs) <= self.foregrounds:
-            return self.pairs
-        found: dict[str, Pair] = {}
-        for pair in self.pairs:
+        return self._sampled[0]
+
+    @cached_property
+    def _sampled(self) -> tuple[Sequence[Pair], list[str]]:
+        """Those of the first foregrounds by their content, as `Rows` chooses them; and what cannot be read."""
+        if len(self.found.pairs) <= self.foregrounds:
+            return self.found.pairs, []
+        named: dict[str, Pair] = {}
+        unread = []
+        for pair in self.found.pairs:
             try:
-                found.setdefault(measure_pair(pair)[0], pair)
-            except Rejected:
-                continue
-        return [found[group] for group in by_hash(found, "foregrounds")[: self.foregrounds]]
+                named.setdefault(measure_pair(pair)[0], pair)
+            except Rejected as error:
+                unread.append(f"{pair.name}: {error.message}")
+        return [named[group] for group in by_hash(named, "foregrounds")[: self.foregrounds]], unread
 
 
 def _load(pair: Pair) -> Loaded:
@@ -201,4 +214,4 @@ def open_photographs(root: Path, foregrounds: int, layout: str | None, alpha_sca
     """
     if holds_dataset(root):
         return open_set(root, foregrounds)
-    return Photographs(root, find_pairs(root, layout, None, alpha_scale).pairs, foregrounds)
+    return Photographs(root, find_pairs(root, layout, None, alpha_scale), foregrounds)

@@ -22,6 +22,8 @@ from rssn.dataset.schema import picture, with_steps
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
 from rssn.image.arrays import Pixels, encode_png
 from rssn.storage.files import content_id
+from rssn.storage.urls import Url
+from tests.bucket import Store
 
 pytest.importorskip("sklearn")
 
@@ -199,13 +201,35 @@ def test_bad_input_is_one_line(folder: Path, arguments: list[str], words: str) -
 @pytest.mark.slow
 def test_what_cannot_be_measured_is_counted_and_named(folder: Path) -> None:
     Path("photos/original/3.png").write_bytes(b"no picture")
-    write_photographs(folder / "more", 7)
-    for name in ("original", "mask"):
-        Path(f"more/{name}/6.png").rename(f"photos/{name}/extra.png")
+    Path("photos/original/alone.png").write_bytes(photograph(7)[0])
     code, text = run("clean", "--real", "photos", "--out", "out")
     assert code == 0
-    assert "NOTE: photographs: 1 pictures cannot be measured; the first: 3: " in text
-    assert len(figures()["photographs"]["skipped"]) == 1
+    assert (
+        "NOTE: photographs: 2 pictures cannot be measured, gap.json names them; the first: original/alone.png: " in text
+    )
+    assert [line.partition(":")[0] for line in figures()["photographs"]["skipped"]] == ["original/alone.png", "3"]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_not_finished_is_said(folder: Path) -> None:
+    manifest = json.loads(Path("clean/manifest.json").read_text())
+    Path("clean/manifest.json").write_text(json.dumps({key: manifest[key] for key in manifest if key != "totals"}))
+    _, text = run("clean", "--real", "photos", "--out", "out")
+    assert "NOTE: clean: its run is not finished; measured is what there is" in text
+
+
+@pytest.mark.slow
+def test_sets_and_photographs_may_lie_in_a_bucket(folder: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
+    run("noisy", "--real", "photos", "--out", "out")
+    for path in (path for name in ("noisy", "photos") for path in Path(name).rglob("*") if path.is_file()):
+        s3.put(f"{bucket}/{path}", path.read_bytes())
+    code, text = run(
+        f"{bucket}/noisy", "--real", f"{bucket}/photos", "--out", "remote", "--cache-dir", tmp_path / "cache"
+    )
+    assert code == 0, text
+    assert figures("remote")["sets"]["noisy"]["distance"] == figures()["sets"]["noisy"]["distance"]
+    code, text = run(f"{bucket}/noisy", "--real", f"{bucket}/noisy", "--out", "twice")
+    assert code == 0, text
 
 
 @pytest.mark.slow

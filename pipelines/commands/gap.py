@@ -55,7 +55,7 @@ class GapOptions:
         callback=_share,
         default="1",
         metavar="SHARE",
-        help="Shrink pictures first: 1/3 for a network that sees a third of their size.  [default: 1, as they are]",
+        help="Shrink pictures first: 1/3 for a network that sees a third of their size.",
     )
     foregrounds: int = option(
         "--foregrounds",

@@ -11,7 +11,7 @@ from pipelines.gap.files import open_out, write_files
 from pipelines.gap.result import GapJob, Read, Result
 from pipelines.gap.sources import Source
 from rssn.errors import InputError, Rejected
-from rssn.gap.classifiers import require_scikit_learn
+from rssn.gap.classifiers import one_thread
 from rssn.gap.folds import FOLDS
 from rssn.gap.measure import measure_gap
 from rssn.gap.pictures import SAMPLE, Measured, Pictures, measure_picture, shrink
@@ -32,7 +32,11 @@ def run_gap(job: GapJob) -> Result:
         DependencyError: If scikit-learn is not installed.
         InputError: If a source or the output cannot be used, or a source has too few foregrounds.
     """
-    require_scikit_learn()
+    with one_thread():
+        return _run(job)
+
+
+def _run(job: GapJob) -> Result:
     open_out(job.out)
     total = sum(source.chosen.count for source in (*job.sets.values(), job.photographs))
     with Progress(total, "pictures") as progress:

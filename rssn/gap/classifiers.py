@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,19 @@ def require_scikit_learn() -> Any:
     except ImportError as error:
         raise DependencyError("rssn gap: scikit-learn is not installed: pip install 'rssn[gap]'") from error
     return HistGradientBoostingClassifier
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Work with one thread: these fits are so small that threads wait for each other, busily.
+
+    Raises:
+        DependencyError: If scikit-learn, which brings what is needed, is not installed.
+    """
+    require_scikit_learn()
+    import threadpoolctl  # noqa: PLC0415  (an extra)
+
+    limited: AbstractContextManager[object] = threadpoolctl.threadpool_limits(1)
+    return limited
 
 
 def score_patches(pictures: Pictures, numbers: npt.NDArray[np.int64]) -> Scored:

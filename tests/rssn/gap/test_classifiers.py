@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rssn.errors import DependencyError
-from rssn.gap.classifiers import fit_linear, require_scikit_learn, score_pictures
+from rssn.gap.classifiers import fit_linear, one_thread, require_scikit_learn, score_pictures
 from rssn.gap.pairs import Scored, count_pairs
 
 linear_model = pytest.importorskip("sklearn.linear_model")
@@ -64,3 +64,9 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(DependencyError, match=r"pip install 'rssn\[gap\]'"):
         require_scikit_learn()
+
+
+def test_one_thread_works() -> None:
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    with one_thread():
+        assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} == {1}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import pyarrow as pa
 
@@ -19,15 +19,13 @@ from rssn.gap.folds import by_hash
 from rssn.gap.pictures import Named
 from rssn.image.arrays import Pixels, to_uint8
 from rssn.image.decoding import decode_pixels
+from rssn.route.step import OTHER
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import Pair, PairSet, load_pair, measure_pair
 from rssn.storage.urls import shown
 
 Loaded: TypeAlias = tuple[Named, Pixels, Pixels]
 """Which picture, its colours and its alpha, 8 bits."""
-
-_SECOND = "steps.merge.other_id"
-"""The second foreground of a row that has two: whatever fold it is in, one of the two leaks."""
 
 
 @dataclass(frozen=True)
@@ -110,15 +108,11 @@ class Rows:
 
     @cached_property
     def _second(self) -> list[str]:
-        """The column of a second foreground, where the recipe can have one."""
+        """The columns of a second foreground, where the recipe can have one."""
         with own_parquet(next(self.data.folder.data(mark.name) for mark in self.data.marks if mark.rows)) as file:
             schema = file.schema_arrow
-        for name in _SECOND.split("."):
-            kind = schema if isinstance(schema, pa.Schema) else schema.type
-            if name not in kind.names:
-                return []
-            schema = kind.field(name)
-        return [_SECOND]
+        steps = schema.field("steps").type if "steps" in schema.names else ()
+        return [f"steps.{step.name}.{OTHER[0]}" for step in steps if OTHER[0] in _names(step.type)]
 
     @cached_property
     def _light(self) -> tuple[list[str], int]:
@@ -133,15 +127,18 @@ class Rows:
         return frozenset(by_hash(self._light[0], "foregrounds")[: self.foregrounds])
 
 
-def _is_merged(row: dict[str, object]) -> bool:
-    steps = row.get("steps")
-    merge = steps.get("merge") if isinstance(steps, dict) else None
-    return isinstance(merge, dict) and bool(merge.get("other_id"))
+def _names(kind: pa.DataType) -> list[str]:
+    return [field.name for field in kind] if pa.types.is_struct(kind) else []
 
 
-def _decode(row: dict[str, object]) -> Loaded:
-    image, alpha = (decode_pixels(row[name]["bytes"]) for name in ("image", "alpha"))  # type: ignore[index]
-    return Named(str(row["sample_id"]), str(row["foreground_id"])), image, alpha[..., 0]
+def _is_merged(row: Mapping[str, Any]) -> bool:
+    """Whether a second foreground is in it: whatever fold the row is in, one of the two leaks."""
+    return any(values and values.get(OTHER[0]) for values in (row.get("steps") or {}).values())
+
+
+def _decode(row: Mapping[str, Any]) -> Loaded:
+    image, alpha = (decode_pixels(row[name]["bytes"]) for name in ("image", "alpha"))
+    return Named(row["sample_id"], row["foreground_id"]), image, alpha[..., 0]
 
 
 @dataclass(frozen=True)

@@ -103,11 +103,11 @@ def _mean(plane: int, patches: Patches) -> Values:
     return np.asarray(patches.planes[plane].mean(axis=(1, 2)))
 
 
-_SHARPER = "blur(sizes, probability) or bokeh(radius) less, or match-sharpness"
-_SOFTER = "blur(sizes, probability) or bokeh(radius), or match-sharpness"
-_NOISE = "denoise(sigma) on both layers, or grain to a common level"
+_SHARPER = "less of blur(sizes) or bokeh(radii), or match-sharpness(spreads)"
+_SOFTER = "more of blur(sizes) or bokeh(radii), or match-sharpness(spreads)"
+_NOISE = "match-grain(sigma), or denoise(sigma) on both layers"
 _JPEG = "jpeg(quality) on the composite, where the photographs are JPEGs"
-_HARMONISE = "harmonise(strength)"
+_HARMONISE = "harmonise(strengths)"
 
 CUES = (
     Cue(
@@ -115,8 +115,8 @@ CUES = (
         "resolution",
         "bend of the spectrum at its fine end, log: 0 as in nature, below it where a picture was enlarged",
         _cut_off,
-        "larger backgrounds (max_upscale), or match-sharpness",
-        "larger photographs, or match-sharpness",
+        "larger backgrounds (the recipe's max_upscale), or match-sharpness(spreads)",
+        "larger photographs, or match-sharpness(spreads)",
     ),
     Cue("detail", "sharpness", "standard deviation at 2 to 4 px, log", partial(_band, _LUMA, _FINE), _SHARPER, _SOFTER),
     Cue(

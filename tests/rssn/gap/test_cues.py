@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
+
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from rssn.gap.patches import SIDE, cut_patches
 from rssn.gap.pictures import patch_values
 from rssn.image.arrays import Pixels, encode_jpeg, encode_pixels
 from rssn.image.decoding import decode_pixels
+from rssn.route.steps import find_step
 
 _PX = 512
 _WAVES = {"detail": 3.0, "texture": 6.0, "structure": 12.0, "contrast": 24.0}
@@ -58,6 +62,15 @@ def test_every_cue_has_a_letter_and_a_remedy() -> None:
     assert {cue.letter for cue in CUES} == set(LETTERS)
     assert len({cue.name for cue in CUES}) == len(CUES)
     assert all(cue.above and cue.below and cue.meaning for cue in CUES)
+
+
+def test_remedies_name_steps_and_settings_that_there_are() -> None:
+    named = {
+        found for cue in CUES for words in (cue.above, cue.below) for found in re.findall(r"([\w-]+)\((\w+)\)", words)
+    }
+    assert {"blur", "denoise", "jpeg", "harmonise", "match-grain", "match-sharpness"} <= {step for step, _ in named}
+    for step, setting in named:
+        assert setting in {field.name for field in fields(find_step(step))}, step
 
 
 @pytest.mark.parametrize("sigma", [2.0, 8.0])

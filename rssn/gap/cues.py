@@ -106,7 +106,10 @@ def _mean(plane: int, patches: Patches) -> Values:
 _SHARPER = "less of blur(sizes) or bokeh(radii), or match-sharpness(spreads)"
 _SOFTER = "more of blur(sizes) or bokeh(radii), or match-sharpness(spreads)"
 _NOISE = "match-grain(sigma), or denoise(sigma) on both layers"
-_JPEG = "jpeg(quality) on the composite, where the photographs are JPEGs"
+_JPEG = (
+    "jpeg(quality) on the composite where the photographs are JPEGs; where they are not, backgrounds that never were, "
+    "and --image-codec png"
+)
 _HARMONISE = "harmonise(strengths)"
 
 CUES = (

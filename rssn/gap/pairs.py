@@ -1,8 +1,7 @@
 """The area under the ROC curve from pairs of the same fold, and its bootstrap over groups.
 
-Scores of different folds come from different models, whose offsets lean against what their fold holds: an area over all
-of them lies below 0.5 where there is nothing to find, the more so the fewer groups there are. Pairs within a fold are
-scored by one model that has seen neither, and so are right half the time.
+Scores of different folds come from different models, whose offsets lean against what their fold holds. Pairs within a
+fold are scored by one model that has seen neither, and so are right half the time where there is nothing to find.
 """
 
 from __future__ import annotations

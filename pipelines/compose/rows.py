@@ -29,82 +29,6 @@ def composite_schema(recipe: Recipe) -> pa.Schema:
     return with_steps({step.name: step.struct() for step in recipe.steps})
 
 
-def compose_row(
-    context: LayerContext,
-    layers: ForegroundLayers,
-    background: Background,
-    k: int,
-    drawn: Draw,
-    other: OtherForeground,
-) -> Row:
-    """Compose one sample and encode it (Pipeline 1, lines 11 to 23).
-
-    Raises:
-        Rejected: If a picture cannot be read or a step fails.
-    """
-    full = context.background(background, drawn)
-    steps = layers.steps(drawn)
-    layers.layer(steps)  # a worker that dies of it has died of the foreground, not of the sample
-    cut_out = layers.placed(steps, drawn, other)
-    context.begin_item(f"{layers.planned.foreground_id}/{k}")
-    height, width = cut_out.alpha.shape
-    fitted = route.fitted_size((background.width, background.height), (width, height), context.recipe.fit)
-    crop = route.place_crop(fitted, (width, height), drawn)
-    composite = blend_layers(context, cut_out, fit_to_frame(context.recipe, full.pixels, crop), drawn)
-    stem = f"{layers.planned.foreground_id}-{k}"
-    end = suffix(context.codec)
-    row = {
-        "sample_id": f"{layers.planned.foreground_id}/{k}",
-        "image": picture(context.encode(composite.image), f"{stem}{end}"),
-        "alpha": picture(encode_alpha(context, layers, composite), f"{stem}-alpha.png"),
-        "foreground": picture(encode_foreground(context, layers, steps, composite), f"{stem}-foreground{end}"),
-        "background": picture(context.encode(composite.background), f"{stem}-background{end}"),
-        "k": k,
-        "width": width,
-        "height": height,
-        "background_crop": asdict(crop),
-        "foreground_method": layers.method,
-        **_origin_columns(layers.planned, background),
-        "recipe": context.recipe.label,
-        "draw_seed": drawn.seed,
-        "matte_flags": sorted({*layers.sample.flags, *other.flags}),
-    }
-    sources = StoredSources({"foreground": steps, "background": full.steps}, other.columns)
-    return row | ({"steps": stored_steps(context.recipe, drawn, sources)} if context.recipe.steps else {})
-
-
-def blend_layers(context: LayerContext, cut_out: CutOut, background: Image, drawn: Draw) -> Composite:
-    """The composite of a draw, as floats.
-
-    Args:
-        context: Recipe and clock.
-        cut_out: F and alpha, placed.
-        background: B in the frame, after the steps on it at its own size.
-        drawn: What the dice said.
-    """
-    with context.clock.stage("compose"):
-        return route.compose(cut_out, background, context.recipe, drawn)
-
-
-def encode_alpha(context: LayerContext, layers: ForegroundLayers, composite: Composite) -> bytes:
-    """Alpha as it is stored; encoded once where no step made another alpha of this sample."""
-    return layers.alpha_png if composite.alpha is layers.alpha else context.encode_alpha(composite.alpha)
-
-
-def encode_foreground(
-    context: LayerContext, layers: ForegroundLayers, steps: Sequence[Applied], composite: Composite
-) -> bytes:
-    """F as it is stored; encoded once where no step made another F of this sample."""
-    own = composite.foreground is not layers.layer(steps)
-    return context.encode(composite.foreground) if own else layers.encoded(steps)
-
-
-def fit_to_frame(recipe: Recipe, full: Image, crop: Crop) -> Image:
-    """B at the frame's size, from the background at its own."""
-    fitted = route.fitted_size((full.shape[1], full.shape[0]), (crop.width, crop.height), recipe.fit)
-    return route.fit_background(full, fitted, crop)
-
-
 class OtherForeground:
     """The other foreground of a sample: chosen and read when a step asks for it.
 
@@ -149,26 +73,123 @@ class OtherForeground:
 
 
 @dataclass(frozen=True)
-class StoredSources:
-    """What a row says of its sources beside the draw."""
+class Sample:
+    """What one sample is made from."""
 
+    layers: ForegroundLayers
+    background: Background
+    k: int
+    drawn: Draw
+    other: OtherForeground
+
+
+@dataclass(frozen=True)
+class Made:
+    """A composed sample."""
+
+    composite: Composite
+    crop: Crop
     steps: Mapping[Layer, Sequence[Applied]]  # those at the layers' own size, with what they measured
-    other: Mapping[str, str | None]  # the foreground that a step took beside the row's own
 
 
-def stored_steps(recipe: Recipe, drawn: Draw, sources: StoredSources) -> dict[str, dict[str, Any] | None]:
+def compose_sample(context: LayerContext, sample: Sample) -> Made:
+    """Compose one sample (Pipeline 1, lines 11 to 23).
+
+    Raises:
+        Rejected: If a picture cannot be read or a step fails.
+    """
+    layers, background, drawn = sample.layers, sample.background, sample.drawn
+    full = context.background(background, drawn)
+    steps = layers.steps(drawn)
+    layers.layer(steps)  # a worker that dies of it has died of the foreground, not of the sample
+    cut_out = layers.placed(steps, drawn, sample.other)
+    context.begin_item(f"{layers.planned.foreground_id}/{sample.k}")
+    height, width = cut_out.alpha.shape
+    fitted = route.fitted_size((background.width, background.height), (width, height), context.recipe.fit)
+    crop = route.place_crop(fitted, (width, height), drawn)
+    composite = blend_layers(context, cut_out, fit_to_frame(context.recipe, full.pixels, crop), drawn)
+    return Made(composite, crop, {"foreground": steps, "background": full.steps})
+
+
+def compose_row(context: LayerContext, sample: Sample) -> Row:
+    """Compose one sample and encode it.
+
+    Raises:
+        Rejected: As `compose_sample` does.
+    """
+    made, layers = compose_sample(context, sample), sample.layers
+    composite, k = made.composite, sample.k
+    height, width = composite.alpha.shape
+    stem = f"{layers.planned.foreground_id}-{k}"
+    end = suffix(context.codec)
+    foreground = encode_foreground(context, layers, made.steps["foreground"], composite)
+    row = {
+        "sample_id": f"{layers.planned.foreground_id}/{k}",
+        "image": picture(context.encode(composite.image), f"{stem}{end}"),
+        "alpha": picture(encode_alpha(context, layers, composite), f"{stem}-alpha.png"),
+        "foreground": picture(foreground, f"{stem}-foreground{end}"),
+        "background": picture(context.encode(composite.background), f"{stem}-background{end}"),
+        "k": k,
+        "width": width,
+        "height": height,
+        "background_crop": asdict(made.crop),
+        "foreground_method": layers.method,
+        **_origin_columns(layers.planned, sample.background),
+        "recipe": context.recipe.label,
+        "draw_seed": sample.drawn.seed,
+        "matte_flags": sorted({*layers.sample.flags, *sample.other.flags}),
+    }
+    steps = stored_steps(context.recipe, sample.drawn, made.steps, sample.other.columns)
+    return row | ({"steps": steps} if context.recipe.steps else {})
+
+
+def blend_layers(context: LayerContext, cut_out: CutOut, background: Image, drawn: Draw) -> Composite:
+    """The composite of a draw, as floats.
+
+    Args:
+        context: Recipe and clock.
+        cut_out: F and alpha, placed.
+        background: B in the frame, after the steps on it at its own size.
+        drawn: What the dice said.
+    """
+    with context.clock.stage("compose"):
+        return route.compose(cut_out, background, context.recipe, drawn)
+
+
+def encode_alpha(context: LayerContext, layers: ForegroundLayers, composite: Composite) -> bytes:
+    """Alpha as it is stored; encoded once where no step made another alpha of this sample."""
+    return layers.alpha_png if composite.alpha is layers.alpha else context.encode_alpha(composite.alpha)
+
+
+def encode_foreground(
+    context: LayerContext, layers: ForegroundLayers, steps: Sequence[Applied], composite: Composite
+) -> bytes:
+    """F as it is stored; encoded once where no step made another F of this sample."""
+    own = composite.foreground is not layers.layer(steps)
+    return context.encode(composite.foreground) if own else layers.encoded(steps)
+
+
+def fit_to_frame(recipe: Recipe, full: Image, crop: Crop) -> Image:
+    """B at the frame's size, from the background at its own."""
+    fitted = route.fitted_size((full.shape[1], full.shape[0]), (crop.width, crop.height), recipe.fit)
+    return route.fit_background(full, fitted, crop)
+
+
+def stored_steps(
+    recipe: Recipe, drawn: Draw, sources: Mapping[Layer, Sequence[Applied]], taken: Mapping[str, str | None]
+) -> dict[str, dict[str, Any] | None]:
     """The value of the column `steps`: what each step drew, what it measured of each layer, and whom it took."""
     stored: dict[str, dict[str, Any] | None] = {}
     for step in recipe.steps:
         values = drawn.steps[step.name]
         measured = {
             f"{layer}_{name}": one.values[name]
-            for layer, applied in sources.steps.items()
+            for layer, applied in sources.items()
             for one in applied
             if one.step is step
             for name in step.measured
         }
-        other = sources.other if step.takes_other else {}
+        other = taken if step.takes_other else {}
         stored[step.name] = None if values is None else {**values, **measured, **other} or {"drawn": True}
     return stored
 

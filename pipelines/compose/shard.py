@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.layers import ForegroundLayers, LayerContext, UnusableBackground
 from pipelines.compose.plan import Plan, PlannedForeground, load_plan
-from pipelines.compose.rows import OtherForeground, compose_row, composite_schema
+from pipelines.compose.rows import OtherForeground, Sample, compose_row, composite_schema
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import Done
 from pipelines.executor.warm_up import warm_up
@@ -121,7 +121,7 @@ class _Shard:
             if background.background_id not in self.findings.unusable:
                 try:
                     other = OtherForeground(self.context, drawn, self._plan.others(layers.planned, drawn))
-                    return compose_row(self.context, layers, background, k, drawn, other)
+                    return compose_row(self.context, Sample(layers, background, k, drawn, other))
                 except UnusableBackground as error:
                     self.findings.unusable[background.background_id] = (error.reason, error.message)
             backgrounds.replace(k)

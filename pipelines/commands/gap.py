@@ -11,13 +11,18 @@ from pathlib import Path
 import click
 
 from pipelines.commands import options
+from pipelines.gap.files import PAGE
+from pipelines.gap.fit import check_write, run_fit, write_recipe
 from pipelines.gap.job import LEAST, run_gap
-from pipelines.gap.result import GapJob
+from pipelines.gap.result import GapJob, Result
+from pipelines.gap.search import FitJob
 from pipelines.gap.sources import Source, open_photographs, open_set
 from pipelines.gap.table import lines
 from pipelines.output.staging import open_readonly, source
 from rssn.dataset.manifest import MANIFEST, holds_dataset
 from rssn.errors import InputError
+from rssn.image.codecs import ImageCodec
+from rssn.route.recipe import load_recipe
 from rssn.storage.buckets import list_objects
 from rssn.storage.documents import brief
 from rssn.storage.urls import Url, shown
@@ -36,10 +41,42 @@ def _share(_: click.Context, __: click.Parameter, text: str) -> Fraction:
 
 
 @dataclass(frozen=True)
+class FitOptions:
+    """How a recipe is fitted to the photographs."""
+
+    fit: str | None = option(
+        "--fit", metavar="RECIPE", help="Fit the steps of a recipe to the photographs, in place of measuring SETS."
+    )
+    write: Path | None = option("--write", type=options.FOLDER, help="The fitted recipe's YAML file; for --fit.")
+    backgrounds: Path | Url | None = option(
+        "--backgrounds", type=options.PLACE, help="Backgrounds, as rssn compose takes them; for --fit."
+    )
+    trials: int = option(
+        "--trials", type=click.IntRange(min=2), default=100, help="Most recipes that --fit tries; each is composed."
+    )
+    image_codec: ImageCodec = option(
+        "--image-codec",
+        type=click.Choice(["jpeg", "png", "webp"], case_sensitive=False),
+        default="jpeg",
+        help="The codec that composites will be stored with; for --fit.",
+    )
+
+    def places(self) -> tuple[Path, Path | Url]:
+        """The file to write, and the backgrounds.
+
+        Raises:
+            InputError: If one was not given.
+        """
+        if self.write is None or self.backgrounds is None:
+            raise InputError(f"--fit needs {'--write' if self.write is None else '--backgrounds'}, too")
+        return self.write, self.backgrounds
+
+
+@dataclass(frozen=True)
 class GapOptions:
     """What `rssn gap` is asked to do."""
 
-    sets: tuple[Path | Url, ...] = argument(nargs=-1, required=True, type=options.PLACE)
+    sets: tuple[Path | Url, ...] = argument(nargs=-1, type=options.PLACE)
     real: Path | Url = option(
         "--real",
         required=True,
@@ -61,15 +98,41 @@ class GapOptions:
         "--foregrounds",
         type=click.IntRange(min=LEAST),
         default=500,
-        help="Most foregrounds of each set; a sample by content of sets that have more.",
+        help="Most foregrounds of each set, or of both halves of --fit; a sample by content of those that have more.",
     )
     seed: int = option("--seed", type=click.IntRange(min=0), default=0, help="Of the bootstrap and the permutations.")
     mattes: options.MatteOptions = group(options.MatteOptions)
-    cache_dir: Path = options.cache_dir_option()
+    fitting: FitOptions = group(FitOptions)
+    cache: options.CacheOptions = group(options.CacheOptions)
 
     def refuse_idle(self) -> None:
-        """Refuse options that would do nothing."""
+        """Refuse options that would do nothing, and ask for what is missing."""
+        if self.fitting.fit:
+            if self.sets:
+                raise InputError(f"--fit composes itself: {shown(str(self.sets[0]))} has no effect; leave it out")
+            return
+        if not self.sets:
+            raise InputError("give SETS, data sets of rssn compose; or --fit RECIPE")
+        for name in ("--write", "--backgrounds", "--trials", "--image-codec", "--cache-size"):
+            refuse_given(name, "it is for --fit; leave it out")
         options.refuse_idle_cache(self.real)
+
+    def fit_job(self, real: Path, backgrounds: Path) -> FitJob:
+        """What `--fit` is asked to do."""
+        return FitJob(
+            photographs=real,
+            backgrounds=backgrounds,
+            recipe=load_recipe(str(self.fitting.fit)),
+            out=self.out,
+            cache=self.cache.open(),
+            trials=self.fitting.trials,
+            foregrounds=self.foregrounds,
+            seed=self.seed,
+            codec=self.fitting.image_codec,
+            at=self.at,
+            layout=self.mattes.matting_format,
+            alpha_scale=self.mattes.alpha_scale,
+        )
 
     @contextmanager
     def photographs(self) -> Iterator[Source]:
@@ -77,7 +140,7 @@ class GapOptions:
         if isinstance(self.real, Url) and MANIFEST in list_objects(self.real):
             opened = open_readonly(self.real)
         else:
-            opened = open_readonly(source(self.real, self.cache_dir))
+            opened = open_readonly(source(self.real, self.cache.cache_dir))
         with opened as root:
             if holds_dataset(root):
                 for name in ("--matting-format", "--alpha-scale"):
@@ -104,13 +167,34 @@ def gap(given: GapOptions) -> None:
     from the photographs, and which cue is farthest off, with the step that acts on it. No network is trained.
     """
     given.refuse_idle()
+    if given.fitting.fit:
+        _fit(given)
+        return
     with ExitStack() as stack:
         opened = {name: stack.enter_context(open_readonly(place)) for name, place in _names(given.sets).items()}
         photographs = stack.enter_context(given.photographs())
         sets = {name: open_set(root, given.foregrounds) for name, root in opened.items()}
         result = run_gap(GapJob(sets, photographs, given.out, given.at, given.seed))
+    _say(result)
+
+
+def _fit(given: GapOptions) -> None:
+    path, backgrounds = given.fitting.places()
+    check_write(path)
+    real, behind = (open_readonly(source(place, given.cache.cache_dir)) for place in (given.real, backgrounds))
+    with real as photographs, behind as pictures:
+        fitted = run_fit(given.fit_job(photographs, pictures), path.stem)
+    write_recipe(fitted, path, shown(str(given.real)))
+    for change in fitted.path:
+        click.echo(f"{change.far:.3f}  {change.words}")
+    click.echo(f"{fitted.tried} recipes tried on one half of the photographs; the figures are of the other:")
+    _say(fitted.result)
+    click.echo(f"the fitted recipe: {path}")
+
+
+def _say(result: Result) -> None:
     for line in lines(result):
         click.echo(line)
     for note in result.notes:
         click.echo(f"NOTE: {shown(note)}", err=True)
-    click.echo(f"look at {given.out / 'gap.html'}")
+    click.echo(f"look at {result.job.out / PAGE}")

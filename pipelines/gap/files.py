@@ -24,8 +24,10 @@ from rssn.storage.files import Row, parse_json, write_json, write_parquet
 from rssn.storage.urls import shown
 from rssn.versions import version
 
-_PAGE, _FIGURES, _FEATURES = "gap.html", "gap.json", "gap.parquet"
+PAGE, _FIGURES, _FEATURES = "gap.html", "gap.json", "gap.parquet"
 _KIND = "rssn gap"
+LOG = "fit.jsonl"
+"""Every recipe that a fit has tried."""
 PHOTOGRAPHS = "photographs"
 """The value of the column `set` of photographs."""
 
@@ -40,9 +42,9 @@ def open_out(out: Path) -> None:
         raise InputError(f"{out}: a file, not a folder; choose another --out")
     if not out.is_dir():
         return
-    sweep(out, _PAGE, _FIGURES, _FEATURES)
+    sweep(out, PAGE, _FIGURES, _FEATURES)
     held = {path.name for path in out.iterdir()}
-    if held and not (held <= {_PAGE, _FIGURES, _FEATURES} and _is_ours(out / _FIGURES)):
+    if held - {LOG} and not (held <= {PAGE, _FIGURES, _FEATURES, LOG} and _is_ours(out / _FIGURES)):
         raise InputError(f"{out}: holds other files; choose another --out")
 
 
@@ -64,7 +66,7 @@ def write_files(result: Result) -> None:
     try:
         write_json(out / _FIGURES, figures(result))
         write_parquet(out / _FEATURES, _schema(), rows(result))
-        write_bytes(out / _PAGE, gap_page(result).encode())
+        write_bytes(out / PAGE, gap_page(result).encode())
     except OSError as error:
         raise InputError(f"{error.filename or out}: {error.strerror}; choose another --out") from error
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -25,23 +26,28 @@ _SIZES = 1.5
 _FEW = 10
 
 
-def run_gap(job: GapJob) -> Result:
+def run_gap(job: GapJob, least: int = LEAST) -> Result:
     """Measure, and write `gap.html`, `gap.json` and `gap.parquet`.
+
+    Args:
+        job: What is asked for.
+        least: Foregrounds that either side must have.
 
     Raises:
         DependencyError: If scikit-learn is not installed.
         InputError: If a source or the output cannot be used, or a source has too few foregrounds.
     """
     with one_thread():
-        return _run(job)
+        return _run(job, least)
 
 
-def _run(job: GapJob) -> Result:
+def _run(job: GapJob, least: int) -> Result:
     open_out(job.out)
     total = sum(source.chosen.count for source in (*job.sets.values(), job.photographs))
     with Progress(total, "pictures") as progress:
-        sets = {name: _read(source, job.at, progress) for name, source in job.sets.items()}
-        photographs = _read(job.photographs, job.at, progress)
+        read = partial(read_pictures, at=job.at, tell=progress.advance, least=least)
+        sets = {name: read(source) for name, source in job.sets.items()}
+        photographs = read(job.photographs)
     pictures = {name: read.pictures for name, read in sets.items()}
     with Progress(len(sets), "sets", "comparing", stays=False) as progress:
         gap = measure_gap(pictures, photographs.pictures, job.seed, progress.advance)
@@ -50,7 +56,18 @@ def _run(job: GapJob) -> Result:
     return result
 
 
-def _read(source: Source, at: Fraction, progress: Progress) -> Read:
+def read_pictures(source: Source, at: Fraction, tell: Callable[[], None] = lambda: None, least: int = LEAST) -> Read:
+    """Measure the pictures of a source, one after the other.
+
+    Args:
+        source: Where they are.
+        at: What sides are multiplied with before.
+        tell: Is called after each picture.
+        least: Foregrounds that it must have.
+
+    Raises:
+        InputError: If it has fewer.
+    """
     measured: list[Measured] = []
     skipped = list(source.chosen.problems)
     sample = -(-SAMPLE // max(1, source.chosen.most))
@@ -60,12 +77,12 @@ def _read(source: Source, at: Fraction, progress: Progress) -> Read:
             measured.append(measure_picture(*shrink(pixels, alpha, at), named, sample))
         except Rejected as error:
             skipped.append(f"{name}: {error.message}")
-        progress.advance()
+        tell()
     found = len({each.of.foreground_id for each in measured})
-    if found < LEAST:
+    if found < least:
         why = f"; the first that cannot: {skipped[0]}" if skipped else ""
         place = shown(str(source.place))
-        raise InputError(f"{place}: {found} foregrounds can be measured, the meter needs {LEAST} or more{why}")
+        raise InputError(f"{place}: {found} foregrounds can be measured, the meter needs {least} or more{why}")
     return Read(source, Pictures.of(measured), skipped)
 
 

@@ -74,6 +74,30 @@ def _distance(cue: Cue, ours: Floats, theirs: Floats, weights: tuple[Floats, Flo
     return CueDistance(cue, far, float(ours.mean()), float(theirs.mean()))
 
 
+@dataclass(frozen=True)
+class Yardstick:
+    """One figure for recipes that are tried one after the other: the mean distance over cues, in units that stay.
+
+    Attributes:
+        photographs: What composites are to be like.
+        units: C, a deviation of each cue's F minus B.
+    """
+
+    photographs: Pictures
+    units: Floats
+
+    @classmethod
+    def of(cls, photographs: Pictures, first: Pictures) -> Yardstick:
+        """Units from photographs and from the first composites together: a few photographs alone may hardly vary."""
+        variances = photographs.shifts.var(axis=0) + first.shifts.var(axis=0)
+        return cls(photographs, np.maximum(np.sqrt(variances / 2), _LEAST_SPREAD))
+
+    def far(self, composites: Pictures) -> float:
+        """The mean over cues of the 1-Wasserstein distance of F minus B, a value a picture, in the units."""
+        pairs = zip(composites.shifts.T, self.photographs.shifts.T, self.units, strict=True)
+        return float(np.mean([wasserstein_distance(ours, theirs) / unit for ours, theirs, unit in pairs]))
+
+
 def by_letter(distances: Sequence[CueDistance]) -> dict[Letter, CueDistance]:
     """The largest distance of each letter, from a sequence that begins with the largest."""
     found: dict[Letter, CueDistance] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -36,7 +36,7 @@ def estimate_spread(image: Image, weight: Alpha | None = None) -> float | None:
         where there are too few edges to say.
     """
     luma = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.float32)
-    fine, coarse = _gradient(luma, _FINE), _gradient(luma, _COARSE)
+    fine, coarse = _Gradient(luma, _FINE), _Gradient(luma, _COARSE)
     counts = np.ones(luma.shape, bool) if weight is None else _inside(weight)
     steep = fine.length[counts]
     if steep.size < _LEAST_EDGES:
@@ -59,26 +59,18 @@ def blur_to(image: Image, spread: float, wanted: float) -> Image:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), deviation, borderType=cv2.BORDER_REFLECT_101), dtype=np.float32)
 
 
-class _Gradient(NamedTuple):
-    down: Image  # H x W, a px
-    across: Image
-
-    @property
-    def length(self) -> Image:
-        return np.asarray(np.hypot(self.down, self.across), dtype=np.float32)
+class _Gradient:
+    def __init__(self, luma: Image, deviation: float) -> None:
+        smooth = cv2.GaussianBlur(luma, (0, 0), deviation, borderType=cv2.BORDER_REFLECT_101)
+        self._down, self._across = (np.asarray(each, np.float32) for each in np.gradient(np.asarray(smooth)))
+        self.length = np.asarray(np.hypot(self._down, self._across), dtype=np.float32)  # a px
 
     @property
     def peaks(self) -> Mask:
         """Where it is longest along its own direction, to the nearer axis."""
-        length = self.length
-        sides = [cv2.dilate(length, np.ones(shape, np.uint8)) for shape in ((3, 1), (1, 3))]
-        along = np.where(np.abs(self.down) > np.abs(self.across), *sides)
-        return np.asarray(length >= along, dtype=bool)
-
-
-def _gradient(luma: Image, deviation: float) -> _Gradient:
-    smooth = cv2.GaussianBlur(luma, (0, 0), deviation, borderType=cv2.BORDER_REFLECT_101)
-    return _Gradient(*np.gradient(np.asarray(smooth, dtype=np.float32)))
+        sides = [cv2.dilate(self.length, np.ones(shape, np.uint8)) for shape in ((3, 1), (1, 3))]
+        along = np.where(np.abs(self._down) > np.abs(self._across), *sides)
+        return np.asarray(self.length >= along, dtype=bool)
 
 
 def _inside(weight: Alpha) -> Mask:

@@ -154,6 +154,8 @@ class Step(ABC):
         for probability in (0.0, 0.25, 0.5, 0.75, 1.0):
             if probability != self.probability:
                 yield replace(self, probability=probability)
+        if self.probability == 0:
+            return
         for name in self.searched:
             for factor in _FACTORS:
                 with suppress(InputError):

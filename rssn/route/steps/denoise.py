@@ -33,7 +33,6 @@ class Denoise(Step):
     columns: ClassVar = {"backend": pa.string()}
     measured: ClassVar = {"sigma": pa.float64()}  # 8-bit units; another one for each layer only where it is auto
     cached: ClassVar[bool] = True
-    searched: ClassVar[tuple[str, ...]] = ("sigma",)
 
     def draw(self, dice: np.random.Generator) -> Values:
         """Nothing is left to chance but whether it is drawn."""

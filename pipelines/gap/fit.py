@@ -1,0 +1,141 @@
+"""`rssn gap --fit`: a recipe's steps fitted to photographs: what can be read off them first, then a search.
+
+Half of the foregrounds decides; the meter then measures the recipe before and after on the other half, which no choice
+has seen. A run that was stopped goes on where it was, by the recipes that it has tried already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from pipelines.compose.plan import Plan, PlannedForeground, make_plan, name_foregrounds
+from pipelines.executor.warm_up import warm_up
+from pipelines.gap.files import LOG, open_out
+from pipelines.gap.job import run_gap
+from pipelines.gap.result import GapJob, Result
+from pipelines.gap.search import LEAST, Change, FitJob, Search, Trials, descend, workers
+from pipelines.gap.sources import Source
+from rssn.errors import InputError, Rejected
+from rssn.gap.folds import by_hash
+from rssn.image.arrays import read_bytes
+from rssn.progress import Progress
+from rssn.route.observed import Observation, Observed, observe
+from rssn.route.recipe import Recipe
+from rssn.sources.backgrounds import find_backgrounds
+from rssn.sources.layouts import find_pairs
+from rssn.storage.atomic import write_bytes
+
+MADE_BY = "fitted by rssn gap"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came out.
+
+    Attributes:
+        recipe: The best that was found.
+        path: How it was found; the first is the recipe as it was given.
+        tried: How many recipes were measured.
+        result: The meter's figures before and after, on the half that decided nothing.
+    """
+
+    recipe: Recipe
+    path: Sequence[Change]
+    tried: int
+    result: Result
+
+
+def run_fit(job: FitJob, name: str) -> Fitted:
+    """Fit, measure the other half, and write the files of `rssn gap`.
+
+    Args:
+        job: What is asked for.
+        name: Of the fitted recipe.
+
+    Raises:
+        DependencyError: If scikit-learn, or a package that a step needs, is not installed.
+        InputError: If an input or the output cannot be used, there are too few photographs, or the recipe merges.
+    """
+    recipe = job.recipe
+    if any(step.takes_other for step in recipe.drawn):
+        raise InputError(f"the recipe {recipe.name} merges foregrounds, which no half holds alone; fit it without")
+    open_out(job.out)
+    job.out.mkdir(parents=True, exist_ok=True)
+    ours, theirs = halves(job)
+    warm_up(recipe)
+    trials = Trials(job, ours)
+    with workers() as pool, Progress(job.trials, "recipes", "fitting") as progress:
+        search = Search(trials, job.out / LOG, pool, progress.advance)
+        best, path = descend(search, recipe, read_off(recipe, ours.foregrounds))
+    best = replace(best, name=name)
+    sets: dict[str, Source] = {recipe.name: trials.source(recipe, theirs), name: trials.source(best, theirs)}
+    photographs = trials.photographs(theirs)
+    result = run_gap(GapJob(sets, photographs, job.out, job.at, job.seed), least=LEAST)
+    return Fitted(best, path, search.tried, result)
+
+
+def halves(job: FitJob) -> tuple[Plan, Plan]:
+    """The photographs that decide, and those that judge: at most so many, by a hash of their content.
+
+    Raises:
+        InputError: If there are too few of them, or of backgrounds.
+    """
+    pairs = find_pairs(job.photographs, job.layout, job.out, job.alpha_scale).pairs
+    found, _ = name_foregrounds([pair for pair in pairs if pair.image is not None], job.recipe.foreground)
+    backgrounds, _ = find_backgrounds(job.backgrounds, without=job.out)
+    if len(backgrounds) < job.recipe.k:
+        raise InputError(f"{job.backgrounds}: {len(backgrounds)} backgrounds, but K = {job.recipe.k} needs that many")
+    members = {one.foreground_id: one for one in found}
+    order = by_hash(members, "fit")[: job.foregrounds]
+    if len(order) < 2 * LEAST:
+        words = f"{job.photographs}: {len(order)} photographs with mattes can be composed"
+        raise InputError(f"{words}; --fit needs {2 * LEAST} or more, {LEAST} for each half")
+    first = (len(order) + 1) // 2
+    ours, theirs = ([members[name] for name in part] for part in (order[:first], order[first:]))
+    return make_plan(ours, backgrounds), make_plan(theirs, backgrounds)
+
+
+def read_off(recipe: Recipe, photographs: Sequence[PlannedForeground]) -> Recipe:
+    """The recipe with all that its steps can read off photographs."""
+    observed = Observed(list(_observations(photographs)))
+    return replace(recipe, steps=tuple(step.fitted_to(observed) for step in recipe.steps))
+
+
+def _observations(photographs: Sequence[PlannedForeground]) -> Iterator[Observation]:
+    with Progress(len(photographs), "photographs", "reading", stays=False) as progress:
+        for planned in photographs:
+            try:
+                sample = planned.load()
+                yield observe(read_bytes(planned.pair.picture), sample.picture, sample.alpha)
+            except Rejected:
+                pass  # the meter names it
+            progress.advance()
+
+
+def write_recipe(fitted: Fitted, path: Path, photographs: str) -> None:
+    """Write the recipe as YAML, with what it was fitted to."""
+    before, after = fitted.path[0].far, fitted.path[-1].far
+    head = [
+        f"{MADE_BY}: {fitted.tried} recipes were tried on half of {photographs}",
+        f"mean distance of the cues there: {before:.3f} before, {after:.3f} after",
+        *(f"{one.name}: distance to the other half {one.distance.area}" for one in fitted.result.gap.sets),
+        *(f"{change.words}: {change.far:.3f}" for change in fitted.path),
+    ]
+    text = "".join(f"# {line}\n" for line in head)
+    write_bytes(
+        path, (text + yaml.safe_dump(fitted.recipe.to_dict(), sort_keys=False, default_flow_style=None)).encode()
+    )
+
+
+def check_write(path: Path) -> None:
+    """Refuse a file that something else wrote.
+
+    Raises:
+        InputError: Naming it.
+    """
+    if path.exists() and not (path.is_file() and path.read_bytes().startswith(f"# {MADE_BY}".encode())):
+        raise InputError(f"{path}: exists, and is no recipe that was fitted; choose another --write")

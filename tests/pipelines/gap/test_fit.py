@@ -1,0 +1,192 @@
+"""`rssn gap --fit` as a user runs it: on rendered photographs that were compressed, with a recipe that is far off."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image as PillowImage
+
+from pipelines.cli import main
+from pipelines.compose.job import Output, prepare, run_compose
+from pipelines.executor.runner import LocalRunner
+from pipelines.gap.composed import Composed
+from pipelines.gap.fit import halves, read_off
+from pipelines.gap.search import FitJob
+from rssn.errors import InputError
+from rssn.image.arrays import encode_png, to_uint8
+from rssn.image.decoding import decode_pixels
+from rssn.route.recipe import Recipe, load_recipe, parse_recipe
+from rssn.route.steps.harmonise import Harmonise
+from rssn.route.steps.jpeg import Jpeg
+from rssn.route.steps.noise import Noise
+from rssn.synthetic import render_background, render_shot
+from tests.pipelines.composing import NO_CACHE, job_of, rows
+
+pytest.importorskip("sklearn")
+
+RECIPE = """
+name: far
+k: 2
+foreground: multiply
+max_upscale: 3
+steps:
+  - blend
+  - noise: {probability: 1.0, sigma: 30}
+  - jpeg: {probability: 0.0}
+"""
+SHOTS = 7
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compressed at quality 85, 4:2:0."""
+    root = tmp_path_factory.mktemp("photographs")
+    for part in ("original", "mask", "behind"):
+        (root / part).mkdir()
+    for number in range(SHOTS):
+        shot = render_shot(2 * number, 480, 360)
+        share = shot.alpha[..., None]
+        scene = to_uint8(share * shot.foreground + (1 - share) * render_background(100 + number, 480, 360))
+        file = io.BytesIO()
+        PillowImage.fromarray(scene).save(file, "JPEG", quality=85, subsampling=2)
+        (root / "original" / f"{number}.jpg").write_bytes(file.getvalue())
+        (root / "mask" / f"{number}.png").write_bytes(encode_png(to_uint8(shot.alpha)))
+    return root
+
+
+@pytest.fixture(scope="module")
+def backgrounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("backgrounds")
+    for number in range(6):
+        (root / f"{number}.png").write_bytes(encode_png(to_uint8(render_background(200 + number, 520, 400))))
+    return root
+
+
+def job(photographs: Path, backgrounds: Path, foregrounds: int = 500) -> FitJob:
+    recipe = parse_recipe(RECIPE, "r")
+    return FitJob(photographs, backgrounds, recipe, Path("unused"), NO_CACHE, 14, foregrounds, codec="png")
+
+
+def fit(folder: Path, photographs: Path, backgrounds: Path, *more: str) -> Result:
+    (folder / "far.yaml").write_text(RECIPE)
+    words = ["gap", "--real", photographs, "--backgrounds", backgrounds, "--out", folder / "out", "--seed", "0"]
+    words += ["--fit", folder / "far.yaml", "--write", folder / "near.yaml", "--image-codec", "png", "--trials", "14"]
+    words += ["--cache-dir", folder / "cache", *more]
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.mark.slow
+def test_a_recipe_is_fitted_and_a_second_run_tries_nothing_again(
+    photographs: Path, backgrounds: Path, tmp_path: Path
+) -> None:
+    done = fit(tmp_path, photographs, backgrounds)
+    assert done.exit_code == 0, done.output
+    near = load_recipe(str(tmp_path / "near.yaml"))
+    steps = {step.name: step for step in near.steps}
+    assert near.name == "near"
+    assert "noise" not in steps or steps["noise"].probability < 1 or steps["noise"].sigma < 10  # type: ignore[attr-defined]
+    jpeg = steps["jpeg"]
+    assert isinstance(jpeg, Jpeg)
+    assert jpeg.subsampling == ("4:2:0",)
+    log = (tmp_path / "out" / "fit.jsonl").read_text()
+    tried = [json.loads(line) for line in log.splitlines()]
+    assert 3 <= len(tried) <= 14
+    path = [float(line.split()[0]) for line in done.stdout.splitlines() if line[:2] == "0." or line[:2] == "1."]
+    assert path == sorted(path, reverse=True)
+    assert path[-1] < 0.7 * path[0]
+    figures = json.loads((tmp_path / "out" / "gap.json").read_text())
+    assert list(figures["sets"]) == ["far", "near"]
+    assert {one["foregrounds"] for one in figures["sets"].values()} == {SHOTS // 2}
+    assert figures["sets"]["near"]["distance"]["value"] <= figures["sets"]["far"]["distance"]["value"]
+    again = fit(tmp_path, photographs, backgrounds)
+    assert again.exit_code == 0, again.output
+    assert again.stdout == done.stdout
+    assert (tmp_path / "out" / "fit.jsonl").read_text() == log
+    cut = log[: len(log) // 2]  # as a kill leaves it
+    (tmp_path / "out" / "fit.jsonl").write_text(cut)
+    assert fit(tmp_path, photographs, backgrounds).stdout == done.stdout
+
+
+def test_the_halves_share_nothing_and_are_the_same_again(photographs: Path, backgrounds: Path) -> None:
+    ours, theirs = halves(job(photographs, backgrounds))
+    names = [[one.foreground_id for one in half.foregrounds] for half in (ours, theirs)]
+    assert [len(each) for each in names] == [4, 3]
+    assert not set(names[0]) & set(names[1])
+    fewer = halves(job(photographs, backgrounds, 6))
+    chosen = [one.foreground_id for half in fewer for one in half.foregrounds]
+    assert chosen == [*names[0], *names[1]][:6]
+    with pytest.raises(InputError, match="5 photographs with mattes can be composed; --fit needs 6 or more, 3 for"):
+        halves(job(photographs, backgrounds, 5))
+
+
+def test_what_the_files_say_is_read_off(photographs: Path, backgrounds: Path) -> None:
+    given = job(photographs, backgrounds)
+    steps = {step.name: step for step in read_off(given.recipe, halves(given)[0].foregrounds).steps}
+    assert steps["jpeg"] == Jpeg(1.0, quality=(85, 85), subsampling=("4:2:0",))
+    noise = steps["noise"]
+    assert isinstance(noise, Noise)
+    assert noise.sigma < 10
+
+
+def test_composites_in_memory_are_those_that_compose_stores(
+    photographs: Path, backgrounds: Path, tmp_path: Path
+) -> None:
+    recipe = Recipe("r", k=2, foreground="multiply", max_upscale=3.0, steps=(Harmonise(), Noise()))
+    given = job_of(photographs, backgrounds, tmp_path / "out", recipe, output=Output("png"))
+    source = Composed(photographs, prepare(given).plan, recipe, 0, "png", NO_CACHE)
+    made = {name: decode() for name, decode in source.pictures()}
+    run_compose(given, LocalRunner())
+    stored = {row["sample_id"]: row for row in rows(tmp_path / "out")}
+    assert made.keys() == stored.keys()
+    assert source.chosen.count == len(made) == 2 * SHOTS
+    for name, (named, pixels, alpha) in made.items():
+        assert (named.name, named.foreground_id) == (name, stored[name]["foreground_id"])
+        assert (pixels == decode_pixels(stored[name]["image"]["bytes"])).all()
+        assert (alpha == decode_pixels(stored[name]["alpha"]["bytes"])[..., 0]).all()
+    name = next(iter(made))
+    assert (source.load(name)[1] == made[name][1]).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["some-set"], "--fit composes itself: some-set has no effect; leave it out"),
+        (["--write", "photo.jpg"], "photo.jpg: exists, and is no recipe that was fitted; choose another --write"),
+    ],
+)
+def test_what_does_not_go_with_a_fit_is_refused(
+    photographs: Path, backgrounds: Path, tmp_path: Path, words: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(b"mine")
+    done = fit(tmp_path, photographs, backgrounds, *words)
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert (tmp_path / "photo.jpg").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "give SETS, data sets of rssn compose; or --fit RECIPE"),
+        (["--fit", "comp-rssn"], "--fit needs --write, too"),
+        (["--fit", "comp-rssn", "--write", "a.yaml"], "--fit needs --backgrounds, too"),
+        (["some-set", "--write", "a.yaml"], "--write"),
+        (["some-set", "--trials", "9"], "--trials"),
+    ],
+)
+def test_what_is_missing_or_idle_is_said(photographs: Path, tmp_path: Path, words: list[str], said: str) -> None:
+    done = CliRunner().invoke(main, ["gap", "--real", str(photographs), "--out", str(tmp_path / "out"), *words])
+    assert done.exit_code in (1, 2)
+    assert said in done.stderr
+
+
+def test_a_recipe_that_merges_is_refused(photographs: Path, backgrounds: Path, tmp_path: Path) -> None:
+    (tmp_path / "merge.yaml").write_text("{name: two, steps: [merge, blend]}")
+    done = fit(tmp_path, photographs, backgrounds, "--fit", str(tmp_path / "merge.yaml"))
+    assert done.exit_code == 1
+    assert "the recipe two merges foregrounds, which no half holds alone; fit it without" in done.stderr

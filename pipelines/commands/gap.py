@@ -161,10 +161,10 @@ def _names(places: Sequence[Path | Url]) -> Mapping[str, Path | Url]:
 @click.command()
 @takes(GapOptions)
 def gap(given: GapOptions) -> None:
-    """Say how far composites are from photographs.
+    """Say how far composites are from photographs, without training a network.
 
     SETS are data sets of rssn compose. Measures how well low-level cues tell F from B, how well composites can be told
-    from the photographs, and which cue is farthest off, with the step that acts on it. No network is trained.
+    from the photographs, and which cue is farthest off, with the step that acts on it.
     """
     given.refuse_idle()
     if given.fitting.fit:

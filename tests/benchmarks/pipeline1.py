@@ -20,7 +20,7 @@ from rssn.route import denoise as denoiser
 from rssn.route import foreground
 from rssn.route.draw import Draw
 from rssn.route.recipe import load_recipe
-from rssn.route.step import Values
+from rssn.route.step import CutOut, Values
 from rssn.sources.mattes import read_matte
 from tests.benchmarks.bench_bm3d import SIGMA
 from tests.benchmarks.inputs import Pair, picture_bytes
@@ -75,7 +75,7 @@ def ours(files: Files, draw: Draw) -> Composed:
     if "denoise" in draw.steps:
         front, background = (denoiser.denoise(layer, SIGMA / 255) for layer in (front, background))
     background = route.fit_background(background, *_place(background, alpha, draw))
-    composite = route.compose(front, background, alpha, RECIPE, draw)
+    composite = route.compose(CutOut(front, alpha), background, RECIPE, draw)
     layers = (composite.image, composite.foreground, composite.background)
     encoded = [encode_picture(to_uint8(layer), "jpeg") for layer in layers]
     without_noise = (

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from pipelines.compose.job import Output, run_compose
+from pipelines.compose.layers import LayerContext
 from pipelines.compose.plan import Plan, PlannedForeground, load_plan, make_plan
+from pipelines.compose.rows import Sample
 from pipelines.compose.shard import DrawnBackgrounds
 from pipelines.executor.runner import LocalRunner
 from pipelines.inspect.inspect import ReportOptions, run_inspect
@@ -23,6 +25,7 @@ from rssn.image.arrays import encode_jpeg, encode_png
 from rssn.route.draw import choose_backgrounds, draw, next_background
 from rssn.sources.backgrounds import Background
 from rssn.sources.matting import Pair
+from rssn.storage.files import Row
 from tests.pipelines.composing import QUICK, digests, job_of, rejects, rows
 
 K = 5
@@ -164,10 +167,10 @@ def test_what_is_tried_again_takes_no_background_of_a_row_that_stands(
 
     whole = compose_tasks.compose_row
 
-    def failing(*arguments: object) -> object:
-        if arguments[3] == 1:
+    def failing(context: LayerContext, sample: Sample) -> Row:
+        if sample.k == 1:
             raise OSError("no space left on device")
-        return whole(*arguments)  # type: ignore[arg-type]
+        return whole(context, sample)
 
     with monkeypatch.context() as patched:
         patched.setattr(compose_tasks, "compose_row", failing)

@@ -111,6 +111,7 @@ def test_a_recipe_is_fitted_and_a_second_run_tries_nothing_again(
     assert fit(tmp_path, photographs, backgrounds).stdout == done.stdout
 
 
+@pytest.mark.slow
 def test_the_halves_share_nothing_and_are_the_same_again(photographs: Path, backgrounds: Path) -> None:
     ours, theirs = halves(job(photographs, backgrounds))
     names = [[one.foreground_id for one in half.foregrounds] for half in (ours, theirs)]
@@ -123,6 +124,7 @@ def test_the_halves_share_nothing_and_are_the_same_again(photographs: Path, back
         halves(job(photographs, backgrounds, 5))
 
 
+@pytest.mark.slow
 def test_what_the_files_say_is_read_off(photographs: Path, backgrounds: Path) -> None:
     given = job(photographs, backgrounds)
     steps = {step.name: step for step in read_off(given.recipe, halves(given)[0].foregrounds).steps}
@@ -132,6 +134,7 @@ def test_what_the_files_say_is_read_off(photographs: Path, backgrounds: Path) ->
     assert noise.sigma < 10
 
 
+@pytest.mark.slow
 def test_composites_in_memory_are_those_that_compose_stores(
     photographs: Path, backgrounds: Path, tmp_path: Path
 ) -> None:

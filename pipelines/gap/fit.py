@@ -121,7 +121,7 @@ def write_recipe(fitted: Fitted, path: Path, photographs: str) -> None:
     before, after = fitted.path[0].far, fitted.path[-1].far
     head = [
         f"{MADE_BY}: {fitted.tried} recipes were tried on half of {photographs}",
-        f"mean distance of the cues there: {before:.3f} before, {after:.3f} after",
+        f"mean distance of the letters there: {before:.3f} before, {after:.3f} after",
         *(f"{one.name}: distance to the other half {one.distance.area}" for one in fitted.result.gap.sets),
         *(f"{change.words}: {change.far:.3f}" for change in fitted.path),
     ]

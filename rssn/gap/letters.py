@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import wasserstein_distance
 
-from rssn.gap.cues import CUES, Cue, Letter
+from rssn.gap.cues import CUES, LETTERS, Cue, Letter, of_letter
 from rssn.gap.pairs import Estimate, estimate
 from rssn.gap.pictures import Floats, Pictures
 
@@ -76,26 +76,35 @@ def _distance(cue: Cue, ours: Floats, theirs: Floats, weights: tuple[Floats, Flo
 
 @dataclass(frozen=True)
 class Yardstick:
-    """One figure for recipes that are tried one after the other: the mean distance over cues, in units that stay.
+    """One figure for recipes that are tried one after the other: the mean distance over letters, in units that stay.
 
     Attributes:
         photographs: What composites are to be like.
-        units: C, a deviation of each cue's F minus B.
+        units: For each letter a deviation of each of its cues' F minus B: of the means, then of the 20 % quantiles.
     """
 
     photographs: Pictures
-    units: Floats
+    units: Mapping[Letter, Floats]
 
     @classmethod
     def of(cls, photographs: Pictures, first: Pictures) -> Yardstick:
         """Units from photographs and from the first composites together: a few photographs alone may hardly vary."""
-        variances = photographs.shifts.var(axis=0) + first.shifts.var(axis=0)
-        return cls(photographs, np.maximum(np.sqrt(variances / 2), _LEAST_SPREAD))
+        units = {}
+        for letter in LETTERS:
+            both = [one.differences(of_letter(letter)).var(axis=0) for one in (photographs, first)]
+            units[letter] = np.maximum(np.sqrt((both[0] + both[1]) / 2), _LEAST_SPREAD)
+        return cls(photographs, units)
 
     def far(self, composites: Pictures) -> float:
-        """The mean over cues of the 1-Wasserstein distance of F minus B, a value a picture, in the units."""
-        pairs = zip(composites.shifts.T, self.photographs.shifts.T, self.units, strict=True)
-        return float(np.mean([wasserstein_distance(ours, theirs) / unit for ours, theirs, unit in pairs]))
+        """The mean over letters of the mean of their cues' 1-Wasserstein distances, in the units.
+
+        Each letter counts as much as another, however many cues it has.
+        """
+        return float(np.mean([self._far(composites, letter) for letter in LETTERS]))
+
+    def _far(self, composites: Pictures, letter: Letter) -> float:
+        columns = [one.differences(of_letter(letter)).T for one in (composites, self.photographs)]
+        return float(np.mean([wasserstein_distance(*pair) for pair in zip(*columns, strict=True)] / self.units[letter]))
 
 
 def by_letter(distances: Sequence[CueDistance]) -> dict[Letter, CueDistance]:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rssn.gap.cues import CUES
-from rssn.gap.letters import by_letter, cue_distances
+from rssn.gap.cues import CUES, LETTERS
+from rssn.gap.letters import Yardstick, by_letter, cue_distances
 from rssn.gap.pictures import Pictures
 from tests.rssn.gap.test_pictures import measured
 
@@ -44,3 +44,22 @@ def test_each_letter_is_its_farthest_cue() -> None:
     assert found["sharpness"].cue.name == farther
     assert next(iter(found)) == "sharpness"
     assert set(found) == {cue.letter for cue in CUES}
+
+
+def test_the_yardstick_is_the_mean_over_letters_of_the_mean_over_their_cues() -> None:
+    photographs = Pictures.of(measured(number) for number in range(6))
+    yardstick = Yardstick.of(photographs, photographs)
+    assert yardstick.far(photographs) == 0
+    for cue, columns in (("cut-off", 2), ("noise", 6)):  # means and quantiles of one cue, and of three
+        unit = photographs.shifts[:, NAMES.index(cue)].std()
+        composites = shifted(cue, 3 * float(unit), photographs)
+        assert yardstick.far(composites) == pytest.approx(3 / columns / len(LETTERS), rel=1e-3)
+
+
+def test_the_yardsticks_units_stay_while_recipes_change() -> None:
+    photographs = Pictures.of(measured(number) for number in range(6))
+    first = shifted("noise", 5, photographs)
+    yardstick = Yardstick.of(photographs, first)
+    far = [yardstick.far(shifted("noise", by, photographs)) for by in (0, 1, 2)]
+    assert far[2] == pytest.approx(2 * far[1], rel=1e-4)
+    assert far[0] == 0

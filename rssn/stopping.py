@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -51,6 +54,33 @@ def kept() -> Iterator[None]:
         for each, handler in before.items():
             if handler is _stop:
                 signal.signal(each, _stop)
+
+
+@contextmanager
+def block_signals() -> Iterator[None]:
+    """Block SIGINT and SIGTERM, for processes that are started inside, too; the handler of SIGCHLD stays.
+
+    Ctrl-C reaches the whole process group, and so does what ends a job on a cluster; this process alone answers.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    handler = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if signal.getsignal(signal.SIGCHLD) is not handler:  # torch's would raise wherever we are
+            signal.signal(signal.SIGCHLD, handler)
+
+
+def exit_with_parent() -> None:
+    """For a process that multiprocessing started: end when the one that started it is gone."""
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(0)
 
 
 def farewell(number: int, done: str, *, resumes: bool) -> tuple[str, int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from signal import SIGINT
 
 import click
 
@@ -23,6 +25,7 @@ from rssn.dataset.manifest import MANIFEST, holds_dataset
 from rssn.errors import InputError
 from rssn.image.codecs import ImageCodec
 from rssn.route.recipe import load_recipe
+from rssn.stopping import farewell, received
 from rssn.storage.buckets import list_objects
 from rssn.storage.documents import brief
 from rssn.storage.urls import Url, shown
@@ -182,11 +185,19 @@ def _fit(given: GapOptions) -> None:
     path, backgrounds = given.fitting.places()
     check_write(path)
     real, behind = (open_readonly(source(place, given.cache.cache_dir)) for place in (given.real, backgrounds))
-    with real as photographs, behind as pictures:
-        fitted = run_fit(given.fit_job(photographs, pictures), path.stem)
+    try:
+        with real as photographs, behind as pictures:
+            fitted = run_fit(given.fit_job(photographs, pictures), path.stem)
+    except KeyboardInterrupt:  # the command without --fit starts over
+        line, code = farewell(received() or SIGINT, "", resumes=True)
+        click.echo(f"\n{line}", err=True)
+        sys.exit(code)
     write_recipe(fitted, path, shown(str(given.real)))
     for change in fitted.path:
         click.echo(f"{change.far:.3f}  {change.words}")
+    if fitted.left_out:
+        words = f"{len(fitted.left_out)} files are left out of the fit; the first: {shown(fitted.left_out[0])}"
+        click.echo(f"NOTE: {words}", err=True)
     click.echo(f"{fitted.tried} recipes tried on one half of the photographs; the figures are of the other:")
     _say(fitted.result)
     click.echo(f"the fitted recipe: {path}")

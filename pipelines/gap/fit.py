@@ -20,6 +20,7 @@ from pipelines.gap.result import GapJob, Result
 from pipelines.gap.search import LEAST, Change, FitJob, Search, Trials, descend, workers
 from pipelines.gap.sources import Source
 from rssn.errors import InputError, Rejected
+from rssn.gap.classifiers import one_thread
 from rssn.gap.folds import by_hash
 from rssn.image.arrays import read_bytes
 from rssn.progress import Progress
@@ -41,12 +42,14 @@ class Fitted:
         path: How it was found; the first is the recipe as it was given.
         tried: How many recipes were measured.
         result: The meter's figures before and after, on the half that decided nothing.
+        left_out: Files that take no part in the fit, and photographs of the first half that cannot be measured.
     """
 
     recipe: Recipe
     path: Sequence[Change]
     tried: int
     result: Result
+    left_out: Sequence[str]
 
 
 def run_fit(job: FitJob, name: str) -> Fitted:
@@ -58,35 +61,47 @@ def run_fit(job: FitJob, name: str) -> Fitted:
 
     Raises:
         DependencyError: If scikit-learn, or a package that a step needs, is not installed.
-        InputError: If an input or the output cannot be used, there are too few photographs, or the recipe merges.
+        InputError: If an input, the name or the output cannot be used, there are too few photographs, or the recipe
+            merges.
     """
     recipe = job.recipe
+    if replace(recipe, name=name) == recipe:
+        raise InputError(f"the fitted recipe would be called {name}, as the given one; write it to another file name")
     if any(step.takes_other for step in recipe.drawn):
         raise InputError(f"the recipe {recipe.name} merges foregrounds, which no half holds alone; fit it without")
     open_out(job.out)
     job.out.mkdir(parents=True, exist_ok=True)
-    ours, theirs = halves(job)
+    left_out: list[str] = []
+    ours, theirs = halves(job, left_out)
     warm_up(recipe)
     trials = Trials(job, ours)
-    with workers() as pool, Progress(job.trials, "recipes", "fitting") as progress:
+    with one_thread(), workers() as pool, Progress(job.trials, "recipes", "fitting") as progress:
         search = Search(trials, job.out / LOG, pool, progress.advance)
         best, path = descend(search, recipe, read_off(recipe, ours.foregrounds))
     best = replace(best, name=name)
     sets: dict[str, Source] = {recipe.name: trials.source(recipe, theirs), name: trials.source(best, theirs)}
     photographs = trials.photographs(theirs)
     result = run_gap(GapJob(sets, photographs, job.out, job.at, job.seed), least=LEAST)
-    return Fitted(best, path, search.tried, result)
+    return Fitted(best, path, search.tried, result, [*left_out, *search.skipped])
 
 
-def halves(job: FitJob) -> tuple[Plan, Plan]:
+def halves(job: FitJob, left_out: list[str]) -> tuple[Plan, Plan]:
     """The photographs that decide, and those that judge: at most so many, by a hash of their content.
+
+    Args:
+        job: What is asked for.
+        left_out: Is told what cannot be used, a sentence each.
 
     Raises:
         InputError: If there are too few of them, or of backgrounds.
     """
-    pairs = find_pairs(job.photographs, job.layout, job.out, job.alpha_scale).pairs
-    found, _ = name_foregrounds([pair for pair in pairs if pair.image is not None], job.recipe.foreground)
-    backgrounds, _ = find_backgrounds(job.backgrounds, without=job.out)
+    matting = find_pairs(job.photographs, job.layout, job.out, job.alpha_scale)
+    pairs = [pair for pair in matting.pairs if pair.image is not None]
+    found, refused = name_foregrounds(pairs, job.recipe.foreground)
+    backgrounds, unusable = find_backgrounds(job.backgrounds, without=job.out)
+    left_out += [f"{each.source}: {each.message}" for each in (*matting.problems, *unusable)]
+    left_out += [f"{row['source']}: {row['message']}" for row in refused]
+    left_out += [f"{pair.source}: has no photograph" for pair in matting.pairs if pair.image is None]
     if len(backgrounds) < job.recipe.k:
         raise InputError(f"{job.backgrounds}: {len(backgrounds)} backgrounds, but K = {job.recipe.k} needs that many")
     members = {one.foreground_id: one for one in found}
@@ -112,7 +127,7 @@ def _observations(photographs: Sequence[PlannedForeground]) -> Iterator[Observat
                 sample = planned.load()
                 yield observe(read_bytes(planned.pair.picture), sample.picture, sample.alpha)
             except Rejected:
-                pass  # the meter names it
+                pass  # the meter names it, see `Search.skipped`
             progress.advance()
 
 

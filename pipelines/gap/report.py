@@ -22,7 +22,7 @@ _SIDE = 360
 _LETTERS = """\
 By it alone: the distance by the cues of one letter; that by several leaves light and colour out. Deviations: the
 1-Wasserstein distance of F minus B, a value a picture, between composites and photographs, in the photographs' standard
-deviations. Small sets are never at 0: with a dozen photographs about 0.3 is chance."""
+deviations. Small sets are never at 0, for chance alone sets them apart."""
 _CUES = "F minus B of every picture, by set. The line is the photographs' mean."
 _HEAT = """\
 The pictures, and what their patches add to the score, by a model of all pictures: red looks like a composite, blue like

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from multiprocessing import get_context
+from functools import cached_property
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
 
 from pipelines.compose.layer_cache import LayerCache
@@ -23,6 +25,7 @@ from rssn.image.codecs import ImageCodec
 from rssn.route.recipe import Recipe
 from rssn.route.step import Step
 from rssn.sources.matting import PairSet
+from rssn.stopping import block_signals, exit_with_parent
 from rssn.storage.files import content_id
 from rssn.storage.machine import available_cpus
 from rssn.versions import version
@@ -82,20 +85,14 @@ class Trials:
         """A recipe's composites, measured."""
         return read_pictures(self.source(recipe, self.plan), self.job.at, least=LEAST).pictures
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Everything but the recipe that decides a figure."""
         given, foregrounds, backgrounds = self.job, self.plan.foregrounds, self.plan.backgrounds
         ids = [one.foreground_id for one in foregrounds] + [one.background_id for one in backgrounds]
-        settings = [
-            given.recipe.label,
-            given.recipe.k,
-            given.seed,
-            given.codec,
-            str(self.job.at),
-            version("rssn"),
-        ]
-        return content_id(json.dumps([ids, settings]).encode())
+        made_by = [version("rssn"), *(step.versions() for step in given.recipe.steps)]
+        settings = [given.recipe.label, given.recipe.k, given.seed, given.codec, str(given.at)]
+        return content_id(json.dumps([ids, settings, made_by]).encode())
 
 
 @dataclass(frozen=True)
@@ -119,8 +116,14 @@ class Search:
         self._trials, self._log, self._pool, self._tell = trials, log, pool, tell
         self._known = dict(_logged(log, trials.key))
         self._tried: dict[str, float] = {}
-        photographs = read_pictures(trials.photographs(trials.plan), trials.job.at, least=LEAST).pictures
-        self._yardstick = Yardstick.of(photographs, trials.composites(trials.job.recipe))
+        read = read_pictures(trials.photographs(trials.plan), trials.job.at, least=LEAST)
+        self.skipped = read.skipped
+        """Photographs that cannot be measured."""
+        given = trials.job.recipe
+        first = trials.composites(given)
+        self._yardstick = Yardstick.of(read.pictures, first)
+        if given.label not in self._known:
+            self._note(given, self._yardstick.far(first))
 
     @property
     def tried(self) -> int:
@@ -137,7 +140,8 @@ class Search:
 
     def _try(self, recipes: Sequence[Recipe]) -> None:
         missing = [one for one in recipes if one.label not in self._known]
-        started = {self._pool.submit(Trial(self._trials, one, self._yardstick).far): one for one in missing}
+        with block_signals():  # a process is started when its first work is handed over
+            started = {self._pool.submit(Trial(self._trials, one, self._yardstick).far): one for one in missing}
         for _ in range(len(recipes) - len(missing)):
             self._tell()
         for future in as_completed(started):
@@ -205,9 +209,15 @@ def _logged(log: Path, key: str) -> Iterator[tuple[str, float]]:
 
 @contextmanager
 def workers() -> Iterator[Executor]:
-    """Processes that try recipes; they end with the block, whatever ends it."""
-    pool = ProcessPoolExecutor(available_cpus(), get_context("spawn"))
+    """Processes that try recipes; they end with the block, and with this process, whatever ends it."""
+    resource_tracker.ensure_running()  # its start, which comes with the first process, would unblock signals
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(available_cpus(), get_context("spawn"), exit_with_parent)
     try:
         yield pool
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()  # what they try is tried again
+        raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)

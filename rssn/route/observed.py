@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from rssn.image.arrays import Alpha, Image
 from rssn.image.compression import Compression, read_compression
 from rssn.route.noise_level import estimate_floor
 from rssn.route.sharpness import estimate_spread
+
+_SOFT = 2.0  # px
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,13 @@ class Observation:
         return math.sqrt(max(0.0, self.background_spread**2 - self.foreground_spread**2))
 
 
+class Softness(NamedTuple):
+    """The backgrounds that are softer than their subjects by 2 px or more."""
+
+    deviations: list[float]  # px, ascending
+    share: float  # of the photographs that say it
+
+
 @dataclass(frozen=True)
 class Observed:
     """A set of photographs."""
@@ -48,6 +58,12 @@ class Observed:
     def defocus(self) -> list[float]:
         """Of those whose subject and background have edges, px, ascending; see `Observation.defocus`."""
         return sorted(one.defocus for one in self.photographs if one.defocus is not None)
+
+    def softness(self) -> Softness | None:
+        """How far, and how often, backgrounds are softer than subjects; None where no photograph says it."""
+        known = self.defocus()
+        soft = [deviation for deviation in known if deviation > _SOFT]
+        return Softness(soft, round(len(soft) / len(known), 2)) if known else None
 
 
 def observe(data: bytes, picture: Image, alpha: Alpha) -> Observation:

@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from multiprocessing import queues, resource_tracker
 from multiprocessing.process import BaseProcess
 from queue import Empty, Full, Queue
@@ -21,6 +20,7 @@ from typing import Any, Generic, TypeVar
 from torch.utils.data import DataLoader
 
 from rssn.errors import RssnError, first_line
+from rssn.stopping import block_signals, exit_with_parent
 from train.signals import Stop
 
 T = TypeVar("T")
@@ -54,14 +54,8 @@ def exit_with_trainer() -> None:
     torch asks every 5 s whether the process above is still the one that it was when it first looked, which may be after
     the trainer was killed. multiprocessing would print why a batch is not sent, and leave the trainer waiting.
     """
-    if trainer := multiprocessing.parent_process():
-        threading.Thread(target=_end_with, args=(trainer,), daemon=True).start()
+    exit_with_parent()
     queues.Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]  # made to be overridden
-
-
-def _end_with(trainer: BaseProcess) -> None:
-    trainer.join()
-    os._exit(0)
 
 
 def _end(error: Exception, _: object) -> None:
@@ -148,24 +142,10 @@ class _Prefetcher(Generic[T]):
 def _started(loader: DataLoader[Any]) -> tuple[Iterator[Any], list[BaseProcess]]:
     """Start the loader's processes with SIGINT and SIGTERM blocked, from their first instruction on.
 
-    Ctrl-C reaches the whole process group, and so does what ends a job on a cluster; the trainer alone answers. When it
-    is gone, they end by themselves.
+    When the trainer is gone, they end by themselves.
     """
     resource_tracker.ensure_running()  # its start, which comes with the first process, would unblock them
     others = set(multiprocessing.active_children())
     with block_signals():
         stream = iter(loader)
         return stream, [child for child in multiprocessing.active_children() if child not in others]
-
-
-@contextmanager
-def block_signals() -> Iterator[None]:
-    """Block SIGINT and SIGTERM, for processes that are started inside, too; the handler of SIGCHLD stays."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    handler = signal.getsignal(signal.SIGCHLD)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if signal.getsignal(signal.SIGCHLD) is not handler:  # torch's would raise wherever the trainer is at the moment
-            signal.signal(signal.SIGCHLD, handler)

@@ -15,8 +15,6 @@ from rssn.route.observed import Observed
 from rssn.route.step import Stage, Step, Values
 from rssn.storage.settings import settings
 
-_SOFT = 2.0  # px
-
 Size = Annotated[int, Field(ge=1, le=1000, description="whole px")]
 
 
@@ -49,12 +47,15 @@ class Blur(Step):
 
     def fitted_to(self, observed: Observed) -> Step:
         """Kernels as wide as the backgrounds' blur; as often as a background is softer than its subject by 2 px."""
-        soft = [deviation for deviation in observed.defocus() if deviation > _SOFT]
-        if not soft:
-            return self if not observed.defocus() else replace(self, probability=0.0)
-        sizes = {max(2, round(12**0.5 * float(size))) for size in np.quantile(soft, (0.1, 0.3, 0.5, 0.7, 0.9))}
-        share = round(len(soft) / len(observed.defocus()), 2)
-        return replace(self, sizes=tuple(sorted(sizes)), probability=share)
+        soft = observed.softness()
+        if soft is None:
+            return self
+        if not soft.deviations:
+            return replace(self, probability=0.0)
+        sizes = {
+            max(2, round(12**0.5 * float(size))) for size in np.quantile(soft.deviations, (0.1, 0.3, 0.5, 0.7, 0.9))
+        }
+        return replace(self, sizes=tuple(sorted(sizes)), probability=soft.share)
 
     def describe(self, values: Values) -> str:
         """The kernel's side."""

@@ -21,7 +21,6 @@ from rssn.storage.settings import ascending, settings
 Radius = Annotated[float, Field(ge=0.5, le=200, description="px")]
 Blades = Literal[0, 5, 6, 7, 8, 9]
 
-_SOFT = 2.0  # px
 _PARTS = 8  # sub-pixels across a pixel of the kernel
 _NEARLY_WHITE = 0.95  # luminance from which light may have been clipped: 249 of 255
 _LUMINANCE = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709, as sRGB has it
@@ -71,11 +70,13 @@ class Bokeh(Step):
 
     def fitted_to(self, observed: Observed) -> Step:
         """Discs as wide as the backgrounds' blur; as often as a background is softer than its subject by 2 px."""
-        soft = [deviation for deviation in observed.defocus() if deviation > _SOFT]
-        if not soft:
-            return self if not observed.defocus() else replace(self, probability=0.0)
-        low, high = spread_of(soft)
-        return replace(self, radii=(2 * low, 2 * high), probability=round(len(soft) / len(observed.defocus()), 2))
+        soft = observed.softness()
+        if soft is None:
+            return self
+        if not soft.deviations:
+            return replace(self, probability=0.0)
+        low, high = spread_of(soft.deviations)
+        return replace(self, radii=(2 * low, 2 * high), probability=soft.share)
 
     def describe(self, values: Values) -> str:
         """Radius and shape."""

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
+import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +29,7 @@ from rssn.route.steps.harmonise import Harmonise
 from rssn.route.steps.jpeg import Jpeg
 from rssn.route.steps.noise import Noise
 from rssn.synthetic import render_background, render_shot
+from tests.hitting import Command
 from tests.pipelines.composing import NO_CACHE, job_of, rows
 
 pytest.importorskip("sklearn")
@@ -113,25 +119,81 @@ def test_a_recipe_is_fitted_and_a_second_run_tries_nothing_again(
 
 @pytest.mark.slow
 def test_the_halves_share_nothing_and_are_the_same_again(photographs: Path, backgrounds: Path) -> None:
-    ours, theirs = halves(job(photographs, backgrounds))
+    left_out: list[str] = []
+    ours, theirs = halves(job(photographs, backgrounds), left_out)
+    assert left_out == []
     names = [[one.foreground_id for one in half.foregrounds] for half in (ours, theirs)]
     assert [len(each) for each in names] == [4, 3]
     assert not set(names[0]) & set(names[1])
-    fewer = halves(job(photographs, backgrounds, 6))
+    fewer = halves(job(photographs, backgrounds, 6), [])
     chosen = [one.foreground_id for half in fewer for one in half.foregrounds]
     assert chosen == [*names[0], *names[1]][:6]
     with pytest.raises(InputError, match="5 photographs with mattes can be composed; --fit needs 6 or more, 3 for"):
-        halves(job(photographs, backgrounds, 5))
+        halves(job(photographs, backgrounds, 5), [])
 
 
 @pytest.mark.slow
 def test_what_the_files_say_is_read_off(photographs: Path, backgrounds: Path) -> None:
     given = job(photographs, backgrounds)
-    steps = {step.name: step for step in read_off(given.recipe, halves(given)[0].foregrounds).steps}
+    steps = {step.name: step for step in read_off(given.recipe, halves(given, [])[0].foregrounds).steps}
     assert steps["jpeg"] == Jpeg(1.0, quality=(85, 85), subsampling=("4:2:0",))
     noise = steps["noise"]
     assert isinstance(noise, Noise)
     assert noise.sigma < 10
+
+
+@pytest.fixture
+def broken(photographs: Path, tmp_path: Path) -> Path:
+    """The same with a matte that belongs to nothing."""
+    root = tmp_path / "broken"
+    shutil.copytree(photographs, root)
+    (root / "mask" / "stray.png").write_bytes((root / "mask" / "0.png").read_bytes())
+    return root
+
+
+def test_what_takes_no_part_is_said(broken: Path, backgrounds: Path) -> None:
+    left_out: list[str] = []
+    halves(job(broken, backgrounds), left_out)
+    assert [words.partition(":")[0] for words in left_out] == ["mask/stray.png"]
+
+
+def running(folder: Path, photographs: Path, backgrounds: Path) -> Command:
+    (folder / "far.yaml").write_text(RECIPE)
+    words = ["gap", "--real", photographs, "--backgrounds", backgrounds, "--out", folder / "out", "--seed", "0"]
+    words += ["--fit", folder / "far.yaml", "--write", folder / "near.yaml", "--image-codec", "png", "--trials", "99"]
+    return Command("pipelines.cli", [*words, "--cache-dir", folder / "cache"], folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_fit_that_is_stopped_leaves_no_process_and_says_that_it_resumes(
+    photographs: Path, backgrounds: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Ctrl-C reaches its processes, too; a kill reaches the command alone."""
+    command, log = running(tmp_path, photographs, backgrounds), tmp_path / "out" / "fit.jsonl"
+    with command.running() as process:
+        while not (log.is_file() and log.read_text().count("\n") >= 3):
+            assert process.poll() is None, command.said()
+            time.sleep(0.05)
+        for pid in [process.pid] if number == signal.SIGKILL else command.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+    assert "Traceback" not in command.said()
+    if number == signal.SIGKILL:
+        assert process.returncode == -number
+    else:
+        assert process.returncode == 128 + number
+        assert command.said().endswith(f"stopped by {number.name}; run the same command again to resume\n")
+
+
+def test_a_name_that_cannot_be_is_refused_before_the_work(photographs: Path, backgrounds: Path, tmp_path: Path) -> None:
+    done = fit(tmp_path, photographs, backgrounds, "--write", str(tmp_path / "a b.yaml"))
+    assert (done.exit_code, "name is 'a b'; expected a text" in done.stderr) == (1, True)
+    same = tmp_path / "other" / "far.yaml"
+    done = fit(tmp_path, photographs, backgrounds, "--write", str(same))
+    assert done.exit_code == 1
+    assert "the fitted recipe would be called far, as the given one; write it to another file name" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from multiprocessing import queues, resource_tracker
+from multiprocessing import queues, resource_tracker, util
 from multiprocessing.process import BaseProcess
 from queue import Empty, Full, Queue
 from typing import Any, Generic, TypeVar
@@ -49,12 +49,14 @@ def prefetch(loader: DataLoader[Any], stop: Stop) -> Iterator[Any]:
 
 
 def exit_with_trainer() -> None:
-    """For a loader process: end when the trainer is gone, and when a batch cannot be sent.
+    """For a loader process: end when the trainer is gone, when a batch cannot be sent, and at once when all is done.
 
     torch asks every 5 s whether the process above is still the one that it was when it first looked, which may be after
     the trainer was killed. multiprocessing would print why a batch is not sent, and leave the trainer waiting.
+    The interpreter's own end stops the thread that sends batches inside torch's code, which aborts the process.
     """
     exit_with_parent()
+    util.Finalize(None, _leave, exitpriority=-100)  # after the queues' own
     queues.Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]  # made to be overridden
 
 
@@ -62,6 +64,11 @@ def _end(error: Exception, _: object) -> None:
     sys.stderr.write(f"a batch could not be sent to the trainer: {first_line(error)}\n")
     sys.stderr.flush()
     os._exit(_NOT_HANDED_OVER)
+
+
+def _leave() -> None:
+    if sys.exc_info()[0] is None:  # else multiprocessing is about to say what it was
+        os._exit(0)
 
 
 def _check_alive(children: Sequence[BaseProcess]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import active_children
+from multiprocessing import active_children, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def prepare(_: int) -> None:
     exit_with_trainer()
 
 
+def leave_a_mark(path: Path, fails: bool) -> None:
+    exit_with_trainer()
+    atexit.register(path.touch)
+    if fails:
+        raise ValueError("what went wrong")
+
+
 def loaded(fate: str, stop: object = NEVER) -> Iterator[torch.Tensor]:
     loader = DataLoader(
         Numbers(fate),
@@ -79,6 +87,19 @@ def loaded(fate: str, stop: object = NEVER) -> Iterator[torch.Tensor]:
 def test_all_come_in_order_and_the_processes_end() -> None:
     assert [int(each) for each in loaded("")] == [0, 1, 2]
     assert active_children() == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_process_that_did_all_goes_without_the_interpreters_end(
+    fails: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Which would end a thread inside torch's code, and so abort."""
+    process = get_context("spawn").Process(target=leave_a_mark, args=(tmp_path / "end", fails))
+    process.start()
+    process.join(60)
+    assert process.exitcode == int(fails)
+    assert (tmp_path / "end").exists() == fails
+    assert ("ValueError: what went wrong" in capfd.readouterr().err) == fails
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ class Command:
                 process.wait(_PATIENCE_SECONDS)
                 deadline = time.monotonic() + _PATIENCE_SECONDS
                 while self.processes() and time.monotonic() < deadline:
+                    for pid in self.workers("ray::DashboardAgent") + self.workers("ray::RuntimeEnvAgent"):
+                        _send(pid, signal.SIGKILL)  # for a minute they would tell a Ray that is gone that it is gone
                     time.sleep(0.2)  # to look costs as much as a fifth of that
                 assert self.processes() == [], "processes outlive their command"
             finally:

@@ -18,6 +18,7 @@ _LEAST_EDGES = 50
 _LEAST_STEP = 2.0 / 255.0  # of a gradient, a px: below it, it is noise
 _DIFFERENCE = 1 / 3  # px^2: a difference over two pixels is the derivative after a box of that width
 _MOST = 10.0  # px: what is blurred more has no edges to measure
+_HIDDEN = np.float32(1e-3)  # of a weight: a quarter of an 8-bit step, where nothing shows
 
 
 def estimate_spread(image: Image, weight: Alpha | None = None) -> float | None:
@@ -50,13 +51,31 @@ def estimate_spread(image: Image, weight: Alpha | None = None) -> float | None:
     return float(np.sqrt(np.clip(np.median(squares), 0.0, _MOST**2)))
 
 
-def blur_to(image: Image, spread: float, wanted: float) -> Image:
-    """A picture of point spread `spread` blurred until it has the wanted one; itself where it is not sharper, px."""
+def blur_to(image: Image, spread: float, wanted: float, weight: Alpha | None = None) -> Image:
+    """A picture blurred from one point spread to another.
+
+    Args:
+        image: H x W x 3 RGB, float32.
+        spread: What it has, px.
+        wanted: What it is to have, px.
+        weight: H x W in [0, 1]; colours are averaged by it, so that what lies hidden where it is 0 does not show. None:
+            all count.
+
+    Returns:
+        The blurred picture; `image` itself where it is not sharper.
+    """
     missing = wanted**2 - spread**2
     if missing <= 0:
         return image
-    deviation = float(np.sqrt(missing))
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), deviation, borderType=cv2.BORDER_REFLECT_101), dtype=np.float32)
+    if weight is None:
+        return _gaussian(image, float(np.sqrt(missing)))
+    shown = _gaussian(image * weight[..., None], float(np.sqrt(missing)))
+    share = _gaussian(weight, float(np.sqrt(missing)))[..., None]
+    return np.where(share > _HIDDEN, shown / np.maximum(share, _HIDDEN), image)
+
+
+def _gaussian(picture: Image, deviation: float) -> Image:
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), deviation, borderType=cv2.BORDER_REFLECT_101), dtype=np.float32)
 
 
 class _Gradient:

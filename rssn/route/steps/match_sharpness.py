@@ -47,7 +47,7 @@ class MatchSharpness(Step):
     def apply_to_scene(self, scene: Scene, values: Values) -> Scene:
         """F and B blurred; as they are where one has no edges, or is out of focus, which is no matter of resolution.
 
-        F is measured where alpha is opaque, B all over the frame.
+        F is measured where alpha is opaque and blurred weighted by it; B all over the frame.
         """
         front = estimate_spread(scene.foreground, scene.alpha)
         back = estimate_spread(scene.background)
@@ -56,7 +56,7 @@ class MatchSharpness(Step):
         wanted = max(front, back) if values["spread"] is None else values["spread"]
         return replace(
             scene,
-            foreground=blur_to(scene.foreground, front, wanted),
+            foreground=blur_to(scene.foreground, front, wanted, scene.alpha),
             background=blur_to(scene.background, back, wanted),
         )
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,4 +62,21 @@ def test_blur_to_is_what_is_applied() -> None:
     assert front is not None
     assert back is not None
     made = MatchSharpness().apply_to_scene(scene, {"spread": None})
-    assert np.array_equal(made.foreground, blur_to(scene.foreground, front, back))
+    assert np.array_equal(made.foreground, blur_to(scene.foreground, front, back, ALL))
+
+
+@pytest.mark.parametrize("hidden", [0.0, 1.0])
+def test_what_lies_hidden_beyond_the_matte_does_not_show(hidden: float) -> None:
+    """As in cut-outs, which are black or white where alpha is 0."""
+    y, x = np.mgrid[:256, :256]
+    alpha = np.clip(90.5 - np.hypot(x - 128, y - 128), 0, 1).astype(np.float32)
+    grey = Scene(np.clip(edges(0.7), 0.3, 0.7), edges(2.2), alpha)
+    cut_out = replace(grey, foreground=np.where(alpha[..., None] > 0, grey.foreground, np.float32(hidden)))
+    made = MatchSharpness().apply_to_scene(cut_out, {"spread": None})
+    assert made.foreground is not cut_out.foreground
+    seen = made.foreground[alpha > 0]
+    assert seen.min() > 0.3 - 1e-4
+    assert seen.max() < 0.7 + 1e-4
+    full = MatchSharpness().apply_to_scene(grey, {"spread": None})
+    inside = np.hypot(x - 128, y - 128) < 75
+    assert np.abs(made.foreground - full.foreground)[inside].max() < 1e-5

@@ -17,19 +17,23 @@ from rssn.storage.settings import ascending, settings
 
 Strength = Annotated[float, Field(ge=0, le=1)]
 _LEAST = 1e-3  # deviation of a channel, Lab units: below it, it is flat
+_TO_GREEN = 0.5  # of max_colour: skin is that near to green
 
 
 @settings
 class Harmonise(Step):
-    """Moves mean and deviation of F's light and colour towards those of the B that shows."""
+    """Moves mean and deviation of F's light and colour towards those of the B that shows.
+
+    No pixel's a or b changes by more than `max_colour`, and a by half of it towards green, so that no skin turns green.
+    """
 
     strengths: Annotated[
         tuple[Strength, Strength], AfterValidator(ascending), Field(description="least and most; 1 takes B's over")
     ] = (0.3, 0.7)
     max_light: Annotated[float, Field(ge=0, le=100, description="largest change of the mean, L of CIE Lab")] = 15.0
-    max_colour: Annotated[float, Field(ge=0, le=100, description="largest change of the mean, a and b of CIE Lab")] = (
-        6.0
-    )
+    max_colour: Annotated[
+        float, Field(ge=0, le=100, description="largest change of a pixel, a and b of CIE Lab; half towards green")
+    ] = 6.0
     max_contrast: Annotated[float, Field(ge=1, le=10, description="largest factor on a deviation, and its inverse")] = (
         1.3
     )
@@ -39,7 +43,7 @@ class Harmonise(Step):
     stage: ClassVar[Stage] = "frame"
     reference: ClassVar[str] = "Reinhard et al. 2001, Color Transfer between Images, in CIE Lab; not in the paper"
     columns: ClassVar = {"strength": pa.float64()}
-    searched: ClassVar[tuple[str, ...]] = ("strengths", "max_colour")
+    searched: ClassVar[tuple[str, ...]] = ("strengths",)
 
     def draw(self, dice: np.random.Generator) -> Values:
         """The strength, each as likely."""
@@ -53,12 +57,17 @@ class Harmonise(Step):
             return scene
         mean, deviation = _moments(front, scene.alpha)
         other_mean, other_deviation = _moments(back, 1 - scene.alpha)
-        most = np.array([self.max_light, self.max_colour, self.max_colour])
-        shift = np.clip(values["strength"] * (other_mean - mean), -most, most)
+        shift = values["strength"] * (other_mean - mean)
+        shift[0] = np.clip(shift[0], -self.max_light, self.max_light)
         ratio = (np.maximum(other_deviation, _LEAST) / np.maximum(deviation, _LEAST)) ** values["strength"]
         ratio = np.clip(ratio, 1 / self.max_contrast, self.max_contrast)
         moved = (front - mean.astype(np.float32)) * ratio.astype(np.float32) + (mean + shift).astype(np.float32)
-        return replace(scene, foreground=_rgb(moved))
+        return replace(scene, foreground=_rgb(self._limited(front, moved)))
+
+    def _limited(self, front: Image, moved: Image) -> Image:
+        least = np.array([-_TO_GREEN * self.max_colour, -self.max_colour], np.float32)
+        moved[..., 1:] = front[..., 1:] + np.clip(moved[..., 1:] - front[..., 1:], least, np.float32(self.max_colour))
+        return moved
 
     def describe(self, values: Values) -> str:
         """The strength."""

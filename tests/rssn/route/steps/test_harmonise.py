@@ -5,6 +5,7 @@ import pytest
 from skimage.color import rgb2lab
 
 from rssn.image.arrays import Alpha, Image
+from rssn.route.recipe import load_recipe
 from rssn.route.step import Scene
 from rssn.route.steps.harmonise import Harmonise
 
@@ -48,7 +49,40 @@ def test_no_mean_moves_further_than_allowed() -> None:
         moments(green.foreground, half()),
         moments(step.apply_to_scene(green, {"strength": 1.0}).foreground, half()),
     )
-    assert np.abs(np.abs(found - mean) - [4.0, 2.0, 2.0]).max() < 0.3
+    assert np.abs(np.abs(found - mean) - [4.0, 1.0, 2.0]).max() < 0.3, "a moves by half towards green"
+
+
+# Skin: from the Monk scale (2019), and of photographs
+PALE, DARK = [(247, 234, 208), (240, 220, 205), (235, 205, 185), (224, 172, 140)], [(160, 126, 86), (96, 65, 52)]
+NEARLY_GREY = [(246, 237, 228), (58, 49, 42)]
+LIGHTS = {
+    "green": (0.2, 0.6, 0.15),
+    "blue": (0.1, 0.2, 0.8),
+    "cyan": (0, 0.9, 0.9),
+    "yellow": (0.9, 0.9, 0),
+    "lime": (0, 1, 0),
+}
+
+
+@pytest.mark.parametrize("light", LIGHTS)
+@pytest.mark.parametrize("skin", [*PALE, *DARK, *NEARLY_GREY])
+def test_no_skin_turns_green(skin: tuple[int, int, int], light: str) -> None:
+    """Also that of a face over a green dress, whose colours contrast more than the background's."""
+    face, dress = (flat(np.array(colour) / 255, 1, 0.0) for colour in (skin, (40, 110, 40)))
+    dressed = np.where(np.arange(50)[None, :, None] < 8, face, dress)
+    step = next(step for step in load_recipe("comp-rssn-plus").steps if step.name == "harmonise")
+    for foreground in (face, dressed):
+        made = step.apply_to_scene(Scene(foreground, flat(LIGHTS[light], 2), half()), {"strength": 0.7}).foreground
+        red, green, _ = 255 * made[:, :8].reshape(-1, 3).mean(axis=0)
+        assert red >= green - (5 if skin in NEARLY_GREY else 0)
+        if skin not in NEARLY_GREY:
+            was, now = (rgb2lab(each[:1, :1])[0, 0, 1:] for each in (foreground, made))
+            turned = np.degrees(np.arctan2(*now[::-1]) - np.arctan2(*was[::-1]))
+            assert -50 < turned < 30, "towards blue and towards green"
+
+
+def test_a_search_leaves_the_limits_alone() -> None:
+    assert {one.max_colour for one in Harmonise().variations()} == {6.0}
 
 
 def test_only_what_shows_is_looked_at() -> None:

@@ -110,6 +110,7 @@ _JPEG = (
     "jpeg(quality) on the composite where the photographs are JPEGs; where they are not, backgrounds that never were, "
     "and --image-codec png"
 )
+_SUBSAMPLING = "jpeg(subsampling) on the composite, as the photographs have it"
 _HARMONISE = "harmonise(strengths)"
 
 CUES = (
@@ -170,8 +171,8 @@ CUES = (
         "compression",
         "Cr and Cb at 2 to 4 px over 4 to 8 px, log: what 4:2:0 leaves",
         _chroma_cut_off,
-        _JPEG,
-        _JPEG,
+        _SUBSAMPLING,
+        _SUBSAMPLING,
     ),
     Cue("light", "light and colour", "mean luma, 8-bit units", partial(_mean, _LUMA), _HARMONISE, _HARMONISE),
     Cue(

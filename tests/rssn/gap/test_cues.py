@@ -13,6 +13,7 @@ from rssn.gap.cues import CUES, LETTERS
 from rssn.gap.patches import SIDE, cut_patches
 from rssn.gap.pictures import patch_values
 from rssn.image.arrays import Pixels, encode_jpeg, encode_pixels
+from rssn.image.compression import compress, of_quality
 from rssn.image.decoding import decode_pixels
 from rssn.route.steps import find_step
 
@@ -144,3 +145,15 @@ def test_light_red_and_blue_are_luma_and_colour_differences() -> None:
 
 def test_flat_patches_have_finite_values() -> None:
     assert np.isfinite(list(values(np.full((64, 64, 3), 255, np.uint8)).values())).all()
+
+
+def test_chroma_cut_off_is_a_matter_of_subsampling_and_not_of_quality() -> None:
+    """So its remedy names that setting."""
+    pixels = of_chroma(natural() - 128)
+    cut_off = {}
+    for quality, subsampling in ((95, "4:4:4"), (75, "4:4:4"), (95, "4:2:0")):
+        cut_off[quality, subsampling] = values(compress(pixels, of_quality(quality, subsampling)))["chroma cut-off"]
+    assert cut_off[95, "4:2:0"] < cut_off[95, "4:4:4"] - 0.4
+    assert cut_off[75, "4:4:4"] > cut_off[95, "4:4:4"], "a lower quality moves it the other way"
+    (cue,) = (cue for cue in CUES if cue.name == "chroma cut-off")
+    assert cue.above == cue.below == "jpeg(subsampling) on the composite, as the photographs have it"

@@ -113,10 +113,13 @@ def parse_settings(kind: type[T], values: Mapping[str, Any], source: str) -> T:
 
 
 def _message(kind: type, error: ValidationError) -> str:
-    """The first value that is wrong, in one line; of a union every alternative is named."""
+    """The first value that is wrong, in one line: of a list that may be one, what is wrong in it.
+
+    Of a union every alternative is named.
+    """
     found = [(_place(kind, one["loc"]), one) for one in error.errors(include_url=False)]
     found.sort(key=lambda one: one[1]["type"] != "unexpected_keyword_argument")  # a key that is missing may be misspelt
-    place, first = found[0]
+    place, first = next((one for one in found if one[0].key.startswith(f"{found[0][0].key}[")), found[0])
     if first["type"] == "unexpected_keyword_argument":
         known = ", ".join(sorted(one.name for one in fields(place.inner)))
         return f"unknown key '{'.'.join(filter(None, (place.key, str(first['loc'][-1]))))}'; known here: {known}"

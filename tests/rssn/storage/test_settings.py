@@ -24,6 +24,9 @@ class Outer:
     inner: Inner = field(default_factory=Inner)
     many: tuple[Inner, ...] = ()
     bounds: Annotated[tuple[float, float], AfterValidator(ascending), Field(description="px")] = (1.0, 2.0)
+    choice: (
+        Literal["other"] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(description="a range or other")]
+    ) = "other"
 
 
 def test_plain_values_become_settings_and_back() -> None:
@@ -41,7 +44,7 @@ def test_plain_values_become_settings_and_back() -> None:
         ({"name": "a", "count": True}, "count is True; expected a whole number"),
         ({"name": "a", "count": "5"}, "count is '5'; expected a whole number"),
         ({"name": "a", "count": 1.5}, "count is 1.5; expected a whole number"),
-        ({"name": "a", "other": 1}, "unknown key 'other'; known here: bounds, count, inner, many, name, sizes"),
+        ({"name": "a", "other": 1}, "unknown key 'other'; known here: bounds, choice, count, inner, many, name, sizes"),
         ({"name": "a", "inner": {"other": 1}}, "unknown key 'inner.other'; known here: share, strength"),
         ({"name": "a", "inner": {"share": 1.5}}, "inner.share is 1.5; expected 1 or less (of the pictures)"),
         (
@@ -52,6 +55,8 @@ def test_plain_values_become_settings_and_back() -> None:
         ({"name": "a", "inner": 3}, "inner is 3; expected a mapping"),
         ({"name": "a", "sizes": []}, "sizes is []; expected at least 1 of them"),
         ({"name": "a", "sizes": [3, 0]}, "sizes[1] is 0; expected 1 or more"),
+        ({"name": "a", "choice": [1, -2]}, "choice[1] is -2; expected 0 or more (a range or other)"),
+        ({"name": "a", "choice": "oter"}, "choice is 'oter'; expected a list or 'other' (a range or other)"),
         ({"name": "a", "bounds": [2, 1.5]}, "bounds is [2, 1.5]; expected the least before the most (px)"),
         ({"name": "a", "sizes": 3}, "sizes is 3; expected a list"),
         ({"name": "a", "many": [{}, {"share": 2}]}, "many[1].share is 2; expected 1 or less (of the pictures)"),

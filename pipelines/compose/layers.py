@@ -265,7 +265,7 @@ class ForegroundLayers:
         made = self._recent(self._layers, steps, lambda: self._after(steps))
         return made.pixels
 
-    def placed(self, steps: Sequence[Applied], drawn: Draw, other: Callable[[], CutOut]) -> CutOut:
+    def placed(self, steps: Sequence[Applied], drawn: Draw, others: Iterable[CutOut]) -> CutOut:
         """F and alpha after the steps that were drawn at their own size, and those that place them.
 
         Raises:
@@ -273,7 +273,7 @@ class ForegroundLayers:
         """
         cut_out = CutOut(self.layer(steps), self.alpha)
         with self._context.clock.stage("compose"):
-            return route.place(cut_out, drawn.applied(self._context.recipe, "placement"), other)
+            return route.place(cut_out, drawn.applied(self._context.recipe, "placement"), others)
 
     def encoded(self, steps: Sequence[Applied] = ()) -> bytes:
         """F after some steps, as it is stored."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,24 +30,19 @@ def composite_schema(recipe: Recipe) -> pa.Schema:
 
 
 class OtherForeground:
-    """The other foreground of a sample: chosen and read when a step asks for it.
+    """The other foreground of a sample: chosen and read when a step asks for it; the last one that was asked for.
 
     Args:
         context: As of the sample's own foreground.
         drawn: The sample's draw: the same steps act on the other at its own size.
-        candidates: The first of these that can be read is taken.
+        candidates: In the order in which they are tried; those that cannot be read are passed over.
     """
 
     def __init__(self, context: LayerContext, drawn: Draw, candidates: Iterable[PlannedForeground]) -> None:
         self._context, self._drawn, self._candidates = context, drawn, candidates
         self._taken: ForegroundLayers | None = None
 
-    def __call__(self) -> CutOut:
-        """F and alpha of the other.
-
-        Raises:
-            Rejected: stage `foreground`, reason `no_other`, if there is none.
-        """
+    def __iter__(self) -> Iterator[CutOut]:
         for planned in self._candidates:
             layers = ForegroundLayers(planned, self._context)
             try:
@@ -55,8 +50,7 @@ class OtherForeground:
             except Rejected:  # its own samples say why
                 continue
             self._taken = layers
-            return cut_out
-        raise Rejected("foreground", "no_other", "the data set has no other foreground that can be read")
+            yield cut_out
 
     @property
     def flags(self) -> tuple[str, ...]:

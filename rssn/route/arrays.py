@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -56,7 +57,8 @@ def compose(  # noqa: PLR0913  (all by keyword)
         background: B, any size, H' x W' x 3; resized and cropped to the frame as the recipe and the dice say.
         image: The photograph that the subject is in, H x W x 3; F is estimated from it as the recipe says.
         foreground: F, H x W x 3, in place of a photograph; or beside it, for a recipe with `foreground: given`.
-        other: F and alpha of another foreground, H' x W' x 3 and H' x W', for a recipe with a step that takes one.
+        other: F and alpha (not B) of another foreground, H' x W' x 3 and H' x W', for a recipe with a step that takes
+            one.
         recipe: A recipe, the name of one that ships, or the path of a YAML file; see `rssn.load_recipe`.
         seed: Another one gives other draws.
         foreground_id: Names the foreground in the draws, as the column of this name; by default the content of its
@@ -69,13 +71,14 @@ def compose(  # noqa: PLR0913  (all by keyword)
     Raises:
         InputError: If shapes, types or values do not fit, the recipe is not valid, or the background would have to be
             enlarged more than the recipe allows.
+        Rejected: If a step cannot place this foreground, or the other, as it was drawn.
         DependencyError: If a step of the recipe needs a package that is not installed.
     """
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe))
-    second = dict(zip(_OTHER, other, strict=True)) if other else {}
+    second = {} if other is None else _pair(other)
     given = {"alpha": alpha, "background": background, "image": image, "foreground": foreground, **second}
     pictures = {name: values for name, values in given.items() if values is not None}
-    if other and not any(step.takes_other for step in chosen.drawn):
+    if second and not any(step.takes_other for step in chosen.drawn):
         raise InputError(f"other has no effect: no step of the recipe {chosen.name} takes another foreground")
     floats = _checked(pictures)
     own = (each for name, each in pictures.items() if name not in ("background", *_OTHER))
@@ -87,7 +90,7 @@ def compose(  # noqa: PLR0913  (all by keyword)
     layer, method = _foreground(floats, chosen)
     front = _after_sources(layer, floats.get("image", layer), chosen, drawn)
     cut_out = CutOut(front, floats["alpha"])
-    cut_out = route.place(cut_out, drawn.applied(chosen, "placement"), lambda: _other(floats, chosen, drawn))
+    cut_out = route.place(cut_out, drawn.applied(chosen, "placement"), _others(floats, chosen, drawn))
     back = floats["background"]
     crop, fitted = _fit(back, cut_out, chosen, drawn)
     full = _after_sources(back, back, chosen, drawn, "background")
@@ -109,11 +112,21 @@ def _after_sources(pixels: Image, photograph: Image, recipe: Recipe, drawn: Draw
     return route.apply_steps(pixels, (step.measured(lambda: photograph) for step in steps))
 
 
-def _other(floats: dict[str, Image], recipe: Recipe, drawn: Draw) -> CutOut:
+def _others(floats: dict[str, Image], recipe: Recipe, drawn: Draw) -> Iterator[CutOut]:
     if not floats.keys() & _OTHER:
-        raise InputError(f"the recipe {recipe.name} takes another foreground; give other, its F and its alpha")
+        step = next(step.name for step in recipe.drawn if step.takes_other)
+        words = f"the step {step} of the recipe {recipe.name} takes another foreground"
+        raise InputError(f"{words}; give other, a pair of its F, H x W x 3, and its alpha, H x W")
     foreground, alpha = (floats[name] for name in _OTHER)
-    return CutOut(_after_sources(foreground, foreground, recipe, drawn), alpha)
+    yield CutOut(_after_sources(foreground, foreground, recipe, drawn), alpha)
+
+
+def _pair(other: Any) -> dict[str, Any]:
+    """F and alpha of another foreground, by the names that messages give them."""
+    if not isinstance(other, (tuple, list)) or len(other) != len(_OTHER):
+        found = f"an array of the shape {other.shape}" if isinstance(other, np.ndarray) else f"a {type(other).__name__}"
+        raise InputError(f"other is {found}; expected a pair: F, H x W x 3, and its alpha, H x W")
+    return dict(zip(_OTHER, other, strict=True))
 
 
 def _foreground(floats: dict[str, Image], recipe: Recipe) -> tuple[Image, str]:

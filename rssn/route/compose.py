@@ -6,7 +6,7 @@ Nothing here rolls dice, and steps on sources were applied before.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import TypeVar
@@ -61,15 +61,15 @@ def compose(cut_out: CutOut, background: Image, recipe: Recipe, drawn: Draw) -> 
     return Composite(image, scene.alpha, apply_steps(scene.foreground, alike), apply_steps(scene.background, alike))
 
 
-def place(cut_out: CutOut, steps: Iterable[Applied], other: Callable[[], CutOut]) -> CutOut:
+def place(cut_out: CutOut, steps: Iterable[Applied], others: Iterable[CutOut]) -> CutOut:
     """F and alpha after the steps that place them; `cut_out` itself where there is none.
 
     Args:
         cut_out: F and alpha at their own size.
         steps: Those at the stage `placement` that were drawn.
-        other: Gives another foreground, for a step that takes one.
+        others: Other foregrounds, for a step that takes one.
     """
-    return reduce(lambda made, one: one.on_cut_out(made, other), steps, cut_out)
+    return reduce(lambda made, one: one.on_cut_out(made, others), steps, cut_out)
 
 
 def apply_steps(pixels: Image, steps: Iterable[Applied]) -> Image:

@@ -45,7 +45,7 @@ def estimate_foreground(image: Image, alpha: Alpha, method: ForegroundMethod = "
         method: `levin`, `multilevel` or `multiply`.
 
     Returns:
-        F and B, each H x W x 3 float32 in [0, 1].
+        F and B, each H x W x 3 float32 in [0, 1]; `rssn.compose` takes F as `foreground`, or with `alpha` as `other`.
 
     Raises:
         InputError: If shapes do not fit, values leave [0, 1] or the method is unknown.
@@ -139,4 +139,5 @@ def _check(image: Image, alpha: Alpha) -> None:
     for name, values in (("image", image), ("alpha", alpha)):
         low, high = float(values.min()), float(values.max())
         if not (low >= -1e-6 and high <= 1.0 + 1e-6):
-            raise InputError(f"{name} has values in [{low:g}, {high:g}]; expected [0, 1] without NaN")
+            hint = "; divide 8-bit values by 255" if values.dtype == np.uint8 or 2 <= high <= 255 else ""
+            raise InputError(f"{name} has values in [{low:g}, {high:g}]; expected floats in [0, 1] without NaN{hint}")

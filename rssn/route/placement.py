@@ -15,6 +15,7 @@ from rssn.route.step import CutOut
 _OPAQUE = 0.5
 _INSIDE = 0.01  # of the shorter side: so far inside, a subject that only touches the edge is much wider already
 _TINY = 1e-6
+_ROUNDED = 1  # px
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ def place_cut_out(cut_out: CutOut, frame: tuple[int, int], placement: Placement)
         placement: The place.
 
     Raises:
-        Rejected: stage `placement`, reason `cut_off`, if the subject is cut off at two opposite edges and would have to
-            be enlarged more than allowed to reach both.
+        Rejected: stage `placement`, reason `cut_off`, if the subject is cut off at two opposite edges, and to reach
+            both it would have to be enlarged more than allowed, or more of it cut off than `outside` allows.
     """
     if placement.flipped:
         cut_out = CutOut(*(np.ascontiguousarray(each[:, ::-1]) for each in cut_out))
@@ -86,6 +87,8 @@ def place_cut_out(cut_out: CutOut, frame: tuple[int, int], placement: Placement)
     (rows, columns), (height, width) = scaled.alpha.shape, cut_out.alpha.shape
     across = (round(box.left * columns / width), round(box.right * columns / width))
     down = (round(box.top * rows / height), round(box.bottom * rows / height))
+    _refuse_more_cut(across, frame[0], placement.outside, (cut.left, cut.right))
+    _refuse_more_cut(down, frame[1], placement.outside, (cut.top, cut.bottom))
     x = _start(across, frame[0], placement.x, placement.outside, (cut.left, cut.right))
     y = _start(down, frame[1], placement.y, placement.outside, (cut.top, cut.bottom))
     return CutOut(
@@ -128,9 +131,17 @@ def _resize(cut_out: CutOut, scale: float) -> CutOut:
     return CutOut(np.clip(np.where(weight > _TINY, shown, hidden), 0.0, 1.0), alpha)
 
 
+def _refuse_more_cut(span: tuple[int, int], side: int, outside: float, cut: tuple[bool, bool]) -> None:
+    length = span[1] - span[0]
+    beyond = outside * length * (1 if any(cut) else 2)  # an edge at which it is cut off already takes no more
+    if length - side > beyond + _ROUNDED:
+        words = f"the subject is cut off at two opposite edges, and to reach both it is {length} px long in {side} px"
+        raise Rejected("placement", "cut_off", f"{words}, where more of it would be cut off; leave it out")
+
+
 def _start(span: tuple[int, int], side: int, place: float, outside: float, cut: tuple[bool, bool]) -> int:
     """Where the scaled picture's first column or row lies in the frame; may be below 0."""
-    length = min(span[1] - span[0], side)
+    length = span[1] - span[0]
     if cut[0]:
         return -span[0]
     if cut[1]:

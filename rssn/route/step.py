@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -111,13 +111,14 @@ class Step(ABC):
         """
         return replace(scene, **{layer: self.apply(getattr(scene, layer), values) for layer in self.layers})
 
-    def apply_to_cut_out(self, cut_out: CutOut, values: Values, other: Callable[[], CutOut]) -> CutOut:
+    def apply_to_cut_out(self, cut_out: CutOut, values: Values, others: Iterable[CutOut]) -> CutOut:
         """F and alpha after a step at the stage `placement`; their size may be another one, see `frame`.
 
         Args:
             cut_out: F and alpha. Not to be changed.
             values: As drawn.
-            other: Gives another foreground of the data set at its own size, for a step that `takes_other`.
+            others: Other foregrounds of the data set at their own sizes, for a step that `takes_other`: each takes
+                time, and the last one that it asks for is what the row names. There may be none.
 
         Raises:
             Rejected: If this foreground cannot be placed so.
@@ -260,13 +261,13 @@ class Applied:
         self._check(made.background, scene.background)
         return replace(made, alpha=scene.alpha)
 
-    def on_cut_out(self, cut_out: CutOut, other: Callable[[], CutOut]) -> CutOut:
+    def on_cut_out(self, cut_out: CutOut, others: Iterable[CutOut]) -> CutOut:
         """F and alpha after the step, of the size that it says.
 
         Raises:
             Rejected: As a call does, or if the foreground cannot be placed so.
         """
-        made = self.step.apply_to_cut_out(cut_out, self.values, other)
+        made = self.step.apply_to_cut_out(cut_out, self.values, others)
         height, width = cut_out.alpha.shape
         width, height = self.step.frame(width, height)
         self._check(made.foreground, np.broadcast_to(np.float32(0), (height, width, 3)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from rssn.errors import Rejected
 from rssn.route.placement import Placement, place_cut_out
 from rssn.route.step import CutOut, Stage, Step, Values
 from rssn.route.steps.place import Sizes, describe_placement, draw_placement
@@ -34,10 +35,17 @@ class Merge(Step):
         """Size and place of the other, each as likely; which one it is depends on the sample's seed."""
         return draw_placement(dice, self.sizes, self.flip)
 
-    def apply_to_cut_out(self, cut_out: CutOut, values: Values, other: Callable[[], CutOut]) -> CutOut:
-        """See `over`; the other is placed in the frame of the first."""
+    def apply_to_cut_out(self, cut_out: CutOut, values: Values, others: Iterable[CutOut]) -> CutOut:
+        """See `over`; the first of the others that has its place in the frame, with nothing more cut off, is taken."""
         height, width = cut_out.alpha.shape
-        return over(place_cut_out(other(), (width, height), Placement(**values, max_upscale=self.max_upscale)), cut_out)
+        placement = Placement(**values, max_upscale=self.max_upscale)
+        refused = Rejected("foreground", "no_other", "the data set has no other foreground that can be read")
+        for other in others:
+            try:
+                return over(place_cut_out(other, (width, height), placement), cut_out)
+            except Rejected as error:
+                refused = error
+        raise refused
 
     def describe(self, values: Values) -> str:
         """Size and place of the other, and where it comes from."""

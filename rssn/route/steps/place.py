@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -23,10 +23,15 @@ Sizes = Annotated[
 
 @settings
 class Place(Step):
-    """Scales, moves and flips the cut-out on a frame of another size; where F has no surroundings, as in cut-outs."""
+    """Scales, moves and flips the cut-out on a frame; where F has no surroundings, as in cut-outs.
+
+    A subject that is cut off at an edge stays at that edge. One that is cut off at two opposite edges reaches from one
+    to the other whatever size was drawn: on its own frame it keeps its size, and on a larger canvas it is refused
+    unless `max_upscale` is as much as `canvas`.
+    """
 
     canvas: Annotated[float, Field(ge=1, le=8, description="sides of the composite, times those of F's own frame")] = (
-        1.25
+        1.0
     )
     sizes: Sizes = (0.5, 0.9)
     flip: Annotated[float, Field(ge=0, le=1, description="how often left and right are exchanged")] = 0.5
@@ -49,7 +54,7 @@ class Place(Step):
         """The canvas."""
         return round(self.canvas * width), round(self.canvas * height)
 
-    def apply_to_cut_out(self, cut_out: CutOut, values: Values, other: Callable[[], CutOut]) -> CutOut:
+    def apply_to_cut_out(self, cut_out: CutOut, values: Values, others: Iterable[CutOut]) -> CutOut:
         """See `rssn.route.placement.place_cut_out`."""
         height, width = cut_out.alpha.shape
         placement = Placement(**values, outside=self.outside, max_upscale=self.max_upscale)

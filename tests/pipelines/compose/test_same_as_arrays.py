@@ -80,7 +80,7 @@ def test_arrays_are_placed_and_merged_as_the_command_does_it(synthetic: Path, bg
         }
         taken = row["steps"]["merge"]
         if taken:
-            with pytest.raises(InputError, match="takes another foreground; give other, its F and its alpha"):
+            with pytest.raises(InputError, match="takes another foreground; give other, a pair of its F"):
                 api.compose(**arrays)
         sample = api.compose(**arrays, other=cut_outs[taken["other_id"]] if taken else None)
         for name in ("image", "foreground", "background"):

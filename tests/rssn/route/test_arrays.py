@@ -110,6 +110,27 @@ def test_another_foreground_that_no_step_takes_is_refused() -> None:
         composed(other=(IMAGE, ALPHA))
 
 
+def test_a_step_that_takes_another_foreground_is_named() -> None:
+    recipe = Recipe("two", steps=(Merge(1.0),))
+    words = "^the step merge of the recipe two takes another foreground; give other, a pair of its F, H x W x 3, and"
+    with pytest.raises(InputError, match=words):
+        composed(recipe=recipe)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (IMAGE, r"other is an array of the shape \(24, 32, 3\); expected a pair: F, H x W x 3, and its alpha, H x W"),
+        ((IMAGE,), "other is a tuple; expected a pair: F"),
+        ((), "other is a tuple; expected a pair: F"),
+        ((IMAGE, IMAGE), r"other alpha has the shape \(24, 32, 3\); expected H x W"),
+    ],
+)
+def test_another_foreground_is_a_pair(other: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        composed(recipe=Recipe("two", steps=(Merge(1.0),)), other=other)
+
+
 def test_another_foreground_must_fit_its_alpha() -> None:
     recipe = Recipe("r", steps=(Merge(1.0),))
     with pytest.raises(InputError, match="other foreground has 32 x 23 px, other alpha 32 x 24"):

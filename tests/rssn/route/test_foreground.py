@@ -136,7 +136,11 @@ def test_the_inputs_stay_as_they_are() -> None:
         (np.zeros((4, 5, 3), np.float32), np.zeros((5, 4), np.float32), r"alpha has the shape \(5, 4\)"),
         (np.zeros((4, 5, 3), np.float32), np.zeros((4, 5, 1), np.float32), "alpha has the shape"),
         (np.zeros((0, 5, 3), np.float32), np.zeros((0, 5), np.float32), "no pixels"),
-        (np.full((4, 5, 3), 255, np.uint8), np.zeros((4, 5), np.float32), r"image has values in \[255, 255\]"),
+        (
+            np.full((4, 5, 3), 255, np.uint8),
+            np.zeros((4, 5), np.float32),
+            r"^image has values in \[255, 255\]; expected floats in \[0, 1\] without NaN; divide 8-bit values by 255$",
+        ),
         (np.zeros((4, 5, 3), np.float32), np.full((4, 5), 2, np.float32), "alpha has values"),
         (np.full((4, 5, 3), np.nan, np.float32), np.zeros((4, 5), np.float32), "without NaN"),
         (np.zeros((4, 5, 3), np.float32), np.full((4, 5), np.nan, np.float32), "alpha .* without NaN"),

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import combinations
+
 import cv2
 import numpy as np
 import pytest
@@ -111,6 +114,42 @@ def test_a_subject_from_edge_to_edge_is_placed_if_it_reaches_both_or_refused() -
     with pytest.raises(Rejected, match=r"cut off at two opposite edges, and enlarged 1.5 times") as refused:
         place_cut_out(own, (150, 120), Placement(0.3, 0.5, 0.5, flipped=False))
     assert (refused.value.stage, refused.value.reason) == ("placement", "cut_off")
+
+
+EDGES = ("left", "top", "right", "bottom")
+
+
+@pytest.mark.parametrize("cut", [cut for count in range(5) for cut in combinations(EDGES, count)])
+@pytest.mark.parametrize("frame", [(200, 200), (90, 240), (240, 90), (100, 80)])
+def test_nothing_more_is_cut_off_whatever_edges_it_is_cut_off_at(cut: tuple[str, ...], frame: tuple[int, int]) -> None:
+    """Either all that is seen of it is seen in the frame, too, or it is refused."""
+    alpha = np.zeros((100, 80), np.float32)
+    left, top, right, bottom = (0 if name in cut else 12 for name in EDGES)
+    alpha[top : 100 - bottom, left : 80 - right] = 1
+    own = cut_out(alpha)
+    assert {name for name in EDGES if getattr(CutOff.of(alpha), name)} == set(cut)
+    width, height = 80 - left - right, 100 - top - bottom
+    spans = [{"left", "right"} <= set(cut), {"top", "bottom"} <= set(cut)]
+    scale = max((frame[0] / width) * spans[0], (frame[1] / height) * spans[1])
+    for place in (0.0, 0.4, 1.0):
+        placement = Placement(0.7, place, place, flipped=False, max_upscale=4)
+        if scale * width > frame[0] + 1 or scale * height > frame[1] + 1:
+            with pytest.raises(Rejected, match=r"px long in .* px, where more of it would be cut off; leave it out"):
+                place_cut_out(own, frame, placement)
+            continue
+        x0, y0, x1, y1 = box(place_cut_out(own, frame, placement).alpha, 0.5)
+        assert (y1 - y0) / (x1 - x0) == pytest.approx(height / width, rel=0.06), "what is cut has another shape"
+        touched = {"left": x0 == 0, "top": y0 == 0, "right": x1 == frame[0], "bottom": y1 == frame[1]}
+        assert all(touched[name] for name in cut)
+
+
+def test_more_of_it_may_be_cut_off_if_that_is_asked_for() -> None:
+    own = cut_out(np.ones((100, 40), np.float32) * (np.arange(100) >= 10).astype(np.float32)[:, None])
+    where = Placement(0.7, 0.5, 0.5, flipped=False)
+    with pytest.raises(Rejected, match=r"to reach both it is 90 px long in 60 px, where more of it would be cut off"):
+        place_cut_out(own, (40, 60), where)
+    placed = place_cut_out(own, (40, 60), replace(where, outside=0.4))
+    assert placed.alpha.sum() == 40 * 60
 
 
 @given(

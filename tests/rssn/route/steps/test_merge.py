@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from rssn.errors import InputError
+from rssn.errors import InputError, Rejected
 from rssn.image.arrays import Image
 from rssn.route.compose import blend
 from rssn.route.placement import Placement, place_cut_out
@@ -41,11 +41,26 @@ def test_the_step_lays_the_other_over_its_own() -> None:
     own, other = cut_out(disc((80, 60), (30, 30), 15), 1), cut_out(disc((50, 50), (25, 25), 20), 2)
     step = Merge(sizes=(0.5, 0.8))
     values = step.draw(np.random.default_rng(0))
-    made = step.apply_to_cut_out(own, values, lambda: other)
+    made = step.apply_to_cut_out(own, values, [other])
     placed = place_cut_out(other, (80, 60), Placement(**values))
     expected = over(placed, own)
     assert all(np.array_equal(one, two) for one, two in zip(made, expected, strict=True))
     assert np.array_equal(made.foreground[placed.alpha == 1], placed.foreground[placed.alpha == 1])
+
+
+def test_the_next_one_is_taken_where_one_would_be_cut_off() -> None:
+    """A portrait that is cut off at left, right and below is taller than a wide frame."""
+    portrait = cut_out((np.arange(100)[:, None] >= 10).astype(np.float32) * np.ones((1, 40), np.float32))
+    own, other = cut_out(disc((40, 30), (20, 15), 8), 1), cut_out(disc((50, 50), (25, 25), 20), 2)
+    values = {"size": 0.7, "x": 0.5, "y": 0.5, "flipped": False}
+    asked = iter([portrait, other, portrait])
+    made = Merge().apply_to_cut_out(own, values, asked)
+    assert np.array_equal(made.alpha, Merge().apply_to_cut_out(own, values, [other]).alpha)
+    assert len(list(asked)) == 1, "the one that is taken is the last one that was asked for"
+    with pytest.raises(Rejected, match="to reach both it is 90 px long in 30 px"):
+        Merge().apply_to_cut_out(own, values, [portrait])
+    with pytest.raises(Rejected, match="the data set has no other foreground that can be read"):
+        Merge().apply_to_cut_out(own, values, [])
 
 
 def test_its_row_names_the_other_foreground() -> None:

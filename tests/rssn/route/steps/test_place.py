@@ -6,23 +6,29 @@ import pytest
 from rssn.errors import InputError
 from rssn.route.placement import Placement, place_cut_out
 from rssn.route.recipe import Recipe
-from rssn.route.step import CutOut
 from rssn.route.steps.noise import Noise
 from rssn.route.steps.place import Place
 from tests.rssn.route.test_placement import cut_out, disc
 
 
-def nobody() -> CutOut:
-    raise AssertionError("no other foreground is needed")
-
-
 def test_the_step_places_as_it_drew_on_a_larger_frame() -> None:
     step, own = Place(canvas=1.5, outside=0.1), cut_out(disc((80, 60), (40, 30), 20))
     values = step.draw(np.random.default_rng(3))
-    made = step.apply_to_cut_out(own, values, nobody)
+    made = step.apply_to_cut_out(own, values, ())
     expected = place_cut_out(own, (120, 90), Placement(**values, outside=0.1))
     assert all(np.array_equal(one, other) for one, other in zip(made, expected, strict=True))
     assert made.alpha.shape == (90, 120)
+
+
+@pytest.mark.parametrize("edges", ["sides", "ends", "all"])
+def test_by_default_no_subject_is_refused(edges: str) -> None:
+    """One that is cut off at two opposite edges keeps its size on a frame of its own size."""
+    alpha = np.zeros((60, 80), np.float32)
+    alpha[(slice(20, 40), slice(None)) if edges == "sides" else (slice(None), slice(30, 50))] = 1
+    own = cut_out(np.ones_like(alpha) if edges == "all" else alpha)
+    made = Place().apply_to_cut_out(own, {"size": 0.5, "x": 0.25, "y": 0.75, "flipped": False}, ())
+    assert made.alpha.sum() == own.alpha.sum()
+    assert made.alpha.shape == own.alpha.shape
 
 
 def test_sizes_and_flips_are_drawn_as_the_settings_say() -> None:

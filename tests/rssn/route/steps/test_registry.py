@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from typing import ClassVar
@@ -155,14 +155,14 @@ def test_a_step_that_makes_a_scene_or_a_cut_out_of_another_size_is_refused() -> 
         def apply_to_scene(self, scene: Scene, values: Values) -> Scene:
             return replace(scene, background=scene.background[:, 1:])
 
-        def apply_to_cut_out(self, cut_out: CutOut, values: Values, other: Callable[[], CutOut]) -> CutOut:
+        def apply_to_cut_out(self, cut_out: CutOut, values: Values, others: Iterable[CutOut]) -> CutOut:
             return CutOut(cut_out.foreground, cut_out.alpha[1:])
 
     picture, alpha = np.zeros((4, 5, 3), np.float32), np.zeros((4, 5), np.float32)
     with pytest.raises(Rejected, match=r"makes \(4, 4, 3\) float32 of \(4, 5, 3\) float32"):
         Applied(Crops(), {}).on_scene(Scene(picture, picture, alpha))
     with pytest.raises(Rejected, match=r"makes \(3, 5\) float32 of \(4, 5\) float32"):
-        Applied(Crops(), {}).on_cut_out(CutOut(picture, alpha), lambda: CutOut(picture, alpha))
+        Applied(Crops(), {}).on_cut_out(CutOut(picture, alpha), ())
 
 
 def test_a_scene_keeps_its_alpha_whatever_a_step_does() -> None:

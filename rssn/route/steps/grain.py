@@ -24,6 +24,10 @@ Sigma = Annotated[float, Field(ge=0.05, le=100, description="8-bit units")]
 _MID_GREY = linear(0.5)
 _SLOPE = 1.055 / 2.4 * _MID_GREY ** (1 / 2.4 - 1)  # of sRGB over linear light, there
 _KEPT = 7 / 12  # of the mosaic's variance after the demosaic: 5/8 in green, 9/16 in red and blue
+FLOOR = (2 * 1 / 4 + math.sqrt(3) / 4) / 3 / math.sqrt(_KEPT)
+"""What `estimate_floor` reads of grain of deviation 1, 0.41: of the mosaic's deviation, Haar's diagonal band holds 1/4
+in red and blue and sqrt(3)/4 in green. White noise reads as what it is."""
+
 _CHANNELS = ((0, 1), (1, 2))  # of the mosaic's even and odd rows and columns: RG over GB (Bayer 1976)
 _CROSS = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]], np.float32) / 4
 _SQUARE = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 4
@@ -63,11 +67,11 @@ class Grain(Step):
         return add_grain(pixels, values["sigma"] / 255, self.read_share, values["seed"])
 
     def fitted_to(self, observed: Observed) -> Step:
-        """The levels of most of the photographs."""
+        """The levels of most of the photographs, as grain whose finest detail is as strong as theirs."""
         grain = observed.grain()
         if not grain:
             return self
-        low, high = spread_of(grain)
+        low, high = spread_of([level / FLOOR for level in grain])
         return replace(self, sigma=(max(0.05, low), max(0.05, high)))
 
     def describe(self, values: Values) -> str:

@@ -76,6 +76,14 @@ def test_only_blocks_that_count_are_measured() -> None:
     assert estimate_floor(pixels, 1 - left) == pytest.approx(26**0.5 / 255, rel=0.06)
 
 
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
+def test_the_floor_of_8_bit_pictures_has_no_steps(sigma: float) -> None:
+    """Their finest detail is a multiple of half a step; rounding itself adds a twelfth of a squared one."""
+    noise = np.random.default_rng(0).normal(0, sigma, (400, 400, 3))
+    rounded = (np.rint(127.5 + noise) / 255).astype(np.float32)
+    assert 255 * (estimate_floor(rounded) or 0) == pytest.approx(np.hypot(sigma, 12**-0.5), rel=0.05)
+
+
 def test_the_floor_of_what_is_flat_or_too_small_is_not_known() -> None:
     assert estimate_floor(np.full((400, 400, 3), 0.5, np.float32)) is None
     assert estimate_floor(np.random.default_rng(0).random((40, 40, 3), dtype=np.float32)) is None

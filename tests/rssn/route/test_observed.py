@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from rssn.image.arrays import to_float, to_uint8
+from rssn.image.arrays import encode_pixels, to_float, to_uint8
 from rssn.image.compression import of_quality
 from rssn.route.observed import Observation, Observed, observe, spread_of
 from rssn.route.step import Step
@@ -14,7 +14,7 @@ from rssn.route.steps import shipped_steps
 from rssn.route.steps.blur import Blur
 from rssn.route.steps.bokeh import Bokeh
 from rssn.route.steps.denoise import Denoise
-from rssn.route.steps.grain import Grain
+from rssn.route.steps.grain import Grain, add_grain
 from rssn.route.steps.jpeg import Jpeg
 from rssn.route.steps.match_grain import MatchGrain
 from rssn.route.steps.noise import Noise
@@ -93,8 +93,22 @@ def test_noise_and_grain_are_the_photographs() -> None:
     noise, grain = Noise().fitted_to(photographs), Grain().fitted_to(photographs)
     assert isinstance(noise, Noise)
     assert isinstance(grain, Grain)
-    assert (noise.sigma, grain.sigma) == (6.0, (2.0, 10.0))
+    assert noise.sigma == 6.0
+    assert grain.sigma == pytest.approx((2.0 / 0.4072, 10.0 / 0.4072), rel=0.001), "of coarser noise there is more"
     assert Grain().fitted_to(Observed([seen()])) == Grain()
+
+
+@pytest.mark.parametrize("light", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("sigma", [0.5, 2.0, 5.0])
+def test_grain_is_found_again(sigma: float, light: float) -> None:
+    """Off mid grey it is a little stronger or weaker, as a sensor's is."""
+    picture = add_grain(np.full((320, 320, 3), light, np.float32), sigma / 255, 0.01, 3)
+    opaque = np.ones((320, 320), np.float32)
+    step = Grain().fitted_to(
+        Observed([observe(encode_pixels(".png", np.zeros((8, 8, 3), np.uint8), []), picture, opaque)])
+    )
+    assert isinstance(step, Grain)
+    assert step.sigma == pytest.approx((sigma, sigma), rel=0.03 if light == 0.5 else 0.15)
 
 
 @pytest.mark.parametrize("name", list(shipped_steps()))

@@ -27,7 +27,7 @@ hypothesis.settings.load_profile("unhurried")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-_DEAR = ("ray_runner", "plain_kernels")  # fixtures of a session whose tests are slow
+_DEAR = ("ray_runner", "plain_kernels")  # fixtures whose tests are slow
 Once = Callable[[str, Callable[[Path], None]], Path]
 
 

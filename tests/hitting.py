@@ -1,6 +1,6 @@
 """SIGKILLs that provably hit: what writes is stopped first, and killed only if its temporary file is still there.
 
-RSSN_TEST_KILLS says how often each command is killed; a few times unless told otherwise, for each costs seconds.
+RSSN_TEST_KILLS says how often each command is killed; twice unless told otherwise, for each costs seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-KILLS = int(os.environ.get("RSSN_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("RSSN_TEST_KILLS", "2"))
 ROOT = Path(__file__).parents[1]
 _TAG = "RSSN_TEST_COMMAND"
 _PATIENCE_SECONDS = 300.0

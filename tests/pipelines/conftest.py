@@ -52,9 +52,9 @@ def bg20k(synthetic: Path, once: Once) -> Path:
     return once("curated", curate) / "bg20k"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a Ray that idles until the session ends takes more time than to start one
 def ray_runner() -> Iterator[RayRunner]:
-    """Two workers on a Ray that all tests share."""
+    """Two workers on a Ray that the tests of a file share."""
     runner = RayRunner(2)
     yield runner
     runner.close()

@@ -161,6 +161,7 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_best(
     renames.during(monkeypatch, whole)
     assert 2 < load_checkpoint(whole.out / "best.pt").step < 8
     assert renames.count == 11  # five of last.pt, three of the others
+    expected = {name: facts(whole.out / name) for name in ("best.pt", "last.pt")}
     for moment in range(1, renames.count + 1):
         shutil.rmtree(killed.out, ignore_errors=True)
         with pytest.raises(Killed):
@@ -168,8 +169,8 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_best(
         (killed.out / ".best.pt.tmp").touch()  # what a true kill leaves
         said, _ = going_on(killed)
         assert said == []
-        for name in ("best.pt", "last.pt"):
-            assert facts(killed.out / name) == facts(whole.out / name), moment
+        for name, there in expected.items():
+            assert facts(killed.out / name) == there, moment
         assert (killed.out / "best.json").read_bytes() == (whole.out / "best.json").read_bytes()
         assert sads(killed.out) == sads(whole.out)
         assert sorted(path.name for path in killed.out.glob("*best*")) == ["best.json", "best.pt"]

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from rssn.errors import RssnError
 from rssn.vision import torchvision_models
 from train.checkpoint import load_checkpoint, save_checkpoint
+from train.cli import main
 from train.loop import distributed
 from train.loop.distributed import Group, SharedBatchNorm, process_group
 from train.network.gfm import seeded_gfm
@@ -39,13 +41,24 @@ def two(*words: str) -> list[str]:
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
 
 
+def two_forked(*words: str) -> list[str]:
+    """As `two`, of a process that has imported all that both need."""
+    return [sys.executable, "-m", "tests.train.loop.ranks", *words[2:]]
+
+
+def run_alone(words: list[str]) -> None:
+    """One process of a run, in this one."""
+    done = CliRunner().invoke(main, words[2:])
+    assert done.exit_code == 0, done.output
+
+
 def losses(out: Path) -> list[list[float]]:
     return [[json.loads(line)[name] for name in TERMS] for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
 
 
 @pytest.mark.slow
@@ -53,12 +66,12 @@ def test_two_processes_have_the_losses_of_one_with_twice_the_batch(
     shards: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     alone, pair = tmp_path / "alone", tmp_path / "pair"
-    subprocess.run([sys.executable, *command(shards, alone, 4, 4)], check=True, env=environment)
+    run_alone(command(shards, alone, 4, 4))
     words = two(*command(shards, pair, 2, 2))
     said = subprocess.run(words, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
     assert said.count("checkpoint:") == 1  # the first of them alone talks
     assert load_checkpoint(pair / "last.pt").position == 8
-    subprocess.run(two(*command(shards, pair, 2, 4)), check=True, env=environment)  # and goes on
+    subprocess.run(two_forked(*command(shards, pair, 2, 4)), check=True, env=environment)  # and goes on
     torch.testing.assert_close(torch.tensor(losses(pair)), torch.tensor(losses(alone)), atol=1e-4, rtol=1e-4)
     assert losses(pair)[0] != losses(pair)[1]
 
@@ -69,10 +82,10 @@ def test_processes_that_accumulate_have_the_losses_of_one_large_batch(
 ) -> None:
     """Where no norm learns from the samples that it sees; gradients go out once a step."""
     start, alone, pair = (tmp_path / name for name in ("start", "alone", "pair"))
-    subprocess.run([sys.executable, *command(shards, start, 4, 3)], check=True, env=environment)
+    run_alone(command(shards, start, 4, 3))
     tuned = ["--init", str(start / "last.pt"), "--freeze", "norms"]
-    subprocess.run([sys.executable, *command(shards, alone, 4, 3), *tuned], check=True, env=environment)
-    words = two(*command(shards, pair, 1, 3), *tuned, "--accumulate", "2")
+    run_alone([*command(shards, alone, 4, 3), *tuned])
+    words = two_forked(*command(shards, pair, 1, 3), *tuned, "--accumulate", "2")
     said = subprocess.run(words, check=True, env=environment, stderr=subprocess.PIPE, text=True).stderr
     assert said.count("tensors taken") == 1
     torch.testing.assert_close(torch.tensor(losses(pair)), torch.tensor(losses(alone)), atol=1e-5, rtol=1e-5)
@@ -102,7 +115,7 @@ def test_patience_ends_both_after_the_same_step(
 ) -> None:
     out = tmp_path / "run"
     words = ["--validation", str(photographs), "--validation-side", "64", "--validate-every", "1", "--patience", "1"]
-    started = two(*command(shards, out, 2, 60), "--learning-rate", "0.5", *words)
+    started = two_forked(*command(shards, out, 2, 60), "--learning-rate", "0.5", *words)
     said = subprocess.run(started, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
     step = load_checkpoint(out / "last.pt").step
     assert 1 < step < 60
@@ -146,13 +159,13 @@ def test_a_loss_that_is_not_finite_names_the_samples_of_all(
     shards: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     out = tmp_path / "pair"
-    subprocess.run([sys.executable, *command(shards, out, 4, 1)], check=True, env=environment)
+    run_alone(command(shards, out, 4, 1))
     stored = load_checkpoint(out / "last.pt")
     model = {
         name: torch.full_like(value, 3e38) if name.endswith("weight") else value for name, value in stored.model.items()
     }
     save_checkpoint(out / "last.pt", replace(stored, model=model))
-    words = two(*command(shards, out, 2, 2))
+    words = two_forked(*command(shards, out, 2, 2))
     said = subprocess.run(words, env=environment, check=False, stderr=subprocess.PIPE, text=True)
     assert said.returncode != 0
     line = next(line for line in said.stderr.splitlines() if "the loss is not finite" in line)

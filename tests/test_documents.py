@@ -185,7 +185,7 @@ def test_a_cue_is_added_by_the_row_that_the_page_shows(monkeypatch: pytest.Monke
         )
         for one in (red, grey)
     ]
-    found = letters.cue_distances(measured[0], measured[1], (np.ones((1, 5)), np.ones((1, 5))))
+    found = letters.cue_distances(measured[0], measured[1])
     [saturation] = [each for each in found if each.cue is cue]
     luma = 0.299 * 178 + 0.587 * 118 + 0.114 * 103
     assert saturation.composites == pytest.approx(np.hypot(0.713 * (178 - luma), 0.564 * (103 - luma)), abs=0.2)

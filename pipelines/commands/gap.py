@@ -103,7 +103,7 @@ class GapOptions:
         default=500,
         help="Most foregrounds of each set, or of both halves of --fit; a sample by content of those that have more.",
     )
-    seed: int = option("--seed", type=click.IntRange(min=0), default=0, help="Of the bootstrap and the permutations.")
+    seed: int = option("--seed", type=click.IntRange(min=0), default=0, help="Of the permutations.")
     mattes: options.MatteOptions = group(options.MatteOptions)
     fitting: FitOptions = group(FitOptions)
     cache: options.CacheOptions = group(options.CacheOptions)

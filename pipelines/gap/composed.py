@@ -62,4 +62,5 @@ class Composed:
         other = OtherForeground(context, drawn, self.plan.others(planned, drawn))
         composite = compose_sample(context, Sample(layers, background, k, drawn, other)).composite
         stored = decode_pixels(context.encode(composite.image))
-        return Named(f"{planned.foreground_id}/{k}", planned.foreground_id), stored, to_uint8(composite.alpha)
+        named = Named(f"{planned.foreground_id}/{k}", planned.foreground_id, background.background_id)
+        return named, stored, to_uint8(composite.alpha)

@@ -17,8 +17,7 @@ from rssn.errors import InputError
 from rssn.gap.cues import CUES
 from rssn.gap.folds import FOLDS
 from rssn.gap.letters import CueDistance
-from rssn.gap.measure import PERMUTATIONS, SetGap
-from rssn.gap.pairs import DRAWS
+from rssn.gap.measure import DEALS, PERMUTATIONS, SetGap
 from rssn.storage.atomic import sweep, write_bytes
 from rssn.storage.files import Row, parse_json, write_json, write_parquet
 from rssn.storage.urls import shown
@@ -79,7 +78,7 @@ def figures(result: Result) -> dict[str, Any]:
         "at": str(job.at),
         "seed": job.seed,
         "folds": FOLDS,
-        "bootstrap_draws": DRAWS,
+        "deals": DEALS,
         "permutations": PERMUTATIONS,
         "versions": library_versions() | {"scikit-learn": version("scikit-learn")},
         PHOTOGRAPHS: _facts(result.photographs) | {"cue_strength": asdict(gap.strength)},
@@ -118,7 +117,7 @@ def _set_figures(one: SetGap) -> dict[str, Any]:
 def _cue_figures(one: CueDistance) -> dict[str, Any]:
     return {
         "letter": one.cue.letter,
-        "distance": asdict(one.far),
+        "distance": one.far,
         "composites": one.composites,
         "photographs": one.photographs,
         "remedy": one.remedy,

@@ -36,7 +36,7 @@ def gap_page(result: Result) -> str:
     if result.notes:
         sections.append(Section("To know", facts={str(n): note for n, note in enumerate(result.notes, 1)}))
     if changes := differences(result):
-        words = "The second less the first; called different where the interval of the paired bootstrap excludes 0."
+        words = "The second less the first; called different where the interval of the paired jackknife excludes 0."
         sections.append(Section("From set to set", words, table=changes))
     sections.append(Section("By letter", _LETTERS, table=letters(result)))
     sections += _pictured(result)

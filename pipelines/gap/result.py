@@ -21,7 +21,7 @@ class GapJob:
         photographs: What the network is meant for.
         out: The folder of what is written.
         at: What sides are multiplied with before anything is measured.
-        seed: Of bootstrap and permutations.
+        seed: Of the permutations.
     """
 
     sets: Mapping[str, Source]

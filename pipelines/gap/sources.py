@@ -98,7 +98,7 @@ class Rows:
 
     def pictures(self) -> Iterator[tuple[str, Callable[[], Loaded]]]:
         """Each row's picture; no other columns are read."""
-        for row in self.data.rows(["sample_id", "foreground_id", "image", "alpha", *self._second]):
+        for row in self.data.rows(["sample_id", "foreground_id", "background_id", "image", "alpha", *self._second]):
             if row["foreground_id"] in self._kept and not _is_merged(row):
                 yield row["sample_id"], partial(_decode, row)
 
@@ -138,7 +138,7 @@ def _is_merged(row: Mapping[str, Any]) -> bool:
 
 def _decode(row: Mapping[str, Any]) -> Loaded:
     image, alpha = (decode_pixels(row[name]["bytes"]) for name in ("image", "alpha"))
-    return Named(row["sample_id"], row["foreground_id"]), image, alpha[..., 0]
+    return Named(row["sample_id"], row["foreground_id"], row["background_id"] or ""), image, alpha[..., 0]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ WORDS = """\
 Cue strength: how well resolution, sharpness, noise and compression alone tell patches of F from patches of B. The
 target is the photographs' value, not 0.5: their subject is in focus, too. Distance: how well a composite can be told
 from a photograph by F minus B; 0.5: not at all. Both are areas under the ROC curve over pairs of one fold; folds are
-dealt over foregrounds, intervals (95 %) come from a bootstrap over foregrounds, p from a permutation test."""
+dealt over foregrounds, intervals (95 %) from a jackknife over foregrounds, p from a permutation test."""
 
 
 def table(result: Result) -> list[tuple[str, ...]]:
@@ -23,7 +23,7 @@ def table(result: Result) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = [HEAD, ("photographs", str(gap.strength), "", "", "")]
     for one in gap.sets:
         largest = one.cues[0]
-        words = f"{largest.cue.letter}: {largest.cue.name}, {largest.far.value:.1f} deviations"
+        words = f"{largest.cue.letter}: {largest.cue.name}, {largest.far:.1f} deviations"
         found.append((one.name, str(one.strength), str(one.distance.area), f"{one.distance.p:.3f}", words))
     return found
 
@@ -56,7 +56,7 @@ def letters(result: Result) -> list[tuple[str, ...]]:
         for letter, each in by_letter(one.cues).items():
             values = (f"{each.composites:+.2f}", f"{each.photographs:+.2f}")
             found.append(
-                (one.name, letter, str(one.letters[letter]), each.cue.name, str(each.far), *values, each.remedy)
+                (one.name, letter, str(one.letters[letter]), each.cue.name, f"{each.far:.2f}", *values, each.remedy)
             )
     return found
 

@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import wasserstein_distance
 
 from rssn.gap.cues import CUES, LETTERS, Cue, Letter, of_letter
-from rssn.gap.pairs import Estimate, estimate
 from rssn.gap.pictures import Floats, Pictures
 
-_DRAWS = 200  # of the bootstrap: each is a sort of all pictures, for every cue
 _LEAST_SPREAD = 1e-6
 
 
@@ -29,7 +26,7 @@ class CueDistance:
     """
 
     cue: Cue
-    far: Estimate
+    far: float
     composites: float
     photographs: float
 
@@ -42,36 +39,19 @@ class CueDistance:
         """What is off, and the remedy, in a line."""
         side = "above" if self.composites > self.photographs else "below"
         numbers = f"F minus B is {self.composites:+.2f}, {side} the photographs' {self.photographs:+.2f}"
-        return (
-            f"{self.cue.letter} ({self.cue.name}): {numbers}, {self.far.value:.1f} of their deviations; {self.remedy}"
-        )
+        return f"{self.cue.letter} ({self.cue.name}): {numbers}, {self.far:.1f} of their deviations; {self.remedy}"
 
 
-def cue_distances(composites: Pictures, photographs: Pictures, weights: tuple[Floats, Floats]) -> list[CueDistance]:
-    """Every cue's distance, the largest first.
-
-    Args:
-        composites: P pictures.
-        photographs: Q pictures.
-        weights: D x P and D x Q: how often each picture is in each draw of the bootstrap.
-    """
+def cue_distances(composites: Pictures, photographs: Pictures) -> list[CueDistance]:
+    """Every cue's distance, the largest first."""
     ours, theirs = composites.shifts, photographs.shifts
-    found = [
-        _distance(cue, ours[:, number], theirs[:, number], (weights[0][:_DRAWS], weights[1][:_DRAWS]))
-        for number, cue in enumerate(CUES)
-    ]
-    return sorted(found, key=lambda one: -one.far.value)
+    found = [_distance(cue, ours[:, number], theirs[:, number]) for number, cue in enumerate(CUES)]
+    return sorted(found, key=lambda one: -one.far)
 
 
-def _distance(cue: Cue, ours: Floats, theirs: Floats, weights: tuple[Floats, Floats]) -> CueDistance:
+def _distance(cue: Cue, ours: Floats, theirs: Floats) -> CueDistance:
     unit = max(float(theirs.std(ddof=1)) if len(theirs) > 1 else 0.0, _LEAST_SPREAD)
-    drawn = [
-        wasserstein_distance(ours, theirs, here, there) / unit
-        for here, there in zip(*weights, strict=True)
-        if here.any() and there.any()
-    ]
-    far = estimate(float(wasserstein_distance(ours, theirs)) / unit, np.array(drawn))
-    return CueDistance(cue, far, float(ours.mean()), float(theirs.mean()))
+    return CueDistance(cue, float(wasserstein_distance(ours, theirs)) / unit, float(ours.mean()), float(theirs.mean()))
 
 
 @dataclass(frozen=True)
@@ -113,8 +93,3 @@ def by_letter(distances: Sequence[CueDistance]) -> dict[Letter, CueDistance]:
     for one in distances:
         found.setdefault(one.cue.letter, one)
     return found
-
-
-def picture_weights(groups: npt.NDArray[np.int64], drawn: Floats) -> Floats:
-    """D x P: how often each picture is drawn with its group."""
-    return np.asarray(drawn[:, groups])

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
+from math import ceil
 
 import numpy as np
-import numpy.typing as npt
 
-from rssn.gap.classifiers import DEALS, Linear, fit_linear, score_patches, score_pictures
+from rssn.errors import InputError
+from rssn.gap.classifiers import Linear, fit_linear, score_patches, score_pictures
 from rssn.gap.cues import LETTERS, LOW_LEVEL, Letter, of_letter
-from rssn.gap.letters import CueDistance, cue_distances, picture_weights
-from rssn.gap.pairs import Estimate, PairCounts, Scored, count_pairs, draw_groups, estimate
+from rssn.gap.folds import Deal, Flags, Numbers, deal
+from rssn.gap.letters import CueDistance, cue_distances
+from rssn.gap.pairs import LEVEL, Estimate, Jackknifed, area
 from rssn.gap.pictures import Floats, Pictures
 
 PERMUTATIONS = 200
 
-STRENGTH, DISTANCE = "cue strength", "distance"
+_EXCHANGES = 199
+_LEAST_SHARED = 6  # foregrounds, of which 5 % of all exchanges can be told from the rest
 
-Groups = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+DEALS = 25
+"""Ways to deal folds that a distance is averaged over: of few photographs one way alone is a lottery."""
+
+_FEWER_DEALS = 5  # for permutations, of the observed labels as of the others
+_PATCH_DEALS = 5
+_BLOCKS = 16
+"""Of foregrounds, for intervals; each is left out once, and all models are fitted again."""
+
+STRENGTH, DISTANCE = "cue strength", "distance"
 
 
 @dataclass(frozen=True)
@@ -31,31 +42,52 @@ class Joint:
         values: P x V, a vector for each picture.
         groups: P, the foreground of each.
         composed: P, which are composites.
+        backgrounds: P, a number for the background of each; below 0 for one that nothing shares.
     """
 
     values: Floats
     groups: tuple[str, ...]
     composed: Flags
+    backgrounds: Numbers
 
     @classmethod
-    def of(cls, composites: Pictures, photographs: Pictures, cues: Sequence[int] = LOW_LEVEL) -> Joint:
-        """The two as one list, with vectors of some cues."""
-        composed = np.arange(len(composites) + len(photographs)) < len(composites)
-        values = np.concatenate([one.differences(cues) for one in (composites, photographs)])
-        return cls(values, composites.groups + photographs.groups, composed)
+    def of(cls, composites: Sequence[Pictures], photographs: Pictures, cues: Sequence[int] = LOW_LEVEL) -> Joint:
+        """Composites of one set or of several, and photographs, with vectors of some cues."""
+        everything = [*composites, photographs]
+        values = np.concatenate([one.differences(cues) for one in everything])
+        groups = tuple(group for one in everything for group in one.groups)
+        composed = np.arange(len(groups)) < len(groups) - len(photographs)
+        return cls(values, groups, composed, _numbers([name for one in everything for name in one.backgrounds]))
 
-    def scored(self, numbers: Groups, composed: Flags | None = None) -> list[Scored]:
-        """Each picture scored once for each way to deal folds; with other labels, where they are given."""
-        labels = self.composed if composed is None else composed
-        found = []
-        for deal in range(DEALS):
-            scores, folds = score_pictures(self.values, self.groups, labels, deal)
-            found.append(Scored(scores, labels, numbers, folds))
-        return found
+    @cached_property
+    def deals(self) -> list[Deal]:
+        """Every way to deal the pictures into folds."""
+        return self._dealt(self.composed, DEALS)
 
-    def area(self, composed: Flags | None = None) -> float:
-        """The distance alone, without an interval; by other labels, where they are given."""
-        return count_pairs(self.scored(np.zeros(len(self.groups), np.int64), composed), 1).area
+    @property
+    def everything(self) -> Flags:
+        """P, all true."""
+        return np.ones(len(self.groups), np.bool_)
+
+    def area(self, kept: Flags, deals: int = DEALS) -> float:
+        """The distance of some pictures."""
+        return area([score_pictures(self.values, self.composed, one, kept) for one in self.deals[:deals]])
+
+    def scores(self) -> Floats:
+        """P, how much each picture looks like a composite, on average."""
+        found = [score_pictures(self.values, self.composed, one, self.everything).scores for one in self.deals]
+        return np.asarray(np.mean(found, axis=0))
+
+    def labelled(self, composed: Flags) -> float:
+        """The distance by other labels, of fewer deals."""
+        dealt = self._dealt(composed, _FEWER_DEALS)
+        return area([score_pictures(self.values, composed, one, self.everything) for one in dealt])
+
+    def chance(self, dice: np.random.Generator, permutations: int) -> float:
+        """How often labels that mean nothing give as large a distance: p of a permutation test."""
+        observed = self.labelled(self.composed)
+        larger = sum(self.labelled(self.shuffled(dice)) >= observed for _ in range(permutations))
+        return (1 + larger) / (1 + permutations)
 
     def shuffled(self, dice: np.random.Generator) -> Flags:
         """The labels as they might as well be where composites were photographs.
@@ -63,7 +95,7 @@ class Joint:
         They change places within foregrounds that have both kinds; foregrounds that have one kind change it as a whole.
         """
         labels, groups = self.composed.copy(), np.array(self.groups)
-        single: list[npt.NDArray[np.int64]] = []
+        single: list[Numbers] = []
         for group in sorted(set(self.groups)):
             members = np.flatnonzero(groups == group)
             if np.unique(labels[members]).size == 2:
@@ -74,6 +106,14 @@ class Joint:
         for members, kind in zip(single, kinds, strict=True):
             labels[members] = kind
         return labels
+
+    def _dealt(self, composed: Flags, count: int) -> list[Deal]:
+        return [Deal.of(self.groups, composed, self.backgrounds, number) for number in range(count)]
+
+
+def _numbers(backgrounds: Sequence[str]) -> Numbers:
+    names = {name: number for number, name in enumerate(sorted(set(backgrounds) - {""}))}
+    return np.array([names.get(name, -1) for name in backgrounds])
 
 
 @dataclass(frozen=True)
@@ -108,7 +148,7 @@ class SetGap:
 class Difference:
     """The second set less the first; they differ where the interval excludes 0.
 
-    `figure` is `cue strength`, `distance`, or `distance by` a letter.
+    `figure` is `cue strength` or `distance`.
     """
 
     first: str
@@ -132,25 +172,25 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class _Bootstrap:
-    """The same draws of foregrounds for every figure, so that sets can be compared in pairs."""
+class _Blocks:
+    """The same blocks of foregrounds for every figure, so that sets can be compared in pairs."""
 
-    number: Mapping[str, int]
-    drawn: Floats  # D x G
+    of: Mapping[str, int]
+    count: int
 
     @classmethod
-    def over(cls, everything: Sequence[Pictures], seed: int) -> _Bootstrap:
-        names = sorted({group for pictures in everything for group in pictures.groups})
-        return cls({name: number for number, name in enumerate(names)}, draw_groups(len(names), seed))
+    def over(cls, composites: Iterable[Pictures], photographs: Pictures) -> _Blocks:
+        groups = [group for one in composites for group in one.groups]
+        kinds = [True] * len(groups) + [False] * len(photographs)
+        groups += photographs.groups
+        count = min(_BLOCKS, len(set(groups)))
+        return cls(dict(zip(groups, deal(groups, kinds, "blocks", count).tolist(), strict=True)), count)
 
-    def numbers(self, groups: Sequence[str]) -> Groups:
-        return np.array([self.number[group] for group in groups])
-
-    def areas(self, counts: PairCounts) -> Floats:
-        return counts.resampled(self.drawn)
-
-    def pairs(self, scored: Sequence[Scored]) -> PairCounts:
-        return count_pairs(scored, len(self.number))
+    def jackknifed(self, groups: Sequence[str], figure: Callable[[Flags], float]) -> Jackknifed:
+        """A figure of all pictures, and of those without each block."""
+        blocks = np.array([self.of[group] for group in groups])
+        without = [figure(blocks != block) for block in range(self.count)]
+        return Jackknifed(figure(np.ones(len(blocks), np.bool_)), np.array(without))
 
 
 def measure_gap(
@@ -165,59 +205,85 @@ def measure_gap(
     Args:
         sets: By name; at least one.
         photographs: What the network is meant for. One that composites were made from shares their group.
-        seed: Of bootstrap and permutations.
+        seed: Of the permutations.
         tell: Is called whenever another set is done.
         permutations: How many; each fits the distance's models again.
 
     Raises:
         DependencyError: If scikit-learn is not installed.
+        InputError: If the composites of a set share so few backgrounds that nothing is left to learn from.
     """
-    bootstrap = _Bootstrap.over([photographs, *sets.values()], seed)
-    real = bootstrap.pairs([score_patches(photographs, bootstrap.numbers(photographs.groups))])
+    blocks = _Blocks.over(sets.values(), photographs)
+    real = _strength(photographs, blocks)
     measured, figures = [], {}
     for name, composites in sets.items():
-        distance, pairs = _distance(composites, photographs, bootstrap, (seed, permutations))
-        strength = bootstrap.pairs([score_patches(composites, bootstrap.numbers(composites.groups))])
-        letters = {letter: _letter_pairs(composites, photographs, letter, bootstrap) for letter in LETTERS}
-        weights = [picture_weights(bootstrap.numbers(one.groups), bootstrap.drawn) for one in (composites, photographs)]
-        cues = cue_distances(composites, photographs, (weights[0], weights[1]))
-        by_letter = {letter: _estimate(found, bootstrap) for letter, found in letters.items()}
-        measured.append(SetGap(name, _estimate(strength, bootstrap), distance, by_letter, cues))
-        figures[name] = {STRENGTH: strength, DISTANCE: pairs} | {
-            f"{DISTANCE} by {letter}": found for letter, found in letters.items()
-        }
+        joint = Joint.of([composites], photographs)
+        _check_backgrounds(name, joint)
+        found = {STRENGTH: _strength(composites, blocks), DISTANCE: blocks.jackknifed(joint.groups, joint.area)}
+        letters = {}
+        for letter in LETTERS:
+            by_cues = Joint.of([composites], photographs, of_letter(letter))
+            letters[letter] = blocks.jackknifed(by_cues.groups, by_cues.area).estimate()
+        p = joint.chance(np.random.default_rng([seed, 1]), permutations)
+        model = fit_linear(joint.values, joint.composed, joint.everything[None])
+        distance = Distance(found[DISTANCE].estimate(), p, joint.scores(), model)
+        cues = cue_distances(composites, photographs)
+        measured.append(SetGap(name, found[STRENGTH].estimate(), distance, letters, cues))
+        figures[name] = found
         tell()
-    return Gap(measured, _estimate(real, bootstrap), _differences(figures, bootstrap))
+    return Gap(measured, real.estimate(), _differences(sets, photographs, figures, seed))
 
 
-def _letter_pairs(composites: Pictures, photographs: Pictures, letter: Letter, bootstrap: _Bootstrap) -> PairCounts:
-    joint = Joint.of(composites, photographs, of_letter(letter))
-    return bootstrap.pairs(joint.scored(bootstrap.numbers(joint.groups)))
+def _strength(pictures: Pictures, blocks: _Blocks) -> Jackknifed:
+    """The mean of several deals; its interval by one of them, for trees take their time."""
+    kinds, backgrounds = [True] * len(pictures), _numbers(pictures.backgrounds)
+    deals = [Deal.of(pictures.groups, kinds, backgrounds, number) for number in range(_PATCH_DEALS)]
+    everything = np.ones(len(pictures), np.bool_)
+    value = area([score_patches(pictures, one, everything) for one in deals])
+    one = blocks.jackknifed(pictures.groups, lambda kept: area([score_patches(pictures, deals[0], kept)]))
+    return Jackknifed(value, one.without)
 
 
-def _estimate(pairs: PairCounts, bootstrap: _Bootstrap) -> Estimate:
-    return estimate(pairs.area, bootstrap.areas(pairs))
+def _check_backgrounds(name: str, joint: Joint) -> None:
+    """Each model must have composites left to learn from, of backgrounds that it is not tested on."""
+    if all((one.seen & joint.composed).any(1).all() for one in joint.deals):
+        return
+    count = len(set(joint.backgrounds[joint.composed].tolist()))
+    raise InputError(
+        f"{name}: its composites share {count} backgrounds, so that nothing is left to learn from without those of the "
+        "foregrounds that are tested; compose with more backgrounds, or with a smaller --k"
+    )
 
 
-def _distance(
-    composites: Pictures, photographs: Pictures, bootstrap: _Bootstrap, settings: tuple[int, int]
-) -> tuple[Distance, PairCounts]:
-    joint, (seed, permutations) = Joint.of(composites, photographs), settings
-    numbers = bootstrap.numbers(joint.groups)
-    scored = joint.scored(numbers)
-    pairs = bootstrap.pairs(scored)
-    dice = np.random.default_rng([seed, 1])
-    larger = sum(joint.area(joint.shuffled(dice)) >= pairs.area for _ in range(permutations))
-    scores = np.mean([one.scores for one in scored], axis=0)
-    p = (1 + larger) / (1 + permutations)
-    return Distance(_estimate(pairs, bootstrap), p, scores, fit_linear(joint.values, joint.composed)), pairs
-
-
-def _differences(figures: Mapping[str, Mapping[str, PairCounts]], bootstrap: _Bootstrap) -> list[Difference]:
+def _differences(
+    sets: Mapping[str, Pictures], photographs: Pictures, figures: Mapping[str, Mapping[str, Jackknifed]], seed: int
+) -> list[Difference]:
     found = []
-    for figure in next(iter(figures.values())):
-        drawn = {name: bootstrap.areas(counts[figure]) for name, counts in figures.items()}
-        for first, second in combinations(figures, 2):
-            value = figures[second][figure].area - figures[first][figure].area
-            found.append(Difference(first, second, figure, estimate(value, drawn[second] - drawn[first])))
+    for first, second in combinations(sets, 2):
+        changes = {figure: figures[second][figure].less(one) for figure, one in figures[first].items()}
+        estimates = {figure: change.estimate(-1, 1) for figure, change in changes.items()}
+        if len(set(sets[first].groups) & set(sets[second].groups)) >= _LEAST_SHARED:
+            reach = _reach((sets[first], sets[second]), photographs, seed)
+            value = changes[DISTANCE].value
+            estimates[DISTANCE] = Estimate(value, max(-1, value - reach), min(1, value + reach))
+        found += [Difference(first, second, figure, change) for figure, change in estimates.items()]
     return found
+
+
+def _reach(sets: tuple[Pictures, Pictures], photographs: Pictures, seed: int) -> float:
+    """How far two distances are apart, in 95 % of cases, where foregrounds change sets at random.
+
+    Which set a foreground's composites are of means nothing where two recipes make no difference, so that a larger
+    change is one: an exact test, all models fitted again. It says more of a pair than the jackknife, which is wide.
+    """
+    joint = Joint.of(sets, photographs)
+    members = np.repeat([0, 1, 2], [len(sets[0]), len(sets[1]), len(photographs)])
+    groups, place = np.unique(joint.groups, return_inverse=True)
+    shared = np.isin(groups, sets[0].groups) & np.isin(groups, sets[1].groups)
+    dice, apart = np.random.default_rng([seed, 2]), []
+    for _ in range(_EXCHANGES):
+        changed = (shared & (dice.random(len(groups)) < 0.5))[place]
+        now = np.where(changed & joint.composed, 1 - members, members)
+        one, other = (joint.area((now == side) | (now == 2), _FEWER_DEALS) for side in (0, 1))
+        apart.append(abs(other - one))
+    return float(np.sort(apart)[ceil(LEVEL * (_EXCHANGES + 1)) - 1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -26,10 +26,14 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Named:
-    """Which picture: its name, and the foreground that it shows (a content id)."""
+    """Which picture: its name, and the content ids of the foreground and the background that it shows.
+
+    A photograph's own background has none.
+    """
 
     name: str
     foreground_id: str
+    background_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class Pictures:
     Attributes:
         names: P.
         groups: P, the foreground of each.
+        backgrounds: P, the background of each; empty where it is the foreground's own.
         sizes: P x 2, width and height in px.
         counts: P x 2, patches of F and of B.
         sides: P x 2 x 2 x C: of F and of B the mean and the 20 % quantile.
@@ -113,6 +118,7 @@ class Pictures:
 
     names: tuple[str, ...]
     groups: tuple[str, ...]
+    backgrounds: tuple[str, ...]
     sizes: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
     sides: Values
@@ -130,6 +136,7 @@ class Pictures:
         return cls(
             tuple(each.of.name for each in ordered),
             tuple(each.of.foreground_id for each in ordered),
+            tuple(each.of.background_id for each in ordered),
             np.array([each.size for each in ordered]),
             np.array([each.counts for each in ordered]),
             np.stack([each.sides for each in ordered]),
@@ -149,19 +156,3 @@ class Pictures:
     def shifts(self) -> Floats:
         """P x C: F minus B of each cue's mean."""
         return np.asarray(self.sides[:, 0, 0] - self.sides[:, 1, 0], np.float64)
-
-    def only(self, groups: Collection[str]) -> Pictures:
-        """Those of some foregrounds."""
-        kept = np.array([group in groups for group in self.groups])
-        place = np.cumsum(kept) - 1
-        of_patches = kept[self.patch_picture]
-        return Pictures(
-            tuple(name for name, keep in zip(self.names, kept, strict=True) if keep),
-            tuple(group for group, keep in zip(self.groups, kept, strict=True) if keep),
-            self.sizes[kept],
-            self.counts[kept],
-            self.sides[kept],
-            self.patches[of_patches],
-            self.patch_in_foreground[of_patches],
-            place[self.patch_picture[of_patches]],
-        )

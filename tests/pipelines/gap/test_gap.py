@@ -120,8 +120,9 @@ def test_it_says_which_set_is_nearer_and_why(folder: Path) -> None:
     assert found["sets"]["clean"]["distance"]["value"] < 0.8
     assert found["sets"]["noisy"]["largest"].startswith("noise (")
     assert {key: found["photographs"][key] for key in ("pictures", "foregrounds")} == {"pictures": 6, "foregrounds": 6}
-    differs = {each["figure"] for each in found["differences"] if each["differs"]}
-    assert {"cue strength", "distance", "distance by noise"} <= differs
+    changes = {each["figure"]: each for each in found["differences"]}
+    assert changes["cue strength"]["differs"]
+    assert changes["distance"]["value"] > 0.2
     assert "distance by light and colour" not in differs
     assert found["sets"]["noisy"]["distance_by_letter"]["noise"]["value"] > 0.95
     assert found["versions"]["scikit-learn"]
@@ -284,7 +285,7 @@ def test_only_the_columns_that_are_needed_are_read(folder: Path, monkeypatch: py
         assert named.name == name
         assert (image.shape, matte.shape) == ((128, 160, 3), (128, 160))
     assert {name for columns in asked for name in columns} == {
-        "sample_id", "foreground_id", "image", "alpha", "steps.merge.other_id",
+        "sample_id", "foreground_id", "background_id", "image", "alpha", "steps.merge.other_id",
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ def test_the_patches_that_are_off_are_hot() -> None:
     photographs = Pictures.of([measure_picture(pixels, alpha, Named("a", "g"))])
     weights = np.zeros((2, len(LOW_LEVEL)))
     weights[:, LOW_LEVEL.index(DETAIL)] = 0.5  # F with detail looks like a composite, and so does B without
-    model = Linear(weights.ravel(), np.zeros(weights.size), 0.0)
+    model = Linear(weights.reshape(1, -1), np.zeros(1))
     flat = pixels.copy()
     flat[:32, :32] = 128
     flat[160:, 160:] = 128

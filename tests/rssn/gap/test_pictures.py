@@ -61,14 +61,6 @@ def test_pictures_do_not_depend_on_the_order_they_come_in() -> None:
     assert np.array_equal(one.patches, other.patches)
 
 
-def test_those_of_some_foregrounds_keep_their_patches() -> None:
-    rows = [measured(number) for number in range(4)]
-    kept, expected = Pictures.of(rows).only({"g1"}), Pictures.of([rows[1], rows[3]])
-    assert kept.names == ("p1", "p3")
-    for name in ("sizes", "counts", "sides", "patches", "patch_in_foreground", "patch_picture"):
-        assert np.array_equal(getattr(kept, name), getattr(expected, name)), name
-
-
 def test_shifts_are_means_of_f_less_those_of_b() -> None:
     one = measured(0)
     bright = replace(one, sides=one.sides + np.float32([[[7], [5]], [[0], [0]]]))

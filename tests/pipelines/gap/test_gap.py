@@ -123,11 +123,10 @@ def test_it_says_which_set_is_nearer_and_why(folder: Path) -> None:
     changes = {each["figure"]: each for each in found["differences"]}
     assert changes["cue strength"]["differs"]
     assert changes["distance"]["value"] > 0.2
-    assert "distance by light and colour" not in differs
     assert found["sets"]["noisy"]["distance_by_letter"]["noise"]["value"] > 0.95
     assert found["versions"]["scikit-learn"]
     assert "noisy: the largest cue is noise" in text
-    assert "distance, different: clean to noisy +" in text
+    assert "cue strength, different: clean to noisy +" in text
     assert "NOTE: as few as 6 foregrounds: intervals are rough below 10" in text
     page = Path("out/gap.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 2 * 2 + 15

@@ -69,8 +69,8 @@ class Joint:
         """P, all true."""
         return np.ones(len(self.groups), np.bool_)
 
-    def area(self, kept: Flags, deals: int = DEALS) -> float:
-        """The distance of some pictures."""
+    def area(self, kept: Flags, deals: int | None = None) -> float:
+        """The distance of some pictures, by all deals or by the first."""
         return area([score_pictures(self.values, self.composed, one, kept) for one in self.deals[:deals]])
 
     def scores(self) -> Floats:
@@ -198,7 +198,6 @@ def measure_gap(
     photographs: Pictures,
     seed: int = 0,
     tell: Callable[[], None] = lambda: None,
-    permutations: int = PERMUTATIONS,
 ) -> Gap:
     """Measure how far sets of composites are from photographs.
 
@@ -207,7 +206,6 @@ def measure_gap(
         photographs: What the network is meant for. One that composites were made from shares their group.
         seed: Of the permutations.
         tell: Is called whenever another set is done.
-        permutations: How many; each fits the distance's models again.
 
     Raises:
         DependencyError: If scikit-learn is not installed.
@@ -224,7 +222,7 @@ def measure_gap(
         for letter in LETTERS:
             by_cues = Joint.of([composites], photographs, of_letter(letter))
             letters[letter] = blocks.jackknifed(by_cues.groups, by_cues.area).estimate()
-        p = joint.chance(np.random.default_rng([seed, 1]), permutations)
+        p = joint.chance(np.random.default_rng([seed, 1]), PERMUTATIONS)
         model = fit_linear(joint.values, joint.composed, joint.everything[None])
         distance = Distance(found[DISTANCE].estimate(), p, joint.scores(), model)
         cues = cue_distances(composites, photographs)

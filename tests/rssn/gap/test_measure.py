@@ -26,9 +26,11 @@ SETS = 50
 
 @pytest.fixture(autouse=True)
 def _fewer_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take most of the time, and what is asserted of cue strength does not depend on how many they are."""
+    """And fewer permutations: what is asserted does not depend on how many they are."""
     monkeypatch.setattr("rssn.gap.classifiers._TREES", 15)
     monkeypatch.setattr("rssn.gap.measure._PATCH_DEALS", 1)
+    monkeypatch.setattr("rssn.gap.measure.PERMUTATIONS", 39)
+    monkeypatch.setattr("rssn.gap.measure._EXCHANGES", 39)
 
 
 @cache
@@ -103,7 +105,7 @@ def brighter(foreground: Image, behind: Image) -> tuple[Image, Image]:
     ],
 )
 def test_a_known_discrepancy_is_found_named_and_ranked_first(change: Change, letter: Letter, remedy: str) -> None:
-    found = measure_gap({"changed": pictures(change, name="changed")}, pictures(name="photograph"), permutations=99)
+    found = measure_gap({"changed": pictures(change, name="changed")}, pictures(name="photograph"))
     one = found.sets[0]
     assert one.cues[0].cue.letter == letter
     assert remedy in one.cues[0].remedy
@@ -155,9 +157,8 @@ def test_intervals_hold_what_they_promise_though_each_model_is_fitted_to_few_for
 
 
 @pytest.mark.slow
-def test_sets_of_one_law_are_hardly_ever_called_different_and_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sets_of_one_law_are_hardly_ever_called_different_and_others_are() -> None:
     """Of 30 pairs each."""
-    monkeypatch.setattr("rssn.gap.measure._EXCHANGES", 39)
     differ = []
     for gaps in ((1.0, 1.0), (2.0, 0.5)):
         called = 0
@@ -181,7 +182,7 @@ def test_composites_that_share_all_their_backgrounds_are_refused() -> None:
 def test_sets_are_compared_in_pairs() -> None:
     photographs, same = pictures(name="photograph"), pictures(blurred, name="a")
     sets = {"one": same, "again": same, "noisy": pictures(noisy, name="n"), "as photographed": pictures(name="p")}
-    found = measure_gap(sets, photographs, permutations=1)
+    found = measure_gap(sets, photographs)
     changes = {(each.first, each.second, each.figure): each for each in found.differences}
     assert sorted({figure for _, _, figure in changes}) == ["cue strength", "distance"]
     assert len(changes) == 6 * 2
@@ -197,8 +198,8 @@ def test_sets_are_compared_in_pairs() -> None:
 @pytest.mark.slow
 def test_neither_order_nor_names_of_sets_change_a_figure() -> None:
     photographs, one, other = pictures(name="photograph"), pictures(blurred, name="a"), pictures(noisy, name="b")
-    first = measure_gap({"a": one, "b": other}, photographs, permutations=9)
-    second = measure_gap({"y": other, "x": one}, photographs, permutations=9)
+    first = measure_gap({"a": one, "b": other}, photographs)
+    second = measure_gap({"y": other, "x": one}, photographs)
     for here, there in ((0, 1), (1, 0)):
         assert first.sets[here].distance.area == second.sets[there].distance.area
         assert first.sets[here].strength == second.sets[there].strength

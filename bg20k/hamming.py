@@ -22,6 +22,7 @@ Hashes = npt.NDArray[np.uint64]
 
 BITS = 64
 _FEWEST = 3  # bands, of 22 bits at most: a table of their starts takes 32 MB
+_NARROW = 8  # so many bands are looked at for any distance: few hashes take longest over tables for wide ones
 _SAMPLE = 100_000  # hashes by which the others are judged
 _EVEN = 0.22  # p (1 - p) of a bit that is set in a share p of hashes; above it bits discriminate about equally well
 _VISIT = 0.5  # cost of visiting a run, in comparisons
@@ -74,7 +75,7 @@ def spread_bits(hashes: Hashes) -> Hashes:
 
 def choose_bands(hashes: Hashes, distance: int) -> Bands:
     """The cut with the least work: runs to visit, and comparisons as the hashes' own crowding makes them."""
-    counts = range(_FEWEST, max(distance + 1, _FEWEST) + 1)
+    counts = range(_FEWEST, max(distance + 1, _NARROW) + 1)
     cuts = [Bands(tuple(BITS * band // count for band in range(count + 1)), distance // count) for count in counts]
     return min(cuts, key=lambda cut: _work(hashes, cut))
 

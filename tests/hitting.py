@@ -104,7 +104,7 @@ def hit(
         path = temporary()
         owner = path and writer(path)
         if path is None or owner is None or not _send(owner, signal.SIGSTOP):
-            time.sleep(0.0005)  # far less than a file stays, and the processor is for the command
+            time.sleep(0.002)  # less than a file stays, and the processor is for the command
             continue
         try:
             if _is_still(owner) and path.exists() and (pid := victim(path)) is not None:

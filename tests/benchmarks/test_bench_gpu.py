@@ -38,12 +38,19 @@ SMALL = Plan(
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return bench_gpu.write_composites(SMALL, tmp_path_factory.mktemp("composites") / "shards")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Its folder, and what it says."""
+    folder = tmp_path_factory.mktemp("measured")
+    return folder, list(lines(SMALL, folder))
 
 
-def test_each_way_is_measured_and_a_resumed_run_is_compared(tmp_path: Path) -> None:
-    said = list(lines(SMALL, tmp_path))
+@pytest.fixture
+def data(measured: tuple[Path, list[str]]) -> Path:
+    return measured[0] / "shards"
+
+
+def test_each_way_is_measured_and_a_resumed_run_is_compared(measured: tuple[Path, list[str]]) -> None:
+    said = measured[1]
     assert said[0].startswith("4 composites of 96 x 72 px")
     rows = {row.split(" | ")[0].removeprefix("| "): row.strip("| ").split(" | ")[1:] for row in said[4:6]}
     assert list(rows) == list(SMALL.ways)

@@ -112,7 +112,7 @@ def test_inspect_then_train_then_evaluate_then_predict(
     checkpoint = tmp_path / "run" / "last.pt"
     photo = sorted((matting / "original").iterdir())[0]
     commands: list[list[object]] = [
-        ["run", "--data", shards[0], "--backbone", "r34", "--rosta", "TT", "--max-steps", 2, "--batch-size", 2,
+        ["run", "--data", shards[0], "--backbone", "tiny", "--rosta", "TT", "--max-steps", 2, "--batch-size", 2,
          "--out", tmp_path / "run"],
         ["eval", "--checkpoint", checkpoint, "--data", matting, "--out", tmp_path / "eval"],
         ["predict", "--checkpoint", checkpoint, photo, "--out", tmp_path / "predicted"],

@@ -40,7 +40,7 @@ def stop(command: list[str], out: Path) -> tuple[int, str]:
             assert running.poll() is None, "the run ended before it was stopped"
             time.sleep(0.001)
         running.send_signal(signal.SIGTERM)
-        said = running.communicate(timeout=60)[1]
+        said = running.communicate(timeout=300)[1]
     assert "Traceback" not in said
     return running.returncode, said.splitlines()[-1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +61,8 @@ def made(command: Command) -> dict[str, bytes]:
 
 def temporary(out: Path) -> Path | None:
     """A shard's, or a checkpoint's."""
-    for folder in out.glob("steps/*/out"):
+    steps = out / "steps"
+    for folder in [steps / name / "out" for name in (os.listdir(steps) if steps.exists() else ())]:  # noqa: PTH208
         path = folder / ".last.pt.tmp"
         found = path if path.exists() else shard_in(folder / "data")()
         if found:

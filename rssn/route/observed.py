@@ -60,7 +60,10 @@ class Observed:
         return sorted(one.defocus for one in self.photographs if one.defocus is not None)
 
     def softness(self) -> Softness | None:
-        """How far, and how often, backgrounds are softer than subjects; None where no photograph says it."""
+        """How far, and how often, backgrounds are softer than subjects; None where no photograph says it.
+
+        One whose background has no edges at all, such as a plain wall, does not say it.
+        """
         known = self.defocus()
         soft = [deviation for deviation in known if deviation > _SOFT]
         return Softness(soft, round(len(soft) / len(known), 2)) if known else None

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from rssn.image.arrays import encode_pixels, to_float, to_uint8
+from rssn.image.arrays import Image, encode_pixels, to_float, to_uint8
 from rssn.image.compression import of_quality
 from rssn.route.observed import Observation, Observed, observe, spread_of
 from rssn.route.step import Step
 from rssn.route.steps import shipped_steps
-from rssn.route.steps.blur import Blur
-from rssn.route.steps.bokeh import Bokeh
+from rssn.route.steps.blur import Blur, box_blur
+from rssn.route.steps.bokeh import Bokeh, aperture, aperture_blur
 from rssn.route.steps.denoise import Denoise
 from rssn.route.steps.grain import Grain, add_grain
 from rssn.route.steps.jpeg import Jpeg
 from rssn.route.steps.match_grain import MatchGrain
 from rssn.route.steps.noise import Noise
-from tests.rssn.route.test_sharpness import edges
+from tests.rssn.route.test_sharpness import discs, edges
 
 
 def seen(compression: object = None, grain: float | None = None, front: float = 1.0, back: float = 1.0) -> Observation:
@@ -86,6 +86,34 @@ def test_blurs_are_as_wide_and_as_frequent_as_the_photographs() -> None:
     assert (Blur().fitted_to(sharp).probability, Bokeh().fitted_to(sharp).probability) == (0, 0)
     nothing = Observed([Observation(None, None, None, None)])
     assert (Blur().fitted_to(nothing), Bokeh().fitted_to(nothing)) == (Blur(), Bokeh())
+
+
+def before(background: Image, noise: float) -> Observed:
+    """A photograph of sharp discs before a background."""
+    both = np.concatenate([discs()[:, :400], background], axis=1)
+    picture = both + np.random.default_rng(0).normal(0, noise / 255, both.shape)
+    alpha = np.zeros(both.shape[:2], np.float32)
+    alpha[:, :400] = 1
+    file = encode_pixels(".png", np.zeros((8, 8, 3), np.uint8), [])
+    return Observed([observe(file, to_float(to_uint8(picture.astype(np.float32))), alpha)])
+
+
+@pytest.mark.parametrize("noise", [0.0, 2.0])
+@pytest.mark.parametrize("size", [8, 16, 30, 60])
+def test_the_kernel_of_a_background_is_found_again(size: int, noise: float) -> None:
+    step = Blur().fitted_to(before(box_blur(discs(), size), noise))
+    assert isinstance(step, Blur)
+    assert step.probability == 1
+    assert step.sizes == (pytest.approx(size, rel=0.25),)
+
+
+@pytest.mark.parametrize("noise", [0.0, 2.0])
+@pytest.mark.parametrize("radius", [4, 8, 16, 24])
+def test_the_aperture_of_a_background_is_found_again(radius: int, noise: float) -> None:
+    step = Bokeh().fitted_to(before(aperture_blur(discs(), aperture(radius, 0, 0.0), 0.0), noise))
+    assert isinstance(step, Bokeh)
+    assert step.probability == 1
+    assert step.radii == pytest.approx((radius, radius), rel=0.25)
 
 
 def test_noise_and_grain_are_the_photographs() -> None:

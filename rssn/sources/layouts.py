@@ -69,6 +69,7 @@ class Layout:
         given: The colour files are F, not photographs.
         loose: No named folders: tried only where no other layout fits.
         asked: Never detected: only who asks for it gets it.
+        sides: Names of the folder of colours, and of that of mattes; empty where no folder is named.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Layout:
     given: bool = False
     loose: bool = False
     asked: bool = False
+    sides: tuple[tuple[str, ...], tuple[str, ...]] | tuple[()] = ()
 
     def look(self, root: Path, without: Path | None) -> _Groups:
         """The groups in a folder."""
@@ -155,8 +157,24 @@ def _detect(root: Path, without: Path | None) -> tuple[Layout, _Groups]:
             found = " and as ".join(f"{layout.name} ({layout.expects})" for layout, _ in fitting)
             names = " or ".join(layout.name for layout, _ in fitting)
             raise InputError(f"{root} can be read as {found}; choose with --matting-format {names}")
+    if words := _half(root, without):
+        raise InputError(f"{root}: no matting data set found: {words}")
     known = "; ".join(f"{layout.name}: {layout.expects}" for layout in LAYOUTS)
     raise InputError(f"{root}: no matting data set found. Looked for {known}; a table is given as its file")
+
+
+def _half(root: Path, without: Path | None) -> str:
+    """That the photographs of a layout lie here without its mattes; empty where they do not."""
+    names = {child.name.lower(): child.name for child in list_folders(root, root, without)[0]}
+    partners: defaultdict[str, list[str]] = defaultdict(list)
+    for layout in LAYOUTS:
+        for colours, mattes in [layout.sides] if layout.sides else ():
+            for name in names.keys() & set(colours):
+                partners[names[name]] += mattes
+    if len(partners) != 1:
+        return ""
+    [(name, wanted)] = partners.items()
+    return f"{name}/ is there without {' or '.join(f'{each}/' for each in dict.fromkeys(wanted))} beside it"
 
 
 def _match(root: Path, layout: Layout, groups: _Groups) -> tuple[list[Pair], list[Problem]]:
@@ -201,7 +219,7 @@ def _named_folders(
     here, there = (" or ".join(f"{side}/" for side in sides) for sides in (colours, mattes))
     lacks = f"{there} has no file of this name", f"{here} has no file of this name"
     group = partial(_group_folders, colours=frozenset(colours), mattes=frozenset(mattes), prefixes=prefixes)
-    return Layout(name, f"{here} and {there} ({data_sets})", lacks, group, given=given)
+    return Layout(name, f"{here} and {there} ({data_sets})", lacks, group, given=given, sides=(colours, mattes))
 
 
 def _group_folders(groups: _Groups, colours: frozenset[str], mattes: frozenset[str], prefixes: tuple[str, ...]) -> None:

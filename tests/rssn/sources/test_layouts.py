@@ -339,6 +339,20 @@ def test_a_matte_with_an_alpha_channel_is_no_cutout(tmp_path: Path) -> None:
     assert find_pairs(tmp_path).layout == "flat"
 
 
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("original/a.png", "original/ is there without mask/ beside it"),
+        ("FG/a.png", "FG/ is there without alpha/ or gt/ beside it"),
+    ],
+)
+def test_photographs_without_mattes_are_said_in_a_few_words(tmp_path: Path, file: str, words: str) -> None:
+    _touch(tmp_path, file)
+    with pytest.raises(InputError) as caught:
+        find_pairs(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: no matting data set found: {words}"
+
+
 def test_nothing_found_says_what_was_looked_for(tmp_path: Path) -> None:
     _touch(tmp_path, "images/a.png", "mask/a.png")
     with pytest.raises(InputError, match="no matting data set found") as caught:

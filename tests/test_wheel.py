@@ -68,7 +68,7 @@ def test_it_composes_in_an_empty_environment(wheel: Path, tmp_path: Path) -> Non
     words = "compose --matting pictures/matting --backgrounds pictures/photos --out out --recipe rssn-blur-only"
     words += " --k 1 --workers 0 --cache-size 0 --foreground multiply"  # Levin's kernels would take half a minute
     said = run(python.with_name("rssn"), *words.split(), folder=tmp_path)
-    assert "1 composites written, 0 reused, 0 rejected: out" in said
+    assert "1 composite written, 0 reused, 0 rejected: out" in said
     said = run(python, "-c", _WITHOUT_EXTRAS, folder=tmp_path)
     assert said.startswith("(32, 32, 3) {'width': 96, 'height': 64} ")
     assert Path(said.split()[-1]).is_relative_to(tmp_path / "env")

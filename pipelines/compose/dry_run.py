@@ -18,6 +18,7 @@ from rssn.route.draw_check import count_draws
 from rssn.route.foreground import foreground_cpu_seconds
 from rssn.route.step import STAGES
 from rssn.sources.backgrounds import Background
+from rssn.storage.documents import counted
 
 COMPOSE_CPU_SECONDS = 0.06
 """For a megapixel of a composite without its steps: to read, fit, blend and encode it; for forecasts (`make bench`)."""
@@ -70,7 +71,8 @@ def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
     rows = [row for row in planned if row.sample_id not in existing.samples]
     return [
         prepared.describe("would add"),
-        f"{len(planned)} composites; {short} composites without enough eligible backgrounds",
+        counted(len(planned), "composite")
+        + (f"; {counted(short, 'composite')} without enough eligible backgrounds" if short else ""),
         f"recipe {job.recipe.label}, seed {job.seed}, {len(tasks)} shards in {job.out}",
         *existing.words(len(rows)),
         *(f"{name}: {unread_words(unread)}" for name, unread in prepared.unread.items()),

@@ -42,6 +42,7 @@ from rssn.image.codecs import BYTES_PER_PIXEL, ImageCodec
 from rssn.route.recipe import Recipe
 from rssn.sources.backgrounds import Background, find_backgrounds
 from rssn.sources.layouts import find_pairs
+from rssn.storage.documents import counted
 from rssn.storage.files import list_digest
 from rssn.storage.lock import hold_lease
 
@@ -95,11 +96,12 @@ class Prepared:
     def describe(self, adding: str = "adding") -> str:
         """What was found, in one line."""
         count = sum(not planned.replaced for planned in self.plan.foregrounds)
-        inputs = f"{count} foregrounds ({self.layout}), {len(self.plan.backgrounds)} backgrounds"
+        backgrounds = counted(len(self.plan.backgrounds), "background")
+        inputs = f"{counted(count, 'foreground')} ({self.layout}), {backgrounds}"
         diff = self.reconciled.diff
         if diff.new:
-            inputs = f"{adding} {len(diff.new)} foregrounds to {self.reconciled.existing}: {inputs}"
-        notes = [f"refused: {len(self.refused)} foregrounds, {len(self.unusable)} backgrounds"]
+            inputs = f"{adding} {counted(len(diff.new), 'foreground')} to {self.reconciled.existing}: {inputs}"
+        notes = [f"refused: {counted(len(self.refused), 'foreground')}, {counted(len(self.unusable), 'background')}"]
         if lost := len(diff.changed) + len(diff.gone):
             notes.append(f"{lost} foregrounds are missing at the source; their composites are kept: {diff.words}")
         if late := self.reconciled.left_out:

@@ -18,7 +18,7 @@ from rssn.dataset.shards import DatasetFolder, Mark, trusted_mark
 from rssn.errors import InputError, Rejected
 from rssn.progress import Progress
 from rssn.stopping import received
-from rssn.storage.documents import brief
+from rssn.storage.documents import brief, counted
 from rssn.storage.files import write_parquet
 from rssn.storage.urls import scrub, shown
 
@@ -90,7 +90,8 @@ class RunSummary:
 
     def counts(self, unit: str) -> str:
         """How many of a unit (in the plural) were written, reused and rejected, in words."""
-        return f"{self.written} {unit} written, {self.reused} reused, {self.rejected} rejected"
+        written = counted(self.written, unit.removesuffix("s"))
+        return f"{written} written, {self.reused} reused, {self.rejected} rejected"
 
     def add(self, mark: Mark, reused: int) -> None:
         """Count a shard, of which so many rows existed before."""

@@ -46,6 +46,11 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: not UTF-8 text, so not YAML") from error
 
 
+def counted(count: int, unit: str) -> str:
+    """So many of something, which is given in the singular and takes an s in the plural."""
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
 def brief(value: object) -> str:
     """A value of a document, for messages: what is long is cut."""
     shown = repr(value)

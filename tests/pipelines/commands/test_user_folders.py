@@ -74,7 +74,7 @@ def test_a_crawl_of_odd_formats_and_archives(cases: Path, tmp_path: Path) -> Non
 def test_pairs_and_backgrounds_of_odd_formats(cases: Path, tmp_path: Path) -> None:
     case = cases / "09-skipped-formats"
     run = compose(case / "pairs", case / "bgs", tmp_path / "out")
-    assert "2 foregrounds (am2k), 9 backgrounds; refused: 2 foregrounds, 1 backgrounds" in run.output
+    assert "2 foregrounds (am2k), 9 backgrounds; refused: 2 foregrounds, 1 background" in run.output
     assert {(row["source"], row["reason"]) for row in rejects(tmp_path / "out")} == {
         ("original/b.jfif", "duplicate"),
         ("original/c.HEIC", "duplicate"),
@@ -175,7 +175,7 @@ def test_results_among_the_input_are_no_input(tmp_path: Path) -> None:
     for _ in range(2):
         run = compose(photos / "set", photos, photos / "set" / "out")
         assert run.exit_code == 0, run.output
-        assert "1 foregrounds (am2k), 5 backgrounds" in run.output
+        assert "1 foreground (am2k), 5 backgrounds" in run.output
     for place in (photos, tmp_path / "photos" / "plain"):
         run = curate(photos, tmp_path / "third", "--min-side", "100", "--export-folder", str(place))
         assert run.exit_code == 1

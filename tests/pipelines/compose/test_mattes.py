@@ -152,7 +152,7 @@ def test_photographs_are_packed_with_their_flags(shared: Path, tmp_path: Path) -
     assert "NOTE: 1 of 2 mattes have more foreground along the border than inside: inverted?" in found.stderr
     assert _flags(tmp_path / "out") == {"f_ok_8bit": [], "l_inverted": ["inverted"]}
     scaled = call("pack", "--matting", matting, "--out", tmp_path / "one", "--workers", 0, "--alpha-scale", 1)
-    assert "1 photographs written, 0 reused, 2 rejected" in scaled.stdout
+    assert "1 photograph written, 0 reused, 2 rejected" in scaled.stdout
     assert "alpha_scale was 1.0, is now 255.0" in (
         call("pack", "--matting", matting, "--out", tmp_path / "one", "--workers", 0, "--alpha-scale", 255).stderr
     )

@@ -433,7 +433,7 @@ def test_extend_says_what_it_adds(
     assert rssn(*command).returncode == 0
     add(matting, synthetic)
     done = rssn(*command, "--extend")
-    assert done.stdout.startswith("adding 1 foregrounds to 3: 4 foregrounds (am2k)")
+    assert done.stdout.startswith("adding 1 foreground to 3: 4 foregrounds (am2k)")
     assert "5 composites written, 15 reused, 0 rejected" in done.stdout
 
 

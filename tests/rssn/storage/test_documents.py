@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rssn.errors import InputError
-from rssn.storage.documents import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, brief, load_mapping, read_text
+from rssn.storage.documents import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, brief, counted, load_mapping, read_text
 
 
 def load(text: str) -> dict[str, Any]:
@@ -163,3 +163,7 @@ def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_value_in_a_message_is_short() -> None:
     assert brief(["x", 1]) == "['x', 1]"
     assert brief("x" * 5000) == "'" + "x" * 96 + "..."
+
+
+def test_one_is_singular() -> None:
+    assert [counted(count, "foreground") for count in (0, 1, 2)] == ["0 foregrounds", "1 foreground", "2 foregrounds"]

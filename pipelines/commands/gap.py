@@ -13,12 +13,12 @@ from signal import SIGINT
 import click
 
 from pipelines.commands import options
-from pipelines.gap.files import PAGE
-from pipelines.gap.fit import check_write, run_fit, write_recipe
-from pipelines.gap.job import LEAST, run_gap
+from pipelines.gap.files import PAGE, open_out
+from pipelines.gap.fit import run_fit, write_recipe
+from pipelines.gap.job import run_gap
 from pipelines.gap.result import GapJob, Result
 from pipelines.gap.search import FitJob
-from pipelines.gap.sources import Source, open_photographs, open_set
+from pipelines.gap.sources import LEAST, Source, open_photographs, open_set
 from pipelines.gap.table import lines
 from pipelines.output.staging import open_readonly, source
 from rssn.dataset.manifest import MANIFEST, holds_dataset
@@ -27,7 +27,7 @@ from rssn.image.codecs import ImageCodec
 from rssn.route.recipe import load_recipe
 from rssn.stopping import farewell, received
 from rssn.storage.buckets import list_objects
-from rssn.storage.documents import brief
+from rssn.storage.documents import brief, counted
 from rssn.storage.urls import Url, shown
 from train.commands.effect import refuse_given
 from train.commands.typed import argument, group, option, takes
@@ -103,7 +103,12 @@ class GapOptions:
         default=500,
         help="Most foregrounds of each set, or of both halves of --fit; a sample by content of those that have more.",
     )
-    seed: int = option("--seed", type=click.IntRange(min=0), default=0, help="Of the permutations.")
+    seed: int = option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        help="Of the permutations; with --fit of the draws of composites, too.",
+    )
     mattes: options.MatteOptions = group(options.MatteOptions)
     fitting: FitOptions = group(FitOptions)
     cache: options.CacheOptions = group(options.CacheOptions)
@@ -118,7 +123,7 @@ class GapOptions:
             raise InputError("give SETS, data sets of rssn compose; or --fit RECIPE")
         for name in ("--write", "--backgrounds", "--trials", "--image-codec", "--cache-size"):
             refuse_given(name, "it is for --fit; leave it out")
-        options.refuse_idle_cache(self.real)
+        options.refuse_idle_cache(self.real, more="or for --fit")
 
     def fit_job(self, real: Path, backgrounds: Path) -> FitJob:
         """What `--fit` is asked to do."""
@@ -173,6 +178,7 @@ def gap(given: GapOptions) -> None:
     if given.fitting.fit:
         _fit(given)
         return
+    open_out(given.out)
     with ExitStack() as stack:
         opened = {name: stack.enter_context(open_readonly(place)) for name, place in _names(given.sets).items()}
         photographs = stack.enter_context(given.photographs())
@@ -183,23 +189,24 @@ def gap(given: GapOptions) -> None:
 
 def _fit(given: GapOptions) -> None:
     path, backgrounds = given.fitting.places()
-    check_write(path)
     real, behind = (open_readonly(source(place, given.cache.cache_dir)) for place in (given.real, backgrounds))
     try:
         with real as photographs, behind as pictures:
-            fitted = run_fit(given.fit_job(photographs, pictures), path.stem)
+            fitted = run_fit(given.fit_job(photographs, pictures), path)
     except KeyboardInterrupt:  # the command without --fit starts over
         line, code = farewell(received() or SIGINT, "", resumes=True)
         click.echo(f"\n{line}", err=True)
         sys.exit(code)
     write_recipe(fitted, path, shown(str(given.real)))
+    click.echo("discrepancy of the half that decided (mean of the letters', in deviations; 0: none):")
     for change in fitted.path:
         click.echo(f"{change.far:.3f}  {change.words}")
     if fitted.left_out:
-        words = f"{len(fitted.left_out)} files are left out of the fit; the first: {shown(fitted.left_out[0])}"
+        words = f"{counted(len(fitted.left_out), 'file')} left out of the fit; the first: {shown(fitted.left_out[0])}"
         click.echo(f"NOTE: {words}", err=True)
     click.echo(f"{fitted.tried} recipes tried on one half of the photographs; the figures are of the other:")
     _say(fitted.result)
+    click.echo(fitted.verdict)
     click.echo(f"the fitted recipe: {path}")
 
 

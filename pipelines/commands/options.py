@@ -28,7 +28,18 @@ from train.commands.typed import option
 
 R = TypeVar("R")
 
-FOLDER = UserPath(path_type=Path)
+
+class _Local(UserPath):
+    """A path on this disk: a URL would be made a folder of that name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and is_url(value):
+            name = param.opts[0] if param else "a path"
+            raise InputError(f"{scrub(value)}: a URL, but {name} is a path on this disk")
+        return super().convert(value, param, ctx)
+
+
+FOLDER = _Local(path_type=Path)
 
 
 class _Place(UserPath):
@@ -176,14 +187,20 @@ class WorkerOptions:
             runner.close()
 
 
-def refuse_idle_cache(*places: Path | Url | None) -> None:
+def refuse_idle_cache(*places: Path | Url | None, more: str = "") -> None:
     """Refuse `--cache-dir` for a command that needs it for buckets alone, where none of its places is in one.
+
+    Args:
+        places: Its inputs and its output.
+        more: What else the command needs it for, in words.
 
     Raises:
         InputError: If it was given.
     """
     if not in_bucket(*places):
-        refuse_given("--cache-dir", "it is for what goes to a bucket or comes from one")
+        refuse_given(
+            "--cache-dir", ", ".join(filter(None, ["it is for what goes to a bucket or comes from one", more]))
+        )
 
 
 def in_bucket(*places: Path | Url | None) -> bool:
@@ -209,7 +226,7 @@ def finish(summary: RunSummary, out: Path | Url, unit: str, *, complete: bool) -
         shares = ", ".join(f"{stage} {seconds / total:.0%}" for stage, seconds in summary.seconds.most_common())
         click.echo(f"time in workers: {total:.0f} s ({shares}); the largest took {summary.peak_bytes / 1e9:.1f} GB")
     lost = f", {summary.lost} lost with {len(summary.failed)} shards that failed" if summary.failed else ""
-    click.echo(f"{summary.written} {unit} written, {summary.reused} reused, {summary.rejected} rejected{lost}: {out}")
+    click.echo(f"{summary.counts(unit)}{lost}: {out}")
     for line in _notices(summary, out, unit):
         click.echo(shown(scrub(line)), err=True)
     if summary.rejected or summary.failed:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.layers import ForegroundLayers, LayerContext
-from pipelines.compose.plan import Plan
+from pipelines.compose.plan import Plan, PlannedForeground
 from pipelines.compose.rows import OtherForeground, Sample, compose_sample
 from pipelines.compose.shard import DrawnBackgrounds
 from pipelines.executor.clock import StageClock
@@ -39,6 +39,17 @@ class Composed:
         count = len(self.plan.foregrounds)
         return Chosen(count * self.recipe.k, self.recipe.k, count, count)
 
+    @property
+    def compressed(self) -> bool:
+        """Whether its composites are stored as JPEGs."""
+        return self.codec == "jpeg"
+
+    def caption(self, name: str) -> str:
+        """The files of foreground and background."""
+        foreground_id, _, k = name.rpartition("/")
+        planned = next(each for each in self.plan.foregrounds if each.foreground_id == foreground_id)
+        return f"{Path(planned.source).name} on {Path(self._backgrounds(planned)[int(k)].source).name}"
+
     def pictures(self) -> Iterator[tuple[str, Callable[[], Loaded]]]:
         """Each composite; those of a foreground share its layers."""
         context = LayerContext(self.recipe, self.codec, self.cache, StageClock())
@@ -54,11 +65,13 @@ class Composed:
         planned = next(each for each in self.plan.foregrounds if each.foreground_id == foreground_id)
         return self._compose(context, ForegroundLayers(planned, context), int(k))
 
+    def _backgrounds(self, planned: PlannedForeground) -> DrawnBackgrounds:
+        return DrawnBackgrounds(self.plan, self.plan.eligible(planned, self.recipe), self.recipe, self.seed, planned)
+
     def _compose(self, context: LayerContext, layers: ForegroundLayers, k: int) -> Loaded:
         planned = layers.planned
         drawn = draw(self.recipe, self.seed, planned.foreground_id, k)
-        eligible = self.plan.eligible(planned, self.recipe)
-        background = DrawnBackgrounds(self.plan, eligible, self.recipe, self.seed, planned)[k]
+        background = self._backgrounds(planned)[k]
         other = OtherForeground(context, drawn, self.plan.others(planned, drawn))
         composite = compose_sample(context, Sample(layers, background, k, drawn, other)).composite
         stored = decode_pixels(context.encode(composite.image))

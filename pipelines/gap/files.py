@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from pipelines.gap.report import gap_page
 from pipelines.gap.result import Read, Result
+from pipelines.gap.table import largest
 from rssn.dataset.manifest import library_versions
 from rssn.errors import InputError
 from rssn.gap.cues import CUES
@@ -31,28 +33,50 @@ PHOTOGRAPHS = "photographs"
 """The value of the column `set` of photographs."""
 
 
-def open_out(out: Path) -> None:
+def open_out(out: Path, *, fit: bool = False) -> None:
     """Make sure that a folder may be written to: it is empty, new, or holds what this command wrote before.
 
+    Args:
+        out: The folder.
+        fit: Whether a fit writes there. What one has written no other run writes over.
+
     Raises:
-        InputError: If it holds anything else.
+        InputError: If it holds anything else, or cannot be written to.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: a file, not a folder; choose another --out")
+    check_writable(out, "--out")
     if not out.is_dir():
         return
     sweep(out, PAGE, _FIGURES, _FEATURES)
     held = {path.name for path in out.iterdir()}
-    if held - {LOG} and not (held <= {PAGE, _FIGURES, _FEATURES, LOG} and _is_ours(out / _FIGURES)):
+    if held - {LOG} and not (held <= {PAGE, _FIGURES, _FEATURES, LOG} and figures_of(out) is not None):
         raise InputError(f"{out}: holds other files; choose another --out")
+    if LOG in held and not fit:
+        raise InputError(f"{out}: holds a fit, whose page and figures would be lost; choose another --out")
 
 
-def _is_ours(figures: Path) -> bool:
+def check_writable(path: Path, option: str) -> None:
+    """Refuse a path below a folder that cannot be written to, before the work; nothing of the try stays.
+
+    Raises:
+        InputError: Naming it.
+    """
+    there = next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
     try:
-        found = parse_json(figures.read_bytes())
+        with tempfile.TemporaryDirectory(prefix=".rssn-", dir=there):
+            pass
+    except OSError as error:
+        raise InputError(f"{path}: {there} cannot be written to ({error.strerror}); choose another {option}") from error
+
+
+def figures_of(out: Path) -> dict[str, Any] | None:
+    """What `gap.json` of an earlier run holds; None where there is none of ours."""
+    try:
+        found = parse_json((out / _FIGURES).read_bytes())
     except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and found.get("made_by") == _KIND
+        return None
+    return found if isinstance(found, dict) and found.get("made_by") == _KIND else None
 
 
 def write_files(result: Result) -> None:
@@ -81,8 +105,9 @@ def figures(result: Result) -> dict[str, Any]:
         "deals": DEALS,
         "permutations": PERMUTATIONS,
         "versions": library_versions() | {"scikit-learn": version("scikit-learn")},
+        **({"fit": dict(job.fit)} if job.fit else {}),
         PHOTOGRAPHS: _facts(result.photographs) | {"cue_strength": asdict(gap.strength)},
-        "sets": {one.name: _facts(result.sets[one.name]) | _set_figures(one) for one in gap.sets},
+        "sets": {one.name: _facts(result.sets[one.name]) | _set_figures(result, one) for one in gap.sets},
         "differences": [
             {"first": one.first, "second": one.second, "figure": one.figure, "differs": one.differs}
             | asdict(one.change)
@@ -99,28 +124,37 @@ def _facts(read: Read) -> dict[str, Any]:
         "pictures": len(read.pictures),
         "foregrounds": len(set(read.pictures.groups)),
         "all_foregrounds": chosen.all_foregrounds,
+        "recipe": read.source.recipe.to_dict() if read.source.recipe else None,
         "left_out_merged": chosen.merged,
+        "refused": list(chosen.refused),
         "skipped": list(read.skipped),
     }
 
 
-def _set_figures(one: SetGap) -> dict[str, Any]:
+def _set_figures(result: Result, one: SetGap) -> dict[str, Any]:
+    ranking = result.rankings[one.name]
     return {
+        "shared_foregrounds": result.shared(one.name),
         "cue_strength": asdict(one.strength),
         "distance": asdict(one.distance.area) | {"p": one.distance.p},
         "distance_by_letter": {letter: asdict(found) for letter, found in one.letters.items()},
-        "cues": {each.cue.name: _cue_figures(each) for each in one.cues},
-        "largest": one.cues[0].words(),
+        "cues": {each.cue.name: _cue_figures(result, one.name, each) for each in one.cues},
+        "deviations_by_chance": ranking.chance,
+        "largest": largest(result, one.name),
     }
 
 
-def _cue_figures(one: CueDistance) -> dict[str, Any]:
+def _cue_figures(result: Result, name: str, one: CueDistance) -> dict[str, Any]:
+    ranking = result.rankings[name]
     return {
         "letter": one.cue.letter,
-        "distance": one.far,
-        "composites": one.composites,
-        "photographs": one.photographs,
-        "remedy": one.remedy,
+        "deviations": one.far,
+        "ranked": one in ranking.cues,
+        "stands_out": one in ranking.cues and ranking.stands_out(one),
+        "composites": {"mean": one.composites, "deviation": one.spreads[0]},
+        PHOTOGRAPHS: {"mean": one.photographs, "deviation": one.spreads[1]},
+        "side": one.side,
+        "remedy": one.remedy(result.steps(name)),
     }
 
 

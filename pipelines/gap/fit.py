@@ -14,14 +14,16 @@ import yaml
 
 from pipelines.compose.plan import Plan, PlannedForeground, make_plan, name_foregrounds
 from pipelines.executor.warm_up import warm_up
-from pipelines.gap.files import LOG, open_out
+from pipelines.gap.files import LOG, check_writable, figures_of, open_out
 from pipelines.gap.job import run_gap
 from pipelines.gap.result import GapJob, Result
 from pipelines.gap.search import LEAST, Change, FitJob, Search, Trials, descend, workers
 from pipelines.gap.sources import Source
+from rssn.dataset.manifest import holds_dataset
 from rssn.errors import InputError, Rejected
 from rssn.gap.classifiers import one_thread
 from rssn.gap.folds import by_hash
+from rssn.gap.measure import DISTANCE
 from rssn.image.arrays import read_bytes
 from rssn.progress import Progress
 from rssn.route.observed import Observation, Observed, observe
@@ -29,6 +31,8 @@ from rssn.route.recipe import Recipe
 from rssn.sources.backgrounds import find_backgrounds
 from rssn.sources.layouts import find_pairs
 from rssn.storage.atomic import write_bytes
+from rssn.storage.documents import counted
+from rssn.storage.urls import shown
 
 MADE_BY = "fitted by rssn gap"
 
@@ -43,6 +47,7 @@ class Fitted:
         tried: How many recipes were measured.
         result: The meter's figures before and after, on the half that decided nothing.
         left_out: Files that take no part in the fit, and photographs of the first half that cannot be measured.
+        key: Names the fit: its photographs, backgrounds, given recipe and settings.
     """
 
     recipe: Recipe
@@ -50,39 +55,83 @@ class Fitted:
     tried: int
     result: Result
     left_out: Sequence[str]
+    key: str
+
+    @property
+    def verdict(self) -> str:
+        """What the half that decided nothing says of the fitted recipe."""
+        before, after = self.result.gap.sets
+        change = next(each for each in self.result.gap.differences if each.figure == DISTANCE)
+        way = "farther from" if change.change.low > 0 else "nearer to"
+        says = "shows" if change.differs else "does not show"
+        numbers = f"distance {before.distance.area.value:.3f} before, {after.distance.area.value:.3f} after"
+        return f"the other half {says} that the fitted recipe is {way} photographs: {numbers}, change {change.change}"
 
 
-def run_fit(job: FitJob, name: str) -> Fitted:
+def run_fit(job: FitJob, path: Path) -> Fitted:
     """Fit, measure the other half, and write the files of `rssn gap`.
 
     Args:
         job: What is asked for.
-        name: Of the fitted recipe.
+        path: The fitted recipe's file, see `write_recipe`; the recipe has its name.
 
     Raises:
         DependencyError: If scikit-learn, or a package that a step needs, is not installed.
         InputError: If an input, the name or the output cannot be used, there are too few photographs, or the recipe
             merges.
     """
-    recipe = job.recipe
+    recipe, name = job.recipe, path.stem
     if replace(recipe, name=name) == recipe:
         raise InputError(f"the fitted recipe would be called {name}, as the given one; write it to another file name")
     if any(step.takes_other for step in recipe.drawn):
         raise InputError(f"the recipe {recipe.name} merges foregrounds, which no half holds alone; fit it without")
-    open_out(job.out)
+    if holds_dataset(job.photographs):
+        words = "holds a data set; --fit composes itself, from the matting data set that it was made from"
+        raise InputError(f"{shown(str(job.photographs))}: {words}")
+    open_out(job.out, fit=True)
+    check_write(path)
     job.out.mkdir(parents=True, exist_ok=True)
     left_out: list[str] = []
     ours, theirs = halves(job, left_out)
-    warm_up(recipe)
     trials = Trials(job, ours)
+    _refuse_other_fit(job.out, path, trials.key)
+    warm_up(recipe)
     with one_thread(), workers() as pool, Progress(job.trials, "recipes", "fitting") as progress:
         search = Search(trials, job.out / LOG, pool, progress.advance)
-        best, path = descend(search, recipe, read_off(recipe, ours.foregrounds))
+        if search.reused:
+            progress.say(f"{counted(search.reused, 'recipe')} were tried by an earlier run, and are not tried again")
+        best, found = descend(search, recipe, read_off(recipe, ours.foregrounds))
     best = replace(best, name=name)
     sets: dict[str, Source] = {recipe.name: trials.source(recipe, theirs), name: trials.source(best, theirs)}
-    photographs = trials.photographs(theirs)
-    result = run_gap(GapJob(sets, photographs, job.out, job.at, job.seed), least=LEAST)
-    return Fitted(best, path, search.tried, result, [*left_out, *search.skipped])
+    fit = {
+        "fitted": f"{recipe.name} into {name}",
+        "recipes_tried": search.tried,
+        "photographs_that_decided": len(ours.foregrounds),
+        "photographs_that_judge": len(theirs.foregrounds),
+        "discrepancy_before": found[0].far,
+        "discrepancy_after": found[-1].far,
+        "key": trials.key,
+    }
+    judged = GapJob(sets, trials.photographs(theirs), job.out, job.at, job.seed, fit)
+    result = run_gap(judged, least=LEAST)
+    return Fitted(best, found, search.tried, result, [*left_out, *search.skipped], trials.key)
+
+
+def _refuse_other_fit(out: Path, path: Path, key: str) -> None:
+    """Write over nothing but what this fit wrote.
+
+    Raises:
+        InputError: Naming folder or file.
+    """
+    earlier = figures_of(out)
+    if earlier is not None and earlier.get("fit", {}).get("key") != key:
+        raise InputError(f"{out}: holds figures of other inputs or settings; choose another --out")
+    if path.exists() and _key_line(key) not in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        raise InputError(f"{path}: a recipe that was fitted by other inputs or settings; choose another --write")
+
+
+def _key_line(key: str) -> str:
+    return f"# fit {key}"
 
 
 def halves(job: FitJob, left_out: list[str]) -> tuple[Plan, Plan]:
@@ -136,21 +185,23 @@ def write_recipe(fitted: Fitted, path: Path, photographs: str) -> None:
     before, after = fitted.path[0].far, fitted.path[-1].far
     head = [
         f"{MADE_BY}: {fitted.tried} recipes were tried on half of {photographs}",
-        f"mean distance of the letters there: {before:.3f} before, {after:.3f} after",
+        f"discrepancy there (mean of the letters', in deviations; 0: none): {before:.3f} before, {after:.3f} after",
         *(f"{one.name}: distance to the other half {one.distance.area}" for one in fitted.result.gap.sets),
+        fitted.verdict,
         *(f"{change.words}: {change.far:.3f}" for change in fitted.path),
     ]
-    text = "".join(f"# {line}\n" for line in head)
+    text = "".join(f"# {line}\n" for line in head) + f"{_key_line(fitted.key)}\n"
     write_bytes(
         path, (text + yaml.safe_dump(fitted.recipe.to_dict(), sort_keys=False, default_flow_style=None)).encode()
     )
 
 
 def check_write(path: Path) -> None:
-    """Refuse a file that something else wrote.
+    """Refuse a file that something else wrote, or that cannot be written.
 
     Raises:
         InputError: Naming it.
     """
     if path.exists() and not (path.is_file() and path.read_bytes().startswith(f"# {MADE_BY}".encode())):
         raise InputError(f"{path}: exists, and is no recipe that was fitted; choose another --write")
+    check_writable(path.parent, "--write")

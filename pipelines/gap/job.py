@@ -10,19 +10,19 @@ import numpy as np
 
 from pipelines.gap.files import open_out, write_files
 from pipelines.gap.result import GapJob, Read, Result
-from pipelines.gap.sources import Source
+from pipelines.gap.sources import LEAST, Source
 from rssn.errors import InputError, Rejected
 from rssn.gap.classifiers import one_thread
-from rssn.gap.folds import FOLDS
+from rssn.gap.cues import CUES
 from rssn.gap.measure import measure_gap
 from rssn.gap.pictures import SAMPLE, Measured, Pictures, measure_picture, shrink
+from rssn.gap.ranking import rank_cues
 from rssn.progress import Progress
+from rssn.storage.documents import counted
 from rssn.storage.urls import shown
 
-LEAST = FOLDS
-"""Foregrounds that either side must have: one for each fold."""
-
 _SIZES = 1.5
+_RESIZE = "shrink {larger} to the others' size before, or take the distance for too large"
 _FEW = 10
 
 
@@ -42,7 +42,7 @@ def run_gap(job: GapJob, least: int = LEAST) -> Result:
 
 
 def _run(job: GapJob, least: int) -> Result:
-    open_out(job.out)
+    open_out(job.out, fit=bool(job.fit))
     total = sum(source.chosen.count for source in (*job.sets.values(), job.photographs))
     with Progress(total, "pictures") as progress:
         read = partial(read_pictures, at=job.at, tell=progress.advance, least=least)
@@ -51,7 +51,12 @@ def _run(job: GapJob, least: int) -> Result:
     pictures = {name: read.pictures for name, read in sets.items()}
     with Progress(len(sets), "sets", "comparing", stays=False) as progress:
         gap = measure_gap(pictures, photographs.pictures, job.seed, progress.advance)
-    result = Result(job, sets, photographs, gap, list(_notes(sets, photographs)))
+    silent = _silent(job)
+    rankings = {
+        one.name: rank_cues(one.cues, pictures[one.name], photographs.pictures, grid=not silent) for one in gap.sets
+    }
+    told = [*notes(sets, photographs), *([silent] if silent else [])]
+    result = Result(job, sets, photographs, gap, rankings, told)
     write_files(result)
     return result
 
@@ -82,11 +87,23 @@ def read_pictures(source: Source, at: Fraction, tell: Callable[[], None] = lambd
     if found < least:
         why = f"; the first that cannot: {skipped[0]}" if skipped else ""
         place = shown(str(source.place))
-        raise InputError(f"{place}: {found} foregrounds can be measured, the meter needs {least} or more{why}")
+        can = f"{counted(found, 'foreground')} can be measured"
+        raise InputError(f"{place}: {can}, the meter needs {least} or more{why}")
     return Read(source, Pictures.of(measured), skipped)
 
 
-def _notes(sets: Mapping[str, Read], photographs: Read) -> Iterator[str]:
+def _silent(job: GapJob) -> str:
+    """Why the cues that read JPEG's grid tell nothing here; empty where they do."""
+    names = " and ".join(cue.name for cue in CUES if cue.on_grid)
+    if job.at != 1:
+        return f"{names} are in no ranking: JPEG's grid of 8 px is gone where pictures are shrunk"
+    if not job.photographs.compressed:
+        words = "no photograph's file is a JPEG, so that their own values hardly vary"
+        return f"{names} are in no ranking: {words}; composites for such photographs are stored by --image-codec png"
+    return ""
+
+
+def notes(sets: Mapping[str, Read], photographs: Read) -> Iterator[str]:
     """What a reader of the figures has to know."""
     theirs = _side(photographs.pictures)
     for name, read in {**sets, "photographs": photographs}.items():
@@ -94,17 +111,21 @@ def _notes(sets: Mapping[str, Read], photographs: Read) -> Iterator[str]:
         if chosen.foregrounds < chosen.all_foregrounds:
             yield f"{name}: a sample of {chosen.foregrounds} of {chosen.all_foregrounds} foregrounds"
         if chosen.merged:
-            yield f"{name}: {chosen.merged} composites of two foregrounds are left out: no fold could hold both"
+            yield f"{name}: {counted(chosen.merged, 'composite')} of two foregrounds left out: no fold could hold both"
+        if chosen.refused:
+            words = f"{name}: {counted(len(chosen.refused), 'item')} refused when it was made, not measured"
+            yield f"{words}; the first: {chosen.refused[0]}"
         if not chosen.finished:
             yield f"{name}: its run is not finished; measured is what there is"
         if read.skipped:
-            words = f"{name}: {len(read.skipped)} pictures cannot be measured, gap.json names them"
+            words = f"{name}: {counted(len(read.skipped), 'picture')} cannot be measured, gap.json names all"
             yield f"{words}; the first: {read.skipped[0]}"
     for name, read in sets.items():
         ours = _side(read.pictures)
         if max(ours, theirs) > _SIZES * min(ours, theirs):
             words = f"{name}: sides of {ours:.0f} px (square root of the area, median), the photographs {theirs:.0f} px"
-            yield f"{words}; size itself is a cue: compare at one size, or take the figures as a bound"
+            larger = "these composites" if ours > theirs else "the photographs and their mattes"
+            yield f"{words}; size itself is a cue, and --at shrinks both: {_RESIZE.format(larger=larger)}"
     few = min(len(set(read.pictures.groups)) for read in (*sets.values(), photographs))
     if few < _FEW:
         yield f"as few as {few} foregrounds: intervals are rough below {_FEW}"

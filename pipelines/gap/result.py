@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 from pipelines.gap.sources import Source
 from rssn.gap.measure import Gap
 from rssn.gap.pictures import Pictures
+from rssn.gap.ranking import Ranking
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class GapJob:
         out: The folder of what is written.
         at: What sides are multiplied with before anything is measured.
         seed: Of the permutations.
+        fit: Where it judges a fit: what was fitted, and how; see `pipelines.gap.fit`.
     """
 
     sets: Mapping[str, Source]
@@ -29,6 +31,7 @@ class GapJob:
     out: Path
     at: Fraction = Fraction(1)
     seed: int = 0
+    fit: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,4 +57,14 @@ class Result:
     sets: Mapping[str, Read]
     photographs: Read
     gap: Gap
+    rankings: Mapping[str, Ranking]  # of each set
     notes: Sequence[str]  # what a reader of the figures has to know
+
+    def shared(self, name: str) -> int:
+        """How many foregrounds of a set are photographs'."""
+        return len(set(self.sets[name].pictures.groups) & set(self.photographs.pictures.groups))
+
+    def steps(self, name: str) -> tuple[str, ...]:
+        """The steps that a set's recipe draws."""
+        recipe = self.sets[name].source.recipe
+        return tuple(step.name for step in recipe.drawn) if recipe else ()

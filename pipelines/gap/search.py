@@ -58,7 +58,7 @@ class FitJob:
 
 @dataclass(frozen=True)
 class Change:
-    """A recipe that was better than the one before."""
+    """A recipe that was better than the one before, and its discrepancy."""
 
     words: str
     far: float
@@ -115,6 +115,8 @@ class Search:
     def __init__(self, trials: Trials, log: Path, pool: Executor, tell: Callable[[], None]) -> None:
         self._trials, self._log, self._pool, self._tell = trials, log, pool, tell
         self._known = dict(_logged(log, trials.key))
+        self.reused = len(self._known)
+        """How many recipes an earlier run tried."""
         self._tried: dict[str, float] = {}
         read = read_pictures(trials.photographs(trials.plan), trials.job.at, least=LEAST)
         self.skipped = read.skipped

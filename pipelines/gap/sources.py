@@ -12,17 +12,21 @@ from typing import Any, Protocol, TypeAlias
 import pyarrow as pa
 
 from rssn.dataset.dataset import DataSet, open_dataset
-from rssn.dataset.manifest import holds_dataset
+from rssn.dataset.manifest import NoDatasetError, holds_dataset
 from rssn.dataset.rows import own_parquet
 from rssn.errors import InputError, Rejected
-from rssn.gap.folds import by_hash
+from rssn.gap.folds import FOLDS, by_hash
 from rssn.gap.pictures import Named
 from rssn.image.arrays import Pixels, to_uint8
 from rssn.image.decoding import decode_pixels
+from rssn.route.recipe import Recipe, recipe_from_dict
 from rssn.route.step import OTHER
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import Pair, PairSet, load_pair, measure_pair
 from rssn.storage.urls import shown
+
+LEAST = FOLDS
+"""Foregrounds that either side must have: one for each fold."""
 
 Loaded: TypeAlias = tuple[Named, Pixels, Pixels]
 """Which picture, its colours and its alpha, 8 bits."""
@@ -40,6 +44,7 @@ class Chosen:
         merged: Pictures that are left out because two foregrounds are in them.
         problems: What is found and is no picture with a matte, a sentence each.
         finished: Whether the run that makes them is.
+        refused: What that run refused, a sentence each.
     """
 
     count: int
@@ -49,6 +54,7 @@ class Chosen:
     merged: int = 0
     problems: Sequence[str] = ()
     finished: bool = True
+    refused: Sequence[str] = ()
 
 
 class Source(Protocol):
@@ -61,6 +67,17 @@ class Source(Protocol):
     @property
     def chosen(self) -> Chosen:
         """What of it is measured."""
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """What its pictures were composed by; None of photographs."""
+
+    @property
+    def compressed(self) -> bool:
+        """Whether any of its pictures is, or was made from, a JPEG."""
+
+    def caption(self, name: str) -> str:
+        """What one picture shows, by the names of the files that it was made from."""
 
     def pictures(self) -> Iterator[tuple[str, Callable[[], Loaded]]]:
         """Each picture's name, and what decodes it, which raises `Rejected` where that fails; in any order."""
@@ -94,7 +111,28 @@ class Rows:
             len(set(groups)),
             merged,
             finished=self.data.manifest.finished,
+            refused=[f"{row['source']}: {row['message']}" for row in self.data.rejects() if _is_missing(row)],
         )
+
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """What its pictures were composed by."""
+        plan = self.data.manifest.plan
+        composed = _is_composed(self.data) and "recipe" in plan
+        return recipe_from_dict(plan["recipe"], str(self.data.folder.manifest)) if composed else None
+
+    @cached_property
+    def compressed(self) -> bool:
+        """Whether any of its pictures is, or was made from, a JPEG."""
+        if self.data.manifest.plan.get("output", {}).get("codec") == "jpeg":
+            return True
+        return any(_is_jpeg(row["foreground_source"] or "") for row in self.data.rows(["foreground_source"]))
+
+    def caption(self, name: str) -> str:
+        """The files of foreground and background."""
+        row = self.data.row(name)
+        files = [Path(row[side]).name for side in ("foreground_source", "background_source") if row.get(side)]
+        return " on ".join(files) or name
 
     def pictures(self) -> Iterator[tuple[str, Callable[[], Loaded]]]:
         """Each row's picture; no other columns are read."""
@@ -127,6 +165,20 @@ class Rows:
         return frozenset(by_hash(self._light[0], "foregrounds")[: self.foregrounds])
 
 
+def _is_missing(refused: Mapping[str, Any]) -> bool:
+    """Whether composites are missing: in the place of a background that cannot be used another is drawn."""
+    return refused["stage"] != "background" or refused["reason"] in ("too_small", "none_left")
+
+
+def _is_composed(data: DataSet) -> bool:
+    """Whether composites are in it, not what `rssn pack` wrote: photographs have no seed."""
+    return "seed" in data.manifest.plan
+
+
+def _is_jpeg(file: str) -> bool:
+    return Path(file).suffix.lower() in (".jpg", ".jpeg")
+
+
 def _names(kind: pa.DataType) -> list[str]:
     return [field.name for field in kind] if pa.types.is_struct(kind) else []
 
@@ -148,6 +200,7 @@ class Photographs:
     place: Path
     found: PairSet
     foregrounds: int
+    recipe: Recipe | None = None
 
     @cached_property
     def chosen(self) -> Chosen:
@@ -160,6 +213,15 @@ class Photographs:
         """Each photograph."""
         for pair in self._kept:
             yield pair.name, partial(_load, pair)
+
+    @property
+    def compressed(self) -> bool:
+        """Whether any of its files is a JPEG."""
+        return any(_is_jpeg(pair.picture.name) for pair in self._kept)
+
+    def caption(self, name: str) -> str:
+        """The photograph's name."""
+        return name
 
     def load(self, name: str) -> Loaded:
         """One photograph, the first of that name."""
@@ -190,17 +252,25 @@ def _load(pair: Pair) -> Loaded:
 
 
 def open_set(root: Path, foregrounds: int) -> Rows:
-    """A data set of `rssn compose` or `rssn pack`.
+    """A data set of `rssn compose`, or of `rssn pack`.
 
     Raises:
-        InputError: If it is none.
+        InputError: If it is none, or fewer than `LEAST` foregrounds can be measured.
     """
-    data = open_dataset(root)
+    try:
+        data = open_dataset(root)
+    except NoDatasetError as error:
+        raise NoDatasetError(f"{error}; SETS are what rssn compose wrote") from error
     if data.manifest.kind != "composites":
         raise InputError(
             f"{shown(str(root))}: holds {data.manifest.kind}, which have no mattes; give what rssn compose wrote"
         )
-    return Rows(data, foregrounds)
+    found = Rows(data, foregrounds)
+    chosen = found.chosen
+    if chosen.merged and chosen.foregrounds < LEAST:
+        words = f"{chosen.merged} of its {chosen.merged + chosen.count} composites show two foregrounds"
+        raise InputError(f"{shown(str(root))}: {words}, which no fold could hold both; leave the set out")
+    return found
 
 
 def open_photographs(root: Path, foregrounds: int, layout: str | None, alpha_scale: float | None) -> Source:
@@ -209,6 +279,10 @@ def open_photographs(root: Path, foregrounds: int, layout: str | None, alpha_sca
     Raises:
         InputError: If it is neither.
     """
-    if holds_dataset(root):
-        return open_set(root, foregrounds)
-    return Photographs(root, find_pairs(root, layout, None, alpha_scale), foregrounds)
+    if not holds_dataset(root):
+        return Photographs(root, find_pairs(root, layout, None, alpha_scale), foregrounds)
+    found = open_set(root, foregrounds)
+    if _is_composed(found.data):
+        words = "holds composites, no photographs; give --real a matting data set, or what rssn pack wrote"
+        raise InputError(f"{shown(str(root))}: {words}")
+    return found

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pipelines.gap.result import Result
-from rssn.gap.letters import by_letter
+from rssn.gap.cues import CUES, LOW_LEVEL
+from rssn.gap.letters import CueDistance, by_letter
 from rssn.gap.measure import DISTANCE, STRENGTH
+from rssn.storage.documents import counted
 
 HEAD = ("set", "cue strength", "distance", "p", "largest cue")
 
@@ -22,10 +24,35 @@ def table(result: Result) -> list[tuple[str, ...]]:
     gap = result.gap
     found: list[tuple[str, ...]] = [HEAD, ("photographs", str(gap.strength), "", "", "")]
     for one in gap.sets:
-        largest = one.cues[0]
-        words = f"{largest.cue.letter}: {largest.cue.name}, {largest.far:.1f} deviations"
+        largest = result.rankings[one.name].largest
+        words = "none stands out"
+        if largest:
+            words = f"{largest.cue.letter}: {largest.cue.name}, {largest.far:.1f} deviations{_apart(largest)}"
         found.append((one.name, str(one.strength), str(one.distance.area), f"{one.distance.p:.3f}", words))
     return found
+
+
+def _apart(one: CueDistance) -> str:
+    return "" if CUES.index(one.cue) in LOW_LEVEL else " (in neither figure)"
+
+
+def largest(result: Result, name: str) -> str:
+    """The largest cue of a set and what acts on it, or that none stands out."""
+    ranking = result.rankings[name]
+    if ranking.largest:
+        return f"the largest cue is {ranking.largest.words(result.steps(name))}{_apart(ranking.largest)}"
+    one = ranking.cues[0]
+    words = f"{one.cue.letter} ({one.cue.name}), is {one.far:.1f} deviations off"
+    return f"no cue stands out: the farthest, {words}; by chance it is up to {ranking.chance:.1f}"
+
+
+def counts(result: Result) -> Iterator[str]:
+    """How many pictures and foregrounds each side has, and how many foregrounds both."""
+    theirs = counted(len(set(result.photographs.pictures.groups)), "foreground")
+    yield f"photographs: {counted(len(result.photographs.pictures), 'picture')} of {theirs}"
+    for name, read in result.sets.items():
+        words = f"{counted(len(read.pictures), 'composite')} of {counted(len(set(read.pictures.groups)), 'foreground')}"
+        yield f"{name}: {words}, of which the photographs show {result.shared(name)}"
 
 
 def differences(result: Result) -> list[tuple[str, ...]]:
@@ -38,34 +65,39 @@ def differences(result: Result) -> list[tuple[str, ...]]:
     return [("from", "to", "figure", "change", "so"), *found] if found else []
 
 
+_LETTERS_HEAD = (
+    "set",
+    "letter",
+    "distance by it alone",
+    "farthest cue",
+    "deviations",
+    "by chance up to",
+    "F minus B",
+    "photographs",
+    "what acts on it",
+)
+
+
 def letters(result: Result) -> list[tuple[str, ...]]:
     """A heading and a line for each set and letter: its farthest cue."""
-    found: list[tuple[str, ...]] = [
-        (
-            "set",
-            "letter",
-            "distance by it alone",
-            "farthest cue",
-            "deviations",
-            "F minus B",
-            "photographs",
-            "what acts on it",
-        )
-    ]
+    found: list[tuple[str, ...]] = [_LETTERS_HEAD]
     for one in result.gap.sets:
-        for letter, each in by_letter(one.cues).items():
-            values = (f"{each.composites:+.2f}", f"{each.photographs:+.2f}")
-            found.append(
-                (one.name, letter, str(one.letters[letter]), each.cue.name, f"{each.far:.2f}", *values, each.remedy)
-            )
+        ranking = result.rankings[one.name]
+        for letter, each in by_letter(ranking.cues).items():
+            middles = zip((each.composites, each.photographs), each.spreads, strict=True)
+            values = [f"{mean:+.2f} ± {spread:.2f}" for mean, spread in middles]
+            remedy = each.remedy(result.steps(one.name)) if ranking.stands_out(each) else "does not stand out"
+            far = f"{each.far:.1f}", f"{ranking.chance:.1f}"
+            found.append((one.name, letter, str(one.letters[letter]), each.cue.name, *far, *values, remedy))
     return found
 
 
 def lines(result: Result) -> Iterator[str]:
     """What the command prints."""
+    yield from counts(result)
     yield from _aligned(table(result))
     for one in result.gap.sets:
-        yield f"{one.name}: the largest cue is {one.cues[0].words()}"
+        yield f"{one.name}: {largest(result, one.name)}"
     for figure in (STRENGTH, DISTANCE) if result.gap.differences else ():
         apart = [each for each in result.gap.differences if each.figure == figure and each.differs]
         words = ", ".join(f"{each.first} to {each.second} {each.change.value:+.3f}" for each in apart)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeAlias, get_args
@@ -22,6 +22,28 @@ _LEAST = np.float32(0.1)  # 8-bit units; keeps logarithms finite
 
 
 @dataclass(frozen=True)
+class Act:
+    """What acts on a cue: a setting of a step; or, without a step, words that stand as they are."""
+
+    setting: str
+    step: str = ""
+    way: Literal["", "more", "less"] = ""
+
+    @property
+    def named(self) -> str:
+        """Step and setting."""
+        return f"{self.step}({self.setting})" if self.step else self.setting
+
+    def words(self, steps: Collection[str]) -> str:
+        """What to do with a recipe that draws these steps; empty where nothing can be done with it."""
+        if not self.step:
+            return self.setting
+        if self.step in steps:
+            return f"{self.way} of {self.named}" if self.way else f"other values of {self.named}"
+        return "" if self.way == "less" else f"add {self.named}"
+
+
+@dataclass(frozen=True)
 class Cue:
     """One cue.
 
@@ -30,16 +52,18 @@ class Cue:
         letter: The kind of discrepancy that it belongs to.
         meaning: What it is, with its unit.
         compute: Gives a value for each patch.
-        above: What brings F minus B down, where it is larger in composites than in photographs: step and setting.
+        above: What brings F minus B down, where it is larger in composites than in photographs.
         below: What brings it up.
+        on_grid: It reads JPEG's grid of 8 px, and tells nothing where photographs have none.
     """
 
     name: str
     letter: Letter
     meaning: str
     compute: Callable[[Patches], Values]
-    above: str
-    below: str
+    above: Sequence[Act]
+    below: Sequence[Act]
+    on_grid: bool = False
 
 
 def _cut_off(patches: Patches) -> Values:
@@ -103,15 +127,13 @@ def _mean(plane: int, patches: Patches) -> Values:
     return np.asarray(patches.planes[plane].mean(axis=(1, 2)))
 
 
-_SHARPER = "less of blur(sizes) or bokeh(radii), or match-sharpness(spreads)"
-_SOFTER = "more of blur(sizes) or bokeh(radii), or match-sharpness(spreads)"
-_NOISE = "match-grain(sigma), or denoise(sigma) on both layers"
-_JPEG = (
-    "jpeg(quality) on the composite where the photographs are JPEGs; where they are not, backgrounds that never were, "
-    "and --image-codec png"
-)
-_SUBSAMPLING = "jpeg(subsampling) on the composite, as the photographs have it"
-_HARMONISE = "harmonise(strengths)"
+_SPREADS = Act("spreads", "match-sharpness")
+_SHARPER = (Act("sizes", "blur", "less"), Act("radii", "bokeh", "less"), _SPREADS)
+_SOFTER = (Act("sizes", "blur", "more"), Act("radii", "bokeh", "more"), _SPREADS)
+_NOISE = (Act("sigma", "match-grain"), Act("sigma", "denoise"))
+_QUALITY = (Act("quality", "jpeg"),)
+_SUBSAMPLING = (Act("subsampling", "jpeg"),)
+_HARMONISE = (Act("strengths", "harmonise"),)
 
 CUES = (
     Cue(
@@ -119,8 +141,8 @@ CUES = (
         "resolution",
         "bend of the spectrum at its fine end, log: 0 as in nature, below it where a picture was enlarged",
         _cut_off,
-        "larger backgrounds (the recipe's max_upscale), or match-sharpness(spreads)",
-        "larger photographs, or match-sharpness(spreads)",
+        (Act("backgrounds that are enlarged less (the recipe's max_upscale)"), _SPREADS),
+        (Act("foregrounds from larger photographs"), _SPREADS),
     ),
     Cue("detail", "sharpness", "standard deviation at 2 to 4 px, log", partial(_band, _LUMA, _FINE), _SHARPER, _SOFTER),
     Cue(
@@ -157,14 +179,23 @@ CUES = (
         _NOISE,
         _NOISE,
     ),
-    Cue("blocks", "compression", "steps on JPEG's grid over those off it, log", _blocks, _JPEG, _JPEG),
+    Cue(
+        "blocks",
+        "compression",
+        "steps on JPEG's grid over those off it, log",
+        _blocks,
+        _QUALITY,
+        _QUALITY,
+        on_grid=True,
+    ),
     Cue(
         "rounding",
         "compression",
         "coefficients that JPEG's grid rounded, against one half a block away, log",
         _quantised,
-        _JPEG,
-        _JPEG,
+        _QUALITY,
+        _QUALITY,
+        on_grid=True,
     ),
     Cue(
         "chroma cut-off",
@@ -183,8 +214,8 @@ CUES = (
         _HARMONISE,
         _HARMONISE,
     ),
-    Cue("red", "light and colour", "mean Cr, 8-bit units", partial(_mean, _RED), _HARMONISE, _HARMONISE),
-    Cue("blue", "light and colour", "mean Cb, 8-bit units", partial(_mean, _BLUE), _HARMONISE, _HARMONISE),
+    Cue("mean Cr", "light and colour", "redness: mean Cr, 8-bit units", partial(_mean, _RED), _HARMONISE, _HARMONISE),
+    Cue("mean Cb", "light and colour", "blueness: mean Cb, 8-bit units", partial(_mean, _BLUE), _HARMONISE, _HARMONISE),
 )
 """Every cue, by letter."""
 

@@ -1,8 +1,11 @@
-"""By letter: how far each cue of composites is from that of photographs, and what would bring it nearer."""
+"""By letter: how far each cue of composites is from that of photographs, and what would bring it nearer.
+
+These distances have no interval; which of them are more than chance says `rssn.gap.ranking`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +15,7 @@ from rssn.gap.cues import CUES, LETTERS, Cue, Letter, of_letter
 from rssn.gap.pictures import Floats, Pictures
 
 _LEAST_SPREAD = 1e-6
+_MOSTLY = 0.5  # of a distance: the share that the means' shift must explain, so that it has a direction
 
 
 @dataclass(frozen=True)
@@ -23,23 +27,51 @@ class CueDistance:
         far: 1-Wasserstein distance of F minus B, a value a picture, in standard deviations of the photographs'.
         composites: Mean of F minus B over the composites, in the cue's unit.
         photographs: Likewise over the photographs.
+        spreads: Standard deviation of F minus B over the composites, and over the photographs.
     """
 
     cue: Cue
     far: float
     composites: float
     photographs: float
+    spreads: tuple[float, float]
 
     @property
-    def remedy(self) -> str:
-        """The step and setting that acts on it."""
-        return self.cue.above if self.composites > self.photographs else self.cue.below
+    def side(self) -> str:
+        """`above` or `below` where the shift of the means is half of the distance or more.
 
-    def words(self) -> str:
+        Else `more spread` or `less spread`: no setting that moves composites to one side would bring them nearer.
+        """
+        shift = self.composites - self.photographs
+        if abs(shift) >= _MOSTLY * self.far * max(self.spreads[1], _LEAST_SPREAD):
+            return "above" if shift > 0 else "below"
+        return "more spread" if self.spreads[0] > self.spreads[1] else "less spread"
+
+    def remedy(self, steps: Collection[str] = ()) -> str:
+        """What would bring it nearer.
+
+        Args:
+            steps: Names of the steps that the composites' recipe draws.
+        """
+        side = self.side
+        if side in ("above", "below"):
+            acts = self.cue.above if side == "above" else self.cue.below
+            return ", or ".join(filter(None, (act.words(steps) for act in acts)))
+        named = dict.fromkeys(act.named for act in (*self.cue.above, *self.cue.below) if act.step in steps)
+        way = "narrower" if side == "more spread" else "wider"
+        return f"a {way} range of {' or '.join(named)}" if named else "no step of the recipe acts on it"
+
+    def words(self, steps: Collection[str] = ()) -> str:
         """What is off, and the remedy, in a line."""
-        side = "above" if self.composites > self.photographs else "below"
-        numbers = f"F minus B is {self.composites:+.2f}, {side} the photographs' {self.photographs:+.2f}"
-        return f"{self.cue.letter} ({self.cue.name}): {numbers}, {self.far:.1f} of their deviations; {self.remedy}"
+        if self.side in ("above", "below"):
+            numbers = f"F minus B is {self.composites:+.2f}, {self.side} the photographs' {self.photographs:+.2f}"
+        else:
+            ours, theirs = self.spreads
+            way = self.side.partition(" ")[0]
+            numbers = f"F minus B varies {way} than the photographs' (deviations of {ours:.2f} and {theirs:.2f})"
+        return (
+            f"{self.cue.letter} ({self.cue.name}): {numbers}, {self.far:.1f} of their deviations; {self.remedy(steps)}"
+        )
 
 
 def cue_distances(composites: Pictures, photographs: Pictures) -> list[CueDistance]:
@@ -50,13 +82,23 @@ def cue_distances(composites: Pictures, photographs: Pictures) -> list[CueDistan
 
 
 def _distance(cue: Cue, ours: Floats, theirs: Floats) -> CueDistance:
-    unit = max(float(theirs.std(ddof=1)) if len(theirs) > 1 else 0.0, _LEAST_SPREAD)
-    return CueDistance(cue, float(wasserstein_distance(ours, theirs)) / unit, float(ours.mean()), float(theirs.mean()))
+    spreads = _spread(ours), _spread(theirs)
+    far = deviations_apart(ours, theirs)
+    return CueDistance(cue, far, float(ours.mean()), float(theirs.mean()), spreads)
+
+
+def deviations_apart(ours: Floats, theirs: Floats) -> float:
+    """1-Wasserstein distance of values, in standard deviations of the second ones."""
+    return float(wasserstein_distance(ours, theirs)) / max(_spread(theirs), _LEAST_SPREAD)
+
+
+def _spread(values: Floats) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
 @dataclass(frozen=True)
 class Yardstick:
-    """One figure for recipes that are tried one after the other: the mean distance over letters, in units that stay.
+    """One figure for recipes that are tried one after the other: their discrepancy, in units that stay.
 
     Attributes:
         photographs: What composites are to be like.
@@ -76,9 +118,9 @@ class Yardstick:
         return cls(photographs, units)
 
     def far(self, composites: Pictures) -> float:
-        """The mean over letters of the mean of their cues' 1-Wasserstein distances, in the units.
+        """The discrepancy: the mean over letters of the mean of their cues' 1-Wasserstein distances, in the units.
 
-        Each letter counts as much as another, however many cues it has.
+        Each letter counts as much as another, however many cues it has. 0: none.
         """
         return float(np.mean([self._far(composites, letter) for letter in LETTERS]))
 

@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw
 
 from rssn.image.arrays import Pixels
-from rssn.report.page import font
+from rssn.report.page import font, wrap
 
 INK, FAINT, PAPER = (32, 32, 36), (216, 216, 212), (250, 250, 248)
 
@@ -150,39 +150,58 @@ def bar_heights(counts: npt.NDArray[np.int64]) -> list[int]:
     return [max(1, round(int(count) / most * PLOT[1])) if count else 0 for count in counts]
 
 
-_ROW, _NAMES = 44, 150  # px: of each series of `distributions_picture`, and of their names
-_BINS = 40
+DENSITY = 2
+"""Px of `deviations_picture` for each px that it is meant to be seen at."""
+
+LIMIT = 4
+"""Deviations on its axis; what is farther off is counted at its ends."""
+
+_NAMES, _SPAN, _ROW, _TOP = 260, 460, 76, 12  # px: names, axis, a series, and what is above the first
+_BINS = 32
 
 
-def distributions_picture(title: str, series: Mapping[str, npt.NDArray[np.float64]]) -> Pixels:
-    """Draw how values are spread: a row of bars for each series on one axis, each as high as its own tallest.
+def deviations_picture(series: Mapping[str, npt.NDArray[np.float64]]) -> Pixels:
+    """Draw how values are spread about those of the first series: a row of bars for each, on an axis of its deviations.
+
+    All such pictures have the same axis, from -`LIMIT` to `LIMIT` deviations about the first series' mean, and bars of
+    the same scale in every row: the highest of the picture fills a row, and its share is said.
 
     Args:
-        title: What is shown, with its unit.
-        series: Values by name, the one that others are compared with first: its mean is drawn through all rows.
+        series: Values by name, the one that others are compared with first; two values of it or more.
 
     Returns:
         H x W x 3 uint8.
     """
-    (width, _), (left, top) = PLOT, MARGIN
-    bottom = top + len(series) * _ROW
-    sheet, pen = blank(width + _NAMES + 2 * left, bottom + _BELOW)
-    pooled = np.concatenate(list(series.values()))
-    low, high = float(pooled.min()), float(pooled.max())
-    edges = np.linspace(low, high, _BINS + 1) if high > low else np.array([low - 0.5, low + 0.5])
-    span = float(edges[0]), float(edges[-1])
-    pen.text((left, 8), title, INK, font(14))
+    first = next(iter(series.values()))
+    middle, unit = float(first.mean()), max(float(first.std(ddof=1)), 1e-9)
+    shares = {name: _shares((values - middle) / unit) for name, values in series.items()}
+    highest = max(float(each.max()) for each in shares.values())
+    bottom = _TOP + len(series) * _ROW
+    sheet, pen = blank(_NAMES + _SPAN + 28, bottom + 60)
     for number, (name, values) in enumerate(series.items()):
-        axes = Axes(pen, left + _NAMES, top + number * _ROW, width, _ROW - 6, span, 1.0)
-        counts = np.histogram(values, edges)[0]
-        heights = np.ceil(counts / max(counts.max(), 1) * axes.height).astype(int)
-        axes.bars(heights.tolist(), BAR if number else INK)
-        axes.text(left, axes.bottom - 4, name, 13, "ls")
-        pen.line((axes.left, axes.bottom, axes.right, axes.bottom), FAINT)
-    mean = float(next(iter(series.values())).mean())
-    at = left + _NAMES + (mean - span[0]) / (span[1] - span[0]) * width
-    pen.line((at, top, at, bottom), (190, 60, 40))
-    for share, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
-        words = f"{span[0] + share * (span[1] - span[0]):.3g}"
-        pen.text((left + _NAMES + share * width, bottom + 4), words, INK, font(13), anchor)
+        axes = Axes(pen, _NAMES, _TOP + number * _ROW, _SPAN, _ROW - 10, (-LIMIT, LIMIT), highest)
+        axes.bars(np.ceil(shares[name] / highest * axes.height).astype(int).tolist(), BAR if number else INK)
+        axes.text(4, axes.bottom - 34, wrap(name, _NAMES - 16, 22)[0], 22, "ls")
+        axes.text(4, axes.bottom - 6, f"{len(values)} pictures", 20, "ls", _GREY)
+        pen.line((axes.left, axes.bottom, axes.right, axes.bottom), _GREY)
+    middle_at = _NAMES + _SPAN / 2
+    pen.line((middle_at, _TOP, middle_at, bottom - 10), _MIDDLE, 2)
+    for value in range(-LIMIT, LIMIT + 1, 2):
+        pen.text(
+            (_NAMES + (value + LIMIT) / (2 * LIMIT) * _SPAN, bottom - 2),
+            f"{value:+d}" if value else "0",
+            INK,
+            font(22),
+            "ma",
+        )
+    pen.text((4, bottom + 28), f"highest bar: {highest:.0%} of a set", _GREY, font(20))
     return np.asarray(sheet)
+
+
+_GREY, _MIDDLE = (120, 120, 128), (190, 60, 40)
+
+
+def _shares(deviations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The share of values in each bin, those beyond the axis in the outermost."""
+    inside = np.clip(deviations, -LIMIT, LIMIT)
+    return np.histogram(inside, np.linspace(-LIMIT, LIMIT, _BINS + 1))[0] / len(deviations)

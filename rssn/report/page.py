@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from rssn.image.arrays import Pixels, encode_jpeg, fit_inside
+from rssn.image.arrays import Pixels, encode_jpeg, encode_png, fit_inside
 
 PAGE_BYTES = 19_000_000
 """A page never grows beyond this, so that it stays under 20 MB for a data set of any size."""
@@ -23,6 +23,7 @@ PAGE_BYTES = 19_000_000
 _EMBEDDED_SIDE = 2400  # px; pictures on a page are shrunk to it
 _CELL_CHARACTERS = 600  # of one cell of a table; the rest is cut
 _TABLE_ROWS = 300
+_ONE_LINE = 24  # characters
 _CAPTION_LINES = 14
 _INK = (32, 32, 36)
 _FAINT = (120, 120, 128)
@@ -40,14 +41,32 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A picture among others on a page, with words below it that the page sets.
+
+    Attributes:
+        pixels: H x W x 3, 8-bit RGB.
+        caption: Below it.
+        density: Its px for each px of the page: above 1 it is sharp on a fine screen.
+        drawn: A drawing, which is stored without loss; a photograph otherwise.
+    """
+
+    pixels: Pixels
+    caption: str
+    density: float = 1.0
+    drawn: bool = False
+
+
+@dataclass(frozen=True)
 class Section:
-    """One part of a page: a heading, a paragraph, a table of facts, a table with a heading row, pictures."""
+    """One part of a page: heading, paragraph, table of facts, table with a heading row, pictures, figures in rows."""
 
     title: str
     text: str = ""
     facts: Mapping[str, object] | None = None
     pictures: Sequence[Pixels] = ()
     table: Sequence[Sequence[object]] = ()  # the first row names the columns
+    figures: Sequence[Figure] = ()
 
 
 def contact_sheet(rows: Sequence[Sequence[Tile]], heading: Sequence[str] = (), side: int = 240) -> Pixels:
@@ -178,6 +197,10 @@ def _section(section: Section) -> Iterator[str]:
         yield _table([head, *("".join(_cell("td", value) for value in row) for row in section.table[1:])])
     for pixels in section.pictures:
         yield f'<img alt="{html.escape(_cut(section.title))}" src="{_embedded(pixels)}">'
+    for figure in section.figures:
+        words, width = html.escape(_cut(figure.caption)), round(figure.pixels.shape[1] / figure.density)
+        source = _embedded(figure.pixels, drawn=figure.drawn)
+        yield f'<figure><img alt="{words}" width="{width}" src="{source}"><figcaption>{words}</figcaption></figure>'
 
 
 def _table(rows: Sequence[str]) -> str:
@@ -186,16 +209,20 @@ def _table(rows: Sequence[str]) -> str:
 
 
 def _cell(tag: str, value: object) -> str:
-    return f"<{tag}>{html.escape(_cut(str(value)))}</{tag}>"
+    """Short words stay in one line, as a name or a figure with its interval does; long ones break where they must."""
+    text = str(value)
+    name = ' class="long"' if len(text) > _ONE_LINE else ""
+    return f"<{tag}{name}>{html.escape(_cut(text))}</{tag}>"
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= _CELL_CHARACTERS else text[:_CELL_CHARACTERS] + "..."
 
 
-def _embedded(pixels: Pixels) -> str:
-    data = encode_jpeg(fit_inside(pixels, _EMBEDDED_SIDE), 86)
-    return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
+def _embedded(pixels: Pixels, *, drawn: bool = False) -> str:
+    fitted = fit_inside(pixels, _EMBEDDED_SIDE)
+    kind, data = ("png", encode_png(fitted)) if drawn else ("jpeg", encode_jpeg(fitted, 86))
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode("ascii")
 
 
 _PAGE = """<!doctype html>
@@ -208,7 +235,11 @@ h1, h2 {{ line-height: 1.2; }} h2 {{ margin-top: 2.5rem; }}
 p {{ max-width: 60rem; }}
 table {{ border-collapse: collapse; }} th, td {{ padding: .2rem .9rem .2rem 0; text-align: left;
   vertical-align: top; border-bottom: 1px solid #e4e4e0; }} th {{ font-weight: 600; }}
-td {{ font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }}
+td {{ font-variant-numeric: tabular-nums; }} td, th:first-child {{ white-space: nowrap; }}
+td.long, th.long {{ white-space: normal; overflow-wrap: anywhere; }}
+figure {{ display: inline-table; margin: 0 1.2rem 1rem 0; vertical-align: top; max-width: 100%; }}
+figure img {{ margin: 0 0 .2rem; }} figcaption {{ display: table-caption; caption-side: bottom; color: #5a5a62;
+  font-size: .8rem; line-height: 1.35; overflow-wrap: anywhere; }}
 img {{ max-width: 100%; height: auto; display: block; margin: 1rem 0; }}
 </style></head><body>
 <h1>{title}</h1>

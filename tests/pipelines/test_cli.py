@@ -20,6 +20,8 @@ def run(*arguments: object) -> tuple[int, str]:
     ("arguments", "words"),
     [
         (["inspect", "nowhere"], "Error: nowhere: no data set here"),
+        (["export", "here", "--out", "s3://b/plain"], "Error: s3://b/plain: a URL, but --out is a path on this disk"),
+        (["replay", "s3://b/shards", "a/0"], "Error: s3://b/shards: a URL, but shards is a path on this disk"),
         (["build-bg20k", "nowhere", "--out", "out"], "Error: nowhere: no such folder"),
         (["build-bg20k", ".", "--out", "out"], "Error: .: no pictures found in it"),
         (["build-bg20k", ".", "--out", "out", "--min-side", "0"], "Error: min_side is 0; expected 1 or more"),
@@ -55,7 +57,7 @@ def test_bad_input_is_one_line(
     arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    workers = [] if "--workers" in arguments or arguments[0] == "inspect" else ["--workers", "0"]
+    workers = [] if "--workers" in arguments or arguments[0] in ("inspect", "export", "replay") else ["--workers", "0"]
     code, text = run(*arguments, *workers)
     assert code == 1
     assert words in text

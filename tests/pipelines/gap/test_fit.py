@@ -21,6 +21,7 @@ from pipelines.executor.runner import LocalRunner
 from pipelines.gap.composed import Composed
 from pipelines.gap.fit import halves, read_off
 from pipelines.gap.search import FitJob
+from rssn.dataset.manifest import Manifest, write_manifest
 from rssn.errors import InputError
 from rssn.image.arrays import encode_png, to_uint8
 from rssn.image.decoding import decode_pixels
@@ -108,9 +109,36 @@ def test_a_recipe_is_fitted_and_a_second_run_tries_nothing_again(
     assert list(figures["sets"]) == ["far", "near"]
     assert {one["foregrounds"] for one in figures["sets"].values()} == {SHOTS // 2}
     assert figures["sets"]["near"]["distance"]["value"] <= figures["sets"]["far"]["distance"]["value"]
+    fit_facts, page = figures["fit"], (tmp_path / "out" / "gap.html").read_text()
+    assert (fit_facts["fitted"], fit_facts["photographs_that_decided"], fit_facts["photographs_that_judge"]) == (
+        "far into near",
+        SHOTS - SHOTS // 2,
+        SHOTS // 2,
+    )
+    assert [fit_facts["discrepancy_before"], fit_facts["discrepancy_after"]] == pytest.approx(
+        [path[0], path[-1]], abs=6e-4
+    )
+    assert "a fit, judged by the half that decided nothing</h1>" in page
+    assert "<th>photographs that judge</th><td>3</td>" in page
+    change = figures["differences"][[one["figure"] for one in figures["differences"]].index("distance")]
+    says = "shows" if change["differs"] else "does not show"
+    verdict = f"the other half {says} that the fitted recipe is nearer to photographs: distance "
+    assert verdict in done.stdout
+    assert f"# {verdict}" in (tmp_path / "near.yaml").read_text()
+    assert "discrepancy of the half that decided (mean of the letters', in deviations; 0: none):" in done.stdout
+    assert "not tried again" not in done.stderr
     again = fit(tmp_path, photographs, backgrounds)
     assert again.exit_code == 0, again.output
     assert again.stdout == done.stdout
+    assert f"{len(tried)} recipes were tried by an earlier run, and are not tried again" in again.stderr
+    for other, words in (
+        ("out", "out: holds figures of other inputs"),
+        ("out2", "near.yaml: a recipe that was fitted"),
+    ):
+        seeded = fit(tmp_path, photographs, backgrounds, "--seed", "1", "--out", str(tmp_path / other))
+        assert (seeded.exit_code, words in seeded.stderr) == (1, True), seeded.stderr
+    plain = CliRunner().invoke(main, ["gap", str(tmp_path), "--real", str(photographs), "--out", str(tmp_path / "out")])
+    assert "out: holds a fit, whose page and figures would be lost; choose another --out" in plain.stderr
     assert (tmp_path / "out" / "fit.jsonl").read_text() == log
     cut = log[: len(log) // 2]  # as a kill leaves it
     (tmp_path / "out" / "fit.jsonl").write_text(cut)
@@ -248,6 +276,24 @@ def test_what_is_missing_or_idle_is_said(photographs: Path, tmp_path: Path, word
     done = CliRunner().invoke(main, ["gap", "--real", str(photographs), "--out", str(tmp_path / "out"), *words])
     assert done.exit_code in (1, 2)
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--out", "--write"])
+def test_what_cannot_be_written_is_refused_before_the_work(
+    photographs: Path, backgrounds: Path, tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.gap.fit.halves", lambda *_: pytest.fail("the work began"))
+    done = fit(tmp_path, photographs, backgrounds, option, "/proc/fit/near.yaml")
+    assert done.exit_code == 1
+    assert f"cannot be written to (No such file or directory); choose another {option}" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_composites_are_not_what_is_fitted_to(photographs: Path, backgrounds: Path, tmp_path: Path) -> None:
+    write_manifest(tmp_path / "packed", Manifest({"kind": "composites"}))
+    done = fit(tmp_path, tmp_path / "packed", backgrounds)
+    assert done.exit_code == 1
+    assert "packed: holds a data set; --fit composes itself, from the matting data set that it was" in done.stderr
 
 
 def test_a_recipe_that_merges_is_refused(photographs: Path, backgrounds: Path, tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli import main
-from pipelines.gap.sources import open_set
+from pipelines.gap.job import notes
+from pipelines.gap.result import Read
+from pipelines.gap.sources import open_photographs, open_set
 from rssn.dataset.manifest import Manifest, plan_digest, write_manifest
 from rssn.dataset.schema import picture, with_steps
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
-from rssn.image.arrays import Pixels, encode_png
+from rssn.gap.pictures import Measured, Named, Pictures, measure_picture
+from rssn.image.arrays import Pixels, encode_jpeg, encode_png
 from rssn.storage.files import content_id
 from rssn.storage.urls import Url
 from tests.bucket import Store
@@ -60,6 +64,9 @@ def write_photographs(root: Path, count: int = GROUPS, size: tuple[int, int] = S
     return root
 
 
+RECIPE = {"name": "made", "k": 2, "steps": [{"match-grain": {"probability": 1.0}}, "blend"]}
+
+
 def rows(noise: float, k: int, count: int = GROUPS, merged: int = 0) -> Iterator[dict[str, Any]]:
     for number in range(count):
         group = content_id(*photograph(number))
@@ -71,6 +78,8 @@ def rows(noise: float, k: int, count: int = GROUPS, merged: int = 0) -> Iterator
                 "image": picture(data, "image.png"),
                 "alpha": picture(encode_png(alpha()), "alpha.png"),
                 "foreground_id": group,
+                "foreground_source": f"original/{number}.png",
+                "background_source": f"{index}.jpg",
                 "k": index,
                 "steps": {"merge": {"other_id": other} if other else None},
             }
@@ -79,16 +88,25 @@ def rows(noise: float, k: int, count: int = GROUPS, merged: int = 0) -> Iterator
 MERGE = {"merge": pa.struct([("other_id", pa.string())])}
 
 
-def write_set(root: Path, written: Iterable[dict[str, Any]], shards: int = 2) -> Path:
-    plan = {"kind": "composites", "seed": 0}
+def write_set(
+    root: Path, written: Iterable[dict[str, Any]], shards: int = 2, refused: Sequence[dict[str, Any]] = ()
+) -> Path:
+    plan = {"kind": "composites", "seed": 0, "recipe": RECIPE}
     folder, everything = DatasetFolder(root, plan_digest(plan)), list(written)
     root.mkdir(parents=True)
     size = -(-len(everything) // shards)
     for index in range(shards):
         part = everything[index * size : (index + 1) * size]
-        write_shard(folder, shard_name("composites", index, shards), with_steps(MERGE), part, [])
+        write_shard(
+            folder, shard_name("composites", index, shards), with_steps(MERGE), part, refused if not index else []
+        )
     write_manifest(root, Manifest(plan, plan_digest(plan), totals={"rows": len(everything), "rejected": 0}))
     return root
+
+
+def measured() -> Pictures:
+    found: list[Measured] = [measure_picture(pixels(0, 0), alpha(), Named("a", "g"))]
+    return Pictures.of(found)
 
 
 def run(*arguments: object) -> tuple[int, str]:
@@ -118,7 +136,14 @@ def test_it_says_which_set_is_nearer_and_why(folder: Path) -> None:
     found = figures()
     assert found["sets"]["noisy"]["distance"]["value"] > 0.95
     assert found["sets"]["clean"]["distance"]["value"] < 0.8
-    assert found["sets"]["noisy"]["largest"].startswith("noise (")
+    assert "the largest cue is noise (chroma noise)" in found["sets"]["noisy"]["largest"]
+    assert "other values of match-grain(sigma), or add denoise(sigma)" in found["sets"]["noisy"]["largest"]
+    noise = found["sets"]["noisy"]["cues"]["chroma noise"]
+    assert (noise["side"], noise["stands_out"]) == ("below", True)
+    assert noise["deviations"] > found["sets"]["noisy"]["deviations_by_chance"]
+    assert found["sets"]["noisy"]["recipe"]["name"] == "made"
+    assert found["sets"]["noisy"]["shared_foregrounds"] == 6
+    assert "noisy: 12 composites of 6 foregrounds, of which the photographs show 6" in text
     assert {key: found["photographs"][key] for key in ("pictures", "foregrounds")} == {"pictures": 6, "foregrounds": 6}
     changes = {each["figure"]: each for each in found["differences"]}
     assert changes["cue strength"]["differs"]
@@ -129,7 +154,17 @@ def test_it_says_which_set_is_nearer_and_why(folder: Path) -> None:
     assert "cue strength, different: clean to noisy +" in text
     assert "NOTE: as few as 6 foregrounds: intervals are rough below 10" in text
     page = Path("out/gap.html").read_text()
-    assert page.count("data:image/jpeg;base64,") == 2 * 2 + 15
+    assert page.count("data:image/jpeg;base64,") == 2 * 2 * 6
+    assert page.count("data:image/png;base64,") == 15
+    assert 'alt="noise: noise. sigma of luma' in page
+    assert ": 3.png on 1.jpg</figcaption>" in page
+    for words in (
+        "photos; 6 pictures of 6 foregrounds",
+        "<th>--at</th><td>1</td>",
+        "<th>--seed</th><td>0</td>",
+        "made@",
+    ):
+        assert words in page
     assert "http" not in page, "the page needs no other file"
 
 
@@ -153,14 +188,20 @@ def test_features_of_every_picture_are_kept(folder: Path) -> None:
     )
 
 
+def written() -> dict[str, bytes]:
+    """All of it but the page's date."""
+    day = re.compile(rb"\d{4}-\d\d-\d\d, by rssn")
+    return {path.name: day.sub(b"", path.read_bytes()) for path in Path("out").iterdir()}
+
+
 @pytest.mark.slow
 def test_the_same_command_writes_the_same_and_only_over_its_own(folder: Path) -> None:
     arguments = ("clean", "--real", "photos", "--out", "out")
     assert run(*arguments)[0] == 0
-    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    before = written()
     assert sorted(before) == ["gap.html", "gap.json", "gap.parquet"]
     assert run(*arguments)[0] == 0
-    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
+    assert written() == before
     Path("out/notes.txt").write_text("mine")
     assert run(*arguments) == (1, "Error: out: holds other files; choose another --out\n")
 
@@ -179,14 +220,21 @@ def test_what_is_not_its_own_is_refused_before_anything_is_read(folder: Path, na
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere", "--real", "photos"], "nowhere: no data set here (manifest.json is missing)"),
+        (
+            ["nowhere", "--real", "photos"],
+            "nowhere: no data set here (manifest.json is missing); SETS are what rssn compose wrote",
+        ),
+        (["clean", "--real", "noisy"], "noisy: holds composites, no photographs; give --real a matting data set, or"),
         (["clean", "--real", "nowhere"], "nowhere: no such folder"),
         (["clean", "clean", "--real", "photos"], "clean: given twice; leave one out"),
         (["clean", "--real", "photos", "--at", "3"], "--at is '3'; give a share of the size"),
         (["clean", "--real", "photos", "--at", "1/0"], "--at is '1/0'; give a share of the size"),
         (["clean", "--real", "photos", "--at", "nan"], "--at is 'nan'; give a share of the size"),
         (["clean", "--real", "noisy", "--alpha-scale", "255"], "--alpha-scale"),
-        (["clean", "--real", "photos", "--cache-dir", "there"], "--cache-dir"),
+        (
+            ["clean", "--real", "photos", "--cache-dir", "there"],
+            "--cache-dir has no effect here: it is for what goes to a bucket or comes from one, or for --fit",
+        ),
         (["clean", "--real", "photos", "--at", "1/8"], "0 foregrounds can be measured, the meter needs 5 or more"),
     ],
 )
@@ -198,6 +246,74 @@ def test_bad_input_is_one_line(folder: Path, arguments: list[str], words: str) -
     assert not Path("out").exists()
 
 
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where a picture is measured."""
+    monkeypatch.setattr("pipelines.gap.job.measure_picture", lambda *_: pytest.fail("the work began"))
+
+
+@pytest.mark.parametrize("out", ["s3://bucket/gap", "afile", "afile/gap", "/proc/gap/1"])
+def test_an_output_that_cannot_be_is_refused_before_the_work(
+    folder: Path, out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unread(monkeypatch)
+    Path("afile").write_text("mine")
+    before = sorted(Path().rglob("*"))
+    code, text = run("clean", "--real", "photos", "--out", out)
+    assert code == 1
+    assert text.startswith(f"Error: {out}: ")
+    assert "--out" in text
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_plain_gap_does_not_write_over_a_fit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unread(monkeypatch)
+    Path("out").mkdir()
+    Path("out/fit.jsonl").write_text("{}\n")
+    words = "Error: out: holds a fit, whose page and figures would be lost; choose another --out\n"
+    assert run("clean", "--real", "photos", "--out", "out") == (1, words)
+
+
+def test_a_set_of_two_foregrounds_each_is_refused_with_the_reason(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unread(monkeypatch)
+    write_set(folder / "merged", rows(0, 2, merged=2))
+    words = "merged: 12 of its 12 composites show two foregrounds, which no fold could hold both; leave the set out"
+    assert run("clean", "merged", "--real", "photos", "--out", "out") == (1, f"Error: {words}\n")
+
+
+def test_what_was_refused_when_the_set_was_made_is_known(folder: Path) -> None:
+    refused = [
+        {"item_id": "a/0", "source": "a.jpg", "stage": "placement", "reason": "cut_off", "message": "is cut off"},
+        {"item_id": "b", "source": "b.jpg", "stage": "background", "reason": "broken", "message": "another was drawn"},
+    ]
+    found = open_set(write_set(folder / "fewer", rows(0, 2), refused=refused), 500)
+    assert found.chosen.refused == ["a.jpg: is cut off"]
+    assert "fewer: 1 item refused when it was made, not measured; the first: a.jpg: is cut off" in list(
+        notes({"fewer": Read(found, measured(), [])}, Read(found, measured(), []))
+    )
+
+
+def test_whether_photographs_are_jpegs_is_known(folder: Path) -> None:
+    photographs = open_photographs(folder / "photos", 500, None, None)
+    assert not photographs.compressed
+    path = folder / "photos" / "original" / "0.png"
+    path.with_suffix(".jpg").write_bytes(encode_jpeg(pixels(0, 0)))
+    path.unlink()
+    assert open_photographs(folder / "photos", 500, None, None).compressed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", ["1", "3/4"])
+def test_what_reads_jpegs_grid_is_in_no_ranking_where_there_is_none(folder: Path, at: str) -> None:
+    code, text = run("clean", "--real", "photos", "--out", "out", "--at", at)
+    assert code == 0
+    why = "no photograph's file is a JPEG" if at == "1" else "JPEG's grid of 8 px is gone"
+    assert f"NOTE: blocks and rounding are in no ranking: {why}" in text
+    cues = figures()["sets"]["clean"]["cues"]
+    assert {name for name, one in cues.items() if not one["ranked"]} == {"blocks", "rounding"}
+
+
 @pytest.mark.slow
 def test_what_cannot_be_measured_is_counted_and_named(folder: Path) -> None:
     Path("photos/original/3.png").write_bytes(b"no picture")
@@ -205,7 +321,7 @@ def test_what_cannot_be_measured_is_counted_and_named(folder: Path) -> None:
     code, text = run("clean", "--real", "photos", "--out", "out")
     assert code == 0
     assert (
-        "NOTE: photographs: 2 pictures cannot be measured, gap.json names them; the first: original/alone.png: " in text
+        "NOTE: photographs: 2 pictures cannot be measured, gap.json names all; the first: original/alone.png: " in text
     )
     assert [line.partition(":")[0] for line in figures()["photographs"]["skipped"]] == ["original/alone.png", "3"]
 
@@ -229,7 +345,7 @@ def test_sets_and_photographs_may_lie_in_a_bucket(folder: Path, s3: Store, bucke
     assert code == 0, text
     assert figures("remote")["sets"]["noisy"]["distance"] == figures()["sets"]["noisy"]["distance"]
     code, text = run(f"{bucket}/noisy", "--real", f"{bucket}/noisy", "--out", "twice")
-    assert code == 0, text
+    assert (code, f"{bucket}/noisy: holds composites, no photographs" in text) == (1, True)
 
 
 @pytest.mark.slow
@@ -237,7 +353,7 @@ def test_composites_of_two_foregrounds_are_left_out(folder: Path) -> None:
     write_set(folder / "merged", rows(0, 3, merged=1))
     code, text = run("merged", "--real", "photos", "--out", "out")
     assert code == 0
-    assert "NOTE: merged: 6 composites of two foregrounds are left out: no fold could hold both" in text
+    assert "NOTE: merged: 6 composites of two foregrounds left out: no fold could hold both" in text
     assert figures()["sets"]["merged"]["pictures"] == 12
 
 
@@ -246,8 +362,8 @@ def test_sizes_that_differ_are_said(folder: Path) -> None:
     write_photographs(folder / "large", size=(320, 256))
     _, text = run("clean", "--real", "large", "--out", "out")
     assert (
-        "NOTE: clean: sides of 143 px (square root of the area, median), the photographs 286 px; size itself is a cue"
-        in text
+        "NOTE: clean: sides of 143 px (square root of the area, median), the photographs 286 px; size itself is a cue, "
+        "and --at shrinks both: shrink the photographs and their mattes to the others' size before" in text
     )
     _, text = run("clean", "--real", "photos", "--out", "other", "--at", "3/4")
     assert figures("other")["at"] == "3/4"

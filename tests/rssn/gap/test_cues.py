@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields
 
 import cv2
 import numpy as np
 import pytest
 
-from rssn.gap.cues import CUES, LETTERS
+from rssn.gap.cues import CUES, LETTERS, Act
 from rssn.gap.patches import SIDE, cut_patches
 from rssn.gap.pictures import patch_values
 from rssn.image.arrays import Pixels, encode_jpeg, encode_pixels
@@ -66,9 +65,7 @@ def test_every_cue_has_a_letter_and_a_remedy() -> None:
 
 
 def test_remedies_name_steps_and_settings_that_there_are() -> None:
-    named = {
-        found for cue in CUES for words in (cue.above, cue.below) for found in re.findall(r"([\w-]+)\((\w+)\)", words)
-    }
+    named = {(act.step, act.setting) for cue in CUES for act in (*cue.above, *cue.below) if act.step}
     assert {"blur", "denoise", "jpeg", "harmonise", "match-grain", "match-sharpness"} <= {step for step, _ in named}
     for step, setting in named:
         assert setting in {field.name for field in fields(find_step(step))}, step
@@ -139,8 +136,8 @@ def test_light_red_and_blue_are_luma_and_colour_differences() -> None:
     found = values(np.full((SIDE, SIDE, 3), (200, 100, 50), np.uint8))
     luma = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
     assert found["light"] == pytest.approx(luma, abs=0.1)
-    assert found["red"] == pytest.approx(128 + 0.713 * (200 - luma), abs=0.2)
-    assert found["blue"] == pytest.approx(128 + 0.564 * (50 - luma), abs=0.2)
+    assert found["mean Cr"] == pytest.approx(128 + 0.713 * (200 - luma), abs=0.2)
+    assert found["mean Cb"] == pytest.approx(128 + 0.564 * (50 - luma), abs=0.2)
 
 
 def test_flat_patches_have_finite_values() -> None:
@@ -156,4 +153,4 @@ def test_chroma_cut_off_is_a_matter_of_subsampling_and_not_of_quality() -> None:
     assert cut_off[95, "4:2:0"] < cut_off[95, "4:4:4"] - 0.4
     assert cut_off[75, "4:4:4"] > cut_off[95, "4:4:4"], "a lower quality moves it the other way"
     (cue,) = (cue for cue in CUES if cue.name == "chroma cut-off")
-    assert cue.above == cue.below == "jpeg(subsampling) on the composite, as the photographs have it"
+    assert cue.above == cue.below == (Act("subsampling", "jpeg"),)

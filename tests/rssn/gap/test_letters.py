@@ -27,8 +27,33 @@ def test_a_shift_is_its_distance_in_deviations(sign: int) -> None:
     assert first.cue.name == "noise"
     assert first.far == pytest.approx(3, abs=0.01)
     assert max(one.far for one in others) == 0
-    assert first.remedy == (first.cue.above if sign > 0 else first.cue.below)
-    assert ("above" if sign > 0 else "below") in first.words()
+    assert first.side == ("above" if sign > 0 else "below")
+    assert f", {first.side} the photographs' " in first.words()
+
+
+@pytest.mark.parametrize(
+    ("cue", "sign", "steps", "words"),
+    [
+        ("detail", 1, ["blur"], "less of blur(sizes), or add match-sharpness(spreads)"),
+        ("detail", 1, [], "add match-sharpness(spreads)"),
+        ("detail", -1, ["bokeh"], "add blur(sizes), or more of bokeh(radii), or add match-sharpness(spreads)"),
+        ("noise", 1, ["match-grain"], "other values of match-grain(sigma), or add denoise(sigma)"),
+        ("chroma cut-off", -1, ["jpeg"], "other values of jpeg(subsampling)"),
+        ("blocks", -1, [], "add jpeg(quality)"),
+        (
+            "cut-off",
+            -1,
+            ["match-sharpness"],
+            "foregrounds from larger photographs, or other values of match-sharpness(",
+        ),
+        ("mean Cb", -1, ["harmonise"], "other values of harmonise(strengths)"),
+    ],
+)
+def test_a_remedy_knows_what_the_recipe_draws(cue: str, sign: int, steps: list[str], words: str) -> None:
+    photographs = Pictures.of(measured(number) for number in range(6))
+    first = cue_distances(shifted(cue, 50.0 * sign, photographs), photographs)[0]
+    assert first.cue.name == cue
+    assert first.remedy(steps).startswith(words)
 
 
 def test_each_letter_is_its_farthest_cue() -> None:

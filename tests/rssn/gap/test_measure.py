@@ -14,6 +14,7 @@ from rssn.errors import InputError
 from rssn.gap.cues import CUES, LOW_LEVEL, Letter
 from rssn.gap.measure import Joint, _Blocks, _reach, measure_gap
 from rssn.gap.pictures import Measured, Named, Pictures
+from rssn.gap.ranking import rank_cues
 from rssn.image.arrays import Image, encode_jpeg, resize_area, to_float, to_uint8
 from rssn.image.decoding import decode_pixels
 from tests.rssn.gap.rendered import SHOTS, SIZE, Change, background, measured, pictures
@@ -108,7 +109,9 @@ def test_a_known_discrepancy_is_found_named_and_ranked_first(change: Change, let
     found = measure_gap({"changed": pictures(change, name="changed")}, pictures(name="photograph"))
     one = found.sets[0]
     assert one.cues[0].cue.letter == letter
-    assert remedy in one.cues[0].remedy
+    assert remedy in one.cues[0].remedy(["blur", "denoise"])
+    composites, photographs = pictures(change, name="changed"), pictures(name="photograph")
+    assert rank_cues(one.cues, composites, photographs).largest == one.cues[0], "it stands out"
     assert one.letters[letter].low > 0.7
     if letter != "light and colour":
         assert one.distance.area.low > 0.7

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rssn.report.charts import BAR, MARGIN, PLOT, Histogram, bar_heights, histogram, histogram_picture
+from rssn.image.arrays import Pixels
+from rssn.report.charts import (
+    BAR,
+    INK,
+    LIMIT,
+    MARGIN,
+    PLOT,
+    Histogram,
+    bar_heights,
+    deviations_picture,
+    histogram,
+    histogram_picture,
+)
 
 
 def test_counts_lie_in_bins_of_equal_width() -> None:
@@ -50,3 +62,34 @@ def test_the_picture_has_bars_of_these_heights_and_places() -> None:
 def test_pictures_of_charts_can_stand_side_by_side() -> None:
     one, many = histogram("a", {5: 1}), histogram("b", {0: 1, 255: 4, 130: 2})
     assert histogram_picture(one).shape == histogram_picture(many).shape
+
+
+def bars(pixels: Pixels, row: int, colour: tuple[int, int, int]) -> list[tuple[int, float]]:
+    """Height in px, and place in deviations, of the bars of a series of `deviations_picture`."""
+    part = (pixels[12 + 76 * row : 12 + 76 * row + 65, 261:720] == colour).all(axis=2)
+    step = 460 / 32
+    found = []
+    for number in range(32):
+        columns = part[:, round(number * step) + 1 : round((number + 1) * step) - 2]
+        if columns.any():
+            found.append((int(columns.any(axis=1).sum()), (number + 0.5) / 4 - LIMIT))
+    return found
+
+
+def test_series_are_shares_on_an_axis_of_the_firsts_deviations() -> None:
+    first = np.array([8.0, 10.0, 12.0])  # 10 on average, a deviation of 2
+    other = np.array([13.0, 13.0, 13.0, 13.0, 13.0, 13.0, 7.0, 10_000.0])  # 1.5 above, 1.5 below, far off
+    pixels = deviations_picture({"photographs": first, "composites": other})
+    assert [place for _, place in bars(pixels, 0, INK)] == pytest.approx([-1, 0, 1], abs=0.126)
+    heights, places = zip(*bars(pixels, 1, BAR), strict=True)
+    assert places == pytest.approx((-1.5, 1.5, LIMIT), abs=0.126)
+    assert heights[1] == max(heights)
+    assert heights[0] / heights[1] == pytest.approx(1 / 6, abs=0.03), "shares of the set"
+    assert bars(pixels, 0, INK)[0][0] / heights[1] == pytest.approx((1 / 3) / (6 / 8), abs=0.03), (
+        "one scale in all rows"
+    )
+
+
+def test_charts_of_the_same_series_can_stand_side_by_side() -> None:
+    one, other = (deviations_picture({"a": np.arange(9.0) * by, "b": np.arange(5.0)}) for by in (1, 100))
+    assert one.shape == other.shape

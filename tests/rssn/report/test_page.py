@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rssn.image.arrays import Pixels
 from rssn.image.decoding import decode_pixels
-from rssn.report.page import PAGE_BYTES, Section, Tile, contact_sheet, font, page, wrap
+from rssn.report.page import PAGE_BYTES, Figure, Section, Tile, contact_sheet, font, page, wrap
 
 _GAP, _LINE = 10, 17
 _PAPER = (250, 250, 248)
@@ -173,3 +173,23 @@ def test_tables_and_words_are_bounded() -> None:
 
 def test_the_limit_of_a_page_is_below_20_mb() -> None:
     assert PAGE_BYTES < 20e6
+
+
+def test_a_figure_has_its_words_and_the_width_that_it_is_to_be_seen_at() -> None:
+    pixels = _plain(40, 90, (10, 200, 30))
+    text = page("R", [Section("A", figures=[Figure(pixels, "of a & b", 1.5, drawn=True), Figure(pixels, "c")])])
+    first, second = re.findall(r"<figure>(.*?)</figure>", text)
+    assert first.startswith('<img alt="of a &amp; b" width="60" src="data:image/png;base64,')
+    assert first.endswith("<figcaption>of a &amp; b</figcaption>")
+    data = re.search(r"base64,([^\"]+)", first)
+    assert data is not None
+    assert np.array_equal(decode_pixels(base64.b64decode(data[1])), pixels), "a drawing loses nothing"
+    assert second.startswith('<img alt="c" width="90" src="data:image/jpeg;base64,')
+
+
+def test_short_words_of_a_table_stay_in_one_line() -> None:
+    words = "a remedy that takes more than one line"
+    text = page("R", [Section("A", table=[("letter", "acts"), ("light and colour", words)])])
+    assert f'<td>light and colour</td><td class="long">{words}</td>' in text
+    assert "td, th:first-child { white-space: nowrap; }" in text
+    assert ".long { white-space: normal;" in text

@@ -30,9 +30,15 @@ class Place(Step):
     unless `max_upscale` is as much as `canvas`.
     """
 
-    canvas: Annotated[float, Field(ge=1, le=8, description="sides of the composite, times those of F's own frame")] = (
-        1.0
-    )
+    canvas: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=8,
+            description="sides of the composite, times those of F's own frame; above 1, subjects that are cut off at "
+            "two opposite edges are refused unless max_upscale is as much",
+        ),
+    ] = 1.0
     sizes: Sizes = (0.5, 0.9)
     flip: Annotated[float, Field(ge=0, le=1, description="how often left and right are exchanged")] = 0.5
     outside: Annotated[

@@ -17,7 +17,7 @@ from pipelines.compose.plan import load_plan
 from pipelines.executor.runner import LocalRunner
 from pipelines.inspect.inspect import ReportOptions, run_inspect
 from pipelines.inspect.replay import run_replay
-from rssn.image.arrays import Image, to_float, to_uint8
+from rssn.image.arrays import Image, encode_pixels, to_float, to_uint8
 from rssn.image.decoding import decode_image, decode_pixels
 from rssn.route import compose as route
 from rssn.route.recipe import Recipe
@@ -30,7 +30,8 @@ from rssn.route.steps.noise import Noise
 from rssn.route.steps.place import Place
 from rssn.sources.mattes import read_matte
 from rssn.storage.settings import settings
-from tests.pipelines.composing import job_of, rows
+from tests.pipelines.composing import job_of, rejects, rows
+from tests.rssn.route.test_placement import disc
 
 
 class _Plain(Step):
@@ -212,3 +213,21 @@ def test_the_other_foreground_is_named_and_is_another(scenes: Path) -> None:
         assert taken["other_id"] != row["foreground_id"]
         assert taken["other_source"] == planned[taken["other_id"]].source
     assert len({row["steps"]["merge"]["other_id"] for row in merged}) > 1
+
+
+def test_another_that_would_be_cut_off_is_passed_over_and_not_named(bg20k: Path, tmp_path: Path) -> None:
+    """A portrait that is cut off at left, right and below has no place in a wide frame."""
+    matting = tmp_path / "matting"
+    matting.mkdir()
+    portrait = (np.arange(120)[:, None] >= 20) * np.ones((1, 60), np.float32)
+    wide = [disc((120, 80), (place, 40), 25) for place in (50, 70)]
+    for name, alpha in zip(("portrait", "left", "right"), (portrait, *wide), strict=True):
+        colours = np.random.default_rng(len(name)).integers(0, 255, (*alpha.shape, 3), dtype=np.uint8)
+        (matting / f"{name}.png").write_bytes(encode_pixels(".png", colours, []))
+        (matting / f"{name}_matte.png").write_bytes(encode_pixels(".png", to_uint8(alpha), []))
+    recipe = Recipe("merged", k=6, foreground="multiply", max_upscale=9.0, steps=(Merge(1.0),))
+    run_compose(job_of(matting, bg20k, tmp_path / "out", recipe), LocalRunner())
+    taken = [(row["foreground_source"], row["steps"]["merge"]["other_source"]) for row in rows(tmp_path / "out")]
+    assert Counter(taken)["left.png", "right.png"] == Counter(taken)["right.png", "left.png"] == 6
+    assert len(taken) == 18
+    assert rejects(tmp_path / "out") == []

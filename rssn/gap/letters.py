@@ -15,6 +15,8 @@ from rssn.gap.cues import CUES, LETTERS, Cue, Letter, of_letter
 from rssn.gap.pictures import Floats, Pictures
 
 _LEAST_SPREAD = 1e-6
+_MORE_ALIKE = "draws of {} that are more alike: a narrower range, or a probability nearer 0 or 1"
+_LESS_ALIKE = "draws of {} that differ more: a wider range, or a probability nearer 0.5"
 _MOSTLY = 0.5  # of a distance: the share that the means' shift must explain, so that it has a direction
 
 
@@ -58,8 +60,8 @@ class CueDistance:
             acts = self.cue.above if side == "above" else self.cue.below
             return ", or ".join(filter(None, (act.words(steps) for act in acts)))
         named = dict.fromkeys(act.named for act in (*self.cue.above, *self.cue.below) if act.step in steps)
-        way = "narrower" if side == "more spread" else "wider"
-        return f"a {way} range of {' or '.join(named)}" if named else "no step of the recipe acts on it"
+        way = _MORE_ALIKE if side == "more spread" else _LESS_ALIKE
+        return way.format(" or ".join(named)) if named else "no step of the recipe acts on it"
 
     def words(self, steps: Collection[str] = ()) -> str:
         """What is off, and the remedy, in a line."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -20,10 +21,14 @@ from pipelines.cli import main
 from pipelines.gap.job import notes
 from pipelines.gap.result import Read
 from pipelines.gap.sources import open_photographs, open_set
+from pipelines.gap.table import largest
 from rssn.dataset.manifest import Manifest, plan_digest, write_manifest
 from rssn.dataset.schema import picture, with_steps
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
+from rssn.gap.cues import CUES
+from rssn.gap.letters import CueDistance
 from rssn.gap.pictures import Measured, Named, Pictures, measure_picture
+from rssn.gap.ranking import Ranking
 from rssn.image.arrays import Pixels, encode_jpeg, encode_png
 from rssn.storage.files import content_id
 from rssn.storage.urls import Url
@@ -166,6 +171,26 @@ def test_it_says_which_set_is_nearer_and_why(folder: Path) -> None:
     ):
         assert words in page
     assert "http" not in page, "the page needs no other file"
+
+
+@pytest.mark.parametrize(
+    ("cue", "chance", "words"),
+    [
+        ("mean Cb", 2.0, "other values of harmonise(strengths) (in neither figure)"),
+        ("noise", 2.0, "add match-grain(sigma), or add denoise(sigma)"),
+        ("noise", 4.0, ""),
+    ],
+)
+def test_the_largest_cue_is_named_where_it_stands_out(cue: str, chance: float, words: str) -> None:
+    row = next(one for one in CUES if one.name == cue)
+    ranking = Ranking([CueDistance(row, 3.0, 9.0, 1.0, (1.0, 1.0))], chance)
+    given: Any = SimpleNamespace(rankings={"a": ranking}, steps=lambda _: ("harmonise",))
+    if words:
+        numbers = "F minus B is +9.00, above the photographs' +1.00, 3.0 of their deviations"
+        assert largest(given, "a") == f"the largest cue is {row.letter} ({cue}): {numbers}; {words}"
+    else:
+        off = "is 3.0 deviations off; by chance it is up to 4.0"
+        assert largest(given, "a") == f"no cue stands out: the farthest, noise (noise), {off}"
 
 
 @pytest.mark.slow

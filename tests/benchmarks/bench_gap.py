@@ -34,7 +34,7 @@ ALONE: dict[str, dict[str, Any]] = {
     "match-grain": {"probability": 0.5},
     "match-sharpness": {"probability": 0.5},
 }
-_FIRST, _LAST = ("place",), ("jpeg", "grain")
+_COMPOSITE = ("jpeg", "grain")
 COCO_SIDE = 640
 
 PHOTOGRAPHS = {"am2k": "*", "portraits": "*"}
@@ -95,10 +95,10 @@ def _shrunk(photos: Path, curated: Path, out: Path) -> Path:
 
 
 def _with(step: str, work: Path) -> Path:
-    """`comp-rssn` with one more step: before the blending first, behind it last, as the step allows."""
+    """`comp-rssn` with one more step: `place` behind the denoiser, others last before the blending or behind it."""
     recipe = load_recipe("comp-rssn").to_dict()
     steps, one = recipe["steps"], {step: ALONE[step]}
-    at = len(steps) if step in _LAST else 0 if step in _FIRST else steps.index("blend")
+    at = len(steps) if step in _COMPOSITE else 1 if step == "place" else steps.index("blend")
     path = work / f"rssn-{step}.yaml"
     path.write_text(yaml.safe_dump(recipe | {"name": f"rssn-{step}", "steps": [*steps[:at], one, *steps[at:]]}))
     return path

@@ -14,7 +14,7 @@ from bg20k.decide import decide
 from bg20k.measures import measured
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
-from rssn.image.arrays import resize_area
+from rssn.image.arrays import Pixels, resize_area
 from rssn.image.photograph import decode_photograph
 
 pytestmark = pytest.mark.slow
@@ -28,15 +28,25 @@ def labels(shared: Path) -> dict[str, dict[str, str]]:
         return {row["file"]: row for row in csv.DictReader(stream, delimiter="\t")}
 
 
+def spread(pixels: Pixels) -> int:
+    return int(np.ptp(resize_area(pixels, 64, 64), axis=2).max())
+
+
 @pytest.fixture(scope="module")
-def records(shared: Path, labels: dict[str, dict[str, str]]) -> list[Record]:
+def records(examined: list[tuple[Record, int]]) -> list[Record]:
+    return [record for record, _ in examined]
+
+
+@pytest.fixture(scope="module")
+def examined(shared: Path, labels: dict[str, dict[str, str]]) -> list[tuple[Record, int]]:
+    """Of each photograph what is recorded, and the largest spread of a pixel's channels at 64 x 64 px."""
     found = []
     for name, label in labels.items():
         candidate = examine((shared / "data/photos" / name).read_bytes(), RULES)
         assert (candidate.source_width, candidate.source_height) == (int(label["width"]), int(label["height"]))
         assert min(candidate.pixels.shape[:2]) == 1080
         row = {"background_id": candidate.background_id, "source": name} | measured(candidate)
-        found.append(Record.of(row, RULES))
+        found.append((Record.of(row, RULES), spread(candidate.pixels)))
     return found
 
 
@@ -62,12 +72,11 @@ def test_the_hash_threshold_has_a_margin_on_both_sides(
     assert min(strangers) >= RULES.phash_distance + 8
 
 
-def test_what_is_grey_has_no_colours_at_all(shared: Path) -> None:
+def test_what_is_grey_has_no_colours_at_all(shared: Path, examined: list[tuple[Record, int]]) -> None:
     """The figures that `CurationRules.grey` states; its limit was chosen on the same photographs."""
-    spreads = []
-    for path in sorted((shared / "data").glob("photos/*.jpg")) + sorted((shared / "data").glob("crawl/*.jpg")):
-        small = resize_area(decode_photograph(path.read_bytes(), RULES.min_side, RULES.max_pixels).pixels, 64, 64)
-        spreads.append(int(np.ptp(small, axis=2).max()))
-    coloured = [spread for spread in spreads if spread >= RULES.grey]
+    crawl = [path.read_bytes() for path in sorted((shared / "data").glob("crawl/*.jpg"))]
+    photos = (decode_photograph(data, RULES.min_side, RULES.max_pixels) for data in crawl)
+    spreads = [found for _, found in examined] + [spread(photo.pixels) for photo in photos]
+    coloured = [each for each in spreads if each >= RULES.grey]
     assert (len(spreads), len(coloured), min(coloured)) == (126, 120, 9)
     assert sum(spreads) == sum(coloured)

@@ -115,7 +115,7 @@ class Served:
         self, path: str, body: Any = None, headers: Mapping[str, str] | None = None, method: str = ""
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of an answer; `path` goes out as it is."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=300)
         sent = {"Host": f"127.0.0.1:{self.port}"} | dict(headers or {})
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         connection.request(method or ("GET" if body is None else "POST"), path, data, sent)
@@ -148,7 +148,7 @@ def serve(root: Path, *options: str, **environment: str) -> Iterator[Served]:
     line = process.stdout.readline()
     try:
         if "http://" not in line:
-            process.wait(30)
+            process.wait(300)
             raise AssertionError(line + process.stderr.read())
         yield Served(process, line.split()[-1])
     finally:

@@ -23,7 +23,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """So many that they take some seconds."""
     folder = tmp_path_factory.mktemp("pictures")
     plan = SyntheticPlan(
-        foregrounds=8, evaluation=1, backgrounds=24, copies=0, small=0, shot_size=(320, 240), photo_side=480
+        foregrounds=6, evaluation=0, backgrounds=12, copies=0, small=0, shot_size=(240, 180), photo_side=360
     )
     write_synthetic(folder, plan)
     return folder

@@ -92,7 +92,7 @@ def test_a_killed_run_is_told_from_a_running_one(synthetic: Path, bg20k: Path, t
     arguments = ["--matting", synthetic / "matting", "--backgrounds", bg20k, "--out", out, "--denoiser", "nlmeans"]
     command = [sys.executable, "-m", "pipelines.cli", "compose", *map(str, arguments), "--cache-size", "0"]
     with subprocess.Popen([*command, "--workers", "0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
-        deadline = time.time() + 60
+        deadline = time.time() + 300
         while read_state(DatasetFolder(out)) is None and time.time() < deadline:
             time.sleep(0.02)
         assert f"running: process {run.pid} on" in status(out)[0]

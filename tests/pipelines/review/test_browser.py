@@ -90,7 +90,7 @@ class Page:
 
     def until(self, holds: Callable[[], Any]) -> None:
         """Wait for it; what is looked at may be drawn anew meanwhile."""
-        WebDriverWait(self.browser, 60, 0.05, [StaleElementReferenceException]).until(lambda _: holds())
+        WebDriverWait(self.browser, 300, 0.05, [StaleElementReferenceException]).until(lambda _: holds())
 
     def press(self, *keys: str) -> None:
         for key in keys:

@@ -16,7 +16,7 @@ from pipelines.executor.runner import THREADS
 def main(folder: Path, name: str, other: str) -> None:
     sys.stdout.write(" ".join(os.environ[name] for name in THREADS) + "\n")
     (folder / name).touch()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (folder / other).exists():
         if time.monotonic() > deadline:
             sys.exit(f"{name} never met {other}")

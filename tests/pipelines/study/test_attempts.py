@@ -33,7 +33,7 @@ def start_and_kill(folder: Path) -> None:
     """Kill a study as the kernel does, while the command of its step is at work."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, "-c", DRIVER, str(folder)], env=environment, cwd=ROOT) as driver:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not (folder / "events").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         driver.kill()

@@ -34,7 +34,7 @@ def test_lines_come_from_time_to_time_while_steps_run(tmp_path: Path) -> None:
     write(DatasetFolder(folders["train-a"]), 18, time.time() + 60, items=40)
     write(candidates_folder(DatasetFolder(folders["curate-bg"])), 0, time.time() + 60)
     with Watch(folders, logged.append, every=0.01) as watch:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not logged and time.monotonic() < deadline:
             time.sleep(0.01)
         for label in folders:

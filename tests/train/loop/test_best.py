@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import Once
 from train.checkpoint import Checkpoint, load_checkpoint, load_network, save_checkpoint
 from train.config import TrainConfig
 from train.evaluation.evaluate import Evaluator, evaluate
@@ -45,15 +46,39 @@ def going_on(config: TrainConfig) -> tuple[list[str], list[int]]:
     return said, steps
 
 
-@pytest.fixture
-def config(config: TrainConfig, photographs: Path, tmp_path: Path) -> TrainConfig:
-    """A run whose best step is neither its first nor its last; what is good by one set is bad by the other."""
-    other = tmp_path / "inverted"
+@pytest.fixture(scope="module")
+def sets(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[ValidationSet, ValidationSet]:
+    """What is good by one of them is bad by the other."""
+    other = tmp_path_factory.mktemp("other") / "inverted"
     shutil.copytree(photographs, other)
     for path in (other / "mask").iterdir():
         cv2.imwrite(str(path), 255 - cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
-    sets = (ValidationSet("real", photographs), ValidationSet("inverted", other))
+    return ValidationSet("real", photographs), ValidationSet("inverted", other)
+
+
+@pytest.fixture
+def config(config: TrainConfig, sets: tuple[ValidationSet, ValidationSet]) -> TrainConfig:
+    """A run whose best step is neither its first nor its last."""
     return replace(config, max_steps=8, learning_rate=0.1, validation=sets, validate_every=1)
+
+
+@pytest.fixture
+def seven(config: TrainConfig, once: Once) -> TrainConfig:
+    """The run's settings; its first seven steps are done."""
+    done = once("best-seven", lambda folder: ignored(replace(config, out=folder / "run", max_steps=7)))
+    shutil.copytree(done / "run", config.out)
+    return config
+
+
+@pytest.fixture
+def whole(config: TrainConfig, once: Once) -> Path:
+    """What the run leaves that nobody disturbs, with every checkpoint; to be read only."""
+    every = replace(config, keep=8, checkpoint_every=1)
+    return once("best-whole", lambda folder: ignored(replace(every, out=folder / "run"))) / "run"
+
+
+def ignored(config: TrainConfig) -> None:
+    train(config, ignore)
 
 
 def sads(out: Path, name: str = "real") -> list[float]:
@@ -176,10 +201,8 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_best(
         assert sorted(path.name for path in killed.out.glob("*best*")) == ["best.json", "best.pt"]
 
 
-def test_patience_ends_a_run_at_its_step_and_a_larger_one_goes_on(config: TrainConfig) -> None:
-    whole = replace(config, out=config.out / "whole")
-    train(whole, ignore)
-    best = 1 + int(np.argmin(sads(whole.out)))
+def test_patience_ends_a_run_at_its_step_and_a_larger_one_goes_on(config: TrainConfig, whole: Path) -> None:
+    best = 1 + int(np.argmin(sads(whole)))
     assert best + 2 < 8
     short = replace(config, out=config.out / "short", patience=2, checkpoint_every=3)
     heard: list[int] = []
@@ -191,26 +214,27 @@ def test_patience_ends_a_run_at_its_step_and_a_larger_one_goes_on(config: TrainC
     longer = train(replace(short, patience=3), ignore)
     assert longer.step == best + 3
     assert train(replace(short, patience=0), ignore).step == 8
-    assert sads(short.out) == sads(whole.out)
-    assert facts(short.out / "best.pt") == facts(whole.out / "best.pt")
+    assert sads(short.out) == sads(whole)
+    assert facts(short.out / "best.pt") == facts(whole / "best.pt")
 
 
-def test_patience_is_not_tried_twice_by_a_kill(config: TrainConfig) -> None:
+def test_patience_is_not_tried_twice_by_a_kill(config: TrainConfig, whole: Path) -> None:
     def die_before_the_last(report: StepReport) -> None:
         if report.step == best + 1:
             raise Killed
 
-    train(config, ignore)
-    best = 1 + int(np.argmin(sads(config.out)))
+    best = 1 + int(np.argmin(sads(whole)))
     broken = replace(config, out=config.out / "broken", patience=2, checkpoint_every=1)
     with pytest.raises(Killed):
         train(broken, die_before_the_last)
     assert train(broken, ignore).step == best + 2
 
 
-def test_a_best_from_after_the_checkpoint_that_a_user_goes_back_to_is_kept_by_another_name(config: TrainConfig) -> None:
+def test_a_best_from_after_the_checkpoint_that_a_user_goes_back_to_is_kept_by_another_name(
+    config: TrainConfig, whole: Path
+) -> None:
     config = replace(config, keep=8, checkpoint_every=1)
-    train(config, ignore)
+    shutil.copytree(whole, config.out)
     best = config.out / "best.pt"
     later, step = facts(best), load_checkpoint(best).step
     shutil.copy(config.out / f"step-{step - 2:08d}.pt", config.out / "last.pt")
@@ -229,8 +253,8 @@ def test_a_best_from_after_the_checkpoint_that_a_user_goes_back_to_is_kept_by_an
     assert {**facts(best), "best": later["best"]} == later
 
 
-def test_a_best_by_another_figure_is_kept_by_another_name(config: TrainConfig) -> None:
-    train(replace(config, max_steps=7), ignore)
+def test_a_best_by_another_figure_is_kept_by_another_name(seven: TrainConfig) -> None:
+    config = seven
     first = facts(config.out / "best.pt")
     said, _ = going_on(replace(config, best_by="inverted/sad"))
     assert (
@@ -244,32 +268,27 @@ def test_a_best_by_another_figure_is_kept_by_another_name(config: TrainConfig) -
 
 @pytest.mark.parametrize("change", [{"validation_side": 32}, {"validation": "half"}])
 def test_values_of_other_photographs_or_sizes_do_not_compare(
-    config: TrainConfig, change: dict[str, Any], tmp_path: Path
+    seven: TrainConfig, change: dict[str, Any], tmp_path: Path
 ) -> None:
-    train(replace(config, max_steps=7), ignore)
     if "validation" in change:
-        shutil.copytree(config.validation[0].path, tmp_path / "half")
+        shutil.copytree(seven.validation[0].path, tmp_path / "half")
         for part in ("original", "mask"):
             (tmp_path / "half" / part / "scene0.png").unlink()
         change = {"validation": (ValidationSet("real", tmp_path / "half"),)}
-    said, _ = going_on(replace(config, **change))
+    said, _ = going_on(replace(seven, **change))
     assert "was chosen by another metric, or on other photographs" in said[0]
 
 
-def test_the_same_photographs_elsewhere_compare(config: TrainConfig, tmp_path: Path) -> None:
-    whole = replace(config, out=config.out / "whole")
-    train(whole, ignore)
-    parts = replace(config, out=config.out / "parts")
-    train(replace(parts, max_steps=7), ignore)
-    shutil.copytree(config.validation[0].path, tmp_path / "moved")
-    moved = (ValidationSet("real", tmp_path / "moved"), config.validation[1])
-    assert going_on(replace(parts, validation=moved))[0] == []
-    assert facts(parts.out / "best.pt") == facts(whole.out / "best.pt")
+def test_the_same_photographs_elsewhere_compare(seven: TrainConfig, whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(seven.validation[0].path, tmp_path / "moved")
+    moved = (ValidationSet("real", tmp_path / "moved"), seven.validation[1])
+    assert going_on(replace(seven, validation=moved))[0] == []
+    assert facts(seven.out / "best.pt") == facts(whole / "best.pt")
 
 
 @pytest.mark.parametrize("what", ["gone", "damaged"])
-def test_a_best_that_is_gone_or_damaged_is_said(config: TrainConfig, what: str) -> None:
-    train(replace(config, max_steps=7), ignore)
+def test_a_best_that_is_gone_or_damaged_is_said(seven: TrainConfig, what: str) -> None:
+    config = seven
     path = config.out / "best.pt"
     step = load_checkpoint(path).step
     path.unlink()
@@ -282,11 +301,11 @@ def test_a_best_that_is_gone_or_damaged_is_said(config: TrainConfig, what: str) 
     assert (config.out / "best.1.pt").exists() == (what == "damaged")
 
 
-def test_a_run_without_validation_keeps_what_it_knows(config: TrainConfig) -> None:
-    train(replace(config, max_steps=6), ignore)
+def test_a_run_without_validation_keeps_what_it_knows(seven: TrainConfig) -> None:
+    config = seven
     before = load_checkpoint(config.out / "last.pt").best
     assert before
-    train(replace(config, max_steps=7, validation=()), ignore)
+    assert train(replace(config, validation=()), ignore).step == 8
     assert load_checkpoint(config.out / "last.pt").best == before
 
 

@@ -58,7 +58,7 @@ def test_a_released_network_gives_its_own_mattes_before_the_first_step(
     """The encoder goes on seeing 0 to 255: rewritten for normalised pictures, its border would see another colour."""
     state = random_state(shapes(shared, backbone, "TT"), 1)
     noise = torch.rand((1, 3, 8, 8), generator=torch.Generator().manual_seed(3))
-    image = F.interpolate(noise, (96, 128), mode="bilinear")
+    image = F.interpolate(noise, (64, 96), mode="bilinear")
     with torch.no_grad():
         calibrate(state, backbone, 255 * image)
         *_, expected = released(state, backbone, "TT", 255 * image)

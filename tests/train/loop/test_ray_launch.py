@@ -102,7 +102,7 @@ def test_a_cluster_that_is_too_small_is_not_waited_for(shards: Path, tmp_path: P
     there.close()  # the process's own end alone is left: should it die, `recv` raises
     assert here.poll(300)
     assert re.match(words, here.recv())
-    process.join(60)
+    process.join(300)
 
 
 def test_a_workers_own_message_is_found_among_rays_words() -> None:

@@ -14,7 +14,7 @@ from tests.hitting import KILLS, Command, content, differing, hit, shard_in, wri
 
 pytestmark = pytest.mark.slow
 
-PHOTOGRAPHS = 160  # 16 candidate shards, and as many of each split
+PHOTOGRAPHS = 100  # 10 candidate shards, and as many of each split
 FOREGROUNDS = KILLS + 4  # a shard each
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -72,6 +73,8 @@ def recorded(root: Path = ROOT) -> Iterator[Calls]:
         if not any(each.f_code.co_name == "<module>" for each in stack):
             calls.add((name(stack[1]) if len(stack) > 1 else None, name(frame)))
 
+    gc.collect()
+    gc.disable()  # it ends what other tests have left wherever it comes to run
     threading.setprofile(note)
     sys.setprofile(note)
     try:
@@ -79,6 +82,7 @@ def recorded(root: Path = ROOT) -> Iterator[Calls]:
     finally:
         sys.setprofile(None)
         threading.setprofile(None)
+        gc.enable()
 
 
 def _stack(frame: FrameType | None, ours: tuple[str, ...]) -> Iterator[FrameType]:

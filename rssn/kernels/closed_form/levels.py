@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.kernels.closed_form.grid import Floats, Grid, Indices
-from rssn.kernels.closed_form.nodes import load4, scale, scale_add, store, subtract
+from rssn.kernels.closed_form.nodes import add, load4, scale, scale_add, store, subtract
 from rssn.kernels.simd import compiled
 
 _COARSEST = 8
@@ -263,11 +263,13 @@ def cycle(levels: Any, e: Any, r: Any, kept: Any) -> Any:
             if _SHRINK * (high - low) < low - start[depth - 1] and not again[depth]:
                 again[depth] = True
                 _subtract(levels, low, high, e, r)
-                kept[low:high] = e[low:high]
+                for i in range(low, high):  # numba takes seconds to compile a slice that is assigned a slice
+                    store(kept, i, load4(e, i))
                 break
             if again[depth]:
                 again[depth] = False
-                e[low:high] += kept[low:high]
+                for i in range(low, high):
+                    store(e, i, add(load4(e, i), load4(kept, i)))
             depth -= 1
             _ascend(levels, depth, e, r)
         if depth == 0:

@@ -234,7 +234,8 @@ def iterate(grid: Any, levels: Any, x: Any, fixed: Any, tolerance: float, most: 
         right[: levels.start[1]] = 0.0
         _restrict(grid, inverse, levels.finest, z, right)
         cycle(levels, e, right, kept)
-        old[:] = rz
+        for lane in range(8):
+            old[0, lane] = rz[0, lane]
         _correct(grid, inverse, levels.finest, e, r, z, rz)
         _ratio(rz, old, beta)
         _turn(grid, beta, z, p, q, pq)

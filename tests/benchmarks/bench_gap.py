@@ -62,6 +62,8 @@ def main(work: Path, data: Path, detector: Path) -> None:
     _gap(work, ["comp-rssn", "comp-rssn-plus"], "unseen", unseen)
     _gap(work, [*PAPER, "comp-rssn-plus"], "third", everything, "--at", "1/3")
     _gap(work, [*PAPER, "comp-rssn-plus"], "lossless", data / "alphamatting")
+    _run("pack", "--matting", everything, "--out", work / "sets" / "packed")
+    _gap(work, ["packed"], "packed", everything)
     words = ["gap", work / "sets" / "comp-rssn", "--real", everything, "--out", work / "gap-cost"]
     cost = command_cost(["-m", "pipelines.cli", *map(str, words)])
     click.echo(f"comp-rssn alone: {cost.seconds:.0f} CPU-s, {(cost.peak or 0) / 1e9:.2f} GB")

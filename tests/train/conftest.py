@@ -59,11 +59,6 @@ def _row(scene: Scene) -> dict[str, object]:
     return {"sample_id": f"{scene.name}/0", **pictures, "width": SIDE, "height": SIDE, "k": 0}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def group_of_one(tmp_path: Path) -> Iterator[None]:
     """What processes talk through, for one alone."""

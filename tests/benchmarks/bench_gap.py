@@ -1,6 +1,6 @@
 """The gap meter's tables: every shipped recipe, and each step beyond the paper alone on top of `comp-rssn`.
 
-`python -m tests.benchmarks.bench_gap --work FOLDER` curates, composes (K = 5, seed 0) and measures; what is in the
+`python -m tests.benchmarks.bench_gap --out FOLDER` curates, composes (K = 5, seed 0) and measures; what is in the
 folder is made once. The tables of pipelines/README.md ("How far are composites from photographs?") come from here.
 """
 
@@ -43,7 +43,7 @@ UNSEEN = {"am2k": "sample[124].*", "portraits": "*"}
 
 
 @click.command(help=__doc__)
-@click.option("--work", type=click.Path(path_type=Path), required=True)
+@click.option("--out", "work", type=click.Path(path_type=Path), required=True)
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, show_default=True)
 @click.option("--detector", type=click.Path(path_type=Path), default=DETECTOR, show_default=True)
 def main(work: Path, data: Path, detector: Path) -> None:

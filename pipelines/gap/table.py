@@ -60,7 +60,6 @@ def differences(result: Result) -> list[tuple[str, ...]]:
     found = [
         (one.first, one.second, one.figure, str(one.change), "different" if one.differs else "not told apart")
         for one in result.gap.differences
-        if one.figure in (STRENGTH, DISTANCE)
     ]
     return [("from", "to", "figure", "change", "so"), *found] if found else []
 

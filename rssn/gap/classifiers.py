@@ -65,11 +65,8 @@ def score_patches(pictures: Pictures, one: Deal, kept: Flags) -> Scored:
     trees = require_scikit_learn()(
         max_iter=_TREES, max_leaf_nodes=_LEAVES, early_stopping=False, random_state=0, class_weight="balanced"
     )
-    values, inside, whose = (
-        _ranked(pictures.patches[:, LOW_LEVEL]),
-        pictures.patch_in_foreground,
-        pictures.patch_picture,
-    )
+    values = _ranked(pictures.patches[:, LOW_LEVEL])
+    inside, whose = pictures.patch_in_foreground, pictures.patch_picture
     scores = np.zeros(len(values))
     for fold, seen in enumerate(one.seen):
         held, learned = (flags[whose] for flags in ((one.folds == fold) & kept, seen & kept))
@@ -82,12 +79,11 @@ def score_patches(pictures: Pictures, one: Deal, kept: Flags) -> Scored:
 def _ranked(values: Values) -> npt.NDArray[np.uint8]:
     """Each column by its 255 quantile bins, which is all that these trees look at.
 
-    scikit-learn would bin each time that it fits, by weighted quantiles, which takes twenty times as long as the trees.
+    scikit-learn would bin each time that it fits, by weighted quantiles, which takes longer than the trees.
     """
     edges = np.quantile(values, np.linspace(0, 1, _BINS + 1)[1:-1], axis=0)
-    return np.stack([np.searchsorted(*pair, "right") for pair in zip(edges.T, values.T, strict=True)], 1).astype(
-        np.uint8
-    )
+    bins = [np.searchsorted(*pair, "right") for pair in zip(edges.T, values.T, strict=True)]
+    return np.stack(bins, axis=1).astype(np.uint8)
 
 
 def score_pictures(values: Floats, composed: Flags, one: Deal, kept: Flags) -> Scored:
@@ -125,7 +121,7 @@ def fit_linear(values: Floats, composed: Flags, seen: Flags) -> Linear:
     """Logistic regressions with a squared penalty of standardised vectors, both kinds of equal weight.
 
     By Newton's method, several models at once. scikit-learn's `LogisticRegression(C=0.05, class_weight="balanced")`
-    gives the same and takes tens of times as long for so few values; an interval and a permutation test fit thousands.
+    gives the same and takes far longer for so few values; an interval and a permutation test fit thousands.
 
     Args:
         values: P x V.

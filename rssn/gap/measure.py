@@ -188,9 +188,12 @@ class _Blocks:
 
     def jackknifed(self, groups: Sequence[str], figure: Callable[[Flags], float]) -> Jackknifed:
         """A figure of all pictures, and of those without each block."""
+        return Jackknifed(figure(np.ones(len(groups), np.bool_)), self.without(groups, figure))
+
+    def without(self, groups: Sequence[str], figure: Callable[[Flags], float]) -> Floats:
+        """A figure of the pictures without each block."""
         blocks = np.array([self.of[group] for group in groups])
-        without = [figure(blocks != block) for block in range(self.count)]
-        return Jackknifed(figure(np.ones(len(blocks), np.bool_)), np.array(without))
+        return np.array([figure(blocks != block) for block in range(self.count)])
 
 
 def measure_gap(
@@ -238,8 +241,8 @@ def _strength(pictures: Pictures, blocks: _Blocks) -> Jackknifed:
     deals = [Deal.of(pictures.groups, kinds, backgrounds, number) for number in range(_PATCH_DEALS)]
     everything = np.ones(len(pictures), np.bool_)
     value = area([score_patches(pictures, one, everything) for one in deals])
-    one = blocks.jackknifed(pictures.groups, lambda kept: area([score_patches(pictures, deals[0], kept)]))
-    return Jackknifed(value, one.without)
+    without = blocks.without(pictures.groups, lambda kept: area([score_patches(pictures, deals[0], kept)]))
+    return Jackknifed(value, without)
 
 
 def _check_backgrounds(name: str, joint: Joint) -> None:

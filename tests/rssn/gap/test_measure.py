@@ -17,6 +17,7 @@ from rssn.gap.pictures import Measured, Named, Pictures
 from rssn.gap.ranking import rank_cues
 from rssn.image.arrays import Image, encode_jpeg, resize_area, to_float, to_uint8
 from rssn.image.decoding import decode_pixels
+from tests.rssn.gap.fewer import fit_fewer
 from tests.rssn.gap.rendered import SHOTS, SIZE, Change, background, measured, pictures
 
 pytest.importorskip("sklearn")
@@ -26,12 +27,8 @@ SETS = 50
 
 
 @pytest.fixture(autouse=True)
-def _fewer_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And fewer permutations: what is asserted does not depend on how many they are."""
-    monkeypatch.setattr("rssn.gap.classifiers._TREES", 15)
-    monkeypatch.setattr("rssn.gap.measure._PATCH_DEALS", 1)
-    monkeypatch.setattr("rssn.gap.measure.PERMUTATIONS", 39)
-    monkeypatch.setattr("rssn.gap.measure._EXCHANGES", 39)
+def _fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit_fewer(monkeypatch)
 
 
 @cache

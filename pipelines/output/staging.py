@@ -23,11 +23,11 @@ from pipelines.executor.work import Work
 from rssn.dataset.shards import DatasetFolder, Mark, is_own
 from rssn.errors import InputError
 from rssn.storage.bucket_lease import BucketLease
-from rssn.storage.buckets import ObjectFacts, abort_uploads, download, list_objects, remove, stat_objects, upload
+from rssn.storage.buckets import FileFacts, abort_uploads, list_objects, remove, stat_objects, upload
 from rssn.storage.cache_folder import own_folder
 from rssn.storage.files import sha256, write_json
 from rssn.storage.lock import hold_lease_at
-from rssn.storage.remote import list_source
+from rssn.storage.remote import download, list_source
 from rssn.storage.urls import OUTPUTS, Url, path_of, url_of
 
 _INPUTS = ("plan/*.parquet", "verdicts.parquet")
@@ -210,7 +210,7 @@ def _sha256(path: Path, _written_ns: int) -> str:
     return sha256(path)
 
 
-def _uploaded_mark(found: Mapping[str, ObjectFacts], folder: DatasetFolder, name: str) -> Mark | None:
+def _uploaded_mark(found: Mapping[str, FileFacts], folder: DatasetFolder, name: str) -> Mark | None:
     """The mark of a shard that lies in the bucket as it says; read through if it was written after its mark."""
     mark, marked = folder.read_mark(name), found.get(f"marks/{name}.json")
     data, rejects = found.get(f"data/{name}.parquet"), folder.rejects(name)

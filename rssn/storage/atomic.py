@@ -1,30 +1,46 @@
-"""Files that readers see whole or not at all, also where their writer was killed."""
+"""Files and objects that readers see whole or not at all, also where their writer was killed."""
 
 from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from rssn.storage.buckets import upload, write
+from rssn.storage.location import BucketPath, Location
 
 _NO_FOLDER_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
 """What file systems answer that cannot flush a folder; the file itself is flushed by then."""
 
 
 @contextmanager
-def atomic_path(path: Path, *, durable: bool = True, only_writer: bool = False, suffix: str = ".tmp") -> Iterator[Path]:
-    """A temporary path beside `path`, whose file is renamed to `path` when the block ends.
+def atomic_path(
+    path: Location, *, durable: bool = True, only_writer: bool = False, suffix: str = ".tmp"
+) -> Iterator[Path]:
+    """A temporary path beside `path`, whose file is renamed to `path` when the block ends; an object is then uploaded.
 
     If the block fails or writes no file, whatever was at `path` stays. The folder is created.
 
     Args:
-        path: The file to write.
+        path: The file or object to write.
         durable: Whether it must survive a crash of the machine; flushing it to the disk takes time.
         only_writer: Whether no other process writes this file at the same time. The temporary name is then always the
             same, so that a killed writer leaves one file and the next one overwrites it.
         suffix: What the temporary name ends with, for libraries that go by it.
+
+    Raises:
+        RemoteError: If the bucket does not take the object.
     """
+    if isinstance(path, BucketPath):
+        with tempfile.TemporaryDirectory(prefix="rssn-") as folder:
+            temporary = Path(folder) / f"{path.name}{suffix}"
+            yield temporary
+            if temporary.exists():
+                upload(temporary, path.url)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}{'' if only_writer else f'.{os.getpid()}'}{suffix}")
     try:
@@ -35,8 +51,11 @@ def atomic_path(path: Path, *, durable: bool = True, only_writer: bool = False, 
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes, *, durable: bool = True, only_writer: bool = False) -> None:
-    """Write a file; see `atomic_path`."""
+def write_bytes(path: Location, data: bytes, *, durable: bool = True, only_writer: bool = False) -> None:
+    """Write a file or an object; see `atomic_path`."""
+    if isinstance(path, BucketPath):
+        write(path.url, data)
+        return
     with atomic_path(path, durable=durable, only_writer=only_writer) as temporary:
         temporary.write_bytes(data)
 

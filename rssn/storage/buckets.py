@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rssn.errors import DependencyError, InputError, RemoteError
-from rssn.storage.atomic import atomic_path
 from rssn.storage.urls import PROTOCOLS, scrub
 
 _PARTS = 2  # of 50 MB, of a shard that are on their way at once; with s3fs' ten a worker took 0.5 GB for them
 
 
-class ObjectFacts(NamedTuple):
-    """What a listing says of an object."""
+class FileFacts(NamedTuple):
+    """What a listing says of a file or an object."""
 
     size: int  # bytes
     written_ns: int  # since 1970; 0 where the store does not say
@@ -32,7 +31,7 @@ def list_objects(url: str) -> dict[str, int]:
     return {name: facts.size for name, facts in stat_objects(url).items()}
 
 
-def stat_objects(url: str) -> dict[str, ObjectFacts]:
+def stat_objects(url: str) -> dict[str, FileFacts]:
     """Size and time of every object below a URL, by its name from there on; of the object itself, its name is empty.
 
     Raises:
@@ -45,13 +44,25 @@ def stat_objects(url: str) -> dict[str, ObjectFacts]:
     return {}
 
 
-def _facts(said: Mapping[str, Any]) -> ObjectFacts:
+def _facts(said: Mapping[str, Any]) -> FileFacts:
     times = {name.lower().replace("_", ""): value for name, value in said.items()}
     written = next((times[name] for name in ("lastmodified", "mtime", "updated") if times.get(name)), None)
     if isinstance(written, str):
         written = datetime.fromisoformat(written.replace("Z", "+00:00"))
     seconds = written.timestamp() if isinstance(written, datetime) else float(written or 0)
-    return ObjectFacts(int(said["size"] or 0), round(seconds * 1e3) * 1_000_000)
+    return FileFacts(int(said["size"] or 0), round(seconds * 1e3) * 1_000_000)
+
+
+def object_size(url: str) -> int | None:
+    """Bytes of an object; None where there is none.
+
+    Raises:
+        RemoteError: If the bucket does not say.
+    """
+    with suppress(FileNotFoundError), translate_errors(url):
+        facts = store(url).info(url)
+        return int(facts["size"] or 0) if facts["type"] == "file" else None
+    return None
 
 
 def version_of(url: str) -> str:
@@ -65,20 +76,6 @@ def version_of(url: str) -> str:
         facts = {name.lower().replace("_", ""): value for name, value in store(url).info(url).items()}
     tag = next((facts[name] for name in ("etag", "md5hash", "lastmodified", "mtime") if facts.get(name)), "")
     return f"{facts['size']} {tag}"
-
-
-def download(url: str, root: Path, names: list[str]) -> None:
-    """Copy objects below a URL to files of the same names below a folder, several at a time.
-
-    Raises:
-        FileNotFoundError: If one is not there.
-        RemoteError: If the bucket does not give them.
-    """
-    with ExitStack() as stack:
-        temporary = [str(stack.enter_context(atomic_path(root / name, durable=False))) for name in names]
-        with translate_errors(url):
-            if names:
-                store(url).get([f"{url}/{name}" for name in names], temporary)
 
 
 def upload(path: Path, url: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 
 from rssn.errors import DamagedError, first_line
 from rssn.storage.atomic import atomic_path, write_bytes
+from rssn.storage.location import Location
 from rssn.storage.remote import READ_AHEAD, content, opened
 
 Row: TypeAlias = Mapping[str, Any]
@@ -24,7 +24,7 @@ ROW_GROUP_ROWS = 8192
 """Or at so many rows: they are held as objects until then, and who wants a shard's verdicts reads whole groups."""
 
 
-def write_parquet(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
+def write_parquet(path: Location, schema: pa.Schema, rows: Iterable[Row]) -> int:
     """Stream rows to a file, see `atomic_path`; returns their count.
 
     Without rows no file is left. Picture columns are stored as they are: they are compressed already.
@@ -41,7 +41,7 @@ def write_parquet(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
     return count
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: Location, value: Mapping[str, Any]) -> None:
     """Write JSON, see `atomic_path`."""
     write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, default=str) + "\n").encode())
 
@@ -68,11 +68,11 @@ def is_time(value: object) -> bool:
     return type(value) in (int, float) and 0 <= value < 1 << 33  # type: ignore[operator]  # the first half says so
 
 
-def read_json(path: Path, remedy: str) -> dict[str, Any]:
+def read_json(path: Location, remedy: str) -> dict[str, Any]:
     """A JSON object that this package wrote.
 
     Args:
-        path: The file, or see `rssn.storage.urls`.
+        path: Where it is.
         remedy: What to do where it is damaged, for the message.
 
     Raises:
@@ -88,7 +88,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     return values
 
 
-def sha256(path: Path) -> str:
+def sha256(path: Location) -> str:
     """Hex digest of a file's content."""
     digest = hashlib.sha256()
     with opened(path, READ_AHEAD) as stream:

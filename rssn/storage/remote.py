@@ -1,4 +1,4 @@
-"""Files that may lie in a bucket, read as if they were here; see `urls` for the paths that stand for objects."""
+"""Reading and listing what lies here or in a bucket; see `urls` for the paths that stand for objects."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import errno
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
 import pyarrow.parquet as pq
 
 from rssn.errors import InputError
-from rssn.storage.buckets import ObjectFacts, download, stat_objects, store, translate_errors
+from rssn.storage.atomic import atomic_path
+from rssn.storage.buckets import FileFacts, object_size, stat_objects, store, translate_errors, version_of
+from rssn.storage.location import BucketPath, Location
 from rssn.storage.urls import OUTPUTS, SOURCES, is_listed, is_plain, path_of, url_of
 
 READ_AHEAD = 4 << 20
@@ -30,11 +32,11 @@ S = TypeVar("S")
 R = TypeVar("R")
 
 
-def opened(path: Path, ahead: int = 0) -> BinaryIO:
-    """A file for reading, or the object that the path stands for, of which no more is fetched than is read.
+def opened(path: Location, ahead: int = 0) -> BinaryIO:
+    """A file for reading, or an object, of which no more is fetched than is read.
 
     Args:
-        path: A file, or see `rssn.storage.urls`.
+        path: Where it is.
         ahead: Bytes of an object that are fetched at a time, for many small reads; 0: each read for itself.
 
     Raises:
@@ -42,19 +44,19 @@ def opened(path: Path, ahead: int = 0) -> BinaryIO:
         OSError: If it is a pipe, a device or a socket: those are not waited for.
         RemoteError: If the bucket does not give it.
     """
-    url = _remote(path)
-    if url is None:
-        return _regular(path)
+    place = _place(path)
+    if isinstance(place, Path):
+        return _regular(place)
     cache = {"cache_type": "readahead", "block_size": ahead} if ahead else {"cache_type": "none"}
-    with translate_errors(url):
-        return cast(BinaryIO, _TranslatedFile(store(url).open(url, "rb", **cache), url))
+    with translate_errors(place.url):
+        return cast(BinaryIO, _TranslatedFile(store(place.url).open(place.url, "rb", **cache), place.url))
 
 
-def content(path: Path, most: int | None = None) -> bytes:
-    """All bytes of a file or of the object that a path stands for, which may be written anew at any moment.
+def content(path: Location, most: int | None = None) -> bytes:
+    """All bytes of a file or an object, which may be written anew at any moment.
 
     Args:
-        path: A file, or see `rssn.storage.urls`.
+        path: Where it is.
         most: Bytes that it may have; None: any number.
 
     Raises:
@@ -62,30 +64,50 @@ def content(path: Path, most: int | None = None) -> bytes:
         OSError: If it is a pipe, a device or a socket, or (`errno.EFBIG`) has more bytes than it may.
         RemoteError: If the bucket does not give it.
     """
-    if (url := _remote(path)) is None:
-        with _regular(path) as stream:
+    place = _place(path)
+    if isinstance(place, Path):
+        with _regular(place) as stream:
             size = _checked_size(os.fstat(stream.fileno()).st_size, path, most)
             return stream.read(size + 1 if size else most or -1)  # what says it is empty may be the system's own file
     if is_listed(path):
-        _checked_size(path.stat().st_size, path, most)
-    with translate_errors(url):
-        return bytes(store(url).cat_file(url))
+        _checked_size(Path(str(path)).stat().st_size, path, most)
+    with translate_errors(place.url):
+        data = bytes(store(place.url).cat_file(place.url, end=None if most is None else most + 1))
+    _checked_size(len(data), path, most)
+    return data
+
+
+def contents(paths: Sequence[Location]) -> Iterator[bytes | None]:
+    """All bytes of small files or objects, in order; None for one that is not there. Of a bucket several at a time.
+
+    Raises:
+        OSError: As `content` does otherwise.
+        RemoteError: If the bucket does not give one.
+    """
+
+    def read(path: Location) -> bytes | None:
+        with suppress(FileNotFoundError):
+            return content(path)
+        return None
+
+    return ahead(read, paths, remote=any(isinstance(path, BucketPath) for path in paths))
 
 
 @contextmanager
-def parquet(path: Path, *, checked: bool = False) -> Iterator[pq.ParquetFile]:
-    """A Parquet file, or the object that a path stands for, of which no more is fetched than is read; see `opened`.
+def parquet(path: Location, *, checked: bool = False) -> Iterator[pq.ParquetFile]:
+    """A Parquet file, here or in a bucket, of which no more is fetched than is read; see `opened`.
 
     Args:
-        path: A file, or see `rssn.storage.urls`.
+        path: Where it is.
         checked: Compare each page with its checksum, where it has one.
     """
-    if _remote(path) is None:
-        with pq.ParquetFile(path, page_checksum_verification=checked) as file:
+    place = _place(path)
+    if isinstance(place, Path):
+        with pq.ParquetFile(place, page_checksum_verification=checked) as file:
             yield file
         return
     with (
-        opened(path) as stream,
+        opened(place) as stream,
         pq.ParquetFile(stream, pre_buffer=True, page_checksum_verification=checked) as file,
     ):
         yield file
@@ -108,27 +130,69 @@ def ahead(read: Callable[[S], R], items: Iterable[S], *, remote: bool) -> Iterat
         pool.shutdown(cancel_futures=True)
 
 
-def size_of(path: Path) -> int | None:
-    """Bytes of a file or of the object that a path stands for; None where there is none.
+def list_files(root: Location) -> dict[str, FileFacts]:
+    """Every file or object below a folder, by its name from there on; nothing where there is no folder.
+
+    Links to folders are not followed.
 
     Raises:
         RemoteError: If the bucket does not say.
     """
-    if _remote(path) is None or path.is_file():  # a listing has the sizes
+    if isinstance(root, BucketPath):
+        found = stat_objects(root.url)
+        return {name: facts for name, facts in found.items() if name and not name.endswith("/")}
+    facts: dict[str, FileFacts] = {}
+    waiting = [(str(root), "")]
+    while waiting:
+        folder, prefix = waiting.pop()
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((entry.path, f"{prefix}{entry.name}/"))
+                    continue
+                with suppress(FileNotFoundError):  # removed meanwhile
+                    status = entry.stat()
+                    facts[f"{prefix}{entry.name}"] = FileFacts(status.st_size, status.st_mtime_ns)
+    return facts
+
+
+def size_of(path: Location) -> int | None:
+    """Bytes of a file or an object; None where there is none.
+
+    Raises:
+        RemoteError: If the bucket does not say.
+    """
+    if isinstance(path, BucketPath):
+        return object_size(path.url)
+    place = _place(path)
+    if isinstance(place, Path) or path.is_file():  # a listing has the sizes
         return path.stat().st_size if path.is_file() else None
-    url = _remote(path) or ""
-    with suppress(FileNotFoundError), translate_errors(url):
-        return int(store(url).info(url)["size"])
-    return None
+    return object_size(place.url)
 
 
-def stamp(path: Path) -> str:
+def stamp(path: Location) -> str:
     """What changes when a file is replaced, though it keep its name and its size: its time, and its number on the disk.
 
-    Of an object in a bucket, as it was listed, the time when it was written.
+    Of an object in a bucket its size and the store's tag, or date.
     """
+    if isinstance(path, BucketPath):
+        return version_of(path.url)
     status = path.stat()
     return str(status.st_mtime_ns) if is_listed(path) else f"{status.st_mtime_ns} {status.st_ino}"
+
+
+def download(url: str, root: Path, names: list[str]) -> None:
+    """Copy objects below a URL to files of the same names below a folder, several at a time.
+
+    Raises:
+        FileNotFoundError: If one is not there.
+        RemoteError: If the bucket does not give them.
+    """
+    with ExitStack() as stack:
+        temporary = [str(stack.enter_context(atomic_path(root / name, durable=False))) for name in names]
+        with translate_errors(url):
+            if names:
+                store(url).get([f"{url}/{name}" for name in names], temporary)
 
 
 def list_source(url: str, cache: Path) -> Path:
@@ -198,22 +262,24 @@ def _regular(path: Path) -> BinaryIO:
     raise OSError(NOT_A_FILE, "a pipe, a device or a socket, not a file", str(path))
 
 
-def _checked_size(size: int, path: Path, most: int | None) -> int:
+def _checked_size(size: int, path: Location, most: int | None) -> int:
     if most is not None and size > most:
         raise OSError(errno.EFBIG, f"{size} bytes; the limit is {most}", str(path))
     return size
 
 
-def _remote(path: Path) -> str | None:
-    """The URL of what a path stands for, unless the file itself is here or would be if there was one."""
+def _place(path: Location) -> Location:
+    """Where something is, unless a path stands for it."""
+    if isinstance(path, BucketPath):
+        return path
     url = url_of(path)
     if url is None or is_listed(path):
-        return url
+        return BucketPath(url) if url else path
     here = OUTPUTS in path.parts and (path.parent.name != "data" or path.is_file())
-    return None if here or (SOURCES in path.parts and path.suffix == ".json") else url
+    return path if here or (SOURCES in path.parts and path.suffix == ".json") else BucketPath(url)
 
 
-def _lay_out(url: str, root: Path, name: str, facts: ObjectFacts) -> None:
+def _lay_out(url: str, root: Path, name: str, facts: FileFacts) -> None:
     path = root / name
     if not is_plain(name):
         raise InputError(f"{url}/{name}: cannot be the name of a file; rename the object, or give a folder without it")

@@ -85,9 +85,9 @@ def url_of(path: Path) -> str | None:
     return None
 
 
-def is_listed(path: Path) -> bool:
+def is_listed(path: object) -> bool:
     """Whether a path is in a listing of a bucket: what it holds is not there, small JSON files apart."""
-    return SOURCES in path.parts and path.suffix != ".json" and url_of(path) is not None
+    return isinstance(path, Path) and SOURCES in path.parts and path.suffix != ".json" and url_of(path) is not None
 
 
 def shown(text: str) -> str:

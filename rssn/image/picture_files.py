@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from pathlib import PurePath, PurePosixPath
+from pathlib import PurePath
 from typing import Literal, TypeAlias
 
 ArchiveFormat: TypeAlias = Literal["tar", "tgz", "zip"]
@@ -104,8 +104,10 @@ def archive_format(path: PurePath) -> ArchiveFormat | None:
 
 def suffix_of(name: str) -> str:
     """The suffix of a file's name as it is written, `.tar.gz` in one."""
-    suffixes = PurePosixPath(name).suffixes[-2:]
-    return "".join(suffixes) if [each.lower() for each in suffixes[:1]] == [".tar"] else "".join(suffixes[-1:])
+    own = name.rpartition("/")[2]
+    parts = own.lstrip(".").split(".")[1:] if not own.endswith(".") else []
+    packed = len(parts) > 1 and parts[-2].lower() == "tar"
+    return "".join(f".{part}" for part in parts[-2 if packed else -1 :])
 
 
 def format_of(head: bytes) -> str | None:

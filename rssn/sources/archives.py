@@ -2,13 +2,13 @@
 
 Member names are labels and never become paths. What cannot be read as it stands (a link, an encrypted member, a name
 that would leave the folder) is listed with its reason. A compressed tar is unpacked in memory from its beginning to the
-member that is asked for; those who ask in the order of the members unpack it once.
+member that is asked for; those who ask in the order of the members unpack it once, those who ask for two of its folders
+in turn twice.
 """
 
 from __future__ import annotations
 
 import gzip
-import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,13 +20,14 @@ from typing import BinaryIO, cast
 from rssn.errors import Rejected, first_line
 from rssn.image.picture_files import HEAD_BYTES, FileKind, archive_format, file_kind, is_hidden
 from rssn.sources.folder_walk import printable
-from rssn.storage.remote import opened
-from rssn.storage.urls import url_of
+from rssn.sources.tar_headers import SwollenError, TarError, TarMember, read_members
+from rssn.storage.location import Location
+from rssn.storage.remote import opened, size_of
 
 _AHEAD = 1 << 20  # bytes of an archive in a bucket that are fetched at a time
 _SWELLS = 100  # times that a compressed tar may grow when it is unpacked; pictures shrink little
 _SMALL = 1 << 30  # bytes that it may have in any case
-_HEADER = 1 << 20  # bytes of a header, names and comments included
+_STREAMS = 3  # places of a compressed tar that are read in turn: a photograph, its F and its matte
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +51,22 @@ class Member:
     message: str = ""
 
 
-def list_members(path: Path) -> Iterator[Member]:
+def list_members(path: Location) -> Iterator[Member]:
     """The regular members of an archive in their order; folders are left out.
 
     A damaged archive ends with a member of the reason `damaged_archive` that stands for the rest.
     """
-    packed = archive_format(path)
+    packed = archive_format(PurePosixPath(path.name))
     try:
         yield from _zip_members(path) if packed == "zip" else _tar_members(path, compressed=packed == "tgz")
-    except (OSError, tarfile.TarError, zipfile.BadZipFile, ValueError, EOFError, zlib.error) as error:
+    except (OSError, zipfile.BadZipFile, ValueError, EOFError, zlib.error) as error:
         words = f"the archive is damaged or of another format; the rest of it cannot be listed: {first_line(error)}"
         if packed == "tar":
             words += "; a compressed one is to be named .tar.gz"
         yield Member("", "other", -1, 0, "damaged_archive", words)
 
 
-def read_tar_member(path: Path, offset: int, size: int, *, compressed: bool = False) -> bytes:
+def read_tar_member(path: Location, offset: int, size: int, *, compressed: bool = False) -> bytes:
     """The bytes of a member of a tar file.
 
     Raises:
@@ -73,7 +74,7 @@ def read_tar_member(path: Path, offset: int, size: int, *, compressed: bool = Fa
     """
     try:
         if compressed:
-            data = _read_at(_unpacked(path, _written_ns(path)), offset, size)
+            data = _unpacked(path, _written_ns(path)).read(offset, size)
         else:
             with opened(path) as stream:
                 data = _read_at(stream, offset, size)
@@ -84,7 +85,7 @@ def read_tar_member(path: Path, offset: int, size: int, *, compressed: bool = Fa
     return data
 
 
-def read_zip_member(path: Path, number: int, max_bytes: int) -> bytes:
+def read_zip_member(path: Location, number: int, max_bytes: int) -> bytes:
     """The bytes of a member of a zip file; no more than `max_bytes` are unpacked, whatever its header says.
 
     Raises:
@@ -108,68 +109,63 @@ def _read_at(stream: BinaryIO, offset: int, size: int) -> bytes:
     return stream.read(size)
 
 
-def _written_ns(path: Path) -> int:
-    return path.stat().st_mtime_ns if url_of(path) is None else 0
+def _written_ns(path: Location) -> int:
+    return path.stat().st_mtime_ns if isinstance(path, Path) else 0
 
 
 @lru_cache(maxsize=2)
-def _opened(path: Path, _written_ns: int) -> zipfile.ZipFile:
+def _opened(path: Location, _written_ns: int) -> zipfile.ZipFile:
     """An archive with its directory read; kept open, for a directory of 50,000 members takes a second."""
     return zipfile.ZipFile(opened(path, _AHEAD))
 
 
+class _Unpacked:
+    """A compressed tar at the places where it was last read; what follows one of them costs no second pass."""
+
+    def __init__(self, path: Location) -> None:
+        self._path = path
+        self._streams: list[BinaryIO] = []  # the one that was last read is the last
+
+    def read(self, offset: int, size: int) -> bytes:
+        before = [stream for stream in self._streams if stream.tell() <= offset]
+        if before:
+            stream = max(before, key=lambda one: one.tell())
+            self._streams.remove(stream)
+        elif len(self._streams) < _STREAMS:
+            stream = cast(BinaryIO, gzip.GzipFile(fileobj=opened(self._path, _AHEAD)))
+        else:
+            stream = self._streams.pop(0)
+        self._streams.append(stream)
+        return _read_at(stream, offset, size)
+
+
 @lru_cache(maxsize=2)
-def _unpacked(path: Path, _written_ns: int) -> BinaryIO:
-    """A compressed tar at the place where it was last read; what follows costs no second pass."""
-    return cast(BinaryIO, gzip.GzipFile(fileobj=opened(path, _AHEAD)))
+def _unpacked(path: Location, _written_ns: int) -> _Unpacked:
+    return _Unpacked(path)
 
 
-class _Watched:
-    """A tar file that is read from one end to the other: remembers its last block, and refuses to swell."""
-
-    def __init__(self, stream: BinaryIO, most: float) -> None:
-        self.last = b""
-        self._stream = stream
-        self._most = most
-
-    def read(self, size: int) -> bytes:
-        if size > _HEADER:
-            raise tarfile.ReadError(f"a header of {size} bytes")
-        self.last = self._stream.read(size)
-        return self.last
-
-    def seek(self, place: int) -> int:
-        if place > self._most:
-            raise tarfile.ReadError(f"it unpacks to more than {_SWELLS} times its size")
-        return self._stream.seek(place)
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-
-def _tar_members(path: Path, *, compressed: bool) -> Iterator[Member]:
+def _tar_members(path: Location, *, compressed: bool) -> Iterator[Member]:
     with opened(path, _AHEAD) as packed:
         stream = cast(BinaryIO, gzip.GzipFile(fileobj=packed)) if compressed else packed
-        most = max(_SMALL, _SWELLS * path.stat().st_size) if compressed else float("inf")
-        watched = _Watched(stream, most)
-        with tarfile.open(fileobj=cast(BinaryIO, watched), mode="r:") as archive:
-            for info in archive:
-                archive.members.clear()  # type: ignore[attr-defined]  # or it keeps every header
-                if not info.isdir():
-                    yield _tar_member(info, partial(_read_at, stream, info.offset_data, HEAD_BYTES))
-            if watched.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes a broken header for the end
-                raise tarfile.ReadError("no end-of-archive mark after the last member")
+        most = max(_SMALL, _SWELLS * (size_of(path) or 0)) if compressed else float("inf")
+        try:
+            for found in read_members(stream, most):
+                if not found.folder:
+                    yield _tar_member(found, stream)
+        except SwollenError as error:
+            raise TarError(f"it unpacks to more than {_SWELLS} times its size") from error
 
 
-def _tar_member(info: tarfile.TarInfo, head: Callable[[], bytes]) -> Member:
-    reason, message = _unsafe(info.name)
-    if not info.isreg() or info.sparse is not None:
+def _tar_member(found: TarMember, stream: BinaryIO) -> Member:
+    reason, message = _unsafe(found.name)
+    if not found.regular:
         reason, message = "not_a_file", "a link, a device or a sparse file in the archive"
-    kind = _kind(info.name, (lambda: b"") if reason else head)
-    return Member(_printable(info.name), kind, info.offset_data, info.size, reason, message)
+    head = partial(_read_at, stream, found.place, min(HEAD_BYTES, found.size))
+    kind = _kind(found.name, (lambda: b"") if reason else head)
+    return Member(_printable(found.name), kind, found.place, found.size, reason, message)
 
 
-def _zip_members(path: Path) -> Iterator[Member]:
+def _zip_members(path: Location) -> Iterator[Member]:
     with opened(path, _AHEAD) as stream, zipfile.ZipFile(stream) as archive:
         for number, info in enumerate(archive.infolist()):
             if info.is_dir():
@@ -190,14 +186,19 @@ def _zip_head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 def _kind(name: str, head: Callable[[], bytes]) -> FileKind:
-    parts = PurePosixPath(name).parts
-    if any(is_hidden(part) for part in parts[:-1] if part != ".."):
-        return "hidden"
-    return file_kind(parts[-1] if parts else "", head)
+    folder, _, own = name.rstrip("/").rpartition("/")
+    return "hidden" if _is_hidden_folder(folder) else file_kind(own, head)
+
+
+@lru_cache(maxsize=4096)
+def _is_hidden_folder(folder: str) -> bool:
+    return any(is_hidden(part) for part in folder.split("/") if part not in ("", ".", ".."))
 
 
 def _unsafe(name: str) -> tuple[str, str]:
     """Reason and message for a name that would leave the folder it is unpacked to; empty for others."""
+    if not name.startswith("/") and ".." not in name and "\\" not in name and ":" not in name:  # nearly all
+        return "", ""
     windows = PureWindowsPath(name)
     if name.startswith("/") or windows.drive or ".." in PurePosixPath(name).parts or ".." in windows.parts:
         return "unsafe_path", "its name leaves the archive; such archives are made to overwrite files"

@@ -126,7 +126,7 @@ def list_folders(root: Path, folder: Path, without: Path | None = None) -> tuple
 
 def printable(name: str) -> str:
     """A name that every table can hold; bytes that are no UTF-8 are escaped."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def is_utf8(name: str) -> bool:

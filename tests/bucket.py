@@ -1,31 +1,37 @@
-"""A store that speaks S3 on loopback (moto's), behind a proxy that can throttle, fail and cut connections."""
+"""A store on loopback, behind a proxy that can throttle, fail and cut connections; see `tests.stores` for each."""
 
 from __future__ import annotations
 
 import http.client
-import logging
 import re
 import socket
+import sys
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+from urllib.parse import unquote
 
-import boto3
-from moto.server import ThreadedMotoServer
+import pytest
 
 from rssn.storage.urls import Url, checked_url
 
-SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-FAILED = b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>"
+_ENOUGH = 4096  # bytes of a request that say what it writes
 
 
 @dataclass
 class Fault:
-    """What happens to requests of a method whose path matches, `times` times."""
+    """What happens to requests of a method whose path matches, `times` times.
 
-    kind: Literal["throttle", "fail", "cut", "hang"]  # the last: nothing is answered until the other side is gone
+    The method and the path are those that S3 has for it (`GET /bucket/key`, `PUT /bucket/key`,
+    `GET /bucket?list-type=2`), whatever the store.
+    """
+
+    kind: Literal["throttle", "fail", "refuse", "cut", "lose", "hang"]
+    """`cut`: halfway, of what is sent, or answered to GET; `lose`: what is sent is taken, but not answered; `hang`:
+    nothing is answered until the other side is gone."""
     method: str
     path: str
     times: int = 1
@@ -38,62 +44,89 @@ class Fault:
         return True
 
 
-class Store:
+class Store(ABC):
     """The store, its proxy, and what a test asks of them."""
 
-    def __init__(self) -> None:
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-        self._moto.start()
+    protocol: ClassVar[str]
+    variable: ClassVar[str]  # of the environment, that leads to the store
+    answers: ClassVar[dict[str, tuple[int, str]]]  # status and body of what it says of a fault
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self.target = target
         self.faults: list[Fault] = []
         self.asked: Counter[str] = Counter()  # how often for each object, as `GET key`
         self.sent: Counter[str] = Counter()  # bytes for each object, likewise
-        self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": self}))
-        self._proxy.daemon_threads = True
+        self._proxy = _Proxy(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": self}))
         threading.Thread(target=self._proxy.serve_forever, daemon=True).start()
-        self.target = self._moto.get_host_and_port()
         self.endpoint = f"http://127.0.0.1:{self._proxy.server_address[1]}"
-        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
-        self.client: Any = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self.target[1]}", **keys)
 
     @property
+    @abstractmethod
     def environment(self) -> dict[str, str]:
-        """What leads to the proxy; trying again is left to s3fs."""
-        keys = {"AWS_ACCESS_KEY_ID": "AKIDFORTESTS", "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-tests"}
-        return keys | {"AWS_ENDPOINT_URL": self.endpoint, "AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1"}
+        """What leads to the proxy."""
+
+    def hasten(self, _patch: pytest.MonkeyPatch) -> None:  # noqa: B027  (most need none)
+        """Shorten the pauses before its package tries again, where they are long."""
 
     def close(self) -> None:
         self._proxy.shutdown()
         self._proxy.server_close()
-        self._moto.stop()
 
     def bucket(self, name: str) -> Url:
-        self.client.create_bucket(Bucket=name)
-        return checked_url(f"s3://{name}")
+        """A new one."""
+        self.create(name)
+        return checked_url(f"{self.protocol}://{name}")
 
-    def put(self, url: str, data: bytes) -> None:
-        bucket, _, key = url.removeprefix("s3://").partition("/")
-        self.client.put_object(Bucket=bucket, Key=key, Body=data)
+    @abstractmethod
+    def create(self, bucket: str) -> None: ...
 
-    def get(self, url: str) -> bytes:
-        bucket, _, key = url.removeprefix("s3://").partition("/")
-        data: bytes = self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
-        return data
+    @abstractmethod
+    def put(self, url: str, data: bytes) -> None: ...
 
-    def remove(self, url: str) -> None:
-        bucket, _, key = url.removeprefix("s3://").partition("/")
-        self.client.delete_object(Bucket=bucket, Key=key)
+    @abstractmethod
+    def get(self, url: str) -> bytes: ...
+
+    @abstractmethod
+    def remove(self, url: str) -> None: ...
+
+    @abstractmethod
+    def keys(self, bucket: str, prefix: str) -> set[str]: ...
+
+    @abstractmethod
+    def start_upload(self, url: str) -> None:
+        """Begin to write an object, and leave it half-done."""
+
+    @abstractmethod
+    def unfinished(self, url: str) -> int:
+        """Uploads in a bucket that nobody has finished or given up."""
 
     def names(self, url: str) -> set[str]:
         """Of all objects below a URL."""
-        bucket, _, key = url.removeprefix("s3://").partition("/")
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}/" if key else "")
-        found = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-        return {name.removeprefix(f"{key}/") for name in found}
+        bucket, key = split(url)
+        start = f"{key}/" if key else ""
+        return {name.removeprefix(start) for name in self.keys(bucket, start)}
 
-    def unfinished(self, url: str) -> int:
-        """Uploads in parts that nobody has finished or given up."""
-        return len(self.client.list_multipart_uploads(Bucket=url.split("/")[2]).get("Uploads", []))
+    def stored(self, url: str) -> dict[str, bytes]:
+        """All objects below a URL."""
+        return {name: self.get(f"{url}/{name}") for name in sorted(self.names(url))}
+
+    def meaning(self, method: str, target: str, _body: bytes) -> tuple[str, str]:
+        """The method and the path that S3 has for a request, of whose body the beginning is known."""
+        return method, unquote(target)
+
+
+def split(url: str) -> tuple[str, str]:
+    """Bucket and key."""
+    bucket, _, key = url.partition("://")[2].partition("/")
+    return bucket, key
+
+
+class _Proxy(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # those who are gone want no answer
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -102,27 +135,32 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         size = int(self.headers.get("Content-Length") or 0)
-        self.store.asked[f"{self.command} {self.path.partition('?')[0].rpartition('/')[2]}"] += 1
-        fault = next((one for one in self.store.faults if one.strikes(self.command, self.path)), None)
-        if fault and fault.kind == "cut" and self.command == "PUT":
-            self.rfile.read(size // 2)
+        body = self.rfile.read(max(size // 2, min(size, _ENOUGH)))
+        method, path = self.store.meaning(self.command, self.path, body)
+        name = f"{method} {path.partition('?')[0].rpartition('/')[2]}"
+        self.store.asked[name] += 1
+        fault = next((one for one in self.store.faults if one.strikes(method, path)), None)
+        if fault and fault.kind == "cut" and method != "GET":
             return self._cut()
-        body = self.rfile.read(size)
+        body += self.rfile.read(size - len(body))
         if fault and fault.kind == "hang":
             self.connection.recv(1)
             self.close_connection = True
             return None
-        if fault and fault.kind != "cut":
-            return self._answer(*((503, SLOW_DOWN) if fault.kind == "throttle" else (500, FAILED)))
+        if fault and fault.kind in self.store.answers:
+            return self._answer(*self.store.answers[fault.kind])
         link = http.client.HTTPConnection(*self.store.target)
         link.request(self.command, self.path, body, dict(self.headers))
         answer = link.getresponse()
         data = answer.read()
-        self.store.sent[f"{self.command} {self.path.partition('?')[0].rpartition('/')[2]}"] += len(data)
+        link.close()
+        self.store.sent[name] += len(data)
+        if fault and fault.kind == "lose":
+            return self._cut()
         self.send_response(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in ("content-length", "transfer-encoding", "connection", "server", "date"):
-                self.send_header(name, value)
+        for header, value in answer.getheaders():
+            if header.lower() not in ("content-length", "transfer-encoding", "connection", "server", "date"):
+                self.send_header(header, value)
         length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(data))
         self.send_header("Content-Length", length or "0")
         self.end_headers()
@@ -130,17 +168,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data[: len(data) // 2])
             return self._cut()
         self.wfile.write(data)
-        link.close()
         return None
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve  # noqa: N815
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def _answer(self, status: int, body: str) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "application/json" if body.startswith("{") else "application/xml")
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(body.encode())
 
     def _cut(self) -> None:
         self.wfile.flush()

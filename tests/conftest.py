@@ -18,6 +18,7 @@ import pytest
 from rssn.storage.machine import available_cpus
 from rssn.storage.urls import Url
 from tests.bucket import Store
+from tests.stores.running import start
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # shared machines stall; no test is timed
 hypothesis.settings.load_profile("unhurried")
@@ -123,22 +124,58 @@ _NUMBERS = count()
 
 
 @pytest.fixture(scope="session")
-def _running_store() -> Iterator[Store]:
-    running = Store()
-    yield running
-    running.close()
+def _running_store() -> Iterator[Callable[[str], Store]]:
+    """Starts a store when it is first asked for."""
+    running: dict[str, Store] = {}
+
+    def store(protocol: str) -> Store:
+        if protocol not in running:
+            running[protocol] = start(protocol)
+        return running[protocol]
+
+    yield store
+    for each in running.values():
+        each.close()
 
 
 @pytest.fixture
-def s3(_running_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """The store, which the environment leads to."""
-    for name, value in _running_store.environment.items():
-        monkeypatch.setenv(name, value)
-    yield _running_store
-    _running_store.faults = []
+def _leads_to(
+    _running_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], Store]]:
+    """Lets the environment lead to a store."""
+    used: list[Store] = []
+
+    def store(protocol: str) -> Store:
+        used.append(_running_store(protocol))
+        for name, value in used[-1].environment.items():
+            monkeypatch.setenv(name, value)
+        used[-1].hasten(monkeypatch)
+        return used[-1]
+
+    yield store
+    for each in used:
+        each.faults = []
+
+
+@pytest.fixture
+def s3(_leads_to: Callable[[str], Store]) -> Store:
+    """The store that speaks S3, which the environment leads to."""
+    return _leads_to("s3")
 
 
 @pytest.fixture
 def bucket(s3: Store) -> Url:
     """A new bucket."""
     return s3.bucket(f"bucket-{next(_NUMBERS)}")
+
+
+@pytest.fixture(params=["s3", "gs", "az"])
+def store(request: pytest.FixtureRequest, _leads_to: Callable[[str], Store]) -> Store:
+    """Each store, which the environment leads to; skips where its emulator is not installed."""
+    return _leads_to(request.param)
+
+
+@pytest.fixture
+def place(store: Store) -> Url:
+    """A new bucket of each store."""
+    return store.bucket(f"place-{next(_NUMBERS)}")

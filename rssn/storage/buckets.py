@@ -1,7 +1,7 @@
 """Buckets: objects listed, fetched, written and removed by their URLs.
 
-All of it is fsspec's, with the package of each store (s3fs, gcsfs, adlfs), which try again with growing pauses what
-was throttled, answered with 5xx or cut. What they give up is an error that names the URL and the remedy.
+All of it is fsspec's, with the package of each store, see `stores`. What they give up is an error that names the URL
+and the remedy.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rssn.errors import DependencyError, InputError, RemoteError
-from rssn.storage.urls import PROTOCOLS, scrub
-
-_PARTS = 2  # of 50 MB, of a shard that are on their way at once; with s3fs' ten a worker took 0.5 GB for them
+from rssn.storage.stores import STORES, status_of, store
+from rssn.storage.urls import scrub
 
 
 class FileFacts(NamedTuple):
@@ -39,7 +38,10 @@ def stat_objects(url: str) -> dict[str, FileFacts]:
     """
     base = url.partition("://")[2]
     with suppress(FileNotFoundError), translate_errors(url):
-        found = store(url).find(url, detail=True)
+        storage = store(url)
+        found = storage.find(url, detail=True)
+        if isinstance(found, list):  # adlfs, of the object itself
+            found = {name: storage.info(name) for name in found}
         return {name.removeprefix(base).lstrip("/"): _facts(each) for name, each in found.items()}
     return {}
 
@@ -111,35 +113,15 @@ def remove(urls: list[str]) -> None:
 
 
 def abort_uploads(url: str) -> None:
-    """Give up the uploads below a URL that a killed process left half-done; other stores than S3 do so themselves."""
-    bucket, _, key = url.partition("://")[2].partition("/")
-    if url.startswith("s3://"):
-        with translate_errors(url):
-            storage = store(url)
-            for one in storage.list_multipart_uploads(bucket):
-                if one["Key"].startswith(f"{key}/" if key else ""):
-                    storage.abort_mpu(bucket, one["Key"], one["UploadId"])
-
-
-def store(url: str) -> Any:
-    """The file system of a URL; one for each process.
+    """Give up the uploads below a URL that a killed process left half-done.
 
     Raises:
-        DependencyError: If its package is not installed.
+        RemoteError: If the bucket refuses.
     """
-    import fsspec  # noqa: PLC0415  (those who use no bucket do not pay for it)
-
-    protocol = url.partition("://")[0]
-    parts = {} if protocol == "gs" else {"max_concurrency": _PARTS}
-    try:
-        if protocol == "s3":
-            from s3fs.core import set_custom_error_handler  # noqa: PLC0415
-
-            set_custom_error_handler(_is_temporary)
-        return fsspec.filesystem(protocol, use_listings_cache=False, **parts)
-    except ImportError as error:
-        words = f"{protocol}:// needs a package that is not installed"
-        raise DependencyError(f"{words}; pip install 'rssn[{PROTOCOLS[protocol]}]'") from error
+    protocol, _, place = url.partition("://")
+    bucket, _, key = place.partition("/")
+    with translate_errors(url):
+        STORES[protocol].abort_uploads(store(url), bucket, key)
 
 
 @contextmanager
@@ -149,12 +131,12 @@ def translate_errors(url: str) -> Iterator[None]:
         yield
     except (InputError, DependencyError, RemoteError):
         raise
-    except FileNotFoundError as error:
-        raise FileNotFoundError(errno.ENOENT, "no such object", url) from error
     except FileExistsError:
         raise
     except Exception as error:  # each package and each store has its own
-        raise RemoteError(f"{url}: {_words(error)}") from error
+        if isinstance(error, FileNotFoundError) or status_of(error) == 404:
+            raise FileNotFoundError(errno.ENOENT, "no such object", url) from error
+        raise RemoteError(f"{url}: {_words(error, url)}") from error
 
 
 @contextmanager
@@ -166,14 +148,10 @@ def _writing(url: str) -> Iterator[None]:
         raise RemoteError(f"{url}: no such bucket; create it first") from error
 
 
-def _is_temporary(error: Exception) -> bool:
-    """Whether S3 failed within: s3fs tries throttled and cut requests again of itself, and these if it is told to."""
-    answer = getattr(error, "response", None) or {}
-    return bool(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500)
-
-
-def _words(error: Exception) -> str:
+def _words(error: Exception, url: str) -> str:
     first = scrub((str(error) or type(error).__name__).splitlines()[0])
-    if isinstance(error, PermissionError) or "credentials" in first.lower():
+    if isinstance(error, PermissionError) or status_of(error) in (401, 403) or "credentials" in first.lower():
         return f"access is refused ({first}); check the credentials in the environment, and what they may do"
-    return f"the store did not answer as expected ({first}); check the URL and AWS_ENDPOINT_URL, or run it again later"
+    row = STORES.get(url.partition("://")[0])
+    where = f"the URL and {row.variable}" if row else "it"
+    return f"the store did not answer as expected ({first}); check {where}, or run it again later"

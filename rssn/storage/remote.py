@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 
 from rssn.errors import InputError
 from rssn.storage.atomic import atomic_path
-from rssn.storage.buckets import FileFacts, object_size, stat_objects, store, translate_errors, version_of
+from rssn.storage.buckets import FileFacts, object_size, stat_objects, translate_errors, version_of
 from rssn.storage.location import BucketPath, Location
+from rssn.storage.stores import store
 from rssn.storage.urls import OUTPUTS, SOURCES, is_listed, is_plain, path_of, url_of
 
 READ_AHEAD = 4 << 20

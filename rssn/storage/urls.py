@@ -13,9 +13,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from rssn.errors import InputError
-
-PROTOCOLS = {"s3": "s3", "gs": "gcs", "az": "azure"}
-"""What a URL may begin with, and the extra that installs what it needs."""
+from rssn.storage.stores import STORES
 
 SOURCES, OUTPUTS = "bucket-sources", "bucket-outputs"
 
@@ -29,6 +27,7 @@ _QUERY = re.compile(
     re.I,
 )
 _SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|CONNECTION_STRING|(ACCESS|ACCOUNT|STORAGE)_KEY", re.I)
+_INNER_SECRET = re.compile(r"(?:AccountKey|SharedAccessSignature)=([^;]+)", re.I)  # of a connection string
 _SHORTEST_SECRET = 8
 _REMEDY = "give s3://bucket/folder, gs://... or az://... alone; credentials are taken from the environment"
 
@@ -54,7 +53,7 @@ def checked_url(text: str) -> Url:
     protocol, _, place = text.partition("://")
     if "?" in text or "@" in place.partition("/")[0]:
         raise InputError(f"{scrub(text.partition('?')[0])}: no user, key or signature belongs in a URL; {_REMEDY}")
-    if protocol not in PROTOCOLS:
+    if protocol not in STORES:
         raise InputError(f"{text}: unknown storage; {_REMEDY}")
     place = place.rstrip("/")
     if not is_plain(place):
@@ -80,7 +79,7 @@ def url_of(path: Path) -> str | None:
         return f"{collapsed[1]}://{collapsed[2]}"
     parts = path.parts
     for number, part in enumerate(parts[:-2]):
-        if part in (SOURCES, OUTPUTS) and parts[number + 1] in PROTOCOLS:
+        if part in (SOURCES, OUTPUTS) and parts[number + 1] in STORES:
             return f"{parts[number + 1]}://{PurePosixPath(*parts[number + 2 :])}"
     return None
 
@@ -104,6 +103,8 @@ def scrub(text: str) -> str:
     """A text without users, passwords, keys and signatures in URLs, and without the secrets of the environment."""
     text = _QUERY.sub(r"\1***", _USER.sub("***@", text))
     for name, value in os.environ.items():
-        if _SECRET.search(name) and len(value) >= _SHORTEST_SECRET:
-            text = text.replace(value, "***").replace(quote(value, safe=""), "***")
+        if _SECRET.search(name):
+            for secret in (value, *_INNER_SECRET.findall(value)):
+                if len(secret) >= _SHORTEST_SECRET:
+                    text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
     return text

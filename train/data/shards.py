@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 from rssn.dataset.manifest import parse_manifest
 from rssn.dataset.shards import Mark, missing_rows, parse_mark
 from rssn.errors import InputError
-from rssn.storage.buckets import store, translate_errors
+from rssn.storage.buckets import translate_errors
 from rssn.storage.files import content_id
 from rssn.storage.remote import parquet
-from rssn.storage.urls import PROTOCOLS, checked_url, scrub
+from rssn.storage.stores import STORES, store
+from rssn.storage.urls import checked_url, scrub
 
 _AGAIN = "run `rssn compose` again, it repairs what is damaged"
 
@@ -84,7 +85,7 @@ def read_group(place: Location, columns: list[str]) -> pa.Table:
 def _storage(root: str) -> tuple[Any, str]:
     import fsspec  # noqa: PLC0415  (those who use no bucket do not pay for it)
 
-    if root.partition("://")[0] in PROTOCOLS:
+    if root.partition("://")[0] in STORES:
         url = checked_url(root)
         return store(url), url.partition("://")[2]
     try:
@@ -147,7 +148,7 @@ def _sizes(path: str, footer: pq.FileMetaData) -> list[tuple[int, int]]:
 
 @contextmanager
 def _parquet(path: str) -> Iterator[pq.ParquetFile]:
-    if "://" not in path or path.partition("://")[0] in PROTOCOLS:
+    if "://" not in path or path.partition("://")[0] in STORES:
         with parquet(Path(path)) as file:
             yield file
         return

@@ -7,24 +7,26 @@ from pathlib import Path
 import click
 
 from pipelines.commands import options
-from pipelines.export.job import FORMATS, ExportFormat, ExportJob, run_export
+from pipelines.export.formats import FORMATS
+from pipelines.export.job import ExportJob, run_export
+
+_FORMATS = "\n\n".join(f"{name}: {form.what}. Follows {form.followed}." for name, form in FORMATS.items())
 
 
-@click.command()
+@click.command(epilog=_FORMATS)
 @click.argument("dataset", type=options.FOLDER)
 @click.option("--out", required=True, type=options.FOLDER, help="Folder of the files; run again to resume.")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(FORMATS, case_sensitive=False),
+    type=click.Choice(list(FORMATS), case_sensitive=False),
     default="folder",
-    help="Picture files in folders, or webdataset's tar shards.",
+    help="Who reads it, see below.",
 )
-def export(dataset: Path, out: Path, form: ExportFormat) -> None:
-    """Write a data set as the files or tar shards of other trainers.
+def export(dataset: Path, out: Path, form: str) -> None:
+    """Write a data set as the files that other trainers read.
 
-    The folder form has original/ mask/ fg/ bg/ and index.csv (train/ and testval/ for backgrounds), the webdataset
-    form one tar for each shard. Pictures are copied byte by byte.
+    Pictures are copied byte by byte. Beside them, index.csv has the other columns, and the licences.
     """
     done = run_export(ExportJob(dataset, out, form))
     for problem in done.missing:

@@ -1,160 +1,136 @@
-"""What an exported row looks like: file names and bytes, for folders and for tar shards.
+"""The formats of `rssn export`, a row each: which column becomes which file, and what its reader wants besides.
 
-Floor 3. The bytes are those of the shard; only names are made here.
+`--out` is the folder that the reader calls the data set. Which files of theirs were followed, and what they
+say:
+
+* `birefnet`: github.com/ZhengPeng7/BiRefNet, `dataset.py` and `config.py`. A data set is a folder of
+  `<data_root_dir>/<task>/` with `im/` and `gt/`; names that end with .png, .jpg, .PNG, .JPG or .JPEG count, and a mask
+  has its picture's name and any of these suffixes. For the tasks General and Matting every name in the task's folder
+  is a data set, so nothing may lie beside it. Masks are read as 8-bit grey and not thresholded: soft alpha is learned.
+* `dis5k`: github.com/xuebinqin/DIS, `IS-Net/train_valid_inference_main.py` and `IS-Net/data_loader_cache.py`. The
+  training set is `../DIS5K/DIS-TR` with `im/*.jpg` and `gt/<same>.png`. The masks' 8-bit values are taken as they are.
+* `rvm`: github.com/PeterL1n/RobustVideoMatting, `dataset/imagematte.py`, `dataset/videomatte.py` and `train_config.py`.
+  ImageMatte is `fgr/` and `pha/` with the same names, suffix included, opened by Pillow, which goes by the content;
+  backgrounds are a folder of pictures and of nothing else, one for training and one for validation. It composes
+  itself, so each foreground is wanted once. Its videos and segmentation sets are not ours to give.
+* `webdataset`: github.com/webdataset/webdataset, `src/webdataset/tariterators.py`. Members that follow each other and
+  have the same name up to the first dot are a sample.
+* `hf`: github.com/huggingface/datasets, `src/datasets/packaged_modules/parquet/parquet.py`, and the card's `configs`,
+  which say where the splits are; the schema's metadata say which columns are pictures.
+* `folder`: github.com/JizhiziLi/GFM, `core/config.py`, for the names of AM-2k's and BG-20k's folders.
 """
 
 from __future__ import annotations
 
-import csv
-import filecmp
-import io
-import json
-import re
-import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
 
-import pyarrow as pa
-
-from rssn.dataset.schema import IMAGE
+from pipelines.export.layout import Layout, Picture
+from pipelines.export.target import Target
+from pipelines.export.writers import Export, write_pictures, write_shards, write_tars
 from rssn.errors import InputError
-from rssn.image.picture_files import SUFFIX_FORMATS
-from rssn.storage.atomic import atomic_path, write_bytes
-
-Named: TypeAlias = tuple[str, bytes]
-"""A file: its name below the output folder or in the tar, and its content."""
-
-_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")  # no dot: in a tar the key ends at the first one
-_SPLITS = {"validation": "testval"}  # the name that the authors' BG-20k uses
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Which column becomes which file."""
+class Format:
+    """A form that other programs read.
 
-    id_column: str
-    pictures: Mapping[str, tuple[str, str]]  # column -> folder, and what stands before the suffix in a tar
+    Attributes:
+        what: What is written, and what `--out` is, for `--help`.
+        followed: The files whose rules it follows, see above.
+        layouts: Names of the files, by the kind of data set that can be written so.
+        write: Writes them.
+        may_grow: Whether shards that come later change no name of those before.
+    """
 
-    def folder(self, column: str, row: Mapping[str, Any]) -> str:
-        """The folder of a picture; backgrounds go by their split."""
-        return self.pictures[column][0] or split_name(row["split"])
+    what: str
+    followed: str
+    layouts: Mapping[str, Layout]
+    write: Callable[[Export, Target], None]
+    may_grow: bool = False
+
+    def layout(self, kind: str, name: str) -> Layout:
+        """The names of a kind of data set.
+
+        Raises:
+            InputError: If the format has none for it.
+        """
+        if kind not in self.layouts:
+            others = ", ".join(other for other, form in FORMATS.items() if kind in form.layouts)
+            raise InputError(f"--format {name} takes {' and '.join(self.layouts)}, not {kind}; choose one of {others}")
+        return self.layouts[kind]
 
 
-COMPOSITES_LAYOUT = Layout(
-    "sample_id",
-    {"image": ("original", ""), "alpha": ("mask", ".alpha"), "foreground": ("fg", ".fg")}
-    | {"background": ("bg", ".bg")},
+def _by_split(validation: str) -> Layout:
+    return Layout("background_id", (Picture("image", "{split}/{key}{suffix}"),), splits={"validation": validation})
+
+
+def _im_gt(*suffixes: str) -> Layout:
+    pictures = (Picture("image", "im/{key}{suffix}", suffixes), Picture("alpha", "gt/{key}{suffix}", (".png",)))
+    return Layout("sample_id", pictures)
+
+
+def _all_four(image: str, alpha: str, foreground: str, background: str) -> Layout:
+    named = {"image": image, "alpha": alpha, "foreground": foreground, "background": background}
+    return Layout("sample_id", tuple(Picture(column, name) for column, name in named.items()))
+
+
+_FGR_PHA = Layout(
+    "foreground_id",
+    (Picture("foreground", "fgr/{key}{shared}"), Picture("alpha", "pha/{key}{shared}")),
+    each_once=True,
 )
-BACKGROUNDS_LAYOUT = Layout("background_id", {"image": ("", "")})
 
-
-def split_name(name: str) -> str:
-    """`validation` is called `testval`, as in the authors' BG-20k; other names stay.
-
-    Raises:
-        InputError: If it cannot be a folder's name.
-    """
-    return _checked(_SPLITS.get(name, name), "split")
-
-
-def folder_files(row: Mapping[str, Any], layout: Layout) -> Iterator[Named]:
-    """The pictures of a row as `<folder>/<key><suffix>`; a picture that is null makes no file."""
-    key = key_of(row, layout)
-    for column in layout.pictures:
-        if row[column] is not None:
-            yield f"{layout.folder(column, row)}/{key}{_suffix(row[column], key)}", row[column]["bytes"]
-
-
-def tar_members(row: Mapping[str, Any], layout: Layout) -> Iterator[Named]:
-    """The pictures of a row as `<key>.jpg`, `<key>.alpha.png`, ..., and its light columns as `<key>.json`."""
-    key = key_of(row, layout)
-    for column, (_, kind) in layout.pictures.items():
-        if row[column] is not None:
-            yield f"{key}{kind}{_suffix(row[column], key)}", row[column]["bytes"]
-    light = {name: value for name, value in row.items() if name not in layout.pictures}
-    yield f"{key}.json", json.dumps(light, sort_keys=True, ensure_ascii=False).encode()
-
-
-def key_of(row: Mapping[str, Any], layout: Layout) -> str:
-    """The row's id as a file name without suffix: `<foreground_id>-<k>` for a composite.
-
-    Raises:
-        InputError: If it cannot be one.
-    """
-    return _checked(str(row[layout.id_column]).replace("/", "-"), layout.id_column)
-
-
-def write_file(path: Path, data: bytes) -> bool:
-    """Write a file under a temporary name and rename it; False where it is there already."""
-    if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
-        return False
-    write_bytes(path, data, durable=False)
-    return True
-
-
-def write_tar(path: Path, members: Callable[[], Iterable[Named]]) -> bool:
-    """Write a plain USTAR archive whose bytes depend on its members alone; False where it is there already.
-
-    Args:
-        path: The archive.
-        members: Gives the files, anew for each call; they are never held together in memory.
-    """
-    with atomic_path(path, durable=False) as temporary:
-        with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
-            for name, data in members():
-                info = tarfile.TarInfo(name)  # its owner, group and time are 0
-                info.size = len(data)
-                archive.addfile(info, io.BytesIO(data))
-        exists = path.is_file() and filecmp.cmp(temporary, path, shallow=False)
-        if exists:
-            temporary.unlink()
-    return not exists
-
-
-def write_index(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]], layout: Layout) -> None:
-    """Write the light columns as CSV: `key` is the name of the row's files; structs become a column for each part."""
-    with (
-        atomic_path(path, durable=False) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as stream,
-    ):
-        writer = csv.writer(stream)
-        writer.writerow(["key", *_flat_names(schema)])
-        for row in rows:
-            writer.writerow([key_of(row, layout), *_flat_values(schema, row)])
-
-
-def light_schema(schema: pa.Schema) -> pa.Schema:
-    """The columns that are no pictures."""
-    return pa.schema([item for item in schema if item.type != IMAGE])
-
-
-def _checked(name: str, column: str) -> str:
-    if not _KEY.fullmatch(name):
-        raise InputError(f"{column} {name[:100]!r} cannot be a file name: use letters, digits, '_' and '-', at most 80")
-    return name
-
-
-def _suffix(picture: Mapping[str, Any], key: str) -> str:
-    suffix = Path(picture["path"] or "").suffix.lower()
-    if suffix not in SUFFIX_FORMATS:
-        raise InputError(f"{key}: the stored picture is named {picture['path']!r}; expected a name such as photo.jpg")
-    return suffix
-
-
-def _flat_names(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
-    for item in fields:
-        if pa.types.is_struct(item.type):
-            yield from _flat_names(item.type, f"{prefix}{item.name}_")
-        else:
-            yield f"{prefix}{item.name}"
-
-
-def _flat_values(fields: Iterable[pa.Field], values: Mapping[str, Any] | None) -> Iterator[Any]:
-    for item in fields:
-        value = None if values is None else values[item.name]
-        if pa.types.is_struct(item.type):
-            yield from _flat_values(item.type, value)
-        else:
-            yield value
+FORMATS: Mapping[str, Format] = {
+    "folder": Format(
+        "original/ mask/ fg/ bg/ as in AM-2k (original is the composite); of backgrounds train/ testval/ as in BG-20k",
+        "JizhiziLi/GFM: core/config.py",
+        {
+            "composites": _all_four(
+                "original/{key}{suffix}", "mask/{key}{suffix}", "fg/{key}{suffix}", "bg/{key}{suffix}"
+            ),
+            "backgrounds": _by_split("testval"),
+        },
+        write_pictures,
+        may_grow=True,
+    ),
+    "birefnet": Format(
+        "im/ gt/ for BiRefNet; --out is DATA_ROOT/TASK/NAME, such as datasets/dis/Matting/TR-RSSN",
+        "ZhengPeng7/BiRefNet: dataset.py, config.py",
+        {"composites": _im_gt(".jpg", ".png")},
+        write_pictures,
+        may_grow=True,
+    ),
+    "dis5k": Format(
+        "im/*.jpg gt/*.png for IS-Net; --out is DIS5K/DIS-TR",
+        "xuebinqin/DIS: IS-Net/train_valid_inference_main.py, IS-Net/data_loader_cache.py",
+        {"composites": _im_gt(".jpg")},
+        write_pictures,
+        may_grow=True,
+    ),
+    "rvm": Format(
+        "fgr/ pha/ for Robust Video Matting, each foreground once; --out is ImageMatte/train; of backgrounds train/ "
+        "valid/, --out is Backgrounds",
+        "PeterL1n/RobustVideoMatting: dataset/imagematte.py, train_config.py",
+        {"composites": _FGR_PHA, "backgrounds": _by_split("valid")},
+        write_pictures,
+        may_grow=True,
+    ),
+    "webdataset": Format(
+        "a tar for each shard, of KEY.jpg KEY.alpha.png KEY.fg.jpg KEY.bg.jpg KEY.json",
+        "webdataset/webdataset: src/webdataset/tariterators.py",
+        {
+            "composites": _all_four("{key}{suffix}", "{key}.alpha{suffix}", "{key}.fg{suffix}", "{key}.bg{suffix}"),
+            "backgrounds": Layout(
+                "background_id", (Picture("image", "{key}{suffix}"),), splits={"validation": "testval"}
+            ),
+        },
+        write_tars,
+    ),
+    "hf": Format(
+        "the Parquet shards by split, and a card, for datasets.load_dataset(OUT) and the Hugging Face Hub",
+        "huggingface/datasets: src/datasets/packaged_modules/parquet/parquet.py",
+        {"composites": Layout("sample_id", ()), "backgrounds": Layout("background_id", ())},
+        write_shards,
+    ),
+}

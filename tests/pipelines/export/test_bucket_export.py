@@ -1,0 +1,141 @@
+"""An export to a bucket: the same names and bytes as in a folder, and nothing is read back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.export.formats import FORMATS
+from pipelines.export.job import ExportJob, run_export
+from rssn.errors import InputError, RemoteError
+from rssn.storage.location import BucketPath
+from rssn.storage.urls import Url
+from tests.bucket import Fault, Store
+from tests.pipelines.composing import files
+
+Maker = Callable[..., Path]
+
+
+@pytest.fixture
+def bucket(s3: Store, request: pytest.FixtureRequest) -> Url:
+    """A bucket for the test alone."""
+    return s3.bucket(f"export-{abs(hash(request.node.name))}")
+
+
+def stored(s3: Store, url: str) -> dict[str, bytes]:
+    return {name: s3.get(f"{url}/{name}") for name in sorted(s3.names(url))}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_bucket_gets_what_a_folder_gets(
+    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: Url, form: str
+) -> None:
+    dataset = fake_composites()
+    folder = run_export(ExportJob(dataset, tmp_path / "out", form))
+    done = run_export(ExportJob(dataset, BucketPath(f"{bucket}/out"), form))
+    assert stored(s3, f"{bucket}/out") == files(tmp_path / "out")
+    assert done == folder
+    assert done.kept == 0
+
+
+@pytest.mark.parametrize("form", ["birefnet", "webdataset", "hf"])
+def test_the_same_export_again_reads_and_writes_no_object_of_it(
+    fake_composites: Maker, s3: Store, bucket: Url, form: str
+) -> None:
+    job = ExportJob(fake_composites(), BucketPath(f"{bucket}/out"), form)
+    first = run_export(job)
+    s3.asked.clear()
+    again = run_export(job)
+    assert (again.written, again.kept) == (0, first.written)
+    about_all = {"birefnet": {"PUT index.csv": 1}, "webdataset": {}, "hf": {"PUT README.md": 1}}[form]
+    listed = {f"GET {bucket.rpartition('/')[2]}": 2}  # of objects, and of uploads that a killed run left
+    assert s3.asked == {**listed, "HEAD export.json": 1, "GET export.json": 1, **about_all}
+
+
+def test_what_failed_is_made_by_the_same_export_again_and_the_rest_is_kept(
+    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: Url
+) -> None:
+    dataset = fake_composites()
+    run_export(ExportJob(dataset, tmp_path / "out", "birefnet"))
+    job = ExportJob(dataset, BucketPath(f"{bucket}/out"), "birefnet")
+    s3.faults = [Fault("fail", "PUT", r"/im/0*3-0\.jpg", times=1000)]
+    with pytest.raises(RemoteError, match=r"out/im/0*3-0\.jpg: the store did not answer"):
+        run_export(job)
+    s3.faults = []
+    done = run_export(job)
+    assert (done.written, done.kept) == (8, 8)  # the second of two shards, the first
+    assert stored(s3, f"{bucket}/out") == files(tmp_path / "out")
+
+
+_RUN = """
+import sys
+from pathlib import Path
+from pipelines.export.job import ExportJob, run_export
+from rssn.storage.location import BucketPath
+run_export(ExportJob(Path(sys.argv[1]), BucketPath(sys.argv[2]), sys.argv[3]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("form", "last"),
+    [("folder", "fg/0*2-1.jpg"), ("webdataset", "composites-000001.tar"), ("hf", "data/train-00001-of-00002.parquet")],
+)
+def test_an_export_that_is_killed_while_it_uploads_goes_on(
+    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: Url, form: str, last: str
+) -> None:
+    dataset = fake_composites()
+    run_export(ExportJob(dataset, tmp_path / "out", form))
+    fault = Fault("hang", "PUT", f"/out/{last}")
+    s3.faults = [fault]
+    command = [sys.executable, "-c", _RUN, str(dataset), f"{bucket}/out", form]
+    running = subprocess.Popen(command, env=os.environ | s3.environment)
+    for _ in range(600):
+        if fault.seen:
+            break
+        time.sleep(0.1)
+    running.send_signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    assert stored(s3, f"{bucket}/out") != files(tmp_path / "out")
+    done = run_export(ExportJob(dataset, BucketPath(f"{bucket}/out"), form))
+    assert done.kept == (16 if form == "folder" else 1)
+    assert stored(s3, f"{bucket}/out") == files(tmp_path / "out")
+
+
+def test_an_object_that_was_replaced_or_cut_is_written_anew(
+    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: Url
+) -> None:
+    dataset, url = fake_composites(), f"{bucket}/out"
+    job = ExportJob(dataset, BucketPath(url), "dis5k")
+    run_export(job)
+    whole = stored(s3, url)
+    one, two, gone, *_ = (name for name in whole if name.endswith(".png"))
+    time.sleep(1.1)  # stores tell times in seconds
+    s3.put(f"{url}/{one}", bytes(len(whole[one])))
+    s3.put(f"{url}/{two}", whole[two][:-1])
+    s3.remove(f"{url}/{gone}")
+    done = run_export(job)
+    assert done.written == 3
+    assert stored(s3, url) == whole
+
+
+def test_other_objects_are_refused_and_left_alone(fake_composites: Maker, s3: Store, bucket: Url) -> None:
+    dataset = fake_composites()
+    s3.put(f"{bucket}/out/im/mine.jpg", b"mine")
+    with pytest.raises(InputError, match=f"{bucket}/out: holds other files; choose another --out"):
+        run_export(ExportJob(dataset, BucketPath(f"{bucket}/out"), "birefnet"))
+    assert stored(s3, f"{bucket}/out") == {"im/mine.jpg": b"mine"}
+    job = ExportJob(dataset, BucketPath(f"{bucket}/two"), "birefnet")
+    run_export(job)
+    s3.put(f"{bucket}/two/gt/stranger.png", b"x")
+    with pytest.raises(InputError, match=f"{bucket}/two/gt/stranger.png: not of this export"):
+        run_export(job)
+    with pytest.raises(InputError, match="holds an export as birefnet"):
+        run_export(ExportJob(dataset, job.out, "dis5k"))

@@ -60,13 +60,14 @@ def write_card(source: Source, splits: Mapping[str, int], path: Path) -> None:
         "tags": ["image-matting"],
         "configs": [{"config_name": "default", "data_files": files}],
     }
+    what = "Composites" if "backgrounds" in source.manifest.sources else "Photographs"
     with own_parquet(source.shards[0].path) as first:
         columns = first.schema_arrow.names
     text = _CARD.format(
-        title="Backgrounds" if curated else f"Composites: {settings['name']}",
+        title="Backgrounds" if curated else f"{what}: {settings['name']}",
         rows=sum(shard.mark.rows for shard in source.shards),
         split=min(splits),
-        settings_title="## Curated by these rules" if curated else "## Composed by this recipe",
+        settings_title="## Curated by these rules" if curated else "## Made by this recipe",
         settings=yaml.safe_dump(settings, sort_keys=False),
         columns=", ".join(f"`{name}`" for name in columns),
         licences=_licences(source, ("licence",) if curated else ("foreground_licence", "background_licence")),

@@ -84,9 +84,18 @@ class Target:
         for is_new in ahead(self._put, files, remote=isinstance(self._root, BucketPath)):
             self._count(is_new=is_new)
 
-    def make(self, name: str, fill: Callable[[Path], None]) -> None:
-        """Write a file that is too large to be held: `fill` writes it to the path that it gets."""
+    def make(self, name: str, fill: Callable[[Path], None], size: int | None = None) -> None:
+        """Write a file that is too large to be held: `fill` writes it to the path that it gets.
+
+        Args:
+            name: From the folder on.
+            fill: Is not asked where an object of the right size is kept.
+            size: In bytes, where it is known before.
+        """
         facts = self._found.pop(name, None)
+        if size is not None and isinstance(self._root, BucketPath) and self._may_keep(facts, size):
+            self._count(is_new=False)
+            return
         with atomic_path(self._root / name, durable=False) as temporary:
             fill(temporary)
             path = self._root / name

@@ -63,6 +63,8 @@ def check_rows(source: Source, layout: Layout) -> frozenset[str] | None:
     Raises:
         InputError: If a row cannot be written as its reader wants it, or two rows go by one name.
     """
+    if not layout.pictures:
+        return None
     choice = _choice(source) if layout.each_once else None
     keys: set[str] = set()
     for row in source.rows([*layout.columns, *(choice.columns if choice else ())]):
@@ -102,7 +104,8 @@ def write_shards(export: Export, target: Target) -> None:
     totals, seen = Counter(splits), Counter[str]()
     for shard, split in zip(export.source.shards, splits, strict=True):
         with target.shard(shard.mark.name):
-            target.make(f"data/{split}-{seen[split]:05d}-of-{totals[split]:05d}.parquet", partial(_copy, shard))
+            name = f"data/{split}-{seen[split]:05d}-of-{totals[split]:05d}.parquet"
+            target.make(name, partial(_copy, shard), size=shard.mark.bytes)
         seen[split] += 1
         export.progress.advance(shard.mark.rows)
     target.replace("README.md", partial(write_card, export.source, totals))

@@ -177,12 +177,22 @@ def test_hugging_face_loads_the_composites(fake_composites: Maker, tmp_path: Pat
 def test_the_card_says_what_it_is_and_names_no_place_of_this_machine(fake_composites: Maker, tmp_path: Path) -> None:
     run_export(ExportJob(fake_composites(licences=("CC0", "<b>\nmine")), tmp_path / "hub", "hf"))
     card = (tmp_path / "hub" / "README.md").read_text()
+    assert "\n# Composites: fake\n" in card
     assert "8 rows" in card
     assert "* `foreground_licence`: CC0 (4 rows), &lt;b> mine (4 rows)" in card
     assert "* `background_licence`: unknown (8 rows)" in card
     assert "name: fake" in card
     assert str(tmp_path) not in card
     assert "/nowhere" not in card
+
+
+def test_the_card_of_packed_photographs_calls_them_so(fake_composites: Maker, tmp_path: Path) -> None:
+    dataset = fake_composites()
+    manifest = json.loads((dataset / "manifest.json").read_text())
+    del manifest["sources"]["backgrounds"]
+    (dataset / "manifest.json").write_text(json.dumps(manifest))
+    run_export(ExportJob(dataset, tmp_path / "hub", "hf"))
+    assert "\n# Photographs: fake\n" in (tmp_path / "hub" / "README.md").read_text()
 
 
 def test_hugging_face_loads_the_backgrounds_by_split(bg20k: Path, tmp_path: Path, load: Any) -> None:

@@ -23,26 +23,20 @@ from tests.pipelines.composing import files
 Maker = Callable[..., Path]
 
 
-@pytest.fixture
-def bucket(s3: Store, request: pytest.FixtureRequest) -> Url:
-    """A bucket for the test alone."""
-    return s3.bucket(f"export-{abs(hash(request.node.name))}")
-
-
-def stored(s3: Store, url: str) -> dict[str, bytes]:
-    return {name: s3.get(f"{url}/{name}") for name in sorted(s3.names(url))}
-
-
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_bucket_gets_what_a_folder_gets(
-    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: Url, form: str
+    fake_composites: Maker, tmp_path: Path, store: Store, place: Url, form: str
 ) -> None:
     dataset = fake_composites()
     folder = run_export(ExportJob(dataset, tmp_path / "out", form))
-    done = run_export(ExportJob(dataset, BucketPath(f"{bucket}/out"), form))
-    assert stored(s3, f"{bucket}/out") == files(tmp_path / "out")
+    job = ExportJob(dataset, BucketPath(f"{place}/out"), form)
+    done = run_export(job)
+    assert store.stored(f"{place}/out") == files(tmp_path / "out")
     assert done == folder
     assert done.kept == 0
+    again = run_export(job)
+    assert (again.written, again.kept) == (0, done.written)
+    assert store.stored(f"{place}/out") == files(tmp_path / "out")
 
 
 @pytest.mark.parametrize("form", ["birefnet", "webdataset", "hf"])
@@ -71,7 +65,7 @@ def test_what_failed_is_made_by_the_same_export_again_and_the_rest_is_kept(
     s3.faults = []
     done = run_export(job)
     assert (done.written, done.kept) == (8, 8)  # the second of two shards, the first
-    assert stored(s3, f"{bucket}/out") == files(tmp_path / "out")
+    assert s3.stored(f"{bucket}/out") == files(tmp_path / "out")
 
 
 _RUN = """
@@ -103,10 +97,10 @@ def test_an_export_that_is_killed_while_it_uploads_goes_on(
         time.sleep(0.1)
     running.send_signal(signal.SIGKILL)
     assert running.wait() == -signal.SIGKILL
-    assert stored(s3, f"{bucket}/out") != files(tmp_path / "out")
+    assert s3.stored(f"{bucket}/out") != files(tmp_path / "out")
     done = run_export(ExportJob(dataset, BucketPath(f"{bucket}/out"), form))
     assert done.kept == (16 if form == "folder" else 1)
-    assert stored(s3, f"{bucket}/out") == files(tmp_path / "out")
+    assert s3.stored(f"{bucket}/out") == files(tmp_path / "out")
 
 
 def test_an_object_that_was_replaced_or_cut_is_written_anew(
@@ -115,7 +109,7 @@ def test_an_object_that_was_replaced_or_cut_is_written_anew(
     dataset, url = fake_composites(), f"{bucket}/out"
     job = ExportJob(dataset, BucketPath(url), "dis5k")
     run_export(job)
-    whole = stored(s3, url)
+    whole = s3.stored(url)
     one, two, gone, *_ = (name for name in whole if name.endswith(".png"))
     time.sleep(1.1)  # stores tell times in seconds
     s3.put(f"{url}/{one}", bytes(len(whole[one])))
@@ -123,7 +117,7 @@ def test_an_object_that_was_replaced_or_cut_is_written_anew(
     s3.remove(f"{url}/{gone}")
     done = run_export(job)
     assert done.written == 3
-    assert stored(s3, url) == whole
+    assert s3.stored(url) == whole
 
 
 def test_other_objects_are_refused_and_left_alone(fake_composites: Maker, s3: Store, bucket: Url) -> None:
@@ -131,7 +125,7 @@ def test_other_objects_are_refused_and_left_alone(fake_composites: Maker, s3: St
     s3.put(f"{bucket}/out/im/mine.jpg", b"mine")
     with pytest.raises(InputError, match=f"{bucket}/out: holds other files; choose another --out"):
         run_export(ExportJob(dataset, BucketPath(f"{bucket}/out"), "birefnet"))
-    assert stored(s3, f"{bucket}/out") == {"im/mine.jpg": b"mine"}
+    assert s3.stored(f"{bucket}/out") == {"im/mine.jpg": b"mine"}
     job = ExportJob(dataset, BucketPath(f"{bucket}/two"), "birefnet")
     run_export(job)
     s3.put(f"{bucket}/two/gt/stranger.png", b"x")
@@ -139,3 +133,13 @@ def test_other_objects_are_refused_and_left_alone(fake_composites: Maker, s3: St
         run_export(job)
     with pytest.raises(InputError, match="holds an export as birefnet"):
         run_export(ExportJob(dataset, job.out, "dis5k"))
+
+
+def test_an_upload_that_a_killed_export_left_half_done_is_given_up(
+    fake_composites: Maker, s3: Store, bucket: Url
+) -> None:
+    job = ExportJob(fake_composites(), BucketPath(f"{bucket}/out"), "webdataset")
+    for name in ("out/composites-000001.tar", "elsewhere/other.tar"):
+        s3.start_upload(f"{bucket}/{name}")
+    run_export(job)
+    assert s3.unfinished(bucket) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from PIL import Image as PillowImage
 from skimage import io as skimage_io
 
 from pipelines.commands.export import export
+from pipelines.export import formats
 from pipelines.export.formats import FORMATS
 from pipelines.export.job import ExportJob, run_export
 from rssn.errors import InputError
@@ -250,3 +252,20 @@ def test_the_page_and_the_help_name_every_format_and_what_it_follows() -> None:
     words = "".join(CliRunner().invoke(export, ["--help"]).output.split())
     for name, form in FORMATS.items():
         assert "".join(f"{name}: {form.what}. Follows {form.followed}.".split()) in words
+
+
+def test_a_format_is_added_by_the_row_that_the_page_shows(
+    fake_composites: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[3] / "pipelines" / "README.md").read_text()
+    [code] = [
+        each for each in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL) if "Format(" in each
+    ]
+    monkeypatch.setitem(FORMATS, "mine", eval(code, vars(formats)))  # type: ignore[arg-type]  # noqa: S307
+    dataset = fake_composites(suffix=".png")
+    run_export(ExportJob(dataset, tmp_path / "out", "mine"))
+    expected = {f"{c}/{key(row)}.png": row[c]["bytes"] for row in rows(dataset) for c in ("image", "alpha")}
+    assert {name: data for name, data in files(tmp_path / "out").items() if "/" in name} == expected
+    shutil.rmtree(dataset)
+    with pytest.raises(InputError, match=r"image is stored as \.jpg, .* takes \.png alone"):
+        run_export(ExportJob(fake_composites(), tmp_path / "two", "mine"))

@@ -49,6 +49,7 @@ class Store(ABC):
 
     protocol: ClassVar[str]
     variable: ClassVar[str]  # of the environment, that leads to the store
+    secrets: ClassVar[tuple[str, ...]] = ()  # that no output may hold
     answers: ClassVar[dict[str, tuple[int, str]]]  # status and body of what it says of a fault
 
     def __init__(self, target: tuple[str, int]) -> None:

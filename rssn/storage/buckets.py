@@ -33,6 +33,8 @@ def list_objects(url: str) -> dict[str, int]:
 def stat_objects(url: str) -> dict[str, FileFacts]:
     """Size and time of every object below a URL, by its name from there on; of the object itself, its name is empty.
 
+    Objects that stand for folders, as consoles make them, are left out.
+
     Raises:
         RemoteError: If the bucket does not say.
     """
@@ -42,8 +44,21 @@ def stat_objects(url: str) -> dict[str, FileFacts]:
         found = storage.find(url, detail=True)
         if isinstance(found, list):  # adlfs, of the object itself
             found = {name: storage.info(name) for name in found}
-        return {name.removeprefix(base).lstrip("/"): _facts(each) for name, each in found.items()}
+        below = {name.removeprefix(base): _facts(each) for name, each in found.items()}
+        return _without_markers({name.lstrip("/"): facts for name, facts in below.items() if not name.endswith("/")})
     return {}
+
+
+def _without_markers(found: dict[str, FileFacts]) -> dict[str, FileFacts]:
+    """Without the empty objects that consoles make for folders; of their names adlfs leaves the last slash out."""
+    empty, folders = {name for name, facts in found.items() if not facts.size}, set[str]()
+    for name in found if empty else ():
+        folder = name.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    markers = empty & folders
+    return {name: facts for name, facts in found.items() if name not in markers}
 
 
 def _facts(said: Mapping[str, Any]) -> FileFacts:

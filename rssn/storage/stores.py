@@ -53,11 +53,9 @@ def store(url: str) -> Any:
 
     protocol = url.partition("://")[0]
     row = STORES[protocol]
-    for package in row.loggers:
-        if not logging.getLogger(
-            package
-        ).handlers:  # errors are raised; their tracebacks are for those who ask for them
-            logging.getLogger(package).addHandler(logging.NullHandler())
+    for logger in map(logging.getLogger, row.loggers):
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
     try:
         return fsspec.filesystem(protocol, use_listings_cache=False, **row.prepare())
     except ImportError as error:

@@ -35,12 +35,13 @@ def missing() -> str:
     """Why it cannot be run; empty: it can."""
     if shutil.which("node") and _MAIN.is_file():
         return ""
-    return f"no Azure Blob Storage to test with: npm install --prefix {FOLDER} azurite"
+    return f"no Azure Blob Storage to test with: npm install --prefix {FOLDER} azurite@3"
 
 
 class AzureStore(Store):
     protocol = "az"
     variable = "AZURE_STORAGE_CONNECTION_STRING"
+    secrets = (_KEY,)
     answers: ClassVar = {
         "throttle": (
             503,

@@ -65,7 +65,9 @@ class GoogleStore(Store):
         self._ask("POST", "/storage/v1/b", json.dumps({"name": bucket, "softDeletePolicy": keeps_nothing}).encode())
 
     def put(self, url: str, data: bytes) -> None:
-        self._ask("POST", _uploading(url, "media"), data, {"Content-Type": "application/octet-stream"})
+        head = b"--==0==\nContent-Type: application/json\n\n{}\n--==0==\nContent-Type: application/octet-stream\n\n"
+        kind = {"Content-Type": 'multipart/related; boundary="==0=="'}  # the other way takes nothing empty
+        self._ask("POST", _uploading(url, "multipart"), head + data + b"\n--==0==--", kind)
 
     def get(self, url: str) -> bytes:
         return self._ask("GET", f"{_path(url)}?alt=media")[0]

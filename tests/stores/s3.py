@@ -14,6 +14,7 @@ from tests.bucket import Store, split
 class S3Store(Store):
     protocol = "s3"
     variable = "AWS_ENDPOINT_URL"
+    secrets = ("the-secret-of-the-tests",)
     answers: ClassVar = {
         "throttle": (503, "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"),
         "fail": (500, "<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>"),
@@ -31,7 +32,7 @@ class S3Store(Store):
     @property
     def environment(self) -> dict[str, str]:
         """What leads to the proxy; trying again is left to s3fs."""
-        keys = {"AWS_ACCESS_KEY_ID": "AKIDFORTESTS", "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-tests"}
+        keys = {"AWS_ACCESS_KEY_ID": "AKIDFORTESTS", "AWS_SECRET_ACCESS_KEY": self.secrets[0]}
         return keys | {"AWS_ENDPOINT_URL": self.endpoint, "AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1"}
 
     def close(self) -> None:

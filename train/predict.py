@@ -27,7 +27,8 @@ from rssn.image.arrays import (
 from rssn.image.decoding import background_pixels, open_header
 from rssn.route.compose import Crop, blend, fit_background, fitted_size
 from rssn.route.foreground_tiles import foreground_colours
-from rssn.sources.folder_walk import is_utf8, list_pictures, printable
+from rssn.sources.folder_walk import list_pictures
+from rssn.sources.names import is_utf8, printable
 from rssn.storage.atomic import write_bytes
 from rssn.storage.files import content_id
 

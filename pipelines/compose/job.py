@@ -131,7 +131,7 @@ def prepare(job: ComposeJob) -> Prepared:
     backgrounds, unusable = find_backgrounds(job.backgrounds, without=job.out, unread=unread["backgrounds"])
     if len(backgrounds) < job.recipe.k:
         raise InputError(f"{job.backgrounds}: {len(backgrounds)} backgrounds, but K = {job.recipe.k} needs that many")
-    refused += refuse_problems(matting.problems, "pair", job.matting)
+    refused += refuse_problems(matting.problems, "pair")
     facts = {
         "recipe": job.recipe.to_dict(),
         "seed": job.seed,
@@ -144,7 +144,7 @@ def prepare(job: ComposeJob) -> Prepared:
     if not job.overwrite:
         refuse_other_backgrounds(folder, backgrounds)
         check_dataset(job.out, "composites", facts, may_differ="foregrounds")
-    unusable_rows = refuse_problems(unusable, "background", job.backgrounds)
+    unusable_rows = refuse_problems(unusable, "background")
     plan = make_plan(list(reconciled.foregrounds), backgrounds)
     unread = {name: counts for name, counts in unread.items() if counts}
     return Prepared(plan, reconciled, matting.layout, refused, unusable_rows, facts, unread)
@@ -153,7 +153,7 @@ def prepare(job: ComposeJob) -> Prepared:
 def _reconcile(job: ComposeJob, folder: DatasetFolder, found: list[PlannedForeground]) -> Reconciled:
     """The foregrounds of this run; `--retry-rejects` lets those come in that were refused and can be used now."""
     refused = refused_before(folder, job.recipe.k) if job.retry_rejects or job.extend else Refused()
-    returning = returning_ids(found, job.matting, refused)
+    returning = returning_ids(found, refused)
     return reconcile(folder, found, extend=job.extend, retry=job.retry_rejects, returning=returning, refused=refused)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 from pipelines.compose.layer_cache import CachedLayer, LayerCache
@@ -32,7 +31,6 @@ from rssn.sources.mattes import MATTE_RULES
 from rssn.sources.matting import MattingSample
 from rssn.storage.buckets import version_of
 from rssn.storage.files import content_id
-from rssn.storage.urls import url_of
 from rssn.versions import version
 
 _BASE_BYTES = 900 << 20
@@ -152,12 +150,12 @@ class LayerContext:
 
     def _fetched(self, background: Background) -> bytes:
         """The encoded background; one in a bucket is fetched once for each machine."""
-        url = url_of(Path(background.path))
-        if url is None:
+        ref = background.picture
+        if not ref.in_bucket:
             return background_bytes(background)
-        place = (str(background.row_group), str(background.row), background.background_id)
+        place = (ref.kind, str(ref.row_group), str(ref.place), ref.column, background.background_id)
         try:
-            key = ("object", url, _version_of(url), *place)
+            key = ("object", ref.path, _version_of(ref.path), *place)
         except OSError as error:
             raise Rejected("read", "unreadable", str(error)) from error
         return self.cache.get_bytes(key, lambda: background_bytes(background))

@@ -93,7 +93,7 @@ def _pack(job: PackJob, runner: Runner) -> RunSummary:
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
     reconciled = reconcile(DatasetFolder(job.out), found)
     photographs = reconciled.foregrounds
-    refused += refuse_problems(matting.problems, "pair", job.matting)
+    refused += refuse_problems(matting.problems, "pair")
     facts = {
         "recipe": job.recipe.to_dict(),
         "output": asdict(job.output),

@@ -7,7 +7,7 @@ went in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import PLANNED_BACKGROUNDS, PLANNED_FOREGROUNDS, REJECTS
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import DamagedError, InputError, Rejected
-from rssn.image.arrays import encode_jpeg, fit_inside, read_bytes
+from rssn.image.arrays import encode_jpeg, fit_inside
 from rssn.image.decoding import decode_pixels
 from rssn.route.compose import upscaling
 from rssn.route.draw import Draw, background_key, foreground_key, rank_others
@@ -28,9 +28,9 @@ from rssn.route.recipe import ForegroundChoice, Recipe
 from rssn.sources.backgrounds import Background
 from rssn.sources.folder_walk import Problem
 from rssn.sources.matting import MattingSample, Pair, load_foreground, measure_pair
+from rssn.sources.picture_ref import PictureRef
 from rssn.storage.files import write_parquet
 from rssn.storage.remote import ahead
-from rssn.storage.urls import shown, url_of
 
 THUMBNAIL_SIDE = 256
 """Longer side of a thumbnail in `rejects/`, px."""
@@ -122,7 +122,7 @@ def name_foregrounds(
     planned: dict[str, PlannedForeground] = {}
     refused: list[dict[str, Any]] = []
     pairs = list(pairs)
-    remote = bool(pairs) and url_of(pairs[0].picture) is not None
+    remote = any(pair.in_bucket for pair in pairs)
     for pair, found in zip(
         pairs, ahead(partial(_measured, wanted=wanted, insists=insists), pairs, remote=remote), strict=True
     ):
@@ -148,20 +148,19 @@ def _measured(pair: Pair, wanted: ForegroundChoice, *, insists: bool) -> tuple[s
         return error
 
 
-def refuse_problems(problems: Iterable[Problem], stage: str, root: Path) -> list[dict[str, Any]]:
-    """Reject rows for files, and rows of tables, below `root` that take part in nothing."""
-    base = root if root.is_dir() else root.parent
+def refuse_problems(problems: Iterable[Problem], stage: str) -> list[dict[str, Any]]:
+    """Reject rows for files, and rows of tables, that take part in nothing."""
     rows = []
     for number, problem in enumerate(problems):
-        small = thumbnail(base / problem.source) if number < _THUMBNAILS else None
+        small = thumbnail(problem.ref) if problem.ref and number < _THUMBNAILS else None
         rows.append(refusal(Rejected(stage, problem.reason, problem.message), problem.source, problem.source, small))
     return rows
 
 
-def thumbnail(path: Path) -> bytes | None:
-    """A small JPEG of a picture file, for a reject row; None where it cannot be decoded."""
+def thumbnail(picture: PictureRef) -> bytes | None:
+    """A small JPEG of a picture, for a reject row; None where it cannot be decoded."""
     try:
-        return encode_jpeg(fit_inside(decode_pixels(read_bytes(path)), THUMBNAIL_SIDE), 85)
+        return encode_jpeg(fit_inside(decode_pixels(picture.read()), THUMBNAIL_SIDE), 85)
     except Rejected:
         return None
 
@@ -184,13 +183,8 @@ def write_plan(
     The foregrounds come after the backgrounds, for `has_plan` looks for them; and before the refusals, for a retry that
     is killed in between must know still what it may let in.
     """
-    rows = [
-        {key: getattr(f, key) for key in _OWN}
-        | {key: value and shown(str(value)) for key, value in asdict(f.pair).items()}
-        | {"alpha_scale": f.pair.alpha_scale}
-        for f in foregrounds
-    ]
-    write_parquet(_path(folder.root, "backgrounds"), PLANNED_BACKGROUNDS, map(asdict, backgrounds))
+    rows = [{key: getattr(f, key) for key in _OWN} | f.pair.to_row() for f in foregrounds]
+    write_parquet(_path(folder.root, "backgrounds"), PLANNED_BACKGROUNDS, [each.to_row() for each in backgrounds])
     write_parquet(_path(folder.root, "foregrounds"), PLANNED_FOREGROUNDS, rows)
     write_refusals(folder, refused)
 
@@ -247,20 +241,11 @@ def name_some(members: Sequence[PlannedForeground] | Sequence[Background]) -> st
 
 @lru_cache(maxsize=1)
 def _read(root: Path, _written_ns: int) -> Plan:
-    foregrounds = []
-    for row in iter_rows(_path(root, "foregrounds")):
-        image, foreground = (row[key] and Path(row[key]) for key in ("image", "foreground"))
-        pair = Pair(
-            row["name"],
-            image,
-            Path(row["alpha"]),
-            foreground,
-            row["source"],
-            row["licence"],
-            alpha_scale=row["alpha_scale"],
-        )
-        foregrounds.append(PlannedForeground(pair=pair, **{key: row[key] for key in _OWN}))
-    backgrounds = [Background(**row) for row in iter_rows(_path(root, "backgrounds"))]
+    foregrounds = [
+        PlannedForeground(pair=Pair.from_row(row), **{key: row[key] for key in _OWN})
+        for row in iter_rows(_path(root, "foregrounds"))
+    ]
+    backgrounds = [Background.from_row(row) for row in iter_rows(_path(root, "backgrounds"))]
     return make_plan(foregrounds, backgrounds)
 
 

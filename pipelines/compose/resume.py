@@ -148,16 +148,14 @@ def refused_before(folder: DatasetFolder, k: int) -> Refused:
     return Refused(frozenset(names), frozenset(name for name, count in samples.items() if count == k))
 
 
-def returning_ids(found: Sequence[PlannedForeground], root: Path, refused: Refused) -> frozenset[str]:
+def returning_ids(found: Sequence[PlannedForeground], refused: Refused) -> frozenset[str]:
     """Ids of foregrounds of which an earlier run refused something, under any of their names.
 
     Args:
         found: Foregrounds.
-        root: The data set they were found in: a folder, or a table.
         refused: What was refused.
     """
-    base = root if root.is_dir() else root.parent
-    return frozenset(f.foreground_id for f in found if not refused.names.isdisjoint(_reject_names(f.pair, base)))
+    return frozenset(f.foreground_id for f in found if not refused.names.isdisjoint(_reject_names(f.pair)))
 
 
 def removal(folder: DatasetFolder) -> str:
@@ -189,9 +187,8 @@ def _role(planned: PlannedForeground) -> str:
     return "F" if planned.pair.image is None else "photographs"
 
 
-def _reject_names(pair: Pair, base: Path) -> set[str]:
-    files = [path for path in (*pair.colours, pair.alpha) if path.is_relative_to(base)]
-    return {pair.source, pair.label} | {path.relative_to(base).as_posix() for path in files}
+def _reject_names(pair: Pair) -> set[str]:
+    return {pair.source, pair.label, *pair.files}
 
 
 def _trusted_rejects(folder: DatasetFolder) -> list[Path]:

@@ -27,7 +27,7 @@ from rssn.dataset.shards import DatasetFolder, write_shard
 from rssn.errors import Rejected
 from rssn.image.arrays import Pixels, encode_jpeg, fit_inside
 from rssn.image.photograph import decode_photograph, salvaged
-from rssn.sources.crawl import Place, read_photographs
+from rssn.sources.crawl import Photograph, read_photographs
 from rssn.storage.files import Row, content_id
 
 
@@ -86,13 +86,13 @@ class ExamineTask:
 def examine_shard(task: ExamineTask) -> Done:
     """Read, measure, resize and screen photographs; what cannot be examined becomes a row of the rejects."""
     shard = _Shard(task)
-    places = [Place(**row) for row in read_range(photos_plan(task.folder.root), task.start, task.stop)]
+    places = [Photograph.from_row(row) for row in read_range(photos_plan(task.folder.root), task.start, task.stop)]
     mark = write_shard(candidates_folder(task.folder), task.name, CANDIDATES, shard.rows(places), shard.rejects)
     return Done(mark, dict(shard.clock.seconds))
 
 
 class _Examined(NamedTuple):
-    place: Place
+    place: Photograph
     data: bytes
     found: Candidate
 
@@ -106,7 +106,7 @@ class _Shard:
         self._task = task
         self._detector = load_detector(task.models)
 
-    def rows(self, places: list[Place]) -> Iterator[Row]:
+    def rows(self, places: list[Photograph]) -> Iterator[Row]:
         """Photographs are examined one by one, and go to the detector in batches of its size."""
         examined = self._examined(places)
         while some := list(islice(examined, self._detector.batch if self._detector else 1)):
@@ -118,7 +118,7 @@ class _Shard:
                 except Exception as error:  # every error becomes a row of the rejects
                     self._reject(one.place, one.data, error)
 
-    def _examined(self, places: list[Place]) -> Iterator[_Examined]:
+    def _examined(self, places: list[Photograph]) -> Iterator[_Examined]:
         photographs = read_photographs(places, self._task.rules.max_bytes)
         for place in places:
             with self.clock.stage("read"):
@@ -153,7 +153,7 @@ class _Shard:
         with self.clock.stage("encode"):
             return candidate_row(one.place, replace(one.found, detections=detections, saliency=saliency), embedding)
 
-    def _reject(self, place: Place, data: bytes | Rejected, error: Exception) -> None:
+    def _reject(self, place: Photograph, data: bytes | Rejected, error: Exception) -> None:
         name, picture = place.source, None
         if not isinstance(data, Rejected):
             name, picture = content_id(data), _thumbnail(data, self._task.rules, error)

@@ -7,7 +7,6 @@ candidate shard and split copies what was kept into `data/`. The driver never ho
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from bg20k.verdict import Verdict
 from pipelines.curate.decisions import SOURCE, decisions_to_apply, effects, outdated_shards
 from pipelines.curate.examine import ExamineTask, Models, examine_shard
 from pipelines.curate.known_set import known_facts, load_known
+from pipelines.curate.listing import CrawlListing, list_crawl
 from pipelines.curate.publish import PublishTask, publish_shard
 from pipelines.curate.replaced import refuse_replaced
 from pipelines.curate.rows import (
@@ -46,9 +46,7 @@ from rssn.dataset.manifest import screened_by, stored_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import PLANNED_PHOTOS
 from rssn.dataset.shards import DatasetFolder, shard_name
-from rssn.errors import InputError, Rejected
-from rssn.image.picture_files import unread_words
-from rssn.sources.crawl import list_photographs
+from rssn.errors import Rejected
 from rssn.storage.files import write_parquet
 from rssn.storage.lock import hold_lease
 
@@ -106,15 +104,18 @@ def run_curation(job: CurationJob, runner: Runner) -> Curated:
 
 def _curate(job: CurationJob, runner: Runner) -> Curated:
     known = load_known(job.against)
-    facts = plan_facts(job, known)
+    with list_crawl(job.photos, job.out) as crawl:
+        return _curate_listed(job, known, crawl, runner)
+
+
+def _curate_listed(job: CurationJob, known: KnownSet, crawl: CrawlListing, runner: Runner) -> Curated:
+    facts = plan_facts(job, known, crawl)
     decisions = decisions_to_apply(DatasetFolder(job.out), job.apply_review)
     if stored_manifest(job.out):
         check_dataset(job.out, "backgrounds", facts)
-        _refuse_replaced(job, facts)
+        _refuse_replaced(job, crawl, facts)
     folder = open_dataset(job.out, "backgrounds", facts, _sources(job, decisions))
-    unread: Counter[str] = Counter()
-    photographs = list_photographs(job.photos, job.out, unread)
-    write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, photographs))
+    write_parquet(photos_plan(job.out), PLANNED_PHOTOS, crawl.rows())
     examined = run_tasks(with_upload(_examine_work(job, folder, facts), job.out), runner)
     if examined.failed:
         return Curated(examined, Counter(), Counter())
@@ -123,16 +124,16 @@ def _curate(job: CurationJob, runner: Runner) -> Curated:
     summary.damaged += examined.damaged
     summary.seconds.update(examined.seconds)
     summary.peak_bytes = max(summary.peak_bytes, examined.peak_bytes)
-    summary.unread = {"photos": unread} if unread else {}
+    summary.unread = {"photos": crawl.unread} if crawl.unread else {}
     curated = _count(job, summary, decisions)
     if not summary.failed:
         _close(folder, curated)
     return curated
 
 
-def _refuse_replaced(job: CurationJob, facts: Mapping[str, Any]) -> None:
+def _refuse_replaced(job: CurationJob, crawl: CrawlListing, facts: Mapping[str, Any]) -> None:
     folder = DatasetFolder(job.out)
-    read = refuse_replaced(folder, job.photos, _examine_work(job, folder, facts).tasks)
+    read = refuse_replaced(folder, crawl, _examine_work(job, folder, facts).tasks)
     if read:
         words = "have another time or place on disk than before; their content was compared and is the same"
         job.log(f"{read} photographs {words}")
@@ -145,33 +146,19 @@ def _close(folder: DatasetFolder, curated: Curated) -> None:
     write_card(folder)
 
 
-def plan_facts(job: CurationJob, known: KnownSet) -> dict[str, Any]:
+def plan_facts(job: CurationJob, known: KnownSet, crawl: CrawlListing) -> dict[str, Any]:
     """Everything that decides the rows, for the manifest.
 
     Args:
         job: The job.
         known: The set that it is checked against.
+        crawl: Its photographs.
 
     Raises:
-        InputError: If the photographs or a network cannot be used.
+        InputError: If a network cannot be used.
         DependencyError: If a network's package is not installed.
     """
-    photos = _count_photographs(job.photos, job.out)
-    return {"rules": asdict(job.rules), **job.models.names(), "against": known_facts(known), "photos": photos}
-
-
-def _count_photographs(photos: Path, out: Path) -> dict[str, Any]:
-    """How many photographs there are, and a digest of their names, sizes, origins and licences."""
-    count, seen = 0, hashlib.sha256()
-    unread: Counter[str] = Counter()
-    for place in list_photographs(photos, out, unread):
-        count += 1
-        facts = (place.source, place.kind, str(place.size), place.origin, place.licence)
-        seen.update(("\0".join(facts) + "\n").encode())
-    if not count:
-        others = f"; {unread_words(unread)}" if unread else ""
-        raise InputError(f"{photos}: no pictures found in it{others}")
-    return {"count": count, "digest": seen.hexdigest()}
+    return {"rules": asdict(job.rules), **job.models.names(), "against": known_facts(known), "photos": crawl.facts}
 
 
 def _sources(job: CurationJob, decisions: Mapping[str, Decision] | None) -> dict[str, str]:

@@ -12,23 +12,24 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipelines.curate.examine import ExamineTask
+from pipelines.curate.listing import CrawlListing
 from pipelines.curate.rows import candidates_folder, photos_plan
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder, trusted_mark
 from rssn.errors import DamagedError, InputError, Rejected
 from rssn.progress import progressing
-from rssn.sources.crawl import Place, list_photographs, read_photographs
-from rssn.storage.files import content_id
+from rssn.sources.crawl import Photograph, read_photographs
+from rssn.storage.files import Row, content_id
 
 _NAMED = 3
 
 
-def refuse_replaced(folder: DatasetFolder, photos: Path, tasks: Sequence[ExamineTask]) -> int:
+def refuse_replaced(folder: DatasetFolder, crawl: CrawlListing, tasks: Sequence[ExamineTask]) -> int:
     """Compare the photographs of a crawl with those that a set was made of, and refuse others.
 
     Args:
         folder: The set; its plan names as many photographs in the same order.
-        photos: The crawl as it is now.
+        crawl: The crawl as it is now.
         tasks: The candidate shards.
 
     Returns:
@@ -38,12 +39,12 @@ def refuse_replaced(folder: DatasetFolder, photos: Path, tasks: Sequence[Examine
         InputError: Naming those that have other content now, or cannot be read any more.
     """
     candidates = candidates_folder(folder)
-    moved = _moved(folder, photos)
+    moved = _moved(folder, crawl)
     place = next(moved, None)
     replaced: list[str] = []
     read = 0
     for task in tasks:
-        here: list[Place] = []
+        here: list[Photograph] = []
         while place is not None and place[0] < task.stop:
             here.append(place[1])
             place = next(moved, None)
@@ -54,25 +55,29 @@ def refuse_replaced(folder: DatasetFolder, photos: Path, tasks: Sequence[Examine
         one = len(replaced) == 1
         names = ", ".join([*replaced[:_NAMED], *(["..."] if len(replaced) > _NAMED else [])])
         words = f"{len(replaced)} photograph{' was' if one else 's were'} replaced since {folder.root} was started"
-        raise InputError(f"{photos}: {words} ({names}); restore the original files, or choose another --out")
+        raise InputError(f"{crawl.photos}: {words} ({names}); restore the original files, or choose another --out")
     return read
 
 
-def _moved(folder: DatasetFolder, photos: Path) -> Iterator[tuple[int, Place]]:
+def _moved(folder: DatasetFolder, crawl: CrawlListing) -> Iterator[tuple[int, Photograph]]:
     """Number and place of each photograph whose stamp (time and number on disk) differs from the planned one."""
-    planned = _stamps(folder)
-    for number, now in enumerate(list_photographs(photos, folder.root)):
-        if next(planned, "") != now.stamp:
-            yield number, now
+    planned = _stamps(photos_plan(folder.root))
+    for number, row in enumerate(crawl.rows()):
+        if next(planned, "") != _stamp(row):
+            yield number, Photograph.from_row(row)
 
 
-def _stamps(folder: DatasetFolder) -> Iterator[str]:
+def _stamps(plan: Path) -> Iterator[str]:
     """The planned stamps; none where the plan is lost, or from where it is damaged."""
     with suppress(DamagedError):
-        yield from (row.get("stamp") or "" for row in iter_rows(photos_plan(folder.root), ["source", "stamp"]))
+        yield from map(_stamp, iter_rows(plan, ["source", "picture.stamp"]))
 
 
-def _others(candidates: DatasetFolder, task: ExamineTask, places: list[Place]) -> Iterator[str]:
+def _stamp(row: Row) -> str:
+    return (row["picture"] or {}).get("stamp") or ""
+
+
+def _others(candidates: DatasetFolder, task: ExamineTask, places: list[Photograph]) -> Iterator[str]:
     """Names of photographs whose content differs from what a candidate shard was made of."""
     made = iter_rows(candidates.data(task.name), ["source", "background_id"])
     refused = iter_rows(candidates.rejects(task.name), ["source", "item_id"])

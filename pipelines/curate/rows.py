@@ -15,7 +15,7 @@ from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import picture
 from rssn.dataset.shards import DatasetFolder
 from rssn.image.arrays import encode_jpeg, fit_inside
-from rssn.sources.crawl import Place
+from rssn.sources.crawl import Photograph
 from rssn.storage.files import Row
 
 THUMBNAIL_SIDE = 256  # px
@@ -46,7 +46,7 @@ def photos_plan(root: Path) -> Path:
     return root / "plan" / "photos.parquet"
 
 
-def candidate_row(place: Place, found: Candidate, embedding: Sequence[float] | None) -> Row:
+def candidate_row(place: Photograph, found: Candidate, embedding: Sequence[float] | None) -> Row:
     """The row of a photograph that could be examined, after the networks have looked."""
     return {
         "background_id": found.background_id,
@@ -60,7 +60,7 @@ def candidate_row(place: Place, found: Candidate, embedding: Sequence[float] | N
     }
 
 
-def origin_of(place: Place) -> dict[str, str | None]:
+def origin_of(place: Photograph) -> dict[str, str | None]:
     """Source, origin and licence of a photograph; null where unknown."""
     return {"source": place.source, "origin": place.origin or None, "licence": place.licence or None}
 

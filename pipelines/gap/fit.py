@@ -24,7 +24,6 @@ from rssn.errors import InputError, Rejected
 from rssn.gap.classifiers import one_thread
 from rssn.gap.folds import by_hash
 from rssn.gap.measure import DISTANCE
-from rssn.image.arrays import read_bytes
 from rssn.progress import Progress
 from rssn.route.observed import Observation, Observed, observe
 from rssn.route.recipe import Recipe
@@ -174,7 +173,7 @@ def _observations(photographs: Sequence[PlannedForeground]) -> Iterator[Observat
         for planned in photographs:
             try:
                 sample = planned.load()
-                yield observe(read_bytes(planned.pair.picture), sample.picture, sample.alpha)
+                yield observe(planned.pair.picture.read(), sample.picture, sample.alpha)
             except Rejected:
                 pass  # the meter names it, see `Search.skipped`
             progress.advance()

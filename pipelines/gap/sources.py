@@ -19,6 +19,7 @@ from rssn.gap.folds import FOLDS, by_hash
 from rssn.gap.pictures import Named
 from rssn.image.arrays import Pixels, to_uint8
 from rssn.image.decoding import decode_pixels
+from rssn.image.picture_files import format_of
 from rssn.route.recipe import Recipe, recipe_from_dict
 from rssn.route.step import OTHER
 from rssn.sources.layouts import find_pairs
@@ -179,6 +180,11 @@ def _is_jpeg(file: str) -> bool:
     return Path(file).suffix.lower() in (".jpg", ".jpeg")
 
 
+def _is_pair_of_jpeg(pair: Pair) -> bool:
+    """By the name of its colours; of those in a table without one, by their bytes."""
+    return _is_jpeg(pair.source) or (pair.picture.kind == "row" and format_of(pair.picture.read()) == "JPEG")
+
+
 def _names(kind: pa.DataType) -> list[str]:
     return [field.name for field in kind] if pa.types.is_struct(kind) else []
 
@@ -217,7 +223,7 @@ class Photographs:
     @property
     def compressed(self) -> bool:
         """Whether any of its files is a JPEG."""
-        return any(_is_jpeg(pair.picture.name) for pair in self._kept)
+        return any(map(_is_pair_of_jpeg, self._kept))
 
     def caption(self, name: str) -> str:
         """The photograph's name."""

@@ -19,7 +19,7 @@ from pipelines.curate.rows import verdicts_path
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import DamagedError, InputError, Rejected
-from rssn.image.arrays import Pixels, read_bytes, resize_area, to_uint8
+from rssn.image.arrays import Pixels, resize_area, to_uint8
 from rssn.image.decoding import decode_pixels
 from rssn.progress import progressing
 from rssn.sources.backgrounds import background_bytes, find_backgrounds
@@ -95,11 +95,11 @@ def matting_hashes(root: Path, alpha_scale: float | None = None) -> Iterator[Pho
     """
     pairs = find_pairs(root, alpha_scale=alpha_scale).pairs
     for pair in progressing(pairs, len(pairs), "pairs", f"leaks: {root.name}"):
-        for path in pair.colours:
+        for ref in pair.colours:
             with suppress(Rejected):  # it will be a row of the rejects
-                yield _photograph(str(path), read_bytes(path))
+                yield _photograph(ref.where, ref.read())
         with suppress(Rejected):
-            yield _matte(str(pair.alpha), to_uint8(load_matte(pair).alpha))
+            yield _matte(pair.alpha.where, to_uint8(load_matte(pair).alpha))
 
 
 def background_hashes(place: Path) -> Iterator[PhotoHash]:

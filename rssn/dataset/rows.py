@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rssn.errors import DamagedError, RemoteError, first_line
+from rssn.storage.location import Location
 from rssn.storage.remote import parquet
 
 _REMEDY = "run the command that made the data set again, it repairs what is damaged"
 
 
 @contextmanager
-def own_parquet(path: Path) -> Iterator[pq.ParquetFile]:
+def own_parquet(path: Location) -> Iterator[pq.ParquetFile]:
     """A Parquet file that this package wrote; each page that is read is compared with its checksum.
 
     Raises:
@@ -35,13 +35,13 @@ def own_parquet(path: Path) -> Iterator[pq.ParquetFile]:
         raise DamagedError(f"{path}: damaged, no longer what was written ({first_line(error)}); {_REMEDY}") from error
 
 
-def read_footer(path: Path) -> pq.FileMetaData:
+def read_footer(path: Location) -> pq.FileMetaData:
     """The footer of a Parquet file; see `own_parquet` for what it raises, as for all that follow."""
     with own_parquet(path) as file:
         return file.metadata
 
 
-def damage(path: Path) -> str | None:
+def damage(path: Location) -> str | None:
     """What is wrong with a file that no mark vouches for, in words, or None; all of it is read."""
     try:
         for _ in iter_rows(path):
@@ -51,7 +51,7 @@ def damage(path: Path) -> str | None:
     return None
 
 
-def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+def iter_rows(path: Location, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
     """The rows of a Parquet file, one row group in memory at a time.
 
     Args:
@@ -68,7 +68,7 @@ def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict
             yield from file.read_row_group(group, columns=columns).to_pylist()
 
 
-def read_row(path: Path, place: tuple[int, int], columns: Sequence[str] | None = None) -> dict[str, Any]:
+def read_row(path: Location, place: tuple[int, int], columns: Sequence[str] | None = None) -> dict[str, Any]:
     """One row by its place: the row group and the row's number inside it."""
     group, number = place
     with own_parquet(path) as file:
@@ -76,7 +76,7 @@ def read_row(path: Path, place: tuple[int, int], columns: Sequence[str] | None =
     return row
 
 
-def _refuse_without(file: pq.ParquetFile, path: Path, columns: Sequence[str] | None) -> None:
+def _refuse_without(file: pq.ParquetFile, path: Location, columns: Sequence[str] | None) -> None:
     """Reading a column that is not there would give rows without it, and say nothing."""
     found = file.schema_arrow.names
     missing = [name for name in columns or () if name.partition(".")[0] not in found]
@@ -84,14 +84,14 @@ def _refuse_without(file: pq.ParquetFile, path: Path, columns: Sequence[str] | N
         raise DamagedError(f"{path}: no column {missing[0]}: damaged, or made by an earlier version; {_REMEDY}")
 
 
-def places(path: Path) -> Iterator[tuple[int, int]]:
+def places(path: Location) -> Iterator[tuple[int, int]]:
     """The place of each row of a file, in order; reads the footer only."""
     metadata = read_footer(path)
     for group in range(metadata.num_row_groups):
         yield from ((group, number) for number in range(metadata.row_group(group).num_rows))
 
 
-def place_of(path: Path, number: int) -> tuple[int, int]:
+def place_of(path: Location, number: int) -> tuple[int, int]:
     """The place of the `number`-th row of a file, counted from 0; reads the footer only."""
     metadata = read_footer(path)
     for group in range(metadata.num_row_groups):
@@ -102,7 +102,7 @@ def place_of(path: Path, number: int) -> tuple[int, int]:
     raise IndexError(f"{path} has only {metadata.num_rows} rows")
 
 
-def read_range(path: Path, start: int, stop: int) -> list[dict[str, Any]]:
+def read_range(path: Location, start: int, stop: int) -> list[dict[str, Any]]:
     """The rows `start` to `stop - 1` of a file; reads the row groups that hold them only."""
     rows: list[dict[str, Any]] = []
     with own_parquet(path) as file:

@@ -70,18 +70,26 @@ BACKGROUNDS = table_schema(
 )
 """What a composition reads of a curated set; the set's own columns follow, see `bg20k.schema`."""
 
+PICTURE_REF = pa.struct(
+    [
+        ("path", pa.string()),
+        ("kind", pa.string()),
+        ("place", pa.int64()),
+        ("row_group", pa.int32()),
+        ("column", pa.string()),
+        ("size", pa.int64()),
+        ("stamp", pa.string()),
+    ]
+)
+"""Where a picture is, see `rssn.sources.picture_ref.PictureRef`."""
+
 PLANNED_PHOTOS = table_schema(
     ("source", pa.string()),
-    ("kind", pa.string()),  # see rssn.sources.crawl.Place
-    ("path", pa.string()),
-    ("place", pa.int64()),
-    ("row_group", pa.int32()),
-    ("size", pa.int64()),
+    ("picture", PICTURE_REF),  # null where nothing says where it is
     ("origin", pa.string()),
     ("licence", pa.string()),
-    ("reason", pa.string()),
+    ("reason", pa.string()),  # see rssn.sources.crawl.Photograph
     ("message", pa.string()),
-    ("stamp", pa.string()),
 )
 """One row per photograph of a plan, in the order of its shards."""
 
@@ -100,10 +108,10 @@ REJECTS = table_schema(
 PLANNED_FOREGROUNDS = table_schema(
     ("foreground_id", pa.string()),
     ("name", pa.string()),
-    ("image", pa.string()),  # paths; null where the data set ships F alone
-    ("alpha", pa.string()),
+    ("image", PICTURE_REF),  # null where the data set ships F alone
+    ("alpha", PICTURE_REF),
     ("alpha_scale", pa.float64()),  # the value of the matte that means opaque; null: goes by the values
-    ("foreground", pa.string()),  # null where the data set ships no F
+    ("foreground", PICTURE_REF),  # null where the data set ships no F
     ("source", pa.string()),  # the colour file, below the data set's root
     ("licence", pa.string()),
     ("width", pa.int32()),
@@ -120,9 +128,7 @@ PLANNED_BACKGROUNDS = table_schema(
     ("licence", pa.string()),
     ("width", pa.int32()),
     ("height", pa.int32()),
-    ("path", pa.string()),
-    ("row_group", pa.int32()),
-    ("row", pa.int32()),
+    ("picture", PICTURE_REF),
 )
 """One row per background that a plan may draw."""
 

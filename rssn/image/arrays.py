@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.errors import Rejected, RemoteError
+from rssn.storage.location import Location
 from rssn.storage.remote import NOT_A_FILE, content
-from rssn.storage.urls import url_of
+from rssn.storage.urls import shown
 
 Image: TypeAlias = npt.NDArray[np.float32]
 Alpha: TypeAlias = npt.NDArray[np.float32]
@@ -108,7 +109,7 @@ def png_note(path: Path) -> str | None:
     )
 
 
-def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+def read_bytes(path: Location, max_bytes: int = MAX_BYTES) -> bytes:
     """Read a source file; a missing or unreadable one is the sample's fault, not the run's.
 
     Raises:
@@ -120,7 +121,7 @@ def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         raise Rejected("read", "unreadable", str(error)) from error
     except OSError as error:
         reason = {NOT_A_FILE: "not_a_file", errno.EFBIG: "too_many_bytes"}.get(error.errno or 0, "unreadable")
-        raise Rejected("read", reason, f"{url_of(path) or path}: {error.strerror or error}") from error
+        raise Rejected("read", reason, f"{shown(str(path))}: {error.strerror or error}") from error
 
 
 def encode_pixels(suffix: str, pixels: Pixels | Pixels16, options: list[int]) -> bytes:

@@ -13,7 +13,6 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, cast
 
@@ -38,7 +37,6 @@ from rssn.errors import Rejected, first_line
 from rssn.image.arrays import Image, Pixels, to_float, to_uint8
 from rssn.image.jpeg import Mode, decode_jpeg, salvage_jpeg
 from rssn.image.picture_files import FORMATS, HEAD_BYTES, format_of
-from rssn.storage.remote import opened
 
 MAX_PIXELS = 120_000_000
 """Pictures with more pixels than this are refused before they are decoded."""
@@ -74,9 +72,6 @@ _SEVERAL_PICTURES = ("MPO", "HEIF")
 
 _MOVING = ("GIF", "PNG", "WEBP", "AVIF")
 """Formats of which several pictures in a file are frames; in a TIFF they are pages, of which none is the picture."""
-
-_HEADER_BYTES = 1 << 16
-"""So much of a picture in a bucket is fetched at a time to see its header."""
 
 _PHOTOMETRIC = 262
 """The tag of a TIFF that says what its values mean; 0: of grey, 0 is white."""
@@ -124,10 +119,10 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
     return to_float(decode_pixels(data, max_pixels))
 
 
-def has_alpha_channel(path: Path) -> bool:
+def has_alpha_channel(stream: BinaryIO) -> bool:
     """Whether a file is a picture with an alpha channel (or a transparent colour), by its header alone."""
     try:
-        with opened(path, _HEADER_BYTES) as stream, _opened(stream) as picture:
+        with _opened(stream) as picture:
             return picture.has_transparency_data
     except Exception:  # whatever a broken header makes Pillow raise: no cut-out
         return False

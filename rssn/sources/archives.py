@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, cast
 
 from rssn.errors import Rejected, first_line
-from rssn.image.picture_files import HEAD_BYTES, FileKind, archive_format, file_kind, is_hidden
-from rssn.sources.folder_walk import printable
+from rssn.image.picture_files import HEAD_BYTES, ArchiveFormat, FileKind, file_kind, is_hidden
+from rssn.sources.names import printable
 from rssn.sources.tar_headers import SwollenError, TarError, TarMember, read_members
 from rssn.storage.location import Location
 from rssn.storage.remote import opened, size_of
@@ -51,12 +51,11 @@ class Member:
     message: str = ""
 
 
-def list_members(path: Location) -> Iterator[Member]:
-    """The regular members of an archive in their order; folders are left out.
+def list_members(path: Location, packed: ArchiveFormat) -> Iterator[Member]:
+    """The regular members of an archive of a format in their order; folders are left out.
 
     A damaged archive ends with a member of the reason `damaged_archive` that stands for the rest.
     """
-    packed = archive_format(PurePosixPath(path.name))
     try:
         yield from _zip_members(path) if packed == "zip" else _tar_members(path, compressed=packed == "tgz")
     except (OSError, zipfile.BadZipFile, ValueError, EOFError, zlib.error) as error:

@@ -1,34 +1,40 @@
-"""Background sets: a curated bg20k output, a folder of pictures (COCO is one), or a table.
+"""Background sets: a curated bg20k output, pictures in a folder or an archive (COCO is one), or tables.
 
-A table is a CSV or Parquet file with a column `path`, or a Parquet file whose column `image` holds the pictures.
+A table is a CSV or Parquet file with a column `path`, or a Parquet file, or a folder of such, whose column `image` or
+`bytes` holds the pictures.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rssn.dataset.manifest import MANIFEST, ForeignManifestError, RemovedDatasetError, parse_manifest
-from rssn.dataset.rows import own_parquet, places, read_row
+from rssn.dataset.rows import iter_rows, own_parquet, places, read_row
 from rssn.dataset.schema import BACKGROUNDS, SCHEMA_VERSION
 from rssn.dataset.shards import DatasetFolder, check_shard
 from rssn.errors import DamagedError, InputError, Rejected
-from rssn.image.arrays import read_bytes
 from rssn.image.decoding import picture_size
-from rssn.sources.embedded import cell_text, embedded_rows, picture_bytes, picture_column
-from rssn.sources.folder_walk import Problem, list_pictures
+from rssn.image.picture_files import archive_format
+from rssn.sources.embedded import PICTURES, cell_text, embedded_rows, one_of, picture_columns
+from rssn.sources.folder_walk import Problem
+from rssn.sources.picture_ref import PictureRef, read_pictures
 from rssn.sources.tables import is_table, nothing_usable, read_table
+from rssn.sources.tree import list_tree
 from rssn.storage.files import content_id
-from rssn.storage.remote import ahead, content
+from rssn.storage.location import Location
+from rssn.storage.remote import content
 from rssn.storage.urls import is_listed, shown
 
 _AGAIN = "run rssn build-bg20k again, into another folder"
+_LIGHT = ("licence", "source")
+_CURATED = ("background_id", "source", "origin", "licence", "width", "height")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Background:
     """Where a background is, without its pixels."""
 
@@ -37,21 +43,42 @@ class Background:
     licence: str  # empty where nobody said
     width: int
     height: int
-    path: str  # a picture file, or a Parquet file that holds the picture
-    row_group: int  # -1 for a picture file
-    row: int
+    picture: PictureRef
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Background:
+        """What `to_row` gave; other columns do not count."""
+        picture = PictureRef.from_row(row["picture"])
+        return cls(row["background_id"], row["source"], row["licence"], row["width"], row["height"], picture)
+
+    def to_row(self) -> dict[str, Any]:
+        """A row of `rssn.dataset.schema.PLANNED_BACKGROUNDS`."""
+        names = ("background_id", "source", "licence", "width", "height")
+        return {name: getattr(self, name) for name in names} | {"picture": self.picture.to_row()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A picture that has not been looked at."""
+
+    ref: PictureRef
+    source: str
+    licence: str = ""
+    label: str = ""  # what problems call it; empty: its source
 
 
 def find_backgrounds(
-    root: Path, split: str = "train", without: Path | None = None, unread: Counter[str] | None = None
+    root: Location, split: str = "train", without: Location | None = None, unread: Counter[str] | None = None
 ) -> tuple[list[Background], list[Problem]]:
     """Find the backgrounds of a set, in order of content id.
 
     Of equal files the first path (or row) counts; the others are problems of the reason `duplicate`.
 
     Args:
-        root: A curated set (it has a manifest of ours), a folder of pictures, or a table: CSV or Parquet with the
-            columns `path` and perhaps `licence` and `source`, or Parquet with the pictures themselves in `image`.
+        root: A curated set (it has a manifest of ours); a folder or an archive of pictures, or a folder of archives or
+            Parquet tables with pictures and nothing else; a table: CSV or Parquet with the columns `path` and perhaps
+            `licence` and `source`, or Parquet with the pictures themselves in `image` or `bytes`. Any of them here or
+            in a bucket.
         split: Which part of a curated set, `train` or `validation`.
         without: A folder that does not count, wherever it lies: where results go.
         unread: Counts the visible files of a folder that are no pictures, by suffix.
@@ -59,57 +86,132 @@ def find_backgrounds(
     Raises:
         InputError: If there is nothing of the kind, a curation was interrupted, or no background is in it.
     """
-    if is_table(root):
-        found, problems = _embedded(root) if picture_column(root, ["image"]) else _listed(root)
-        if not found:
-            raise InputError(f"{root}: {nothing_usable(problems)}")
-    elif not root.is_dir():
-        kinds = "a bg20k output, a folder of pictures, or a table (.csv, .parquet); unpack archives first"
-        raise InputError(f"{root}: no such folder or table; give {kinds}")
-    elif _is_curated(root):
-        found, problems = _curated(root, split), []
-    else:
-        found, problems = _pictures(root, without, Counter() if unread is None else unread)
-    unique, duplicates = _first_of_equals(found)
+    unread = Counter() if unread is None else unread
+    unique: dict[str, Background] = {}
+    problems: list[Problem] = []
+    duplicates: list[Problem] = []
+    for found in _found(root, split, without, unread):
+        if isinstance(found, Problem):
+            problems.append(found)
+            continue
+        first = unique.setdefault(found.background_id, found)
+        if first is not found:
+            duplicates.append(Problem(found.source, "duplicate", f"the same file as {first.source}", found.picture))
+    if not unique and is_table(root):
+        raise InputError(f"{root}: {nothing_usable(problems)}")
     if not unique:
         why = f"; the first of {len(problems)}: {problems[0].source}: {problems[0].message}" if problems else ""
         raise InputError(f"{root}: no backgrounds found in it{why}")
-    return unique, problems + duplicates
+    return [unique[key] for key in sorted(unique)], problems + duplicates
+
+
+def curated_backgrounds(root: Location, split: str = "train") -> Iterator[Background]:
+    """The backgrounds of a curated set in the order of its shards, one row group in memory at a time.
+
+    Raises:
+        InputError: If it is none, or a shard is damaged.
+    """
+    if not _is_curated(root):
+        raise InputError(f"{root}: no curated set of backgrounds; give what rssn build-bg20k wrote")
+    return _curated(root, split)
 
 
 def background_bytes(background: Background) -> bytes:
     """The encoded picture of a background.
 
     Raises:
-        Rejected: stage `read`, reason `unreadable`, or `changed` if it is not the picture that was found.
+        Rejected: stage `read`, as `PictureRef.read` does, or `changed` if it is not the picture that was found.
     """
-    path = Path(background.path)
-    if background.row_group < 0:
-        data = read_bytes(path)
-        if content_id(data) != background.background_id:
-            raise Rejected("read", "changed", f"{path}: not the picture that was planned")
-        return data
-    try:
-        row = read_row(path, (background.row_group, background.row), ["background_id", "image"])
-        data = picture_bytes(row["image"])
-    except (DamagedError, OSError, LookupError, ValueError) as error:
-        raise Rejected("read", "unreadable", f"{path}: {error}") from error
-    if background.background_id not in (row.get("background_id"), content_id(data)):
-        raise Rejected("read", "changed", f"{path}: row {background.row} is not the picture that was planned")
+    ref = background.picture
+    data = ref.read()
+    if content_id(data) != background.background_id and _stored_id(ref) != background.background_id:
+        raise Rejected("read", "changed", f"{ref.where}: not the picture that was planned")
     return data
 
 
-def _first_of_equals(found: Iterable[Background]) -> tuple[list[Background], list[Problem]]:
-    unique: dict[str, Background] = {}
-    duplicates: list[Problem] = []
-    for background in found:
-        first = unique.setdefault(background.background_id, background)
-        if first is not background:
-            duplicates.append(Problem(background.source, "duplicate", f"the same file as {first.source}"))
-    return [unique[key] for key in sorted(unique)], duplicates
+def _stored_id(ref: PictureRef) -> str | None:
+    """The id that a curated set gives a row: its photograph's, not that of the picture that is stored."""
+    if ref.kind != "row":
+        return None
+    try:
+        row = read_row(ref.location, (ref.row_group, ref.place), ["background_id"])
+    except (DamagedError, OSError, LookupError, ValueError):
+        return None
+    return cell_text(row.get("background_id"))
 
 
-def _is_curated(root: Path) -> bool:
+def _found(
+    root: Location, split: str, without: Location | None, unread: Counter[str]
+) -> Iterator[Background | Problem]:
+    if is_table(root):
+        return _looked_at(_in_table(root))
+    packed = isinstance(root, Path) and archive_format(root) and root.is_file()
+    if isinstance(root, Path) and not root.is_dir() and not packed:
+        kinds = "a bg20k output, a folder or an archive of pictures, or a table (.csv, .parquet)"
+        raise InputError(f"{root}: no such folder or table; give {kinds}")
+    if not packed and _is_curated(root):
+        return _curated(root, split)
+    return _looked_at(_in_tree(root, without, unread))
+
+
+def _looked_at(candidates: Iterable[_Candidate | Problem]) -> Iterator[Background | Problem]:
+    """Those that are pictures, and problems, in their order."""
+    found = list(candidates)
+    pictures = read_pictures([one.ref for one in found if isinstance(one, _Candidate)])
+    for one in found:
+        yield one if isinstance(one, Problem) else _background(one, next(pictures))
+
+
+def _background(candidate: _Candidate, data: bytes | Rejected) -> Background | Problem:
+    try:
+        if isinstance(data, Rejected):
+            raise data
+        size = picture_size(data)
+    except Rejected as error:
+        return Problem(candidate.label or candidate.source, error.reason, error.message, candidate.ref)
+    return Background(content_id(data), candidate.source, candidate.licence, *size, candidate.ref)
+
+
+def _in_tree(root: Location, without: Location | None, unread: Counter[str]) -> Iterator[_Candidate | Problem]:
+    tree = list_tree(root, without)
+    if not tree.pictures and tree.archives:
+        tree = tree.opened()
+    tables = [] if tree.pictures else [table for table in tree.tables if picture_columns(table)]
+    if not tables:
+        unread.update(tree.unread)
+    yield from (*tree.problems, *tree.closed)
+    yield from (_Candidate(ref, name) for name, ref in tree.pictures.items())
+    for table in tables:
+        yield from _in_table(table)
+
+
+def _in_table(table: Location) -> Iterator[_Candidate | Problem]:
+    column = one_of(table, picture_columns(table), PICTURES, "background")
+    return _embedded(table, column) if column else _listed(table)
+
+
+def _listed(table: Location) -> Iterator[_Candidate | Problem]:
+    found = read_table(table, ("path", *_LIGHT))
+    if "path" not in found.columns:
+        needed = "a table of backgrounds needs the column path, or pictures in the column image of a Parquet file"
+        raise InputError(f"{table}: {needed}; it has {', '.join(found.columns)}")
+    for row in found.rows:
+        try:
+            ref = row.picture("path")
+        except Rejected as error:
+            yield Problem(row.label, error.reason, error.message)
+        else:
+            yield _Candidate(ref, row.text("source") or row.name_of("path"), row.text("licence"), row.label)
+
+
+def _embedded(table: Location, column: str) -> Iterator[_Candidate]:
+    for number, ((group, row), cells) in enumerate(embedded_rows(table, _LIGHT), 1):
+        label = f"{table.name}, row {number}"
+        ref = PictureRef(PictureRef.of(table).path, "row", row, group, column)
+        yield _Candidate(ref, cell_text(cells.get("source")) or label, cell_text(cells.get("licence")), label)
+
+
+def _is_curated(root: Location) -> bool:
     path = root / MANIFEST
     try:
         manifest = parse_manifest(content(path))
@@ -131,89 +233,27 @@ def _is_curated(root: Path) -> bool:
     return True
 
 
-def _curated(root: Path, split: str) -> list[Background]:
-    folder = DatasetFolder(root)
-    found: list[Background] = []
+def _curated(root: Location, split: str) -> Iterator[Background]:
+    folder = DatasetFolder(root)  # type: ignore[arg-type]
     for mark in folder.all_marks():
         if not mark.name.startswith(f"{split}-") or not mark.rows:
             continue
         problem = check_shard(folder, mark, whole=not is_listed(root))  # a bucket is not read through at each start
         if problem:
             raise InputError(f"{root}: {problem}; run rssn build-bg20k again, it repairs what is damaged")
-        found.extend(_shard_backgrounds(folder.data(mark.name)))
-    return found
+        yield from _shard_backgrounds(folder.data(mark.name))
 
 
-def _shard_backgrounds(path: Path) -> list[Background]:
-    columns = ["background_id", "source", "origin", "licence", "width", "height"]
+def _shard_backgrounds(path: Location) -> Iterator[Background]:
     with own_parquet(path) as file:
         if any(field not in file.schema_arrow for field in BACKGROUNDS):
             raise InputError(f"{path}: not the columns of a background set; {_AGAIN}")
-        rows = file.read(columns=columns).to_pylist()
-    return [
-        Background(
+    for row, (group, number) in zip(iter_rows(path, _CURATED), places(path), strict=True):
+        yield Background(
             background_id=row["background_id"],
             source=row["origin"] or row["source"],
             licence=row["licence"] or "",
             width=row["width"],
             height=row["height"],
-            path=shown(str(path)),
-            row_group=group,
-            row=number,
+            picture=PictureRef(shown(str(path)), "row", number, group, "image.bytes"),
         )
-        for row, (group, number) in zip(rows, places(path), strict=True)
-    ]
-
-
-def _pictures(root: Path, without: Path | None, unread: Counter[str]) -> tuple[list[Background], list[Problem]]:
-    listing = list_pictures(root, without)
-    unread.update(listing.unread)
-    seen = list(ahead(partial(_picture_below, root), listing.pictures, remote=is_listed(root)))
-    problems = [one for one in seen if isinstance(one, Problem)]
-    return [one for one in seen if isinstance(one, Background)], listing.problems + problems
-
-
-def _picture_below(root: Path, path: Path) -> Background | Problem:
-    source = path.relative_to(root).as_posix()
-    try:
-        return _picture_file(path, source, "")
-    except Rejected as error:
-        return Problem(source, error.reason, error.message)
-
-
-def _listed(root: Path) -> tuple[list[Background], list[Problem]]:
-    table = read_table(root, ("path", "licence", "source"))
-    if "path" not in table.columns:
-        needed = "a table of backgrounds needs the column path, or pictures in the column image of a Parquet file"
-        raise InputError(f"{root}: {needed}; it has {', '.join(table.columns)}")
-    found: list[Background] = []
-    problems: list[Problem] = []
-    for row in table.rows:
-        try:
-            source = row.text("source") or Path(row.text("path")).as_posix()
-            found.append(_picture_file(row.file("path"), source, row.text("licence")))
-        except Rejected as error:
-            problems.append(Problem(row.label, error.reason, error.message))
-    return found, problems
-
-
-def _picture_file(path: Path, source: str, licence: str) -> Background:
-    data = read_bytes(path)
-    return Background(content_id(data), source, licence, *picture_size(data), shown(str(path)), -1, -1)
-
-
-def _embedded(root: Path) -> tuple[list[Background], list[Problem]]:
-    """Pictures inside a table; one row group is in memory while a picture is loaded, so small ones are better."""
-    found: list[Background] = []
-    problems: list[Problem] = []
-    for number, (place, row) in enumerate(embedded_rows(root, ("image", "licence", "source")), 1):
-        label = f"{root.name}, row {number}"
-        try:
-            data = picture_bytes(row["image"])
-            size = picture_size(data)
-        except Rejected as error:
-            problems.append(Problem(label, error.reason, error.message))
-            continue
-        source, licence = cell_text(row.get("source")) or label, cell_text(row.get("licence"))
-        found.append(Background(content_id(data), source, licence, *size, shown(str(root)), *place))
-    return found, problems

@@ -1,78 +1,118 @@
-"""Parquet tables that hold the pictures themselves, in a column of bytes.
+"""Parquet tables that hold the pictures themselves, in columns of bytes.
 
-The column is `struct<bytes, ...>`, as Hugging Face writes it, or plain binary. Light columns are streamed without the
-pictures, and pictures a few at a time.
+A column is `struct<bytes, path>`, as Hugging Face writes it, or plain binary. Light columns are streamed without the
+pictures, and a picture is read with those before it in its row group, so small row groups are better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from rssn.dataset.rows import places
-from rssn.errors import InputError, Rejected, first_line
-from rssn.sources.tables import column_names, read_parquet_schema
-from rssn.storage.remote import parquet
+from rssn.errors import InputError, Rejected, RemoteError, first_line
+from rssn.storage.location import Location
+from rssn.storage.remote import opened, parquet
 
-_ROWS_AT_A_TIME = 16
+PICTURES = ("image", "bytes")
+"""The columns that hold the photographs of a crawl, or backgrounds; one of them."""
+
+_ALIASES = {"license": "licence"}
+_LIGHT_ROWS = 4096
+_PICTURES_AT_A_TIME = 4
+_BUFFER = 1 << 20  # bytes of a column that are read at a time
 
 
-def picture_column(table: Path, names: Sequence[str]) -> str | None:
-    """The first of some columns that holds pictures; None where none does, or the table is no Parquet file by name.
+def read_parquet_schema(path: Location) -> pa.Schema:
+    """The columns of a Parquet file.
 
     Raises:
-        InputError: If the file is no Parquet file.
+        InputError: If it is none.
+    """
+    try:
+        with parquet(path) as file:
+            return file.schema_arrow
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not a Parquet file: {first_line(error)}") from error
+
+
+def column_names(path: Location, names: Iterable[str]) -> list[str]:
+    """Names as we look for them: without blanks around them, `license` as `licence`.
+
+    Raises:
+        InputError: If a name occurs twice.
+    """
+    found = [_ALIASES.get(name.strip(), name.strip()) for name in names]
+    twice = sorted(name for name, count in Counter(found).items() if count > 1)
+    if twice:
+        raise InputError(f"{path}: the column {twice[0]} occurs twice")
+    return found
+
+
+def picture_columns(table: Location) -> dict[str, str]:
+    """The columns that hold pictures, and what Parquet calls their bytes; none where the file is no Parquet by name.
+
+    Raises:
+        InputError: If it is no Parquet file, or names a column twice.
     """
     if table.suffix.lower() != ".parquet":
-        return None
+        return {}
     schema = read_parquet_schema(table)
-    return next((name for name in names if name in schema.names and _is_binary(schema.field(name).type)), None)
+    names = column_names(table, schema.names)
+    found = {name: _bytes_of(field) for name, field in zip(names, schema, strict=True)}
+    return {name: column for name, column in found.items() if column}
+
+
+def one_of(table: Location, found: Mapping[str, str], names: Sequence[str], what: str) -> str:
+    """What Parquet calls the one column of pictures that has one of some names; empty where none has.
+
+    Raises:
+        InputError: If more than one has.
+    """
+    held = [name for name in names if name in found]
+    if len(held) > 1:
+        words = f"the columns {' and '.join(held)} both hold pictures that can be the {what}"
+        raise InputError(f"{table}: {words}; give a table with one of them")
+    return found[held[0]] if held else ""
 
 
 def embedded_rows(
-    table: Path, columns: tuple[str, ...], batch: int = _ROWS_AT_A_TIME, first_group: int = 0
+    table: Location, columns: Sequence[str], batch: int = _LIGHT_ROWS
 ) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
-    """Place (row group, row in it) and cells of every row, in order; a batch of rows is in memory.
+    """Place (row group, row in it) and light cells of every row, in order; a batch of rows is in memory.
 
     Args:
         table: The Parquet file.
-        columns: Names as `rssn.sources.tables.column_names` gives them; those that the table lacks are left out.
+        columns: Names as `column_names` gives them, or `image.path` of a struct; those that the
+            table lacks are left out.
         batch: Rows read at a time.
-        first_group: The row group to begin with.
 
     Raises:
         InputError: If the table is damaged.
     """
-    actual = read_parquet_schema(table).names
-    names = dict(zip(actual, column_names(table, actual), strict=True))
-    wanted = [column for column, name in names.items() if name in columns]
-    where = (place for place in places(table) if place[0] >= first_group)
-    if not wanted:
+    schema = read_parquet_schema(table)
+    actual = dict(zip(column_names(table, schema.names), schema.names, strict=True))
+    wanted = {name: _leaf(schema, actual, name) for name in columns}
+    leaves = [leaf for leaf in wanted.values() if leaf]
+    where = places(table)
+    if not leaves:
         yield from ((place, {}) for place in where)
         return
     try:
         with parquet(table) as file:
-            groups = range(first_group, file.num_row_groups)
-            for part in file.iter_batches(batch_size=batch, row_groups=list(groups), columns=wanted):
+            for part in file.iter_batches(batch_size=batch, columns=leaves):
                 for row in part.to_pylist():
-                    yield next(where), {names[column]: cell for column, cell in row.items()}
+                    yield next(where), {name: _cell(row, leaf) for name, leaf in wanted.items() if leaf}
+    except RemoteError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{table}: the table is damaged: {first_line(error)}") from error
-
-
-def picture_bytes(cell: Any) -> bytes:
-    """The bytes in a cell of a picture column.
-
-    Raises:
-        Rejected: stage `read`, reason `empty`, where the cell holds none.
-    """
-    data = cell.get("bytes") if isinstance(cell, dict) else cell
-    if data is None:
-        raise Rejected("read", "empty", "the row has no picture")
-    return bytes(data)
 
 
 def cell_text(cell: Any) -> str:
@@ -80,7 +120,93 @@ def cell_text(cell: Any) -> str:
     return "" if cell is None else str(cell)
 
 
-def _is_binary(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        kind = kind.field("bytes").type if kind.get_field_index("bytes") >= 0 else pa.null()
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+def read_cell(table: Location, column: str, place: tuple[int, int], max_bytes: int) -> bytes:
+    """The bytes of a picture in a table; pages that have a checksum are compared with it.
+
+    Args:
+        table: The Parquet file.
+        column: As `picture_columns` gives it.
+        place: Row group, and the row in it.
+        max_bytes: More are refused.
+
+    Raises:
+        Rejected: stage `read`, reason `unreadable`, `too_many_bytes` or `empty`: the cell holds none.
+    """
+    try:
+        written = table.stat().st_mtime_ns if isinstance(table, Path) else 0
+        data = _column(table, column, written).read(*place)
+    except (OSError, pa.ArrowException, LookupError, ValueError) as error:
+        raise Rejected("read", "unreadable", f"{table}: {first_line(error)}") from error
+    if data is None:
+        raise Rejected("read", "empty", "the row has no picture")
+    if len(data) > max_bytes:
+        raise Rejected("read", "too_many_bytes", f"{len(data)} bytes; the limit is {max_bytes}")
+    return data
+
+
+class _Column:
+    """A column of pictures at the place where it was last read; the rows that follow are read on from there."""
+
+    def __init__(self, table: Location, column: str) -> None:
+        stream = table if isinstance(table, Path) else opened(table)
+        self._file = pq.ParquetFile(stream, buffer_size=_BUFFER, page_checksum_verification=True)
+        self._column = column
+        self._group, self._next = -1, 0
+        self._cells: Iterator[pa.Scalar] = iter(())
+
+    def read(self, group: int, row: int) -> bytes | None:
+        if group != self._group or row < self._next:
+            self._group, self._next, self._cells = group, 0, self._read_group(group)
+        try:
+            for cell in self._cells:
+                self._next += 1
+                if self._next > row:
+                    return _picture(cell.as_py())
+        except BaseException:
+            self._group = -1  # what broke off does not go on
+            raise
+        raise LookupError("the row is gone")
+
+    def _read_group(self, group: int) -> Iterator[pa.Scalar]:
+        if not 0 <= group < self._file.num_row_groups:
+            raise LookupError("the row is gone")
+        parts = self._file.iter_batches(_PICTURES_AT_A_TIME, row_groups=[group], columns=[self._column])
+        for part in parts:
+            if not part.num_columns:
+                raise LookupError(f"the column {self._column} is gone")
+            yield from part.column(0)
+
+
+@lru_cache(maxsize=4)  # photograph, F and matte of a foreground, and a background
+def _column(table: Location, column: str, _written_ns: int) -> _Column:
+    return _Column(table, column)
+
+
+def _picture(cell: Any) -> bytes | None:
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    return None if data is None else bytes(data)
+
+
+def _bytes_of(field: pa.Field) -> str:
+    kind, name = field.type, field.name
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind, name = kind.field("bytes").type, f"{name}.bytes"
+    return name if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else ""
+
+
+def _leaf(schema: pa.Schema, actual: Mapping[str, str], name: str) -> str:
+    """What Parquet calls a column, or a field of a struct; empty where the table lacks it."""
+    column, _, part = name.partition(".")
+    if column not in actual:
+        return ""
+    kind = schema.field(actual[column]).type
+    if part:
+        return f"{actual[column]}.{part}" if pa.types.is_struct(kind) and kind.get_field_index(part) >= 0 else ""
+    return actual[column]
+
+
+def _cell(row: Mapping[str, Any], leaf: str) -> Any:
+    if leaf in row:
+        return row[leaf]
+    column, _, part = leaf.rpartition(".")
+    return (row[column] or {}).get(part)

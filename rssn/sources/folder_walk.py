@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,8 +16,10 @@ from typing import Literal
 
 from rssn.errors import InputError
 from rssn.image.picture_files import HEAD_BYTES, file_kind, is_hidden, suffix_of
+from rssn.sources.names import is_utf8, printable
+from rssn.sources.picture_ref import PictureRef
+from rssn.storage.location import BucketPath, Location
 from rssn.storage.remote import opened
-from rssn.storage.urls import url_of
 
 _OURS = ("manifest.json", "marks")
 _CACHE = "CACHEDIR.TAG"
@@ -32,6 +33,7 @@ class Problem:
     source: str  # the file, below the data set's root; or the table and the row
     reason: str  # a stable name
     message: str
+    ref: PictureRef | None = None  # the picture, where it can be read nevertheless
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Found:
     kind: Literal["picture", "archive", "other", "problem"]
     reason: str = ""  # of a problem, a stable name
     message: str = ""
+    is_folder: bool = False  # of a problem: what lies below it is not seen
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Listing:
     unread: Counter[str] = field(default_factory=Counter)  # by suffix
 
 
-def list_pictures(root: Path, without: Path | None = None) -> Listing:
+def list_pictures(root: Path, without: Location | None = None) -> Listing:
     """All pictures below a folder; see `walk`.
 
     Raises:
@@ -72,7 +75,7 @@ def list_pictures(root: Path, without: Path | None = None) -> Listing:
     return listing
 
 
-def walk(root: Path, without: Path | None = None) -> Iterator[Found]:
+def walk(root: Path, without: Location | None = None) -> Iterator[Found]:
     """Every visible file below a folder: those of a folder in order of name, then those of the folders in it.
 
     Data sets of ours below the root, caches (folders with a CACHEDIR.TAG) and what `image.picture_files` calls hidden
@@ -91,7 +94,7 @@ def walk(root: Path, without: Path | None = None) -> Iterator[Found]:
     return _Walk(root, without).files()
 
 
-def refuse_results_among(root: Path, without: Path | None) -> None:
+def refuse_results_among(root: Location, without: Location | None) -> None:
     """Refuse a folder that is both read and written to: the next run would take results for pictures of the user's.
 
     Raises:
@@ -99,39 +102,6 @@ def refuse_results_among(root: Path, without: Path | None) -> None:
     """
     if _is_left_out(root, without):
         raise InputError(f"{root}: results would be written among the pictures that are read; choose another --out")
-
-
-def list_folders(root: Path, folder: Path, without: Path | None = None) -> tuple[list[Path], list[Problem]]:
-    """The visible folders in a folder, in order of name, links among them; and what cannot be entered.
-
-    Args:
-        root: What is searched; problems are named from there.
-        folder: The root, or a folder below it.
-        without: A folder that is left out.
-
-    Raises:
-        InputError: If the root cannot be read.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            below = sorted(folder / entry.name for entry in entries if not is_hidden(entry.name) and _is_folder(entry))
-    except OSError as error:
-        if folder == root:
-            raise InputError(f"{folder}: cannot be read: {error.strerror}") from error
-        return [], [Problem(_name(folder, root), "unreadable", _words(error))]
-    back = [path for path in below if path.is_symlink() and _leads_back(path)]
-    entered = [path for path in below if path not in back and not _is_left_out(path, without)]
-    return entered, [Problem(_name(path, root), "loop", _LOOP) for path in back]
-
-
-def printable(name: str) -> str:
-    """A name that every table can hold; bytes that are no UTF-8 are escaped."""
-    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def is_utf8(name: str) -> bool:
-    """Whether a name can stand in a table as it is."""
-    return printable(name) == name
 
 
 def is_special(path: Path) -> bool:
@@ -143,11 +113,6 @@ def is_special(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def composed(name: str) -> str:
-    """A name in the form in which letters with accents are one character each (NFC): macOS writes the other one."""
-    return unicodedata.normalize("NFC", name)
-
-
 @dataclass(frozen=True)
 class _Folder:
     path: Path
@@ -155,7 +120,7 @@ class _Folder:
 
 
 class _Walk:
-    def __init__(self, root: Path, without: Path | None) -> None:
+    def __init__(self, root: Path, without: Location | None) -> None:
         self._root = root
         self._real = root.resolve()
         self._without = without
@@ -170,7 +135,7 @@ class _Walk:
             except OSError as error:
                 if not folder.name:
                     raise InputError(f"{folder.path}: cannot be read: {error.strerror}") from error
-                yield _problem(folder.path, folder.name.rstrip("/"), "unreadable", _words(error))
+                yield _problem(folder.path, folder.name.rstrip("/"), "unreadable", _words(error), is_folder=True)
                 continue
             folders = []
             for entry in below:
@@ -178,7 +143,7 @@ class _Walk:
                 if not _is_folder(entry):
                     yield _file(entry, path, name)
                 elif entry.is_symlink() and _leads_back(path):
-                    yield _problem(path, name, "loop", _LOOP)
+                    yield _problem(path, name, "loop", _LOOP, is_folder=True)
                 elif not (entry.is_symlink() and self._is_found_elsewhere(path)):
                     folders.append(_Folder(path, f"{name}/"))
             waiting += reversed(folders)
@@ -202,15 +167,17 @@ class _Walk:
         return not any(is_hidden(part) for part in target.relative_to(self._real).parts)
 
     def _is_left_out(self, folder: Path, names: set[str]) -> bool:
-        return names.issuperset(_OURS) or _CACHE in names or _is_left_out(folder, self._without)
+        return is_ours(names) or _is_left_out(folder, self._without)
 
 
-def _is_left_out(folder: Path, without: Path | None) -> bool:
-    """Whether a folder is the one to be left out; of two that stand for buckets, whether both stand for one place."""
-    if without is None:
-        return False
-    if url := url_of(without):
-        return url == url_of(folder)
+def is_ours(names: set[str]) -> bool:
+    """Whether a folder with these names in it is a data set of ours, or a cache."""
+    return names.issuperset(_OURS) or _CACHE in names
+
+
+def _is_left_out(folder: Location, without: Location | None) -> bool:
+    if isinstance(folder, BucketPath) or isinstance(without, BucketPath) or without is None:
+        return folder == without
     return without.exists() and without.samefile(folder)
 
 
@@ -227,10 +194,6 @@ def _file(entry: os.DirEntry[str], path: Path, name: str) -> Found:
     return Found(path, name, "other" if kind == "hidden" else kind)
 
 
-def _name(path: Path, root: Path) -> str:
-    return printable(path.relative_to(root).as_posix())
-
-
 def _leads_back(link: Path) -> bool:
     return link.parent.resolve().is_relative_to(link.resolve())
 
@@ -243,8 +206,8 @@ def _head(path: Path) -> bytes:
         return stream.read(HEAD_BYTES)
 
 
-def _problem(path: Path, name: str, reason: str, message: str) -> Found:
-    return Found(path, printable(name), "problem", reason, message)
+def _problem(path: Path, name: str, reason: str, message: str, *, is_folder: bool = False) -> Found:
+    return Found(path, printable(name), "problem", reason, message, is_folder)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -1,105 +1,93 @@
 """Layouts of matting data sets: how published and home-made sets say which picture belongs to which alpha matte.
 
-A layout is a row of `LAYOUTS`: how it groups the files below a folder into possible pairs, and what makes it fit. Sets
-with named folders come first; loose files are looked at only where no named folders are found. A table of paths is the
-one layout that is not a folder, see `rssn.sources.tables`.
+A layout is a row of `LAYOUTS`: how it groups the pictures of a source, which may be a folder, an archive or a folder in
+a bucket, into possible pairs by their names, and what makes it fit. Sets with named folders come first; loose files are
+looked at only where no named folders are found, and archives in a folder only where nothing is found beside them.
+Tables are the one layout that is none of names, see `rssn.sources.pair_tables`.
+
+The folders are those that publishers' own code and descriptions name: HIM2K's in the README of nowsyn/InstMatt, DIS5K's
+in ZhengPeng7/BiRefNet's dataset.py, those of VideoMatte240K's frames in train_config.py of PeterL1n/RobustVideoMatting;
+RefMatte's are those of loaders that others wrote, for its own repository names none.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from rssn.errors import InputError
+from rssn.errors import InputError, Rejected
 from rssn.image.decoding import has_alpha_channel
-from rssn.sources.folder_walk import Problem, composed, list_folders, list_pictures, refuse_results_among
+from rssn.image.picture_files import archive_format
+from rssn.sources.embedded import picture_columns
+from rssn.sources.folder_walk import Problem
+from rssn.sources.grouping import (
+    Group,
+    Groups,
+    PhotographsOf,
+    Sides,
+    by_ending,
+    by_instance,
+    by_name,
+    folder_names,
+    in_folders,
+    is_called_matte,
+    numbered,
+    one_by_one,
+)
 from rssn.sources.matting import Pair, PairSet
-from rssn.sources.tables import TABLE, is_table, table_pairs
+from rssn.sources.pair_tables import embedded_pairs, table_pairs
+from rssn.sources.picture_ref import PictureRef
+from rssn.sources.tables import is_table
+from rssn.sources.tree import Tree, list_tree
+from rssn.storage.location import Location
 
-_LEVELS = 4  # folders between the root and a side: Combined_Dataset/Training_set/Other/fg has 3
-_MATTE_STEM = re.compile(r"(?P<stem>.+)[_-](matte|alpha|mask)", re.IGNORECASE)
-
-
-@dataclass
-class _Group:
-    """Files that claim to be partners; a pair if there is one on each side."""
-
-    colours: list[Path] = field(default_factory=list)
-    mattes: list[Path] = field(default_factory=list)
-
-
-@dataclass
-class _Groups:
-    """What a layout finds in a folder."""
-
-    root: Path
-    without: Path | None  # a folder that does not count
-    named: defaultdict[str, _Group] = field(default_factory=lambda: defaultdict(_Group))
-    problems: list[Problem] = field(default_factory=list)  # what cannot be looked at
-    unread: Counter[str] = field(default_factory=Counter)  # files that are no pictures, by suffix
-
-    def pictures(self, folder: Path) -> list[Path]:
-        """All pictures below a folder in the root; what else lies there is noted."""
-        listing = list_pictures(folder, self.without)
-        place = folder.relative_to(self.root)
-        self.problems += [replace(one, source=(place / one.source).as_posix()) for one in listing.problems]
-        self.unread += listing.unread
-        return listing.pictures
-
-    def group(self, name: Path) -> _Group:
-        """The group of a name below the root; accents may be written in two ways."""
-        return self.named[composed(name.as_posix())]
+TABLE = "table"
+"""The name of the layout of tables, for `--matting-format`."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One way to lay out pairs below a folder.
+    """One way to lay out pairs.
 
     Attributes:
         name: What `--matting-format` calls it.
         expects: What it looks for, in words.
         lacks: What a colour file without a matte lacks, and a matte without a colour file.
-        group: Puts files into groups of possible partners.
-        fits: Whether those groups show that the folder has this layout.
+        group: Puts pictures into groups of possible partners.
+        fits: Whether those groups show that the source has this layout.
         given: The colour files are F, not photographs.
         loose: No named folders: tried only where no other layout fits.
         asked: Never detected: only who asks for it gets it.
-        sides: Names of the folder of colours, and of that of mattes; empty where no folder is named.
+        sides: Names of the folders; None where no folder is named.
     """
 
     name: str
     expects: str
     lacks: tuple[str, str]
-    group: Callable[[_Groups], None]
-    fits: Callable[[_Groups], bool] = lambda groups: bool(groups.named)
+    group: Callable[[Tree], Groups]
+    fits: Callable[[Tree, Groups], bool] = lambda _, groups: bool(groups.named)
     given: bool = False
     loose: bool = False
     asked: bool = False
-    sides: tuple[tuple[str, ...], tuple[str, ...]] | tuple[()] = ()
-
-    def look(self, root: Path, without: Path | None) -> _Groups:
-        """The groups in a folder."""
-        groups = _Groups(root, without)
-        self.group(groups)
-        return groups
+    sides: Sides | None = None
 
 
 def find_pairs(
-    root: Path, layout: str | None = None, without: Path | None = None, alpha_scale: float | None = None
+    root: Location, layout: str | None = None, without: Location | None = None, alpha_scale: float | None = None
 ) -> PairSet:
     """Find the pairs of a matting data set.
 
     Every colour file and every matte is in a pair or in a problem: `missing_partner` or `two_candidates`; what cannot
-    be looked at is one too, see `rssn.sources.folder_walk`, and what can be wrong with a row of a table says
-    `rssn.sources.tables.table_pairs`. Pictures in other folders (trimaps, face masks, ...) do not count.
+    be looked at is one too, see `rssn.sources.tree`, and what can be wrong with a row of a table says
+    `rssn.sources.pair_tables`. Pictures in other folders (trimaps, face masks, ...) do not count.
 
     Args:
-        root: A folder, or a table of paths (.csv, .parquet).
+        root: A folder or an archive (.tar, .tar.gz, .zip) with pictures, a table of paths (.csv, .parquet), a Parquet
+            table with the pictures or a folder of such tables; any of them here or in a bucket.
         layout: One of `LAYOUT_NAMES`; None detects it.
         without: A folder that does not count, wherever it lies: where results go.
         alpha_scale: The value of every matte that means opaque; None goes by the values of each.
@@ -113,88 +101,116 @@ def find_pairs(
     return replace(found, pairs=[replace(pair, alpha_scale=alpha_scale) for pair in found.pairs])
 
 
-def _find(root: Path, layout: str | None, without: Path | None) -> PairSet:
+def _find(root: Location, layout: str | None, without: Location | None) -> PairSet:
     if layout not in (None, *LAYOUT_NAMES):
         raise InputError(f"--matting-format {layout}: no such layout; choose one of {', '.join(LAYOUT_NAMES)}")
-    if is_table(root) or layout == TABLE:
-        return _from_table(root, layout)
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder, and no table (.csv, .parquet) either; unpack archives first")
-    refuse_results_among(root, without)
-    chosen, groups = _detect(root, without) if layout is None else _forced(root, layout, without)
-    pairs, problems = _match(root, chosen, groups)
-    if not pairs:
-        first = f"{problems[0].source}: {problems[0].message}"
-        raise InputError(f"{root}: layout {chosen.name}, but no pair is complete; the first file: {first}")
-    return PairSet(pairs, problems, chosen.name, groups.unread)
+    if is_table(root):
+        if layout not in (None, TABLE):
+            raise InputError(f"{root} is a table, not a folder of layout {layout}; leave out --matting-format")
+        return PairSet(*table_pairs(root), TABLE)
+    if isinstance(root, Path) and not (root.is_dir() or (archive_format(root) and root.is_file())):
+        raise InputError(f"{root}: no such folder, archive (.tar, .tar.gz, .zip) or table (.csv, .parquet)")
+    tree = list_tree(root, without)
+    if layout == TABLE:
+        return _in_tables(tree) or _refuse_no_table(root)
+    if found := _in_names(tree, layout):
+        return found
+    if tree.archives and (found := _in_names(tree.opened(), layout)):
+        return found
+    if layout is None and (found := _in_tables(tree)):
+        return found
+    raise InputError(_nothing(tree, layout))
 
 
-def _from_table(root: Path, layout: str | None) -> PairSet:
-    if layout not in (None, TABLE):
-        raise InputError(f"{root} is a table, not a folder of layout {layout}; leave out --matting-format")
-    if not is_table(root):
-        raise InputError(f"{root} is no table; give the .csv or .parquet file itself")
-    return PairSet(*table_pairs(root), TABLE)
+def _in_names(tree: Tree, layout: str | None) -> PairSet | None:
+    chosen = _detect(tree) if layout is None else _asked(tree, layout)
+    return _matched(tree, *chosen) if chosen else None
 
 
-def _forced(root: Path, name: str, without: Path | None) -> tuple[Layout, _Groups]:
+def _in_tables(tree: Tree) -> PairSet | None:
+    """The pairs in a folder of Parquet tables that hold the pictures; None where there are none."""
+    tables = [table for table in tree.tables if picture_columns(table)]
+    return PairSet(embedded_pairs(tables), [], TABLE) if tables else None
+
+
+def _refuse_no_table(root: Location) -> PairSet:
+    raise InputError(f"{root} is no table; give the .csv or .parquet file itself, or a folder of Parquet with pictures")
+
+
+def _asked(tree: Tree, name: str) -> tuple[Layout, Groups] | None:
     layout = next(layout for layout in LAYOUTS if layout.name == name)
-    groups = layout.look(root, without)
-    if not groups.named:
-        raise InputError(f"{root}: nothing of layout {name} in it; it has {layout.expects}")
-    return layout, groups
+    groups = layout.group(tree)
+    return (layout, groups) if groups.named else None
 
 
-def _detect(root: Path, without: Path | None) -> tuple[Layout, _Groups]:
+def _detect(tree: Tree) -> tuple[Layout, Groups] | None:
+    """The one layout that fits; of several that find files those that find pairs."""
     for loose in (False, True):
-        grouped = [
-            (layout, layout.look(root, without)) for layout in LAYOUTS if layout.loose == loose and not layout.asked
-        ]
-        fitting = [(layout, groups) for layout, groups in grouped if layout.fits(groups)]
-        if len(fitting) == 1:
-            return fitting[0]
-        if fitting:
+        tried = [layout for layout in LAYOUTS if layout.loose == loose and not layout.asked]
+        grouped = [(layout, layout.group(tree)) for layout in tried]
+        fitting = [(layout, groups) for layout, groups in grouped if layout.fits(tree, groups)]
+        fitting = [one for one in fitting if one[1].has_a_pair] or fitting
+        if len(fitting) > 1:
             found = " and as ".join(f"{layout.name} ({layout.expects})" for layout, _ in fitting)
             names = " or ".join(layout.name for layout, _ in fitting)
-            raise InputError(f"{root} can be read as {found}; choose with --matting-format {names}")
-    if words := _half(root, without):
-        raise InputError(f"{root}: no matting data set found: {words}")
+            raise InputError(f"{tree.root} can be read as {found}; choose with --matting-format {names}")
+        if fitting:
+            return fitting[0]
+    return None
+
+
+def _nothing(tree: Tree, layout: str | None) -> str:
+    """That no layout was found, or not the one that was asked for."""
+    if layout is not None:
+        expects = next(one.expects for one in LAYOUTS if one.name == layout)
+        return f"{tree.root}: nothing of layout {layout} in it; it has {expects}"
+    if words := _half(tree):
+        return f"{tree.root}: no matting data set found: {words}"
     known = "; ".join(f"{layout.name}: {layout.expects}" for layout in LAYOUTS)
-    raise InputError(f"{root}: no matting data set found. Looked for {known}; a table is given as its file")
+    return f"{tree.root}: no matting data set found. Looked for {known}; a table is given as its file"
 
 
-def _half(root: Path, without: Path | None) -> str:
+def _half(tree: Tree) -> str:
     """That the photographs of a layout lie here without its mattes; empty where they do not."""
-    names = {child.name.lower(): child.name for child in list_folders(root, root, without)[0]}
+    names = {name.lower(): name for name in folder_names(tree)}
     partners: defaultdict[str, list[str]] = defaultdict(list)
     for layout in LAYOUTS:
-        for colours, mattes in [layout.sides] if layout.sides else ():
-            for name in names.keys() & set(colours):
-                partners[names[name]] += mattes
+        for name in names.keys() & set(layout.sides.colours if layout.sides else ()):
+            partners[names[name]] += layout.sides.mattes if layout.sides else ()
     if len(partners) != 1:
         return ""
     [(name, wanted)] = partners.items()
     return f"{name}/ is there without {' or '.join(f'{each}/' for each in dict.fromkeys(wanted))} beside it"
 
 
-def _match(root: Path, layout: Layout, groups: _Groups) -> tuple[list[Pair], list[Problem]]:
+def _matched(tree: Tree, layout: Layout, groups: Groups) -> PairSet:
     pairs: list[Pair] = []
-    problems = list(dict.fromkeys(groups.problems))  # of a folder that two of its sides are in
+    problems = list(groups.problems)
     for name, group in sorted(groups.named.items()):
-        if len(group.colours) == len(group.mattes) == 1:
-            colour, matte = group.colours[0], group.mattes[0]
-            image, foreground = (None, colour) if layout.given else (colour, None)
-            pairs.append(Pair(name, image, matte, foreground, colour.relative_to(root).as_posix()))
+        if group.is_pair:
+            pairs.append(_pair(tree, layout, name, group))
         else:
-            problems.extend(_problems(root, layout, group))
-    return pairs, problems
+            problems += _problems(tree, layout, group)
+    problems = list(dict.fromkeys(problems))  # a photograph of several mattes has one
+    if not pairs:
+        first = f"{problems[0].source}: {problems[0].message}"
+        raise InputError(f"{tree.root}: layout {layout.name}, but no pair is complete; the first file: {first}")
+    return PairSet(pairs, problems, layout.name, groups.unread)
 
 
-def _problems(root: Path, layout: Layout, group: _Group) -> list[Problem]:
-    files = [path.relative_to(root).as_posix() for path in group.colours + group.mattes]
+def _pair(tree: Tree, layout: Layout, name: str, group: Group) -> Pair:
+    [colour], [matte] = group.colours, group.mattes
+    picture = tree.pictures[colour]
+    image, foreground = (None, picture) if layout.given else (picture, None)
+    return Pair(name, image, tree.pictures[matte], foreground, colour, files=(colour, matte))
+
+
+def _problems(tree: Tree, layout: Layout, group: Group) -> list[Problem]:
+    files = group.colours + group.mattes
+    reason, message = "missing_partner", layout.lacks[0 if group.colours else 1]
     if group.colours and group.mattes:
-        return [Problem(file, "two_candidates", f"more than one partner among {', '.join(files)}") for file in files]
-    return [Problem(file, "missing_partner", layout.lacks[0 if group.colours else 1]) for file in files]
+        reason, message = "two_candidates", f"more than one partner among {', '.join(files)}"
+    return [Problem(file, reason, message, tree.pictures[file]) for file in files]
 
 
 def _named_folders(
@@ -202,9 +218,8 @@ def _named_folders(
     data_sets: str,
     colours: tuple[str, ...],
     mattes: tuple[str, ...],
-    *,
-    given: bool,
     prefixes: tuple[str, ...] = (),
+    photographs_of: PhotographsOf | None = None,
 ) -> Layout:
     """A layout with one folder for each side, next to each other; their names in any case, at any split's level.
 
@@ -213,110 +228,92 @@ def _named_folders(
         data_sets: Those that have it.
         colours: Names of the folder of photographs, or of foregrounds.
         mattes: Names of the folder of mattes.
-        given: The colour files are F.
         prefixes: Beginnings of folders' and files' names that tell the sides apart, and are no part of a name.
+        photographs_of: Of a matte's name: those that its photograph may have, where several mattes may share one.
     """
     here, there = (" or ".join(f"{side}/" for side in sides) for sides in (colours, mattes))
-    lacks = f"{there} has no file of this name", f"{here} has no file of this name"
-    group = partial(_group_folders, colours=frozenset(colours), mattes=frozenset(mattes), prefixes=prefixes)
-    return Layout(name, f"{here} and {there} ({data_sets})", lacks, group, given=given, sides=(colours, mattes))
+    sides = Sides(colours, mattes, prefixes)
+    group = by_name if photographs_of is None else partial(by_instance, photographs_of=photographs_of)
+    same = "of this name" if photographs_of is None else "that belongs to it"
+    lacks = f"{there} has no file {same}", f"{here} has no file {same}"
+    return Layout(name, f"{here} and {there} ({data_sets})", lacks, partial(group, sides=sides), sides=sides)
 
 
-def _group_folders(groups: _Groups, colours: frozenset[str], mattes: frozenset[str], prefixes: tuple[str, ...]) -> None:
-    seen = set()
-    for here, there in _sides(groups, groups.root, colours, mattes, _LEVELS):
-        real = frozenset(folder.resolve() for folder in (*here, *there))
-        if real in seen:  # a link leads here
-            continue
-        seen.add(real)
-        for folder, side in [*((f, "colours") for f in here), *((f, "mattes") for f in there)]:
-            for path in groups.pictures(folder):
-                below = [_bare(part, prefixes) for part in path.relative_to(folder).with_suffix("").parts]
-                name = folder.parent.relative_to(groups.root).joinpath(*below)
-                getattr(groups.group(name), side).append(path)
+def _given(layout: Layout) -> Layout:
+    """The same layout where the colour files are F."""
+    return replace(layout, given=True)
 
 
-def _bare(part: str, prefixes: tuple[str, ...]) -> str:
-    return next((part.removeprefix(prefix) for prefix in prefixes if part.startswith(prefix)), part)
+def _are_mostly_cutouts(tree: Tree, groups: Groups) -> bool:
+    files = [name for name in groups.named if not is_called_matte(name)]
+    return bool(files) and 2 * sum(_has_alpha(tree.pictures[name]) for name in files) >= len(files)
 
 
-def _sides(
-    groups: _Groups, folder: Path, colours: frozenset[str], mattes: frozenset[str], levels: int
-) -> Iterator[tuple[list[Path], list[Path]]]:
-    """Both sides of every part of a data set: folders that lie next to each other."""
-    below, problems = list_folders(groups.root, folder, groups.without)
-    groups.problems += problems
-    here, there = ([child for child in below if child.name.lower() in side] for side in (colours, mattes))
-    if here and there:
-        yield here, there
-        below = [child for child in below if child not in here and child not in there]
-    if levels:
-        for child in below:
-            yield from _sides(groups, child, colours, mattes, levels - 1)
-
-
-def _group_flat(groups: _Groups) -> None:
-    for path in groups.pictures(groups.root):
-        folder, matte = path.parent.relative_to(groups.root), _MATTE_STEM.fullmatch(path.stem)
-        if matte:
-            groups.group(folder / matte["stem"]).mattes.append(path)
-        else:
-            groups.group(folder / path.stem).colours.append(path)
-
-
-def _group_cutouts(groups: _Groups) -> None:
-    for path in groups.pictures(groups.root):
-        groups.named[path.relative_to(groups.root).as_posix()] = _Group([path], [path])
-
-
-def _has_a_pair(groups: _Groups) -> bool:
-    return any(group.colours and group.mattes for group in groups.named.values())
-
-
-def _are_mostly_cutouts(groups: _Groups) -> bool:
-    files = [group.colours[0] for name, group in groups.named.items() if not _MATTE_STEM.fullmatch(Path(name).stem)]
-    return bool(files) and 2 * sum(map(has_alpha_channel, files)) >= len(files)
+def _has_alpha(ref: PictureRef) -> bool:
+    try:
+        with ref.open() as stream:
+            return has_alpha_channel(stream)
+    except (Rejected, OSError):
+        return False
 
 
 LAYOUTS = (
-    _named_folders("am2k", "AM-2k, PM-10k", ("original",), ("mask",), given=False),
-    _named_folders("p3m10k", "P3M-10k", ("blurred_image", "original_image"), ("mask",), given=False),
-    _named_folders("dim", "Deep Image Matting, Composition-1k", ("fg",), ("alpha",), given=True),
-    _named_folders("distinctions646", "Distinctions-646", ("fg",), ("gt",), given=True),
+    _named_folders("am2k", "AM-2k, PM-10k, AIM-500", ("original",), ("mask",)),
+    _named_folders("p3m10k", "P3M-10k", ("blurred_image", "original_image"), ("mask",)),
+    _given(_named_folders("dim", "Deep Image Matting, Composition-1k", ("fg",), ("alpha",))),
+    _given(_named_folders("distinctions646", "Distinctions-646", ("fg",), ("gt",))),
+    _given(
+        _named_folders("fgr-pha", "VideoMatte240K's frames in a folder for each clip, PhotoMatte85", ("fgr",), ("pha",))
+    ),
     _named_folders(
         "aisegment",
         "AISegment; clip_X/ and matting_X/ in them belong together",
         ("clip_img",),
         ("matting",),
-        given=False,
         prefixes=("clip_", "matting_"),
     ),
-    _named_folders("ppm100", "PPM-100", ("image",), ("matte",), given=False),
+    _named_folders("ppm100", "PPM-100", ("image",), ("matte",)),
+    _named_folders("image-alpha", "RealWorldPortrait-636", ("image",), ("alpha",)),
+    _named_folders("image-mask", "UHRSD; masks of two values are flagged", ("image",), ("mask",)),
+    _named_folders("images-masks", "masks of two values are flagged", ("images",), ("masks",)),
+    _named_folders("dis5k", "DIS5K, BiRefNet; its masks of two values are flagged", ("im",), ("gt",)),
+    _named_folders(
+        "him2k",
+        "HIM2K; alphas/x/ has a matte for each instance in images/x.jpg",
+        ("images",),
+        ("alphas",),
+        photographs_of=in_folders,
+    ),
+    _named_folders(
+        "refmatte",
+        "RefMatte; mask/x_0.png and mask/x_1.png are of x.jpg",
+        ("img", "image"),
+        ("mask",),
+        photographs_of=numbered,
+    ),
     replace(
-        _named_folders(
-            "fg-photographs", "whole photographs in fg/; only if asked for", ("fg",), ("alpha",), given=False
-        ),
+        _named_folders("fg-photographs", "whole photographs in fg/; only if asked for", ("fg",), ("alpha",)),
         asked=True,
     ),
     Layout(
         "flat",
         "name.jpg with name_matte.png, name_alpha.png or name-mask.png beside it (DAPM)",
         ("no file of this name with _matte, _alpha or _mask", "no file of this name without the ending"),
-        _group_flat,
-        _has_a_pair,
+        by_ending,
+        lambda _, groups: any(group.colours and group.mattes for group in groups.named.values()),
         loose=True,
     ),
     Layout(
         "rgba",
         "cut-outs: pictures of which at least half have an alpha channel",
         ("no alpha channel", "no colours"),
-        _group_cutouts,
+        one_by_one,
         _are_mostly_cutouts,
         given=True,
         loose=True,
     ),
 )
-"""Every layout of a folder, in the order in which they are looked for."""
+"""Every layout of names, in the order in which they are looked for."""
 
 LAYOUT_NAMES = (*(layout.name for layout in LAYOUTS), TABLE)
 """What `--matting-format` takes."""

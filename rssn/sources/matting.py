@@ -8,42 +8,63 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from typing import Any
 
 from rssn.errors import Rejected
-from rssn.image.arrays import Alpha, Image, read_bytes
+from rssn.image.arrays import Alpha, Image
 from rssn.image.decoding import decode_image, picture_size
 from rssn.image.turning import with_picture
 from rssn.sources.folder_walk import Problem
 from rssn.sources.mattes import NEAR_WHITE, Matte, read_cutout, read_matte
+from rssn.sources.picture_ref import PictureRef
 from rssn.storage.files import content_id
+
+_SIDES = ("image", "alpha", "foreground")
 
 
 @dataclass(frozen=True)
 class Pair:
     """A photograph, a ready foreground or both, and the alpha matte.
 
-    Where `alpha` is the same file as the photograph or the foreground, the matte is that file's alpha channel.
+    Where `alpha` is the same picture as the photograph or the foreground, the matte is that picture's alpha channel.
     """
 
     name: str  # what the partners share, below the data set's root; a table may give it
-    image: Path | None  # the photograph
-    alpha: Path
-    foreground: Path | None  # F, where the data set ships it
+    image: PictureRef | None  # the photograph
+    alpha: PictureRef
+    foreground: PictureRef | None  # F, where the data set ships it
     source: str  # the colour file, below the data set's root or as a table names it
     licence: str = ""  # empty where nobody said
     label: str = ""  # its row in a table, as problems name it
     alpha_scale: float | None = None  # the value of the matte that means opaque; None goes by the values
+    files: tuple[str, ...] = ()  # its pictures, as problems name them
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Pair:
+        """What `to_row` gave; other columns do not count."""
+        image, alpha, foreground = (row[key] and PictureRef.from_row(row[key]) for key in _SIDES)
+        names = row["source"], row["licence"]
+        return cls(row["name"], image, alpha, foreground, *names, alpha_scale=row["alpha_scale"])
+
+    def to_row(self) -> dict[str, Any]:
+        """The columns of `rssn.dataset.schema.PLANNED_FOREGROUNDS` that say what it is."""
+        sides = {key: (ref := getattr(self, key)) and ref.to_row() for key in _SIDES}
+        return sides | {key: getattr(self, key) for key in ("name", "source", "licence", "alpha_scale")}
 
     @property
-    def colours(self) -> tuple[Path, ...]:
+    def colours(self) -> tuple[PictureRef, ...]:
         """The photograph, then F: those that there are."""
-        return tuple(path for path in (self.image, self.foreground) if path is not None)
+        return tuple(ref for ref in (self.image, self.foreground) if ref is not None)
 
     @property
-    def picture(self) -> Path:
-        """The colour file: the photograph, or F where there is no photograph."""
+    def picture(self) -> PictureRef:
+        """The colour picture: the photograph, or F where there is no photograph."""
         return self.colours[0]
+
+    @property
+    def in_bucket(self) -> bool:
+        """Whether any of its pictures lies in a bucket."""
+        return any(ref.in_bucket for ref in (*self.colours, self.alpha))
 
 
 @dataclass(frozen=True)
@@ -68,7 +89,7 @@ class MattingSample:
 
 
 def load_pair(pair: Pair) -> MattingSample:
-    """Read and decode a pair; each file once. Its matte may be empty or full: a network is judged on such scenes, too.
+    """Read and decode a pair; each picture once. Its matte may be empty or full: networks are judged on such, too.
 
     Raises:
         Rejected: stage `read`: a file is unreadable or broken (see `image.arrays`), its matte is none or doubtful (see
@@ -77,10 +98,10 @@ def load_pair(pair: Pair) -> MattingSample:
     data = _read(pair)
     own, matte = _own_colours(pair, data)
     alpha = matte.alpha
-    colours = {path: decode_image(data[path]) for path in pair.colours if own is None or path != pair.alpha}
+    colours = {ref: decode_image(data[ref]) for ref in pair.colours if own is None or ref != pair.alpha}
     if own is not None:
         colours[pair.alpha] = own
-    colours = {path: with_picture(colour, data[path], data[pair.picture]) for path, colour in colours.items()}
+    colours = {ref: with_picture(colour, data[ref], data[pair.picture]) for ref, colour in colours.items()}
     for picture in colours.values():
         if picture.shape[:2] != alpha.shape:
             sizes = f"{picture.shape[1]} x {picture.shape[0]} px, its alpha {alpha.shape[1]} x {alpha.shape[0]} px"
@@ -124,7 +145,7 @@ def measure_pair(pair: Pair) -> tuple[str, tuple[int, int]]:
     return _content_id(pair, data), picture_size(data[pair.picture])
 
 
-def _own_colours(pair: Pair, data: Mapping[Path, bytes]) -> tuple[Image | None, Matte]:
+def _own_colours(pair: Pair, data: Mapping[PictureRef, bytes]) -> tuple[Image | None, Matte]:
     """The matte of a pair, turned as its picture; and its colours, where it is a cut-out that carries both."""
     own = data[pair.alpha]
     if pair.alpha in pair.colours:
@@ -134,9 +155,9 @@ def _own_colours(pair: Pair, data: Mapping[Path, bytes]) -> tuple[Image | None, 
     return colours, replace(matte, alpha=with_picture(matte.alpha, own, data[pair.picture]))
 
 
-def _read(pair: Pair) -> dict[Path, bytes]:
-    return {path: read_bytes(path) for path in {*pair.colours, pair.alpha}}
+def _read(pair: Pair) -> dict[PictureRef, bytes]:
+    return {ref: ref.read() for ref in dict.fromkeys((*pair.colours, pair.alpha))}
 
 
-def _content_id(pair: Pair, data: dict[Path, bytes]) -> str:
-    return content_id(*(data[path] for path in pair.colours), data[pair.alpha])
+def _content_id(pair: Pair, data: Mapping[PictureRef, bytes]) -> str:
+    return content_id(*(data[ref] for ref in pair.colours), data[pair.alpha])

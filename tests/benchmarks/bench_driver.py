@@ -13,7 +13,6 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,14 @@ from bg20k.decide import NOTHING_KNOWN
 from bg20k.rules import CurationRules
 from bg20k.schema import CANDIDATES
 from pipelines.curate.job import PHOTOS_PER_SHARD, CurationJob, plan_facts, run_curation
+from pipelines.curate.listing import list_crawl
 from pipelines.curate.rows import candidates_folder, photos_plan
 from pipelines.executor.runner import LocalRunner, shard_ranges
 from pipelines.executor.work import ErrorBudget
 from pipelines.output.writer import open_dataset
 from rssn.dataset.schema import PLANNED_PHOTOS, picture
 from rssn.dataset.shards import shard_name, write_shard
-from rssn.sources.crawl import Place, list_photographs
+from rssn.sources.crawl import Photograph, list_photographs
 from rssn.storage.files import write_parquet
 from tests.benchmarks.table import Cost, command_cost
 
@@ -54,8 +54,9 @@ def prepare(count: int, root: Path) -> Path:
     hashes[copies] = hashes[copies - 5]
     places = list_photographs(table)
     job = _job(table)
-    folder = open_dataset(job.out, "backgrounds", plan_facts(job, NOTHING_KNOWN), {})
-    write_parquet(photos_plan(job.out), PLANNED_PHOTOS, map(asdict, list_photographs(table)))
+    with list_crawl(table, job.out) as crawl:
+        folder = open_dataset(job.out, "backgrounds", plan_facts(job, NOTHING_KNOWN, crawl), {})
+        write_parquet(photos_plan(job.out), PLANNED_PHOTOS, crawl.rows())
     candidates = candidates_folder(folder)
     candidates.root.mkdir()
     ranges = shard_ranges([1] * count, PHOTOS_PER_SHARD)
@@ -74,12 +75,11 @@ def _job(table: Path) -> CurationJob:
     return CurationJob(table, table.parent / "out", CurationRules(), None, ErrorBudget())
 
 
-def _rows(places: Iterator[Place], hashes: Any, start: int, stop: int) -> Iterator[dict[str, Any]]:
+def _rows(places: Iterator[Photograph], hashes: Any, start: int, stop: int) -> Iterator[dict[str, Any]]:
     for number in range(start, stop):
-        place = asdict(next(places))
         yield {
             "background_id": f"{number:020x}",
-            "source": place["source"],
+            "source": next(places).source,
             "image": _PICTURE,
             "thumbnail": _PICTURE,
             "width": 1620,

@@ -26,6 +26,7 @@ from pipelines.executor.ray_runner import RayRunner
 from pipelines.executor.runner import Done
 from rssn.dataset.shards import Mark
 from rssn.sources.matting import Pair
+from rssn.sources.picture_ref import PictureRef
 
 SHARD_BYTES = 256 << 20
 COMPOSITE_BYTES = 1.75e6  # on disk, of 1.75 MP; its sources are about as much again
@@ -126,7 +127,14 @@ def planned_bytes(count: int = 20_000) -> float:
     held = [
         PlannedForeground(
             f"{n:020x}",
-            Pair(f"photograph-{n}", Path(f"/data/o/{n}.jpg"), Path(f"/data/m/{n}.png"), None, f"o/{n}.jpg", ""),
+            Pair(
+                f"photograph-{n}",
+                PictureRef(f"/data/o/{n}.jpg"),
+                PictureRef(f"/data/m/{n}.png"),
+                None,
+                f"o/{n}.jpg",
+                "",
+            ),
             1620,
             1080,
         )

@@ -12,7 +12,8 @@ import click
 from rssn.errors import InputError
 from rssn.image.picture_files import unread_words
 from rssn.progress import Progress
-from rssn.sources.folder_walk import is_special, is_utf8, printable
+from rssn.sources.folder_walk import is_special
+from rssn.sources.names import is_utf8, printable
 from rssn.storage.machine import available_cpus
 from rssn.storage.weights import weights_file
 from train.commands.typed import option

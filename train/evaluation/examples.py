@@ -13,10 +13,11 @@ from rssn.dataset.shards import DatasetFolder, check_shard
 from rssn.errors import InputError, Rejected
 from rssn.image.arrays import Alpha, Image, Pixels, read_bytes, to_float
 from rssn.image.decoding import decode_image
-from rssn.sources.folder_walk import composed, list_pictures
+from rssn.sources.folder_walk import list_pictures
 from rssn.sources.layouts import find_pairs
 from rssn.sources.mattes import decode_trimap, stored_matte
 from rssn.sources.matting import Pair, load_pair
+from rssn.sources.names import composed
 
 
 @dataclass(frozen=True)

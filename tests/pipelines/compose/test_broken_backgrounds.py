@@ -25,6 +25,7 @@ from rssn.image.arrays import encode_jpeg, encode_png
 from rssn.route.draw import choose_backgrounds, draw, next_background
 from rssn.sources.backgrounds import Background
 from rssn.sources.matting import Pair
+from rssn.sources.picture_ref import PictureRef
 from rssn.storage.files import Row
 from tests.pipelines.composing import QUICK, digests, job_of, rejects, rows
 
@@ -186,8 +187,8 @@ def test_what_is_tried_again_takes_no_background_of_a_row_that_stands(
 
 
 def _plan(count: int) -> tuple[Plan, PlannedForeground]:
-    backgrounds = [Background(f"{number:020x}", f"{number}", "", 100, 100, "", -1, -1) for number in range(count)]
-    planned = PlannedForeground("f", Pair("f", None, Path("a"), None, "f", ""), 50, 50)
+    backgrounds = [Background(f"{number:020x}", f"{number}", "", 100, 100, PictureRef("")) for number in range(count)]
+    planned = PlannedForeground("f", Pair("f", None, PictureRef("a"), None, "f", ""), 50, 50)
     return make_plan([planned], backgrounds), planned
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import PLANNED_PHOTOS
 from rssn.dataset.shards import DatasetFolder
 from rssn.image.arrays import Pixels, encode_png
-from rssn.sources.crawl import list_photographs
+from rssn.sources.crawl import Photograph, list_photographs
 from rssn.storage.files import write_parquet
 
 SIDE = 48
@@ -58,7 +57,7 @@ def examined(folder: Path, greys: Sequence[int]) -> tuple[list[dict[str, Any]], 
         data = encode_png(np.full((SIDE, SIDE, 3), grey, np.uint8)) if grey else b"no picture"
         (photos / f"{number}.png").write_bytes(data)
     out = folder / "out"
-    write_parquet(photos_plan(out), PLANNED_PHOTOS, map(asdict, list_photographs(photos)))
+    write_parquet(photos_plan(out), PLANNED_PHOTOS, map(Photograph.to_row, list_photographs(photos)))
     rules = CurationRules(min_side=SIDE)
     examine_shard(ExamineTask(DatasetFolder(out), rules, "candidates-0", 0, len(greys)))
     shards = candidates_folder(DatasetFolder(out))

@@ -118,7 +118,7 @@ def test_without_the_planned_times_every_photograph_is_compared(harm: str, photo
     plan = out / "plan" / "photos.parquet"
     whole = plan.read_bytes()
     if harm == "without stamps":  # as an earlier version wrote it
-        pq.write_table(pq.read_table(plan).drop_columns(["stamp"]), plan)
+        pq.write_table(pq.read_table(plan).drop_columns(["picture"]), plan)
     elif harm == "damaged":
         plan.write_bytes(whole[: len(whole) // 2])
     else:

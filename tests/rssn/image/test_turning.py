@@ -16,6 +16,7 @@ from rssn.image.decoding import decode_pixels, picture_size
 from rssn.image.turning import turned
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import Pair, load_pair
+from rssn.sources.picture_ref import PictureRef
 
 STORED = PillowImage.fromarray(np.random.default_rng(1).integers(0, 256, (12, 16, 3), dtype=np.uint8))
 MATTE = STORED.getchannel("R")
@@ -36,7 +37,7 @@ def shown(picture: PillowImage.Image, turn: int) -> PillowImage.Image:
 def pair(root: Path, picture: PillowImage.Image, turn: int, matte: PillowImage.Image, own: int = 1) -> Pair:
     picture.save(root / "a.png", exif=tag(turn))
     matte.save(root / "a_matte.png", exif=tag(own))
-    return Pair("a", root / "a.png", root / "a_matte.png", None, "a.png")
+    return Pair("a", PictureRef.of(root / "a.png"), PictureRef.of(root / "a_matte.png"), None, "a.png")
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
@@ -79,7 +80,7 @@ def test_a_matte_that_fits_neither_way_is_of_another_size(tmp_path: Path) -> Non
 def test_a_foreground_beside_a_photograph_is_turned_likewise(tmp_path: Path) -> None:
     one = pair(tmp_path, STORED, 6, MATTE)
     STORED.save(tmp_path / "f.png")
-    sample = load_pair(Pair("a", one.image, one.alpha, tmp_path / "f.png", "a.png"))
+    sample = load_pair(Pair("a", one.image, one.alpha, PictureRef.of(tmp_path / "f.png"), "a.png"))
     assert sample.foreground is not None
     assert np.array_equal(to_uint8(sample.foreground), np.asarray(shown(STORED, 6)))
 

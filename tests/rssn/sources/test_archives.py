@@ -4,7 +4,7 @@ import gzip
 import io
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 from rssn.errors import Rejected
 from rssn.image.picture_files import archive_format
 from rssn.sources import archives
-from rssn.sources.archives import list_members, read_tar_member, read_zip_member
+from rssn.sources.archives import Member, read_tar_member, read_zip_member
 
 FILES = {"a.jpg": b"first", "sub/b.png": b"second" * 300, "notes.txt": b"text"}
 
@@ -48,6 +48,12 @@ WRITERS: dict[str, Callable[[Path, dict[str, bytes]], Path]] = {
 def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     write = WRITERS[request.param]
     return write(tmp_path / f"photos.{request.param}", FILES)
+
+
+def list_members(path: Path) -> Iterator[Member]:
+    packed = archive_format(path)
+    assert packed
+    return archives.list_members(path, packed)
 
 
 def read(path: Path, place: int, size: int) -> bytes:

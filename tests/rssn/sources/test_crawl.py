@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from rssn.errors import InputError, Rejected
-from rssn.sources.crawl import Place, list_photographs, read_photographs
+from rssn.sources.crawl import Photograph, list_photographs, read_photographs
 from tests.rssn.sources.test_archives import WRITERS, write_tar, write_tgz, write_zip
 
 LIMIT = 1000
 
 
-def read(places: list[Place]) -> dict[str, bytes | str]:
+def read(places: list[Photograph]) -> dict[str, bytes | str]:
     """Bytes by source, or the reason why there are none."""
     found = read_photographs(places, LIMIT)
     return {p.source: d.reason if isinstance(d, Rejected) else d for p, d in zip(places, found, strict=True)}
@@ -126,12 +126,12 @@ def test_a_row_without_bytes_is_empty(tmp_path: Path) -> None:
     assert crawl(tmp_path / "t.parquet") == {"t.parquet, row 1": b"a", "t.parquet, row 2": "empty"}
 
 
-def test_a_table_that_became_shorter_is_a_reason(tmp_path: Path) -> None:
+def test_a_table_that_was_replaced_is_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"bytes": [b"a", b"b"]}), path)
     places = list(list_photographs(path))
     pq.write_table(pa.table({"bytes": [b"a"]}), path)
-    assert read(places) == {"t.parquet, row 1": b"a", "t.parquet, row 2": "unreadable"}
+    assert read(places) == {"t.parquet, row 1": "changed", "t.parquet, row 2": "changed"}
 
 
 def test_a_file_that_is_gone_is_a_reason(tmp_path: Path) -> None:

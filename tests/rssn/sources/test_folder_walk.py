@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 
 from rssn.errors import InputError, Rejected
 from rssn.image.arrays import read_bytes
-from rssn.sources.folder_walk import list_folders, list_pictures, walk
+from rssn.sources.folder_walk import list_pictures, walk
 
 
 def make(root: Path, *names: str) -> None:
@@ -103,10 +103,7 @@ def test_a_folder_that_may_not_be_entered_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "scandir", refuse)  # root may enter every folder
     assert pictures(tmp_path) == ["open/1.jpg"]
     assert problems(tmp_path) == [("shut", "unreadable")]
-    assert list_folders(tmp_path, tmp_path)[0] == [tmp_path / "open", tmp_path / "shut"]
-    assert [(one.source, one.reason) for one in list_folders(tmp_path, tmp_path / "shut")[1]] == [
-        ("shut", "unreadable")
-    ]
+    assert [one.name for one in walk(tmp_path) if one.is_folder] == ["shut"]
     with pytest.raises(InputError, match="shut: cannot be read: Permission denied"):
         list_pictures(tmp_path / "shut")
 

@@ -14,6 +14,7 @@ from rssn.errors import InputError
 from rssn.image.arrays import encode_jpeg, encode_png, to_uint8
 from rssn.sources.layouts import LAYOUT_NAMES, find_pairs
 from rssn.sources.matting import load_pair, measure_pair
+from rssn.sources.picture_ref import PictureRef
 from rssn.synthetic import SyntheticShot, render_shot
 
 SHOT = render_shot(0, 64, 48)
@@ -68,6 +69,32 @@ PUBLISHED = {
         ),
     },
     "ppm100": {"1": ("image/1.jpg", "matte/1.png")},
+    "fgr-pha": {
+        "train/0001/00000": ("train/fgr/0001/00000.jpg", "train/pha/0001/00000.jpg"),
+        "train/0001/00001": ("train/fgr/0001/00001.jpg", "train/pha/0001/00001.jpg"),
+        "train/0002/00000": ("train/fgr/0002/00000.jpg", "train/pha/0002/00000.jpg"),
+        "PhotoMatte85/a_0041": ("PhotoMatte85/fgr/a_0041.png", "PhotoMatte85/pha/a_0041.png"),
+    },
+    "image-alpha": {"02_0030_input": ("image/02_0030_input.jpg", "alpha/02_0030_input.png")},
+    "image-mask": {"UHRSD_TR_2K/a": ("UHRSD_TR_2K/image/a.jpg", "UHRSD_TR_2K/mask/a.png")},
+    "images-masks": {"train/a": ("train/images/a.jpg", "train/masks/a.png")},
+    "dis5k": {
+        "DIS-TR/2#Aircraft#7#UAV#3": (
+            "DIS-TR/im/2#Aircraft#7#UAV#3.jpg",
+            "DIS-TR/gt/2#Aircraft#7#UAV#3.png",
+        ),
+        "DIS-VD/b": ("DIS-VD/im/b.jpg", "DIS-VD/gt/b.png"),
+    },
+    "him2k": {
+        "comp/x/00": ("images/comp/x.jpg", "alphas/comp/x/00.png"),
+        "comp/x/01": ("images/comp/x.jpg", "alphas/comp/x/01.png"),
+        "natural/z/00": ("images/natural/z.jpg", "alphas/natural/z/00.png"),
+    },
+    "refmatte": {
+        "RefMatte/train/h_1_2_0": ("RefMatte/train/img/h_1_2.jpg", "RefMatte/train/mask/h_1_2_0.png"),
+        "RefMatte/train/h_1_2_1": ("RefMatte/train/img/h_1_2.jpg", "RefMatte/train/mask/h_1_2_1.png"),
+        "RefMatte_RW_100/p_0": ("RefMatte_RW_100/image/p.jpg", "RefMatte_RW_100/mask/p_0.png"),
+    },
     "flat": {
         "00001": ("00001.png", "00001_matte.png"),
         "00002": ("00002.jpg", "00002_alpha.png"),
@@ -86,7 +113,14 @@ IGNORED = {
     "dim": ("Combined_Dataset/Test_set/Adobe-licensed images/trimaps/c_0.png",),
     "distinctions646": ("Train/notes/1.png",),
     "aisegment": ("matting/18031/._matting_00000/18031-1.png", "notes/cover.png"),
-    "ppm100": (),
+    "ppm100": ("fg/1.jpg",),
+    "fgr-pha": ("backgrounds/0001/00000.png",),
+    "image-alpha": ("trimap/02_0030_input.png",),
+    "image-mask": ("UHRSD_TR_2K/edge/a.png",),
+    "images-masks": ("train/trimaps/a.png",),
+    "dis5k": ("DIS-TR/mask/2#Aircraft#7#UAV#3.png",),
+    "him2k": ("masks_matched_r50_fpn_3x/comp/x/00.png",),
+    "refmatte": (),
     "flat": (),
     "rgba": (),
 }
@@ -106,7 +140,7 @@ def _write(root: Path, name: str, data: bytes) -> None:
 
 
 def _publish(root: Path, layout: str) -> None:
-    given = layout in ("dim", "distinctions646")
+    given = layout in ("dim", "distinctions646", "fgr-pha")
     for colour, alpha in PUBLISHED[layout].values():
         if layout == "rgba":
             _write(root, colour, _cutout(SHOT, {".webp": "WEBP", ".png": "PNG", ".tif": "TIFF"}[Path(colour).suffix]))
@@ -136,11 +170,11 @@ def test_a_published_layout_is_detected_and_read(layout: str, tmp_path: Path) ->
     assert found == find_pairs(tmp_path, layout)
     expected = PUBLISHED[layout]
     assert [pair.name for pair in found.pairs] == sorted(expected)
-    given = layout in ("dim", "distinctions646", "rgba")
+    given = layout in ("dim", "distinctions646", "fgr-pha", "rgba")
     for pair in found.pairs:
         colour, alpha = expected[pair.name]
-        assert pair.picture == tmp_path / colour
-        assert pair.alpha == tmp_path / alpha
+        assert pair.picture == PictureRef.of(tmp_path / colour)
+        assert pair.alpha == PictureRef.of(tmp_path / alpha)
         assert (pair.image is None, pair.foreground is not None) == (given, given)
         assert (pair.source, pair.licence) == (colour, "")
         sample = load_pair(pair)
@@ -195,7 +229,7 @@ def test_accents_may_be_written_in_two_ways(tmp_path: Path) -> None:
         _touch(root, colour.format("caf\u00e9"), alpha.format("cafe\u0301"))
         [pair] = find_pairs(root).pairs
         assert pair.name == "caf\u00e9"
-        assert (pair.picture.exists(), pair.alpha.exists()) == (True, True)
+        assert (pair.picture.read(), pair.alpha.read()) == (_DOT, _DOT)
 
 
 def test_sidecars_are_neither_pairs_nor_problems(tmp_path: Path) -> None:
@@ -225,8 +259,8 @@ def test_what_cannot_be_looked_at_is_a_problem(tmp_path: Path) -> None:
     found = find_pairs(tmp_path)
     assert [pair.name for pair in found.pairs] == ["train/a"]
     assert [(one.source, one.reason) for one in found.problems] == [
-        ("train/original/pipe.png", "not_a_file"),
         ("train/mask/b\\xff.png", "unsafe_path"),
+        ("train/original/pipe.png", "not_a_file"),
     ]
 
 
@@ -354,11 +388,11 @@ def test_photographs_without_mattes_are_said_in_a_few_words(tmp_path: Path, file
 
 
 def test_nothing_found_says_what_was_looked_for(tmp_path: Path) -> None:
-    _touch(tmp_path, "images/a.png", "mask/a.png")
+    _touch(tmp_path, "pictures/a.png", "mask/a.png")
     with pytest.raises(InputError, match="no matting data set found") as caught:
         find_pairs(tmp_path)
     for words in (
-        "original/ and mask/ (AM-2k, PM-10k)",
+        "original/ and mask/ (AM-2k, PM-10k, AIM-500)",
         "blurred_image/ or original_image/ and mask/ (P3M-10k)",
         "fg/ and alpha/ (Deep Image Matting, Composition-1k)",
         "fg/ and gt/ (Distinctions-646)",
@@ -377,9 +411,9 @@ def test_what_cannot_be_a_data_set(tmp_path: Path) -> None:
         (tmp_path, "dim", r"nothing of layout dim in it; it has fg/ and alpha/"),
         (tmp_path, "dam", "--matting-format dam: no such layout; choose one of am2k, .*, table"),
         (tmp_path, "table", "is no table; give the .csv or .parquet file itself"),
-        (tmp_path / "absent", None, "no such folder, and no table"),
-        (tmp_path / "original/b.png", None, "no such folder, and no table"),
-        (tmp_path / "set.zip", None, "unpack archives first"),
+        (tmp_path / "absent", None, r"no such folder, archive \(.tar, .tar.gz, .zip\) or table"),
+        (tmp_path / "original/b.png", None, "no such folder, archive .* or table"),
+        (tmp_path / "set.rar", None, "no such folder, archive .* or table"),
         (tmp_path / "pairs.csv", "dim", "is a table, not a folder of layout dim"),
     ):
         with pytest.raises(InputError, match=words):
@@ -406,7 +440,7 @@ def test_every_file_is_in_a_pair_or_a_problem(
     names |= {f"mask/{s}.png" for s in mattes} | {"original/z.jpg", "mask/z.png"}
     _touch(root, *names)
     found = find_pairs(root)
-    used = [path.relative_to(root).as_posix() for pair in found.pairs for path in (pair.picture, pair.alpha)]
+    used = [name for pair in found.pairs for name in pair.files]
     assert sorted(used + [problem.source for problem in found.problems]) == sorted(names)
     assert {pair.name for pair in found.pairs} == {"z"} | ({*photos} ^ {*doubled}) & {*mattes}
 

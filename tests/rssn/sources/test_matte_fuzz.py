@@ -18,6 +18,7 @@ from PIL import Image as PillowImage
 from rssn.errors import Rejected
 from rssn.image.arrays import encode_png, to_uint8
 from rssn.sources.matting import Pair, load_foreground
+from rssn.sources.picture_ref import PictureRef
 
 _SHAPE = (40, 56)
 _COUNT = 500
@@ -277,7 +278,7 @@ def _encoding(number: int) -> _Encoding:
 def test_five_hundred_encodings_of_one_matte_are_stored_rightly_or_refused(tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(encode_png(_photo(np.random.default_rng(0))))
     matte = tmp_path / "matte"
-    pair = Pair("x", tmp_path / "photo.png", matte, None, "photo.png")
+    pair = Pair("x", PictureRef.of(tmp_path / "photo.png"), PictureRef.of(matte), None, "photo.png")
     reasons: Counter[str] = Counter()
     wrong: list[str] = []
     for number in range(_COUNT):

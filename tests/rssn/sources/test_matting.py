@@ -8,6 +8,7 @@ import pytest
 from rssn.errors import Rejected
 from rssn.image.arrays import encode_png, to_float
 from rssn.sources.matting import Pair, load_foreground, load_pair, measure_pair
+from rssn.sources.picture_ref import PictureRef
 from rssn.storage.files import content_id
 
 _PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -16,15 +17,19 @@ _COLOUR, _MATTE = encode_png(_PIXELS), encode_png(_VALUES)
 _CUTOUT = encode_png(np.dstack([_PIXELS, _VALUES]))
 
 
+def at(root: Path, name: str) -> PictureRef:
+    return PictureRef.of(root / name)
+
+
 def _pair(root: Path, matte: bytes = _MATTE, colour: bytes = _COLOUR) -> Pair:
     (root / "a.png").write_bytes(colour)
     (root / "m.png").write_bytes(matte)
-    return Pair("a", root / "a.png", root / "m.png", None, "a.png")
+    return Pair("a", at(root, "a.png"), at(root, "m.png"), None, "a.png")
 
 
 def _cutout(root: Path, data: bytes = _CUTOUT) -> Pair:
     (root / "c.png").write_bytes(data)
-    return Pair("c", None, root / "c.png", root / "c.png", "c.png")
+    return Pair("c", None, at(root, "c.png"), at(root, "c.png"), "c.png")
 
 
 def _refusal(pair: Pair) -> Rejected:
@@ -41,24 +46,24 @@ def test_a_photograph_is_decoded_and_named_by_its_bytes(tmp_path: Path) -> None:
     assert np.array_equal(sample.picture, to_float(_PIXELS))
     assert np.array_equal(sample.alpha, to_float(_VALUES))
     assert sample.foreground is None
-    assert pair.picture == tmp_path / "a.png"
+    assert pair.picture == at(tmp_path, "a.png")
 
 
 def test_a_ready_foreground_is_its_own_picture(tmp_path: Path) -> None:
     _pair(tmp_path)
-    pair = Pair("a", None, tmp_path / "m.png", tmp_path / "a.png", "a.png")
+    pair = Pair("a", None, at(tmp_path, "m.png"), at(tmp_path, "a.png"), "a.png")
     sample = load_pair(pair)
     assert sample.foreground is sample.picture
     assert np.array_equal(sample.picture, to_float(_PIXELS))
     assert sample.foreground_id == content_id(_COLOUR, _MATTE)
-    assert pair.picture == tmp_path / "a.png"
+    assert pair.picture == at(tmp_path, "a.png")
 
 
 def test_a_photograph_may_bring_its_foreground(tmp_path: Path) -> None:
     _pair(tmp_path)
     ready = encode_png(255 - _PIXELS)
     (tmp_path / "f.png").write_bytes(ready)
-    pair = Pair("a", tmp_path / "a.png", tmp_path / "m.png", tmp_path / "f.png", "a.png")
+    pair = Pair("a", at(tmp_path, "a.png"), at(tmp_path, "m.png"), at(tmp_path, "f.png"), "a.png")
     sample = load_pair(pair)
     assert np.array_equal(sample.picture, to_float(_PIXELS))
     assert sample.foreground is not None
@@ -78,8 +83,8 @@ def test_a_cutout_is_foreground_and_alpha_in_one(tmp_path: Path) -> None:
 
 
 def test_a_photograph_may_carry_its_matte(tmp_path: Path) -> None:
-    path = _cutout(tmp_path).alpha
-    sample = load_pair(Pair("c", path, path, None, "c.png"))
+    ref = _cutout(tmp_path).alpha
+    sample = load_pair(Pair("c", ref, ref, None, "c.png"))
     assert sample.foreground is None
     assert np.array_equal(sample.alpha, to_float(_VALUES))
 
@@ -108,7 +113,7 @@ def test_what_a_pair_can_lack(tmp_path: Path) -> None:
     assert (mismatch.reason, mismatch.message) == ("size_mismatch", "the picture has 8 x 6 px, its alpha 6 x 8 px")
     assert _refusal(_pair(tmp_path, _MATTE[:40])).reason in ("truncated", "not_an_image")
     assert _refusal(_pair(tmp_path, colour=b"")).reason == "empty"
-    absent = Pair("a", tmp_path / "absent.png", tmp_path / "m.png", None, "absent.png")
+    absent = Pair("a", at(tmp_path, "absent.png"), at(tmp_path, "m.png"), None, "absent.png")
     assert _refusal(absent).reason == "unreadable"
 
 

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from rssn.errors import InputError
 from rssn.image.arrays import encode_png, to_uint8
 from rssn.sources.matting import Pair, load_pair
-from rssn.sources.tables import read_table, table_pairs
+from rssn.sources.pair_tables import table_pairs
+from rssn.sources.picture_ref import PictureRef
+from rssn.sources.tables import read_table
 from rssn.synthetic import render_shot
 
 
@@ -55,12 +57,12 @@ def test_a_csv_of_pairs(root: Path) -> None:
         "name,image,alpha,foreground,license,note\nfirst,a.png,m.png,,CC0,x\n,,m.png,f.png,,\n,a.png,m.png,f.png,MIT,\n"
     )
     pairs, problems = table_pairs(_csv(root, text))
-    image, alpha, foreground = root / "a.png", root / "m.png", root / "f.png"
+    image, alpha, foreground = (PictureRef.of(root / name) for name in ("a.png", "m.png", "f.png"))
     assert problems == []
     assert pairs == [
-        Pair("first", image, alpha, None, "a.png", "CC0", "pairs.csv, row 1"),
-        Pair("f", None, alpha, foreground, "f.png", "", "pairs.csv, row 2"),
-        Pair("a", image, alpha, foreground, "a.png", "MIT", "pairs.csv, row 3"),
+        Pair("first", image, alpha, None, "a.png", "CC0", "pairs.csv, row 1", files=("a.png", "m.png")),
+        Pair("f", None, alpha, foreground, "f.png", "", "pairs.csv, row 2", files=("m.png", "f.png")),
+        Pair("a", image, alpha, foreground, "a.png", "MIT", "pairs.csv, row 3", files=("a.png", "m.png", "f.png")),
     ]
     assert load_pair(pairs[0]).picture.shape == (48, 64, 3)
 
@@ -76,14 +78,14 @@ def test_a_parquet_of_pairs(root: Path) -> None:
     assert problems == []
     assert [(pair.source, pair.foreground) for pair in pairs] == [
         ("a.png", None),
-        ("f.png", root / "f.png"),
+        ("f.png", PictureRef.of(root / "f.png")),
         ("a.png", None),
     ]
 
 
 def test_one_file_may_be_foreground_and_alpha(root: Path) -> None:
     (pair,), _ = table_pairs(_csv(root, "foreground,alpha\nf.png,f.png\n"))
-    assert (pair.foreground, pair.alpha, pair.image) == (root / "f.png", root / "f.png", None)
+    assert (pair.foreground, pair.alpha, pair.image) == (*[PictureRef.of(root / "f.png")] * 2, None)
 
 
 def test_paths_may_lead_elsewhere(root: Path) -> None:
@@ -92,7 +94,7 @@ def test_paths_may_lead_elsewhere(root: Path) -> None:
     pairs, problems = table_pairs(_csv(folder, f"image,alpha\n../a.png,{root / 'm.png'}\n{root / 'a.png'},../m.png\n"))
     assert problems == []
     assert [pair.source for pair in pairs] == ["../a.png", (root / "a.png").as_posix()]
-    assert [pair.picture.read_bytes() for pair in pairs] == [(root / "a.png").read_bytes()] * 2
+    assert [pair.picture.read() for pair in pairs] == [(root / "a.png").read_bytes()] * 2
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

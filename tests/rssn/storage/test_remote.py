@@ -63,10 +63,10 @@ def test_a_crawl(crawl: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
     s3.put(f"{bucket}/crawl/below/", b"")  # how consoles make a folder
     here = list(list_photographs(crawl))
     there = list(list_photographs(list_source(f"{bucket}/crawl", tmp_path)))
-    facts = [[(p.source, p.kind, p.place, p.size, p.reason) for p in places] for places in (here, there)]
+    facts = [[(*p.facts, p.picture and p.picture.place) for p in places] for places in (here, there)]
     assert facts[0] == facts[1]
     assert len(here) == 5
-    assert {place.path for place in there} == {
+    assert {place.picture.path for place in there if place.picture} == {
         f"{bucket}/crawl/below/a b.png", f"{bucket}/crawl/some.tar", f"{bucket}/crawl/more.zip",
     }  # fmt: skip
     assert list(read_photographs(there, 1 << 20)) == list(read_photographs(here, 1 << 20))
@@ -79,7 +79,8 @@ def test_an_object_that_is_written_anew_has_another_stamp(s3: Store, bucket: Url
     """Of the same name and size; the store counts whole seconds."""
 
     def stamps() -> list[str]:
-        return [place.stamp for place in list_photographs(list_source(f"{bucket}/crawl", tmp_path))]
+        found = list_photographs(list_source(f"{bucket}/crawl", tmp_path))
+        return [place.picture.stamp for place in found if place.picture]
 
     s3.put(f"{bucket}/crawl/a.png", b"one")
     first = stamps()
@@ -144,7 +145,7 @@ def test_backgrounds_in_a_table_of_pictures(s3: Store, bucket: Url, tmp_path: Pa
     here, _ = find_backgrounds(tmp_path / "set" / "some.parquet")
     there, _ = find_backgrounds(list_source(f"{bucket}/some.parquet", tmp_path))
     assert [b.background_id for b in there] == [b.background_id for b in here]
-    assert there[0].path == f"{bucket}/some.parquet"
+    assert there[0].picture.path == f"{bucket}/some.parquet"
     assert [background_bytes(b) for b in there] == [background_bytes(b) for b in here]
 
 

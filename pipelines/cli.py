@@ -24,6 +24,9 @@ _TABLE = (
     Subcommand(
         "pack", f"{_ROOM}.composition:pack", "Pack real photographs with their closed-form F and B (the ORI-Track)."
     ),
+    Subcommand(
+        "prune", f"{_ROOM}.prune:prune", "Remove the composites of pictures that are not at their source any more."
+    ),
     Subcommand("status", f"{_ROOM}.look:status", "Say how far a run is, from another terminal.", resumes=False),
     Subcommand(
         "inspect",

@@ -231,7 +231,7 @@ def finish(summary: RunSummary, out: Path | Url, unit: str, *, complete: bool) -
         click.echo(shown(scrub(line)), err=True)
     if summary.rejected or summary.failed:
         click.echo(f"what was rejected and why: {out}/rejects")
-    if summary.failed or summary.left or not complete:
+    if summary.failed or not complete:
         sys.exit(1)
 
 
@@ -246,5 +246,3 @@ def _notices(summary: RunSummary, out: Path | Url, unit: str) -> Iterator[str]:
     if summary.failed:
         yield "the same command tries the failed shards again"
     yield from (f"NOTE: {note}" for note in summary.notes)
-    if summary.left:
-        yield f"{summary.left} {unit} were not tried yet; the same command without --retry-rejects makes them"

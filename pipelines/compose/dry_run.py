@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from math import prod
 
-from pipelines.compose.job import ComposeJob, prepare, tried_tasks
-from pipelines.compose.plan import Plan, PlannedForeground, foreground_method
+from pipelines.compose.job import ComposeJob, Prepared, plan_tasks, prepare
+from pipelines.compose.naming import foreground_method
+from pipelines.compose.plan import PlannedForeground
 from pipelines.compose.shard import ComposeTask
-from rssn.dataset.rows import iter_rows
+from rssn.dataset.batches import superseded
 from rssn.dataset.shards import DatasetFolder, trusted_mark
 from rssn.image.codecs import BYTES_PER_PIXEL
 from rssn.image.picture_files import unread_words
 from rssn.route.draw import Draw, choose_backgrounds, draw
 from rssn.route.draw_check import count_draws
 from rssn.route.foreground import foreground_cpu_seconds
-from rssn.route.step import STAGES
+from rssn.route.step import STAGES, Values
 from rssn.sources.backgrounds import Background
 from rssn.storage.documents import counted
 
 COMPOSE_CPU_SECONDS = 0.06
 """For a megapixel of a composite without its steps: to read, fit, blend and encode it; for forecasts (`make bench`)."""
+
+_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -33,54 +36,87 @@ class Planned:
     k: int
     drawn: Draw
 
+    def words(self, job: ComposeJob) -> str:
+        """Its name, its pictures, and what is drawn for it."""
+        steps = "; ".join(one.words for stage in STAGES for one in self.drawn.applied(job.recipe, stage))
+        name = f"{self.foreground.foreground_id}/{self.k}"
+        return f"{name}  {self.foreground.source} on {self.background.source}: {steps or 'blended only'}"
+
+
+@dataclass
+class _Tally:
+    """What the composites of a run come to."""
+
+    job: ComposeJob
+    examples: int
+    composites: int = 0
+    short: int = 0  # without enough eligible backgrounds
+    left: int = 0  # that are not made yet
+    pixels: int = 0  # of those, in their frames
+    each: float = 0.0  # microseconds of CPU for what counts for each composite
+    once: dict[tuple[str, str], float] = field(default_factory=dict)  # and for a layer that is made once
+    first: list[str] = field(default_factory=list)
+
+    def add(self, row: Planned) -> None:
+        """Count a composite that is not made yet."""
+        frame = prod(self.job.recipe.frame(row.foreground.width, row.foreground.height))
+        self.left += 1
+        self.pixels += frame
+        if len(self.first) < self.examples:
+            self.first.append(f"  {row.words(self.job)}")
+        method = foreground_method(row.foreground.pair, self.job.recipe.foreground)
+        self.once[row.foreground.foreground_id, "F"] = foreground_cpu_seconds(method) * _pixels(row.foreground)
+        self.each += COMPOSE_CPU_SECONDS * frame
+        for step in self.job.recipe.steps:
+            if row.drawn.steps[step.name] is None:
+                continue
+            for layer in step.layers or ("foreground",):
+                own = row.background if layer == "background" else row.foreground
+                seconds = step.cpu_seconds * (_pixels(own) if step.stage == "source" else frame)
+                name = row.background.background_id if layer == "background" else row.foreground.foreground_id
+                if step.cached:
+                    self.once[name, step.name] = seconds
+                else:
+                    self.each += seconds
+
     @property
-    def sample_id(self) -> str:
-        """`<foreground_id>/<k>`."""
-        return f"{self.foreground.foreground_id}/{self.k}"
+    def cpu_seconds(self) -> float:
+        """Of all that is not made yet."""
+        return (sum(self.once.values()) + self.each) / 1e6
+
+    @property
+    def bytes(self) -> float:
+        """Likewise, on disk."""
+        return self.pixels * (3 * BYTES_PER_PIXEL[self.job.output.codec] + 0.05)
 
 
-@dataclass(frozen=True)
-class Existing:
-    """What a run would not try, because a trusted mark says that it was tried already."""
-
-    shards: int = 0
-    samples: frozenset[str] = frozenset()
-    damaged: Sequence[str] = ()  # shards that do not agree with their mark
-
-    def words(self, left: int) -> list[str]:
-        """What exists and what is left to do, in lines; none where there is nothing yet."""
-        lines = [f"would make again, because it does not match its mark: {name}" for name in self.damaged]
-        if self.shards:
-            lines.append(f"{self.shards} shards are done already; {left} composites are left, and count from here on")
-        return lines
-
-
-def forecast(job: ComposeJob, examples: int = 5) -> list[str]:
+def forecast(job: ComposeJob, examples: int = _EXAMPLES) -> list[str]:
     """Lines that tell what `run_compose` would do with the same job.
 
     Raises:
         InputError: As `prepare` does.
     """
-    prepared = prepare(job)
-    plan = prepared.plan
-    tasks, left = tried_tasks(job, plan, DatasetFolder(job.out))
-    members = [one for task in tasks for one in plan.foregrounds[task.start : task.stop] if not one.replaced]
-    planned = list(_composites(job, plan, members))
-    short = len(members) * job.recipe.k - len(planned)
-    existing = Existing() if job.overwrite else _existing(job, tasks, plan)
-    rows = [row for row in planned if row.sample_id not in existing.samples]
+    with prepare(job) as prepared:
+        folder = DatasetFolder(job.out)
+        tasks = plan_tasks(job, prepared.plan, folder)
+        marks = {} if job.overwrite else {task.name: trusted_mark(folder, task.name) for task in tasks}
+        done = {name for name, mark in marks.items() if mark is not None}
+        tally = _Tally(job, examples)
+        draws = count_draws(job.recipe, _drawn(prepared, tasks, done, tally))
+    damaged = [name for name in marks if name not in done and folder.mark(name).is_file()]
+    left = f"{len(done)} shards are done already; {tally.left} composites are left, and count from here on"
+    short = f"; {counted(tally.short, 'composite')} without enough eligible backgrounds" if tally.short else ""
     return [
         prepared.describe("would add"),
-        counted(len(planned), "composite")
-        + (f"; {counted(short, 'composite')} without enough eligible backgrounds" if short else ""),
+        counted(tally.composites, "composite") + short,
         f"recipe {job.recipe.label}, seed {job.seed}, {len(tasks)} shards in {job.out}",
-        *existing.words(len(rows)),
+        *(f"would make again, because it does not match its mark: {name}" for name in damaged),
+        *([left] if done else []),
         *(f"{name}: {unread_words(unread)}" for name, unread in prepared.unread.items()),
-        *([f"{left} composites that no run has tried yet are left alone by --retry-rejects"] if left else []),
-        *_draws(job, rows),
-        f"about {_bytes(job, rows) / 1e6:.0f} MB on disk, {_cpu_seconds(job, rows) / 60:.1f} CPU-minutes",
-        *(["the first rows:"] if rows else ["nothing is left to do"]),
-        *(f"  {_words(row, job)}" for row in rows[:examples]),
+        *(f"{name}: {words}" for name, words in draws.items()),
+        f"about {tally.bytes / 1e6:.0f} MB on disk, {tally.cpu_seconds / 60:.1f} CPU-minutes",
+        *(["the first rows:"] if tally.left else ["nothing is left to do"]),
+        *tally.first,
     ]
 
 
@@ -90,76 +126,35 @@ def cost(job: ComposeJob) -> float:
     Raises:
         InputError: As `prepare` does.
     """
-    plan = prepare(job).plan
-    return _cpu_seconds(job, list(_composites(job, plan, [one for one in plan.foregrounds if not one.replaced])))
+    tally = _Tally(job, 0)
+    with prepare(job) as prepared:
+        for _ in _drawn(prepared, plan_tasks(job, prepared.plan, DatasetFolder(job.out)), (), tally):
+            pass
+    return tally.cpu_seconds
 
 
-def _existing(job: ComposeJob, tasks: Sequence[ComposeTask], plan: Plan) -> Existing:
-    """Shards with a trusted mark; of these, `--retry-rejects` tries again what was refused."""
-    folder = DatasetFolder(job.out)
-    marks = {task.name: trusted_mark(folder, task.name) for task in tasks}
-    samples: set[str] = set()
+def _drawn(
+    prepared: Prepared, tasks: list[ComposeTask], done: Collection[str], tally: _Tally
+) -> Iterator[Mapping[str, Values | None]]:
+    """What the steps of each composite draw that is not made yet; all are counted."""
+    plan, later = prepared.plan, superseded(prepared.scratch, prepared.plan.batches)
     for task in tasks:
-        if marks[task.name] is not None:
-            members = plan.foregrounds[task.start : task.stop]
-            samples |= {f"{one.foreground_id}/{k}" for one in members for k in range(job.recipe.k)}
-            if job.retry_rejects:
-                samples -= {row["item_id"] for row in iter_rows(folder.rejects(task.name), ["item_id"])}
-    damaged = [name for name, mark in marks.items() if mark is None and folder.mark(name).is_file()]
-    return Existing(sum(mark is not None for mark in marks.values()), frozenset(samples), damaged)
-
-
-def _composites(job: ComposeJob, plan: Plan, foregrounds: Iterable[PlannedForeground]) -> Iterator[Planned]:
-    for planned in foregrounds:
-        eligible = plan.eligible(planned, job.recipe)
-        if len(eligible) < job.recipe.k:
-            continue
-        keys = plan.background_keys[eligible]
-        chosen = eligible[choose_backgrounds(job.seed, planned.foreground_id, keys, job.recipe.k)]
-        for k, index in enumerate(chosen):
-            drawn = draw(job.recipe, job.seed, planned.foreground_id, k)
-            yield Planned(planned, plan.backgrounds[index], k, drawn)
-
-
-def _draws(job: ComposeJob, rows: Sequence[Planned]) -> list[str]:
-    """What each step of the recipe would do, in a line."""
-    return [f"{name}: {words}" for name, words in count_draws(job.recipe, (row.drawn.steps for row in rows)).items()]
-
-
-def _bytes(job: ComposeJob, rows: Sequence[Planned]) -> float:
-    pixels = sum(_frame_pixels(job, row.foreground) for row in rows)
-    return pixels * (3 * BYTES_PER_PIXEL[job.output.codec] + 0.05)
-
-
-def _cpu_seconds(job: ComposeJob, rows: Sequence[Planned]) -> float:
-    """F, and what a step of the cache makes of a layer, count once; everything else for each composite."""
-    frames = {row.foreground.foreground_id: row.foreground for row in rows}
-    methods = {name: foreground_method(one.pair, job.recipe.foreground) for name, one in frames.items()}
-    once = {(name, "F"): foreground_cpu_seconds(methods[name]) * _pixels(one) for name, one in frames.items()}
-    each = 0.0
-    for row in rows:
-        each += COMPOSE_CPU_SECONDS * _frame_pixels(job, row.foreground)
-        for step in job.recipe.steps:
-            if row.drawn.steps[step.name] is None:
+        for planned in plan.foregrounds[task.start : task.stop]:
+            samples = planned.samples(task.recipe.k)
+            samples = [name for name in samples if not later.has(task.batch, name) and not plan.pruned.holds(name)]
+            eligible = plan.eligible(planned, task.recipe)
+            if len(eligible) < task.recipe.k:
+                tally.short += len(samples)
                 continue
-            for layer in step.layers or ("foreground",):
-                own = row.background if layer == "background" else row.foreground
-                of_source = step.stage == "source"
-                seconds = step.cpu_seconds * (_pixels(own) if of_source else _frame_pixels(job, row.foreground))
-                each += 0.0 if step.cached else seconds
-                name = row.background.background_id if layer == "background" else row.foreground.foreground_id
-                once |= {(name, step.name): seconds} if step.cached else {}
-    return (sum(once.values()) + each) / 1e6
+            tally.composites += len(samples)
+            if task.name in done or not samples:
+                continue
+            chosen = choose_backgrounds(task.seed, planned.foreground_id, plan.background_keys[eligible], task.recipe.k)
+            for k in (int(name.rpartition("/")[2]) for name in samples):
+                drawn = draw(task.recipe, task.seed, planned.foreground_id, k)
+                tally.add(Planned(planned, plan.backgrounds[int(eligible[chosen[k]])], k, drawn))
+                yield drawn.steps
 
 
 def _pixels(picture: PlannedForeground | Background) -> int:
     return picture.width * picture.height
-
-
-def _frame_pixels(job: ComposeJob, foreground: PlannedForeground) -> int:
-    return prod(job.recipe.frame(foreground.width, foreground.height))
-
-
-def _words(row: Planned, job: ComposeJob) -> str:
-    done = "; ".join(one.words for stage in STAGES for one in row.drawn.applied(job.recipe, stage)) or "blended only"
-    return f"{row.sample_id}  {row.foreground.source} on {row.background.source}: {done}"

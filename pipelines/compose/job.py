@@ -7,43 +7,41 @@ foregrounds. Draws come from content ids, so nothing depends on the order of wor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from itertools import pairwise
 from math import prod
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import numpy as np
 
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.layers import worker_memory
-from pipelines.compose.plan import (
-    Plan,
-    PlannedForeground,
-    make_plan,
-    name_foregrounds,
-    name_some,
-    refuse_other_backgrounds,
-    refuse_problems,
-    write_plan,
-    write_refusals,
-)
-from pipelines.compose.resume import Reconciled, Refused, reconcile, refused_before, returning_ids
+from pipelines.compose.naming import name_foregrounds, refuse_problems, write_refusals
+from pipelines.compose.plan import Plan, Pruned, is_half_pruned, load_plan, name_some, read_pruned
+from pipelines.compose.prune import finish_prune
+from pipelines.compose.resume import Asked, Reconciled, plan_backgrounds, plan_dataset, reconcile
 from pipelines.compose.shard import ComposeTask, compose_shard
 from pipelines.executor.runner import Runner, shard_ranges
 from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import ErrorBudget, RunSummary, Work, refusal, run_tasks
 from pipelines.output.card import write_card
 from pipelines.output.staging import with_upload
-from pipelines.output.writer import check_dataset, close_dataset, open_dataset, refuse_foreign, remove_dataset
+from pipelines.output.writer import check_dataset, close_dataset, refuse_foreign, remove_dataset
+from rssn.dataset.batches import batch_shard, count_live, superseded
 from rssn.dataset.manifest import holds_dataset
-from rssn.dataset.shards import DatasetFolder, shard_name
+from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import describe_mattes
 from rssn.errors import InputError, Rejected
 from rssn.image.codecs import BYTES_PER_PIXEL, ImageCodec
 from rssn.route.recipe import Recipe
-from rssn.sources.backgrounds import Background, find_backgrounds
+from rssn.sources.backgrounds import find_backgrounds
 from rssn.sources.layouts import find_pairs
 from rssn.storage.documents import counted
-from rssn.storage.files import list_digest
 from rssn.storage.lock import hold_lease
 
 
@@ -85,7 +83,8 @@ class ComposeJob:
 class Prepared:
     """A planned composition: what will be made, and what was refused already."""
 
-    plan: Plan
+    plan: Plan  # of all batches; it is read from `scratch`
+    scratch: Path
     reconciled: Reconciled
     layout: str  # of the matting data set, as detected or asked for
     refused: list[dict[str, Any]]  # foregrounds that cannot be composed
@@ -95,29 +94,40 @@ class Prepared:
 
     def describe(self, adding: str = "adding") -> str:
         """What was found, in one line."""
-        count = sum(not planned.replaced for planned in self.plan.foregrounds)
-        backgrounds = counted(len(self.plan.backgrounds), "background")
+        reconciled, diff = self.reconciled, self.reconciled.diff
+        count = reconciled.existing + len(diff.new) if reconciled.before else len(self.plan.foregrounds)
+        backgrounds = counted(len(self.plan.backgrounds) - len(self.plan.pruned.backgrounds), "background")
         inputs = f"{counted(count, 'foreground')} ({self.layout}), {backgrounds}"
-        diff = self.reconciled.diff
         if diff.new:
-            inputs = f"{adding} {counted(len(diff.new), 'foreground')} to {self.reconciled.existing}: {inputs}"
+            inputs = f"{adding} {counted(len(diff.new), 'foreground')} to {reconciled.existing}: {inputs}"
         notes = [f"refused: {counted(len(self.refused), 'foreground')}, {counted(len(self.unusable), 'background')}"]
+        if reconciled.retried:
+            notes.append(f"{counted(reconciled.retried, 'composite')} that were refused are tried again")
         if lost := len(diff.changed) + len(diff.gone):
             notes.append(f"{lost} foregrounds are missing at the source; their composites are kept: {diff.words}")
-        if late := self.reconciled.left_out:
+        if late := reconciled.left_out:
             notes.append(f"{len(late)} new foregrounds are left out, --extend adds them: {name_some(late)}")
+        if back := reconciled.back:
+            again = f"{counted(len(back), 'foreground')} found again after rssn prune"
+            notes.append(f"{again}, left out: {name_some(back)}")
         return "; ".join([inputs, *notes])
 
 
-def prepare(job: ComposeJob) -> Prepared:
-    """Find and name the inputs; nothing is written.
+@contextmanager
+def prepare(job: ComposeJob) -> Iterator[Prepared]:
+    """Find and name the inputs, and plan; nothing is written but scratch files that are removed at the end.
 
     Raises:
         InputError: If inputs or recipe cannot be used, the output folder holds another composition, or there is
             nothing to retry.
         DependencyError: If a step of the recipe needs a package that is not installed.
     """
-    folder = DatasetFolder(job.out)
+    with TemporaryDirectory(prefix="rssn-plan-") as scratch:
+        yield _prepare(job, Path(scratch))
+
+
+def _prepare(job: ComposeJob, scratch: Path) -> Prepared:
+    folder = None if job.overwrite else DatasetFolder(job.out)
     if job.retry_rejects and (job.overwrite or not holds_dataset(job.out)):
         raise InputError(f"{job.out}: nothing to retry; --retry-rejects is for what an earlier run refused")
     made_by = {step.name: step.versions() for step in job.recipe.drawn}
@@ -126,35 +136,30 @@ def prepare(job: ComposeJob) -> Prepared:
     if not found:
         first = f"{refused[0]['source']}: {refused[0]['message']}"
         raise InputError(f"{job.matting}: none of its {len(refused)} pairs can be composed; the first: {first}")
-    reconciled = Reconciled(found) if job.overwrite else _reconcile(job, folder, found)
+    reconciled = reconcile(folder, found, scratch, Asked(job.extend, job.retry_rejects, job.recipe.k))
     unread: dict[str, Counter[str]] = {"matting": matting.unread, "backgrounds": Counter()}
     backgrounds, unusable = find_backgrounds(job.backgrounds, without=job.out, unread=unread["backgrounds"])
-    if len(backgrounds) < job.recipe.k:
-        raise InputError(f"{job.backgrounds}: {len(backgrounds)} backgrounds, but K = {job.recipe.k} needs that many")
+    pruned = read_pruned(job.out) if folder else Pruned()
+    digest = plan_backgrounds(job.out if folder else None, backgrounds, scratch, pruned.backgrounds)
+    plan = replace(load_plan(scratch, len(reconciled.batches)), pruned=pruned)
+    if len(plan.backgrounds) < job.recipe.k:
+        words = f"{len(plan.backgrounds)} backgrounds, but K = {job.recipe.k} needs that many"
+        raise InputError(f"{job.backgrounds}: {words}")
     refused += refuse_problems(matting.problems, "pair")
     facts = {
         "recipe": job.recipe.to_dict(),
         "seed": job.seed,
         "steps": made_by,
         "output": asdict(job.output),
-        "foregrounds": reconciled.facts,
+        "foregrounds": reconciled.facts(),
         "alpha_scale": job.alpha_scale,
-        "backgrounds": {"count": len(backgrounds), "digest": _digest(backgrounds)},
+        "backgrounds": {"count": len(plan.backgrounds), "digest": digest},
     }
-    if not job.overwrite:
-        refuse_other_backgrounds(folder, backgrounds)
+    if folder:
         check_dataset(job.out, "composites", facts, may_differ="foregrounds")
     unusable_rows = refuse_problems(unusable, "background")
-    plan = make_plan(list(reconciled.foregrounds), backgrounds)
     unread = {name: counts for name, counts in unread.items() if counts}
-    return Prepared(plan, reconciled, matting.layout, refused, unusable_rows, facts, unread)
-
-
-def _reconcile(job: ComposeJob, folder: DatasetFolder, found: list[PlannedForeground]) -> Reconciled:
-    """The foregrounds of this run; `--retry-rejects` lets those come in that were refused and can be used now."""
-    refused = refused_before(folder, job.recipe.k) if job.retry_rejects or job.extend else Refused()
-    returning = returning_ids(found, refused)
-    return reconcile(folder, found, extend=job.extend, retry=job.retry_rejects, returning=returning, refused=refused)
+    return Prepared(plan, scratch, reconciled, matting.layout, refused, unusable_rows, facts, unread)
 
 
 def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None] = lambda _: None) -> RunSummary:
@@ -166,35 +171,30 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
     """
     refuse_foreign(job.out)
     with hold_lease(job.out):
-        return _compose(job, runner, on_plan)
+        if not job.overwrite and is_half_pruned(job.out):
+            finish_prune(DatasetFolder(job.out))
+        with prepare(job) as prepared:
+            return _compose(job, prepared, runner, on_plan)
 
 
-def _compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], None]) -> RunSummary:
-    prepared = prepare(job)
+def _compose(job: ComposeJob, prepared: Prepared, runner: Runner, on_plan: Callable[[Prepared], None]) -> RunSummary:
     on_plan(prepared)
     sources = {"matting": str(job.matting.resolve()), "backgrounds": str(job.backgrounds.resolve())}
     if job.overwrite and holds_dataset(job.out):
         remove_dataset(job.out)
-    folder = open_dataset(job.out, "composites", prepared.facts, sources, may_differ="foregrounds")
-    write_plan(folder, prepared.plan.foregrounds, prepared.plan.backgrounds, _refusals(prepared, _marked(folder)))
+    folder = plan_dataset(job.out, prepared.facts, prepared.reconciled, prepared.scratch, sources)
+    write_refusals(folder, _refusals(prepared, _marked(folder)))
     warm_up(job.recipe)
-    tasks, left = tried_tasks(job, prepared.plan, folder)
-    redo = frozenset(mark.name for mark in folder.marks() if mark.rejected and job.retry_rejects)
-    redo |= _incomplete(folder, tasks, prepared.plan)
+    tasks = plan_tasks(job, prepared.plan, folder)
     refused = len(prepared.refused)
-    work = Work(folder, tasks, compose_shard, "composites", job.budget, refused, job.recipe.k, redo)
+    live = partial(count_live, folder, superseded(job.out, prepared.plan.batches))
+    work = Work(folder, tasks, compose_shard, "composites", job.budget, refused, job.recipe.k, rejected=live)
     summary = run_tasks(with_upload(work, job.out), runner)
     summary.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
-    summary.left, summary.unread = left, prepared.unread
+    summary.unread = prepared.unread
     write_refusals(folder, _refusals(prepared, summary.unusable))
-    totals = {
-        "rows": summary.written + summary.reused,
-        "rejected": summary.rejected,
-        **summary.statistics,
-        "unread": summary.unread,
-    }
-    if not summary.failed and not left:
-        close_dataset(job.out, totals)
+    if not summary.failed:
+        close_dataset(job.out, summary.totals | prepared.plan.pruned.total)
         write_card(folder)
     return summary
 
@@ -206,51 +206,23 @@ def _marked(folder: DatasetFolder) -> dict[str, Sequence[str]]:
 
 def _refusals(prepared: Prepared, broken: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """One row for each foreground and background that is not used, whatever number of shards met it."""
-    drawn = [b for b in prepared.plan.backgrounds if b.background_id in broken]
+    plan = prepared.plan
+    numbers = sorted(number for name in broken if (number := plan.find_background(name)) is not None)
+    drawn = [plan.backgrounds[number] for number in numbers]
     errors = [Rejected("background", *broken[background.background_id]) for background in drawn]
     rows = [refusal(e, b.background_id, b.source) for e, b in zip(errors, drawn, strict=True)]
     return [*prepared.refused, *prepared.unusable, *rows]
 
 
-def _incomplete(folder: DatasetFolder, tasks: Sequence[ComposeTask], plan: Plan) -> frozenset[str]:
-    """Shards that were made while a foreground was out of the plan that is back in it."""
-    names = set()
-    for task in tasks:
-        mark = folder.read_mark(task.name)
-        members = sum(not planned.replaced for planned in plan.foregrounds[task.start : task.stop])
-        if mark and mark.rows + mark.rejected != members * task.recipe.k:
-            names.add(task.name)
-    return frozenset(names)
-
-
-def tried_tasks(job: ComposeJob, plan: Plan, folder: DatasetFolder) -> tuple[list[ComposeTask], int]:
-    """The shards that a run looks at, and how many composites the others have.
-
-    That is all of them; but `--retry-rejects` leaves alone what no run has tried yet, unless `--extend` asks for it.
-    """
-    tasks = plan_tasks(job, plan, folder)
-    if not job.retry_rejects or job.extend:
-        return tasks, 0
-    tried = [
-        task
-        for task in tasks
-        if folder.mark(task.name).is_file()
-        or folder.failure(task.name).is_file()
-        or any(planned.returned for planned in plan.foregrounds[task.start : task.stop])
-    ]
-    return tried, sum(task.size for task in tasks) - sum(task.size for task in tried)
-
-
 def plan_tasks(job: ComposeJob, plan: Plan, folder: DatasetFolder) -> list[ComposeTask]:
     """Cut each batch of foregrounds into shards of about the asked size."""
-    foregrounds = plan.foregrounds
-    largest_background = max((b.width * b.height for b in plan.backgrounds), default=0)
+    largest_background = int(plan.background_sizes.prod(axis=1, dtype=np.int64).max(initial=0))
+    counts = np.where(plan.sample_counts, plan.sample_counts, job.recipe.k)
     tasks: list[ComposeTask] = []
-    for batch in sorted({f.batch for f in foregrounds}):
-        members = [number for number, f in enumerate(foregrounds) if f.batch == batch]
-        frames = [prod(job.recipe.frame(foregrounds[n].width, foregrounds[n].height)) for n in members]
-        ranges = shard_ranges([job.output.share(pixels, job.recipe.k) for pixels in frames], 1.0)
-        prefix = f"composites-x{batch}" if batch else "composites"
+    for batch, (first, after) in enumerate(pairwise(plan.starts)):
+        sizes, samples = plan.foreground_sizes[first:after].tolist(), counts[first:after].tolist()
+        frames = [prod(job.recipe.frame(*size)) for size in sizes]
+        ranges = shard_ranges([job.output.share(*each) for each in zip(frames, samples, strict=True)], 1.0)
         for index, (start, stop) in enumerate(ranges):
             task = ComposeTask(
                 folder=folder,
@@ -258,15 +230,13 @@ def plan_tasks(job: ComposeJob, plan: Plan, folder: DatasetFolder) -> list[Compo
                 seed=job.seed,
                 codec=job.output.codec,
                 cache=job.cache,
-                name=shard_name(prefix, index, len(ranges)),
-                start=members[start],
-                stop=members[stop - 1] + 1,
-                retry=job.retry_rejects,
+                name=batch_shard("composites", batch, index, len(ranges)),
+                batch=batch,
+                batches=plan.batches,
+                start=first + start,
+                stop=first + stop,
+                size=sum(samples[start:stop]),
                 memory=worker_memory(max(largest_background, *frames[start:stop]), job.recipe),
             )
             tasks.append(task)
     return tasks
-
-
-def _digest(backgrounds: Sequence[Background]) -> str:
-    return list_digest(f"{b.background_id} {b.source} {b.licence}" for b in backgrounds)

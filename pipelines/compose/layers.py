@@ -13,7 +13,8 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypeVar, cast
 
 from pipelines.compose.layer_cache import CachedLayer, LayerCache
-from pipelines.compose.plan import PlannedForeground, foreground_method, thumbnail
+from pipelines.compose.naming import foreground_method, thumbnail
+from pipelines.compose.plan import PlannedForeground
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import WORKER_DIED
 from pipelines.executor.work import refusal

@@ -6,27 +6,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import numpy as np
 
 from pipelines.compose.job import Output
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.layers import ForegroundLayers, LayerContext, worker_memory
-from pipelines.compose.plan import (
-    PlannedForeground,
-    foreground_method,
-    load_plan,
-    name_foregrounds,
-    refuse_problems,
-    write_plan,
-)
-from pipelines.compose.resume import reconcile
+from pipelines.compose.naming import foreground_method, name_foregrounds, refuse_problems, write_refusals
+from pipelines.compose.plan import Plan, PlannedForeground, is_half_pruned, load_plan
+from pipelines.compose.prune import finish_prune
+from pipelines.compose.resume import plan_dataset, reconcile
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import Done, Runner, shard_ranges
 from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import ErrorBudget, RunSummary, Work, begin_item, run_tasks
 from pipelines.output.card import write_card
 from pipelines.output.staging import with_upload
-from pipelines.output.writer import close_dataset, open_dataset, refuse_foreign
+from pipelines.output.writer import close_dataset, refuse_foreign
 from rssn.dataset.schema import COMPOSITES, picture
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
 from rssn.dataset.statistics import describe_mattes
@@ -84,32 +82,34 @@ def run_pack(job: PackJob, runner: Runner) -> RunSummary:
             budget is spent.
     """
     refuse_foreign(job.out)
-    with hold_lease(job.out):
-        return _pack(job, runner)
+    with hold_lease(job.out), TemporaryDirectory(prefix="rssn-plan-") as scratch:
+        if is_half_pruned(job.out):
+            finish_prune(DatasetFolder(job.out))
+        return _pack(job, Path(scratch), runner)
 
 
-def _pack(job: PackJob, runner: Runner) -> RunSummary:
+def _pack(job: PackJob, scratch: Path, runner: Runner) -> RunSummary:
     matting = find_pairs(job.matting, job.layout, job.out, job.alpha_scale)
     found, refused = name_foregrounds(matting.pairs, job.recipe.foreground)
-    reconciled = reconcile(DatasetFolder(job.out), found)
-    photographs = reconciled.foregrounds
+    reconciled = reconcile(DatasetFolder(job.out), found, scratch)
     refused += refuse_problems(matting.problems, "pair")
     facts = {
         "recipe": job.recipe.to_dict(),
         "output": asdict(job.output),
-        "foregrounds": reconciled.facts,
+        "foregrounds": reconciled.facts(),
         "alpha_scale": job.alpha_scale,
     }
-    folder = open_dataset(job.out, "composites", facts, {"matting": str(job.matting.resolve())})
-    write_plan(folder, photographs, [], refused)
+    folder = plan_dataset(job.out, facts, reconciled, scratch, {"matting": str(job.matting.resolve())})
+    write_refusals(folder, refused)
     warm_up(job.recipe)
-    work = Work(folder, _tasks(job, photographs, folder), pack_shard, "photographs", job.budget, len(refused))
+    plan = load_plan(job.out)
+    tasks = _tasks(job, plan, folder)
+    work = Work(folder, tasks, pack_shard, "photographs", job.budget, len(refused))
     summary = run_tasks(with_upload(work, job.out), runner)
     summary.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
     summary.unread = {"matting": matting.unread} if matting.unread else {}
     if not summary.failed:
-        totals = {"rows": summary.written + summary.reused, "rejected": summary.rejected, "unread": summary.unread}
-        close_dataset(job.out, totals)
+        close_dataset(job.out, summary.totals | plan.pruned.total)
         write_card(folder)
     return summary
 
@@ -120,7 +120,10 @@ def pack_shard(task: PackTask) -> Done:
     rejects: list[dict[str, Any]] = []
     clock = StageClock()
     context = LayerContext(task.recipe, task.codec, LayerCache(task.folder.root, 0), clock, partial(begin_item, task))
-    rows = _rows(context, load_plan(task.folder.root).foregrounds[task.start : task.stop], rejects)
+    plan = load_plan(task.folder.root, batches=1)
+    members = plan.foregrounds[task.start : task.stop]
+    photographs = [planned for planned in members if planned.foreground_id not in plan.pruned.foregrounds]
+    rows = _rows(context, photographs, rejects)
     mark = write_shard(task.folder, task.name, COMPOSITES, rows, rejects)
     return Done(mark, dict(clock.seconds))
 
@@ -163,8 +166,9 @@ def _row(context: LayerContext, layers: ForegroundLayers) -> Row:
     }
 
 
-def _tasks(job: PackJob, photographs: Sequence[PlannedForeground], folder: DatasetFolder) -> list[PackTask]:
-    ranges = shard_ranges([job.output.share(p.width * p.height, 1) for p in photographs], 1.0)
+def _tasks(job: PackJob, plan: Plan, folder: DatasetFolder) -> list[PackTask]:
+    pixels = plan.foreground_sizes.prod(axis=1, dtype=np.int64).tolist()
+    ranges = shard_ranges([job.output.share(each, 1) for each in pixels], 1.0)
     return [
         PackTask(
             folder=folder,
@@ -173,7 +177,7 @@ def _tasks(job: PackJob, photographs: Sequence[PlannedForeground], folder: Datas
             name=shard_name("photographs", index, len(ranges)),
             start=start,
             stop=stop,
-            memory=worker_memory(max(p.width * p.height for p in photographs[start:stop]), job.recipe),
+            memory=worker_memory(max(pixels[start:stop]), job.recipe),
         )
         for index, (start, stop) in enumerate(ranges)
     ]

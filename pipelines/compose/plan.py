@@ -1,64 +1,69 @@
 """The plan of a composition: which foregrounds and backgrounds take part, by content, in files that workers read.
 
 A task carries a range of this plan, never pictures or lists; the plan in the output folder is also the record of what
-went in.
+went in. In memory it is a few numbers for each picture: what else is known of one is read from its file when it is
+asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.executor.work import refusal
+from rssn.dataset.batches import batch_path, listed_batches
+from rssn.dataset.manifest import stored_manifest
 from rssn.dataset.rows import iter_rows
-from rssn.dataset.schema import PLANNED_BACKGROUNDS, PLANNED_FOREGROUNDS, REJECTS
-from rssn.dataset.shards import DatasetFolder
-from rssn.errors import DamagedError, InputError, Rejected
-from rssn.image.arrays import encode_jpeg, fit_inside
-from rssn.image.decoding import decode_pixels
+from rssn.dataset.schema import PLANNED_BACKGROUNDS, PLANNED_FOREGROUNDS
+from rssn.dataset.stored_rows import StoredRows
+from rssn.errors import DamagedError, Rejected
 from rssn.route.compose import upscaling
 from rssn.route.draw import Draw, background_key, foreground_key, rank_others
-from rssn.route.recipe import ForegroundChoice, Recipe
+from rssn.route.recipe import Recipe
 from rssn.sources.backgrounds import Background
-from rssn.sources.folder_walk import Problem
-from rssn.sources.matting import MattingSample, Pair, load_foreground, measure_pair
-from rssn.sources.picture_ref import PictureRef
-from rssn.storage.files import write_parquet
-from rssn.storage.remote import ahead
+from rssn.sources.matting import MattingSample, Pair, load_foreground
+from rssn.storage.files import Row, write_parquet
 
-THUMBNAIL_SIDE = 256
-"""Longer side of a thumbnail in `rejects/`, px."""
-
-_THUMBNAILS = 24
-"""So many refusals of one kind get a picture while planning; a report shows no more of one reason."""
+T = TypeVar("T")
 
 _NAMED = 3
 
-_OWN = ("foreground_id", "width", "height", "batch", "returned", "replaced")
+Sizes = npt.NDArray[np.int32]
+"""One row for each picture: width and height, px."""
 
 
 @dataclass(frozen=True)
 class PlannedForeground:
-    """One row of `plan/foregrounds.parquet`."""
+    """One row of the plan of a batch."""
 
     foreground_id: str
     pair: Pair
     width: int  # px, from the header
     height: int
-    batch: int = 0  # which --extend or --retry-rejects added it
-    returned: bool = False  # an earlier run refused its file, and --retry-rejects let it in
-    replaced: bool = False  # its file was repaired and took part anew: nothing is made of this content
+    ks: tuple[int, ...] = ()  # which of its K composites are to be made; none: all of them
+    existing: tuple[str, ...] = ()  # ids of the backgrounds of those that earlier batches made
+    replaces: str | None = None  # id of what an earlier batch planned under its name, and was changed since
 
     @property
     def source(self) -> str:
         """The colour file, below the data set's root or as a table names it."""
         return self.pair.source
+
+    @property
+    def identity(self) -> str:
+        """What the digest of its batch covers: everything but where its files are."""
+        parts = (self.foreground_id, *map(str, self.ks), *self.existing, *([self.replaces] if self.replaces else []))
+        return " ".join(parts)
+
+    def samples(self, k: int) -> list[str]:
+        """Ids of the composites to be made, `<foreground_id>/<k>`, of a recipe with so many for each foreground."""
+        return [f"{self.foreground_id}/{number}" for number in self.ks or range(k)]
 
     def load(self) -> MattingSample:
         """Decode the pair.
@@ -72,182 +77,241 @@ class PlannedForeground:
         return sample
 
 
+def _foreground_row(planned: PlannedForeground) -> Row:
+    own = {each.name: getattr(planned, each.name) or None for each in fields(planned) if each.name != "pair"}
+    return own | planned.pair.to_row()
+
+
+def _foreground(row: Row) -> PlannedForeground:
+    ks, existing = (tuple(row[key] or ()) for key in ("ks", "existing"))
+    size = row["width"], row["height"]
+    return PlannedForeground(row["foreground_id"], Pair.from_row(row), *size, ks, existing, row["replaces"])
+
+
+def _background_row(background: Background) -> Row:
+    return background.to_row() | {"key": background_key(background.background_id)}
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What `rssn prune` took out of a data set: it takes part in nothing any more."""
+
+    foregrounds: frozenset[str] = frozenset()  # ids
+    backgrounds: frozenset[str] = frozenset()
+    composites: frozenset[str] = frozenset()  # those that had something of it, beside those of the foregrounds
+
+    def __len__(self) -> int:
+        return len(self.foregrounds) + len(self.backgrounds) + len(self.composites)
+
+    @property
+    def total(self) -> dict[str, int]:
+        """What the manifest of a data set says that has nothing of it any more."""
+        return {"pruned": len(self)} if len(self) else {}
+
+    def holds(self, sample_id: str) -> bool:
+        """Whether a composite was removed."""
+        return sample_id in self.composites or sample_id.rpartition("/")[0] in self.foregrounds
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that a task needs to know about the inputs."""
 
-    foregrounds: list[PlannedForeground]
-    backgrounds: list[Background]
+    foregrounds: Sequence[PlannedForeground]  # batch by batch; those of a retry are there again
+    backgrounds: Sequence[Background]
+    foreground_sizes: Sizes
+    sample_counts: npt.NDArray[np.int32]  # composites of each foreground's row; 0: all K
+    starts: Sequence[int]  # of each batch among the foregrounds, and their number
     background_keys: npt.NDArray[np.uint64]  # one per background, see `rssn.route.draw.background_key`
-    background_sizes: npt.NDArray[np.int64]  # one row per background: width and height
+    background_sizes: Sizes
+    pruned: Pruned = field(default_factory=Pruned)
+
+    @property
+    def batches(self) -> int:
+        """How many there are."""
+        return len(self.starts) - 1
 
     def eligible(self, foreground: PlannedForeground, recipe: Recipe) -> npt.NDArray[np.int64]:
         """Numbers of the backgrounds that cover the largest frame of a foreground without being enlarged too much."""
         factors = upscaling(self.background_sizes, recipe.frame(foreground.width, foreground.height))
         return np.flatnonzero(factors <= recipe.max_upscale)
 
-    def others(self, foreground: PlannedForeground, drawn: Draw) -> Iterator[PlannedForeground]:
-        """The other foregrounds, in the order in which a sample would take one of them as its second."""
-        for number in rank_others(drawn, self._foreground_keys):
-            other = self.foregrounds[int(number)]
-            if not other.replaced and other.foreground_id != foreground.foreground_id:
+    def others(self, foreground: PlannedForeground, drawn: Draw, batch: int = 0) -> Iterator[PlannedForeground]:
+        """The other foregrounds, in the order in which a sample would take one of them as its second.
+
+        Args:
+            foreground: The sample's own.
+            drawn: What the dice said.
+            batch: The sample's; what later ones add changes none of its rows.
+        """
+        whole = np.flatnonzero(self.sample_counts[: self.starts[batch + 1]] == 0)  # a retry adds none
+        for number in rank_others(drawn, self._foreground_keys[whole]):
+            other = self.foregrounds[int(whole[number])]
+            if other.foreground_id not in self.pruned.foregrounds and other.foreground_id != foreground.foreground_id:
                 yield other
+
+    def find_foreground(self, foreground_id: str) -> PlannedForeground | None:
+        """A foreground by its id, as it was planned first; None where there is none."""
+        places = np.flatnonzero(self._foreground_keys == np.uint64(foreground_key(foreground_id)))
+        return next((one for n in places if (one := self.foregrounds[int(n)]).foreground_id == foreground_id), None)
+
+    def find_background(self, background_id: str) -> int | None:
+        """The number of a background; None where there is none."""
+        key = np.uint64(background_key(background_id))
+        place = int(np.searchsorted(self.background_keys, key, sorter=self._by_key))
+        number = int(self._by_key[place]) if place < len(self._by_key) else -1
+        return number if number >= 0 and self.background_keys[number] == key else None
+
+    def background_size(self, background_id: str) -> tuple[int, int] | None:
+        """Width and height of a background, px; None where there is none."""
+        number = self.find_background(background_id)
+        if number is None:
+            return None
+        width, height = self.background_sizes[number].tolist()
+        return width, height
 
     @cached_property
     def _foreground_keys(self) -> npt.NDArray[np.uint64]:
-        return np.array([foreground_key(one.foreground_id) for one in self.foregrounds], dtype=np.uint64)
+        ids = self.foregrounds.column("foreground_id") if isinstance(self.foregrounds, StoredRows) else None
+        names = ids if ids is not None else (one.foreground_id for one in self.foregrounds)
+        return np.fromiter(map(foreground_key, names), np.uint64, len(self.foregrounds))
+
+    @cached_property
+    def _by_key(self) -> npt.NDArray[np.int64]:
+        return np.argsort(self.background_keys, kind="stable")
 
 
-def foreground_method(pair: Pair, wanted: ForegroundChoice, *, insists: bool = False) -> ForegroundChoice:
-    """How F of a pair comes about (Pipeline 1, lines 2 to 9): estimated wherever there is a photograph, else given.
-
-    Raises:
-        Rejected: If F is to be taken from the data set, and the data set ships none for this pair; or if somebody
-            insists that it be computed, and there is no photograph.
-    """
-    if insists and wanted != "given" and pair.image is None:
-        words = f"--foreground {wanted} needs a photograph, and the data set ships F alone; leave it out to take that F"
-        remedy = "whole photographs in fg/ are read by --matting-format fg-photographs, or by a table's column image"
-        raise Rejected("foreground", "no_photograph", f"{words}; {remedy}")
-    if wanted == "given" and pair.foreground is None:
-        words = "the data set ships no F for this photograph; --foreground levin computes it, or add its F"
-        raise Rejected("foreground", "not_given", words)
-    return wanted if pair.image is not None else "given"
+def make_plan(foregrounds: Sequence[PlannedForeground], backgrounds: Sequence[Background]) -> Plan:
+    """A plan of one batch that lies in no file."""
+    return Plan(
+        foregrounds=foregrounds,
+        backgrounds=backgrounds,
+        foreground_sizes=_sizes((one.width, one.height) for one in foregrounds),
+        sample_counts=np.array([len(one.ks) for one in foregrounds], np.int32),
+        starts=(0, len(foregrounds)),
+        background_keys=np.array([background_key(one.background_id) for one in backgrounds], np.uint64),
+        background_sizes=_sizes((one.width, one.height) for one in backgrounds),
+    )
 
 
-def name_foregrounds(
-    pairs: Iterable[Pair], wanted: ForegroundChoice, *, insists: bool = False
-) -> tuple[list[PlannedForeground], list[dict[str, Any]]]:
-    """Name each pair by its content; equal pairs count once, those and pairs without F become rejects."""
-    planned: dict[str, PlannedForeground] = {}
-    refused: list[dict[str, Any]] = []
-    pairs = list(pairs)
-    remote = any(pair.in_bucket for pair in pairs)
-    for pair, found in zip(
-        pairs, ahead(partial(_measured, wanted=wanted, insists=insists), pairs, remote=remote), strict=True
-    ):
-        try:
-            if isinstance(found, Rejected):
-                raise found
-            name, (width, height) = found
-            if name in planned:
-                raise Rejected("read", "duplicate", f"the same picture and alpha as {planned[name].source}")
-        except Rejected as error:
-            small = thumbnail(pair.picture) if len(refused) < _THUMBNAILS else None
-            refused.append(refusal(error, pair.source, pair.source, small))
-            continue
-        planned[name] = PlannedForeground(name, pair, width, height)
-    return list(planned.values()), refused
+def write_batch(root: Path, batch: int, rows: Iterable[PlannedForeground]) -> None:
+    """Write the plan of a batch."""
+    write_parquet(batch_path(root, batch), PLANNED_FOREGROUNDS, map(_foreground_row, rows))
 
 
-def _measured(pair: Pair, wanted: ForegroundChoice, *, insists: bool) -> tuple[str, tuple[int, int]] | Rejected:
-    try:
-        foreground_method(pair, wanted, insists=insists)
-        return measure_pair(pair)
-    except Rejected as error:
-        return error
+def write_backgrounds(root: Path, backgrounds: Iterable[Background]) -> None:
+    """Write the planned backgrounds, consumed once."""
+    write_parquet(backgrounds_path(root), PLANNED_BACKGROUNDS, map(_background_row, backgrounds))
 
 
-def refuse_problems(problems: Iterable[Problem], stage: str) -> list[dict[str, Any]]:
-    """Reject rows for files, and rows of tables, that take part in nothing."""
-    rows = []
-    for number, problem in enumerate(problems):
-        small = thumbnail(problem.ref) if problem.ref and number < _THUMBNAILS else None
-        rows.append(refusal(Rejected(stage, problem.reason, problem.message), problem.source, problem.source, small))
-    return rows
+def backgrounds_path(root: Path) -> Path:
+    """The planned backgrounds; a packed data set has none."""
+    return root / "plan" / "backgrounds.parquet"
 
 
-def thumbnail(picture: PictureRef) -> bytes | None:
-    """A small JPEG of a picture, for a reject row; None where it cannot be decoded."""
-    try:
-        return encode_jpeg(fit_inside(decode_pixels(picture.read()), THUMBNAIL_SIDE), 85)
-    except Rejected:
-        return None
-
-
-def make_plan(foregrounds: list[PlannedForeground], backgrounds: list[Background]) -> Plan:
-    """A plan with what choosing backgrounds needs."""
-    keys = np.array([background_key(b.background_id) for b in backgrounds], dtype=np.uint64)
-    sizes = np.array([(b.width, b.height) for b in backgrounds], dtype=np.int64).reshape(-1, 2)
-    return Plan(foregrounds, backgrounds, keys, sizes)
-
-
-def write_plan(
-    folder: DatasetFolder,
-    foregrounds: Iterable[PlannedForeground],
-    backgrounds: Iterable[Background],
-    refused: Iterable[dict[str, Any]],
-) -> None:
-    """Write the plan and what was refused while planning.
-
-    The foregrounds come after the backgrounds, for `has_plan` looks for them; and before the refusals, for a retry that
-    is killed in between must know still what it may let in.
-    """
-    rows = [{key: getattr(f, key) for key in _OWN} | f.pair.to_row() for f in foregrounds]
-    write_parquet(_path(folder.root, "backgrounds"), PLANNED_BACKGROUNDS, [each.to_row() for each in backgrounds])
-    write_parquet(_path(folder.root, "foregrounds"), PLANNED_FOREGROUNDS, rows)
-    write_refusals(folder, refused)
-
-
-def write_refusals(folder: DatasetFolder, refused: Iterable[dict[str, Any]]) -> None:
-    """Write the rows of foregrounds and backgrounds that cannot be used, whatever is done with the others."""
-    write_parquet(folder.rejects("plan"), REJECTS, refused)
+def pruned_path(root: Path) -> Path:
+    """What was pruned; absent where nothing was."""
+    return root / "plan" / "pruned.parquet"
 
 
 def has_plan(root: Path) -> bool:
     """Whether a whole plan was written into an output folder."""
-    return _path(root, "foregrounds").is_file()
+    return batch_path(root, 0).is_file()
 
 
-def load_plan(root: Path) -> Plan:
+def load_plan(root: Path, batches: int | None = None) -> Plan:
     """The plan in an output folder, read once per process.
 
+    Args:
+        root: The folder.
+        batches: How many batches it has; None: those that the manifest lists.
+
     Raises:
-        InputError: If it is damaged.
+        DamagedError: If it is damaged.
     """
-    path = _path(root, "foregrounds")
+    if batches is None:
+        stored = stored_manifest(root)
+        batches = len(listed_batches(stored.plan)) if stored else 1
+    paths = [*(batch_path(root, number) for number in range(batches)), backgrounds_path(root), pruned_path(root)]
     try:
-        return _read(root, path.stat().st_mtime_ns)
-    except (DamagedError, KeyError, TypeError) as error:
-        remedy = "remove that folder and run the same command again to resume"
-        raise DamagedError(f"{path.parent}: the plan is damaged; {remedy}") from error
+        return _read(root, batches, tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths))
+    except (DamagedError, FileNotFoundError, KeyError, TypeError) as error:
+        raise damaged_plan(root) from error
 
 
-def refuse_other_backgrounds(folder: DatasetFolder, found: Sequence[Background]) -> None:
-    """Name the backgrounds that differ from those that the run in a folder was started with; the manifest has a digest.
+def damaged_plan(root: Path) -> DamagedError:
+    """What to raise where a plan is not what was written."""
+    remedy = "remove that folder and run the same command again to resume"
+    return DamagedError(f"{root / 'plan'}: the plan is damaged; {remedy}")
+
+
+def stored_foregrounds(root: Path, batch: int) -> Iterator[PlannedForeground]:
+    """The foregrounds of a batch, as they were planned.
 
     Raises:
-        InputError: If there is a difference.
+        DamagedError: If its plan is damaged.
     """
-    if not has_plan(folder.root):
-        return
-    before = {background.background_id: background for background in load_plan(folder.root).backgrounds}
-    now = {background.background_id: background for background in found}
-    gone, new = sorted({*before} - {*now}), sorted({*now} - {*before})
-    if gone or new:
-        parts = [
-            f"{len(ids)} {what} ({name_some([known[i] for i in ids])})"
-            for ids, known, what in ((gone, before, "gone"), (new, now, "new"))
-            if ids
-        ]
-        words = f"the backgrounds differ from those that {folder.root} was started with: {', '.join(parts)}"
-        raise InputError(f"{words}; other backgrounds would be drawn: choose another --out, or --overwrite")
+    return _parsed(root, batch_path(root, batch), _foreground)
 
 
-def name_some(members: Sequence[PlannedForeground] | Sequence[Background]) -> str:
-    """The first three sources, in words."""
-    return ", ".join([*(each.source for each in members[:_NAMED]), *(["..."] if len(members) > _NAMED else [])])
+def stored_backgrounds(root: Path) -> Iterator[Background]:
+    """The planned backgrounds, in order of their ids; likewise."""
+    return _parsed(root, backgrounds_path(root), Background.from_row)
+
+
+def _parsed(root: Path, path: Path, parse: Callable[[Row], T]) -> Iterator[T]:
+    try:
+        yield from map(parse, iter_rows(path))
+    except (DamagedError, KeyError, TypeError) as error:
+        raise damaged_plan(root) from error
+
+
+def read_pruned(root: Path) -> Pruned:
+    """What `rssn prune` took out of a data set.
+
+    Raises:
+        DamagedError: If the list is damaged.
+    """
+    found: dict[str, set[str]] = {"foreground": set(), "background": set(), "composite": set()}
+    for row in iter_rows(pruned_path(root), ["kind", "item_id"]):
+        found[row["kind"]].add(row["item_id"])
+    return Pruned(*map(frozenset, found.values()))
+
+
+def is_half_pruned(root: Path) -> bool:
+    """Whether a data set may hold something yet that was pruned; a finished one says that it does not."""
+    stored = stored_manifest(root) if pruned_path(root).is_file() else None
+    return stored is not None and stored.totals.get("pruned") != len(read_pruned(root))
 
 
 @lru_cache(maxsize=1)
-def _read(root: Path, _written_ns: int) -> Plan:
-    foregrounds = [
-        PlannedForeground(pair=Pair.from_row(row), **{key: row[key] for key in _OWN})
-        for row in iter_rows(_path(root, "foregrounds"))
-    ]
-    backgrounds = [Background.from_row(row) for row in iter_rows(_path(root, "backgrounds"))]
-    return make_plan(foregrounds, backgrounds)
+def _read(root: Path, batches: int, _written_ns: tuple[int, ...]) -> Plan:
+    foregrounds = StoredRows([batch_path(root, number) for number in range(batches)], _foreground)
+    path = backgrounds_path(root)
+    backgrounds = StoredRows([path] if path.is_file() else [], Background.from_row)
+    of_foregrounds = foregrounds.columns({"width": np.int32, "height": np.int32, "ks": np.int32})
+    of_backgrounds = backgrounds.columns({"key": np.uint64, "width": np.int32, "height": np.int32})
+    return Plan(
+        foregrounds=foregrounds,
+        backgrounds=backgrounds,
+        foreground_sizes=_stacked(of_foregrounds),
+        sample_counts=of_foregrounds["ks"],
+        starts=foregrounds.file_starts,
+        background_keys=of_backgrounds["key"],
+        background_sizes=_stacked(of_backgrounds),
+        pruned=read_pruned(root),
+    )
 
 
-def _path(root: Path, what: str) -> Path:
-    return root / "plan" / f"{what}.parquet"
+def _stacked(columns: Mapping[str, npt.NDArray[np.int32]]) -> Sizes:
+    return np.column_stack((columns["width"], columns["height"]))
+
+
+def _sizes(sizes: Iterable[tuple[int, int]]) -> Sizes:
+    return np.array(list(sizes), np.int32).reshape(-1, 2)
+
+
+def name_some(members: Iterable[PlannedForeground | Background | str]) -> str:
+    """The first three sources, in words."""
+    first = [each if isinstance(each, str) else each.source for each in islice(members, _NAMED + 1)]
+    return ", ".join([*first[:_NAMED], *(["..."] if len(first) > _NAMED else [])])

@@ -5,7 +5,7 @@ Floor 3. A task carries a range of the plan; the worker reads the plan itself.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,11 +22,11 @@ from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import Done
 from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import begin_item
-from rssn.dataset.rows import iter_rows
-from rssn.dataset.shards import DatasetFolder, Findings, trusted_mark, write_shard
+from rssn.dataset.batches import superseded
+from rssn.dataset.shards import DatasetFolder, Findings, write_shard
 from rssn.errors import Rejected
 from rssn.image.codecs import ImageCodec
-from rssn.route.draw import choose_backgrounds, draw, next_background
+from rssn.route.draw import background_key, choose_backgrounds, draw, next_background
 from rssn.route.recipe import Recipe
 from rssn.sources.backgrounds import Background
 from rssn.storage.files import Row
@@ -42,16 +42,13 @@ class ComposeTask:
     codec: ImageCodec
     cache: LayerCache
     name: str
+    batch: int  # whose foregrounds they are
+    batches: int  # that are planned
     start: int
     stop: int
-    retry: bool  # keep the rows that stand, compose those that were refused
+    size: int  # rows that the shard is planned to have
     memory: int
     quarantined: frozenset[str] = frozenset()
-
-    @property
-    def size(self) -> int:
-        """Rows that the shard is planned to have."""
-        return (self.stop - self.start) * self.recipe.k
 
     @property
     def current_item(self) -> Path:
@@ -67,7 +64,7 @@ def compose_shard(task: ComposeTask) -> Done:
     mark = write_shard(
         task.folder, task.name, composite_schema(task.recipe), shard.rows(), shard.rejects, shard.findings
     )
-    return Done(mark, dict(shard.context.clock.seconds), shard.kept)
+    return Done(mark, dict(shard.context.clock.seconds))
 
 
 class _Shard:
@@ -75,40 +72,37 @@ class _Shard:
 
     def __init__(self, task: ComposeTask) -> None:
         self.rejects: list[dict[str, Any]] = []
-        self.kept = 0  # rows that stood before
         self.context = LayerContext(task.recipe, task.codec, task.cache, StageClock(), partial(begin_item, task))
+        self.findings = Findings({"ineligible_pairs": 0})
         self._task = task
-        self._plan = load_plan(task.folder.root)
-        self._stands = trusted_mark(task.folder, task.name) if task.retry else None
-        self.findings = Findings({"ineligible_pairs": 0}, dict(self._stands.unusable) if self._stands else {})
-        self._kept = self._kept_rows()
-        self._existing = self._existing_backgrounds()
+        self._plan = load_plan(task.folder.root, task.batches)
+        self._superseded = superseded(task.folder.root, task.batches)
 
     def rows(self) -> Iterator[Row]:
-        """Kept or composed, foreground by foreground."""
-        kept = next(self._kept, None)
-        members = self._plan.foregrounds[self._task.start : self._task.stop]
-        for planned in (member for member in members if not member.replaced):
-            layers = ForegroundLayers(planned, self.context)
+        """The composites, foreground by foreground."""
+        for planned in self._plan.foregrounds[self._task.start : self._task.stop]:
             backgrounds = self._draw(planned)
-            for k in range(self._task.recipe.k):
-                if kept is not None and kept["sample_id"] == f"{planned.foreground_id}/{k}":
-                    yield kept
-                    self.kept += 1
-                    kept = next(self._kept, None)
-                    continue
+            layers = ForegroundLayers(planned, self.context)
+            for k in self._ks(planned):
                 try:
                     yield self._compose(layers, k, backgrounds)
                 except Exception as error:  # nothing vanishes: whatever happens to a sample is a row of its rejects
                     self.rejects.append(layers.refusal(error, k))
 
+    def _ks(self, planned: PlannedForeground) -> Iterator[int]:
+        """Those that no later batch has and that were not pruned: a shard may be made again after either."""
+        for sample in planned.samples(self._task.recipe.k):
+            if not self._superseded.has(self._task.batch, sample) and not self._plan.pruned.holds(sample):
+                yield int(sample.rpartition("/")[2])
+
     def _draw(self, planned: PlannedForeground) -> DrawnBackgrounds | Rejected:
         """The backgrounds of all K composites, or why there are none."""
-        plan, recipe, existing = self._plan, self._task.recipe, self._existing.get(planned.foreground_id, set())
+        plan, recipe = self._plan, self._task.recipe
         eligible = plan.eligible(planned, recipe)
-        self.findings.statistics["ineligible_pairs"] += len(plan.backgrounds) - len(eligible)
+        if not planned.ks:
+            self.findings.statistics["ineligible_pairs"] += len(plan.backgrounds) - len(eligible)
         try:
-            return DrawnBackgrounds(plan, eligible, recipe, self._task.seed, planned, existing)
+            return DrawnBackgrounds(plan, eligible, recipe, self._task.seed, planned)
         except Rejected as error:
             return error
 
@@ -118,24 +112,17 @@ class _Shard:
         drawn = draw(self._task.recipe, self._task.seed, layers.planned.foreground_id, k)
         while True:
             background = backgrounds[k]
-            if background.background_id not in self.findings.unusable:
+            if not self._is_unusable(background.background_id):
                 try:
-                    other = OtherForeground(self.context, drawn, self._plan.others(layers.planned, drawn))
+                    others = self._plan.others(layers.planned, drawn, self._task.batch)
+                    other = OtherForeground(self.context, drawn, others)
                     return compose_row(self.context, Sample(layers, background, k, drawn, other))
                 except UnusableBackground as error:
                     self.findings.unusable[background.background_id] = (error.reason, error.message)
             backgrounds.replace(k)
 
-    def _kept_rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
-        """Rows that stand and need not be composed again; none unless the shard agrees with its mark."""
-        return iter_rows(self._task.folder.data(self._task.name), columns) if self._stands else iter(())
-
-    def _existing_backgrounds(self) -> dict[str, set[str]]:
-        """The backgrounds of the kept rows of each foreground."""
-        found: dict[str, set[str]] = {}
-        for row in self._kept_rows(["foreground_id", "background_id"]):
-            found.setdefault(row["foreground_id"], set()).add(row["background_id"])
-        return found
+    def _is_unusable(self, background_id: str) -> bool:
+        return background_id in self.findings.unusable or background_id in self._plan.pruned.backgrounds
 
 
 class DrawnBackgrounds:
@@ -150,8 +137,7 @@ class DrawnBackgrounds:
         eligible: Numbers of those that cover the foreground's frame, see `Plan.eligible`.
         recipe: K, and how much a background may be enlarged.
         seed: The run's.
-        planned: The foreground.
-        existing: Ids of the backgrounds of its rows that stand already.
+        planned: The foreground; no composite that it has already shares its background with another.
 
     Raises:
         Rejected: stage `background`, reason `too_small`, if fewer than K backgrounds cover the frame.
@@ -164,7 +150,6 @@ class DrawnBackgrounds:
         recipe: Recipe,
         seed: int,
         planned: PlannedForeground,
-        existing: Collection[str] = (),
     ) -> None:
         self._plan, self._dice = plan, (seed, planned.foreground_id)
         self._numbers, self._keys = eligible, plan.background_keys[eligible]
@@ -175,8 +160,8 @@ class DrawnBackgrounds:
         if len(self._numbers) < recipe.k:
             raise Rejected("background", "too_small", f"{self._words}; K = {recipe.k}")
         self._chosen = choose_backgrounds(*self._dice, self._keys, recipe.k)
-        others = (place for place, number in enumerate(self._numbers) if existing and self._id(number) in existing)
-        self._taken = {*self._chosen.tolist(), *others}
+        existing = np.array([background_key(name) for name in planned.existing], np.uint64)
+        self._taken = {*self._chosen.tolist(), *np.flatnonzero(np.isin(self._keys, existing)).tolist()}
         self._broken = 0
 
     def __getitem__(self, k: int) -> Background:
@@ -195,6 +180,3 @@ class DrawnBackgrounds:
             raise Rejected("background", "none_left", words)
         self._chosen[k] = next_background(*self._dice, self._keys, k, np.array(sorted(self._taken)))
         self._taken.add(int(self._chosen[k]))
-
-    def _id(self, number: int) -> str:
-        return self._plan.backgrounds[number].background_id

@@ -64,7 +64,6 @@ class Done:
 
     mark: Mark
     seconds: Mapping[str, float] = field(default_factory=dict)  # by stage
-    kept: int = 0  # rows that existed before and were copied
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,6 @@ class RunSummary:
     rejected: int = 0
     failed: list[str] = field(default_factory=list)  # shards, and why
     lost: int = 0  # items of the failed shards
-    left: int = 0  # items of shards that this run was not asked to try
     damaged: list[str] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)  # by stage, summed over workers
     statistics: Counter[str] = field(default_factory=Counter)  # whole numbers from the marks
@@ -93,14 +92,18 @@ class RunSummary:
         written = counted(self.written, unit.removesuffix("s"))
         return f"{written} written, {self.reused} reused, {self.rejected} rejected"
 
-    def add(self, mark: Mark, reused: int) -> None:
-        """Count a shard, of which so many rows existed before."""
-        self.rejected += mark.rejected
+    @property
+    def totals(self) -> dict[str, Any]:
+        """What the manifest of a finished run says."""
+        counts = {"rows": self.written + self.reused, "rejected": self.rejected}
+        return {**counts, **self.statistics, "unread": self.unread}
+
+    def add(self, mark: Mark, rejected: int) -> None:
+        """Count a shard, of whose rejects so many count."""
+        self.rejected += rejected
         self.bytes += mark.bytes
         self.statistics.update(mark.statistics)
         self.unusable.update(mark.unusable)
-        self.reused += reused
-        self.written += mark.rows - reused
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ class Work(Generic[T]):
     redo: frozenset[str] = frozenset()  # shards to be made again although they are done
     trusted: Callable[[DatasetFolder, str], Mark | None] = trusted_mark  # the mark of a shard that is done
     on_shard: Callable[[DatasetFolder, Mark], None] = lambda *_: None  # called for each shard that was made
+    rejected: Callable[[Mark], int] = lambda mark: mark.rejected  # how many rejects of a shard count
 
 
 def run_tasks(work: Work[T], runner: Runner) -> RunSummary:
@@ -253,7 +257,8 @@ def _reuse(work: Work[Any], task: ShardTask, summary: RunSummary, progress: _Pro
             summary.damaged.append(task.name)
         return False
     folder.failure(task.name).unlink(missing_ok=True)
-    summary.add(mark, mark.rows)
+    summary.add(mark, work.rejected(mark))
+    summary.reused += mark.rows
     progress.finish(task.size, reused=True)
     return True
 
@@ -270,6 +275,7 @@ def _count(work: Work[T], outcome: Outcome[T], summary: RunSummary) -> None:
     else:
         work.on_shard(folder, outcome.done.mark)
         folder.failure(name).unlink(missing_ok=True)
-        summary.add(outcome.done.mark, outcome.done.kept)
+        summary.add(outcome.done.mark, work.rejected(outcome.done.mark))
+        summary.written += outcome.done.mark.rows
         summary.seconds.update(outcome.done.seconds)
         summary.peak_bytes = max(summary.peak_bytes, outcome.peak_bytes)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.compose.plan import Plan, PlannedForeground, make_plan, name_foregrounds
+from pipelines.compose.naming import name_foregrounds
+from pipelines.compose.plan import Plan, PlannedForeground, make_plan
 from pipelines.executor.warm_up import warm_up
 from pipelines.gap.files import LOG, check_writable, figures_of, open_out
 from pipelines.gap.job import run_gap

@@ -11,6 +11,7 @@ from typing import Any
 
 from bg20k.review import describe_effects
 from pipelines.compose.plan import has_plan, load_plan
+from rssn.dataset.batches import Superseded
 from rssn.dataset.manifest import Manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
@@ -35,6 +36,7 @@ class Found:
     verified: Verified
     counts: Mapping[str, Counter[Any]]
     rejects: Counter[str]
+    superseded: Superseded  # what rejects count no more
 
     @property
     def rows(self) -> int:
@@ -78,8 +80,7 @@ def check_draws(found: Found) -> Draws | None:
     if recipe is None or "backgrounds" not in found.manifest.sources:
         return None
     folder = found.folder
-    planned = load_plan(folder.root).backgrounds if has_plan(folder.root) else []
-    sizes = {one.background_id: (one.width, one.height) for one in planned}
+    planned = load_plan(folder.root) if has_plan(folder.root) else None
     columns = [*_DRAWN, *(["steps"] if recipe.steps else [])]
     wrong: list[str] = []
 
@@ -87,7 +88,8 @@ def check_draws(found: Found) -> Draws | None:
         for mark in found.verified.trusted:
             for row in iter_rows(folder.data(mark.name), columns):
                 yield row.get("steps") or {}
-                if words := mismatch(recipe, plan["seed"], row, sizes.get(row["background_id"])):
+                size = planned.background_size(row["background_id"]) if planned else None
+                if words := mismatch(recipe, plan["seed"], row, size):
                     wrong.append(f"draws: {row['foreground_id']}/{row['k']}: {words}")
 
     return Draws(count_draws(recipe, drawn()), found.rows, wrong)

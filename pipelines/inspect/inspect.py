@@ -15,6 +15,7 @@ from pipelines.compose.layer_cache import LayerCache
 from pipelines.curate.report import curation_sections
 from pipelines.inspect.facts import Found, check_draws, facts_of
 from pipelines.inspect.step_strips import step_strips
+from rssn.dataset.batches import superseded
 from rssn.dataset.manifest import read_manifest
 from rssn.dataset.shards import DatasetFolder, is_own, missing_rows
 from rssn.dataset.statistics import count_brightness, count_columns, count_rejects
@@ -74,7 +75,8 @@ def run_inspect(root: Path, options: ReportOptions = ReportOptions()) -> Inspect
     verified = verify(folder)
     columns = _LIGHT if manifest.kind != "backgrounds" else ("width", "height", "split")
     counts = count_columns(folder, verified.trusted, columns)
-    found = Found(folder, manifest, verified, counts, count_rejects(verified.rejects))
+    later = superseded(root)
+    found = Found(folder, manifest, verified, counts, count_rejects(verified.rejects, later), later)
     draws = check_draws(found)
     unfinished = [] if manifest.finished else ["manifest.json: no totals: the run is not finished; run it again"]
     if missing := missing_rows(manifest, folder.marks()):
@@ -113,7 +115,7 @@ def _pictures(found: Found, options: ReportOptions) -> tuple[list[Section], list
         kept, paths = _write_sheets(folder, name, sheets)
         sections += [Section(title, _WORDS.get(title, ""), pictures=kept)] if kept else []
         written += paths
-    rejects = list(reject_sheets(found.verified.rejects, found.rejects, options.samples))
+    rejects = list(reject_sheets(found.verified.rejects, found.rejects, options.samples, found.superseded))
     _, paths = _write_sheets(folder, "contact-sheet-rejected", (sheet.pixels for sheet in rejects))
     for sheet in rejects:
         words = f"{sheet.shown} of {sheet.count} are shown." if sheet.shown < sheet.count else ""

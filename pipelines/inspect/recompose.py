@@ -166,15 +166,15 @@ class Recomposed:
         return self._find(self._row["foreground_id"])
 
     def _find(self, name: str) -> PlannedForeground:
-        for planned in self._plan.foregrounds:
-            if planned.foreground_id == name:
-                return planned
-        raise InputError(f"the plan has no foreground {name}; compose again with its folder")
+        planned = self._plan.find_foreground(name)
+        if planned is None:
+            raise InputError(f"the plan has no foreground {name}; compose again with its folder")
+        return planned
 
     @cached_property
     def _background(self) -> Background:
         name = self._row["background_id"]
-        for background in self._plan.backgrounds:
-            if background.background_id == name:
-                return background
-        raise InputError(f"the plan has no background {name}; compose again with its folder")
+        number = self._plan.find_background(name)
+        if number is None:
+            raise InputError(f"the plan has no background {name}; compose again with its folder")
+        return self._plan.backgrounds[number]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipelines.curate.rows import candidates_folder
 from pipelines.executor.run_state import RunState, read_state
+from rssn.dataset.batches import superseded
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
@@ -69,9 +70,10 @@ def _rejects(folder: DatasetFolder) -> Iterator[str]:
     candidates = sorted((candidates_folder(folder).root / "rejects").glob("*.parquet"))
     files = [path for path in candidates if path.stem.removeprefix("candidates") not in published]
     reasons: Counter[str] = Counter()
-    for path in [*files, *sorted((folder.root / "rejects").glob("*.parquet"))]:
+    later = superseded(folder.root)
+    for path in [*files, *folder.all_rejects()]:
         try:
-            reasons += count_rejects([path])
+            reasons += count_rejects([path], later)
         except DamagedError as error:
             yield f"damaged: {error}"
     if reasons:

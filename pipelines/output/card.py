@@ -13,6 +13,7 @@ import yaml
 
 from bg20k.review import describe_effects
 from bg20k.schema import MEANINGS
+from rssn.dataset.batches import superseded
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import count_columns, count_distinct, count_rejects, describe_mattes, share
@@ -120,7 +121,7 @@ def write_card(folder: DatasetFolder) -> None:
     facts = {
         "made": _made(manifest),
         "licences": _licences(count_columns(folder, marks, licences)),
-        "refused": _refused(count_rejects(sorted((folder.root / "rejects").glob("*.parquet")))),
+        "refused": _refused(count_rejects(folder.all_rejects(), superseded(folder.root))),
     }
     if curated:
         text = _backgrounds(manifest, names, facts)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from rssn.dataset.batches import iter_rejects, superseded
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows, own_parquet, place_of, read_row
 from rssn.dataset.shards import DatasetFolder, Mark
@@ -91,9 +92,12 @@ class DataSet:
         raise InputError(f"{self.folder.root}: no row with the {self.key} {sample_id}{words if damaged else ''}")
 
     def rejects(self) -> Iterator[Mapping[str, Any]]:
-        """What was refused and why: rows with `item_id`, `source`, `stage`, `reason`, `message`."""
-        for path in sorted((self.folder.root / "rejects").glob("*.parquet")):
-            yield from iter_rows(path)
+        """What was refused and why: rows with `item_id`, `source`, `stage`, `reason`, `message`.
+
+        What a later batch of composites tried again is not among them.
+        """
+        for _, _, row in iter_rejects(self.folder.all_rejects(), superseded(self.folder.root)):
+            yield row
 
     def verify(self) -> list[str]:
         """Read every file and compare it with its mark: size, rows and sha256.

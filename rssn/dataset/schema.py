@@ -116,11 +116,11 @@ PLANNED_FOREGROUNDS = table_schema(
     ("licence", pa.string()),
     ("width", pa.int32()),
     ("height", pa.int32()),
-    ("batch", pa.int32()),  # 0 for the first run, 1 for what the first --extend added, ...
-    ("returned", pa.bool_()),  # an earlier run refused its file, and --retry-rejects let it in
-    ("replaced", pa.bool_()),  # every composite of it was refused, and its file holds something else now
+    ("ks", pa.list_(pa.int32())),  # which of its K composites; null: all
+    ("existing", pa.list_(pa.string())),  # ids of the backgrounds of those that it has already
+    ("replaces", pa.string()),  # id of the foreground that an earlier batch planned under its name
 )
-"""One row per foreground of a plan, in the order of its shards."""
+"""One row per foreground of a batch, in the order of its shards."""
 
 PLANNED_BACKGROUNDS = table_schema(
     ("background_id", pa.string()),
@@ -129,8 +129,16 @@ PLANNED_BACKGROUNDS = table_schema(
     ("width", pa.int32()),
     ("height", pa.int32()),
     ("picture", PICTURE_REF),
+    ("key", pa.uint64()),  # by which it is drawn, see rssn.route.draw.background_key
 )
-"""One row per background that a plan may draw."""
+"""One row per background that a plan may draw, in order of their ids."""
+
+PRUNED = table_schema(
+    ("kind", pa.string()),  # foreground, background or composite
+    ("item_id", pa.string()),
+    ("source", pa.string()),
+)
+"""One row per picture that `rssn prune` found gone, and per composite of a foreground that is there but had one."""
 
 
 def picture(data: bytes, name: str) -> dict[str, bytes | str]:

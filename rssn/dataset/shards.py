@@ -30,8 +30,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _SHARD = r"[a-z0-9][a-z0-9-]*-\d{5,}-of-\d{5,}"  # see `shard_name`
 _OWN = re.compile(
     rf"marks/{_SHARD}\.json|data/{_SHARD}\.parquet|rejects/(plan|{_SHARD}({_FAILED})?)\.parquet|"
-    rf"progress/{_SHARD}(\.item)?|plan/(foregrounds|backgrounds|photos)\.parquet|verdicts\.parquet|README\.md|"
-    r"\.run\.json|report/(index\.html|(contact-sheet-[a-z]+|step-strip)-\d+\.png|replay-[\w-]+\.png)"
+    rf"progress/{_SHARD}(\.item)?|plan/(foregrounds(-\d+)?|backgrounds|photos|pruned)\.parquet|verdicts\.parquet|"
+    r"README\.md|\.run\.json|report/(index\.html|(contact-sheet-[a-z]+|step-strip)-\d+\.png|replay-[\w-]+\.png)"
 )
 _HALF = re.compile(
     r"((?:\w+/)?)\.([^/]+)\.\d+\.tmp"
@@ -127,6 +127,10 @@ class DatasetFolder:
     def failure(self, name: str) -> Path:
         """The one row that says why a shard could not be made; exists until it is made. No mark vouches for it."""
         return self._inside("rejects", f"{name}{_FAILED}", ".parquet")
+
+    def all_rejects(self) -> list[Path]:
+        """Every file of rejects, trusted or not, in order of name."""
+        return sorted((self.root / "rejects").glob("*.parquet"))
 
     def failures(self) -> list[str]:
         """Names of the shards that could not be made."""

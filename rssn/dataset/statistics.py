@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rssn.dataset.batches import NOTHING_LATER, Superseded, iter_rejects
 from rssn.dataset.rows import own_parquet, place_of, read_row
 from rssn.dataset.shards import DatasetFolder, Mark
 from rssn.image.arrays import Pixels
@@ -57,9 +58,11 @@ def describe_mattes(folder: DatasetFolder, marks: Iterable[Mark]) -> list[str]:
     return describe_flags(found.values())
 
 
-def count_rejects(files: Iterable[Path]) -> Counter[str]:
-    """Rejects by reason."""
+def count_rejects(files: Iterable[Path], without: Superseded = NOTHING_LATER) -> Counter[str]:
+    """Rejects by reason, without those that count no more."""
     reasons: Counter[str] = Counter()
+    if without != NOTHING_LATER:
+        return Counter(row["reason"] for _, _, row in iter_rejects(files, without, ["item_id", "reason"]))
     for table in _tables(files, ["reason"]):
         for entry in pc.value_counts(table["reason"].combine_chunks()).to_pylist():
             reasons[entry["values"]] += entry["counts"]

@@ -39,7 +39,7 @@ def verify(folder: DatasetFolder) -> Verified:
     doubted = {mark.name for mark, problem in checked if problem is not None}
     damaged = [problem for _, problem in checked if problem is not None]
     rejects = []
-    for path in sorted((folder.root / "rejects").glob("*.parquet")):
+    for path in folder.all_rejects():
         problem = None if path.stem in doubted else damage(path)
         if problem:
             damaged.append(problem)

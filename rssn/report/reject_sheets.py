@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rssn.dataset.rows import iter_rows, place_of, read_row
+from rssn.dataset.batches import NOTHING_LATER, Superseded, iter_rejects
+from rssn.dataset.rows import place_of, read_row
 from rssn.errors import Rejected
 from rssn.image.arrays import Pixels
 from rssn.image.decoding import decode_pixels
@@ -32,38 +33,42 @@ class RejectSheet:
     pixels: Pixels
 
 
-def reject_sheets(files: Sequence[Path], reasons: Counter[str], samples: int) -> Iterator[RejectSheet]:
+def reject_sheets(
+    files: Sequence[Path], reasons: Counter[str], samples: int, without: Superseded = NOTHING_LATER
+) -> Iterator[RejectSheet]:
     """One sheet for each reason, the most frequent first.
 
     Args:
         files: Parquet files of rejects.
         reasons: How many rejects have each reason, see `count_rejects`.
         samples: How many examples to show of all reasons together; each reason shows at least one, at most 24.
+        without: Rejects that count no more.
     """
     shown = [reason for reason, _ in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))][:_MOST_REASONS]
     if not shown:
         return
     most = min(_MOST_EXAMPLES, max(1, samples // len(shown)))
-    chosen = _choose(files, {reason: reasons[reason] for reason in shown}, most)
+    chosen = _choose(files, without, {reason: reasons[reason] for reason in shown}, most)
     for reason in shown:
         tiles = [_tile(*place) for place in chosen[reason]]
         sheet = contact_sheet(list(parts(tiles, TILES_PER_ROW)))
         yield RejectSheet(reason, reasons[reason], len(tiles), sheet)
 
 
-def _choose(files: Sequence[Path], counts: dict[str, int], most: int) -> dict[str, list[tuple[Path, int]]]:
+def _choose(
+    files: Sequence[Path], without: Superseded, counts: dict[str, int], most: int
+) -> dict[str, list[tuple[Path, int]]]:
     """Places of examples spread evenly over the rejects of each reason: the file, and the row's number in it."""
     chosen: dict[str, list[tuple[Path, int]]] = {reason: [] for reason in counts}
     seen: Counter[str] = Counter()
-    for path in files:
-        for number, row in enumerate(iter_rows(path, ["reason"])):
-            reason = row["reason"]
-            if reason not in counts:
-                continue
-            wanted = min(most, counts[reason])
-            if seen[reason] == len(chosen[reason]) * counts[reason] // wanted and len(chosen[reason]) < wanted:
-                chosen[reason].append((path, number))
-            seen[reason] += 1
+    for path, number, row in iter_rejects(files, without, ["item_id", "reason"]):
+        reason = row["reason"]
+        if reason not in counts:
+            continue
+        wanted = min(most, counts[reason])
+        if seen[reason] == len(chosen[reason]) * counts[reason] // wanted and len(chosen[reason]) < wanted:
+            chosen[reason].append((path, number))
+        seen[reason] += 1
     return chosen
 
 

@@ -122,7 +122,7 @@ def fit_background(background: _Picture, fitted: tuple[int, int], crop: Crop) ->
     return np.ascontiguousarray(resized[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width])
 
 
-def upscaling(sizes: npt.NDArray[np.int64], frame: tuple[int, int]) -> npt.NDArray[np.float64]:
+def upscaling(sizes: npt.NDArray[np.int32], frame: tuple[int, int]) -> npt.NDArray[np.float64]:
     """How much each background has to be enlarged to cover a frame; below 1 it is shrunk.
 
     Args:

@@ -7,7 +7,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from filecmp import cmp
 from pathlib import Path
+from shutil import copyfile
 
 from rssn.storage.buckets import upload, write
 from rssn.storage.location import BucketPath, Location
@@ -58,6 +60,13 @@ def write_bytes(path: Location, data: bytes, *, durable: bool = True, only_write
         return
     with atomic_path(path, durable=durable, only_writer=only_writer) as temporary:
         temporary.write_bytes(data)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, see `atomic_path`, unless the same is there already."""
+    if not target.is_file() or not cmp(source, target, shallow=False):
+        with atomic_path(target) as temporary:
+            copyfile(source, temporary)
 
 
 def sweep(folder: Path, *names: str) -> None:

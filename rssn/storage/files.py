@@ -104,7 +104,10 @@ def content_id(*parts: bytes) -> str:
 
 def list_digest(names: Iterable[str]) -> str:
     """One digest for a list of names, such as content ids, in their order: hex of sha256."""
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for number, name in enumerate(names):
+        digest.update((f"\n{name}" if number else name).encode())
+    return digest.hexdigest()
 
 
 def _row_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:

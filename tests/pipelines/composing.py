@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from pipelines.compose.job import ComposeJob
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.executor.work import ErrorBudget
+from rssn.dataset.dataset import open_dataset
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.route.recipe import Recipe, chosen_recipe, load_recipe
@@ -29,8 +30,8 @@ def rows(out: Path) -> Iterator[dict[str, Any]]:
         yield from iter_rows(DatasetFolder(out).data(mark.name))
 
 
-def rejects(out: Path) -> list[dict[str, Any]]:
-    return [row for path in sorted((out / "rejects").glob("*.parquet")) for row in iter_rows(path)]
+def rejects(out: Path) -> list[Mapping[str, Any]]:
+    return list(open_dataset(out).rejects())
 
 
 def digests(out: Path) -> dict[str, str]:

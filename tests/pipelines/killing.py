@@ -131,8 +131,8 @@ def _hook(look: Callable[[str, str], None], job: Job) -> None:
 
 
 def _kind(job: Job, name: str, path: Path | None) -> str:
-    if path is None:
-        return f"{name} cache"
+    if path is None or not path.is_relative_to(job.out.parent):
+        return f"{name} {'cache' if path is None else 'scratch'}"
     where = path.relative_to(job.out.parent).with_suffix("").as_posix()
     where = re.sub(r"\d{5}-of|\d+", "", where) if "cache" not in where else "cache"
     return f"{name} {where}"

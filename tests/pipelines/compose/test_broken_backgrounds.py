@@ -196,7 +196,7 @@ def test_replacements_are_those_of_no_other_composite_and_of_no_row_that_stands(
     plan, planned = _plan(12)
     eligible = np.arange(2, 12)
     existing = {plan.backgrounds[4].background_id, plan.backgrounds[9].background_id}
-    drawn = DrawnBackgrounds(plan, eligible, RECIPE, 5, planned, existing)
+    drawn = DrawnBackgrounds(plan, eligible, RECIPE, 5, replace(planned, existing=tuple(existing)))
     first = [drawn[k].background_id for k in range(K)]
     free = {b.background_id for b in plan.backgrounds[2:]} - {*first} - existing
     seen = set()

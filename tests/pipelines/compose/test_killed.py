@@ -46,7 +46,7 @@ def matting(synthetic: Path, tmp_path: Path) -> Path:
 def test_a_new_run(matting: Path, bg20k: Path, tmp_path: Path) -> None:
     kinds = kill_at_every_moment(tmp_path, matting, bg20k, None)
     assert kinds >= {
-        "replace out/manifest", "replace out/plan/foregrounds", "replace out/plan/backgrounds",
+        "replace out/manifest", "replace out/plan/foregrounds-", "replace out/plan/backgrounds",
         "write_table out/data/.composites--.parquet.", "replace out/data/composites--",
         "replace out/marks/composites--", "_store cache", "_digest cache", "replace cache", "replace out/README",
     }  # fmt: skip
@@ -59,7 +59,7 @@ def test_an_extension(matting: Path, synthetic: Path, bg20k: Path, tmp_path: Pat
         shutil.copy(new, (matting / folder / "new").with_suffix(new.suffix))
     kinds = kill_at_every_moment(tmp_path, matting, bg20k, tmp_path / "base", extend=True)
     assert {
-        "replace out/plan/foregrounds",
+        "replace out/plan/foregrounds-",
         "replace out/data/composites-x--",
         "replace out/marks/composites-x--",
     } <= kinds
@@ -75,7 +75,7 @@ def test_a_retry(matting: Path, bg20k: Path, tmp_path: Path) -> None:
     for path, data in zip((first, second), whole, strict=True):
         path.write_bytes(data)
     kinds = kill_at_every_moment(tmp_path, matting, bg20k, tmp_path / "base", retry_rejects=True)
-    assert kinds >= {"unlink out/rejects/composites--", "unlink out/rejects/plan", "replace out/data/composites-x--"}
+    assert kinds >= {"replace out/plan/foregrounds-", "unlink out/rejects/plan", "replace out/data/composites-x--"}
 
 
 def test_a_curation(synthetic: Path, tmp_path: Path) -> None:

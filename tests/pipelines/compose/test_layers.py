@@ -11,7 +11,8 @@ import pipelines.compose.layers as layers_module
 from bg20k.rules import CurationRules
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.layers import ForegroundLayers, LayerContext, UnusableBackground, worker_memory
-from pipelines.compose.plan import PlannedForeground, name_foregrounds
+from pipelines.compose.naming import name_foregrounds
+from pipelines.compose.plan import PlannedForeground
 from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import LocalRunner

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from pipelines.compose.plan import make_plan
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import refusal
 from pipelines.inspect.inspect import run_inspect
+from rssn.dataset.batches import batch_path
 from rssn.dataset.manifest import read_manifest
 from rssn.dataset.schema import REJECTS
 from rssn.dataset.shards import DatasetFolder
@@ -183,8 +183,10 @@ def test_a_foreground_that_failed_and_was_repaired_takes_part_anew(matting: Path
         summary = run_compose(job_of(matting, bg20k, out, PLAIN, retry_rejects=True), LocalRunner())
         assert (summary.written, summary.reused, summary.rejected) == (written, 6 - written, 0)
     assert rejects(out) == []
-    assert {path.name for path in (out / "rejects").iterdir()} == set()
-    assert run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner()).reused == 6
+    assert run_inspect(out).facts["rejected"] == "0"
+    assert read_manifest(out).totals["rejected"] == 0
+    again = run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
+    assert (again.reused, again.rejected) == (6, 0)
     fresh = tmp_path / "fresh"
     run_compose(job_of(matting, bg20k, fresh, PLAIN), LocalRunner())
     assert {r["sample_id"]: r for r in rows(fresh)} == {r["sample_id"]: r for r in rows(out)}
@@ -205,7 +207,7 @@ def test_a_retry_lets_nothing_in_that_was_not_refused(
         run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
     job = job_of(matting, bg20k, out, PLAIN, retry_rejects=True)
     summary = run_compose(job, LocalRunner(), lambda prepared: said.append(prepared.describe()))
-    assert (summary.written, summary.reused, summary.rejected, summary.left) == (2, 4, 0, 0)
+    assert (summary.written, summary.reused, summary.rejected) == (2, 4, 0)
     assert "1 new foregrounds are left out, --extend adds them: original/a-new-one.jpg" in said[0]
     assert "original/a-new-one.jpg" not in {row["foreground_source"] for row in rows(out)}
     assert run_compose(job_of(matting, bg20k, out, PLAIN, extend=True), LocalRunner()).written == 2
@@ -256,7 +258,7 @@ def test_a_set_with_other_columns_is_told_from_a_damaged_one(matting: Path, bg20
 def test_a_damaged_plan_is_named(matting: Path, bg20k: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
-    (out / "plan" / "foregrounds.parquet").write_bytes(b"nothing")
+    batch_path(out, 0).write_bytes(b"nothing")
     with pytest.raises(InputError, match="plan: the plan is damaged; remove that folder"):
         run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
     shutil.rmtree(out / "plan")
@@ -285,17 +287,17 @@ def test_retry_composes_what_was_refused_and_keeps_the_rest(
     assert all(row["thumbnail"]["bytes"] for row in rejects(tmp_path / "out"))
     again = run_compose(job, LocalRunner())
     assert (again.written, again.rejected) == (0, first.rejected)
+    standing = digests(tmp_path / "out")
     monkeypatch.setattr(layers_module, "background_bytes", real)
     retried = run_compose(job_of(matting, bg20k, tmp_path / "out", PLAIN, retry_rejects=True), LocalRunner())
     assert (retried.written, retried.reused, retried.rejected) == (first.rejected, 6 - first.rejected, 0)
-    assert digests(tmp_path / "out") == digests(whole)
+    assert {row["sample_id"]: row for row in rows(tmp_path / "out")} == {row["sample_id"]: row for row in rows(whole)}
     assert rejects(tmp_path / "out") == []
+    assert standing.items() <= digests(tmp_path / "out").items()
 
 
-def test_a_retry_tries_what_was_refused_and_nothing_else(
-    matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path
-) -> None:
-    """Of three shards one stands with a reject, one failed, one was never made; and one pair could not be planned."""
+def test_a_retry_makes_what_is_missing_too(matting: Path, synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
+    """Of three shards one stands with rejects, one failed, one was never made; and one pair could not be planned."""
     out, whole = tmp_path / "out", tmp_path / "whole"
     unplanned, broken, *_ = sorted((matting / "original").iterdir())
     good = [path.read_bytes() for path in (unplanned, broken)]
@@ -313,16 +315,15 @@ def test_a_retry_tries_what_was_refused_and_nothing_else(
     for path, data in zip((unplanned, broken), good, strict=True):
         path.write_bytes(data)
     job = job_of(matting, bg20k, out, PLAIN, retry_rejects=True)
-    assert "2 composites that no run has tried yet are left alone by --retry-rejects" in forecast(job)
-    for written, reused in ((6, 0), (0, 6)):
+    assert "1 shards are done already; 8 composites are left, and count from here on" in forecast(job)
+    for written, reused in ((8, 0), (0, 8)):
         summary = run_compose(job, LocalRunner())
-        assert (summary.written, summary.reused, summary.left) == (written, reused, 2)
+        assert (summary.written, summary.reused, summary.rejected) == (written, reused, 0)
         returned = {f"composites-x1-{number:05d}-of-00002" for number in range(2)}
-        assert {mark.name for mark in folder.marks()} == {refused, failed} | returned
-        assert not read_manifest(folder.root).finished
-    summary = run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
-    assert (summary.written, summary.reused, summary.left) == (2, 6, 0)
-    assert digests(out)[unmade] == digests(whole)[unmade]
+        assert {mark.name for mark in folder.marks()} == {refused, failed, unmade} | returned
+        assert read_manifest(folder.root).finished
+    before = digests(whole)
+    assert {name: digests(out)[name] for name in before} == before
 
 
 @pytest.mark.parametrize("settings", [{}, {"overwrite": True}])
@@ -438,8 +439,8 @@ def test_extend_says_what_it_adds(
 
 
 def test_shards_are_cut_by_rows_too(matting: Path, bg20k: Path, tmp_path: Path) -> None:
-    many = [replace(f, batch=0) for f in prepare(job_of(matting, bg20k, tmp_path / "out", PLAIN)).plan.foregrounds] * 20
-    plan = make_plan(many, [])
+    with prepare(job_of(matting, bg20k, tmp_path / "out", PLAIN)) as prepared:
+        plan = make_plan(list(prepared.plan.foregrounds) * 20, [])
     for rows_each, most in ((8, 4), (2, 1), (1, 1)):
         job = job_of(matting, bg20k, tmp_path / "out", PLAIN, output=Output(shard_rows=rows_each))
         assert {task.stop - task.start for task in plan_tasks(job, plan, DatasetFolder(job.out))} == {most}
@@ -456,18 +457,18 @@ def test_a_lost_plan_of_an_extended_set_is_not_guessed(
     add(matting, synthetic)
     run_compose(job_of(matting, bg20k, out, PLAIN, extend=True), LocalRunner())
     standing = digests(out)
-    (out / "plan" / "foregrounds.parquet").unlink()
+    batch_path(out, 0).unlink()
     for extend in (False, True):
         with pytest.raises(InputError, match=r"its plan is lost.*--overwrite"):
             run_compose(job_of(matting, bg20k, out, PLAIN, extend=extend), LocalRunner())
     assert digests(out) == standing
 
 
-def test_a_lost_plan_of_one_generation_is_written_again(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
+def test_a_lost_plan_of_one_batch_is_written_again(synthetic: Path, bg20k: Path, tmp_path: Path) -> None:
     job = job_of(synthetic / "matting", bg20k, tmp_path / "out", PLAIN)
     run_compose(job, LocalRunner())
     before = digests(job.out)
-    (job.out / "plan" / "foregrounds.parquet").unlink()
+    batch_path(job.out, 0).unlink()
     summary = run_compose(job, LocalRunner())
     assert (summary.written, summary.reused) == (0, 6)
     assert digests(job.out) == before

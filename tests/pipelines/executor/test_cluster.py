@@ -22,7 +22,8 @@ import pytest
 import pipelines.compose.job as compose_module
 from pipelines.compose.job import run_compose
 from pipelines.compose.layer_cache import LayerCache
-from pipelines.compose.plan import PlannedForeground, name_foregrounds
+from pipelines.compose.naming import name_foregrounds
+from pipelines.compose.plan import PlannedForeground
 from pipelines.compose.shard import ComposeTask, compose_shard
 from pipelines.executor.ray_runner import make_runner
 from pipelines.executor.runner import Done, LocalRunner

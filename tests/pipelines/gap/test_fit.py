@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 from PIL import Image as PillowImage
 
 from pipelines.cli import main
-from pipelines.compose.job import Output, prepare, run_compose
+from pipelines.compose.job import Output, run_compose
+from pipelines.compose.plan import load_plan
 from pipelines.executor.runner import LocalRunner
 from pipelines.gap.composed import Composed
 from pipelines.gap.fit import halves, read_off
@@ -230,9 +231,9 @@ def test_composites_in_memory_are_those_that_compose_stores(
 ) -> None:
     recipe = Recipe("r", k=2, foreground="multiply", max_upscale=3.0, steps=(Harmonise(), Noise()))
     given = job_of(photographs, backgrounds, tmp_path / "out", recipe, output=Output("png"))
-    source = Composed(photographs, prepare(given).plan, recipe, 0, "png", NO_CACHE)
-    made = {name: decode() for name, decode in source.pictures()}
     run_compose(given, LocalRunner())
+    source = Composed(photographs, load_plan(given.out), recipe, 0, "png", NO_CACHE)
+    made = {name: decode() for name, decode in source.pictures()}
     stored = {row["sample_id"]: row for row in rows(tmp_path / "out")}
     assert made.keys() == stored.keys()
     assert source.chosen.count == len(made) == 2 * SHOTS

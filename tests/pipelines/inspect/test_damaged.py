@@ -95,7 +95,7 @@ def test_a_set_of_composites(synthetic: Path, bg20k: Path, tmp_path: Path) -> No
             attempt(run_inspect, out, ReportOptions(2, 0))
         (out / ".lease.json").unlink()
         job = job_of(matting, bg20k, out, QUICK)
-        plans = ("manifest.json", "plan/foregrounds.parquet", "plan/backgrounds.parquet")
+        plans = ("manifest.json", "plan/foregrounds-00000.parquet", "plan/backgrounds.parquet")
         again(lambda job=job: run_compose(job, LocalRunner()), whole, out, name, plans)
 
 

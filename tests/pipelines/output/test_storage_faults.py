@@ -119,5 +119,4 @@ def test_a_source_that_disappears_halfway(synthetic: Path, bg20k: Path, tmp_path
     (tmp_path / "elsewhere").rename(backgrounds / "data")
     retried = run_compose(job_of(matting, backgrounds, tmp_path / "out", PLAIN, retry_rejects=True), LocalRunner())
     assert (retried.written, retried.rejected) == (6, 0)
-    assert [row["sample_id"] for row in rows(tmp_path / "out")] == [row["sample_id"] for row in rows(whole)]
-    assert digests(tmp_path / "out") == digests(whole)
+    assert {row["sample_id"]: row for row in rows(tmp_path / "out")} == {row["sample_id"]: row for row in rows(whole)}

@@ -145,7 +145,8 @@ def test_what_overwrite_could_not_remove_counts_nowhere(
     for part in ("data", "marks"):
         shutil.copytree(tmp_path / "kept" / part, out / part, dirs_exist_ok=True)
     monkeypatch.setattr(DatasetFolder, "remove", lambda self: None)  # as if it had been deleted, and was not
-    opened = open_dataset(out, "composites", prepare(jobs[1]).facts, {})
+    with prepare(jobs[1]) as prepared:
+        opened = open_dataset(out, "composites", prepared.facts, {})
     assert opened.marks() == []
     assert "3 shards" not in " ".join(status(out))
     assert "has no mark; it does not count" in " ".join(run_inspect(out).problems)

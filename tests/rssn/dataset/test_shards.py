@@ -305,7 +305,8 @@ def test_a_mark_of_another_plan_does_not_count(tmp_path: Path) -> None:
 def test_removing_takes_what_can_have_been_written_here_and_nothing_else(tmp_path: Path) -> None:
     folder = _written(tmp_path)
     own = [
-        f"rejects/{_NAME}-failed.parquet", "rejects/plan.parquet", "plan/foregrounds.parquet", "verdicts.parquet",
+        f"rejects/{_NAME}-failed.parquet", "rejects/plan.parquet", "verdicts.parquet",
+        "plan/foregrounds.parquet", "plan/foregrounds-00001.parquet", "plan/backgrounds.parquet", "plan/pruned.parquet",
         "report/index.html", "report/contact-sheet-kept-01.png", "report/step-strip-02.png", "report/replay-a0-1.png",
         f"progress/{_NAME}.item", ".run.json", "README.md", f"data/.{_NAME}.parquet.12.tmp",
     ]  # fmt: skip

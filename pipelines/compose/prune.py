@@ -27,8 +27,9 @@ from pipelines.compose.plan import (
 )
 from pipelines.compose.rows import composite_schema
 from pipelines.output.card import write_card
+from pipelines.output.writer import close_dataset
 from rssn.dataset.batches import count_live, listed_batches, superseded
-from rssn.dataset.manifest import Manifest, read_manifest, write_manifest
+from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import PRUNED, REJECTS
 from rssn.dataset.shards import DatasetFolder, Mark, check_shard
@@ -111,10 +112,11 @@ def run_prune(job: PruneJob, on_gone: Callable[[Gone], None] = lambda _: None) -
         on_gone(gone := find_gone(job))
         write_parquet(pruned_path(job.out), PRUNED, _rows(job.out, gone))
         damaged = finish_prune(folder)
-        manifest = read_manifest(job.out)
-        if manifest.finished and not damaged:
-            write_manifest(job.out, replace(manifest, totals={**manifest.totals, **_totals(folder)}))
+        if read_manifest(job.out).finished and not damaged:
+            totals = {**read_manifest(job.out).totals, **_totals(folder)}
+            close_dataset(job.out, totals)
             write_card(folder)
+            close_dataset(job.out, totals | read_pruned(job.out).total)  # says that the card is right, too
         return damaged
 
 
@@ -236,4 +238,4 @@ def _totals(folder: DatasetFolder) -> dict[str, int]:
     refused = sum(row["stage"] != "background" for row in iter_rows(folder.rejects("plan"), ["stage"]))
     rejected = refused + sum(count_live(folder, later, mark) for mark in marks)
     rows = sum(mark.rows for mark in marks)
-    return {"rows": rows, "rejected": rejected, **read_pruned(folder.root).total}
+    return {"rows": rows, "rejected": rejected}

@@ -14,7 +14,7 @@ import pytest
 
 from pipelines.compose.job import run_compose
 from pipelines.executor.runner import LocalRunner
-from tests.pipelines.composing import QUICK, job_of
+from tests.pipelines.composing import QUICK, job_of, rows
 from tests.pipelines.conftest import MIN_SIDE
 
 pytestmark = pytest.mark.slow
@@ -76,6 +76,28 @@ def test_a_retry(matting: Path, bg20k: Path, tmp_path: Path) -> None:
         path.write_bytes(data)
     kinds = kill_at_every_moment(tmp_path, matting, bg20k, tmp_path / "base", retry_rejects=True)
     assert kinds >= {"replace out/plan/foregrounds-", "unlink out/rejects/plan", "replace out/data/composites-x--"}
+
+
+@pytest.mark.parametrize("ended_by", ["prune", "compose"])
+def test_a_prune(matting: Path, synthetic: Path, tmp_path: Path, ended_by: str) -> None:
+    """One foreground was composed, one could not be; both are gone, and so is a background."""
+    first, second, third = sorted((matting / "original").iterdir())
+    second.write_bytes(second.read_bytes()[:3000])
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in (synthetic / "photos").glob("photo_0?.jpg"):
+        shutil.copy(path, photos)
+    run_compose(job_of(matting, photos, tmp_path / "base", QUICK), LocalRunner())
+    made = [row for row in rows(tmp_path / "base") if row["foreground_source"] == f"original/{third.name}"]
+    (photos / made[0]["background_source"]).unlink()
+    for path in (first, second):
+        path.unlink()
+        (matting / "mask" / f"{path.stem}.png").unlink()
+    facts = {"scratch": tmp_path, "matting": matting, "bg20k": photos, "base": tmp_path / "base", "settings": {}}
+    assert kill(facts | {"ended_by": ended_by}) >= {
+        "replace out/plan/pruned", "replace out/marks/composites--", "unlink out/data/composites--",
+        "replace out/data/composites--", "unlink out/rejects/composites--", "replace out/manifest",
+    }  # fmt: skip
 
 
 def test_a_curation(synthetic: Path, tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ def test_a_reader_is_told_of_a_prune_that_is_half_done(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "write_manifest", stop)
+        patched.setattr(module, "close_dataset", stop)
         with pytest.raises(KeyboardInterrupt):
             run_prune(PruneJob(out, matting))
     with pytest.raises(DamagedError, match="its marks vouch for 6 rows, its manifest counts 9; run the command"):

@@ -59,14 +59,17 @@ class Target:
             raise InputError(f"{root}: a file, not a folder; choose another --out")
         self.written = self.kept = 0
         self._root, self._plan = root, plan
-        self._found = _swept(root)  # in the end, what is not of this export
+        self._found = list_files(root)  # in the end, what is not of this export
         facts = self._found.pop(_PLAN, None)
+        halves = [name for name in self._found if isinstance(root, Path) and _HALF.fullmatch(name)]
         before = _stored_plan(root) if facts else None
-        if before is None and self._found:
+        if before is None and len(self._found) > len(halves):
             raise InputError(f"{root}: holds other files; choose another --out")
         self._since = facts.written_ns if facts else 0
         self._done = _finished(root, before, plan) if before else frozenset()  # by an earlier run
         self._whole = set(self._done)
+        self._keeps_objects = False  # of the shard that is written
+        self._sweep(halves)
         if before != self._facts():
             self._write_plan()
 
@@ -123,6 +126,14 @@ class Target:
             words = "not of this export, and a reader would take it for a part; remove it, or choose another --out"
             raise InputError(f"{self._root / min(self._found)}{more}: {words}")
 
+    def _sweep(self, halves: Iterable[str]) -> None:
+        """Remove what a killed export was writing."""
+        for name in halves:
+            (self._root / name).unlink(missing_ok=True)
+            del self._found[name]
+        if isinstance(self._root, BucketPath):
+            abort_uploads(self._root.url)
+
     def _put(self, file: tuple[str, bytes]) -> bool:
         name, data = file
         path = self._root / name
@@ -148,19 +159,6 @@ class Target:
 
     def _write_plan(self) -> None:
         write_json(self._root / _PLAN, self._facts())
-
-
-def _swept(root: Location) -> dict[str, FileFacts]:
-    """What lies in the folder, without what a killed export was writing: that is removed."""
-    found = list_files(root)
-    if isinstance(root, BucketPath):
-        abort_uploads(root.url)
-        return found
-    if _PLAN in found or all(_HALF.fullmatch(name) for name in found):
-        for name in [name for name in found if _HALF.fullmatch(name)]:
-            (root / name).unlink(missing_ok=True)
-            del found[name]
-    return found
 
 
 def _stored_plan(root: Location) -> dict[str, Any] | None:

@@ -123,9 +123,11 @@ def test_an_object_that_was_replaced_or_cut_is_written_anew(
 def test_other_objects_are_refused_and_left_alone(fake_composites: Maker, s3: Store, bucket: Url) -> None:
     dataset = fake_composites()
     s3.put(f"{bucket}/out/im/mine.jpg", b"mine")
+    s3.start_upload(f"{bucket}/out/im/large.jpg")
     with pytest.raises(InputError, match=f"{bucket}/out: holds other files; choose another --out"):
         run_export(ExportJob(dataset, BucketPath(f"{bucket}/out"), "birefnet"))
     assert s3.stored(f"{bucket}/out") == {"im/mine.jpg": b"mine"}
+    assert s3.unfinished(bucket) == 1
     job = ExportJob(dataset, BucketPath(f"{bucket}/two"), "birefnet")
     run_export(job)
     s3.put(f"{bucket}/two/gt/stranger.png", b"x")

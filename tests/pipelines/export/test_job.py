@@ -178,9 +178,10 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(fake_composites: Ma
     dataset = fake_composites()
     (tmp_path / "out" / "original").mkdir(parents=True)
     (tmp_path / "out" / "original" / "mine.jpg").write_bytes(b"mine")
+    (tmp_path / "out" / "original" / ".mine.jpg.7.tmp").write_bytes(b"half")
     with pytest.raises(InputError, match="out: holds other files"):
         run_export(ExportJob(dataset, tmp_path / "out", "folder"))
-    assert content(tmp_path / "out") == {"original/mine.jpg": b"mine"}
+    assert content(tmp_path / "out") == {"original/.mine.jpg.7.tmp": b"half", "original/mine.jpg": b"mine"}
     with pytest.raises(InputError, match="holds other files"):
         run_export(ExportJob(dataset, dataset, "folder"))
 

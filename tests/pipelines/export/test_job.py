@@ -251,16 +251,17 @@ def test_the_synthetic_sets_export_pairs_up_again(rssn: Any, synthetic: Path, bg
     job = ("--recipe", "comp-bg20k", "--k", 2, "--workers", 0, "--cache-size", 0, "--out", out)
     done = rssn("compose", "--matting", synthetic / "matting", "--backgrounds", bg20k, *job)
     assert done.returncode == 0, done.stderr
-    run_export(ExportJob(out, tmp_path / "export", "folder"))
-    found = find_pairs(tmp_path / "export")
-    assert not found.problems
     stored = {row["sample_id"].replace("/", "-"): row for row in rows(out)}
-    assert len(found.pairs) == len(stored) == 6
-    for pair in found.pairs:
-        row = stored[Path(pair.name).name]
-        assert pair.image is not None
-        assert pair.image.read_bytes() == row["image"]["bytes"]
-        assert pair.alpha.read_bytes() == row["alpha"]["bytes"]
+    stored |= {row["foreground_id"]: row for row in rows(out) if row["k"] == 0}  # the recipe has no step on F
+    layouts = {"folder": "am2k", "birefnet": "dis5k", "dis5k": "dis5k", "rvm": "fgr-pha"}
+    for form, layout in layouts.items():
+        column = "foreground" if form == "rvm" else "image"
+        run_export(ExportJob(out, tmp_path / form, form))
+        found = find_pairs(tmp_path / form)
+        assert (found.layout, found.problems, len(found.pairs)) == (layout, [], 3 if form == "rvm" else 6)
+        for pair in found.pairs:
+            row, colour = stored[Path(pair.name).name], getattr(pair, column)
+            assert (colour.read(), pair.alpha.read()) == (row[column]["bytes"], row["alpha"]["bytes"])
 
 
 def test_the_command_says_what_it_did(fake_composites: Maker, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pipelines.compose.resume import removal
 from pipelines.executor.work import ErrorBudget
 from pipelines.inspect.replay import run_replay
 from pipelines.inspect.step_strips import STRIP_SIDE
-from pipelines.output.staging import open_output, open_readonly, source
+from pipelines.output.staging import source
 from rssn.dataset.manifest import holds_dataset
 from rssn.dataset.shards import DatasetFolder
 from rssn.route.denoise import DenoiseBackend
@@ -31,7 +31,8 @@ from rssn.route.recipe import (
     load_recipe,
     shipped_recipes,
 )
-from rssn.storage.urls import Url, shown
+from rssn.storage.location import Location
+from rssn.storage.urls import shown
 from train.commands.effect import refuse_given
 from train.commands.typed import group, option, takes
 
@@ -42,14 +43,14 @@ _MATTING = "Photographs or foregrounds with their mattes: a folder, a table, or 
 class ComposeOptions:
     """What `rssn compose` is asked to do."""
 
-    matting: Path | Url = option("--matting", required=True, type=options.PLACE, help=_MATTING)
-    backgrounds: Path | Url = option(
+    matting: Location = option("--matting", required=True, type=options.PLACE, help=_MATTING)
+    backgrounds: Location = option(
         "--backgrounds",
         required=True,
         type=options.PLACE,
         help="Backgrounds: what build-bg20k wrote, a folder, a table, or s3://...",
     )
-    out: Path | Url = options.out_option()
+    out: Location = options.out_option()
     mattes: options.MatteOptions = group(options.MatteOptions)
     k: int | None = option("--k", type=int, help="Composites of each foreground.  [default: the recipe's, 5]")
     recipe: str = option(
@@ -91,9 +92,9 @@ class ComposeOptions:
         """Refuse options that would do nothing."""
         if self.overwrite:
             refuse_given("--extend", "--overwrite removes what it would add to; give one of them")
-        if not self.cache.cache_size and not options.in_bucket(self.matting, self.backgrounds, self.out):
+        if not self.cache.cache_size and not options.in_bucket(self.matting, self.backgrounds):
             refuse_given(
-                "--cache-dir", "with --cache-size 0 nothing is kept, and nothing goes to a bucket; leave it out"
+                "--cache-dir", "with --cache-size 0 nothing is kept, and nothing comes from a bucket; leave it out"
             )
 
     def chosen_recipe(self) -> Recipe:
@@ -101,12 +102,12 @@ class ComposeOptions:
         changes = {"k": self.k, "foreground": self.foreground, "fit": self.fit, "max_upscale": self.max_upscale}
         return chosen_recipe(self.recipe, self.denoiser, **changes)
 
-    def job(self, root: Path) -> ComposeJob:
-        """The job that makes the data set in a folder."""
+    def job(self) -> ComposeJob:
+        """The job that makes the data set."""
         return ComposeJob(
             source(self.matting, self.cache.cache_dir),
             source(self.backgrounds, self.cache.cache_dir),
-            root,
+            self.out,
             self.chosen_recipe(),
             self.seed,
             self.max_errors,
@@ -130,35 +131,33 @@ def compose(given: ComposeOptions) -> None:
     the same command again to resume.
     """
     given.refuse_idle()
-    out, cache_dir = given.out, given.cache.cache_dir
-    with open_readonly(out) if given.dry_run else open_output(out, cache_dir) as root:
-        job = given.job(root)
-        removed = removal(DatasetFolder(root)) if job.overwrite and holds_dataset(root) else ""
-        if given.dry_run:
-            for line in [*([f"would remove {removed}"] if removed else []), *forecast(job)]:
-                click.echo(shown(line))
-            return
+    job = given.job()
+    removed = removal(DatasetFolder(job.out)) if job.overwrite and holds_dataset(job.out) else ""
+    if given.dry_run:
+        for line in [*([f"would remove {removed}"] if removed else []), *forecast(job)]:
+            click.echo(shown(line))
+        return
 
-        def announce(prepared: Prepared) -> None:
-            if removed:
-                click.echo(shown(f"removing {removed}"))
-            click.echo(prepared.describe())
+    def announce(prepared: Prepared) -> None:
+        if removed:
+            click.echo(f"removing {removed}")
+        click.echo(prepared.describe())
 
-        summary = given.workers.run(lambda runner: run_compose(job, runner, announce))
-    options.finish(summary, out, "composites", complete=not summary.rejected)
+    summary = given.workers.run(lambda runner: run_compose(job, runner, announce))
+    options.finish(summary, job.out, "composites", complete=not summary.rejected)
 
 
 @dataclass(frozen=True)
 class PackOptions:
     """What `rssn pack` is asked to do."""
 
-    matting: Path | Url = option(
+    matting: Location = option(
         "--matting",
         required=True,
         type=options.PLACE,
         help="Photographs with their mattes: a folder, a table, or s3://...; layouts are detected.",
     )
-    out: Path | Url = options.out_option()
+    out: Location = options.out_option()
     mattes: options.MatteOptions = group(options.MatteOptions)
     shards: options.ShardOptions = group(options.ShardOptions)
     cache_dir: Path = options.cache_dir_option()
@@ -167,13 +166,13 @@ class PackOptions:
 
     def refuse_idle(self) -> None:
         """Refuse options that would do nothing."""
-        options.refuse_idle_cache(self.matting, self.out)
+        options.refuse_idle_cache(self.matting)
 
-    def job(self, root: Path) -> PackJob:
-        """The job that makes the data set in a folder."""
+    def job(self) -> PackJob:
+        """The job that makes the data set."""
         return PackJob(
             source(self.matting, self.cache_dir),
-            root,
+            self.out,
             load_recipe("ori"),
             self.max_errors,
             self.shards.output,
@@ -190,9 +189,8 @@ def pack(given: PackOptions) -> None:
     The columns are those of composites.
     """
     given.refuse_idle()
-    with open_output(given.out, given.cache_dir) as root:
-        job = given.job(root)
-        summary = given.workers.run(lambda runner: run_pack(job, runner))
+    job = given.job()
+    summary = given.workers.run(lambda runner: run_pack(job, runner))
     options.finish(summary, given.out, "photographs", complete=not summary.rejected)
 
 

@@ -19,10 +19,10 @@ from pipelines.curate.job import Curated, CurationJob, run_curation
 from pipelines.executor.work import ErrorBudget
 from pipelines.export.job import ExportJob, run_export
 from pipelines.inspect.inspect import run_inspect
-from pipelines.output.staging import open_output, source
+from pipelines.output.staging import source
 from pipelines.review.log import review_path
 from rssn.errors import InputError
-from rssn.storage.urls import Url, shown
+from rssn.storage.location import BucketPath, Location
 from train.commands.effect import refuse_given
 from train.commands.typed import argument, group, option, takes
 
@@ -48,8 +48,8 @@ _NETWORK_RULES = {
 class CurationOptions:
     """What `rssn build-bg20k` is asked to do."""
 
-    photos: Path | Url = argument(type=options.PLACE)
-    out: Path | Url = options.out_option()
+    photos: Location = argument(type=options.PLACE)
+    out: Location = options.out_option()
     detector: Path | None = option(
         "--detector",
         type=options.FOLDER,
@@ -69,7 +69,7 @@ class CurationOptions:
         metavar="MODEL",
         help="Also find crops and re-gradings, by FILE.onnx or a torchvision backbone and its weights, resnet50=FILE.",
     )
-    against: Path | Url | None = option(
+    against: Location | None = option(
         "--against", type=options.PLACE, help="A finished set; photographs that it holds already are rejected."
     )
     refused_flags: tuple[str, ...] = option(
@@ -108,7 +108,7 @@ class CurationOptions:
 
     def refuse_idle(self) -> None:
         """Refuse options that would do nothing."""
-        options.refuse_idle_cache(self.photos, self.against, self.out)
+        options.refuse_idle_cache(self.photos)
         if not self.detector:
             refuse_given("--ignore-class", "no detector looks for classes; give one with --detector")
         if not self.saliency:
@@ -123,16 +123,16 @@ class CurationOptions:
         lists = {name: tuple(sorted(set(getattr(self, name)))) for name in ("refused_flags", "ignored_classes")}
         return CurationRules.parse(self.rules, min_side=self.min_side, **lists)
 
-    def job(self, root: Path, rules: CurationRules) -> CurationJob:
-        """The job that makes the data set in a folder."""
+    def job(self, rules: CurationRules) -> CurationJob:
+        """The job that makes the data set."""
         return CurationJob(
             source(self.photos, self.cache_dir),
-            root,
+            self.out,
             rules,
             self.detector,
             self.max_errors,
             self.review,
-            against=source(self.against, self.cache_dir) if self.against else None,
+            against=self.against,
             saliency=self.saliency,
             saliency_scaling=self.saliency_scaling,
             deep_duplicates=self.deep_duplicates,
@@ -157,29 +157,32 @@ def build_bg20k(given: CurationOptions) -> None:
     _refuse_export_among(given.photos, given.export_folder)
     if given.detector is None and given.saliency is None:
         click.secho(NOT_SCREENED, fg="yellow", bold=True, err=True)
-    with open_output(given.out, given.cache_dir) as root:
-        job = given.job(root, rules)
-        curated = given.workers.run(lambda runner: run_curation(job, runner))
-        _report(curated, root, given.export_folder)
+    job = given.job(rules)
+    curated = given.workers.run(lambda runner: run_curation(job, runner))
+    _report(curated, given.out, given.export_folder)
     options.finish(curated.summary, given.out, "backgrounds", complete=True)
 
 
-def _refuse_export_among(photos: Path | Url, export_folder: Path | None) -> None:
-    if export_folder and not isinstance(photos, Url) and export_folder.resolve().is_relative_to(photos.resolve()):
+def _refuse_export_among(photos: Location, export_folder: Path | None) -> None:
+    if (
+        export_folder
+        and not isinstance(photos, BucketPath)
+        and export_folder.resolve().is_relative_to(photos.resolve())
+    ):
         words = "the next run would take what is exported for photographs; choose another folder"
         raise InputError(f"--export-folder {export_folder} lies in {photos}: {words}")
 
 
-def _report(curated: Curated, root: Path, export_folder: Path | None) -> None:
+def _report(curated: Curated, root: Location, export_folder: Path | None) -> None:
     for reason, count in sorted(curated.reasons.items()):
         click.echo(f"{count:>8}  {reason}: {explain(reason)}")
     if curated.review:
         click.echo(f"review: {describe_effects(curated.review)}")
     elif review_path(root).is_file():
-        words = f"{shown(str(review_path(root)))}: NOT APPLIED; --apply-review publishes what was decided"
+        words = f"{review_path(root)}: NOT APPLIED; --apply-review publishes what was decided"
         click.secho(words, fg="yellow", err=True)
     if not curated.summary.failed:
-        click.echo(f"report: {shown(str(run_inspect(root).page))}")
+        click.echo(f"report: {run_inspect(root).page}")
         if export_folder and curated.splits:
             exported = run_export(ExportJob(root, export_folder, "folder"))
             click.echo(f"exported: {exported.rows} photographs to {export_folder}")

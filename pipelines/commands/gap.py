@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,15 +19,15 @@ from pipelines.gap.result import GapJob, Result
 from pipelines.gap.search import FitJob
 from pipelines.gap.sources import LEAST, Source, open_photographs, open_set
 from pipelines.gap.table import lines
-from pipelines.output.staging import open_readonly, source
-from rssn.dataset.manifest import MANIFEST, holds_dataset
+from pipelines.output.staging import source
+from rssn.dataset.manifest import holds_dataset
 from rssn.errors import InputError
 from rssn.image.codecs import ImageCodec
 from rssn.route.recipe import load_recipe
 from rssn.stopping import farewell, received
-from rssn.storage.buckets import list_objects
 from rssn.storage.documents import brief, counted
-from rssn.storage.urls import Url, shown
+from rssn.storage.location import Location
+from rssn.storage.urls import shown
 from train.commands.effect import refuse_given
 from train.commands.typed import argument, group, option, takes
 
@@ -51,7 +50,7 @@ class FitOptions:
         "--fit", metavar="RECIPE", help="Fit the steps of a recipe to the photographs, in place of measuring SETS."
     )
     write: Path | None = option("--write", type=options.FOLDER, help="The fitted recipe's YAML file; for --fit.")
-    backgrounds: Path | Url | None = option(
+    backgrounds: Location | None = option(
         "--backgrounds", type=options.PLACE, help="Backgrounds, as rssn compose takes them; for --fit."
     )
     trials: int = option(
@@ -64,7 +63,7 @@ class FitOptions:
         help="The codec that composites will be stored with; for --fit.",
     )
 
-    def places(self) -> tuple[Path, Path | Url]:
+    def places(self) -> tuple[Path, Location]:
         """The file to write, and the backgrounds.
 
         Raises:
@@ -79,8 +78,8 @@ class FitOptions:
 class GapOptions:
     """What `rssn gap` is asked to do."""
 
-    sets: tuple[Path | Url, ...] = argument(nargs=-1, type=options.PLACE)
-    real: Path | Url = option(
+    sets: tuple[Location, ...] = argument(nargs=-1, type=options.PLACE)
+    real: Location = option(
         "--real",
         required=True,
         type=options.PLACE,
@@ -142,22 +141,18 @@ class GapOptions:
             alpha_scale=self.mattes.alpha_scale,
         )
 
-    @contextmanager
-    def photographs(self) -> Iterator[Source]:
+    def photographs(self) -> Source:
         """The photographs."""
-        if isinstance(self.real, Url) and MANIFEST in list_objects(self.real):
-            opened = open_readonly(self.real)
+        if holds_dataset(self.real):
+            for name in ("--matting-format", "--alpha-scale"):
+                refuse_given(name, "--real is a data set, whose mattes are known; leave it out")
+            place: Location = self.real
         else:
-            opened = open_readonly(source(self.real, self.cache.cache_dir))
-        with opened as root:
-            if holds_dataset(root):
-                for name in ("--matting-format", "--alpha-scale"):
-                    refuse_given(name, "--real is a data set, whose mattes are known; leave it out")
-            found = open_photographs(root, self.foregrounds, self.mattes.matting_format, self.mattes.alpha_scale)
-            yield found
+            place = source(self.real, self.cache.cache_dir)
+        return open_photographs(place, self.foregrounds, self.mattes.matting_format, self.mattes.alpha_scale)
 
 
-def _names(places: Sequence[Path | Url]) -> Mapping[str, Path | Url]:
+def _names(places: Sequence[Location]) -> Mapping[str, Location]:
     """Sets by the names of their folders; by their whole paths where two have the same."""
     for number, place in enumerate(places):
         if place in places[:number]:
@@ -179,20 +174,16 @@ def gap(given: GapOptions) -> None:
         _fit(given)
         return
     open_out(given.out)
-    with ExitStack() as stack:
-        opened = {name: stack.enter_context(open_readonly(place)) for name, place in _names(given.sets).items()}
-        photographs = stack.enter_context(given.photographs())
-        sets = {name: open_set(root, given.foregrounds) for name, root in opened.items()}
-        result = run_gap(GapJob(sets, photographs, given.out, given.at, given.seed))
-    _say(result)
+    photographs = given.photographs()
+    sets = {name: open_set(place, given.foregrounds) for name, place in _names(given.sets).items()}
+    _say(run_gap(GapJob(sets, photographs, given.out, given.at, given.seed)))
 
 
 def _fit(given: GapOptions) -> None:
     path, backgrounds = given.fitting.places()
-    real, behind = (open_readonly(source(place, given.cache.cache_dir)) for place in (given.real, backgrounds))
+    real, behind = (source(place, given.cache.cache_dir) for place in (given.real, backgrounds))
     try:
-        with real as photographs, behind as pictures:
-            fitted = run_fit(given.fit_job(photographs, pictures), path)
+        fitted = run_fit(given.fit_job(real, behind), path)
     except KeyboardInterrupt:  # the command without --fit starts over
         line, code = farewell(received() or SIGINT, "", resumes=True)
         click.echo(f"\n{line}", err=True)

@@ -14,9 +14,8 @@ from pipelines.compose.layer_cache import LayerCache
 from pipelines.demo import run_demo
 from pipelines.inspect.inspect import ReportOptions, run_inspect
 from pipelines.inspect.status import status as read_status
-from pipelines.output.staging import open_readonly
 from rssn.dataset.manifest import read_manifest
-from rssn.storage.urls import Url, shown
+from rssn.storage.location import Location
 from train.commands.effect import refuse_given
 from train.commands.typed import argument, group, option, takes
 
@@ -25,7 +24,7 @@ from train.commands.typed import argument, group, option, takes
 class InspectOptions:
     """What `rssn inspect` is asked to do."""
 
-    dataset: Path | Url = argument(type=options.PLACE)
+    dataset: Location = argument(type=options.PLACE)
     samples: int = option(
         "--samples", type=click.IntRange(min=1), default=48, help="How many samples the contact sheets show."
     )
@@ -57,15 +56,14 @@ def inspect(given: InspectOptions) -> None:
     """
     given.refuse_idle()
     cache = given.cache.open() if given.strips else LayerCache(given.cache.cache_dir, 0)
-    with open_readonly(given.dataset) as root:
-        if read_manifest(root).kind == "backgrounds":
-            given.refuse_steps()
-        found = run_inspect(root, ReportOptions(given.samples, given.strips, cache, partial(click.echo, err=True)))
+    if read_manifest(given.dataset).kind == "backgrounds":
+        given.refuse_steps()
+    found = run_inspect(given.dataset, ReportOptions(given.samples, given.strips, cache, partial(click.echo, err=True)))
     for key, value in found.facts.items():
         click.echo(f"{key:>16}  {value}")
     for sheet in found.sheets:
-        click.echo(f"{'look at':>16}  {shown(str(sheet))}")
-    click.echo(f"{'report':>16}  {shown(str(found.page))}")
+        click.echo(f"{'look at':>16}  {sheet}")
+    click.echo(f"{'report':>16}  {found.page}")
     for problem in found.problems:
         click.echo(f"problem: {problem}", err=True)
     if found.problems:
@@ -75,15 +73,14 @@ def inspect(given: InspectOptions) -> None:
 
 @click.command()
 @click.argument("dataset", type=options.PLACE)
-def status(dataset: Path | Url) -> None:
+def status(dataset: Location) -> None:
     """Say how far a run is, from another terminal.
 
     Also after it stopped. Shows what is done, in work and failed, the rate, time left, slowest stage, and rejects by
     reason; read from the folder alone.
     """
-    with open_readonly(dataset) as root:
-        for line in read_status(root):
-            click.echo(line)
+    for line in read_status(dataset):
+        click.echo(line)
 
 
 @dataclass(frozen=True)

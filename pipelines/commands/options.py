@@ -20,8 +20,9 @@ from rssn.errors import InputError
 from rssn.image.codecs import ImageCodec
 from rssn.image.picture_files import unread_words
 from rssn.sources.layouts import LAYOUT_NAMES
+from rssn.storage.location import BucketPath, Location
 from rssn.storage.machine import cache_home
-from rssn.storage.urls import Url, checked_url, is_url, scrub, shown
+from rssn.storage.urls import checked_url, is_url, scrub, shown
 from train.commands.effect import refuse_given
 from train.commands.options import UserPath
 from train.commands.typed import option
@@ -46,7 +47,9 @@ class _Place(UserPath):
     """A path, or the URL of something in a bucket."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return checked_url(value) if isinstance(value, str) and is_url(value) else super().convert(value, param, ctx)
+        if isinstance(value, str) and is_url(value):
+            return BucketPath(checked_url(value))
+        return super().convert(value, param, ctx)
 
 
 PLACE = _Place(path_type=Path)
@@ -187,25 +190,23 @@ class WorkerOptions:
             runner.close()
 
 
-def refuse_idle_cache(*places: Path | Url | None, more: str = "") -> None:
+def refuse_idle_cache(*places: Location | None, more: str = "") -> None:
     """Refuse `--cache-dir` for a command that needs it for buckets alone, where none of its places is in one.
 
     Args:
-        places: Its inputs and its output.
+        places: Its inputs.
         more: What else the command needs it for, in words.
 
     Raises:
         InputError: If it was given.
     """
     if not in_bucket(*places):
-        refuse_given(
-            "--cache-dir", ", ".join(filter(None, ["it is for what goes to a bucket or comes from one", more]))
-        )
+        refuse_given("--cache-dir", ", ".join(filter(None, ["it is for what comes from a bucket", more])))
 
 
-def in_bucket(*places: Path | Url | None) -> bool:
-    """Whether an input or the output of a command lies in a bucket."""
-    return any(isinstance(place, Url) for place in places)
+def in_bucket(*places: Location | None) -> bool:
+    """Whether an input of a command lies in a bucket."""
+    return any(isinstance(place, BucketPath) for place in places)
 
 
 def _cluster_around() -> str | None:
@@ -217,7 +218,7 @@ def _cluster_around() -> str | None:
     return named
 
 
-def finish(summary: RunSummary, out: Path | Url, unit: str, *, complete: bool) -> None:
+def finish(summary: RunSummary, out: Location, unit: str, *, complete: bool) -> None:
     """Say what became of a run, and end with a true exit code."""
     for name in summary.damaged:
         click.echo(f"made again, because it did not match its mark: {name}")
@@ -235,7 +236,7 @@ def finish(summary: RunSummary, out: Path | Url, unit: str, *, complete: bool) -
         sys.exit(1)
 
 
-def _notices(summary: RunSummary, out: Path | Url, unit: str) -> Iterator[str]:
+def _notices(summary: RunSummary, out: Location, unit: str) -> Iterator[str]:
     """What a person should know beside the counts."""
     for name, unread in summary.unread.items():
         yield f"{name}: {unread_words(unread)}"

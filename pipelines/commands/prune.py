@@ -12,7 +12,8 @@ from pipelines.commands import options
 from pipelines.compose.prune import PruneJob, find_gone, run_prune
 from pipelines.output.staging import source
 from rssn.sources.layouts import LAYOUT_NAMES
-from rssn.storage.urls import Url, shown
+from rssn.storage.location import Location
+from rssn.storage.urls import shown
 from train.commands.typed import argument, option, takes
 
 
@@ -20,11 +21,11 @@ from train.commands.typed import argument, option, takes
 class PruneOptions:
     """What `rssn prune` is asked to do."""
 
-    out: Path = argument(type=options.FOLDER)
-    matting: Path | Url = option(
+    out: Location = argument(type=options.PLACE)
+    matting: Location = option(
         "--matting", required=True, type=options.PLACE, help="The foregrounds with their mattes, as they are now."
     )
-    backgrounds: Path | Url | None = option(
+    backgrounds: Location | None = option(
         "--backgrounds", type=options.PLACE, help="The backgrounds, as they are now.  [default: none is removed]"
     )
     matting_format: str | None = option(

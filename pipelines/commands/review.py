@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from pipelines.commands import options
-from pipelines.review.log import ReviewLog, review_path
+from pipelines.review.log import REVIEW, ReviewLog
 from pipelines.review.queue import load_review
 from pipelines.review.server import Review, ReviewServer
 from pipelines.review.thumbnails import Pictures
@@ -29,7 +29,7 @@ def review(out: Path, port: int, show: bool) -> None:
     """
     photos = load_review(out)
     pictures = Pictures(out)
-    log = ReviewLog(review_path(out))
+    log = ReviewLog(out / REVIEW)
     server = ReviewServer(Review(out.resolve().name, photos, pictures, log), port)
     click.echo(f"{len(photos.photos)} photographs, {photos.decided(log.current())} decided: {server.address}")
     click.echo("only this machine can open it; Ctrl-C ends the review, and nothing is lost")
@@ -43,7 +43,7 @@ def review(out: Path, port: int, show: bool) -> None:
         server.server_close()
     decided = photos.decided(log.current())
     log.close()
-    click.echo(f"{decided} of {len(photos.photos)} photographs decided: {review_path(out)}")
+    click.echo(f"{decided} of {len(photos.photos)} photographs decided: {out / REVIEW}")
     click.echo(f"to publish the set with them: {_publishing(out)}")
 
 

@@ -30,7 +30,6 @@ from pipelines.executor.runner import Runner, shard_ranges
 from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import ErrorBudget, RunSummary, Work, refusal, run_tasks
 from pipelines.output.card import write_card
-from pipelines.output.staging import with_upload
 from pipelines.output.writer import check_dataset, close_dataset, refuse_foreign, remove_dataset
 from rssn.dataset.batches import batch_shard, count_live, superseded
 from rssn.dataset.manifest import holds_dataset
@@ -42,7 +41,8 @@ from rssn.route.recipe import Recipe
 from rssn.sources.backgrounds import find_backgrounds
 from rssn.sources.layouts import find_pairs
 from rssn.storage.documents import counted
-from rssn.storage.lock import hold_lease
+from rssn.storage.lease import hold_lease
+from rssn.storage.location import Location
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ComposeJob:
 
     matting: Path
     backgrounds: Path
-    out: Path
+    out: Location
     recipe: Recipe
     seed: int
     budget: ErrorBudget
@@ -189,7 +189,7 @@ def _compose(job: ComposeJob, prepared: Prepared, runner: Runner, on_plan: Calla
     refused = len(prepared.refused)
     live = partial(count_live, folder, superseded(job.out, prepared.plan.batches))
     work = Work(folder, tasks, compose_shard, "composites", job.budget, refused, job.recipe.k, rejected=live)
-    summary = run_tasks(with_upload(work, job.out), runner)
+    summary = run_tasks(work, runner)
     summary.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
     summary.unread = prepared.unread
     write_refusals(folder, _refusals(prepared, summary.unusable))

@@ -136,6 +136,10 @@ class LayerCache:
             excess -= size
 
 
+NO_CACHE = LayerCache(Path(), 0)
+"""Keeps nothing."""
+
+
 def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Every file at the depth of entries; what is a link was not made here."""
     with os.scandir(root) as folders:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.compose.job import Output
-from pipelines.compose.layer_cache import LayerCache
+from pipelines.compose.layer_cache import NO_CACHE
 from pipelines.compose.layers import ForegroundLayers, LayerContext, worker_memory
 from pipelines.compose.naming import foreground_method, name_foregrounds, refuse_problems, write_refusals
 from pipelines.compose.plan import Plan, PlannedForeground, is_half_pruned, load_plan
@@ -23,7 +23,6 @@ from pipelines.executor.runner import Done, Runner, shard_ranges
 from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import ErrorBudget, RunSummary, Work, begin_item, run_tasks
 from pipelines.output.card import write_card
-from pipelines.output.staging import with_upload
 from pipelines.output.writer import close_dataset, refuse_foreign
 from rssn.dataset.schema import COMPOSITES, picture
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
@@ -34,7 +33,8 @@ from rssn.route.foreground import estimate_layers
 from rssn.route.recipe import Recipe
 from rssn.sources.layouts import find_pairs
 from rssn.storage.files import Row
-from rssn.storage.lock import hold_lease
+from rssn.storage.lease import hold_lease
+from rssn.storage.location import Location
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class PackJob:
     """What one `rssn pack` is asked to do."""
 
     matting: Path
-    out: Path
+    out: Location
     recipe: Recipe  # its foreground method and name
     budget: ErrorBudget
     output: Output
@@ -105,7 +105,7 @@ def _pack(job: PackJob, scratch: Path, runner: Runner) -> RunSummary:
     plan = load_plan(job.out)
     tasks = _tasks(job, plan, folder)
     work = Work(folder, tasks, pack_shard, "photographs", job.budget, len(refused))
-    summary = run_tasks(with_upload(work, job.out), runner)
+    summary = run_tasks(work, runner)
     summary.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
     summary.unread = {"matting": matting.unread} if matting.unread else {}
     if not summary.failed:
@@ -119,7 +119,7 @@ def pack_shard(task: PackTask) -> Done:
     warm_up(task.recipe)
     rejects: list[dict[str, Any]] = []
     clock = StageClock()
-    context = LayerContext(task.recipe, task.codec, LayerCache(task.folder.root, 0), clock, partial(begin_item, task))
+    context = LayerContext(task.recipe, task.codec, NO_CACHE, clock, partial(begin_item, task))
     plan = load_plan(task.folder.root, batches=1)
     members = plan.foregrounds[task.start : task.stop]
     photographs = [planned for planned in members if planned.foreground_id not in plan.pruned.foregrounds]

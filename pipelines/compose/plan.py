@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -28,7 +27,10 @@ from rssn.route.draw import Draw, background_key, foreground_key, rank_others
 from rssn.route.recipe import Recipe
 from rssn.sources.backgrounds import Background
 from rssn.sources.matting import MattingSample, Pair, load_foreground
+from rssn.storage.buckets import FileFacts
 from rssn.storage.files import Row, write_parquet
+from rssn.storage.location import Location
+from rssn.storage.remote import list_files
 
 T = TypeVar("T")
 
@@ -194,32 +196,32 @@ def make_plan(foregrounds: Sequence[PlannedForeground], backgrounds: Sequence[Ba
     )
 
 
-def write_batch(root: Path, batch: int, rows: Iterable[PlannedForeground]) -> None:
+def write_batch(root: Location, batch: int, rows: Iterable[PlannedForeground]) -> None:
     """Write the plan of a batch."""
     write_parquet(batch_path(root, batch), PLANNED_FOREGROUNDS, map(_foreground_row, rows))
 
 
-def write_backgrounds(root: Path, backgrounds: Iterable[Background]) -> None:
+def write_backgrounds(root: Location, backgrounds: Iterable[Background]) -> None:
     """Write the planned backgrounds, consumed once."""
     write_parquet(backgrounds_path(root), PLANNED_BACKGROUNDS, map(_background_row, backgrounds))
 
 
-def backgrounds_path(root: Path) -> Path:
+def backgrounds_path(root: Location) -> Location:
     """The planned backgrounds; a packed data set has none."""
     return root / "plan" / "backgrounds.parquet"
 
 
-def pruned_path(root: Path) -> Path:
+def pruned_path(root: Location) -> Location:
     """What was pruned; absent where nothing was."""
     return root / "plan" / "pruned.parquet"
 
 
-def has_plan(root: Path) -> bool:
+def has_plan(root: Location) -> bool:
     """Whether a whole plan was written into an output folder."""
     return batch_path(root, 0).is_file()
 
 
-def load_plan(root: Path, batches: int | None = None) -> Plan:
+def load_plan(root: Location, batches: int | None = None) -> Plan:
     """The plan in an output folder, read once per process.
 
     Args:
@@ -232,20 +234,19 @@ def load_plan(root: Path, batches: int | None = None) -> Plan:
     if batches is None:
         stored = stored_manifest(root)
         batches = len(listed_batches(stored.plan)) if stored else 1
-    paths = [*(batch_path(root, number) for number in range(batches)), backgrounds_path(root), pruned_path(root)]
     try:
-        return _read(root, batches, tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths))
+        return _read(root, batches, tuple(sorted(list_files(root / "plan").items())))
     except (DamagedError, FileNotFoundError, KeyError, TypeError) as error:
         raise damaged_plan(root) from error
 
 
-def damaged_plan(root: Path) -> DamagedError:
+def damaged_plan(root: Location) -> DamagedError:
     """What to raise where a plan is not what was written."""
     remedy = "remove that folder and run the same command again to resume"
     return DamagedError(f"{root / 'plan'}: the plan is damaged; {remedy}")
 
 
-def stored_foregrounds(root: Path, batch: int) -> Iterator[PlannedForeground]:
+def stored_foregrounds(root: Location, batch: int) -> Iterator[PlannedForeground]:
     """The foregrounds of a batch, as they were planned.
 
     Raises:
@@ -254,19 +255,19 @@ def stored_foregrounds(root: Path, batch: int) -> Iterator[PlannedForeground]:
     return _parsed(root, batch_path(root, batch), _foreground)
 
 
-def stored_backgrounds(root: Path) -> Iterator[Background]:
+def stored_backgrounds(root: Location) -> Iterator[Background]:
     """The planned backgrounds, in order of their ids; likewise."""
     return _parsed(root, backgrounds_path(root), Background.from_row)
 
 
-def _parsed(root: Path, path: Path, parse: Callable[[Row], T]) -> Iterator[T]:
+def _parsed(root: Location, path: Location, parse: Callable[[Row], T]) -> Iterator[T]:
     try:
         yield from map(parse, iter_rows(path))
     except (DamagedError, KeyError, TypeError) as error:
         raise damaged_plan(root) from error
 
 
-def read_pruned(root: Path) -> Pruned:
+def read_pruned(root: Location) -> Pruned:
     """What `rssn prune` took out of a data set.
 
     Raises:
@@ -278,14 +279,14 @@ def read_pruned(root: Path) -> Pruned:
     return Pruned(*map(frozenset, found.values()))
 
 
-def is_half_pruned(root: Path) -> bool:
+def is_half_pruned(root: Location) -> bool:
     """Whether a data set may hold something yet that was pruned; a finished one says that it does not."""
     stored = stored_manifest(root) if pruned_path(root).is_file() else None
     return stored is not None and stored.totals.get("pruned") != len(read_pruned(root))
 
 
 @lru_cache(maxsize=1)
-def _read(root: Path, batches: int, _written_ns: tuple[int, ...]) -> Plan:
+def _read(root: Location, batches: int, _files: tuple[tuple[str, FileFacts], ...]) -> Plan:
     foregrounds = StoredRows([batch_path(root, number) for number in range(batches)], _foreground)
     path = backgrounds_path(root)
     backgrounds = StoredRows([path] if path.is_file() else [], Background.from_row)

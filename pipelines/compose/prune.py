@@ -39,8 +39,9 @@ from rssn.sources.backgrounds import find_backgrounds
 from rssn.sources.layouts import find_pairs
 from rssn.storage.atomic import copy_file
 from rssn.storage.documents import counted
-from rssn.storage.files import Row, sha256, write_json, write_parquet
-from rssn.storage.lock import hold_lease
+from rssn.storage.files import Row, write_json, write_parquet
+from rssn.storage.lease import hold_lease
+from rssn.storage.location import Location
 
 _UNREADABLE = "unreadable"
 """The reason of what cannot be read for now; whoever cannot be read is not gone."""
@@ -50,7 +51,7 @@ _UNREADABLE = "unreadable"
 class PruneJob:
     """What one `rssn prune` is asked to do."""
 
-    out: Path
+    out: Location
     matting: Path
     backgrounds: Path | None = None  # None: they are not looked at
     layout: str | None = None  # of the matting data set; None detects it
@@ -141,25 +142,25 @@ def _prune_shard(folder: DatasetFolder, mark: Mark, pruned: Pruned, schema: pa.S
         return False
     now = replace(
         mark,
-        rows=rows,
-        bytes=(scratch / "data").stat().st_size if rows else 0,
-        sha256=sha256(scratch / "data") if rows else "",
-        rejected=refused,
-        rejects_sha256=sha256(scratch / "rejects") if refused else "",
+        rows=rows.rows,
+        bytes=rows.bytes,
+        sha256=rows.sha256,
+        rejected=refused.rows,
+        rejects_sha256=refused.sha256,
     )
     if now != mark:  # or it was killed after this
         if check_shard(folder, mark) is not None:
             return False
         write_json(folder.mark(mark.name), asdict(now))
-    for count, source, target in ((rows, scratch / "data", data), (refused, scratch / "rejects", rejects)):
-        if count:
+    for made, source, target in ((rows, scratch / "data", data), (refused, scratch / "rejects", rejects)):
+        if made.rows:
             copy_file(source, target)
         else:
             target.unlink(missing_ok=True)
     return True
 
 
-def _kept(path: Path, key: str, pruned: Pruned) -> Iterator[Row]:
+def _kept(path: Location, key: str, pruned: Pruned) -> Iterator[Row]:
     return (row for row in iter_rows(path) if not pruned.holds(row[key]))
 
 
@@ -224,7 +225,7 @@ def _recipe(folder: DatasetFolder, manifest: Manifest) -> Recipe:
     return recipe_from_dict(manifest.plan["recipe"], str(folder.manifest))
 
 
-def _rows(root: Path, gone: Gone) -> list[Row]:
+def _rows(root: Location, gone: Gone) -> list[Row]:
     """The list of what is pruned: what was before, and what goes now."""
     before: list[Row] = [*iter_rows(pruned_path(root))]
     kinds = (("foreground", gone.foregrounds), ("background", gone.backgrounds), ("composite", gone.composites))

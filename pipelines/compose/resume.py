@@ -40,6 +40,7 @@ from rssn.errors import InputError
 from rssn.sources.backgrounds import Background
 from rssn.storage.atomic import copy_file
 from rssn.storage.files import list_digest
+from rssn.storage.location import Location
 
 _HELD = 4  # backgrounds that differ; a message names fewer
 
@@ -124,7 +125,7 @@ def reconcile(
 
 
 def plan_backgrounds(
-    root: Path | None, found: Iterable[Background], scratch: Path, pruned: Collection[str] = ()
+    root: Location | None, found: Iterable[Background], scratch: Path, pruned: Collection[str] = ()
 ) -> str:
     """Write the backgrounds of a plan, and compare them with those that a data set was started with.
 
@@ -151,7 +152,7 @@ def plan_backgrounds(
 
 
 def plan_dataset(
-    root: Path, facts: Mapping[str, Any], reconciled: Reconciled, scratch: Path, sources: Mapping[str, str]
+    root: Location, facts: Mapping[str, Any], reconciled: Reconciled, scratch: Path, sources: Mapping[str, str]
 ) -> DatasetFolder:
     """Write the plan of a run into its output folder: first its files, then the manifest that lists them.
 

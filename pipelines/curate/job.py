@@ -39,7 +39,6 @@ from pipelines.curate.rows import (
 from pipelines.executor.runner import Runner, shard_ranges
 from pipelines.executor.work import ErrorBudget, RunSummary, Work, run_tasks
 from pipelines.output.card import write_card
-from pipelines.output.staging import with_upload
 from pipelines.output.writer import check_dataset, close_dataset, open_dataset, refuse_foreign
 from pipelines.review.log import review_path
 from rssn.dataset.manifest import screened_by, stored_manifest
@@ -48,7 +47,8 @@ from rssn.dataset.schema import PLANNED_PHOTOS
 from rssn.dataset.shards import DatasetFolder, shard_name
 from rssn.errors import Rejected
 from rssn.storage.files import write_parquet
-from rssn.storage.lock import hold_lease
+from rssn.storage.lease import hold_lease
+from rssn.storage.location import Location
 
 SPLITS = ("train", "validation")
 PHOTOS_PER_SHARD = 400
@@ -62,12 +62,12 @@ class CurationJob:
     """The inputs and settings of one `rssn build-bg20k`."""
 
     photos: Path  # a folder, an archive or a table, see rssn.sources.crawl
-    out: Path
+    out: Location
     rules: CurationRules
     detector: Path | None
     budget: ErrorBudget
     apply_review: bool | None = None  # None: as the last run did
-    against: Path | None = None  # an existing set: what it holds is rejected
+    against: Location | None = None  # an existing set: what it holds is rejected
     saliency: Path | None = None  # a class-free network, ONNX
     saliency_scaling: Scaling = "imagenet"
     deep_duplicates: str | None = None  # see bg20k.embedding.load_embedder
@@ -116,11 +116,11 @@ def _curate_listed(job: CurationJob, known: KnownSet, crawl: CrawlListing, runne
         _refuse_replaced(job, crawl, facts)
     folder = open_dataset(job.out, "backgrounds", facts, _sources(job, decisions))
     write_parquet(photos_plan(job.out), PLANNED_PHOTOS, crawl.rows())
-    examined = run_tasks(with_upload(_examine_work(job, folder, facts), job.out), runner)
+    examined = run_tasks(_examine_work(job, folder, facts), runner)
     if examined.failed:
         return Curated(examined, Counter(), Counter())
     write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, candidates_folder(folder), decisions or {}, known))
-    summary = run_tasks(with_upload(_publish_work(job, folder, screened_by(facts)), job.out), runner)
+    summary = run_tasks(_publish_work(job, folder, screened_by(facts)), runner)
     summary.damaged += examined.damaged
     summary.seconds.update(examined.seconds)
     summary.peak_bytes = max(summary.peak_bytes, examined.peak_bytes)
@@ -180,7 +180,7 @@ def _count(job: CurationJob, summary: RunSummary, decisions: Mapping[str, Decisi
     return Curated(summary, reasons, +splits, review)
 
 
-def _light_verdicts(out: Path) -> Iterator[dict[str, Any]]:
+def _light_verdicts(out: Location) -> Iterator[dict[str, Any]]:
     return iter_rows(verdicts_path(out), _LIGHT_VERDICT)
 
 

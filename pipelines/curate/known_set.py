@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,13 @@ from rssn.dataset.rows import own_parquet
 from rssn.dataset.shards import DatasetFolder, check_shard
 from rssn.errors import InputError
 from rssn.storage.files import list_digest
+from rssn.storage.location import Location
 from rssn.storage.urls import is_listed
 
 _COLUMNS = ("background_id", "phash", "low_texture")
 
 
-def load_known(root: Path | None) -> KnownSet:
+def load_known(root: Location | None) -> KnownSet:
     """Ids and hashes of a finished `build-bg20k` output, both splits; empty where there is no such set.
 
     Raises:
@@ -59,7 +59,7 @@ def known_facts(known: KnownSet) -> Mapping[str, Any] | None:
     return {"count": len(known.ids), "digest": list_digest(sorted(name.decode() for name in known.ids.tolist()))}
 
 
-def _columns(path: Path) -> pa.Table:
+def _columns(path: Location) -> pa.Table:
     with own_parquet(path) as file:
         if not set(_COLUMNS) <= set(file.schema_arrow.names):
             raise InputError(f"--against: {path}: made by an older version; curate that set again")

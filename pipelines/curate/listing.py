@@ -53,7 +53,7 @@ def list_crawl(photos: Location, out: Location) -> Iterator[CrawlListing]:
     """
     with TemporaryDirectory(prefix="rssn-crawl-") as scratch:
         path, unread, digest = Path(scratch) / "photos.parquet", Counter[str](), hashlib.sha256()
-        count = write_parquet(path, PLANNED_PHOTOS, _digested(list_photographs(photos, out, unread), digest))
+        count = write_parquet(path, PLANNED_PHOTOS, _digested(list_photographs(photos, out, unread), digest)).rows
         if not count:
             others = f"; {unread_words(unread)}" if unread else ""
             raise InputError(f"{photos}: no pictures found in it{others}")

@@ -16,6 +16,7 @@ from pipelines.executor.runner import Done
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder, write_shard
 from rssn.storage.files import Row
+from rssn.storage.remote import opened
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def publish_shard(task: PublishTask) -> Done:
     """Copy kept photographs of a candidate shard into the set; the first split also writes the shard's rejects."""
     wanted = [("candidate_shard", "=", task.candidates)]
     columns = ["source", "keep", "stage", "reason", "message", "split"]
-    table = pq.read_table(verdicts_path(task.folder.root), columns=columns, filters=wanted)
+    with opened(verdicts_path(task.folder.root)) as stream:
+        table = pq.read_table(stream, columns=columns, filters=wanted)
     verdicts = {row["source"]: row for row in table.to_pylist()}
     candidates = candidates_folder(task.folder)
     rejects: list[dict[str, Any]] = []

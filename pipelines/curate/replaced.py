@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from pipelines.curate.examine import ExamineTask
 from pipelines.curate.listing import CrawlListing
@@ -20,6 +19,7 @@ from rssn.errors import DamagedError, InputError, Rejected
 from rssn.progress import progressing
 from rssn.sources.crawl import Photograph, read_photographs
 from rssn.storage.files import Row, content_id
+from rssn.storage.location import Location
 
 _NAMED = 3
 
@@ -67,7 +67,7 @@ def _moved(folder: DatasetFolder, crawl: CrawlListing) -> Iterator[tuple[int, Ph
             yield number, Photograph.from_row(row)
 
 
-def _stamps(plan: Path) -> Iterator[str]:
+def _stamps(plan: Location) -> Iterator[str]:
     """The planned stamps; none where the plan is lost, or from where it is damaged."""
     with suppress(DamagedError):
         yield from map(_stamp, iter_rows(plan, ["source", "picture.stamp"]))

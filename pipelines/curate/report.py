@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -24,6 +23,7 @@ from rssn.image.photograph import CONVERSIONS
 from rssn.report.charts import histogram, histogram_picture
 from rssn.report.contact_sheets import TILES_PER_ROW, background_tile, parts
 from rssn.report.page import Section, contact_sheet
+from rssn.storage.location import Location
 
 _FLAGGED = 24  # kept photographs with a flag on the page
 _TAIL = 0.99  # share of the values that a histogram shows at least; a long tail beyond it falls into the last bar
@@ -124,5 +124,5 @@ def _flagged(folder: DatasetFolder, marks: Sequence[Mark]) -> Iterator[Section]:
         yield Section(f"Kept, but flagged ({len(found)})", words, pictures=[sheet])
 
 
-def _flagged_places(path: Path) -> list[tuple[Path, int]]:
+def _flagged_places(path: Location) -> list[tuple[Location, int]]:
     return [(path, number) for number, row in enumerate(iter_rows(path, ["flags"])) if row["flags"]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from bg20k.candidates import Candidate
@@ -17,6 +16,7 @@ from rssn.dataset.shards import DatasetFolder
 from rssn.image.arrays import encode_jpeg, fit_inside
 from rssn.sources.crawl import Photograph
 from rssn.storage.files import Row
+from rssn.storage.location import Location
 
 THUMBNAIL_SIDE = 256  # px
 
@@ -36,12 +36,12 @@ def candidates_folder(folder: DatasetFolder) -> DatasetFolder:
     return DatasetFolder(folder.root / "candidates", folder.plan_digest)
 
 
-def verdicts_path(root: Path) -> Path:
+def verdicts_path(root: Location) -> Location:
     """The verdicts: one row per photograph of the crawl."""
     return root / "verdicts.parquet"
 
 
-def photos_plan(root: Path) -> Path:
+def photos_plan(root: Location) -> Location:
     """The photographs in the order of the candidate shards."""
     return root / "plan" / "photos.parquet"
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 from rssn.dataset.shards import DatasetFolder
 from rssn.storage.files import is_count, is_time, parse_json, write_json
+from rssn.storage.location import BucketPath, Location
+from rssn.storage.remote import content
 
 NAME = ".run.json"
 _WRITTEN_SECONDS = 1.0
+_UPLOADED_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class RunState:
 def read_state(folder: DatasetFolder) -> RunState | None:
     """The state of the run in a folder; None where there is none, or it is damaged."""
     try:
-        state = RunState(**parse_json(_path(folder).read_text(encoding="utf-8")))
+        state = RunState(**parse_json(content(_path(folder))))
     except (OSError, ValueError, TypeError):
         return None
     counts = ("shards", "items", "done_shards", "done_items", "reused_items", "failed", "rejected")
@@ -54,17 +56,19 @@ def read_state(folder: DatasetFolder) -> RunState | None:
 
 
 class StateFile:
-    """Keeps the file up to date, at most once a second."""
+    """Keeps the file up to date, at most once a second; in a bucket less often."""
 
     def __init__(self, folder: DatasetFolder) -> None:
         self._folder = folder
+        self._seconds = _UPLOADED_SECONDS if isinstance(folder.root, BucketPath) else _WRITTEN_SECONDS
         self._written = 0.0
 
     def write(self, state: RunState, *, last: bool = False) -> None:
         """Write it, unless it was written just now and more will come; a full disk is not this file's to report."""
-        if not self._folder.root.is_dir():  # removed under the run: it is not to come back
+        root = self._folder.root
+        if not isinstance(root, BucketPath) and not root.is_dir():  # removed under the run: it is not to come back
             return
-        if last or time.monotonic() - self._written >= _WRITTEN_SECONDS:
+        if last or time.monotonic() - self._written >= self._seconds:
             try:
                 write_json(_path(self._folder), asdict(state))
             except OSError:
@@ -76,5 +80,5 @@ class StateFile:
         _path(self._folder).unlink(missing_ok=True)
 
 
-def _path(folder: DatasetFolder) -> Path:
+def _path(folder: DatasetFolder) -> Location:
     return folder.root / NAME

@@ -14,7 +14,7 @@ from typing import Any, Generic
 from pipelines.executor.run_state import RunState, StateFile
 from pipelines.executor.runner import WORKER_DIED, Done, Outcome, Runner, ShardTask, T
 from rssn.dataset.schema import REJECTS, picture
-from rssn.dataset.shards import DatasetFolder, Mark, trusted_mark
+from rssn.dataset.shards import DatasetFolder, Mark, Shards
 from rssn.errors import InputError, Rejected
 from rssn.progress import Progress
 from rssn.stopping import received
@@ -118,8 +118,6 @@ class Work(Generic[T]):
     refused: int  # inputs refused before any task ran
     each: int = 1  # items that every such input would have given
     redo: frozenset[str] = frozenset()  # shards to be made again although they are done
-    trusted: Callable[[DatasetFolder, str], Mark | None] = trusted_mark  # the mark of a shard that is done
-    on_shard: Callable[[DatasetFolder, Mark], None] = lambda *_: None  # called for each shard that was made
     rejected: Callable[[Mark], int] = lambda mark: mark.rejected  # how many rejects of a shard count
 
 
@@ -136,14 +134,16 @@ def run_tasks(work: Work[T], runner: Runner) -> RunSummary:
     work.folder.sweep()
     summary = RunSummary(rejected=work.refused)
     planned = sum(task.size for task in work.tasks)
+    shards = Shards.of(work.folder)
     with _Progress(work, planned, summary) as progress:
-        todo = [task for task in work.tasks if task.name in work.redo or not _reuse(work, task, summary, progress)]
+        reuse = partial(_reuse, work, shards, summary, progress)
+        todo = [task for task in work.tasks if task.name in work.redo or not reuse(task)]
         progress.announce()
         _check_budget(work, summary, planned)
         try:
             with closing(runner.run(work.function, todo, progress.update)) as outcomes:
                 for outcome in outcomes:
-                    _count(work, outcome, summary)
+                    _count(work, shards, outcome, summary)
                     progress.finish(outcome.task.size)
                     _check_budget(work, summary, planned)
         except KeyboardInterrupt as stopped:
@@ -249,22 +249,21 @@ def refusal(error: Exception, item_id: str, source: str, thumbnail: bytes | None
     }
 
 
-def _reuse(work: Work[Any], task: ShardTask, summary: RunSummary, progress: _Progress) -> bool:
-    folder = work.folder
-    mark = work.trusted(folder, task.name)
+def _reuse(work: Work[Any], shards: Shards, summary: RunSummary, progress: _Progress, task: ShardTask) -> bool:
+    mark = shards.trusted(task.name)
     if mark is None:
-        if folder.mark(task.name).is_file():
+        if f"marks/{task.name}.json" in shards.found:
             summary.damaged.append(task.name)
         return False
-    folder.failure(task.name).unlink(missing_ok=True)
+    _remove_failure(shards, task.name)
     summary.add(mark, work.rejected(mark))
     summary.reused += mark.rows
     progress.finish(task.size, reused=True)
     return True
 
 
-def _count(work: Work[T], outcome: Outcome[T], summary: RunSummary) -> None:
-    folder, name = work.folder, outcome.task.name
+def _count(work: Work[T], shards: Shards, outcome: Outcome[T], summary: RunSummary) -> None:
+    folder, name = shards.folder, outcome.task.name
     if outcome.done is None:
         folder.refuse_removed()
         summary.failed.append(f"{name}: {outcome.error}")
@@ -273,9 +272,15 @@ def _count(work: Work[T], outcome: Outcome[T], summary: RunSummary) -> None:
         with suppress(OSError):  # a full disk, for instance; the last lines of the run name the shard anyway
             write_parquet(folder.failure(name), REJECTS, [row])
     else:
-        work.on_shard(folder, outcome.done.mark)
-        folder.failure(name).unlink(missing_ok=True)
+        _remove_failure(shards, name)
         summary.add(outcome.done.mark, work.rejected(outcome.done.mark))
         summary.written += outcome.done.mark.rows
         summary.seconds.update(outcome.done.seconds)
         summary.peak_bytes = max(summary.peak_bytes, outcome.peak_bytes)
+
+
+def _remove_failure(shards: Shards, name: str) -> None:
+    """Remove the row of a shard that an earlier run could not make."""
+    path = shards.folder.failure(name)
+    if f"rejects/{path.name}" in shards.found:
+        path.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipelines.export.formats import FORMATS
 from pipelines.export.source import open_source
@@ -28,7 +27,7 @@ class ExportJob:
         format: A name in `pipelines.export.formats.FORMATS`.
     """
 
-    dataset: Path
+    dataset: Location
     out: Location
     format: str
 

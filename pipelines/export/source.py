@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rssn.dataset.manifest import Manifest, read_manifest
@@ -13,6 +12,7 @@ from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder, Mark
 from rssn.dataset.verify import verify
 from rssn.errors import InputError
+from rssn.storage.location import Location
 
 _PREFIX = re.compile(r"(.+)-\d{5,}-of-\d{5,}")
 
@@ -27,7 +27,7 @@ class Shard:
         split: Of its rows; composites have one, `train`.
     """
 
-    path: Path
+    path: Location
     mark: Mark
     split: str
 
@@ -54,7 +54,7 @@ class Source:
     missing: Sequence[str]
 
     @property
-    def root(self) -> Path:
+    def root(self) -> Location:
         """Where it lies."""
         return self.folder.root
 
@@ -64,7 +64,7 @@ class Source:
             yield from iter_rows(shard.path, columns)
 
 
-def open_source(root: Path) -> Source:
+def open_source(root: Location) -> Source:
     """Read through a data set and compare it with its marks.
 
     Raises:

@@ -24,6 +24,7 @@ from rssn.route.recipe import Recipe, recipe_from_dict
 from rssn.route.step import OTHER
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import Pair, PairSet, load_pair, measure_pair
+from rssn.storage.location import Location
 from rssn.storage.urls import shown
 
 LEAST = FOLDS
@@ -62,7 +63,7 @@ class Source(Protocol):
     """A set of pictures with their mattes."""
 
     @property
-    def place(self) -> Path:
+    def place(self) -> Location:
         """Where it lies."""
 
     @property
@@ -95,7 +96,7 @@ class Rows:
     foregrounds: int
 
     @property
-    def place(self) -> Path:
+    def place(self) -> Location:
         """Where it lies."""
         return self.data.folder.root
 
@@ -257,7 +258,7 @@ def _load(pair: Pair) -> Loaded:
     return Named(pair.name, sample.foreground_id), to_uint8(sample.picture), to_uint8(sample.alpha)
 
 
-def open_set(root: Path, foregrounds: int) -> Rows:
+def open_set(root: Location, foregrounds: int) -> Rows:
     """A data set of `rssn compose`, or of `rssn pack`.
 
     Raises:
@@ -279,13 +280,13 @@ def open_set(root: Path, foregrounds: int) -> Rows:
     return found
 
 
-def open_photographs(root: Path, foregrounds: int, layout: str | None, alpha_scale: float | None) -> Source:
+def open_photographs(root: Location, foregrounds: int, layout: str | None, alpha_scale: float | None) -> Source:
     """Photographs with their mattes: a data set of `rssn pack`, or a matting data set.
 
     Raises:
         InputError: If it is neither.
     """
-    if not holds_dataset(root):
+    if isinstance(root, Path) and not holds_dataset(root):
         return Photographs(root, find_pairs(root, layout, None, alpha_scale), foregrounds)
     found = open_set(root, foregrounds)
     if _is_composed(found.data):

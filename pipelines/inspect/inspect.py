@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from pipelines.compose.layer_cache import LayerCache
+from pipelines.compose.layer_cache import NO_CACHE, LayerCache
 from pipelines.curate.report import curation_sections
 from pipelines.inspect.facts import Found, check_draws, facts_of
 from pipelines.inspect.step_strips import step_strips
@@ -25,6 +24,8 @@ from rssn.report.charts import histogram, histogram_picture
 from rssn.report.contact_sheets import background_sheets, composite_sheets
 from rssn.report.page import Section, page
 from rssn.report.reject_sheets import reject_sheets
+from rssn.storage.atomic import write_bytes
+from rssn.storage.location import Location
 
 _EMBEDDED = 5  # contact sheets on the page; all of them lie beside it
 _BRIGHTNESS_SAMPLES = 200
@@ -43,11 +44,8 @@ class Inspection:
     kind: str
     problems: Sequence[str]
     facts: Mapping[str, object]
-    page: Path
-    sheets: Sequence[Path]
-
-
-NO_CACHE = LayerCache(Path(), 0)
+    page: Location
+    sheets: Sequence[Location]
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class ReportOptions:
     log: Callable[[str], None] = lambda _: None  # is told what will take long
 
 
-def run_inspect(root: Path, options: ReportOptions = ReportOptions()) -> Inspection:
+def run_inspect(root: Location, options: ReportOptions = ReportOptions()) -> Inspection:
     """Verify a data set, count it, and write its report.
 
     Args:
@@ -95,7 +93,7 @@ def _verification(problems: Sequence[str]) -> Section:
     return Section("Verification: passed", "Every shard agrees with its mark: size, rows, footer and sha256.")
 
 
-def _pictures(found: Found, options: ReportOptions) -> tuple[list[Section], list[Path]]:
+def _pictures(found: Found, options: ReportOptions) -> tuple[list[Section], list[Location]]:
     """Draw everything that is looked at: sections for the page, and pictures beside it."""
     folder, marks = found.folder, found.verified.trusted
     for name in ("contact-sheet-*.png", "step-strip-*.png"):
@@ -137,21 +135,19 @@ def _histograms(found: Found) -> list[Section]:
     return [Section("Sizes and brightness", words, pictures=[np.hstack([histogram_picture(one) for one in shown])])]
 
 
-def _write_sheets(folder: DatasetFolder, name: str, sheets: Iterable[Pixels]) -> tuple[list[Pixels], list[Path]]:
+def _write_sheets(folder: DatasetFolder, name: str, sheets: Iterable[Pixels]) -> tuple[list[Pixels], list[Location]]:
     """Write pictures one by one; the first few are returned for the page."""
-    folder.report.mkdir(parents=True, exist_ok=True)
     kept, written = [], []
     for number, pixels in enumerate(sheets, 1):
         path = folder.report / f"{name}-{number:02d}.png"
-        path.write_bytes(encode_png(pixels))
+        write_bytes(path, encode_png(pixels), durable=False)
         written.append(path)
         if number <= _EMBEDDED:
             kept.append(pixels)
     return kept, written
 
 
-def _write_page(folder: DatasetFolder, sections: Sequence[Section]) -> Path:
-    folder.report.mkdir(parents=True, exist_ok=True)
+def _write_page(folder: DatasetFolder, sections: Sequence[Section]) -> Location:
     path = folder.report / "index.html"
-    path.write_text(page(f"Report: {folder.root.name}", sections), encoding="utf-8")
+    write_bytes(path, page(f"Report: {folder.root.name}", sections).encode(), durable=False)
     return path

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from pipelines.compose.layer_cache import LayerCache
+from pipelines.compose.layer_cache import NO_CACHE
 from pipelines.inspect.recompose import Recomposed, open_sources
 from pipelines.inspect.step_strips import STRIP_SIDE, step_strip
 from rssn.dataset.dataset import open_dataset
 from rssn.errors import InputError
 from rssn.image.arrays import encode_png
+from rssn.storage.atomic import write_bytes
+from rssn.storage.location import Location
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,11 @@ class Replay:
     """What composing a row again showed."""
 
     differences: list[str]  # columns whose bytes differ
-    strip: Path
+    strip: Location
     made_with: Mapping[str, str]  # library versions of the stored row
 
 
-def run_replay(root: Path, sample_id: str, out: Path | None, side: int = STRIP_SIDE) -> Replay:
+def run_replay(root: Location, sample_id: str, out: Location | None, side: int = STRIP_SIDE) -> Replay:
     """Compose a row again from its stored draw and the sources; nothing is taken from a cache.
 
     Args:
@@ -37,14 +38,13 @@ def run_replay(root: Path, sample_id: str, out: Path | None, side: int = STRIP_S
         Rejected: If a source cannot be read or has changed.
     """
     dataset = open_dataset(root)
-    sources = open_sources(dataset.folder, LayerCache(root, 0))
+    sources = open_sources(dataset.folder, NO_CACHE)
     row = dataset.row(sample_id)
     if row["draw_seed"] is None:
         raise InputError(f"{sample_id}: a packed photograph, not a composite; nothing was drawn for it")
     again = Recomposed(row, sources)
     pictures = again.pictures()
     strip = out or dataset.folder.report / f"replay-{sample_id.replace('/', '-')}.png"
-    strip.parent.mkdir(parents=True, exist_ok=True)
-    strip.write_bytes(encode_png(step_strip(row | pictures, sources.context.recipe, again, side)))
+    write_bytes(strip, encode_png(step_strip(row | pictures, sources.context.recipe, again, side)), durable=False)
     different = [name for name, value in pictures.items() if value["bytes"] != row[name]["bytes"]]
     return Replay(different, strip, dataset.manifest.versions)

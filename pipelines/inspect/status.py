@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from pipelines.curate.rows import candidates_folder
 from pipelines.executor.run_state import RunState, read_state
@@ -18,11 +17,12 @@ from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import count_rejects, share
 from rssn.errors import DamagedError
-from rssn.storage.lock import read_lease
+from rssn.storage.lease import read_lease
+from rssn.storage.location import Location
 from rssn.storage.urls import shown
 
 
-def status(root: Path) -> list[str]:
+def status(root: Location) -> list[str]:
     """Lines: what it is, who works on it, how far it is, how fast, what was refused and what failed.
 
     Raises:
@@ -41,7 +41,7 @@ def status(root: Path) -> list[str]:
     return [*lines, *_rejects(folder), *_failures(working)]
 
 
-def _owner(root: Path, manifest: Manifest, *, running: bool) -> str:
+def _owner(root: Location, manifest: Manifest, *, running: bool) -> str:
     lease = read_lease(root)
     if lease and not lease.stale:
         return f"running: {lease.words}"
@@ -67,11 +67,11 @@ def _progress(folder: DatasetFolder, state: RunState) -> Iterator[str]:
 def _rejects(folder: DatasetFolder) -> Iterator[str]:
     """Rejects by reason; what was copied into the published set is counted there alone."""
     published = {mark.name.removeprefix("train") for mark in folder.marks() if mark.name.startswith("train-")}
-    candidates = sorted((candidates_folder(folder).root / "rejects").glob("*.parquet"))
+    candidates = candidates_folder(folder).reject_files()
     files = [path for path in candidates if path.stem.removeprefix("candidates") not in published]
     reasons: Counter[str] = Counter()
     later = superseded(folder.root)
-    for path in [*files, *folder.all_rejects()]:
+    for path in [*files, *folder.reject_files()]:
         try:
             reasons += count_rejects([path], later)
         except DamagedError as error:

@@ -121,7 +121,7 @@ def write_card(folder: DatasetFolder) -> None:
     facts = {
         "made": _made(manifest),
         "licences": _licences(count_columns(folder, marks, licences)),
-        "refused": _refused(count_rejects(folder.all_rejects(), superseded(folder.root))),
+        "refused": _refused(count_rejects(folder.reject_files(), superseded(folder.root))),
     }
     if curated:
         text = _backgrounds(manifest, names, facts)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.output.staging import clear
 from rssn.dataset.manifest import (
     Manifest,
     full_plan,
@@ -24,11 +23,13 @@ from rssn.dataset.manifest import (
 )
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
+from rssn.storage.location import BucketPath, Location
 from rssn.storage.lock import is_lease
+from rssn.storage.remote import list_files
 from rssn.storage.urls import scrub, shown
 
 
-def check_dataset(root: Path, kind: str, settings: Mapping[str, Any], may_differ: str = "") -> None:
+def check_dataset(root: Location, kind: str, settings: Mapping[str, Any], may_differ: str = "") -> None:
     """Whether a folder can take a data set, or resume the same one; nothing is written.
 
     Args:
@@ -48,7 +49,7 @@ def check_dataset(root: Path, kind: str, settings: Mapping[str, Any], may_differ
         refuse_other_plan(root, before.plan, full_plan(kind, settings), may_differ)
 
 
-def refuse_foreign(root: Path) -> None:
+def refuse_foreign(root: Location) -> None:
     """Refuse a folder that is neither free nor holds a data set of ours.
 
     Raises:
@@ -59,7 +60,7 @@ def refuse_foreign(root: Path) -> None:
 
 
 def open_dataset(
-    root: Path, kind: str, settings: Mapping[str, Any], sources: Mapping[str, str], may_differ: str = ""
+    root: Location, kind: str, settings: Mapping[str, Any], sources: Mapping[str, str], may_differ: str = ""
 ) -> DatasetFolder:
     """Start a data set, or resume the one in the folder if it was planned alike; see `check_dataset`.
 
@@ -75,7 +76,7 @@ def open_dataset(
     """
     check_dataset(root, kind, settings, may_differ)
     if is_removed(root):
-        _clear(root)  # the removal was interrupted: what it left must not pass for work that is done
+        DatasetFolder(root).remove()  # the removal was interrupted: what it left must not pass for work that is done
     plan = full_plan(kind, settings)
     manifest = Manifest(
         plan=plan,
@@ -88,12 +89,12 @@ def open_dataset(
     return DatasetFolder(root, manifest.plan_digest)
 
 
-def close_dataset(root: Path, totals: Mapping[str, Any]) -> None:
+def close_dataset(root: Location, totals: Mapping[str, Any]) -> None:
     """Write the totals of a finished run into the manifest."""
     write_manifest(root, replace(read_manifest(root), totals=dict(totals)))
 
 
-def remove_dataset(root: Path) -> None:
+def remove_dataset(root: Location) -> None:
     """Remove everything that a data set is made of, and nothing else in its folder.
 
     The manifest says so first: a removal that is interrupted leaves a folder that is ours and holds no data set.
@@ -103,14 +104,11 @@ def remove_dataset(root: Path) -> None:
     """
     DatasetFolder(root).refuse_links()
     write_removed(root)
-    _clear(root)
-
-
-def _clear(root: Path) -> None:
     DatasetFolder(root).remove()
-    clear(root)
 
 
-def _is_free(root: Path) -> bool:
+def _is_free(root: Location) -> bool:
     """An empty folder, or one in which a run was killed before it had written its first manifest."""
+    if isinstance(root, BucketPath):
+        return all(name.startswith(".lease") for name in list_files(root))
     return root.is_dir() and all(is_lease(path) or path.match(".manifest.json.*.tmp") for path in root.iterdir())

@@ -7,6 +7,7 @@ that restore what was before. Every step is on disk, through to the device, befo
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,11 @@ from typing import Any
 
 from bg20k.review import Choice, Decision
 from rssn.errors import InputError
+from rssn.storage.location import Location
+from rssn.storage.remote import content
+
+REVIEW = "review.sqlite"
+"""The name of the file of decisions in a curated set."""
 
 _VERSION = 2
 _LOCKED_SECONDS = 5.0  # a person waits so long before hearing of another program's lock
@@ -230,12 +236,12 @@ class ReviewLog:
         )
 
 
-def review_path(root: Path) -> Path:
+def review_path(root: Location) -> Location:
     """Where the decisions about a curated set lie."""
-    return root / "review.sqlite"
+    return root / REVIEW
 
 
-def read_decisions(root: Path) -> dict[str, Decision]:
+def read_decisions(root: Location) -> dict[str, Decision]:
     """The decisions that hold for a curated set; the file is not changed.
 
     Raises:
@@ -244,15 +250,27 @@ def read_decisions(root: Path) -> dict[str, Decision]:
     path = review_path(root)
     if not path.is_file():
         raise InputError(f"{path}: no decisions yet; make some with rssn review {root}")
-    with _translate_errors(path):
-        address = f"{path.resolve().as_uri()}?mode=rw"  # rolls back what a killed review left half-written
+    with _on_disk(path) as here, _translate_errors(here):
+        address = f"{here.resolve().as_uri()}?mode=rw"  # rolls back what a killed review left half-written
         database = sqlite3.connect(address, uri=True, timeout=_LOCKED_SECONDS)
         try:
-            if not _checked_version(database, path):
+            if not _checked_version(database, here):
                 raise LogError(f"{path}: empty; make decisions with rssn review {root}")
             return _current(database)
         finally:
             database.close()
+
+
+@contextmanager
+def _on_disk(path: Location) -> Iterator[Path]:
+    """The file itself; of an object, a copy of it."""
+    if isinstance(path, Path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="rssn-") as folder:
+        copy = Path(folder) / path.name
+        copy.write_bytes(content(path))
+        yield copy
 
 
 def _current(database: sqlite3.Connection) -> dict[str, Decision]:

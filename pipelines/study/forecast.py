@@ -58,7 +58,7 @@ def _expected(step: Step, root: Path, past: Mapping[Step, float], workers: int) 
     """The seconds that a step will take, and how one knows."""
     given = step.settings(root)
     if isinstance(given, ComposeOptions) and all(need in past for need in step.needs):
-        seconds = cost(given.job(step.out(root)))
+        seconds = cost(given.job())
         return seconds / workers, f"{seconds / 60:.1f} CPU-minutes by its own dry run"
     alike = [(other.settings(root), seconds) for other, seconds in past.items() if other.kind == step.kind]
     alike = [(other, seconds) for other, seconds in alike if _network(other) == _network(given)]

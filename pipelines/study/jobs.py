@@ -54,22 +54,21 @@ def _typed(kind: type[Any], *checks: Callable[[Any], object]) -> Callable[[dict[
 
 
 def _curate(given: CurationOptions) -> None:
-    out = Path(str(given.out))
-    job = given.job(out, given.curation_rules())
+    job = given.job(given.curation_rules())
     curated = given.workers.run(lambda runner: run_curation(job, runner))
     if not curated.summary.failed:
-        run_inspect(out)
-    finish(curated.summary, out, "backgrounds", complete=True)
+        run_inspect(job.out)
+    finish(curated.summary, job.out, "backgrounds", complete=True)
 
 
 def _compose(given: ComposeOptions) -> None:
-    job = given.job(Path(str(given.out)))
+    job = given.job()
     summary = given.workers.run(lambda runner: run_compose(job, runner))
     finish(summary, job.out, "composites", complete=True)
 
 
 def _pack(given: PackOptions) -> None:
-    job = given.job(Path(str(given.out)))
+    job = given.job()
     summary = given.workers.run(lambda runner: run_pack(job, runner))
     finish(summary, job.out, "photographs", complete=True)
 

@@ -25,7 +25,7 @@ from pipelines.study.steps import Plan, Step, plan_study
 from rssn.errors import InputError
 from rssn.storage.atomic import sweep
 from rssn.storage.files import read_json
-from rssn.storage.lock import hold_lease
+from rssn.storage.lease import hold_lease
 from rssn.synthetic import SyntheticPlan, write_synthetic
 
 _LEAKS = "leaks.json"

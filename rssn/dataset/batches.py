@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,11 +19,12 @@ from rssn.dataset.rows import damage, iter_rows, own_parquet
 from rssn.dataset.shards import DatasetFolder, Mark, check_shard, shard_name
 from rssn.errors import DamagedError
 from rssn.storage.files import sha256
+from rssn.storage.location import Location
 
 _LATER = re.compile(r".+-x(\d+)-\d{5,}-of-\d{5,}(-failed)?")
 
 
-def batch_path(root: Path, number: int) -> Path:
+def batch_path(root: Location, number: int) -> Location:
     """The plan of a batch."""
     return root / "plan" / f"foregrounds-{number:05d}.parquet"
 
@@ -65,7 +65,7 @@ class Superseded:
 NOTHING_LATER = Superseded()
 
 
-def superseded(root: Path, batches: int | None = None) -> Superseded:
+def superseded(root: Location, batches: int | None = None) -> Superseded:
     """What later batches of a data set planned again.
 
     Args:
@@ -89,8 +89,8 @@ def superseded(root: Path, batches: int | None = None) -> Superseded:
 
 
 def iter_rejects(
-    files: Iterable[Path], without: Superseded, columns: Sequence[str] | None = None
-) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+    files: Iterable[Location], without: Superseded, columns: Sequence[str] | None = None
+) -> Iterator[tuple[Location, int, dict[str, Any]]]:
     """The rejects that count: file, number of the row in it, and the row.
 
     Args:

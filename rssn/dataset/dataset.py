@@ -1,11 +1,10 @@
-"""A data set as one object: what `rssn compose`, `rssn pack` or `rssn build-bg20k` wrote into a folder."""
+"""A data set as one object: what `rssn compose`, `rssn pack` or `rssn build-bg20k` wrote, here or in a bucket."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,21 +15,37 @@ from rssn.dataset.rows import iter_rows, own_parquet, place_of, read_row
 from rssn.dataset.shards import DatasetFolder, Mark
 from rssn.dataset.verify import verify
 from rssn.errors import DamagedError, InputError
-from rssn.storage.urls import is_url
+from rssn.storage.location import Location, parse_location
+
+_MADE_BY = {"composites": "rssn compose", "backgrounds": "rssn build-bg20k"}
 
 
-def open_dataset(folder: Path | str) -> DataSet:
-    """Open a data set that lies in a folder; a run may still be at work on it.
+def open_dataset(place: Location | str, kind: str | None = None, *, finished: bool = False) -> DataSet:
+    """Open a data set; a run may still be at work on it.
+
+    ```python
+    composites = rssn.open_dataset("s3://bucket/shards")
+    print(composites.manifest.totals, len(composites))
+    for row in composites.rows(columns=["sample_id", "alpha"]): ...
+    ```
 
     Args:
-        folder: Where `rssn compose`, `rssn pack` or `rssn build-bg20k` wrote it.
+        place: Where `rssn compose`, `rssn pack` or `rssn build-bg20k` wrote it: a folder, or a URL such as s3://...
+        kind: `composites` or `backgrounds`, where only one of them will do.
+        finished: Whether its run must have come to its end.
 
     Raises:
-        InputError: If no data set of this version lies there, or a URL is given: copy it here first.
+        InputError: If no data set of this version lies there, or it is of another kind, or not finished.
+        RemoteError: If a bucket does not answer.
     """
-    if isinstance(folder, str) and is_url(folder):
-        raise InputError(f"{folder}: open_dataset reads folders, no URLs; copy the data set first")
-    return DataSet(DatasetFolder(Path(folder)), read_manifest(Path(folder)))
+    root = parse_location(place) if isinstance(place, str) else place
+    manifest = read_manifest(root)
+    if kind is not None and manifest.kind != kind:
+        raise InputError(f"{root}: a data set of {manifest.kind}, not of {kind}; give what {_MADE_BY[kind]} wrote")
+    if finished and not manifest.finished:
+        command = f"the same {_MADE_BY.get(manifest.kind, 'command')}"
+        raise InputError(f"{root}: its run was interrupted; run {command} again to finish it")
+    return DataSet(DatasetFolder(root), manifest)
 
 
 @dataclass(frozen=True)
@@ -96,7 +111,7 @@ class DataSet:
 
         What a later batch of composites tried again is not among them.
         """
-        for _, _, row in iter_rejects(self.folder.all_rejects(), superseded(self.folder.root)):
+        for _, _, row in iter_rejects(self.folder.reject_files(), superseded(self.folder.root)):
             yield row
 
     def verify(self) -> list[str]:

@@ -8,12 +8,12 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError
-from pathlib import Path
 from typing import Any
 
 from rssn.dataset.schema import SCHEMA_VERSION
 from rssn.errors import DamagedError, InputError
 from rssn.storage.files import parse_json, write_json
+from rssn.storage.location import Location
 from rssn.storage.remote import content
 from rssn.versions import version
 
@@ -111,7 +111,7 @@ def parse_manifest(data: bytes) -> Manifest:
     return Manifest(facts["plan"], digest, sources, str(facts.get("command", "")), versions, totals)
 
 
-def read_manifest(root: Path, *, any_version: bool = False) -> Manifest:
+def read_manifest(root: Location, *, any_version: bool = False) -> Manifest:
     """The manifest of a data set.
 
     Args:
@@ -143,11 +143,11 @@ def read_manifest(root: Path, *, any_version: bool = False) -> Manifest:
     return manifest
 
 
-def _damaged(path: Path, words: str) -> DamagedError:
+def _damaged(path: Location, words: str) -> DamagedError:
     return DamagedError(f"{path}: {words}; restore a copy of it, or choose another --out")
 
 
-def stored_manifest(root: Path, *, any_version: bool = False) -> Manifest | None:
+def stored_manifest(root: Location, *, any_version: bool = False) -> Manifest | None:
     """The manifest of the data set in a folder; None where there is no data set, or none any more.
 
     Raises:
@@ -159,7 +159,7 @@ def stored_manifest(root: Path, *, any_version: bool = False) -> Manifest | None
         return None
 
 
-def holds_dataset(root: Path) -> bool:
+def holds_dataset(root: Location) -> bool:
     """Whether there is a data set of ours in a folder, of whatever version.
 
     Raises:
@@ -168,7 +168,7 @@ def holds_dataset(root: Path) -> bool:
     return stored_manifest(root, any_version=True) is not None
 
 
-def is_removed(root: Path) -> bool:
+def is_removed(root: Location) -> bool:
     """Whether a folder holds what an interrupted removal left of a data set."""
     try:
         parse_manifest(content(root / MANIFEST))
@@ -179,12 +179,12 @@ def is_removed(root: Path) -> bool:
     return False
 
 
-def write_manifest(root: Path, manifest: Manifest) -> None:
+def write_manifest(root: Location, manifest: Manifest) -> None:
     """Write `manifest.json`; a reader sees the old one or the new one."""
     write_json(root / MANIFEST, {name: value for name, value in vars(manifest).items() if name != "totals" or value})
 
 
-def write_removed(root: Path) -> None:
+def write_removed(root: Location) -> None:
     """Say that the data set in a folder is being removed."""
     write_json(root / MANIFEST, {_REMOVED: True})
 
@@ -211,7 +211,7 @@ def plan_digest(plan: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def refuse_other_plan(root: Path, before: Mapping[str, Any], now: Mapping[str, Any], may_differ: str = "") -> None:
+def refuse_other_plan(root: Location, before: Mapping[str, Any], now: Mapping[str, Any], may_differ: str = "") -> None:
     """Refuse to resume a data set by another plan.
 
     Args:

@@ -1,16 +1,18 @@
 """A shard is the unit of work, and its mark is the proof.
 
-A data set is a folder: `manifest.json`, `data/*.parquet`, `marks/*.json`, `rejects/*.parquet`, `report/`. A shard is
-written to a temporary name, flushed, renamed, and then its mark is written: row count, size and sha256, and the digest
-of the plan that it was made by. Done means a valid mark of the manifest's plan and nothing else.
+A data set is a folder, here or in a bucket: `manifest.json`, `data/*.parquet`, `marks/*.json`, `rejects/*.parquet`,
+`report/`. A shard is written to a temporary name, flushed, renamed (or uploaded), and then its mark is written: row
+count, size and sha256, and the digest of the plan that it was made by. Done means a valid mark of the manifest's plan
+and nothing else.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,10 @@ from rssn.dataset.manifest import MANIFEST, Manifest, parse_manifest
 from rssn.dataset.rows import read_footer
 from rssn.dataset.schema import REJECTS
 from rssn.errors import DamagedError, InputError
-from rssn.storage.buckets import list_objects
+from rssn.storage.buckets import FileFacts, abort_uploads, remove
 from rssn.storage.files import Row, is_count, parse_json, sha256, write_json, write_parquet
-from rssn.storage.remote import content, size_of
-from rssn.storage.urls import is_listed, url_of
+from rssn.storage.location import BucketPath, Location, scratch_of
+from rssn.storage.remote import content, contents, facts_of, list_files
 
 _FAILED = "-failed"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -90,7 +92,7 @@ class DatasetFolder:
         plan: The digest that marks have to name; None: that of the manifest in the folder.
     """
 
-    root: Path
+    root: Location
     plan: str | None = None
 
     @property
@@ -103,46 +105,52 @@ class DatasetFolder:
         return self.plan if self.plan is not None else _stored_digest(self.manifest)
 
     @property
-    def manifest(self) -> Path:
+    def manifest(self) -> Location:
         """Schema version, recipe, inputs, versions and totals."""
         return self.root / MANIFEST
 
     @property
-    def report(self) -> Path:
+    def report(self) -> Location:
         """The folder of `index.html` and the contact sheets."""
         return self.root / "report"
 
-    def data(self, name: str) -> Path:
+    def data(self, name: str) -> Location:
         """The Parquet file of a shard."""
         return self._inside("data", name, ".parquet")
 
-    def mark(self, name: str) -> Path:
+    def mark(self, name: str) -> Location:
         """The mark of a shard."""
         return self._inside("marks", name, ".json")
 
-    def rejects(self, name: str) -> Path:
+    def rejects(self, name: str) -> Location:
         """The rejects of a shard; absent where it has none."""
         return self._inside("rejects", name, ".parquet")
 
-    def failure(self, name: str) -> Path:
+    def failure(self, name: str) -> Location:
         """The one row that says why a shard could not be made; exists until it is made. No mark vouches for it."""
         return self._inside("rejects", f"{name}{_FAILED}", ".parquet")
 
-    def all_rejects(self) -> list[Path]:
-        """Every file of rejects, trusted or not, in order of name."""
-        return sorted((self.root / "rejects").glob("*.parquet"))
-
     def failures(self) -> list[str]:
         """Names of the shards that could not be made."""
-        return [path.stem.removesuffix(_FAILED) for path in sorted((self.root / "rejects").glob(f"*{_FAILED}.parquet"))]
+        stems = (path.stem for path in self.reject_files())
+        return [stem.removesuffix(_FAILED) for stem in stems if stem.endswith(_FAILED)]
+
+    def reject_files(self) -> list[Location]:
+        """Every file of rejects: of shards, of the plan, of shards that could not be made."""
+        return self._files_in("rejects", ".parquet")
+
+    @property
+    def working(self) -> Path:
+        """The folder of files that exist only while shards are written: for a bucket, one on this machine."""
+        return (scratch_of(self.root) if isinstance(self.root, BucketPath) else self.root) / "progress"
 
     def progress(self, name: str) -> Path:
         """A count of items; exists only while the shard is being written. For progress bars, never a proof."""
-        return self._inside("progress", name, "")
+        return self.working / _checked(name)
 
     def current_item(self, name: str) -> Path:
         """The file that names the item in progress; exists while the shard is being written, or if its worker died."""
-        return self._inside("progress", name, ".item")
+        return self.working / f"{_checked(name)}.item"
 
     def read_mark(self, name: str) -> Mark | None:
         """The mark of a shard, trusted or not; None where there is none of this plan, or not a whole one."""
@@ -154,9 +162,10 @@ class DatasetFolder:
 
     def marks(self) -> list[Mark]:
         """Every mark of the plan that bears its file's name, trusted or not, in order of name."""
-        named = replace(self, plan=self.plan_digest)
-        names = (path.stem for path in sorted((self.root / "marks").glob("*.json")))
-        return [mark for name in names if _NAME.fullmatch(name) and (mark := named.read_mark(name))]
+        plan = self.plan_digest
+        paths = [path for path in self._files_in("marks", ".json") if _NAME.fullmatch(path.stem)]
+        read = zip(paths, contents(paths), strict=True)
+        return [mark for path, data in read if data is not None and (mark := parse_mark(data, path.stem, plan))]
 
     def all_marks(self) -> list[Mark]:
         """The marks of a data set that is read, not made; none of those that a finished one has is missing.
@@ -172,11 +181,10 @@ class DatasetFolder:
                 raise DamagedError(f"{self.manifest}: {missing}; {words}")
         return marks
 
-    def stored(self) -> set[str]:
-        """Names of the data files that there are, marked or not."""
-        url = url_of(self.root)
-        places = (self.root / "data").glob("*.parquet") if url is None else map(Path, list_objects(f"{url}/data"))
-        return {path.stem for path in places}
+    def found(self) -> dict[str, FileFacts]:
+        """What there is of the shards, marked or not, by name from the root on: marks, data and rejects."""
+        parts = ("marks", "data", "rejects")
+        return {f"{part}/{name}": facts for part in parts for name, facts in list_files(self.root / part).items()}
 
     def refuse_removed(self) -> None:
         """Do not recreate parts of a data set whose folder was removed during the run.
@@ -184,13 +192,17 @@ class DatasetFolder:
         Raises:
             InputError: If it was.
         """
-        if self.plan and not self.root.is_dir():  # it was there when the plan was made
+        if self.plan and isinstance(self.root, Path) and not self.root.is_dir():  # it was there when the plan was made
             words = "removed while this run was at work; run the same command again, it makes what is missing"
             raise InputError(f"{self.root}: {words}")
 
     def sweep(self) -> None:
         """Remove what killed writers left behind; call it only while nobody writes here."""
-        for name, path in self._files():
+        if isinstance(self.root, BucketPath):
+            shutil.rmtree(scratch_of(self.root), ignore_errors=True)
+            abort_uploads(self.root.url)
+            return
+        for name, path in self._files(self.root):
             if is_half_written(name) or (name.startswith("progress/") and is_own(name)):
                 path.unlink(missing_ok=True)
 
@@ -201,7 +213,7 @@ class DatasetFolder:
             InputError: Naming the first.
         """
         for folder in (self.root / part for part in _PARTS):
-            if folder.is_symlink():
+            if isinstance(folder, Path) and folder.is_symlink():
                 words = "a link to a folder, and nothing behind links is removed"
                 raise InputError(
                     f"{folder}: {words}; remove it yourself and run the command again, or choose another --out"
@@ -213,8 +225,12 @@ class DatasetFolder:
         Raises:
             InputError: Naming what cannot be removed; see also `refuse_links`.
         """
+        if isinstance(self.root, BucketPath):
+            names = sorted(filter(is_own, list_files(self.root)), key=lambda name: not name.startswith("marks/"))
+            remove([f"{self.root}/{name}" for name in names])
+            return
         self.refuse_links()
-        for name, path in self._files():
+        for name, path in self._files(self.root):
             if is_own(name) or is_half_written(name):
                 try:
                     path.unlink(missing_ok=True)
@@ -226,19 +242,22 @@ class DatasetFolder:
                 (self.root / part).rmdir()
 
     def in_progress(self) -> dict[str, int]:
-        """Shards in progress, and how many of their items are done."""
-        return {path.name: _read_count(path) for path in self.root.glob("progress/*") if not path.suffix}
+        """Shards in progress on this machine, and how many of their items are done."""
+        return {path.name: _read_count(path) for path in self.working.glob("*") if not path.suffix}
 
-    def _files(self) -> Iterator[tuple[str, Path]]:
+    def _files_in(self, part: str, suffix: str) -> list[Location]:
+        names = sorted(name for name in list_files(self.root / part) if not name.startswith("."))
+        return [self.root / part / name for name in names if name.endswith(suffix) and "/" not in name]
+
+    @staticmethod
+    def _files(root: Path) -> Iterator[tuple[str, Path]]:
         """What lies in the folder and in its parts, by its name from the root on; marks first, for they vouch."""
         for part in (*_PARTS, "."):
             with suppress(FileNotFoundError, NotADirectoryError):
-                yield from ((path.relative_to(self.root).as_posix(), path) for path in [*(self.root / part).iterdir()])
+                yield from ((path.relative_to(root).as_posix(), path) for path in [*(root / part).iterdir()])
 
-    def _inside(self, folder: str, name: str, suffix: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise InputError(f"{name!r} is not a valid shard name: use lower-case letters, digits and dashes")
-        return self.root / folder / f"{name}{suffix}"
+    def _inside(self, folder: str, name: str, suffix: str) -> Location:
+        return self.root / folder / f"{_checked(name)}{suffix}"
 
 
 def shard_name(prefix: str, index: int, total: int) -> str:
@@ -271,7 +290,7 @@ def write_shard(
     folder.refuse_removed()
     progress.parent.mkdir(parents=True, exist_ok=True)
     try:
-        count = write_parquet(folder.data(name), schema, _reported(progress, rows, rejects))
+        data = write_parquet(folder.data(name), schema, _reported(progress, rows, rejects))
     finally:
         progress.unlink(missing_ok=True)
         folder.current_item(name).unlink(missing_ok=True)
@@ -279,12 +298,12 @@ def write_shard(
     refused = write_parquet(folder.rejects(name), REJECTS, rejects)
     mark = Mark(
         name=name,
-        rows=count,
-        bytes=folder.data(name).stat().st_size if count else 0,
-        sha256=sha256(folder.data(name)) if count else "",
+        rows=data.rows,
+        bytes=data.bytes,
+        sha256=data.sha256,
         plan=plan,
-        rejected=refused,
-        rejects_sha256=sha256(folder.rejects(name)) if refused else "",
+        rejected=refused.rows,
+        rejects_sha256=refused.sha256,
         statistics=dict(findings.statistics),
         unusable=dict(findings.unusable),
     )
@@ -318,27 +337,68 @@ def missing_rows(manifest: Manifest, marks: Iterable[Mark]) -> str | None:
     return None if said in (None, rows) else f"its marks vouch for {rows} rows, its manifest counts {said}"
 
 
-def check_shard(folder: DatasetFolder, mark: Mark, *, whole: bool = True) -> str | None:
+@dataclass(frozen=True)
+class Shards:
+    """The shards of a data set as one look at it found them.
+
+    Attributes:
+        folder: The data set.
+        marks: Its marks by name, trusted or not.
+        found: Its files, see `DatasetFolder.found`.
+    """
+
+    folder: DatasetFolder
+    marks: Mapping[str, Mark]
+    found: Mapping[str, FileFacts]
+
+    @classmethod
+    def of(cls, folder: DatasetFolder) -> Shards:
+        """Look at a data set: marks are read, everything else is listed."""
+        found = folder.found()
+        return cls(folder, {mark.name: mark for mark in folder.marks()}, found)
+
+    def problem(self, mark: Mark, *, whole: bool | None = None) -> str | None:
+        """What is wrong with a marked shard; see `check_shard`."""
+        return check_shard(self.folder, mark, whole=whole, found=self.found)
+
+    def trusted(self, name: str) -> Mark | None:
+        """The mark of a shard that is done, or None where the work has to be done (again)."""
+        mark = self.marks.get(name)
+        return mark if mark and self.problem(mark) is None else None
+
+
+def check_shard(
+    folder: DatasetFolder, mark: Mark, *, whole: bool | None = None, found: Mapping[str, FileFacts] | None = None
+) -> str | None:
     """What is wrong with a marked shard, in words, or None: size, rows, footer and the digests of both files agree.
 
     Args:
         folder: The data set.
         mark: The shard's.
-        whole: Whether the files are read through for their digests; an object in a bucket that was written after its
-            mark always is, for it was copied there, or replaced.
+        whole: Whether both files are read through for their digests; None: on this disk, not in a bucket. An object
+            that was written after its mark always is, for it was copied there, or replaced.
+        found: What a listing says of the files, see `DatasetFolder.found`; None asks for these alone.
     """
-    rejects, path = folder.rejects(mark.name), folder.data(mark.name)
-    if (size_of(rejects) is not None) != bool(mark.rejected) or (
-        whole and mark.rejected and sha256(rejects) != mark.rejects_sha256
-    ):
+    remote = isinstance(folder.root, BucketPath)
+    whole = not remote if whole is None else whole
+    path, rejects, proof = (part(mark.name) for part in (folder.data, folder.rejects, folder.mark))
+    data, refused, marked = (
+        facts_of(one) if found is None else found.get(f"{one.parent.name}/{one.name}") for one in (path, rejects, proof)
+    )
+    if bool(refused) != bool(mark.rejected) or (whole and mark.rejected and sha256(rejects) != mark.rejects_sha256):
         return f"rejects/{rejects.name}: missing, or altered after it was marked"
-    size = size_of(path)
-    if size is None:
+    if data is None:
         return f"{path.name}: the file is missing" if mark.rows else None
-    if size != mark.bytes:
-        return f"{path.name}: {size} bytes, its mark says {mark.bytes}"
-    later = is_listed(path) and path.stat().st_mtime_ns > folder.mark(mark.name).stat().st_mtime_ns
-    if (whole or later) and sha256(path) != mark.sha256:
+    if data.size != mark.bytes:
+        return f"{path.name}: {data.size} bytes, its mark says {mark.bytes}"
+    later = not marked or data.written_ns > marked.written_ns
+    if remote and not whole and not later:
+        return None
+    return _content_problem(path, mark, whole=whole or remote)
+
+
+def _content_problem(path: Location, mark: Mark, *, whole: bool) -> str | None:
+    if whole and sha256(path) != mark.sha256:
         return f"{path.name}: the content was altered after it was marked"
     try:
         rows = read_footer(path).num_rows
@@ -350,8 +410,13 @@ def check_shard(folder: DatasetFolder, mark: Mark, *, whole: bool = True) -> str
 def trusted_mark(folder: DatasetFolder, name: str) -> Mark | None:
     """The mark of a shard that is done, or None where the work has to be done (again)."""
     mark = folder.read_mark(name)
-    whole = url_of(folder.root) is None or folder.data(name).is_file()  # a bucket is not read through
-    return mark if mark and check_shard(folder, mark, whole=whole) is None else None
+    return mark if mark and check_shard(folder, mark) is None else None
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name!r} is not a valid shard name: use lower-case letters, digits and dashes")
+    return name
 
 
 def _reported(path: Path, rows: Iterable[Row], rejects: list[dict[str, Any]]) -> Iterator[Row]:
@@ -360,7 +425,7 @@ def _reported(path: Path, rows: Iterable[Row], rejects: list[dict[str, Any]]) ->
         path.write_text(str(count + len(rejects)), encoding="ascii")
 
 
-def _stored_digest(manifest: Path) -> str:
+def _stored_digest(manifest: Location) -> str:
     try:
         return parse_manifest(content(manifest)).plan_digest
     except FileNotFoundError:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +18,7 @@ from rssn.dataset.shards import DatasetFolder, Mark
 from rssn.image.arrays import Pixels
 from rssn.image.decoding import decode_pixels
 from rssn.image.matte_flags import describe_flags
+from rssn.storage.location import Location
 
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 
@@ -58,7 +58,7 @@ def describe_mattes(folder: DatasetFolder, marks: Iterable[Mark]) -> list[str]:
     return describe_flags(found.values())
 
 
-def count_rejects(files: Iterable[Path], without: Superseded = NOTHING_LATER) -> Counter[str]:
+def count_rejects(files: Iterable[Location], without: Superseded = NOTHING_LATER) -> Counter[str]:
     """Rejects by reason, without those that count no more."""
     reasons: Counter[str] = Counter()
     if without != NOTHING_LATER:
@@ -115,7 +115,7 @@ def _order(value: object) -> tuple[float, str]:
     return (float(value), "") if isinstance(value, int | float) else (0.0, str(value))
 
 
-def _tables(files: Iterable[Path], columns: Sequence[str]) -> Iterator[pa.Table]:
+def _tables(files: Iterable[Location], columns: Sequence[str]) -> Iterator[pa.Table]:
     for path in files:
         with own_parquet(path) as file:
             yield file.read(columns=list(columns))

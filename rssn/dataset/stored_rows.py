@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from rssn.dataset.rows import iter_rows, own_parquet, read_footer
 from rssn.storage.files import Row
+from rssn.storage.location import Location
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class StoredRows(Sequence[T]):
         parse: An object from its row.
     """
 
-    def __init__(self, paths: Sequence[Path], parse: Callable[[Row], T]) -> None:
+    def __init__(self, paths: Sequence[Location], parse: Callable[[Row], T]) -> None:
         self._paths, self._parse = paths, parse
         footers = [(path, read_footer(path)) for path in paths]
         self._groups = [(path, group) for path, footer in footers for group in range(footer.num_row_groups)]

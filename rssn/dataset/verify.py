@@ -1,6 +1,6 @@
 """Is a data set whole: which shards agree with their marks, which do not, which are not there.
 
-Floor 3: knows the data set's folder; nothing is changed.
+Nothing is changed.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from rssn.dataset.rows import damage
-from rssn.dataset.shards import DatasetFolder, Mark, check_shard
+from rssn.dataset.shards import DatasetFolder, Mark, Shards
+from rssn.storage.location import Location
 
 _NAME = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<total>\d{5})")
 
@@ -23,7 +24,7 @@ class Verified:
     trusted: Sequence[Mark]  # shards with rows that agree with their marks
     damaged: Sequence[str]  # what is wrong, by name of the file
     missing: Sequence[str]  # shards that are not made, and files that no mark vouches for
-    rejects: Sequence[Path]  # files of rejects that can be read
+    rejects: Sequence[Location]  # files of rejects that can be read
 
     @property
     def problems(self) -> list[str]:
@@ -33,28 +34,30 @@ class Verified:
 
 def verify(folder: DatasetFolder) -> Verified:
     """Check every shard against its mark: size, rows, footer and sha256."""
-    marks = folder.marks()
-    checked = [(mark, check_shard(folder, mark)) for mark in marks]
+    shards = Shards.of(folder)
+    marks = list(shards.marks.values())
+    checked = [(mark, shards.problem(mark, whole=True)) for mark in marks]
     trusted = [mark for mark, problem in checked if problem is None and mark.rows]
     doubted = {mark.name for mark, problem in checked if problem is not None}
     damaged = [problem for _, problem in checked if problem is not None]
     rejects = []
-    for path in folder.all_rejects():
+    for path in folder.reject_files():
         problem = None if path.stem in doubted else damage(path)
         if problem:
             damaged.append(problem)
         elif path.stem not in doubted:
             rejects.append(path)
-    return Verified(trusted, damaged, _missing(folder, marks), rejects)
+    return Verified(trusted, damaged, _missing(shards), rejects)
 
 
-def _missing(folder: DatasetFolder, marks: Sequence[Mark]) -> list[str]:
-    known = {mark.name for mark in marks}
-    expected = set(folder.failures())
+def _missing(shards: Shards) -> list[str]:
+    known, failed = shards.marks.keys(), shards.folder.failures()
+    expected = {*failed}
     families = {(f["prefix"], int(f["total"])) for f in map(_NAME.fullmatch, known | expected) if f}
     for prefix, total in families:
         expected |= {f"{prefix}-{index:05d}-of-{total:05d}" for index in range(total)}
-    unmarked = folder.stored() - known
-    why = dict.fromkeys(folder.failures(), "not made, see its row in rejects/; run the same command again to retry")
+    files = (PurePosixPath(name) for name in shards.found if name.startswith("data/"))
+    stored = {file.stem for file in files if file.suffix == ".parquet" and not file.name.startswith(".")}
+    why = dict.fromkeys(failed, "not made, see its row in rejects/; run the same command again to retry")
     problems = [f"{name}: {why.get(name, 'not made yet')}" for name in sorted(expected - known)]
-    return problems + [f"{name}.parquet: has no mark; it does not count" for name in sorted(unmarked)]
+    return problems + [f"{name}.parquet: has no mark; it does not count" for name in sorted(stored - known)]

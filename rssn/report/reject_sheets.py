@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rssn.dataset.batches import NOTHING_LATER, Superseded, iter_rejects
@@ -18,6 +17,7 @@ from rssn.image.arrays import Pixels
 from rssn.image.decoding import decode_pixels
 from rssn.report.contact_sheets import TILES_PER_ROW, parts, small_tile
 from rssn.report.page import Tile, contact_sheet
+from rssn.storage.location import Location
 
 _MOST_REASONS = 40
 _MOST_EXAMPLES = 24  # of one reason: four rows of a sheet
@@ -34,7 +34,7 @@ class RejectSheet:
 
 
 def reject_sheets(
-    files: Sequence[Path], reasons: Counter[str], samples: int, without: Superseded = NOTHING_LATER
+    files: Sequence[Location], reasons: Counter[str], samples: int, without: Superseded = NOTHING_LATER
 ) -> Iterator[RejectSheet]:
     """One sheet for each reason, the most frequent first.
 
@@ -56,10 +56,10 @@ def reject_sheets(
 
 
 def _choose(
-    files: Sequence[Path], without: Superseded, counts: dict[str, int], most: int
-) -> dict[str, list[tuple[Path, int]]]:
+    files: Sequence[Location], without: Superseded, counts: dict[str, int], most: int
+) -> dict[str, list[tuple[Location, int]]]:
     """Places of examples spread evenly over the rejects of each reason: the file, and the row's number in it."""
-    chosen: dict[str, list[tuple[Path, int]]] = {reason: [] for reason in counts}
+    chosen: dict[str, list[tuple[Location, int]]] = {reason: [] for reason in counts}
     seen: Counter[str] = Counter()
     for path, number, row in iter_rejects(files, without, ["item_id", "reason"]):
         reason = row["reason"]
@@ -72,7 +72,7 @@ def _choose(
     return chosen
 
 
-def _tile(path: Path, number: int) -> Tile:
+def _tile(path: Location, number: int) -> Tile:
     row = read_row(path, place_of(path, number), ["source", "stage", "message", "thumbnail"])
     return small_tile(_thumbnail(row["thumbnail"]), f"{row['source']}\n{row['stage']}: {row['message']}")
 

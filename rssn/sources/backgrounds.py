@@ -234,7 +234,7 @@ def _is_curated(root: Location) -> bool:
 
 
 def _curated(root: Location, split: str) -> Iterator[Background]:
-    folder = DatasetFolder(root)  # type: ignore[arg-type]
+    folder = DatasetFolder(root)
     for mark in folder.all_marks():
         if not mark.name.startswith(f"{split}-") or not mark.rows:
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from filecmp import cmp
@@ -12,7 +11,7 @@ from pathlib import Path
 from shutil import copyfile
 
 from rssn.storage.buckets import upload, write
-from rssn.storage.location import BucketPath, Location
+from rssn.storage.location import BucketPath, Location, scratch_of
 
 _NO_FOLDER_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
 """What file systems answer that cannot flush a folder; the file itself is flushed by then."""
@@ -36,19 +35,15 @@ def atomic_path(
     Raises:
         RemoteError: If the bucket does not take the object.
     """
-    if isinstance(path, BucketPath):
-        with tempfile.TemporaryDirectory(prefix="rssn-") as folder:
-            temporary = Path(folder) / f"{path.name}{suffix}"
-            yield temporary
-            if temporary.exists():
-                upload(temporary, path.url)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}{'' if only_writer else f'.{os.getpid()}'}{suffix}")
+    beside = scratch_of(path) if isinstance(path, BucketPath) else path
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    temporary = beside.with_name(f".{path.name}{'' if only_writer else f'.{os.getpid()}'}{suffix}")
     try:
         yield temporary
-        if temporary.exists():
-            _publish(temporary, path, durable=durable)
+        if temporary.exists() and isinstance(path, BucketPath):
+            upload(temporary, path.url)
+        elif temporary.exists():
+            _publish(temporary, beside, durable=durable)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -62,9 +57,9 @@ def write_bytes(path: Location, data: bytes, *, durable: bool = True, only_write
         temporary.write_bytes(data)
 
 
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a file, see `atomic_path`, unless the same is there already."""
-    if not target.is_file() or not cmp(source, target, shallow=False):
+def copy_file(source: Path, target: Location) -> None:
+    """Copy a file, see `atomic_path`, unless the same is there already; objects are not read to see."""
+    if isinstance(target, BucketPath) or not target.is_file() or not cmp(source, target, shallow=False):
         with atomic_path(target) as temporary:
             copyfile(source, temporary)
 

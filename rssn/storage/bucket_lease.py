@@ -1,23 +1,21 @@
 """The lease of a data set in a bucket: an object that is created only if there is none, and renewed by its owner.
 
 A stale lease is overwritten by the run that creates a claim to it, also an object that is created only if there is
-none. For a run on this machine with the same cache, the kernel knows whether it is alive: the run holds a lock on a
-file beside its folder.
+none. For a run of the same user on this machine the kernel knows whether it is alive: the run holds a lock on a file.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rssn.storage.buckets import remove, upload, write
-from rssn.storage.files import write_json
+from rssn.storage.buckets import remove, write
+from rssn.storage.location import BucketPath, scratch_of
 from rssn.storage.lock import LEASE, STALE_SECONDS, Lease, parse_lease
 from rssn.storage.remote import content
 
@@ -26,24 +24,21 @@ _CLAIM = ".lease-claim.json"
 
 @dataclass(frozen=True)
 class BucketLease:
-    """Where the lease of a data set in a bucket is, and the local folder of the data set.
+    """The lease of a data set in a bucket, an object in its folder."""
 
-    With each renewal the progress of the run is uploaded too, for `rssn status`.
-    """
-
-    url: str
-    root: Path
+    root: BucketPath
     object_name: str = LEASE
 
     @property
     def name(self) -> str:
         """The URL of the data set."""
-        return self.url
+        return str(self.root)
 
     @property
     def lock_path(self) -> Path:
-        """Beside the folder, which is emptied by the run that takes the lease."""
-        return self.root.with_name(f".{self.root.name}.lease")
+        """Beside the folder of what is on its way there, which is removed when the run ends."""
+        scratch = scratch_of(self.root)
+        return scratch.with_name(f".{scratch.name}.lease")
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -53,7 +48,7 @@ class BucketLease:
     def read(self) -> Lease | None:
         """The lease; None where there is none. Clocks are assumed to agree within seconds."""
         with suppress(FileNotFoundError):
-            return parse_lease(content(self._object), math.inf, self.lock_path)
+            return parse_lease(content(self.root / self.object_name), math.inf, self.lock_path)
         return None
 
     def take(self, mine: Lease, stale: Lease | None) -> bool:
@@ -76,28 +71,17 @@ class BucketLease:
             remove([claim._url])
 
     def renew(self, mine: Lease) -> None:
-        """Say that the owner is alive, and how far it is."""
+        """Say that the owner is alive."""
         write(self._url, self._bytes(mine))
-        for name in (".run.json", "candidates/.run.json"):
-            if (self.root / name).is_file():
-                upload(self.root / name, f"{self.url}/{name}")
 
     def remove(self) -> None:
         """Delete it."""
         remove([self._url])
         self.lock_path.unlink(missing_ok=True)
 
-    def copy(self) -> None:
-        """Copy the lease into the folder, with its age, for those who look there."""
-        held = self.read()
-        if held:
-            path = self.root / LEASE
-            write_json(path, held.facts)
-            os.utime(path, (time.time() - held.age,) * 2)
-
     @property
     def _url(self) -> str:
-        return f"{self.url}/{self.object_name}"
+        return str(self.root / self.object_name)
 
     def _make(self, lease: Lease) -> bool:
         """Write it if there is none; whether it was written, even if the store's first answer was lost."""
@@ -107,10 +91,6 @@ class BucketLease:
             now = self.read()
             return now is not None and now.owner == lease.owner
         return True
-
-    @property
-    def _object(self) -> Path:
-        return Path(self._url)
 
     @staticmethod
     def _bytes(lease: Lease) -> bytes:

@@ -70,15 +70,15 @@ def _facts(said: Mapping[str, Any]) -> FileFacts:
     return FileFacts(int(said["size"] or 0), round(seconds * 1e3) * 1_000_000)
 
 
-def object_size(url: str) -> int | None:
-    """Bytes of an object; None where there is none.
+def object_facts(url: str) -> FileFacts | None:
+    """Size and time of an object; None where there is none.
 
     Raises:
         RemoteError: If the bucket does not say.
     """
     with suppress(FileNotFoundError), translate_errors(url):
-        facts = store(url).info(url)
-        return int(facts["size"] or 0) if facts["type"] == "file" else None
+        said = store(url).info(url)
+        return _facts(said) if said["type"] == "file" else None
     return None
 
 

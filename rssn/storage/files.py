@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,10 +24,18 @@ ROW_GROUP_ROWS = 8192
 """Or at so many rows: they are held as objects until then, and who wants a shard's verdicts reads whole groups."""
 
 
-def write_parquet(path: Location, schema: pa.Schema, rows: Iterable[Row]) -> int:
-    """Stream rows to a file, see `atomic_path`; returns their count.
+class Written(NamedTuple):
+    """What a file holds that was written."""
 
-    Without rows no file is left. Picture columns are stored as they are: they are compressed already.
+    rows: int
+    bytes: int
+    sha256: str  # empty where no file was left
+
+
+def write_parquet(path: Location, schema: pa.Schema, rows: Iterable[Row]) -> Written:
+    """Stream rows to a file or an object, see `atomic_path`.
+
+    Without rows none is left. Picture columns are stored as they are: they are compressed already.
     """
     with atomic_path(path) as temporary:
         count = 0
@@ -38,7 +46,8 @@ def write_parquet(path: Location, schema: pa.Schema, rows: Iterable[Row]) -> int
         if not count:
             temporary.unlink()
             path.unlink(missing_ok=True)
-    return count
+            return Written(0, 0, "")
+        return Written(count, temporary.stat().st_size, sha256(temporary))
 
 
 def write_json(path: Location, value: Mapping[str, Any]) -> None:

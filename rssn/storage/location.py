@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from rssn.storage.buckets import list_objects, object_size, remove
+from rssn.storage.buckets import list_objects, object_facts, remove
+from rssn.storage.machine import private_folder
 from rssn.storage.urls import checked_url, is_plain, is_url
 
 
@@ -86,7 +87,7 @@ class BucketPath:
 
     def is_file(self) -> bool:
         """Whether there is an object of this name."""
-        return object_size(self.url) is not None
+        return object_facts(self.url) is not None
 
     def is_dir(self) -> bool:
         """Whether there are objects below it."""
@@ -125,6 +126,11 @@ class BucketPath:
 
 Location: TypeAlias = Path | BucketPath
 """A place on this disk or in a bucket."""
+
+
+def scratch_of(place: BucketPath) -> Path:
+    """The folder on this machine, this user's alone, of what is on its way to a place in a bucket."""
+    return private_folder("scratch") / place.url.replace("://", "/", 1)
 
 
 def parse_location(text: str) -> Location:

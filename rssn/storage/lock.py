@@ -1,11 +1,11 @@
-"""One run at a time: locks on files, and the lease that a run holds on its output folder while it works.
+"""Locks on files, and what a lease is: a small record of who works on a data set.
 
 A lease is a small file, `.lease.json`, that names its owner and is renewed every few seconds. Its owner also holds a
 lock on it, which the kernel releases when the process ends, however it ends. Where the kernel can be asked, only that
 lock counts: a run that was killed is followed at once, and one that is alive (suspended, or in another container) is
 never taken for dead. Elsewhere, as on another machine, a lease that was not renewed for a minute is stale. A process id
 proves nothing: in another namespace it means another process, or none. Of two runs that try to take over a stale lease
-at once, one gets it; a run whose lease was taken over stops at its next renewal.
+at once, one gets it; see `rssn.storage.lease`.
 """
 
 from __future__ import annotations
@@ -13,25 +13,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from rssn.errors import InputError
 from rssn.storage.files import is_count, is_time, parse_json
 
-RENEWED_SECONDS = 5.0
 STALE_SECONDS = 60.0
 LEASE = ".lease.json"
-
-_LOST = signal.SIGUSR1  # a run in the background may ignore SIGINT
 
 
 def lock_file(descriptor: int, *, wait: bool = False, shared: bool = False) -> bool | None:
@@ -116,15 +110,6 @@ def _parse(data: bytes, age: float) -> Lease | None:
     if not (texts and is_count(lease.pid) and is_time(lease.since) and is_time(renewed)):
         return None
     return replace(lease, age=time.time() - renewed) if renewed else lease
-
-
-def read_lease(root: Path) -> Lease | None:
-    """The lease in an output folder, stale or not; None where there is none."""
-    path = root / LEASE
-    try:
-        return parse_lease(path.read_bytes(), time.time() - path.stat().st_mtime, path)
-    except FileNotFoundError:
-        return None
 
 
 def is_lease(path: Path) -> bool:
@@ -220,11 +205,14 @@ class LeasePlace(Protocol):
 
 
 @dataclass(frozen=True)
-class _FolderLease:
+class FolderLease:
+    """The lease of a folder, a file in it."""
+
     root: Path
 
     @property
     def name(self) -> str:
+        """The folder."""
         return str(self.root)
 
     @property
@@ -234,6 +222,7 @@ class _FolderLease:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
+        """Hold a lock on the folder."""
         folder = os.open(self.root, os.O_RDONLY)
         try:
             lock_file(folder, wait=True)  # without locks, two that come at the same instant are not told apart
@@ -242,110 +231,23 @@ class _FolderLease:
             os.close(folder)
 
     def read(self) -> Lease | None:
-        return read_lease(self.root)
+        """The lease, stale or not; None where there is none."""
+        path = self.root / LEASE
+        try:
+            return parse_lease(path.read_bytes(), time.time() - path.stat().st_mtime, path)
+        except FileNotFoundError:
+            return None
 
     def take(self, mine: Lease, stale: Lease | None) -> bool:
+        """Write it; nobody else does meanwhile."""
         self.lock_path.write_text(json.dumps(mine.facts), encoding="utf-8")
         self.lock_path.replace(self.root / LEASE)
         return True
 
     def renew(self, mine: Lease) -> None:
+        """Say that the owner is alive."""
         os.utime(self.root / LEASE)
 
     def remove(self) -> None:
+        """Delete it."""
         (self.root / LEASE).unlink(missing_ok=True)
-
-
-@contextmanager
-def hold_lease(root: Path) -> Iterator[None]:
-    """Hold the lease of an output folder, which is created if need be.
-
-    Raises:
-        InputError: If another run holds it, or took it over meanwhile.
-    """
-    created = not root.exists()
-    root.mkdir(parents=True, exist_ok=True)
-    try:
-        with hold_lease_at(_FolderLease(root)):
-            yield
-    finally:
-        if created:
-            with suppress(OSError):  # not empty
-                root.rmdir()
-
-
-@contextmanager
-def hold_lease_at(place: LeasePlace) -> Iterator[threading.Event]:
-    """Hold a lease, wherever it is stored; yields an event that is set once another run took it over.
-
-    Raises:
-        InputError: If another run holds it, or took it over meanwhile.
-    """
-    mine, lock = _take(place)
-    done, lost = threading.Event(), threading.Event()
-    is_main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(_LOST, signal.default_int_handler) if is_main else None
-    renewal = threading.Thread(target=_keep_renewing, args=(place, mine, done, lost), daemon=True)
-    renewal.start()
-    try:
-        yield lost
-    except KeyboardInterrupt:
-        if lost.is_set():
-            taken = "another run took over, because this one did not renew its lease"
-            removed = "removed while this run was at work; run the same command again, it makes what is missing"
-            raise InputError(f"{place.name}: {taken if place.read() else removed}") from None
-        raise
-    finally:
-        done.set()
-        renewal.join()
-        if is_main:
-            signal.signal(_LOST, before)
-        with suppress(OSError), place.exclusive():  # already gone; or a bucket does not answer: stale in a minute
-            if _is_mine(place, mine):
-                place.remove()
-        lock.release()
-
-
-def _take(place: LeasePlace) -> tuple[Lease, FileLock]:
-    with place.exclusive():
-        other = place.read()
-        if other is None or other.stale:
-            lock = FileLock(place.lock_path)
-            with ExitStack() as stack:
-                stack.callback(lock.release)
-                mine = Lease(socket.gethostname(), os.getpid(), time.time(), lock.name)
-                if place.take(mine, other) and _is_mine(place, mine):
-                    stack.pop_all()
-                    return mine, lock
-        other = place.read() or other
-    owner = other.words if other else "it started at the same moment"
-    later = "; a lease that is not renewed for a minute is taken over" if other and other.alive is None else ""
-    raise InputError(f"{place.name}: another run is at work here ({owner}); wait for it, or stop it{later}")
-
-
-def _keep_renewing(place: LeasePlace, mine: Lease, done: threading.Event, lost: threading.Event) -> None:
-    while not done.wait(RENEWED_SECONDS):
-        if not _renew(place, mine):
-            lost.set()
-            if signal.getsignal(_LOST) is signal.default_int_handler:
-                signal.pthread_kill(threading.main_thread().ident or 0, _LOST)  # out of whatever it waits for
-            return
-
-
-def _renew(place: LeasePlace, mine: Lease) -> bool:
-    """Whether the lease is still this run's; a disk or bucket that does not answer is asked again later."""
-    try:
-        with place.exclusive():
-            if not _is_mine(place, mine):
-                return False
-            place.renew(mine)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        pass
-    return True
-
-
-def _is_mine(place: LeasePlace, mine: Lease) -> bool:
-    now = place.read()
-    return now is not None and now.owner == mine.owner

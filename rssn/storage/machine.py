@@ -28,7 +28,7 @@ def cache_home() -> Path:
         home = Path(named) if named else Path.home() / ".cache"
         if _can_be_written(home):
             return home
-    return _private_folder()
+    return private_folder("cache")
 
 
 def home_takes(name: str) -> bool:
@@ -50,13 +50,13 @@ def _can_be_written(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
-def _private_folder() -> Path:
-    """One for each user. Compiled code is kept in it: nobody else may have put it there.
+def private_folder(purpose: str) -> Path:
+    """A folder below the temporary one for each user: what is read from it, nobody else may have put there.
 
     Raises:
         OSError: If it cannot be made, or is somebody else's.
     """
-    folder = Path(tempfile.gettempdir()) / f"rssn-{os.getuid()}-cache"
+    folder = Path(tempfile.gettempdir()) / f"rssn-{os.getuid()}-{purpose}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from rssn.errors import InputError
 from rssn.storage.atomic import atomic_path
-from rssn.storage.buckets import FileFacts, object_size, stat_objects, translate_errors, version_of
+from rssn.storage.buckets import FileFacts, object_facts, stat_objects, translate_errors, version_of
 from rssn.storage.location import BucketPath, Location
 from rssn.storage.stores import store
 from rssn.storage.urls import OUTPUTS, SOURCES, is_listed, is_plain, path_of, url_of
@@ -157,18 +157,25 @@ def list_files(root: Location) -> dict[str, FileFacts]:
     return facts
 
 
-def size_of(path: Location) -> int | None:
-    """Bytes of a file or an object; None where there is none.
+def facts_of(path: Location) -> FileFacts | None:
+    """Size and time of a file or an object; None where there is none.
 
     Raises:
         RemoteError: If the bucket does not say.
     """
     if isinstance(path, BucketPath):
-        return object_size(path.url)
+        return object_facts(path.url)
     place = _place(path)
     if isinstance(place, Path) or path.is_file():  # a listing has the sizes
-        return path.stat().st_size if path.is_file() else None
-    return object_size(place.url)
+        status = path.stat() if path.is_file() else None
+        return FileFacts(status.st_size, status.st_mtime_ns) if status else None
+    return object_facts(place.url)
+
+
+def size_of(path: Location) -> int | None:
+    """Bytes of a file or an object; None where there is none."""
+    found = facts_of(path)
+    return found.size if found else None
 
 
 def stamp(path: Location) -> str:

@@ -20,12 +20,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from rssn.errors import InputError, Rejected, first_line
 from rssn.storage.files import content_id
+from rssn.storage.location import Location
 from train.config import TrainConfig
 from train.data.augmentation import Augmentation, make_sample
 from train.data.batch import Batch, Sample, collate
 from train.data.order import START, Key, Mixture, Place, lanes, step_keys
 from train.data.prefetch import exit_with_trainer, prefetch
-from train.data.shards import Location, open_set, read_group
+from train.data.shards import RowPlace, open_set, read_group
 from train.network.strategy import Scales
 from train.signals import NEVER, Stop
 
@@ -44,8 +45,8 @@ class ShardDataset(Dataset[Sample]):
         colours = config.losses.composition > 0
         pictures = ("image", "alpha", "foreground", "background") if colours else ("image", "alpha")
         sets = [open_set(root, ("sample_id", *pictures)) for root in config.data]
-        self.locations = [place for each in sets for place in each.locations]
-        lengths, groups = (tuple(len(each.locations) for each in sets), tuple(each.groups for each in sets))
+        self.places = [place for each in sets for place in each.places]
+        lengths, groups = (tuple(len(each.places) for each in sets), tuple(each.groups for each in sets))
         self.mixture = Mixture(lengths, config.mixture, config.seed, groups, config.step_size)
         self._count = sum(map(len, groups))
         self._open_groups = lanes(config.step_size, self._count) * config.rank_size // config.step_size
@@ -55,14 +56,14 @@ class ShardDataset(Dataset[Sample]):
         self._augmentation = Augmentation(config.rosta, config.crop_sizes, config.input_size, colours=colours)
         self._seed = config.seed
         self._columns = ["sample_id", *(f"{name}.bytes" for name in pictures)]
-        self._groups: OrderedDict[tuple[str, int], dict[int, dict[str, Any]]] = OrderedDict()
+        self._groups: OrderedDict[tuple[Location, int], dict[int, dict[str, Any]]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self.locations)
+        return len(self.places)
 
     def __getitem__(self, key: Key) -> Sample:
         visit, index = key
-        place = self.locations[index]
+        place = self.places[index]
         # index + 1: numpy pads seeds with zeros, so [seed, visit, 0] would be the dice of an order
         rng = np.random.default_rng([self._seed, visit, index + 1])
         try:
@@ -77,7 +78,7 @@ class ShardDataset(Dataset[Sample]):
             self.mixture = replace(self.mixture, step_size=order_size)
             self._open_groups = max(self._open_groups, lanes(order_size, self._count))
 
-    def _row(self, place: Location) -> dict[str, Any]:
+    def _row(self, place: RowPlace) -> dict[str, Any]:
         """A row, taken out of its group, of which the others are kept: they come soon, see `train.data.order`."""
         key = (place.path, place.group)
         if place.row not in self._groups.get(key, ()):
@@ -102,7 +103,7 @@ def count_rows(data: Sequence[str]) -> int:
     Raises:
         InputError: As `train.data.shards.open_set` does.
     """
-    return sum(len(open_set(root, ("sample_id",)).locations) for root in data)
+    return sum(len(open_set(root, ("sample_id",)).places) for root in data)
 
 
 class StepSampler(Sampler[list[Key]]):

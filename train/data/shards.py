@@ -1,35 +1,31 @@
-"""Shards where they lie: in a local folder, or at any URL that fsspec knows (s3://, gs://, https://, memory://)."""
+"""The rows of data sets as a trainer reads them: where each lies, and the row group that holds it."""
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rssn.dataset.manifest import parse_manifest
-from rssn.dataset.shards import Mark, missing_rows, parse_mark
-from rssn.errors import InputError
-from rssn.storage.buckets import translate_errors
+from rssn.dataset.dataset import DataSet, open_dataset
+from rssn.dataset.rows import own_parquet, read_footer
+from rssn.dataset.shards import DatasetFolder, Mark
+from rssn.errors import DamagedError, InputError
 from rssn.storage.files import content_id
-from rssn.storage.remote import parquet
-from rssn.storage.stores import STORES, store
-from rssn.storage.urls import checked_url, scrub
+from rssn.storage.location import BucketPath, Location
+from rssn.storage.remote import ahead, list_files
 
 _AGAIN = "run `rssn compose` again, it repairs what is damaged"
 
 
 @dataclass(frozen=True)
-class Location:
+class RowPlace:
     """Where a row is stored."""
 
-    path: str
+    path: Location
     group: int
     row: int
 
@@ -39,15 +35,15 @@ class StoredSet:
     """The rows of one data set, and a name for its content."""
 
     root: str
-    locations: list[Location]
+    places: list[RowPlace]
     digest: str
     sizes: list[tuple[int, int]]  # shorter and longer side of the pictures, px; one of each row group
 
     @property
     def groups(self) -> tuple[int, ...]:
         """Rows of each row group, in order."""
-        starts = [number for number, place in enumerate(self.locations) if place.row == 0]
-        return tuple(stop - start for start, stop in pairwise([*starts, len(self.locations)]))
+        starts = [number for number, place in enumerate(self.places) if place.row == 0]
+        return tuple(stop - start for start, stop in pairwise([*starts, len(self.places)]))
 
 
 def open_set(root: str, columns: tuple[str, ...]) -> StoredSet:
@@ -58,83 +54,57 @@ def open_set(root: str, columns: tuple[str, ...]) -> StoredSet:
         columns: Those that a shard must have, beside `width` and `height`.
 
     Raises:
-        InputError: If it is no finished data set, or a shard is not what its mark says.
+        InputError: If it is no data set of composites, or a shard is not what its mark says.
         RemoteError: If a bucket does not answer.
     """
-    storage, path = _storage(root)
-    with translate_errors(root):
-        marks = [mark for mark in _marks(storage, path, root) if mark.rows]
-    locations: list[Location] = []
+    try:
+        data = open_dataset(root, "composites")
+        marks = data.marks
+    except InputError as error:
+        raise type(error)(f"--data {error}") from error
+    places: list[RowPlace] = []
     sizes: list[tuple[int, int]] = []
-    for mark in marks:
-        path, footer = _footer(root, mark, columns)
+    for path, footer in _footers(data, [mark for mark in marks if mark.rows], columns):
         groups = range(footer.num_row_groups)
-        locations += [Location(path, each, row) for each in groups for row in range(footer.row_group(each).num_rows)]
+        places += [RowPlace(path, each, row) for each in groups for row in range(footer.row_group(each).num_rows)]
         sizes += _sizes(path, footer)
-    if not locations:
-        raise InputError(f"--data {root}: its shards hold no rows")
-    return StoredSet(root, locations, content_id(*(mark.sha256.encode() for mark in marks)), sizes)
+    if not places:
+        raise InputError(f"--data {root}: no finished shard with rows; run the same `rssn compose` again")
+    return StoredSet(root, places, content_id(*(mark.sha256.encode() for mark in marks if mark.rows)), sizes)
 
 
-def read_group(place: Location, columns: list[str]) -> pa.Table:
+def read_group(place: RowPlace, columns: list[str]) -> pa.Table:
     """The row group of a row."""
-    with _parquet(place.path) as file:
+    with own_parquet(place.path) as file:
         return file.read_row_group(place.group, columns=columns)
 
 
-def _storage(root: str) -> tuple[Any, str]:
-    import fsspec  # noqa: PLC0415  (those who use no bucket do not pay for it)
-
-    if root.partition("://")[0] in STORES:
-        url = checked_url(root)
-        return store(url), url.partition("://")[2]
-    try:
-        storage, path = fsspec.core.url_to_fs(root)
-    except (ValueError, ImportError, OSError) as error:
-        raise InputError(f"--data {root}: cannot be opened: {scrub(str(error))}") from error
-    return storage, path
+def _footers(data: DataSet, marks: list[Mark], columns: tuple[str, ...]) -> Iterator[tuple[Location, pq.FileMetaData]]:
+    sizes = {name: facts.size for name, facts in list_files(data.folder.root / "data").items()}
+    read = partial(_footer, data.folder, sizes, {*columns, "width", "height"})
+    return ahead(read, marks, remote=isinstance(data.folder.root, BucketPath))
 
 
-def _marks(storage: Any, path: str, root: str) -> list[Mark]:
-    if not storage.isdir(path):
-        raise InputError(f"--data {root}: no such folder; `rssn compose` makes one")
-    if not storage.isfile(posixpath.join(path, "manifest.json")):
-        raise InputError(f"--data {root}: no manifest.json; give the folder that `rssn compose` wrote")
-    try:
-        manifest = parse_manifest(storage.cat_file(posixpath.join(path, "manifest.json")))
-    except ValueError as error:
-        raise InputError(f"--data {root}: manifest.json: {error}; compose it again, with another --out") from error
-    names = sorted(storage.glob(posixpath.join(path, "marks", "*.json")))
-    plan = manifest.plan_digest
-    read = (parse_mark(storage.cat_file(name), posixpath.basename(name).removesuffix(".json"), plan) for name in names)
-    found = [mark for mark in read if mark]
-    if not found:
-        raise InputError(f"--data {root}: no finished shard (no mark of its plan in marks/); run `rssn compose` again")
-    if missing := missing_rows(manifest, found):
-        raise InputError(f"--data {root}: {missing}; {_AGAIN}")
-    return found
-
-
-def _footer(root: str, mark: Mark, columns: tuple[str, ...]) -> tuple[str, pq.FileMetaData]:
+def _footer(
+    folder: DatasetFolder, sizes: Mapping[str, int], columns: set[str], mark: Mark
+) -> tuple[Location, pq.FileMetaData]:
     """The path and footer of a shard, if size, row count and columns are what its mark and the contract say."""
-    path = posixpath.join(root, "data", f"{mark.name}.parquet")
-    storage, inside = _storage(path)
+    path = folder.data(mark.name)
     try:
-        size = storage.size(inside)
-        with _parquet(path) as file:
-            footer = file.metadata
-    except (OSError, pa.ArrowInvalid) as error:
+        footer = read_footer(path)
+    except (DamagedError, FileNotFoundError) as error:
         raise InputError(f"{path}: its mark says it is finished, but it cannot be read: {_AGAIN}") from error
+    size = sizes.get(path.name)
     if size != mark.bytes or footer.num_rows != mark.rows:
         found = f"{size} bytes and {footer.num_rows} rows, its mark says {mark.bytes} and {mark.rows}"
         raise InputError(f"{path}: {found}; {_AGAIN}")
-    missing = {*columns, "width", "height"} - set(footer.schema.to_arrow_schema().names)
+    missing = columns - set(footer.schema.to_arrow_schema().names)
     if missing:
         raise InputError(f"{path}: no column {', '.join(sorted(missing))}; training needs composites, not backgrounds")
     return path, footer
 
 
-def _sizes(path: str, footer: pq.FileMetaData) -> list[tuple[int, int]]:
+def _sizes(path: Location, footer: pq.FileMetaData) -> list[tuple[int, int]]:
     """Shorter and longer side of the pictures of each row group, px, by the statistics of its columns."""
     places = {footer.schema.column(place).path: place for place in range(footer.num_columns)}
     found = []
@@ -144,14 +114,3 @@ def _sizes(path: str, footer: pq.FileMetaData) -> list[tuple[int, int]]:
             raise InputError(f"{path}: no statistics of width and height; compose it again, with another --out")
         found.append((min(side.min for side in sides), max(side.max for side in sides)))
     return found
-
-
-@contextmanager
-def _parquet(path: str) -> Iterator[pq.ParquetFile]:
-    if "://" not in path or path.partition("://")[0] in STORES:
-        with parquet(Path(path)) as file:
-            yield file
-        return
-    storage, inside = _storage(path)
-    with storage.open(inside, "rb") as stream, pq.ParquetFile(stream, pre_buffer=True) as file:
-        yield file

@@ -18,6 +18,7 @@ from rssn.sources.layouts import find_pairs
 from rssn.sources.mattes import decode_trimap, stored_matte
 from rssn.sources.matting import Pair, load_pair
 from rssn.sources.names import composed
+from rssn.storage.location import Location
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _stored(folder: DatasetFolder) -> list[Example]:
     return examples
 
 
-def _load_row(path: Path, place: tuple[int, int]) -> Truth:
+def _load_row(path: Location, place: tuple[int, int]) -> Truth:
     row = read_row(path, place, ["image.bytes", "alpha.bytes"])
     image, alpha = decode_image(row["image"]["bytes"]), to_float(stored_matte(row["alpha"]["bytes"]))
     if image.shape[:2] != alpha.shape:

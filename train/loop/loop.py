@@ -20,7 +20,7 @@ import torch
 from rssn.errors import InputError
 from rssn.storage.atomic import sweep
 from rssn.storage.files import write_json
-from rssn.storage.lock import hold_lease
+from rssn.storage.lease import hold_lease
 from train.checkpoint import Checkpoint, load_checkpoint, rotate, save_checkpoint
 from train.config import Origin, TrainConfig
 from train.data.batch import Batch

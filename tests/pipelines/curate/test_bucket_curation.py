@@ -15,9 +15,10 @@ from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import ErrorBudget, RunSummary
 from pipelines.inspect.inspect import run_inspect
-from pipelines.output.staging import open_output, open_readonly, source
+from pipelines.output.staging import source
 from rssn.dataset.rows import iter_rows
 from rssn.route.recipe import load_recipe
+from rssn.storage.location import BucketPath
 from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.pipelines.composing import files
@@ -40,10 +41,9 @@ def stored(s3: Store, url: str) -> dict[str, bytes]:
     return {name: s3.get(f"{url}/{name}") for name in sorted(s3.names(url))}
 
 
-def curate(out: Url, photos: Url, cache: Path) -> RunSummary:
-    with open_output(out, cache) as root:
-        job = CurationJob(source(photos, cache), root, RULES, None, ErrorBudget())
-        return run_curation(job, LocalRunner()).summary
+def curate(out: BucketPath, photos: BucketPath, cache: Path) -> RunSummary:
+    job = CurationJob(source(photos, cache), out, RULES, None, ErrorBudget())
+    return run_curation(job, LocalRunner()).summary
 
 
 def test_a_curation(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
@@ -56,9 +56,9 @@ def test_a_curation(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> 
         s3.put(f"{bucket}/photos/{path.name}", path.read_bytes())
     run_curation(CurationJob(here, tmp_path / "bg20k", RULES, None, ErrorBudget()), LocalRunner())
     whole = files(tmp_path / "bg20k")
-    out, photos = Url(f"{bucket}/bg20k"), Url(f"{bucket}/photos")
+    out, photos = BucketPath(f"{bucket}/bg20k"), BucketPath(f"{bucket}/photos")
     curate(out, photos, tmp_path / "cache")
-    found = stored(s3, out)
+    found = stored(s3, str(out))
     assert found.keys() == whole.keys()
     assert without_sources(found) == without_sources(whole)
     assert f"photos: {bucket}/photos".encode() in found["README.md"]
@@ -69,17 +69,15 @@ def test_a_curation(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> 
     summary = curate(out, photos, tmp_path / "cache")
     assert summary.damaged == [Path(lost[0]).stem]
     assert (summary.written > 0, summary.reused > 0) == (True, True)
-    assert stored(s3, out) == found
-    with open_readonly(out) as root:
-        assert run_inspect(root).problems == []
-    assert "report/index.html" in s3.names(out)
+    assert stored(s3, str(out)) == found
+    assert run_inspect(out).problems == []
+    assert "report/index.html" in s3.names(str(out))
 
 
 def test_packing(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
     settings = (load_recipe("ori"), ErrorBudget(), Output())
     run_pack(PackJob(synthetic / "matting", tmp_path / "out", *settings), LocalRunner())
-    with open_output(bucket, tmp_path / "cache") as root:
-        assert run_pack(PackJob(synthetic / "matting", root, *settings), LocalRunner()).written == 3
+    assert run_pack(PackJob(synthetic / "matting", BucketPath(bucket), *settings), LocalRunner()).written == 3
     assert stored(s3, bucket) == files(tmp_path / "out")
 
 
@@ -91,14 +89,13 @@ def test_what_counts_in_a_bucket_is_what_counts_in_a_folder(
     objects = {"one.jpg": one, "._one.jpg": b"x", "bare": three, "more/a.tgz": packed.read_bytes(), "b.NEF": b"II*\0"}
     for name, data in objects.items():
         s3.put(f"{bucket}/photos/{name}", data)
-    out, photos = Url(f"{bucket}/photos/out"), Url(f"{bucket}/photos")
+    out, photos = BucketPath(f"{bucket}/photos/out"), BucketPath(f"{bucket}/photos")
     for _ in range(2):
         summary = curate(out, photos, tmp_path / "cache")
-        with open_readonly(out) as root:
-            run_inspect(root)
-            assert {row["source"] for row in iter_rows(root / "verdicts.parquet", ["source"])} == {
-                "bare",
-                "one.jpg",
-                "more/a.tgz/two.jpg",
-            }
+        run_inspect(out)
+        assert {row["source"] for row in iter_rows(out / "verdicts.parquet", ["source"])} == {
+            "bare",
+            "one.jpg",
+            "more/a.tgz/two.jpg",
+        }
         assert summary.unread == {"photos": Counter({".NEF": 1})}

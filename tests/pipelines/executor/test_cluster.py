@@ -27,10 +27,11 @@ from pipelines.compose.plan import PlannedForeground
 from pipelines.compose.shard import ComposeTask, compose_shard
 from pipelines.executor.ray_runner import make_runner
 from pipelines.executor.runner import Done, LocalRunner
-from pipelines.output.staging import open_output, source
+from pipelines.output.staging import source
 from pipelines.study.execute import StepTask, make_step
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import MattingSample
+from rssn.storage.location import BucketPath
 from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.pipelines.composing import QUICK, RECIPE, digests, files, job_of, rejects, rows
@@ -41,6 +42,7 @@ ROOT = Path(__file__).parents[3]
 DRIVER = """
 import sys
 from pathlib import Path
+from rssn.storage.location import BucketPath
 from rssn.storage.urls import Url
 from tests.pipelines.executor.test_cluster import drive
 drive(sys.argv[1], Url(sys.argv[2]), Path(sys.argv[3]))
@@ -66,9 +68,9 @@ def deadly(task: ComposeTask) -> Done:
 def drive(address: str, bucket: Url, cache: Path) -> None:
     compose_module.compose_shard = deadly
     runner = make_runner(None, address)
-    with open_output(Url(f"{bucket}/out"), cache) as root:
-        matting, bg20k = (source(Url(f"{bucket}/{name}"), cache) for name in ("matting", "bg20k"))
-        summary = run_compose(job_of(matting, bg20k, root, QUICK, cache=LayerCache(cache, 1 << 30)), runner)
+    matting, bg20k = (source(BucketPath(f"{bucket}/{name}"), cache) for name in ("matting", "bg20k"))
+    out = BucketPath(f"{bucket}/out")
+    summary = run_compose(job_of(matting, bg20k, out, QUICK, cache=LayerCache(cache, 1 << 30)), runner)
     assert (summary.written, summary.rejected, summary.failed) == (4, 2, []), summary
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from pipelines.compose.job import run_compose
-from pipelines.compose.layer_cache import LayerCache
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import RunSummary
-from pipelines.output.staging import open_output
 from rssn.errors import InputError
+from rssn.storage.location import BucketPath, scratch_of
+from rssn.storage.remote import list_files
 from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 from tests.pipelines.composing import QUICK, files, job_of
@@ -24,15 +24,13 @@ pytestmark = pytest.mark.slow
 DRIVER = """
 import sys
 from pathlib import Path
-from rssn.storage.urls import Url
 from tests.pipelines.output.test_bucket_killed import compose
-compose(*map(Path, sys.argv[1:4]), Url(sys.argv[4]))
+compose(*map(Path, sys.argv[1:3]), sys.argv[3])
 """
 
 
-def compose(matting: Path, bg20k: Path, cache: Path, out: Url) -> RunSummary:
-    with open_output(out, cache) as root:
-        return run_compose(job_of(matting, bg20k, root, QUICK, cache=LayerCache(cache, 0)), LocalRunner())
+def compose(matting: Path, bg20k: Path, out: str) -> RunSummary:
+    return run_compose(job_of(matting, bg20k, BucketPath(out), QUICK), LocalRunner())
 
 
 @pytest.mark.parametrize("moment", [("plan/foregrounds", 0), ("marks/composites-00001", 2), ("README", 6)])
@@ -41,7 +39,7 @@ def test_the_same_command_goes_on(
 ) -> None:
     path, reused = moment
     run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "whole", QUICK), LocalRunner())
-    places = (synthetic / "matting", bg20k, tmp_path / "cache")
+    places = (synthetic / "matting", bg20k)
     s3.faults = [fault := Fault("hang", "PUT", path)]
     command = [sys.executable, "-c", DRIVER, *map(str, places), bucket]
     with subprocess.Popen(command, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL) as driver:
@@ -56,4 +54,4 @@ def test_the_same_command_goes_on(
     assert compose(*places, bucket).reused == reused
     whole = files(tmp_path / "whole")
     assert {name: s3.get(f"{bucket}/{name}") for name in sorted(s3.names(bucket))} == whole
-    assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == ["CACHEDIR.TAG"]
+    assert list(list_files(scratch_of(BucketPath(bucket)))) == []

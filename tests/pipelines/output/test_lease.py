@@ -11,7 +11,7 @@ from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import ErrorBudget
 from rssn.errors import InputError
-from rssn.storage.lock import hold_lease
+from rssn.storage.lease import hold_lease
 from tests.pipelines.composing import QUICK, files, job_of
 
 

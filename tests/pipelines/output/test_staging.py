@@ -12,14 +12,15 @@ from click.testing import CliRunner, Result
 
 from pipelines.cli import main
 from pipelines.compose.job import run_compose
-from pipelines.compose.layer_cache import LayerCache
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import RunSummary
 from pipelines.inspect.inspect import run_inspect
 from pipelines.inspect.status import status
-from pipelines.output.staging import open_output, open_readonly, source
+from pipelines.output.staging import source
 from rssn.errors import InputError, RemoteError
 from rssn.storage.buckets import list_objects
+from rssn.storage.location import BucketPath, scratch_of
+from rssn.storage.remote import list_files
 from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 from tests.pipelines.composing import QUICK, files, job_of
@@ -39,13 +40,11 @@ def whole(synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def compose(synthetic: Path, bg20k: Path, tmp_path: Path) -> Callable[..., RunSummary]:
+def compose(synthetic: Path, bg20k: Path) -> Callable[..., RunSummary]:
     """Composes into a bucket."""
 
     def run(out: Url, **more: Any) -> RunSummary:
-        with open_output(out, tmp_path / "cache") as root:
-            cache = LayerCache(tmp_path / "cache", 0)
-            return run_compose(job_of(synthetic / "matting", bg20k, root, QUICK, cache=cache, **more), LocalRunner())
+        return run_compose(job_of(synthetic / "matting", bg20k, BucketPath(out), QUICK, **more), LocalRunner())
 
     return run
 
@@ -54,20 +53,19 @@ def stored(s3: Store, url: str) -> dict[str, bytes]:
     return {name: s3.get(f"{url}/{name}") for name in sorted(s3.names(url))}
 
 
-def leftovers(tmp_path: Path) -> list[Path]:
-    files = (path for path in (tmp_path / "cache").rglob("*") if path.is_file())
-    return [path for path in files if path.name != "CACHEDIR.TAG"]
+def leftovers(out: Url) -> list[str]:
+    return list(list_files(scratch_of(BucketPath(out))))
 
 
 def test_the_same_files_as_in_a_folder(
-    compose: Callable[..., RunSummary], s3: Store, bucket: Url, whole: dict[str, bytes], tmp_path: Path
+    compose: Callable[..., RunSummary], s3: Store, bucket: Url, whole: dict[str, bytes]
 ) -> None:
     out = Url(f"{bucket}/sets/first")
     assert compose(out).written == 6
     found = stored(s3, out)
     assert found.keys() == whole.keys()
     assert [name for name in whole if found[name] != whole[name]] == []
-    assert leftovers(tmp_path) == []
+    assert leftovers(out) == []
     again = compose(out)
     assert (again.written, again.reused) == (0, 6)
     assert stored(s3, out) == whole
@@ -94,7 +92,6 @@ def test_a_fault_that_stays_fails_one_shard_until_the_next_run(
     s3: Store,
     bucket: Url,
     whole: dict[str, bytes],
-    tmp_path: Path,
 ) -> None:
     s3.faults = [Fault(kind, "PUT", SHARD, times=99)]
     summary = compose(bucket)
@@ -105,9 +102,8 @@ def test_a_fault_that_stays_fails_one_shard_until_the_next_run(
     found = s3.names(bucket)
     assert (SHARD in found, MARK in found) == (False, False)
     assert "rejects/composites-00001-of-00003-failed.parquet" in found
-    assert leftovers(tmp_path) == []
-    with open_readonly(bucket) as root:
-        lines = status(root)
+    assert leftovers(bucket) == []
+    lines = status(BucketPath(bucket))
     assert lines[0] == f"{bucket}: composites, stopped; run the same command again to resume"
     assert lines[-1].startswith("failed: composites-00001-of-00003: error: ")
     s3.faults = []
@@ -202,8 +198,7 @@ def test_sources_and_output_by_url(whole: dict[str, bytes], sources: Url, s3: St
     assert {"report/index.html", "report/step-strip-01.png"} <= s3.names(f"{bucket}/out")
     s3.remove(f"{bucket}/out/{SHARD}")
     s3.put(f"{bucket}/out/data/composites-x1-00000-of-00001.parquet", b"without a mark")
-    with open_readonly(Url(f"{bucket}/out")) as root:
-        problems = run_inspect(root).problems
+    problems = run_inspect(BucketPath(f"{bucket}/out")).problems
     assert problems == [
         f"{Path(SHARD).name}: the file is missing",
         "composites-x1-00000-of-00001.parquet: has no mark; it does not count",
@@ -213,12 +208,12 @@ def test_sources_and_output_by_url(whole: dict[str, bytes], sources: Url, s3: St
 def test_listing_twice_follows_the_bucket(s3: Store, bucket: Url, tmp_path: Path) -> None:
     s3.put(f"{bucket}/a/one.jpg", b"123")
     s3.put(f"{bucket}/a/two.jpg", b"4567")
-    root = source(Url(f"{bucket}/a"), tmp_path)
+    root = source(BucketPath(f"{bucket}/a"), tmp_path)
     assert {path.name: path.stat().st_size for path in root.iterdir()} == {"one.jpg": 3, "two.jpg": 4}
     s3.remove(f"{bucket}/a/one.jpg")
     s3.put(f"{bucket}/a/two.jpg", b"4")
-    root = source(Url(f"{bucket}/a"), tmp_path)
+    root = source(BucketPath(f"{bucket}/a"), tmp_path)
     assert {path.name: path.stat().st_size for path in root.iterdir()} == {"two.jpg": 1}
     with pytest.raises(InputError, match=f"{bucket}/none: no objects there"):
-        source(Url(f"{bucket}/none"), tmp_path)
+        source(BucketPath(f"{bucket}/none"), tmp_path)
     assert list_objects(f"{bucket}/none") == {}

@@ -150,7 +150,7 @@ def test_what_overwrite_could_not_remove_counts_nowhere(
     assert opened.marks() == []
     assert "3 shards" not in " ".join(status(out))
     assert "has no mark; it does not count" in " ".join(run_inspect(out).problems)
-    with pytest.raises(InputError, match="no mark of its plan"):
+    with pytest.raises(InputError, match="no finished shard"):
         open_set(str(out), ("image",))
     summary = run_compose(replace(jobs[1], overwrite=False), LocalRunner())
     assert (summary.written, summary.reused) == (6, 0)

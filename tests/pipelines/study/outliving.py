@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from rssn.storage.lock import hold_lease
+from rssn.storage.lease import hold_lease
 
 
 def main(folder: Path) -> None:

@@ -13,7 +13,7 @@ from pipelines.study.load import load_study
 from pipelines.study.run import StudyJob, _notes, dry_run, run_study
 from pipelines.study.steps import Plan, Step
 from rssn.errors import InputError
-from rssn.storage.lock import hold_lease
+from rssn.storage.lease import hold_lease
 from rssn.synthetic import SyntheticPlan
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from rssn.dataset.manifest import Manifest, plan_digest, write_manifest
 from rssn.dataset.schema import BACKGROUNDS, COMPOSITES
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
 from rssn.errors import DamagedError, InputError
+from rssn.storage.urls import Url
+from tests.bucket import Store
 
 
 def reject(name: str) -> dict[str, Any]:
@@ -83,5 +86,30 @@ def test_a_lost_mark_is_no_smaller_set(tmp_path: Path) -> None:
 def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no data set here"):
         rssn.open_dataset(tmp_path)
-    with pytest.raises(InputError, match="s3://a/b: open_dataset reads folders, no URLs; copy the data set first"):
-        rssn.open_dataset("s3://a/b")
+    (tmp_path / "set").mkdir()
+    write(tmp_path / "set")
+    with pytest.raises(InputError, match="a data set of composites, not of backgrounds; give what rssn build-bg20k"):
+        rssn.open_dataset(tmp_path / "set", "backgrounds")
+    manifest = json.loads((tmp_path / "set" / "manifest.json").read_text())
+    (tmp_path / "set" / "manifest.json").write_text(json.dumps(manifest | {"totals": {}}))
+    assert len(rssn.open_dataset(tmp_path / "set", "composites")) == 5
+    with pytest.raises(InputError, match="its run was interrupted; run the same rssn compose again to finish it"):
+        rssn.open_dataset(tmp_path / "set", finished=True)
+
+
+def test_a_set_in_a_bucket_is_the_same_set(tmp_path: Path, s3: Store, bucket: Url) -> None:
+    write(tmp_path)
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            s3.put(f"{bucket}/set/{path.relative_to(tmp_path).as_posix()}", path.read_bytes())
+    here, there = rssn.open_dataset(tmp_path), rssn.open_dataset(f"{bucket}/set")
+    assert there.manifest == here.manifest
+    assert there.marks == here.marks
+    assert list(there.rows()) == list(here.rows())
+    assert there.row("c/0") == here.row("c/0")
+    assert list(there.rejects()) == list(here.rejects())
+    assert there.verify() == here.verify()
+    s3.put(f"{bucket}/set/data/composites-00000-of-00002.parquet", b"other")
+    assert there.verify() == ["composites-00000-of-00002.parquet: 5 bytes, its mark says " + str(here.marks[0].bytes)]
+    with pytest.raises(InputError, match=f"{bucket}/none: no data set here"):
+        rssn.open_dataset(f"{bucket}/none")

@@ -208,7 +208,7 @@ def test_row_groups_close_at_8_mebibytes(tmp_path: Path) -> None:
 
 def test_rows_without_pictures_close_groups_by_count(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    assert write_parquet(path, REJECTS, (_reject(0) for _ in range(8193))) == 8193
+    assert write_parquet(path, REJECTS, (_reject(0) for _ in range(8193))).rows == 8193
     metadata = pq.read_metadata(path)
     assert [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)] == [8192, 1]
 

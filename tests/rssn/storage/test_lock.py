@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-import rssn.storage.lock as lock_module
+import rssn.storage.lease as lease_module
 from rssn.errors import InputError
-from rssn.storage.lock import hold_lease, lock_file, read_lease
+from rssn.storage.lease import hold_lease, read_lease
+from rssn.storage.lock import lock_file
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from rssn.storage.lock import hold_lease
+from rssn.storage.lease import hold_lease
 with hold_lease(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
@@ -71,7 +72,7 @@ def test_a_lease_of_another_machine_is_stale_after_a_minute(tmp_path: Path) -> N
 ATTEMPT = """
 import sys
 from pathlib import Path
-from rssn.storage.lock import hold_lease
+from rssn.storage.lease import hold_lease
 from rssn.errors import InputError
 try:
     with hold_lease(Path(sys.argv[1])):
@@ -189,7 +190,7 @@ def test_of_many_that_come_at_once_one_gets_it(tmp_path: Path) -> None:
 
 
 def test_it_is_renewed_and_a_run_that_lost_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_module, "RENEWED_SECONDS", 0.05)
+    monkeypatch.setattr(lease_module, "RENEWED_SECONDS", 0.05)
     path = tmp_path / ".lease.json"
 
     def work() -> None:
@@ -208,7 +209,7 @@ def test_it_is_renewed_and_a_run_that_lost_it_stops(tmp_path: Path, monkeypatch:
 
 
 def test_a_run_whose_folder_is_removed_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_module, "RENEWED_SECONDS", 0.05)
+    monkeypatch.setattr(lease_module, "RENEWED_SECONDS", 0.05)
 
     def work() -> None:
         with hold_lease(tmp_path / "out"):

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rssn.dataset.schema import BACKGROUNDS, picture
-from rssn.dataset.shards import DatasetFolder, check_shard, write_shard
+from rssn.dataset.shards import DatasetFolder, Shards, check_shard, write_shard
 from rssn.errors import InputError, Rejected
 from rssn.image.arrays import encode_png, read_bytes
 from rssn.sources.backgrounds import background_bytes, find_backgrounds
@@ -25,6 +25,7 @@ from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import load_pair, measure_pair
 from rssn.storage.buckets import list_objects, stat_objects, upload
 from rssn.storage.files import sha256
+from rssn.storage.location import BucketPath
 from rssn.storage.remote import content, list_source, size_of
 from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
@@ -102,8 +103,9 @@ def test_a_shard_that_was_written_after_its_mark_is_read_through(s3: Store, buck
     s3.put(f"{bucket}/marks/{mark.name}.json", folder.mark(mark.name).read_bytes())
 
     def problem() -> str | None:
-        there = DatasetFolder(list_source(bucket, tmp_path / "cache"))
-        return check_shard(there, there.marks()[0], whole=False)
+        there = DatasetFolder(BucketPath(bucket))
+        assert check_shard(there, mark) == Shards.of(there).problem(mark)
+        return check_shard(there, mark)
 
     assert problem() is None
     for stored, expected in ((data, None), (data.replace(b"xx", b"yx", 1), "altered after it was marked")):

@@ -1,0 +1,131 @@
+"""One run at a time: the lease that a run holds on its output, here or in a bucket, while it works.
+
+It is renewed every few seconds; a run whose lease was taken over stops at its next renewal.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from rssn.errors import InputError
+from rssn.storage.bucket_lease import BucketLease
+from rssn.storage.location import BucketPath, Location
+from rssn.storage.lock import FileLock, FolderLease, Lease, LeasePlace
+
+RENEWED_SECONDS = 5.0
+
+_LOST = signal.SIGUSR1  # a run in the background may ignore SIGINT
+
+
+def read_lease(root: Location) -> Lease | None:
+    """The lease of an output, stale or not; None where there is none."""
+    return _place_of(root).read()
+
+
+@contextmanager
+def hold_lease(root: Location) -> Iterator[None]:
+    """Hold the lease of an output; a folder is created if need be.
+
+    Raises:
+        InputError: If another run holds it, or took it over meanwhile.
+    """
+    if isinstance(root, BucketPath):
+        with hold_lease_at(_place_of(root)):
+            yield
+        return
+    created = not root.exists()
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with hold_lease_at(_place_of(root)):
+            yield
+    finally:
+        if created:
+            with suppress(OSError):  # not empty
+                root.rmdir()
+
+
+@contextmanager
+def hold_lease_at(place: LeasePlace) -> Iterator[threading.Event]:
+    """Hold a lease, wherever it is stored; yields an event that is set once another run took it over.
+
+    Raises:
+        InputError: If another run holds it, or took it over meanwhile.
+    """
+    mine, lock = _take(place)
+    done, lost = threading.Event(), threading.Event()
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(_LOST, signal.default_int_handler) if is_main else None
+    renewal = threading.Thread(target=_keep_renewing, args=(place, mine, done, lost), daemon=True)
+    renewal.start()
+    try:
+        yield lost
+    except KeyboardInterrupt:
+        if lost.is_set():
+            taken = "another run took over, because this one did not renew its lease"
+            removed = "removed while this run was at work; run the same command again, it makes what is missing"
+            raise InputError(f"{place.name}: {taken if place.read() else removed}") from None
+        raise
+    finally:
+        done.set()
+        renewal.join()
+        if is_main:
+            signal.signal(_LOST, before)
+        with suppress(OSError), place.exclusive():  # already gone; or a bucket does not answer: stale in a minute
+            if _is_mine(place, mine):
+                place.remove()
+        lock.release()
+
+
+def _take(place: LeasePlace) -> tuple[Lease, FileLock]:
+    with place.exclusive():
+        other = place.read()
+        if other is None or other.stale:
+            lock = FileLock(place.lock_path)
+            with ExitStack() as stack:
+                stack.callback(lock.release)
+                mine = Lease(socket.gethostname(), os.getpid(), time.time(), lock.name)
+                if place.take(mine, other) and _is_mine(place, mine):
+                    stack.pop_all()
+                    return mine, lock
+        other = place.read() or other
+    owner = other.words if other else "it started at the same moment"
+    later = "; a lease that is not renewed for a minute is taken over" if other and other.alive is None else ""
+    raise InputError(f"{place.name}: another run is at work here ({owner}); wait for it, or stop it{later}")
+
+
+def _keep_renewing(place: LeasePlace, mine: Lease, done: threading.Event, lost: threading.Event) -> None:
+    while not done.wait(RENEWED_SECONDS):
+        if not _renew(place, mine):
+            lost.set()
+            if signal.getsignal(_LOST) is signal.default_int_handler:
+                signal.pthread_kill(threading.main_thread().ident or 0, _LOST)  # out of whatever it waits for
+            return
+
+
+def _renew(place: LeasePlace, mine: Lease) -> bool:
+    """Whether the lease is still this run's; a disk or bucket that does not answer is asked again later."""
+    try:
+        with place.exclusive():
+            if not _is_mine(place, mine):
+                return False
+            place.renew(mine)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _is_mine(place: LeasePlace, mine: Lease) -> bool:
+    now = place.read()
+    return now is not None and now.owner == mine.owner
+
+
+def _place_of(root: Location) -> LeasePlace:
+    return BucketLease(root) if isinstance(root, BucketPath) else FolderLease(root)

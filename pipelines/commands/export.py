@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from pipelines.commands import options
 from pipelines.export.formats import FORMATS
 from pipelines.export.job import ExportJob, run_export
+from rssn.storage.location import Location
 
 _FORMATS = "\n\n".join(f"{name}: {form.what}. Follows {form.followed}." for name, form in FORMATS.items())
 
 
 @click.command(epilog=_FORMATS)
-@click.argument("dataset", type=options.FOLDER)
-@click.option("--out", required=True, type=options.FOLDER, help="Folder of the files; run again to resume.")
+@click.argument("dataset", type=options.PLACE)
+@click.option("--out", required=True, type=options.PLACE, help="Folder of the files; run again to resume.")
 @click.option(
     "--format",
     "form",
@@ -23,7 +22,7 @@ _FORMATS = "\n\n".join(f"{name}: {form.what}. Follows {form.followed}." for name
     default="folder",
     help="Who reads it, see below.",
 )
-def export(dataset: Path, out: Path, form: str) -> None:
+def export(dataset: Location, out: Location, form: str) -> None:
     """Write a data set as the files that other trainers read.
 
     Pictures are copied byte by byte. Beside them, index.csv has the other columns, and the licences.

@@ -20,7 +20,7 @@ def run(*arguments: object) -> tuple[int, str]:
     ("arguments", "words"),
     [
         (["inspect", "nowhere"], "Error: nowhere: no data set here"),
-        (["export", "here", "--out", "s3://b/plain"], "Error: s3://b/plain: a URL, but --out is a path on this disk"),
+        (["export", "here", "--out", "ftp://b/plain"], "Error: ftp://b/plain: unknown storage; give s3://bucket"),
         (["replay", "s3://b/shards", "a/0"], "Error: s3://b/shards: a URL, but shards is a path on this disk"),
         (["build-bg20k", "nowhere", "--out", "out"], "Error: nowhere: no such folder"),
         (["build-bg20k", ".", "--out", "out"], "Error: .: no pictures found in it"),

@@ -27,7 +27,7 @@ from rssn.errors import DamagedError, InputError
 from rssn.image.arrays import encode_png
 from rssn.route.recipe import load_recipe
 from rssn.route.steps.merge import Merge
-from rssn.storage.lock import hold_lease
+from rssn.storage.lease import hold_lease
 from tests.pipelines.composing import QUICK, digests, files, job_of, rejects, rows
 
 K = 3

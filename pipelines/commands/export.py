@@ -14,7 +14,12 @@ _FORMATS = "\n\n".join(f"{name}: {form.what}. Follows {form.followed}." for name
 
 @click.command(epilog=_FORMATS)
 @click.argument("dataset", type=options.PLACE)
-@click.option("--out", required=True, type=options.PLACE, help="Folder of the files; run again to resume.")
+@click.option(
+    "--out",
+    required=True,
+    type=options.PLACE,
+    help="Folder of the files, or s3://... for a bucket; run the same command again to resume.",
+)
 @click.option(
     "--format",
     "form",

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from pipelines.commands.export import export
 from pipelines.export.formats import FORMATS
 from pipelines.export.job import ExportJob, run_export
 from rssn.errors import InputError, RemoteError
@@ -145,3 +147,62 @@ def test_an_upload_that_a_killed_export_left_half_done_is_given_up(
         s3.start_upload(f"{bucket}/{name}")
     run_export(job)
     assert s3.unfinished(bucket) == 1
+
+
+def into_bucket(store: Store, folder: Path, url: str) -> BucketPath:
+    """A data set as if it was made in a bucket: the marks are the newest objects."""
+    everything = files(folder)
+    for name in sorted(everything, key=lambda each: each.startswith("marks/")):
+        store.put(f"{url}/{name}", everything[name])
+    return BucketPath(url)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_data_set_in_a_bucket_gives_the_same_files(
+    fake_composites: Maker, tmp_path: Path, store: Store, place: Url, form: str
+) -> None:
+    dataset = fake_composites()
+    run_export(ExportJob(dataset, tmp_path / "from-folder", form))
+    source = into_bucket(store, dataset, f"{place}/shards")
+    done = run_export(ExportJob(source, tmp_path / "from-bucket", form))
+    assert files(tmp_path / "from-bucket") == files(tmp_path / "from-folder")
+    assert done.missing == []
+    run_export(ExportJob(source, BucketPath(f"{place}/out"), form))
+    assert store.stored(f"{place}/out") == files(tmp_path / "from-folder")
+
+
+def test_a_damaged_shard_in_a_bucket_is_refused_by_name(
+    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: Url
+) -> None:
+    dataset = fake_composites()
+    source = into_bucket(s3, dataset, f"{bucket}/shards")
+    path = dataset / "data" / "composites-00001-of-00002.parquet"
+    whole = path.read_bytes()
+    s3.put(f"{bucket}/shards/data/{path.name}", whole[:999] + bytes([whole[999] ^ 1]) + whole[1000:])
+    with pytest.raises(InputError, match=r"nothing was exported: composites-00001-of-00002\.parquet: the content was"):
+        run_export(ExportJob(source, tmp_path / "out", "folder"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_shard_that_is_kept_is_not_fetched_to_be_copied(fake_composites: Maker, s3: Store, bucket: Url) -> None:
+    source = into_bucket(s3, fake_composites(), f"{bucket}/shards")
+    job = ExportJob(source, BucketPath(f"{bucket}/out"), "hf")
+    s3.sent.clear()
+    run_export(job)
+    name = "composites-00000-of-00002.parquet"
+    once = s3.sent[f"GET {name}"]
+    run_export(job)
+    twice = s3.sent[f"GET {name}"]
+    assert 2 * once - twice == len(s3.get(f"{bucket}/shards/data/{name}")), "what is left out is the copy"
+
+
+def test_the_command_takes_urls(fake_composites: Maker, tmp_path: Path, s3: Store, bucket: Url) -> None:
+    dataset = fake_composites()
+    into_bucket(s3, dataset, f"{bucket}/shards")
+    run_export(ExportJob(dataset, tmp_path / "out", "birefnet"))
+    given = [f"{bucket}/shards", "--format", "birefnet", "--out", f"{bucket}/Matting/TR-RSSN"]
+    result = CliRunner().invoke(export, given)
+    assert result.exit_code == 0, result.output
+    assert f"8 rows: 16 files written, 0 kept: {bucket}/Matting/TR-RSSN" in result.output
+    assert s3.stored(f"{bucket}/Matting/TR-RSSN") == files(tmp_path / "out")
+    assert "0 files written, 16 kept" in CliRunner().invoke(export, given).output

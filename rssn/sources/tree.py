@@ -31,7 +31,8 @@ class Entry:
 
     Attributes:
         name: Below the source.
-        kind: A picture; an archive; any other file; something that cannot be read; a folder that cannot be entered.
+        kind: A picture; an archive; any other file; something that cannot be read; a folder that cannot be entered, or
+            an archive of which the rest cannot be seen.
         ref: Where it is; None where it cannot be read, members of archives apart.
         reason: Why it cannot be read, a stable name; empty where it can.
         message: The same in words.
@@ -133,7 +134,7 @@ def archive_entries(archive: PictureRef, prefix: str) -> Iterator[Entry]:
         ref = PictureRef(archive.path, archive.kind, member.place, size=member.size, stamp=archive.stamp)
         if member.reason == "damaged_archive":
             whole = prefix.rstrip("/") or archive.location.name
-            yield Entry(whole, "problem", None, member.reason, member.message)
+            yield Entry(whole, "closed", None, member.reason, member.message)
         elif member.kind == "picture":
             yield Entry(name, "problem" if member.reason else "picture", ref, member.reason, member.message)
         elif member.kind != "hidden":

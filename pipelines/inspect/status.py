@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from pipelines.curate.rows import candidates_folder
 from pipelines.executor.run_state import RunState, read_state
-from rssn.dataset.batches import superseded
+from rssn.dataset.batches import NOTHING_LATER, superseded
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
@@ -70,7 +70,11 @@ def _rejects(folder: DatasetFolder) -> Iterator[str]:
     candidates = candidates_folder(folder).reject_files()
     files = [path for path in candidates if path.stem.removeprefix("candidates") not in published]
     reasons: Counter[str] = Counter()
-    later = superseded(folder.root)
+    later = NOTHING_LATER
+    try:
+        later = superseded(folder.root)
+    except DamagedError as error:
+        yield f"damaged: {error}"
     for path in [*files, *folder.reject_files()]:
         try:
             reasons += count_rejects([path], later)

@@ -129,7 +129,8 @@ def upscaling(sizes: npt.NDArray[np.int32], frame: tuple[int, int]) -> npt.NDArr
         sizes: N x 2, width and height of each background.
         frame: Width and height of the foreground.
     """
-    return np.asarray(np.max(np.asarray(frame, dtype=np.float64) / sizes, axis=1), dtype=np.float64)
+    width, height = frame
+    return np.asarray(np.maximum(width / sizes[:, 0], height / sizes[:, 1]), dtype=np.float64)
 
 
 def _resize(image: _Picture, width: int, height: int) -> _Picture:

@@ -18,6 +18,7 @@ from pipelines.compose.shard import DrawnBackgrounds
 from pipelines.executor.runner import LocalRunner
 from pipelines.inspect.inspect import ReportOptions, run_inspect
 from pipelines.inspect.replay import run_replay
+from rssn.dataset.batches import batch_of
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import Rejected
@@ -184,6 +185,12 @@ def test_what_is_tried_again_takes_no_background_of_a_row_that_stands(
     assert before.items() <= after.items()
     for name in {row["foreground_id"] for row in after.values()}:
         assert len({after[f"{name}/{k}"]["background_id"] for k in range(K)}) == K
+    for mark in DatasetFolder(job.out).marks():
+        if batch_of(mark.name) == 0:
+            DatasetFolder(job.out).data(mark.name).unlink()
+    again = run_compose(job, LocalRunner())
+    assert (again.written, again.reused, again.rejected) == (3 * (K - 1), 3, 0), "what a later batch has is left to it"
+    assert sorted(rows(job.out), key=lambda row: row["sample_id"]) == [after[name] for name in sorted(after)]
 
 
 def _plan(count: int) -> tuple[Plan, PlannedForeground]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,6 +50,7 @@ ALTER TABLE decisions ADD COLUMN session TEXT;
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
+_LAST_ID = "SELECT coalesce(max(id), 0) FROM decisions"
 _CURRENT = """
 SELECT source, verdict, background_id FROM decisions
 WHERE id IN (SELECT max(id) FROM decisions GROUP BY source) AND verdict IS NOT NULL
@@ -118,6 +119,21 @@ class ReviewLog:
             if version < _VERSION:
                 self._database.executescript(_FROM_VERSION_1 if version else _SCHEMA)
         self._identity = _identity(path)
+
+    @property
+    def upload(self) -> Mapping[str, Any] | None:
+        """Whether decisions wait for their upload, and what is in its way; None: they are where they belong."""
+        return None
+
+    def snapshot(self) -> tuple[int, bytes]:
+        """The id of the last row, 0 where there is none, and the file as it is then.
+
+        Raises:
+            LogError: If it cannot be read.
+        """
+        with self._lock, _translate_errors(self._path):
+            last: int = self._database.execute(_LAST_ID).fetchone()[0]
+            return last, self._database.serialize()
 
     def close(self) -> None:
         """Close the file; everything is stored already."""
@@ -212,7 +228,7 @@ class ReviewLog:
             self._lost = self._saved_elsewhere()
         if self._lost:
             raise LogError(f"{self._path}: {self._lost}")
-        last_id = self._database.execute("SELECT coalesce(max(id), 0) FROM decisions").fetchone()[0]
+        last_id = self._database.execute(_LAST_ID).fetchone()[0]
         if last_id < self._last_id:
             self._lost = (
                 f"holds {last_id} of the {self._last_id} rows that were stored: its content was replaced meanwhile. "

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from bg20k.review import Choice, Decision, keep_refusal, uncertainty
@@ -18,6 +17,7 @@ from pipelines.review.log import NewDecision
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.errors import InputError
+from rssn.storage.location import Location
 from rssn.storage.settings import parse_settings
 
 PAGE = 48
@@ -176,7 +176,7 @@ class ReviewSet:
         }
 
 
-def load_review(root: Path) -> ReviewSet:
+def load_review(root: Location) -> ReviewSet:
     """Read the verdicts of a curated set.
 
     Args:

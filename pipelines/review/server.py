@@ -155,7 +155,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "photos":
             query = _query(parse_qs(self.path.partition("?")[2]))
             review = self.server.review
-            self._send_json(review.photos.page(query, review.log.current()) | {"name": review.name})
+            self._send_json(review.photos.page(query, review.log.current()) | {"name": review.name} | self._upload())
+        elif path == "upload":
+            self._send_json(self._upload())
         elif picture:
             self._send_picture(picture[1], int(picture[2]))
         else:
@@ -185,7 +187,11 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(HTTPStatus.NOT_FOUND, "not found")
         decisions = review.log.current()
         changed = review.photos.choices(sources, decisions)
-        self._send_json({"changed": changed, "summary": review.photos.summary(str(body.get("show")), decisions)})
+        summary = review.photos.summary(str(body.get("show")), decisions)
+        self._send_json({"changed": changed, "summary": summary} | self._upload())
+
+    def _upload(self) -> dict[str, Any]:
+        return {"upload": self.server.review.log.upload}
 
     def _body(self) -> Mapping[str, Any]:
         length = self.headers.get("Content-Length", "")

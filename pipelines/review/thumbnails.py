@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import TypeAlias
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from rssn.dataset.rows import places, read_row
-from rssn.errors import InputError, Rejected, first_line
+from rssn.dataset.rows import places_in, read_row
+from rssn.errors import InputError, Rejected, RemoteError, first_line
 from rssn.image.arrays import encode_jpeg, fit_inside
 from rssn.image.decoding import decode_pixels
+from rssn.storage.location import BucketPath, Location
+from rssn.storage.remote import ahead, parquet
 
 THUMBNAIL_SIDE = 512  # px
 CACHE_BYTES = 96 << 20  # some 2,000 thumbnails
 
 _JPEG = b"\xff\xd8\xff"
-Place: TypeAlias = tuple[Path, tuple[int, int], str]
+Place: TypeAlias = tuple[Location, tuple[int, int], str]
 """A Parquet file, the row's place in it, and the column of the picture."""
 
 
@@ -35,13 +35,18 @@ class Pictures:
 
     Raises:
         InputError: If one of its files is damaged.
+        RemoteError: If the bucket does not give one.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Location) -> None:
         self._places: dict[str, Place] = {}
-        for folder, column in (("rejects", "thumbnail"), ("data", "image"), ("candidates/data", "image")):
-            for path in sorted((root / folder).glob("*.parquet")):
-                self._places.update(_find(path, column))
+        folders = (("rejects", "thumbnail"), ("data", "image"), ("candidates/data", "image"))
+        files: list[tuple[Location, str]] = []
+        for folder, column in folders:
+            shards: list[Location] = [*(root / folder).glob("*.parquet")]
+            files += ((path, column) for path in sorted(shards, key=str))
+        for found in ahead(_find, files, remote=isinstance(root, BucketPath)):
+            self._places.update(found)
         self._small = _ByteCache(CACHE_BYTES)
 
     def thumbnail(self, source: str) -> bytes | None:
@@ -62,16 +67,18 @@ class Pictures:
             return None
 
 
-def _find(path: Path, column: str) -> Iterator[tuple[str, Place]]:
-    """The source and place of every row that has a picture; reads names and sizes, no picture."""
+def _find(file: tuple[Location, str]) -> dict[str, Place]:
+    """The place of every row that has a picture, by source; reads names and sizes, no picture."""
+    path, column = file
     try:
-        with pq.ParquetFile(path) as file:
-            rows = file.read(columns=["source", f"{column}.path"]).to_pylist()
+        with parquet(path) as shard:
+            rows = shard.read(columns=["source", f"{column}.path"]).to_pylist()
+            found = zip(rows, places_in(shard.metadata), strict=True)
+    except RemoteError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: damaged: {first_line(error)}; run rssn build-bg20k again") from error
-    for row, place in zip(rows, places(path), strict=True):
-        if row[column] is not None:
-            yield row["source"], (path, place, column)
+    return {row["source"]: (path, place, column) for row, place in found if row[column] is not None}
 
 
 def _read(place: Place) -> bytes | None:

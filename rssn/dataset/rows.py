@@ -86,7 +86,11 @@ def _refuse_without(file: pq.ParquetFile, path: Location, columns: Sequence[str]
 
 def places(path: Location) -> Iterator[tuple[int, int]]:
     """The place of each row of a file, in order; reads the footer only."""
-    metadata = read_footer(path)
+    return places_in(read_footer(path))
+
+
+def places_in(metadata: pq.FileMetaData) -> Iterator[tuple[int, int]]:
+    """Likewise, of a file whose footer is read."""
     for group in range(metadata.num_row_groups):
         yield from ((group, number) for number in range(metadata.row_group(group).num_rows))
 

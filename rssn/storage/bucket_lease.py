@@ -19,15 +19,20 @@ from rssn.storage.location import BucketPath, scratch_of
 from rssn.storage.lock import LEASE, STALE_SECONDS, Lease, parse_lease
 from rssn.storage.remote import content
 
-_CLAIM = ".lease-claim.json"
-
 
 @dataclass(frozen=True)
 class BucketLease:
-    """The lease of a data set in a bucket, an object in its folder."""
+    """The lease of a data set in a bucket, an object in its folder.
+
+    Attributes:
+        root: The data set's folder.
+        object_name: Of the lease: works that may go on side by side hold one each.
+        work: What its owner does, in a word.
+    """
 
     root: BucketPath
     object_name: str = LEASE
+    work: str = "run"
 
     @property
     def name(self) -> str:
@@ -38,7 +43,7 @@ class BucketLease:
     def lock_path(self) -> Path:
         """Beside the folder of what is on its way there, which is removed when the run ends."""
         scratch = scratch_of(self.root)
-        return scratch.with_name(f".{scratch.name}.lease")
+        return scratch.with_name(f".{scratch.name}{Path(self.object_name).stem}")
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -55,7 +60,7 @@ class BucketLease:
         """Write a lease where there is none or a stale one; whether it was written."""
         if stale is None:
             return self._make(mine)
-        claim = replace(self, object_name=_CLAIM)
+        claim = replace(self, object_name=f"{Path(self.object_name).stem}-claim.json")
         if not claim._make(mine):
             other = claim.read()
             if other and other.age > STALE_SECONDS:  # its owner died a moment later: the next run is free to claim

@@ -67,8 +67,10 @@ def hold_lease_at(place: LeasePlace) -> Iterator[threading.Event]:
         yield lost
     except KeyboardInterrupt:
         if lost.is_set():
-            taken = "another run took over, because this one did not renew its lease"
-            removed = "removed while this run was at work; run the same command again, it makes what is missing"
+            taken = f"another {place.work} took over, because this one did not renew its lease"
+            removed = (
+                f"removed while this {place.work} was at work; run the same command again, it makes what is missing"
+            )
             raise InputError(f"{place.name}: {taken if place.read() else removed}") from None
         raise
     finally:
@@ -96,7 +98,7 @@ def _take(place: LeasePlace) -> tuple[Lease, FileLock]:
         other = place.read() or other
     owner = other.words if other else "it started at the same moment"
     later = "; a lease that is not renewed for a minute is taken over" if other and other.alive is None else ""
-    raise InputError(f"{place.name}: another run is at work here ({owner}); wait for it, or stop it{later}")
+    raise InputError(f"{place.name}: another {place.work} is at work here ({owner}); wait for it, or stop it{later}")
 
 
 def _keep_renewing(place: LeasePlace, mine: Lease, done: threading.Event, lost: threading.Event) -> None:

@@ -179,6 +179,11 @@ class LeasePlace(Protocol):
         ...
 
     @property
+    def work(self) -> str:
+        """What the owner does, in a word."""
+        ...
+
+    @property
     def lock_path(self) -> Path:
         """The file to lock for a lease that is about to be taken."""
         ...
@@ -214,6 +219,11 @@ class FolderLease:
     def name(self) -> str:
         """The folder."""
         return str(self.root)
+
+    @property
+    def work(self) -> str:
+        """A run that writes the folder."""
+        return "run"
 
     @property
     def lock_path(self) -> Path:

@@ -23,6 +23,7 @@ from rssn.dataset.schema import REJECTS, picture
 from rssn.dataset.shards import DatasetFolder
 from rssn.image.arrays import encode_jpeg
 from rssn.storage.files import write_json, write_parquet
+from rssn.storage.location import Location
 
 
 def verdict(number: int, **facts: Any) -> dict[str, Any]:
@@ -138,7 +139,7 @@ class Served:
 
 
 @contextmanager
-def serve(root: Path, *options: str, **environment: str) -> Iterator[Served]:
+def serve(root: Location, *options: str, **environment: str) -> Iterator[Served]:
     """`rssn review ROOT --no-open`, until the block ends."""
     command = [sys.executable, "-m", "pipelines.cli", "review", str(root), "--no-open", *options]
     variables = os.environ | {"PYTHONUNBUFFERED": "1"} | environment
@@ -161,5 +162,16 @@ def serve(root: Path, *options: str, **environment: str) -> Iterator[Served]:
 def decided(root: Path) -> dict[str, str]:
     """What holds on disk, by source, read without the project's own code."""
     with sqlite3.connect(f"file:{root / 'review.sqlite'}?mode=ro", uri=True) as database:
-        rows = database.execute("SELECT source, verdict FROM decisions ORDER BY id").fetchall()
+        return _decided(database)
+
+
+def decided_in(data: bytes) -> dict[str, str]:
+    """Likewise what a stored file says."""
+    with sqlite3.connect(":memory:") as database:
+        database.deserialize(data)
+        return _decided(database)
+
+
+def _decided(database: sqlite3.Connection) -> dict[str, str]:
+    rows = database.execute("SELECT source, verdict FROM decisions ORDER BY id").fetchall()
     return {source: choice for source, choice in dict(rows).items() if choice}

@@ -6,6 +6,7 @@ const TOKEN = location.pathname.split("/")[1];
 const WORDS = { all: "All", keep: "Kept", reject: "Rejected" };
 const MARKS = { keep: "\u2713", reject: "\u2715" };
 const TOAST_MILLISECONDS = 3500;
+const UPLOAD_MILLISECONDS = 2000;
 const RELOADED = performance.getEntriesByType("navigation")[0]?.type === "reload";
 const SESSION = (RELOADED && history.state) || crypto.randomUUID(); // undo goes by window; a copied one is another
 
@@ -14,6 +15,7 @@ const state = { show: "all", undecided: false, photos: [], first: 0, total: 0, c
 let posts = Promise.resolve(); // decisions reach the server in the order in which they were made
 let loads = 0;
 let toastTimer = 0;
+let uploadTimer = 0;
 
 /* ---- small helpers ---- */
 
@@ -62,8 +64,15 @@ async function ask(path, body) {
   const value = await answer.json();
   if (answer.status === 503) trouble(value.error); // the decisions cannot be reached: the message stays
   if (!answer.ok) throw new Error(value.error);
-  trouble("");
+  follow(value.upload);
   return value;
+}
+
+/* Of a set in a bucket: what is in the way of the decisions' upload, until all are there. */
+function follow(upload) {
+  trouble(upload?.problem || "");
+  clearTimeout(uploadTimer);
+  if (upload?.waiting) uploadTimer = setTimeout(() => ask("upload").catch(() => {}), UPLOAD_MILLISECONDS);
 }
 
 function trouble(words) {

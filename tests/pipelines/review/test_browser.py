@@ -20,7 +20,11 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.pipelines.reviewing import Served, decided, duplicate, salient, serve, small, verdict, write_set
+from pipelines.review.bucket_log import copy_of
+from rssn.storage.location import BucketPath
+from rssn.storage.urls import Url
+from tests.bucket import Fault, Store
+from tests.pipelines.reviewing import Served, decided, decided_in, duplicate, salient, serve, small, verdict, write_set
 
 pytestmark = pytest.mark.slow
 
@@ -352,4 +356,26 @@ def test_decisions_that_are_deleted_under_way_are_said_aloud(browser: Browser, r
         page.press("0")
         page.until(lambda: page.toast().endswith("start rssn review again"))
         assert page.find("#trouble").is_displayed()
+        browser.get("about:blank")
+
+
+def test_an_upload_that_fails_is_said_until_it_is_made_good(
+    browser: Browser, s3: Store, bucket: Url, root: Path
+) -> None:
+    there = BucketPath(f"{bucket}/set")
+    for path in filter(Path.is_file, root.rglob("*")):
+        s3.put(f"{there}/{path.relative_to(root)}", path.read_bytes())
+    with serve(there) as server:
+        browser.get(server.address)
+        page = Page(browser, server, root)
+        page.until(lambda: page.width_of(".tile[data-number='0'] img") > 0)
+        s3.faults = [Fault("refuse", "PUT", "review.sqlite", times=1000)]
+        page.press("r")
+        page.until(lambda: page.find("#trouble").is_displayed())
+        assert page.text("#trouble").startswith(f"{there}/review.sqlite: access is refused")
+        assert page.text("#trouble").endswith("the decisions are on this disk, and their upload is tried again")
+        s3.faults = []
+        page.until(lambda: not page.find("#trouble").is_displayed())
+        assert decided_in(s3.get(f"{there}/review.sqlite")) == {"00001.jpg": "reject"}
+        assert copy_of(there).is_file()
         browser.get("about:blank")

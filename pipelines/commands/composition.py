@@ -17,7 +17,6 @@ from pipelines.compose.resume import removal
 from pipelines.executor.work import ErrorBudget
 from pipelines.inspect.replay import run_replay
 from pipelines.inspect.step_strips import STRIP_SIDE
-from pipelines.output.staging import source
 from rssn.dataset.manifest import holds_dataset
 from rssn.dataset.shards import DatasetFolder
 from rssn.route.denoise import DenoiseBackend
@@ -32,7 +31,6 @@ from rssn.route.recipe import (
     shipped_recipes,
 )
 from rssn.storage.location import Location
-from rssn.storage.urls import shown
 from train.commands.effect import refuse_given
 from train.commands.typed import group, option, takes
 
@@ -92,10 +90,8 @@ class ComposeOptions:
         """Refuse options that would do nothing."""
         if self.overwrite:
             refuse_given("--extend", "--overwrite removes what it would add to; give one of them")
-        if not self.cache.cache_size and not options.in_bucket(self.matting, self.backgrounds):
-            refuse_given(
-                "--cache-dir", "with --cache-size 0 nothing is kept, and nothing comes from a bucket; leave it out"
-            )
+        if not self.cache.cache_size:
+            refuse_given("--cache-dir", "with --cache-size 0 nothing is kept; leave it out")
 
     def chosen_recipe(self) -> Recipe:
         """The recipe, with what the options say instead."""
@@ -105,8 +101,8 @@ class ComposeOptions:
     def job(self) -> ComposeJob:
         """The job that makes the data set."""
         return ComposeJob(
-            source(self.matting, self.cache.cache_dir),
-            source(self.backgrounds, self.cache.cache_dir),
+            self.matting,
+            self.backgrounds,
             self.out,
             self.chosen_recipe(),
             self.seed,
@@ -135,7 +131,7 @@ def compose(given: ComposeOptions) -> None:
     removed = removal(DatasetFolder(job.out)) if job.overwrite and holds_dataset(job.out) else ""
     if given.dry_run:
         for line in [*([f"would remove {removed}"] if removed else []), *forecast(job)]:
-            click.echo(shown(line))
+            click.echo(line)
         return
 
     def announce(prepared: Prepared) -> None:
@@ -160,18 +156,13 @@ class PackOptions:
     out: Location = options.out_option()
     mattes: options.MatteOptions = group(options.MatteOptions)
     shards: options.ShardOptions = group(options.ShardOptions)
-    cache_dir: Path = options.cache_dir_option()
     max_errors: ErrorBudget = options.max_errors_option()
     workers: options.WorkerOptions = group(options.WorkerOptions)
-
-    def refuse_idle(self) -> None:
-        """Refuse options that would do nothing."""
-        options.refuse_idle_cache(self.matting)
 
     def job(self) -> PackJob:
         """The job that makes the data set."""
         return PackJob(
-            source(self.matting, self.cache_dir),
+            self.matting,
             self.out,
             load_recipe("ori"),
             self.max_errors,
@@ -188,7 +179,6 @@ def pack(given: PackOptions) -> None:
 
     The columns are those of composites.
     """
-    given.refuse_idle()
     job = given.job()
     summary = given.workers.run(lambda runner: run_pack(job, runner))
     options.finish(summary, given.out, "photographs", complete=not summary.rejected)

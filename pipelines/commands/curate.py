@@ -19,7 +19,6 @@ from pipelines.curate.job import Curated, CurationJob, run_curation
 from pipelines.executor.work import ErrorBudget
 from pipelines.export.job import ExportJob, run_export
 from pipelines.inspect.inspect import run_inspect
-from pipelines.output.staging import source
 from pipelines.review.log import review_path
 from rssn.errors import InputError
 from rssn.storage.location import BucketPath, Location
@@ -102,13 +101,11 @@ class CurationOptions:
         default=None,
         help="Whether decisions made in rssn review are applied.  [default: as in the last run]",
     )
-    cache_dir: Path = options.cache_dir_option()
     max_errors: ErrorBudget = options.max_errors_option()
     workers: options.WorkerOptions = group(options.WorkerOptions)
 
     def refuse_idle(self) -> None:
         """Refuse options that would do nothing."""
-        options.refuse_idle_cache(self.photos)
         if not self.detector:
             refuse_given("--ignore-class", "no detector looks for classes; give one with --detector")
         if not self.saliency:
@@ -126,7 +123,7 @@ class CurationOptions:
     def job(self, rules: CurationRules) -> CurationJob:
         """The job that makes the data set."""
         return CurationJob(
-            source(self.photos, self.cache_dir),
+            self.photos,
             self.out,
             rules,
             self.detector,

@@ -19,7 +19,6 @@ from pipelines.gap.result import GapJob, Result
 from pipelines.gap.search import FitJob
 from pipelines.gap.sources import LEAST, Source, open_photographs, open_set
 from pipelines.gap.table import lines
-from pipelines.output.staging import source
 from rssn.dataset.manifest import holds_dataset
 from rssn.errors import InputError
 from rssn.image.codecs import ImageCodec
@@ -27,7 +26,6 @@ from rssn.route.recipe import load_recipe
 from rssn.stopping import farewell, received
 from rssn.storage.documents import brief, counted
 from rssn.storage.location import Location
-from rssn.storage.urls import shown
 from train.commands.effect import refuse_given
 from train.commands.typed import argument, group, option, takes
 
@@ -116,15 +114,14 @@ class GapOptions:
         """Refuse options that would do nothing, and ask for what is missing."""
         if self.fitting.fit:
             if self.sets:
-                raise InputError(f"--fit composes itself: {shown(str(self.sets[0]))} has no effect; leave it out")
+                raise InputError(f"--fit composes itself: {self.sets[0]} has no effect; leave it out")
             return
         if not self.sets:
             raise InputError("give SETS, data sets of rssn compose; or --fit RECIPE")
-        for name in ("--write", "--backgrounds", "--trials", "--image-codec", "--cache-size"):
+        for name in ("--write", "--backgrounds", "--trials", "--image-codec", "--cache-dir", "--cache-size"):
             refuse_given(name, "it is for --fit; leave it out")
-        options.refuse_idle_cache(self.real, more="or for --fit")
 
-    def fit_job(self, real: Path, backgrounds: Path) -> FitJob:
+    def fit_job(self, real: Location, backgrounds: Location) -> FitJob:
         """What `--fit` is asked to do."""
         return FitJob(
             photographs=real,
@@ -146,17 +143,14 @@ class GapOptions:
         if holds_dataset(self.real):
             for name in ("--matting-format", "--alpha-scale"):
                 refuse_given(name, "--real is a data set, whose mattes are known; leave it out")
-            place: Location = self.real
-        else:
-            place = source(self.real, self.cache.cache_dir)
-        return open_photographs(place, self.foregrounds, self.mattes.matting_format, self.mattes.alpha_scale)
+        return open_photographs(self.real, self.foregrounds, self.mattes.matting_format, self.mattes.alpha_scale)
 
 
 def _names(places: Sequence[Location]) -> Mapping[str, Location]:
     """Sets by the names of their folders; by their whole paths where two have the same."""
     for number, place in enumerate(places):
         if place in places[:number]:
-            raise InputError(f"{shown(str(place))}: given twice; leave one out")
+            raise InputError(f"{place}: given twice; leave one out")
     short = [str(place).rstrip("/").rpartition("/")[2] for place in places]
     return {name if short.count(name) == 1 else str(place): place for name, place in zip(short, places, strict=True)}
 
@@ -181,19 +175,18 @@ def gap(given: GapOptions) -> None:
 
 def _fit(given: GapOptions) -> None:
     path, backgrounds = given.fitting.places()
-    real, behind = (source(place, given.cache.cache_dir) for place in (given.real, backgrounds))
     try:
-        fitted = run_fit(given.fit_job(real, behind), path)
+        fitted = run_fit(given.fit_job(given.real, backgrounds), path)
     except KeyboardInterrupt:  # the command without --fit starts over
         line, code = farewell(received() or SIGINT, "", resumes=True)
         click.echo(f"\n{line}", err=True)
         sys.exit(code)
-    write_recipe(fitted, path, shown(str(given.real)))
+    write_recipe(fitted, path, str(given.real))
     click.echo("discrepancy of the half that decided (mean of the letters', in deviations; 0: none):")
     for change in fitted.path:
         click.echo(f"{change.far:.3f}  {change.words}")
     if fitted.left_out:
-        words = f"{counted(len(fitted.left_out), 'file')} left out of the fit; the first: {shown(fitted.left_out[0])}"
+        words = f"{counted(len(fitted.left_out), 'file')} left out of the fit; the first: {fitted.left_out[0]}"
         click.echo(f"NOTE: {words}", err=True)
     click.echo(f"{fitted.tried} recipes tried on one half of the photographs; the figures are of the other:")
     _say(fitted.result)
@@ -205,5 +198,5 @@ def _say(result: Result) -> None:
     for line in lines(result):
         click.echo(line)
     for note in result.notes:
-        click.echo(f"NOTE: {shown(note)}", err=True)
+        click.echo(f"NOTE: {note}", err=True)
     click.echo(f"look at {result.job.out / PAGE}")

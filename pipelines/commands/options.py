@@ -22,8 +22,7 @@ from rssn.image.picture_files import unread_words
 from rssn.sources.layouts import LAYOUT_NAMES
 from rssn.storage.location import BucketPath, Location
 from rssn.storage.machine import cache_home
-from rssn.storage.urls import checked_url, is_url, scrub, shown
-from train.commands.effect import refuse_given
+from rssn.storage.urls import checked_url, is_url, scrub
 from train.commands.options import UserPath
 from train.commands.typed import option
 
@@ -190,25 +189,6 @@ class WorkerOptions:
             runner.close()
 
 
-def refuse_idle_cache(*places: Location | None, more: str = "") -> None:
-    """Refuse `--cache-dir` for a command that needs it for buckets alone, where none of its places is in one.
-
-    Args:
-        places: Its inputs.
-        more: What else the command needs it for, in words.
-
-    Raises:
-        InputError: If it was given.
-    """
-    if not in_bucket(*places):
-        refuse_given("--cache-dir", ", ".join(filter(None, ["it is for what comes from a bucket", more])))
-
-
-def in_bucket(*places: Location | None) -> bool:
-    """Whether an input of a command lies in a bucket."""
-    return any(isinstance(place, BucketPath) for place in places)
-
-
 def _cluster_around() -> str | None:
     """The cluster that RAY_ADDRESS names, as it does in a job of `ray job submit`; that tool's own is a web address."""
     named = os.environ.get("RAY_ADDRESS", "")
@@ -229,7 +209,7 @@ def finish(summary: RunSummary, out: Location, unit: str, *, complete: bool) -> 
     lost = f", {summary.lost} lost with {len(summary.failed)} shards that failed" if summary.failed else ""
     click.echo(f"{summary.counts(unit)}{lost}: {out}")
     for line in _notices(summary, out, unit):
-        click.echo(shown(scrub(line)), err=True)
+        click.echo(scrub(line), err=True)
     if summary.rejected or summary.failed:
         click.echo(f"what was rejected and why: {out}/rejects")
     if summary.failed or not complete:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 
 from pipelines.commands import options
 from pipelines.compose.prune import PruneJob, find_gone, run_prune
-from pipelines.output.staging import source
 from rssn.sources.layouts import LAYOUT_NAMES
 from rssn.storage.location import Location
-from rssn.storage.urls import shown
 from train.commands.typed import argument, option, takes
 
 
@@ -33,14 +30,12 @@ class PruneOptions:
         type=click.Choice(LAYOUT_NAMES, case_sensitive=False),
         help="Layout of the matting data set.  [default: detected]",
     )
-    cache_dir: Path = options.cache_dir_option()
     dry_run: bool = option("--dry-run", is_flag=True, help="Say what would be removed; write nothing.")
 
     @property
     def job(self) -> PruneJob:
         """The job."""
-        backgrounds = None if self.backgrounds is None else source(self.backgrounds, self.cache_dir)
-        return PruneJob(self.out, source(self.matting, self.cache_dir), backgrounds, self.matting_format)
+        return PruneJob(self.out, self.matting, self.backgrounds, self.matting_format)
 
 
 @click.command()
@@ -51,12 +46,11 @@ def prune(given: PruneOptions) -> None:
     Nothing else removes them. A picture that was changed is not there any more either; one that cannot be read stops
     the command. Killed at any moment, the same command or rssn compose finishes what it began.
     """
-    options.refuse_idle_cache(given.matting, given.backgrounds)
     if given.dry_run:
         for line in find_gone(given.job).lines("would remove"):
-            click.echo(shown(line))
+            click.echo(line)
         return
-    damaged = run_prune(given.job, lambda gone: click.echo(shown("\n".join(gone.lines("removing")))))
+    damaged = run_prune(given.job, lambda gone: click.echo("\n".join(gone.lines("removing"))))
     for name in damaged:
         click.echo(f"does not match its mark, rssn compose makes it again without them: {name}", err=True)
     if damaged:

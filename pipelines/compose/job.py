@@ -63,8 +63,8 @@ class Output:
 class ComposeJob:
     """What one `rssn compose` is asked to do."""
 
-    matting: Path
-    backgrounds: Path
+    matting: Location
+    backgrounds: Location
     out: Location
     recipe: Recipe
     seed: int

@@ -41,7 +41,7 @@ from rssn.storage.location import Location
 class PackJob:
     """What one `rssn pack` is asked to do."""
 
-    matting: Path
+    matting: Location
     out: Location
     recipe: Recipe  # its foreground method and name
     budget: ErrorBudget

@@ -43,7 +43,7 @@ from rssn.storage.files import Row, write_json, write_parquet
 from rssn.storage.lease import hold_lease
 from rssn.storage.location import Location
 
-_UNREADABLE = "unreadable"
+_UNREADABLE = ("unreadable", "damaged_archive")  # what lies there is not known
 """The reason of what cannot be read for now; whoever cannot be read is not gone."""
 
 
@@ -52,8 +52,8 @@ class PruneJob:
     """What one `rssn prune` is asked to do."""
 
     out: Location
-    matting: Path
-    backgrounds: Path | None = None  # None: they are not looked at
+    matting: Location
+    backgrounds: Location | None = None  # None: they are not looked at
     layout: str | None = None  # of the matting data set; None detects it
 
 
@@ -169,24 +169,24 @@ def _gone_foregrounds(job: PruneJob, manifest: Manifest, pruned: Pruned) -> dict
     planned = {one.foreground_id: one.source for batch in batches for one in stored_foregrounds(job.out, batch)}
     matting = find_pairs(job.matting, job.layout, job.out)
     found, refused = name_foregrounds(matting.pairs, "levin")  # by content alone: nobody insists on an F
-    unread = [row["source"] for row in refused if row["reason"] == _UNREADABLE]
-    unread += [problem.source for problem in matting.problems if problem.reason == _UNREADABLE]
+    unread = [row["source"] for row in refused if row["reason"] in _UNREADABLE]
+    unread += [problem.source for problem in matting.problems if problem.reason in _UNREADABLE]
     here = {one.foreground_id for one in found}
     return _missing(planned, here, unread, job.matting, pruned.foregrounds)
 
 
-def _gone_backgrounds(job: PruneJob, place: Path, pruned: Pruned) -> dict[str, str]:
+def _gone_backgrounds(job: PruneJob, place: Location, pruned: Pruned) -> dict[str, str]:
     planned = {one.background_id: one.source for one in stored_backgrounds(job.out)}
     if not planned:
         raise InputError(f"{job.out}: was made without backgrounds; leave out --backgrounds")
     found, problems = find_backgrounds(place, without=job.out)
-    unread = [problem.source for problem in problems if problem.reason == _UNREADABLE]
+    unread = [problem.source for problem in problems if problem.reason in _UNREADABLE]
     here = {one.background_id for one in found}
     return _missing(planned, here, unread, place, pruned.backgrounds)
 
 
 def _missing(
-    planned: Mapping[str, str], here: set[str], unread: list[str], place: Path, pruned: Iterable[str]
+    planned: Mapping[str, str], here: set[str], unread: list[str], place: Location, pruned: Iterable[str]
 ) -> dict[str, str]:
     """What was planned and is not here."""
     if unread:

@@ -61,7 +61,7 @@ _LIGHT_VERDICT = ("source", "background_id", "candidate_shard", "keep", "stage",
 class CurationJob:
     """The inputs and settings of one `rssn build-bg20k`."""
 
-    photos: Path  # a folder, an archive or a table, see rssn.sources.crawl
+    photos: Location  # a folder, an archive or a table, see rssn.sources.crawl
     out: Location
     rules: CurationRules
     detector: Path | None

@@ -16,7 +16,6 @@ from rssn.dataset.shards import DatasetFolder, check_shard
 from rssn.errors import InputError
 from rssn.storage.files import list_digest
 from rssn.storage.location import Location
-from rssn.storage.urls import is_listed
 
 _COLUMNS = ("background_id", "phash", "low_texture")
 
@@ -39,7 +38,7 @@ def load_known(root: Location | None) -> KnownSet:
         )
     tables = [pa.table({name: pa.array([], PUBLISHED.field(name).type) for name in _COLUMNS})]
     for mark in folder.all_marks():
-        problem = check_shard(folder, mark, whole=not is_listed(root))
+        problem = check_shard(folder, mark)
         if problem:
             raise InputError(f"--against {root}: {problem}; run its rssn build-bg20k again, it repairs what is damaged")
         if mark.rows:

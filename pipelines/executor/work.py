@@ -21,7 +21,7 @@ from rssn.progress import Progress
 from rssn.stopping import received
 from rssn.storage.documents import brief, counted
 from rssn.storage.files import write_parquet
-from rssn.storage.urls import scrub, shown
+from rssn.storage.urls import scrub
 
 _MOST_BYTES = 1 << 60
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -245,7 +245,7 @@ def refusal(error: Exception, item_id: str, source: str, thumbnail: bytes | None
         "source": source,
         "stage": known.stage,
         "reason": known.reason,
-        "message": shown(scrub(known.message)),
+        "message": scrub(known.message),
         "thumbnail": thumbnail and picture(thumbnail, "thumbnail.jpg"),
     }
 

@@ -20,13 +20,14 @@ from rssn.image.codecs import ImageCodec
 from rssn.image.decoding import decode_pixels
 from rssn.route.draw import draw
 from rssn.route.recipe import Recipe
+from rssn.storage.location import Location
 
 
 @dataclass(frozen=True)
 class Composed:
     """The composites that `rssn compose` would store, with the same draws."""
 
-    place: Path  # of the photographs
+    place: Location  # of the photographs
     plan: Plan
     recipe: Recipe
     seed: int

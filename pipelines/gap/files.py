@@ -22,7 +22,6 @@ from rssn.gap.letters import CueDistance
 from rssn.gap.measure import DEALS, PERMUTATIONS, SetGap
 from rssn.storage.atomic import sweep, write_bytes
 from rssn.storage.files import Row, parse_json, write_json, write_parquet
-from rssn.storage.urls import shown
 from rssn.versions import version
 
 PAGE, _FIGURES, _FEATURES = "gap.html", "gap.json", "gap.parquet"
@@ -120,7 +119,7 @@ def figures(result: Result) -> dict[str, Any]:
 def _facts(read: Read) -> dict[str, Any]:
     chosen = read.source.chosen
     return {
-        "place": shown(str(read.source.place)),
+        "place": str(read.source.place),
         "pictures": len(read.pictures),
         "foregrounds": len(set(read.pictures.groups)),
         "all_foregrounds": chosen.all_foregrounds,

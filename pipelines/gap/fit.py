@@ -32,7 +32,6 @@ from rssn.sources.backgrounds import find_backgrounds
 from rssn.sources.layouts import find_pairs
 from rssn.storage.atomic import write_bytes
 from rssn.storage.documents import counted
-from rssn.storage.urls import shown
 
 MADE_BY = "fitted by rssn gap"
 
@@ -87,7 +86,7 @@ def run_fit(job: FitJob, path: Path) -> Fitted:
         raise InputError(f"the recipe {recipe.name} merges foregrounds, which no half holds alone; fit it without")
     if holds_dataset(job.photographs):
         words = "holds a data set; --fit composes itself, from the matting data set that it was made from"
-        raise InputError(f"{shown(str(job.photographs))}: {words}")
+        raise InputError(f"{job.photographs}: {words}")
     open_out(job.out, fit=True)
     check_write(path)
     job.out.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,6 @@ from rssn.gap.pictures import SAMPLE, Measured, Pictures, measure_picture, shrin
 from rssn.gap.ranking import rank_cues
 from rssn.progress import Progress
 from rssn.storage.documents import counted
-from rssn.storage.urls import shown
 
 _SIZES = 1.5
 _RESIZE = "shrink {larger} to the others' size before, or take the distance for too large"
@@ -86,7 +85,7 @@ def read_pictures(source: Source, at: Fraction, tell: Callable[[], None] = lambd
     found = len({each.of.foreground_id for each in measured})
     if found < least:
         why = f"; the first that cannot: {skipped[0]}" if skipped else ""
-        place = shown(str(source.place))
+        place = str(source.place)
         can = f"{counted(found, 'foreground')} can be measured"
         raise InputError(f"{place}: {can}, the meter needs {least} or more{why}")
     return Read(source, Pictures.of(measured), skipped)

@@ -16,7 +16,6 @@ from rssn.gap.pictures import Floats, shrink
 from rssn.image.arrays import fit_inside
 from rssn.report.charts import DENSITY, deviations_picture
 from rssn.report.page import Figure, Section, page
-from rssn.storage.urls import shown
 from rssn.versions import version
 
 _SHOWN = 6
@@ -61,9 +60,9 @@ def _provenance(result: Result) -> dict[str, str]:
     job = result.job
     found = {"made": f"{datetime.now(UTC):%Y-%m-%d}, by rssn {version('rssn')}, scikit-learn {version('scikit-learn')}"}
     found |= {key.replace("_", " "): str(value) for key, value in job.fit.items()}
-    found["photographs"] = shown(str(job.photographs.place))
+    found["photographs"] = str(job.photographs.place)
     for name, source in job.sets.items():
-        found[name] = f"{shown(str(source.place))}, {source.recipe.label if source.recipe else 'no recipe'}"
+        found[name] = f"{source.place}, {source.recipe.label if source.recipe else 'no recipe'}"
     for line in counts(result):
         name, _, words = line.partition(": ")
         found[name] += f"; {words}"

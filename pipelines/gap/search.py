@@ -27,6 +27,7 @@ from rssn.route.step import Step
 from rssn.sources.matting import PairSet
 from rssn.stopping import block_signals, exit_with_parent
 from rssn.storage.files import content_id
+from rssn.storage.location import Location
 from rssn.storage.machine import available_cpus
 from rssn.versions import version
 
@@ -42,8 +43,8 @@ _SHORT = 60  # characters of a value
 class FitJob:
     """What one `rssn gap --fit` is asked to do."""
 
-    photographs: Path  # a matting data set
-    backgrounds: Path
+    photographs: Location  # a matting data set
+    backgrounds: Location
     recipe: Recipe
     out: Path  # the folder of `fit.jsonl` and of the files of `rssn gap`
     cache: LayerCache

@@ -25,7 +25,6 @@ from rssn.route.step import OTHER
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import Pair, PairSet, load_pair, measure_pair
 from rssn.storage.location import Location
-from rssn.storage.urls import shown
 
 LEAST = FOLDS
 """Foregrounds that either side must have: one for each fold."""
@@ -157,7 +156,7 @@ class Rows:
     @cached_property
     def _light(self) -> tuple[list[str], int]:
         if not len(self.data):
-            raise InputError(f"{shown(str(self.place))}: holds no rows yet; run the command that makes it again")
+            raise InputError(f"{self.place}: holds no rows yet; run the command that makes it again")
         rows = list(self.data.rows(["foreground_id", *self._second]))
         groups = [row["foreground_id"] for row in rows if not _is_merged(row)]
         return groups, len(rows) - len(groups)
@@ -204,7 +203,7 @@ def _decode(row: Mapping[str, Any]) -> Loaded:
 class Photographs:
     """Pairs of a matting data set, at most so many."""
 
-    place: Path
+    place: Location
     found: PairSet
     foregrounds: int
     recipe: Recipe | None = None
@@ -269,14 +268,12 @@ def open_set(root: Location, foregrounds: int) -> Rows:
     except NoDatasetError as error:
         raise NoDatasetError(f"{error}; SETS are what rssn compose wrote") from error
     if data.manifest.kind != "composites":
-        raise InputError(
-            f"{shown(str(root))}: holds {data.manifest.kind}, which have no mattes; give what rssn compose wrote"
-        )
+        raise InputError(f"{root}: holds {data.manifest.kind}, which have no mattes; give what rssn compose wrote")
     found = Rows(data, foregrounds)
     chosen = found.chosen
     if chosen.merged and chosen.foregrounds < LEAST:
         words = f"{chosen.merged} of its {chosen.merged + chosen.count} composites show two foregrounds"
-        raise InputError(f"{shown(str(root))}: {words}, which no fold could hold both; leave the set out")
+        raise InputError(f"{root}: {words}, which no fold could hold both; leave the set out")
     return found
 
 
@@ -286,10 +283,10 @@ def open_photographs(root: Location, foregrounds: int, layout: str | None, alpha
     Raises:
         InputError: If it is neither.
     """
-    if isinstance(root, Path) and not holds_dataset(root):
+    if not holds_dataset(root):
         return Photographs(root, find_pairs(root, layout, None, alpha_scale), foregrounds)
     found = open_set(root, foregrounds)
     if _is_composed(found.data):
         words = "holds composites, no photographs; give --real a matting data set, or what rssn pack wrote"
-        raise InputError(f"{shown(str(root))}: {words}")
+        raise InputError(f"{root}: {words}")
     return found

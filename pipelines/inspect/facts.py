@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from bg20k.review import describe_effects
@@ -21,7 +20,7 @@ from rssn.image.picture_files import unread_words
 from rssn.route.draw_check import count_draws, mismatch
 from rssn.route.recipe import Recipe, recipe_from_dict
 from rssn.route.step import Values
-from rssn.storage.urls import shown
+from rssn.storage.location import Location, parse_location
 
 _SHOWN = 5
 _DRAWN = ("foreground_id", "background_id", "k", "width", "height", "recipe", "draw_seed", "background_crop")
@@ -54,10 +53,10 @@ class Found:
         return recipe_from_dict(self.manifest.plan["recipe"], str(self.folder.manifest)) if self.composed else None
 
     @property
-    def originals(self) -> Path | None:
+    def originals(self) -> Location | None:
         """The matting data set that it was made from."""
         source = self.manifest.sources.get("matting")
-        return Path(source) if source else None  # of a URL too, see rssn.storage.urls
+        return parse_location(source) if source else None
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def facts_of(found: Found, draws: Draws | None) -> dict[str, object]:
     """What stands at the top of the report: names and values."""
     marks = found.verified.trusted
     facts: dict[str, object] = {
-        "folder": shown(str(found.folder.root)),
+        "folder": str(found.folder.root),
         "rows": found.rows,
         "shards": len(marks),
         "size": f"{sum(mark.bytes for mark in marks) / 1e6:.1f} MB",

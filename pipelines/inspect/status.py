@@ -19,7 +19,6 @@ from rssn.dataset.statistics import count_rejects, share
 from rssn.errors import DamagedError
 from rssn.storage.lease import read_lease
 from rssn.storage.location import Location
-from rssn.storage.urls import shown
 
 
 def status(root: Location) -> list[str]:
@@ -32,7 +31,7 @@ def status(root: Location) -> list[str]:
     manifest = read_manifest(root)
     working = [candidates_folder(folder), folder]
     states = [(one, state) for one in working if (state := read_state(one))]
-    lines = [f"{shown(str(root))}: {manifest.kind}, {_owner(root, manifest, running=bool(states))}"]
+    lines = [f"{root}: {manifest.kind}, {_owner(root, manifest, running=bool(states))}"]
     for one, state in states:
         lines += _progress(one, state)
     if not states:

@@ -26,7 +26,7 @@ from rssn.errors import InputError
 from rssn.storage.location import BucketPath, Location
 from rssn.storage.lock import is_lease
 from rssn.storage.remote import list_files
-from rssn.storage.urls import scrub, shown
+from rssn.storage.urls import scrub
 
 
 def check_dataset(root: Location, kind: str, settings: Mapping[str, Any], may_differ: str = "") -> None:
@@ -81,7 +81,7 @@ def open_dataset(
     manifest = Manifest(
         plan=plan,
         plan_digest=plan_digest(plan),
-        sources={name: shown(place) for name, place in sources.items()},
+        sources=dict(sources),
         command=scrub(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         versions=library_versions(),
     )

@@ -161,7 +161,7 @@ KINDS: Mapping[str, Kind] = {
         _compose,
         _SHARDS,
     ),
-    "pack": Kind(pack, ("rssn", "pack"), _typed(PackOptions, PackOptions.refuse_idle), _pack, _SHARDS),
+    "pack": Kind(pack, ("rssn", "pack"), _typed(PackOptions), _pack, _SHARDS),
     "train": Kind(run, ("train", "run"), read_options, _train, _TRAINING, side_by_side=True),
     "eval": Kind(
         evaluate, ("train", "eval"), _typed(EvalOptions, _has_strategy), _evaluate, resumes=False, side_by_side=True

@@ -19,7 +19,6 @@ import numpy.typing as npt
 from rssn.errors import Rejected, RemoteError
 from rssn.storage.location import Location
 from rssn.storage.remote import NOT_A_FILE, content
-from rssn.storage.urls import shown
 
 Image: TypeAlias = npt.NDArray[np.float32]
 Alpha: TypeAlias = npt.NDArray[np.float32]
@@ -121,7 +120,7 @@ def read_bytes(path: Location, max_bytes: int = MAX_BYTES) -> bytes:
         raise Rejected("read", "unreadable", str(error)) from error
     except OSError as error:
         reason = {NOT_A_FILE: "not_a_file", errno.EFBIG: "too_many_bytes"}.get(error.errno or 0, "unreadable")
-        raise Rejected("read", reason, f"{shown(str(path))}: {error.strerror or error}") from error
+        raise Rejected("read", reason, f"{path}: {error.strerror or error}") from error
 
 
 def encode_pixels(suffix: str, pixels: Pixels | Pixels16, options: list[int]) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeVar
 
 from rssn.dataset.shards import DatasetFolder, Mark
@@ -18,6 +17,7 @@ from rssn.image.arrays import Pixels, fit_inside, read_bytes
 from rssn.image.decoding import decode_pixels
 from rssn.report.page import Tile, contact_sheet
 from rssn.route.recipe import Recipe
+from rssn.storage.location import Location
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _HEADING = ("original", "alpha", "foreground F", "background B", "composite", "w
 
 
 def composite_sheets(
-    folder: DatasetFolder, marks: Sequence[Mark], recipe: Recipe, originals: Path | None, samples: int
+    folder: DatasetFolder, marks: Sequence[Mark], recipe: Recipe, originals: Location | None, samples: int
 ) -> Iterator[Pixels]:
     """Sheets with a row per sample: original, alpha, F, B, composite, and the draw in words.
 
@@ -51,13 +51,13 @@ def background_sheets(folder: DatasetFolder, marks: Sequence[Mark], samples: int
         yield contact_sheet(part, side=TILE_SIDE)
 
 
-def original_of(row: dict[str, Any], originals: Path | None) -> Pixels | None:
+def original_of(row: dict[str, Any], originals: Location | None) -> Pixels | None:
     """The original photograph of a composite, or None where it is not there any more."""
     if originals is None or not row["foreground_source"]:
         return None
     try:
         return decode_pixels(read_bytes(originals / row["foreground_source"]))
-    except Rejected:
+    except (Rejected, ValueError):  # or no name of an object
         return None
 
 
@@ -90,7 +90,7 @@ def parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield part
 
 
-def _composite_tiles(row: dict[str, Any], recipe: Recipe, originals: Path | None) -> list[Tile]:
+def _composite_tiles(row: dict[str, Any], recipe: Recipe, originals: Location | None) -> list[Tile]:
     original = original_of(row, originals)
     missing = "" if original is not None else f"not found: {row['foreground_source']}"
     stored = [

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from rssn.dataset.manifest import MANIFEST, ForeignManifestError, RemovedDatasetError, parse_manifest
-from rssn.dataset.rows import iter_rows, own_parquet, places, read_row
+from rssn.dataset.rows import iter_rows, own_parquet, places
 from rssn.dataset.schema import BACKGROUNDS, SCHEMA_VERSION
 from rssn.dataset.shards import DatasetFolder, check_shard
 from rssn.errors import DamagedError, InputError, Rejected
 from rssn.image.decoding import picture_size
 from rssn.image.picture_files import archive_format
-from rssn.sources.embedded import PICTURES, cell_text, embedded_rows, one_of, picture_columns
+from rssn.sources.embedded import PICTURES, cell_text, embedded_rows, one_of, picture_columns, read_beside
 from rssn.sources.folder_walk import Problem
 from rssn.sources.picture_ref import PictureRef, read_pictures
 from rssn.sources.tables import is_table, nothing_usable, read_table
@@ -27,7 +27,6 @@ from rssn.sources.tree import list_tree
 from rssn.storage.files import content_id
 from rssn.storage.location import Location
 from rssn.storage.remote import content
-from rssn.storage.urls import is_listed, shown
 
 _AGAIN = "run rssn build-bg20k again, into another folder"
 _LIGHT = ("licence", "source")
@@ -129,15 +128,11 @@ def background_bytes(background: Background) -> bytes:
     return data
 
 
-def _stored_id(ref: PictureRef) -> str | None:
+def _stored_id(ref: PictureRef) -> str:
     """The id that a curated set gives a row: its photograph's, not that of the picture that is stored."""
     if ref.kind != "row":
-        return None
-    try:
-        row = read_row(ref.location, (ref.row_group, ref.place), ["background_id"])
-    except (DamagedError, OSError, LookupError, ValueError):
-        return None
-    return cell_text(row.get("background_id"))
+        return ""
+    return read_beside(ref.location, ref.column, (ref.row_group, ref.place), "background_id")
 
 
 def _found(
@@ -207,7 +202,7 @@ def _listed(table: Location) -> Iterator[_Candidate | Problem]:
 def _embedded(table: Location, column: str) -> Iterator[_Candidate]:
     for number, ((group, row), cells) in enumerate(embedded_rows(table, _LIGHT), 1):
         label = f"{table.name}, row {number}"
-        ref = PictureRef(PictureRef.of(table).path, "row", row, group, column)
+        ref = PictureRef(str(table), "row", row, group, column)
         yield _Candidate(ref, cell_text(cells.get("source")) or label, cell_text(cells.get("licence")), label)
 
 
@@ -238,7 +233,7 @@ def _curated(root: Location, split: str) -> Iterator[Background]:
     for mark in folder.all_marks():
         if not mark.name.startswith(f"{split}-") or not mark.rows:
             continue
-        problem = check_shard(folder, mark, whole=not is_listed(root))  # a bucket is not read through at each start
+        problem = check_shard(folder, mark)
         if problem:
             raise InputError(f"{root}: {problem}; run rssn build-bg20k again, it repairs what is damaged")
         yield from _shard_backgrounds(folder.data(mark.name))
@@ -255,5 +250,5 @@ def _shard_backgrounds(path: Location) -> Iterator[Background]:
             licence=row["licence"] or "",
             width=row["width"],
             height=row["height"],
-            picture=PictureRef(shown(str(path)), "row", number, group, "image.bytes"),
+            picture=PictureRef(str(path), "row", number, group, "image.bytes"),
         )

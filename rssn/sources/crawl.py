@@ -21,7 +21,6 @@ from rssn.sources.tables import TableRow, is_table, read_table
 from rssn.sources.tree import Entry, archive_entries, entries, file_ref
 from rssn.storage.location import BucketPath, Location
 from rssn.storage.remote import stamp
-from rssn.storage.urls import shown
 
 _LIGHT = ("source", "licence")
 
@@ -181,7 +180,7 @@ def _placed(ref: PictureRef, name: str) -> Photograph:
             words = "its name, or that of what it links to, is not UTF-8; rename it"
             return Photograph(printable(name), reason="unsafe_path", message=words)
         size, written = path.stat().st_size, stamp(path)
-        return Photograph(name, replace(ref, path=shown(str(real)), size=size, stamp=written))
+        return Photograph(name, replace(ref, path=str(real), size=size, stamp=written))
     except OSError as error:
         return Photograph(name, reason="unreadable", message=f"{path}: {error.strerror or error}")
 

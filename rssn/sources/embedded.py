@@ -133,8 +133,7 @@ def read_cell(table: Location, column: str, place: tuple[int, int], max_bytes: i
         Rejected: stage `read`, reason `unreadable`, `too_many_bytes` or `empty`: the cell holds none.
     """
     try:
-        written = table.stat().st_mtime_ns if isinstance(table, Path) else 0
-        data = _column(table, column, written).read(*place)
+        data = _opened(table, column).read(*place)
     except (OSError, pa.ArrowException, LookupError, ValueError) as error:
         raise Rejected("read", "unreadable", f"{table}: {first_line(error)}") from error
     if data is None:
@@ -142,6 +141,25 @@ def read_cell(table: Location, column: str, place: tuple[int, int], max_bytes: i
     if len(data) > max_bytes:
         raise Rejected("read", "too_many_bytes", f"{len(data)} bytes; the limit is {max_bytes}")
     return data
+
+
+def read_beside(table: Location, column: str, place: tuple[int, int], name: str) -> str:
+    """A text in the row of a picture; empty where there is none.
+
+    Args:
+        table: The Parquet file.
+        column: The picture's, of which the file is held open.
+        place: Row group, and the row in it.
+        name: The text's column.
+    """
+    try:
+        return _opened(table, column).text(*place, name)
+    except (OSError, pa.ArrowException, LookupError, ValueError):
+        return ""
+
+
+def _opened(table: Location, column: str) -> _Column:
+    return _column(table, column, table.stat().st_mtime_ns if isinstance(table, Path) else 0)
 
 
 class _Column:
@@ -166,6 +184,9 @@ class _Column:
             self._group = -1  # what broke off does not go on
             raise
         raise LookupError("the row is gone")
+
+    def text(self, group: int, row: int, name: str) -> str:
+        return cell_text(self._file.read_row_group(group, columns=[name]).column(name)[row].as_py())
 
     def _read_group(self, group: int) -> Iterator[pa.Scalar]:
         if not 0 <= group < self._file.num_row_groups:

@@ -118,7 +118,7 @@ class _Row:
         return Pair(name, image, self._ref(columns.alpha), foreground, source, licence, label)
 
     def _ref(self, column: str) -> PictureRef:
-        return PictureRef(PictureRef.of(self.table).path, "row", self.place[1], self.place[0], column)
+        return PictureRef(str(self.table), "row", self.place[1], self.place[0], column)
 
 
 def _embedded(table: Location, columns: _Columns) -> list[_Row]:

@@ -20,7 +20,7 @@ from rssn.sources.archives import read_tar_member, read_zip_member
 from rssn.sources.embedded import read_cell
 from rssn.storage.location import Location, parse_location
 from rssn.storage.remote import ahead, opened, stamp
-from rssn.storage.urls import is_url, shown
+from rssn.storage.urls import is_url
 
 Kind: TypeAlias = Literal["file", "tar", "tgz", "zip", "row"]
 
@@ -54,7 +54,7 @@ class PictureRef:
     @classmethod
     def of(cls, path: Location) -> PictureRef:
         """A file or an object."""
-        return cls(shown(str(path)))
+        return cls(str(path))
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> PictureRef:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
@@ -19,8 +19,8 @@ from rssn.sources.folder_walk import Problem, is_ours, refuse_results_among, wal
 from rssn.sources.picture_ref import PictureRef
 from rssn.storage.buckets import FileFacts, stat_objects
 from rssn.storage.location import BucketPath, Location
-from rssn.storage.remote import opened, stamp
-from rssn.storage.urls import is_listed, is_plain
+from rssn.storage.remote import opened
+from rssn.storage.urls import is_plain
 
 EntryKind: TypeAlias = Literal["picture", "archive", "other", "problem", "closed"]
 
@@ -121,8 +121,7 @@ def entries(root: Location, without: Location | None = None) -> Iterator[Entry]:
 
 def file_ref(path: Location, size: int = -1, written: str = "") -> PictureRef:
     """A file as a whole; of an archive what its name says that it is, and no place in it."""
-    whole = PictureRef.of(path)
-    return replace(whole, kind=archive_format(PurePosixPath(path.name)) or "file", size=size, stamp=written)
+    return PictureRef(str(path), archive_format(PurePosixPath(path.name)) or "file", size=size, stamp=written)
 
 
 def archive_entries(archive: PictureRef, prefix: str) -> Iterator[Entry]:
@@ -146,8 +145,7 @@ def _folder_entries(root: Path, without: Location | None) -> Iterator[Entry]:
         kind: EntryKind = "closed" if found.is_folder else found.kind
         ref = None
         if kind in ("picture", "archive", "other"):
-            facts = (found.path.stat().st_size, stamp(found.path)) if is_listed(found.path) else ()
-            ref = file_ref(found.path, *facts)
+            ref = file_ref(found.path)
         yield Entry(found.name, kind, ref, found.reason, found.message)
 
 

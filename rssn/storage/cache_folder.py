@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rssn.errors import InputError
-from rssn.storage.urls import OUTPUTS, SOURCES
 
 FOLDER = re.compile(r"[0-9a-f]{2}")
 ENTRY = re.compile(r"[0-9a-f]{64}(\.layer|\.pixels|\.bytes)")
@@ -16,6 +15,7 @@ PASSING = re.compile(r"[0-9a-f]{64}(\.\d+\.tmp|\.lock)|\.[0-9a-f]{64}\.(layer|pi
 """Half-written entries (of workers that were killed, where they are old) and locks."""
 
 _TAG_NAME = "CACHEDIR.TAG"
+_EARLIER = ("bucket-outputs", "bucket-sources")  # what earlier versions kept there
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This folder is a cache of rssn, which makes and removes files in it; it can be made again.
 # For what such a file means to programs that make backups, see https://bford.info/cachedir/
@@ -54,5 +54,5 @@ def _foreign(root: Path, names: Iterable[str], tag: bytes) -> Iterator[str]:
             yield from (f"{name}/{one}" for one in below if not (ENTRY.fullmatch(one) or PASSING.fullmatch(one)))
         elif name == _TAG_NAME and _TAG.startswith(tag):
             continue  # another process writes it at this moment, or died of it
-        elif name not in (OUTPUTS, SOURCES):
+        elif name not in _EARLIER:
             yield name

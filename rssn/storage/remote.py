@@ -1,4 +1,4 @@
-"""Reading and listing what lies here or in a bucket; see `urls` for the paths that stand for objects."""
+"""Reading and listing what lies here or in a bucket."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
 import pyarrow.parquet as pq
 
-from rssn.errors import InputError
-from rssn.storage.atomic import atomic_path
 from rssn.storage.buckets import FileFacts, object_facts, stat_objects, translate_errors, version_of
 from rssn.storage.location import BucketPath, Location
 from rssn.storage.stores import store
-from rssn.storage.urls import OUTPUTS, SOURCES, is_listed, is_plain, path_of, url_of
 
 READ_AHEAD = 4 << 20
 """Bytes that are fetched at a time where a whole object is read bit by bit."""
@@ -45,12 +42,11 @@ def opened(path: Location, ahead: int = 0) -> BinaryIO:
         OSError: If it is a pipe, a device or a socket: those are not waited for.
         RemoteError: If the bucket does not give it.
     """
-    place = _place(path)
-    if isinstance(place, Path):
-        return _regular(place)
+    if isinstance(path, Path):
+        return _regular(path)
     cache = {"cache_type": "readahead", "block_size": ahead} if ahead else {"cache_type": "none"}
-    with translate_errors(place.url):
-        return cast(BinaryIO, _TranslatedFile(store(place.url).open(place.url, "rb", **cache), place.url))
+    with translate_errors(path.url):
+        return cast(BinaryIO, _TranslatedFile(store(path.url).open(path.url, "rb", **cache), path.url))
 
 
 def content(path: Location, most: int | None = None) -> bytes:
@@ -65,15 +61,12 @@ def content(path: Location, most: int | None = None) -> bytes:
         OSError: If it is a pipe, a device or a socket, or (`errno.EFBIG`) has more bytes than it may.
         RemoteError: If the bucket does not give it.
     """
-    place = _place(path)
-    if isinstance(place, Path):
-        with _regular(place) as stream:
+    if isinstance(path, Path):
+        with _regular(path) as stream:
             size = _checked_size(os.fstat(stream.fileno()).st_size, path, most)
             return stream.read(size + 1 if size else most or -1)  # what says it is empty may be the system's own file
-    if is_listed(path):
-        _checked_size(Path(str(path)).stat().st_size, path, most)
-    with translate_errors(place.url):
-        data = bytes(store(place.url).cat_file(place.url, end=None if most is None else most + 1))
+    with translate_errors(path.url):
+        data = bytes(store(path.url).cat_file(path.url, end=None if most is None else most + 1))
     _checked_size(len(data), path, most)
     return data
 
@@ -102,13 +95,12 @@ def parquet(path: Location, *, checked: bool = False) -> Iterator[pq.ParquetFile
         path: Where it is.
         checked: Compare each page with its checksum, where it has one.
     """
-    place = _place(path)
-    if isinstance(place, Path):
-        with pq.ParquetFile(place, page_checksum_verification=checked) as file:
+    if isinstance(path, Path):
+        with pq.ParquetFile(path, page_checksum_verification=checked) as file:
             yield file
         return
     with (
-        opened(place) as stream,
+        opened(path) as stream,
         pq.ParquetFile(stream, pre_buffer=True, page_checksum_verification=checked) as file,
     ):
         yield file
@@ -165,11 +157,8 @@ def facts_of(path: Location) -> FileFacts | None:
     """
     if isinstance(path, BucketPath):
         return object_facts(path.url)
-    place = _place(path)
-    if isinstance(place, Path) or path.is_file():  # a listing has the sizes
-        status = path.stat() if path.is_file() else None
-        return FileFacts(status.st_size, status.st_mtime_ns) if status else None
-    return object_facts(place.url)
+    status = path.stat() if path.is_file() else None
+    return FileFacts(status.st_size, status.st_mtime_ns) if status else None
 
 
 def size_of(path: Location) -> int | None:
@@ -186,55 +175,7 @@ def stamp(path: Location) -> str:
     if isinstance(path, BucketPath):
         return version_of(path.url)
     status = path.stat()
-    return str(status.st_mtime_ns) if is_listed(path) else f"{status.st_mtime_ns} {status.st_ino}"
-
-
-def download(url: str, root: Path, names: list[str]) -> None:
-    """Copy objects below a URL to files of the same names below a folder, several at a time.
-
-    Raises:
-        FileNotFoundError: If one is not there.
-        RemoteError: If the bucket does not give them.
-    """
-    with ExitStack() as stack:
-        temporary = [str(stack.enter_context(atomic_path(root / name, durable=False))) for name in names]
-        with translate_errors(url):
-            if names:
-                store(url).get([f"{url}/{name}" for name in names], temporary)
-
-
-def list_source(url: str, cache: Path) -> Path:
-    """Lay out what lies below a URL as empty files of the right names, sizes and times; JSON files are fetched.
-
-    Args:
-        url: A folder in a bucket, or a file in one; of a table's neighbours all are listed, for it names them.
-        cache: Where the listing goes; one that is there is brought up to date.
-
-    Returns:
-        The path that stands for it.
-
-    Raises:
-        InputError: If there is nothing, or an object's name cannot be a file's.
-        RemoteError: If the bucket does not answer.
-    """
-    base, found = url, stat_objects(url)
-    if "" in found:  # a file
-        base, _, name = url.rpartition("/")
-        found = stat_objects(base) if name.endswith((".csv", ".parquet")) else {name: found[""]}
-    found = {name: facts for name, facts in found.items() if facts.size or not name.endswith("/")}
-    if not found:
-        raise InputError(f"{url}: no objects there; give a folder with objects, or a file")
-    root = path_of(base, cache, SOURCES)
-    for path in root.rglob("*"):
-        if path.is_file() and path.relative_to(root).as_posix() not in found:
-            path.unlink()
-    for name, facts in found.items():
-        _lay_out(base, root, name, facts)
-    small = [name for name in found if name.endswith(".json")]
-    download(base, root, small)
-    for name in small:
-        os.utime(root / name, ns=(found[name].written_ns,) * 2)
-    return path_of(url, cache, SOURCES)
+    return f"{status.st_mtime_ns} {status.st_ino}"
 
 
 class _TranslatedFile:
@@ -274,30 +215,3 @@ def _checked_size(size: int, path: Location, most: int | None) -> int:
     if most is not None and size > most:
         raise OSError(errno.EFBIG, f"{size} bytes; the limit is {most}", str(path))
     return size
-
-
-def _place(path: Location) -> Location:
-    """Where something is, unless a path stands for it."""
-    if isinstance(path, BucketPath):
-        return path
-    url = url_of(path)
-    if url is None or is_listed(path):
-        return BucketPath(url) if url else path
-    here = OUTPUTS in path.parts and (path.parent.name != "data" or path.is_file())
-    return path if here or (SOURCES in path.parts and path.suffix == ".json") else BucketPath(url)
-
-
-def _lay_out(url: str, root: Path, name: str, facts: FileFacts) -> None:
-    path = root / name
-    if not is_plain(name):
-        raise InputError(f"{url}/{name}: cannot be the name of a file; rename the object, or give a folder without it")
-    if name.endswith(".json"):
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.is_file() or path.stat().st_size != facts.size:
-            with path.open("wb") as stream:
-                stream.truncate(facts.size)
-        os.utime(path, ns=(facts.written_ns, facts.written_ns))
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise InputError(f"{url}/{name}: an object and a folder of the same name; rename one of them") from error

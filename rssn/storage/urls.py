@@ -1,25 +1,14 @@
-"""Names of objects in buckets: URLs without secrets, and the paths that stand for them.
-
-`s3://bucket/key` as a `Path` is `s3:/bucket/key`; it stands for the object, and its name, suffix and parents are right.
-So does a path below `bucket-sources/s3/` or `bucket-outputs/s3/` of some folder: the first are listings of what lies in
-a bucket, as empty files; in the second a data set is made that goes to a bucket. Both are the same on every machine.
-"""
+"""Names of objects in buckets: URLs, and texts without the secrets that may be in them."""
 
 from __future__ import annotations
 
 import os
 import re
-from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from rssn.errors import InputError
 from rssn.storage.stores import STORES
 
-SOURCES, OUTPUTS = "bucket-sources", "bucket-outputs"
-
-_WORD = re.compile(r"[^\s'\"]+")
-_TREE = re.compile(rf"\b(?:{SOURCES}|{OUTPUTS})/(s3|gs|az)/")
-_COLLAPSED = re.compile(r"(s3|gs|az):/([^/].*)")
 _USER = re.compile(r"(?<=://)[^/\s@]+@")
 _QUERY = re.compile(
     r"(?<=[?&])(?=[\w.-]*+=[^&\s'\"])"  # a name and a value; without it a long name would be tried at each of its words
@@ -65,38 +54,6 @@ def is_plain(key: str) -> bool:
     """Whether an object's name can be a file's, below a folder that it does not leave."""
     parts = key.split("/")
     return all(part not in ("", ".", "..") and len(part.encode()) < 256 and "\0" not in part for part in parts)
-
-
-def path_of(url: str, root: Path, tree: str) -> Path:
-    """The path below `root/tree`, `tree` being `SOURCES` or `OUTPUTS`, that stands for an object."""
-    return root / tree / url.replace("://", "/", 1)
-
-
-def url_of(path: Path) -> str | None:
-    """The URL that a path stands for; None for a file that is nothing but a file."""
-    collapsed = _COLLAPSED.fullmatch(str(path))
-    if collapsed:
-        return f"{collapsed[1]}://{collapsed[2]}"
-    parts = path.parts
-    for number, part in enumerate(parts[:-2]):
-        if part in (SOURCES, OUTPUTS) and parts[number + 1] in STORES:
-            return f"{parts[number + 1]}://{PurePosixPath(*parts[number + 2 :])}"
-    return None
-
-
-def is_listed(path: object) -> bool:
-    """Whether a path is in a listing of a bucket: what it holds is not there, small JSON files apart."""
-    return isinstance(path, Path) and SOURCES in path.parts and path.suffix != ".json" and url_of(path) is not None
-
-
-def shown(text: str) -> str:
-    """A text in which objects are called by their URLs, not by the paths that stand for them."""
-    return _WORD.sub(_shown_word, text)
-
-
-def _shown_word(word: re.Match[str]) -> str:
-    found = list(_TREE.finditer(word[0]))
-    return "".join(f"{place[1]}://" for place in found) + word[0][found[-1].end() :] if found else word[0]
 
 
 def scrub(text: str) -> str:

@@ -16,7 +16,7 @@ import click
 
 from rssn.errors import RssnError
 from rssn.stopping import farewell, received, stoppable
-from rssn.storage.urls import scrub, shown
+from rssn.storage.urls import scrub
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 _EXTRAS = {"torch": "train", "torchvision": "train"}
@@ -94,5 +94,5 @@ def error_line(error: RssnError | OSError | ModuleNotFoundError) -> str:
         return f"{error.name} is not installed: pip install 'rssn[{_EXTRAS[error.name]}]'"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
-        return shown(scrub(f"{where}{error.strerror or error}"))
-    return shown(scrub(str(error)))
+        return scrub(f"{where}{error.strerror or error}")
+    return scrub(str(error))

@@ -12,7 +12,6 @@ from pipelines.cli import main as rssn
 from train.cli import main as train
 
 COMPOSE = ("compose", "--matting", ".", "--backgrounds", ".", "--out", "out")
-PACK = ("pack", "--matting", ".", "--out", "out")
 CURATE = ("build-bg20k", ".", "--out", "out")
 RUN = ("run", "--data", "shards", "--out", "run")
 
@@ -20,8 +19,6 @@ IDLE = [
     (rssn, COMPOSE, ("--extend", "--overwrite"), "--extend", "--overwrite removes what it would add to"),
     (rssn, COMPOSE, ("--cache-dir", "c", "--cache-size", "0"), "--cache-dir", "with --cache-size 0 nothing is kept"),
     (rssn, COMPOSE, ("--denoiser", "nlmeans", "--recipe", "comp-coco"), "--denoiser nlmeans", "denoises nothing"),
-    (rssn, PACK, ("--cache-dir", "c"), "--cache-dir", "it is for what goes to a bucket or comes from one"),
-    (rssn, CURATE, ("--cache-dir", "c"), "--cache-dir", "it is for what goes to a bucket or comes from one"),
     (rssn, CURATE, ("--ignore-class", "car"), "--ignore-class", "give one with --detector"),
     (rssn, CURATE, ("--saliency-scaling", "imagenet"), "--saliency-scaling", "give one with --saliency"),
     *(

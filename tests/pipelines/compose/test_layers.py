@@ -31,7 +31,7 @@ from rssn.route.steps.denoise import Denoise
 from rssn.sources.backgrounds import background_bytes, find_backgrounds
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import load_pair
-from rssn.storage.remote import list_source
+from rssn.storage.location import BucketPath
 from rssn.storage.settings import settings
 from rssn.storage.urls import Url
 from tests.bucket import Store
@@ -66,12 +66,12 @@ def test_a_background_in_a_bucket_is_fetched_once(
 ) -> None:
     for name, data in files(bg20k).items():
         s3.put(f"{bucket}/{name}", data)
-    here, there = (find_backgrounds(root)[0][0] for root in (bg20k, list_source(bucket, tmp_path)))
+    here, there = (find_backgrounds(root)[0][0] for root in (bg20k, BucketPath(bucket)))
     s3.asked.clear()
     expected = context.background(here, PLAIN).pixels
     for _ in range(3):
         assert np.array_equal(context.background(there, PLAIN).pixels, expected)
-    shard = Path(there.path).name
+    shard = there.picture.location.name
     assert (s3.asked[f"HEAD {shard}"], 0 < s3.asked[f"GET {shard}"] <= 3) == (2, True)
 
 

@@ -15,7 +15,6 @@ from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import ErrorBudget, RunSummary
 from pipelines.inspect.inspect import run_inspect
-from pipelines.output.staging import source
 from rssn.dataset.rows import iter_rows
 from rssn.route.recipe import load_recipe
 from rssn.storage.location import BucketPath
@@ -41,8 +40,8 @@ def stored(s3: Store, url: str) -> dict[str, bytes]:
     return {name: s3.get(f"{url}/{name}") for name in sorted(s3.names(url))}
 
 
-def curate(out: BucketPath, photos: BucketPath, cache: Path) -> RunSummary:
-    job = CurationJob(source(photos, cache), out, RULES, None, ErrorBudget())
+def curate(out: BucketPath, photos: BucketPath) -> RunSummary:
+    job = CurationJob(photos, out, RULES, None, ErrorBudget())
     return run_curation(job, LocalRunner()).summary
 
 
@@ -57,7 +56,7 @@ def test_a_curation(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> 
     run_curation(CurationJob(here, tmp_path / "bg20k", RULES, None, ErrorBudget()), LocalRunner())
     whole = files(tmp_path / "bg20k")
     out, photos = BucketPath(f"{bucket}/bg20k"), BucketPath(f"{bucket}/photos")
-    curate(out, photos, tmp_path / "cache")
+    curate(out, photos)
     found = stored(s3, str(out))
     assert found.keys() == whole.keys()
     assert without_sources(found) == without_sources(whole)
@@ -66,7 +65,7 @@ def test_a_curation(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> 
     lost = [next(name for name in found if name.startswith(kind)) for kind in kinds]
     for name in lost[::2]:
         s3.remove(f"{out}/{name}")
-    summary = curate(out, photos, tmp_path / "cache")
+    summary = curate(out, photos)
     assert summary.damaged == [Path(lost[0]).stem]
     assert (summary.written > 0, summary.reused > 0) == (True, True)
     assert stored(s3, str(out)) == found
@@ -91,7 +90,7 @@ def test_what_counts_in_a_bucket_is_what_counts_in_a_folder(
         s3.put(f"{bucket}/photos/{name}", data)
     out, photos = BucketPath(f"{bucket}/photos/out"), BucketPath(f"{bucket}/photos")
     for _ in range(2):
-        summary = curate(out, photos, tmp_path / "cache")
+        summary = curate(out, photos)
         run_inspect(out)
         assert {row["source"] for row in iter_rows(out / "verdicts.parquet", ["source"])} == {
             "bare",

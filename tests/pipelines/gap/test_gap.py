@@ -258,7 +258,7 @@ def test_what_is_not_its_own_is_refused_before_anything_is_read(folder: Path, na
         (["clean", "--real", "noisy", "--alpha-scale", "255"], "--alpha-scale"),
         (
             ["clean", "--real", "photos", "--cache-dir", "there"],
-            "--cache-dir has no effect here: it is for what goes to a bucket or comes from one, or for --fit",
+            "--cache-dir has no effect here: it is for --fit; leave it out",
         ),
         (["clean", "--real", "photos", "--at", "1/8"], "0 foregrounds can be measured, the meter needs 5 or more"),
     ],
@@ -364,9 +364,7 @@ def test_sets_and_photographs_may_lie_in_a_bucket(folder: Path, s3: Store, bucke
     run("noisy", "--real", "photos", "--out", "out")
     for path in (path for name in ("noisy", "photos") for path in Path(name).rglob("*") if path.is_file()):
         s3.put(f"{bucket}/{path}", path.read_bytes())
-    code, text = run(
-        f"{bucket}/noisy", "--real", f"{bucket}/photos", "--out", "remote", "--cache-dir", tmp_path / "cache"
-    )
+    code, text = run(f"{bucket}/noisy", "--real", f"{bucket}/photos", "--out", "remote")
     assert code == 0, text
     assert figures("remote")["sets"]["noisy"]["distance"] == figures()["sets"]["noisy"]["distance"]
     code, text = run(f"{bucket}/noisy", "--real", f"{bucket}/noisy", "--out", "twice")

@@ -105,7 +105,7 @@ def test_the_whole_way(store: Store, place: Url, here: Path, tmp_path: Path) -> 
         Fault("fail", "PUT", "bg20k/marks/"), Fault("throttle", "GET", "list-type"),
         Fault("cut", "GET", "photo_"), Fault("throttle", "GET", "photo_"),
     ]  # fmt: skip
-    said = command(*curating(place), "--cache-dir", cache)
+    said = command(*curating(place))
     assert [fault.seen for fault in faults] == [1] * len(faults)
     assert same(store, f"{place}/bg20k", here / "bg20k")
 

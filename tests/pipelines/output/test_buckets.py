@@ -16,9 +16,7 @@ from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import RunSummary
 from pipelines.inspect.inspect import run_inspect
 from pipelines.inspect.status import status
-from pipelines.output.staging import source
 from rssn.errors import InputError, RemoteError
-from rssn.storage.buckets import list_objects
 from rssn.storage.location import BucketPath, scratch_of
 from rssn.storage.remote import list_files
 from rssn.storage.urls import Url
@@ -203,17 +201,3 @@ def test_sources_and_output_by_url(whole: dict[str, bytes], sources: Url, s3: St
         f"{Path(SHARD).name}: the file is missing",
         "composites-x1-00000-of-00001.parquet: has no mark; it does not count",
     ]
-
-
-def test_listing_twice_follows_the_bucket(s3: Store, bucket: Url, tmp_path: Path) -> None:
-    s3.put(f"{bucket}/a/one.jpg", b"123")
-    s3.put(f"{bucket}/a/two.jpg", b"4567")
-    root = source(BucketPath(f"{bucket}/a"), tmp_path)
-    assert {path.name: path.stat().st_size for path in root.iterdir()} == {"one.jpg": 3, "two.jpg": 4}
-    s3.remove(f"{bucket}/a/one.jpg")
-    s3.put(f"{bucket}/a/two.jpg", b"4")
-    root = source(BucketPath(f"{bucket}/a"), tmp_path)
-    assert {path.name: path.stat().st_size for path in root.iterdir()} == {"two.jpg": 1}
-    with pytest.raises(InputError, match=f"{bucket}/none: no objects there"):
-        source(BucketPath(f"{bucket}/none"), tmp_path)
-    assert list_objects(f"{bucket}/none") == {}

@@ -133,7 +133,7 @@ def lines(root: Path, foregrounds: int, backgrounds: int) -> Iterator[str]:
 
 def stored_lines(root: Path, count: int) -> Iterator[str]:
     """What a loaded plan takes for each of its backgrounds."""
-    write_stored(root, count)
+    measured(root, f"write {count}")  # a process of its own: who starts one lends it the size that he has
     few, many = measured(root, "imports"), measured(root, "load")
     each = ((many.peak or 0) - (few.peak or 0)) / count
     yield f"{count:,} planned backgrounds, loaded: {many.seconds:.1f} CPU-s, {(many.peak or 0) / 1e6:.0f} MB"
@@ -151,8 +151,11 @@ def main() -> None:
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        name, root = options.step
-        (_load if name == "load" else _STEPS[name][1])(Path(root))
+        (name, _, count), root = options.step[0].partition(" "), Path(options.step[1])
+        if name == "write":
+            write_stored(root, int(count))
+        else:
+            (_load if name == "load" else _STEPS[name][1])(root)
         return
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

@@ -117,7 +117,8 @@ class World:
         folder = DatasetFolder(self.out)
         if names := sorted(mark.name for mark in folder.marks() if mark.rows):
             folder.data(names[number % len(names)]).unlink(missing_ok=True)
-            self.rows = {row["sample_id"]: row for name in folder.stored() for row in iter_rows(folder.data(name))}
+            left = sorted((self.out / "data").glob("*.parquet"))
+            self.rows = {row["sample_id"]: row for path in left for row in iter_rows(path)}
 
     def check(self, *, pruned: bool, ended: bool) -> None:
         """Each sample once, none lost and none altered; a run that ended well says what is there."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import get_args
 
 import click
@@ -52,7 +51,9 @@ class ComposeOptions:
     mattes: options.MatteOptions = group(options.MatteOptions)
     k: int | None = option("--k", type=int, help="Composites of each foreground.  [default: the recipe's, 5]")
     recipe: str = option(
-        "--recipe", default=DEFAULT, help=f"A recipe's YAML file, or one that ships: {', '.join(shipped_recipes())}."
+        "--recipe",
+        default=DEFAULT,
+        help=f"A recipe's YAML file or its URL, or one that ships: {', '.join(shipped_recipes())}.",
     )
     foreground: ForegroundChoice | None = option(
         "--foreground",
@@ -185,11 +186,11 @@ def pack(given: PackOptions) -> None:
 
 
 @click.command()
-@click.argument("shards", type=options.FOLDER)
+@click.argument("shards", type=options.PLACE)
 @click.argument("sample_id")
-@click.option("--out", type=options.FOLDER, help="The PNG with every step as a picture.  [default: in SHARDS/report]")
+@click.option("--out", type=options.PLACE, help="The PNG with every step as a picture.  [default: in SHARDS/report]")
 @click.option("--side", type=click.IntRange(min=64), default=STRIP_SIDE, help="Longer side of each picture in it, px.")
-def replay(shards: Path, sample_id: str, out: Path | None, side: int) -> None:
+def replay(shards: Location, sample_id: str, out: Location | None, side: int) -> None:
     """Compose one stored row again and compare the bytes.
 
     Also shows every step as a picture. SAMPLE_ID is <foreground_id>/<k>. Exits with 1 if any byte differs.

@@ -90,8 +90,8 @@ class CurationOptions:
         multiple=True,
         help=f"Another threshold, of these defaults: {_THRESHOLDS}; repeat for several.",
     )
-    export_folder: Path | None = option(
-        "--export-folder", type=options.FOLDER, help="Also write plain files, train/ and testval/, into this folder."
+    export_folder: Location | None = option(
+        "--export-folder", type=options.PLACE, help="Also write plain files, train/ and testval/, into this folder."
     )
     min_side: int = option(
         "--min-side", type=int, default=1080, help="Shorter side that a photograph must have and is resized to, px."
@@ -160,17 +160,19 @@ def build_bg20k(given: CurationOptions) -> None:
     options.finish(curated.summary, given.out, "backgrounds", complete=True)
 
 
-def _refuse_export_among(photos: Location, export_folder: Path | None) -> None:
-    if (
-        export_folder
-        and not isinstance(photos, BucketPath)
-        and export_folder.resolve().is_relative_to(photos.resolve())
-    ):
+def _refuse_export_among(photos: Location, export_folder: Location | None) -> None:
+    if export_folder and _lies_in(export_folder.resolve(), photos.resolve()):
         words = "the next run would take what is exported for photographs; choose another folder"
         raise InputError(f"--export-folder {export_folder} lies in {photos}: {words}")
 
 
-def _report(curated: Curated, root: Location, export_folder: Path | None) -> None:
+def _lies_in(place: Location, other: Location) -> bool:
+    if isinstance(place, BucketPath):
+        return place.is_relative_to(other)
+    return isinstance(other, Path) and place.is_relative_to(other)
+
+
+def _report(curated: Curated, root: Location, export_folder: Location | None) -> None:
     for reason, count in sorted(curated.reasons.items()):
         click.echo(f"{count:>8}  {reason}: {explain(reason)}")
     if curated.review:

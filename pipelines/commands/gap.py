@@ -6,13 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from signal import SIGINT
 
 import click
 
 from pipelines.commands import options
-from pipelines.gap.files import PAGE, open_out
+from pipelines.gap.files import PAGE, only_writer, open_out
 from pipelines.gap.fit import run_fit, write_recipe
 from pipelines.gap.job import run_gap
 from pipelines.gap.result import GapJob, Result
@@ -47,7 +46,7 @@ class FitOptions:
     fit: str | None = option(
         "--fit", metavar="RECIPE", help="Fit the steps of a recipe to the photographs, in place of measuring SETS."
     )
-    write: Path | None = option("--write", type=options.FOLDER, help="The fitted recipe's YAML file; for --fit.")
+    write: Location | None = option("--write", type=options.PLACE, help="The fitted recipe's YAML file; for --fit.")
     backgrounds: Location | None = option(
         "--backgrounds", type=options.PLACE, help="Backgrounds, as rssn compose takes them; for --fit."
     )
@@ -61,7 +60,7 @@ class FitOptions:
         help="The codec that composites will be stored with; for --fit.",
     )
 
-    def places(self) -> tuple[Path, Location]:
+    def places(self) -> tuple[Location, Location]:
         """The file to write, and the backgrounds.
 
         Raises:
@@ -84,8 +83,8 @@ class GapOptions:
         help="The photographs that the network is meant for, with their mattes: what rssn pack wrote, a matting data "
         "set's folder or table, or s3://...",
     )
-    out: Path = option(
-        "--out", required=True, type=options.FOLDER, help="Folder of gap.html, gap.json and gap.parquet."
+    out: Location = option(
+        "--out", required=True, type=options.PLACE, help="Folder of gap.html, gap.json and gap.parquet, or s3://..."
     )
     at: Fraction = option(
         "--at",
@@ -164,13 +163,14 @@ def gap(given: GapOptions) -> None:
     from the photographs, and which cue is farthest off, with the step that acts on it.
     """
     given.refuse_idle()
-    if given.fitting.fit:
-        _fit(given)
-        return
-    open_out(given.out)
-    photographs = given.photographs()
-    sets = {name: open_set(place, given.foregrounds) for name, place in _names(given.sets).items()}
-    _say(run_gap(GapJob(sets, photographs, given.out, given.at, given.seed)))
+    with only_writer(given.out):
+        if given.fitting.fit:
+            _fit(given)
+            return
+        open_out(given.out)
+        photographs = given.photographs()
+        sets = {name: open_set(place, given.foregrounds) for name, place in _names(given.sets).items()}
+        _say(run_gap(GapJob(sets, photographs, given.out, given.at, given.seed)))
 
 
 def _fit(given: GapOptions) -> None:

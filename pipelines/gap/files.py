@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,24 +16,40 @@ from pipelines.gap.report import gap_page
 from pipelines.gap.result import Read, Result
 from pipelines.gap.table import largest
 from rssn.dataset.manifest import library_versions
-from rssn.errors import InputError
+from rssn.errors import InputError, RemoteError
 from rssn.gap.cues import CUES
 from rssn.gap.folds import FOLDS
 from rssn.gap.letters import CueDistance
 from rssn.gap.measure import DEALS, PERMUTATIONS, SetGap
 from rssn.storage.atomic import sweep, write_bytes
 from rssn.storage.files import Row, parse_json, write_json, write_parquet
+from rssn.storage.lease import hold_lease
+from rssn.storage.location import BucketPath, Location
+from rssn.storage.lock import LEASE
+from rssn.storage.remote import content
 from rssn.versions import version
 
 PAGE, _FIGURES, _FEATURES = "gap.html", "gap.json", "gap.parquet"
 _KIND = "rssn gap"
+_PROBE = ".rssn-probe"
 LOG = "fit.jsonl"
 """Every recipe that a fit has tried."""
 PHOTOGRAPHS = "photographs"
 """The value of the column `set` of photographs."""
 
 
-def open_out(out: Path, *, fit: bool = False) -> None:
+@contextmanager
+def only_writer(out: Location) -> Iterator[None]:
+    """Keep other runs from writing to a folder in a bucket meanwhile; on a disk each file is written for itself.
+
+    Raises:
+        InputError: If another run is at work there.
+    """
+    with hold_lease(out) if isinstance(out, BucketPath) else nullcontext():
+        yield
+
+
+def open_out(out: Location, *, fit: bool = False) -> None:
     """Make sure that a folder may be written to: it is empty, new, or holds what this command wrote before.
 
     Args:
@@ -47,20 +64,26 @@ def open_out(out: Path, *, fit: bool = False) -> None:
     check_writable(out, "--out")
     if not out.is_dir():
         return
-    sweep(out, PAGE, _FIGURES, _FEATURES)
-    held = {path.name for path in out.iterdir()}
+    if isinstance(out, Path):
+        sweep(out, PAGE, _FIGURES, _FEATURES)
+    held = {path.name for path in out.iterdir()} - ({LEASE} if isinstance(out, BucketPath) else set())
     if held - {LOG} and not (held <= {PAGE, _FIGURES, _FEATURES, LOG} and figures_of(out) is not None):
         raise InputError(f"{out}: holds other files; choose another --out")
     if LOG in held and not fit:
         raise InputError(f"{out}: holds a fit, whose page and figures would be lost; choose another --out")
 
 
-def check_writable(path: Path, option: str) -> None:
+def check_writable(path: Location, option: str) -> None:
     """Refuse a path below a folder that cannot be written to, before the work; nothing of the try stays.
 
     Raises:
         InputError: Naming it.
+        RemoteError: If a bucket takes nothing there.
     """
+    if isinstance(path, BucketPath):
+        write_bytes(path / _PROBE, b"rssn")
+        (path / _PROBE).unlink()
+        return
     there = next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
     try:
         with tempfile.TemporaryDirectory(prefix=".rssn-", dir=there):
@@ -69,10 +92,16 @@ def check_writable(path: Path, option: str) -> None:
         raise InputError(f"{path}: {there} cannot be written to ({error.strerror}); choose another {option}") from error
 
 
-def figures_of(out: Path) -> dict[str, Any] | None:
-    """What `gap.json` of an earlier run holds; None where there is none of ours."""
+def figures_of(out: Location) -> dict[str, Any] | None:
+    """What `gap.json` of an earlier run holds; None where there is none of ours.
+
+    Raises:
+        RemoteError: If the bucket does not answer.
+    """
     try:
-        found = parse_json((out / _FIGURES).read_bytes())
+        found = parse_json(content(out / _FIGURES))
+    except RemoteError:
+        raise
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and found.get("made_by") == _KIND else None
@@ -83,12 +112,15 @@ def write_files(result: Result) -> None:
 
     Raises:
         InputError: If the folder cannot be written to.
+        RemoteError: If the bucket does not take one.
     """
     out = result.job.out
     try:
         write_json(out / _FIGURES, figures(result))
         write_parquet(out / _FEATURES, _schema(), rows(result))
         write_bytes(out / PAGE, gap_page(result).encode())
+    except RemoteError:
+        raise
     except OSError as error:
         raise InputError(f"{error.filename or out}: {error.strerror}; choose another --out") from error
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import yaml
 
@@ -32,6 +31,8 @@ from rssn.sources.backgrounds import find_backgrounds
 from rssn.sources.layouts import find_pairs
 from rssn.storage.atomic import write_bytes
 from rssn.storage.documents import counted
+from rssn.storage.location import Location
+from rssn.storage.remote import content
 
 MADE_BY = "fitted by rssn gap"
 
@@ -67,7 +68,7 @@ class Fitted:
         return f"the other half {says} that the fitted recipe is {way} photographs: {numbers}, change {change.change}"
 
 
-def run_fit(job: FitJob, path: Path) -> Fitted:
+def run_fit(job: FitJob, path: Location) -> Fitted:
     """Fit, measure the other half, and write the files of `rssn gap`.
 
     Args:
@@ -116,7 +117,7 @@ def run_fit(job: FitJob, path: Path) -> Fitted:
     return Fitted(best, found, search.tried, result, [*left_out, *search.skipped], trials.key)
 
 
-def _refuse_other_fit(out: Path, path: Path, key: str) -> None:
+def _refuse_other_fit(out: Location, path: Location, key: str) -> None:
     """Write over nothing but what this fit wrote.
 
     Raises:
@@ -125,7 +126,7 @@ def _refuse_other_fit(out: Path, path: Path, key: str) -> None:
     earlier = figures_of(out)
     if earlier is not None and earlier.get("fit", {}).get("key") != key:
         raise InputError(f"{out}: holds figures of other inputs or settings; choose another --out")
-    if path.exists() and _key_line(key) not in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    if path.exists() and _key_line(key) not in content(path).decode(errors="replace").splitlines():
         raise InputError(f"{path}: a recipe that was fitted by other inputs or settings; choose another --write")
 
 
@@ -179,7 +180,7 @@ def _observations(photographs: Sequence[PlannedForeground]) -> Iterator[Observat
             progress.advance()
 
 
-def write_recipe(fitted: Fitted, path: Path, photographs: str) -> None:
+def write_recipe(fitted: Fitted, path: Location, photographs: str) -> None:
     """Write the recipe as YAML, with what it was fitted to."""
     before, after = fitted.path[0].far, fitted.path[-1].far
     head = [
@@ -195,12 +196,12 @@ def write_recipe(fitted: Fitted, path: Path, photographs: str) -> None:
     )
 
 
-def check_write(path: Path) -> None:
+def check_write(path: Location) -> None:
     """Refuse a file that something else wrote, or that cannot be written.
 
     Raises:
         InputError: Naming it.
     """
-    if path.exists() and not (path.is_file() and path.read_bytes().startswith(f"# {MADE_BY}".encode())):
+    if path.exists() and not (path.is_file() and content(path).startswith(f"# {MADE_BY}".encode())):
         raise InputError(f"{path}: exists, and is no recipe that was fitted; choose another --write")
     check_writable(path.parent, "--write")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 
 from pipelines.gap.sources import Source
 from rssn.gap.measure import Gap
 from rssn.gap.pictures import Pictures
 from rssn.gap.ranking import Ranking
+from rssn.storage.location import Location
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class GapJob:
 
     sets: Mapping[str, Source]
     photographs: Source
-    out: Path
+    out: Location
     at: Fraction = Fraction(1)
     seed: int = 0
     fit: Mapping[str, object] = field(default_factory=dict)

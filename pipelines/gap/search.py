@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from multiprocessing import get_context, resource_tracker
-from pathlib import Path
 
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.compose.plan import Plan
@@ -26,9 +25,11 @@ from rssn.route.recipe import Recipe
 from rssn.route.step import Step
 from rssn.sources.matting import PairSet
 from rssn.stopping import block_signals, exit_with_parent
+from rssn.storage.atomic import write_bytes
 from rssn.storage.files import content_id
-from rssn.storage.location import Location
+from rssn.storage.location import BucketPath, Location
 from rssn.storage.machine import available_cpus
+from rssn.storage.remote import content
 from rssn.versions import version
 
 LEAST = 3
@@ -46,7 +47,7 @@ class FitJob:
     photographs: Location  # a matting data set
     backgrounds: Location
     recipe: Recipe
-    out: Path  # the folder of `fit.jsonl` and of the files of `rssn gap`
+    out: Location  # the folder of `fit.jsonl` and of the files of `rssn gap`
     cache: LayerCache
     trials: int  # how many recipes are tried at most
     foregrounds: int  # how many photographs at most, of both halves
@@ -113,7 +114,7 @@ class Trial:
 class Search:
     """Tries recipes, each once, several at a time; what an earlier run tried is known."""
 
-    def __init__(self, trials: Trials, log: Path, pool: Executor, tell: Callable[[], None]) -> None:
+    def __init__(self, trials: Trials, log: Location, pool: Executor, tell: Callable[[], None]) -> None:
         self._trials, self._log, self._pool, self._tell = trials, log, pool, tell
         self._known = dict(_logged(log, trials.key))
         self.reused = len(self._known)
@@ -155,8 +156,7 @@ class Search:
     def _note(self, recipe: Recipe, far: float) -> None:
         self._known[recipe.label] = far
         line = {"key": self._trials.key, "label": recipe.label, "far": far, "recipe": recipe.to_dict()}
-        with self._log.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
+        _append(self._log, json.dumps(line) + "\n")
 
 
 def descend(search: Search, recipe: Recipe, start: Recipe) -> tuple[Recipe, list[Change]]:
@@ -200,10 +200,19 @@ def _short(value: object) -> str:
     return text if len(text) <= _SHORT else f"{text[:_SHORT]}..."
 
 
-def _logged(log: Path, key: str) -> Iterator[tuple[str, float]]:
+def _append(log: Location, line: str) -> None:
+    """Add a line; an object is written anew, by the one run that holds the lease there."""
+    if isinstance(log, BucketPath):
+        write_bytes(log, (content(log) if log.is_file() else b"") + line.encode())
+        return
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(line)
+
+
+def _logged(log: Location, key: str) -> Iterator[tuple[str, float]]:
     """Recipes that an earlier run tried, by label; a line that was cut off when it was stopped is none."""
     if log.is_file():
-        for line in log.read_text(encoding="utf-8").splitlines():
+        for line in content(log).decode().splitlines():
             with suppress(ValueError, KeyError, TypeError):
                 row = json.loads(line)
                 if row["key"] == key:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from functools import cached_property, reduce
 from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import Field, InstanceOf
@@ -23,6 +22,7 @@ from rssn.route.step import STAGES, Step
 from rssn.route.steps import BLEND, find_step, step_names
 from rssn.route.steps.denoise import Denoise
 from rssn.storage.documents import brief, load_mapping, read_text
+from rssn.storage.location import parse_location
 from rssn.storage.settings import parse_settings, settings
 
 Fit: TypeAlias = Literal["cover", "stretch"]
@@ -95,14 +95,14 @@ _ORDER = {
 
 
 def load_recipe(name: str) -> Recipe:
-    """Load a recipe that ships by its name, or any YAML file by its path.
+    """Load a recipe that ships by its name, or any YAML file by its path or URL.
 
     Raises:
         InputError: If there is no such recipe, or it is not valid.
     """
     if name in shipped_recipes():
         return parse_recipe(shipped_text(name), f"recipe {name}")
-    path = Path(name)
+    path = parse_location(name)
     if not path.is_file():
         raise InputError(f"{name}: no such recipe file; recipes that ship: {', '.join(shipped_recipes())}")
     return parse_recipe(read_text(path), str(path))

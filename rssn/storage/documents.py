@@ -6,6 +6,7 @@ What YAML reads otherwise than people mean is refused by its line: a key that oc
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any, Final
 import yaml
 
 from rssn.errors import InputError
+from rssn.storage.location import Location
+from rssn.storage.remote import content
 
 MAX_CHARACTERS: Final = 100_000
 MAX_NODES: Final = 10_000
@@ -27,19 +30,22 @@ _PLAIN_INT = re.compile(r"[-+]?(0|[1-9][0-9_]{0,17})")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def read_text(path: Path) -> str:
-    """The text of a file that a person wrote.
+def read_text(path: Location) -> str:
+    """The text of a file or an object that a person wrote.
 
     Raises:
         FileNotFoundError: If there is none.
         InputError: Naming the file, if it is no text, or far too long for one.
+        RemoteError: If the bucket does not give it.
     """
-    if path.exists() and not path.is_file():
+    if isinstance(path, Path) and path.exists() and not path.is_file():
         raise InputError(f"{path}: not a file, so not YAML")
-    with path.open("rb") as stream:
-        data = stream.read(4 * MAX_CHARACTERS + 1)
-    if len(data) > 4 * MAX_CHARACTERS:
-        raise InputError(f"{path}: {_TOO_LONG}")
+    try:
+        data = content(path, 4 * MAX_CHARACTERS)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise InputError(f"{path}: {_TOO_LONG}") from error
+        raise
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

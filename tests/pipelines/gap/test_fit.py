@@ -30,7 +30,9 @@ from rssn.route.recipe import Recipe, load_recipe, parse_recipe
 from rssn.route.steps.harmonise import Harmonise
 from rssn.route.steps.jpeg import Jpeg
 from rssn.route.steps.noise import Noise
+from rssn.storage.urls import Url
 from rssn.synthetic import render_background, render_shot
+from tests.bucket import Store
 from tests.hitting import Command
 from tests.pipelines.composing import NO_CACHE, job_of, rows
 
@@ -144,6 +146,47 @@ def test_a_recipe_is_fitted_and_a_second_run_tries_nothing_again(
     cut = log[: len(log) // 2]  # as a kill leaves it
     (tmp_path / "out" / "fit.jsonl").write_text(cut)
     assert fit(tmp_path, photographs, backgrounds).stdout == done.stdout
+
+
+@pytest.mark.slow
+def test_everything_may_lie_in_a_bucket(
+    photographs: Path, backgrounds: Path, s3: Store, bucket: Url, tmp_path: Path
+) -> None:
+    here = fit(tmp_path, photographs, backgrounds, "--trials", "3")
+    assert here.exit_code == 0, here.output
+    for name, root in (("photos", photographs), ("behind", backgrounds)):
+        for path in filter(Path.is_file, root.rglob("*")):
+            s3.put(f"{bucket}/{name}/{path.relative_to(root)}", path.read_bytes())
+    s3.put(f"{bucket}/far.yaml", RECIPE.encode())
+    places = {
+        "--real": "photos",
+        "--backgrounds": "behind",
+        "--fit": "far.yaml",
+        "--out": "out",
+        "--write": "near.yaml",
+    }
+    more = ["--trials", "3", *(word for name, place in places.items() for word in (name, f"{bucket}/{place}"))]
+    done = fit(tmp_path, photographs, backgrounds, *more)
+    assert done.exit_code == 0, done.output
+    figures = [line for line in here.stdout.splitlines() if "look at" not in line and "near.yaml" not in line]
+    assert [line for line in done.stdout.splitlines() if str(bucket) not in line] == figures
+    assert done.stdout.splitlines()[-1] == f"the fitted recipe: {bucket}/near.yaml"
+    assert s3.names(f"{bucket}/out") == {"fit.jsonl", "gap.html", "gap.json", "gap.parquet"}
+    assert load_recipe(f"{bucket}/near.yaml") == load_recipe(str(tmp_path / "near.yaml"))
+    log = s3.get(f"{bucket}/out/fit.jsonl")
+    rows = [
+        [json.loads(line) for line in each.splitlines()] for each in (log, (tmp_path / "out/fit.jsonl").read_bytes())
+    ]
+    assert [[row["label"], row["far"]] for row in rows[0]] == [[row["label"], row["far"]] for row in rows[1]]
+    s3.put(f"{bucket}/out/fit.jsonl", log[:-40])  # the last trial was not uploaded
+    again = fit(tmp_path, photographs, backgrounds, *more)
+    assert (again.exit_code, again.stdout) == (0, done.stdout)
+    assert f"{len(rows[0]) - 1} recipes were tried by an earlier run, and are not tried again" in again.stderr
+    other = fit(tmp_path, photographs, backgrounds, *more, "--seed", "1")
+    assert f"{bucket}/out: holds figures of other inputs" in other.stderr
+    s3.put(f"{bucket}/near.yaml", b"name: mine")
+    refused = fit(tmp_path, photographs, backgrounds, *more)
+    assert f"{bucket}/near.yaml: exists, and is no recipe that was fitted; choose another --write" in refused.stderr
 
 
 @pytest.mark.slow

@@ -31,6 +31,8 @@ from rssn.gap.pictures import Measured, Named, Pictures, measure_picture
 from rssn.gap.ranking import Ranking
 from rssn.image.arrays import Pixels, encode_jpeg, encode_png
 from rssn.storage.files import content_id
+from rssn.storage.lease import hold_lease
+from rssn.storage.location import BucketPath
 from rssn.storage.urls import Url
 from tests.bucket import Store
 
@@ -276,7 +278,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.gap.job.measure_picture", lambda *_: pytest.fail("the work began"))
 
 
-@pytest.mark.parametrize("out", ["s3://bucket/gap", "afile", "afile/gap", "/proc/gap/1"])
+@pytest.mark.parametrize("out", ["afile", "afile/gap", "/proc/gap/1"])
 def test_an_output_that_cannot_be_is_refused_before_the_work(
     folder: Path, out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +290,18 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(
     assert text.startswith(f"Error: {out}: ")
     assert "--out" in text
     assert sorted(Path().rglob("*")) == before
+
+
+def test_a_bucket_that_is_not_there_or_is_in_use_is_refused_before_the_work(
+    folder: Path, s3: Store, bucket: Url, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unread(monkeypatch)
+    code, text = run("clean", "--real", "photos", "--out", "s3://nobody-made-it/gap")
+    assert (code, text.count("\n"), "no such bucket; create it first" in text) == (1, 1, True)
+    with hold_lease(BucketPath(f"{bucket}/gap")):
+        code, text = run("clean", "--real", "photos", "--out", f"{bucket}/gap")
+    assert (code, text.startswith(f"Error: {bucket}/gap: another run is at work here")) == (1, True)
+    assert s3.names(bucket) == set()
 
 
 def test_a_plain_gap_does_not_write_over_a_fit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,6 +381,15 @@ def test_sets_and_photographs_may_lie_in_a_bucket(folder: Path, s3: Store, bucke
     code, text = run(f"{bucket}/noisy", "--real", f"{bucket}/photos", "--out", "remote")
     assert code == 0, text
     assert figures("remote")["sets"]["noisy"]["distance"] == figures()["sets"]["noisy"]["distance"]
+    for _ in range(2):  # over its own
+        code, text = run("noisy", "--real", "photos", "--out", f"{bucket}/out")
+        assert (code, text.splitlines()[-1]) == (0, f"look at {bucket}/out/gap.html")
+        assert s3.names(f"{bucket}/out") == {"gap.html", "gap.json", "gap.parquet"}
+    for name in ("gap.json", "gap.parquet"):
+        assert s3.get(f"{bucket}/out/{name}") == Path("out", name).read_bytes()
+    s3.put(f"{bucket}/out/notes.txt", b"mine")
+    code, text = run("noisy", "--real", "photos", "--out", f"{bucket}/out")
+    assert (code, text) == (1, f"Error: {bucket}/out: holds other files; choose another --out\n")
     code, text = run(f"{bucket}/noisy", "--real", f"{bucket}/noisy", "--out", "twice")
     assert (code, f"{bucket}/noisy: holds composites, no photographs" in text) == (1, True)
 

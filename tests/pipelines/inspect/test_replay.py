@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from pipelines.cli import main
 from pipelines.compose.job import Output, run_compose
 from pipelines.compose.pack import PackJob, run_pack
 from pipelines.executor.runner import LocalRunner
@@ -17,6 +19,8 @@ from rssn.errors import InputError, Rejected
 from rssn.image.decoding import decode_pixels
 from rssn.route import denoise as denoise_module
 from rssn.route.recipe import load_recipe
+from rssn.storage.urls import Url
+from tests.bucket import Store
 from tests.pipelines.composing import RECIPE, job_of, rows
 
 
@@ -45,6 +49,23 @@ def test_the_strip_shows_each_step_that_was_drawn(shards: Path, tmp_path: Path) 
         heights.add(pixels.shape[0])
         assert pixels.shape[1] > 3 * 144
     assert heights
+
+
+@pytest.mark.slow
+def test_a_data_set_in_a_bucket(shards: Path, s3: Store, bucket: Url) -> None:
+    for path in filter(Path.is_file, shards.rglob("*")):
+        s3.put(f"{bucket}/shards/{path.relative_to(shards)}", path.read_bytes())
+    name = next(rows(shards))["sample_id"]
+    for more, strip in (
+        ([], f"{bucket}/shards/report/replay-{name.replace('/', '-')}.png"),
+        (["--out", f"{bucket}/strip.png"], f"{bucket}/strip.png"),
+    ):
+        done = CliRunner().invoke(main, ["replay", f"{bucket}/shards", name, *more])
+        assert (done.exit_code, f"steps: {strip}\nthe same bytes" in done.stdout) == (0, True), done.output
+        assert s3.get(strip).startswith(b"\x89PNG")
+    missing = CliRunner().invoke(main, ["replay", f"{bucket}/nothing", name])
+    assert (missing.exit_code, missing.stderr.count("\n")) == (1, 1)
+    assert f"{bucket}/nothing" in missing.stderr
 
 
 def test_an_altered_draw_is_noticed(shards: Path, tmp_path: Path) -> None:

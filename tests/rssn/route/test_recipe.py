@@ -14,6 +14,8 @@ from rssn.route.step import Step
 from rssn.route.steps.blur import Blur
 from rssn.route.steps.denoise import Denoise
 from rssn.route.steps.noise import Noise
+from rssn.storage.urls import Url
+from tests.bucket import Store
 
 PAPER = Recipe("comp-rssn", steps=(Denoise(), Blur(), Noise()))
 
@@ -203,3 +205,19 @@ def test_a_recipe_is_checked_however_it_is_made() -> None:
 
 def test_what_is_never_drawn_needs_nothing() -> None:
     assert Recipe("a", steps=(Denoise(0, backend="bm3d"), Blur(0.1))).drawn == (Blur(0.1),)
+
+
+def test_a_recipe_in_a_bucket(s3: Store, bucket: Url) -> None:
+    s3.put(f"{bucket}/mine.yaml", b"name: mine\nk: 3\nsteps: [blend]\n")
+    assert load_recipe(f"{bucket}/mine.yaml").k == 3
+    s3.put(f"{bucket}/long.yaml", b"# much\n" * 100_000)
+    s3.put(f"{bucket}/wrong.yaml", b"name: mine\nkk: 3\n")
+    for name, words in (
+        ("long", "longer than 100000 characters"),
+        ("wrong", "kk"),
+        ("none", "no such recipe file; recipes that ship"),
+    ):
+        with pytest.raises(InputError, match=rf"{bucket}/{name}\.yaml: .*{words}"):
+            load_recipe(f"{bucket}/{name}.yaml")
+    with pytest.raises(InputError, match=r"no user, key or signature belongs in a URL"):
+        load_recipe(f"{bucket}/mine.yaml?X-Amz-Signature=abc")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rssn.errors import InputError, Rejected
 from rssn.storage.atomic import atomic_path
+from rssn.storage.location import Location
 from rssn.storage.weights import check_values, is_state, load_tensors
 from train.config import Plain
 from train.network.gfm import GFM, check_evidence
@@ -49,7 +50,7 @@ class Checkpoint:
     best: Mapping[str, Plain] = field(default_factory=dict)  # of `train.loop.best.Best.to_plain`, after this step
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: Location, checkpoint: Checkpoint) -> None:
     """Write a checkpoint so that a reader sees the old file or the whole new one, also after a crash."""
     content = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
     with atomic_path(path, only_writer=True) as temporary, temporary.open("wb") as stream:
@@ -63,9 +64,18 @@ def rotate(path: Path, step: int, keep: int) -> None:
     for left in path.parent.glob(".step-*.pt.tmp"):  # by a killed writer
         left.unlink()
     duplicate(path, path.with_name(f"step-{step:08d}.pt"))
-    ours = [each for each in path.parent.glob("step-*.pt") if re.fullmatch(r"step-\d{8}\.pt", each.name)]
-    for old in sorted(ours)[:-keep]:
-        old.unlink()
+    drop_old_steps(path.parent, keep)
+
+
+def drop_old_steps(folder: Location, keep: int) -> None:
+    """Remove of the checkpoints that `rotate` made in a folder, here or in a bucket, all but the newest `keep`.
+
+    With 0 none is made, and those that earlier runs left stay.
+    """
+    if keep:
+        ours = [each for each in folder.glob("step-*.pt") if re.fullmatch(r"step-\d{8}\.pt", each.name)]
+        for old in sorted(ours)[:-keep]:
+            old.unlink(missing_ok=True)
 
 
 def duplicate(path: Path, name: Path) -> None:
@@ -77,7 +87,7 @@ def duplicate(path: Path, name: Path) -> None:
         shutil.copyfile(path, temporary)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Location) -> Checkpoint:
     """Read a checkpoint to the CPU; one that an earlier version wrote, without a digest, by the file's checksums alone.
 
     Raises:
@@ -100,11 +110,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def load_network(path: Path, device: torch.device, weights: str | None = None) -> Network:
+def load_network(path: Location, device: torch.device, weights: str | None = None) -> Network:
     """The trained network of a checkpoint, ready to predict.
 
     Args:
-        path: The checkpoint.
+        path: The checkpoint, here or in a bucket.
         device: Where it is to predict.
         weights: One of `train.config.WEIGHTS`; None takes the averaged ones where there are some.
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from rssn.errors import InputError
 from rssn.storage.files import sha256
+from rssn.storage.location import BucketPath, Location, parse_location
 from rssn.storage.settings import settings
+from rssn.storage.weights import weights_copy
 from train.metrics.paper import METRICS
 from train.network.backbones import backbone_named
 from train.network.strategy import Strategy
@@ -99,18 +100,20 @@ class LossWeights:
 class Origin:
     """A file of weights that a run starts from."""
 
-    path: Path
+    path: Location
     digest: str  # sha256; empty where the file is gone
 
     @classmethod
-    def of(cls, path: Path) -> Origin:
+    def of(cls, path: Location) -> Origin:
         """With the file's digest."""
-        return cls(path, sha256(path) if path.is_file() else "")
+        return cls(path, sha256(weights_copy(path)) if path.is_file() else "")
 
     @classmethod
     def stored(cls, plain: Plain) -> Origin | None:
         """As `TrainConfig.to_plain` stores it."""
-        return cls(Path(str(plain.get("path"))), str(plain.get("digest"))) if isinstance(plain, dict) else None
+        if not isinstance(plain, dict):
+            return None
+        return cls(parse_location(str(plain.get("path"))), str(plain.get("digest")))
 
     def same(self, other: Origin | None) -> bool:
         """Whether another is this file, be it in another place; one that is gone is known by its path."""
@@ -137,7 +140,7 @@ class TrainConfig:
     """
 
     data: tuple[str, ...]  # folders or URLs of shards
-    out: Path  # checkpoints, metrics and curve
+    out: Location  # a folder, or one in a bucket: checkpoints, metrics and curve
     mixture: tuple[float, ...] = ()  # share of samples from each of `data`; empty: each row once an epoch
     backbone: str = "r34"
     rosta: Annotated[Rosta, BeforeValidator(Rosta)] = Rosta.TT
@@ -160,7 +163,7 @@ class TrainConfig:
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
     crop_sizes: Annotated[tuple[Side, ...], Field(min_length=1)] = (640, 960, 1280)  # px, of the square crops
     input_size: Annotated[int, Field(multiple_of=32, ge=64, le=1 << 13)] = 320  # px, what a crop is resized to
-    weights: Path | None = None  # a state dict for the encoder, in torchvision's or timm's names
+    weights: Location | None = None  # a state dict for the encoder, in torchvision's or timm's names
     init: Origin | None = None  # a whole network to start from
     freeze: Annotated[tuple[Literal["encoder", "norms"], ...], AfterValidator(_sorted)] = ()  # what does not learn
     encoder_rate: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0  # factor of the learning rate, for the encoder
@@ -250,7 +253,7 @@ class TrainConfig:
 
 
 def _plain(value: object) -> Plain:
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, BucketPath):
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, tuple):
         return [_plain(each) for each in value]

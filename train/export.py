@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from rssn.errors import DependencyError, RssnError, first_line
-from rssn.storage.atomic import atomic_path
+from rssn.storage.atomic import atomic_path, write_bytes
+from rssn.storage.location import Location
 from train.checkpoint import Network
 from train.network.gfm import check_evidence, decide, fuse
 from train.network.strategy import STRIDE, Strategy
@@ -78,12 +79,12 @@ class FreePooling(nn.Module):
         return ((at >= low) & (at < high)).to(feature.dtype) / (high - low)
 
 
-def export_network(network: Network, path: Path, kind: str, strategy: Strategy) -> float:
+def export_network(network: Network, path: Location, kind: str, strategy: Strategy) -> float:
     """Write a network for any batch and size, and compare what the file computes at three of them with the network.
 
     Args:
         network: In `eval` mode, on the CPU.
-        path: The file; it appears only when the comparisons held, with a card beside it.
+        path: The file or object; it appears only when the comparisons held, with a card beside it.
         kind: `onnx` or `torchscript`.
         strategy: How it is to see a photograph, for the file's metadata; without `hybrid`.
 
@@ -180,7 +181,7 @@ def _write_onnx(module: nn.Module, image: Tensor, path: Path, metadata: Mapping[
     return run
 
 
-def _compare(network: Network, run: Run, image: Tensor, path: Path) -> float:
+def _compare(network: Network, run: Run, image: Tensor, path: Location) -> float:
     """Alpha is not compared where the two largest scores nearly meet: there the last digit decides the class."""
     scores, focus = network.evidence(image)
     check_evidence(scores, focus, network.name)
@@ -257,12 +258,12 @@ With `photo.jpg` in, `alpha.png` out, as `train predict` makes it:
 """
 
 
-def card_path(path: Path) -> Path:
+def card_path(path: Location) -> Location:
     """Where the card of an exported file lies."""
     return path.with_name(f"{path.name}.md")
 
 
-def write_card(path: Path, kind: str, metadata: Mapping[str, str]) -> None:
+def write_card(path: Location, kind: str, metadata: Mapping[str, str]) -> None:
     """Write the card of an exported file, which shows its metadata and the lines of Python that make a matte with it.
 
     Args:
@@ -271,15 +272,11 @@ def write_card(path: Path, kind: str, metadata: Mapping[str, str]) -> None:
         metadata: What the file's metadata hold.
     """
     opened = _OPENED[kind].format(file=path.name, extra=EXTRA_FILE)
-    card_path(path).write_text(
-        _CARD.format(
-            network=metadata["network"],
-            file=path.name,
-            where="`metadata_props`" if kind == "onnx" else f"JSON in its extra file `{EXTRA_FILE}`",
-            table="\n".join(
-                ["| key | value |", "| --- | --- |", *(f"| `{key}` | {metadata[key]} |" for key in metadata)]
-            ),
-            code=_CODE.format(opened=opened, run=_RUN[kind]),
-        ),
-        encoding="utf-8",
+    card = _CARD.format(
+        network=metadata["network"],
+        file=path.name,
+        where="`metadata_props`" if kind == "onnx" else f"JSON in its extra file `{EXTRA_FILE}`",
+        table="\n".join(["| key | value |", "| --- | --- |", *(f"| `{key}` | {metadata[key]} |" for key in metadata)]),
+        code=_CODE.format(opened=opened, run=_RUN[kind]),
     )
+    write_bytes(card_path(path), card.encode())

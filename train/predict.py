@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import PurePosixPath
 from threading import Event
 from typing import Literal, TypeAlias
 
@@ -25,12 +25,16 @@ from rssn.image.arrays import (
     to_uint16,
 )
 from rssn.image.decoding import background_pixels, open_header
+from rssn.image.picture_files import file_kind
 from rssn.route.compose import Crop, blend, fit_background, fitted_size
 from rssn.route.foreground_tiles import foreground_colours
-from rssn.sources.folder_walk import list_pictures
 from rssn.sources.names import is_utf8, printable
+from rssn.sources.picture_ref import PictureRef
+from rssn.sources.tree import list_tree
 from rssn.storage.atomic import write_bytes
 from rssn.storage.files import content_id
+from rssn.storage.location import BucketPath, Location
+from rssn.storage.remote import size_of
 
 Depth: TypeAlias = Literal[8, 16]
 
@@ -42,18 +46,19 @@ _STRIP = 256
 class Photos:
     """What there is to predict."""
 
-    found: list[tuple[Path, str]]  # each with the name of its results
+    found: list[tuple[PictureRef, str]]  # each with the name of its results
     failures: list[str]  # what cannot be looked at, and why
     unread: Counter[str]  # files that are no pictures, by suffix
 
 
-def find_photos(given: Sequence[Path], out: Path) -> Photos:
+def find_photos(given: Sequence[Location], out: Location) -> Photos:
     """The photographs of files and folders, each with the name of its results.
 
     A file's name is its stem; what lies below a folder keeps its place there. Results of an earlier run do not count.
+    What lies in a bucket is listed once: there a name that ends as a picture's is a photograph's.
 
     Args:
-        given: Files and folders.
+        given: Files and folders, here or in buckets.
         out: Where results go.
 
     Raises:
@@ -62,13 +67,14 @@ def find_photos(given: Sequence[Path], out: Path) -> Photos:
     """
     photos = Photos([], [], Counter())
     for path in given:
-        if path.is_dir():
-            listing = list_pictures(path, out)
-            photos.found.extend((each, str(each.relative_to(path).with_suffix(""))) for each in listing.pictures)
-            photos.failures.extend(f"{path}/{one.source}: {one.reason}: {one.message}" for one in listing.problems)
-            photos.unread.update(listing.unread)
+        if _is_folder(path):
+            tree = list_tree(path, out)
+            photos.found.extend((ref, str(PurePosixPath(name).with_suffix(""))) for name, ref in tree.pictures.items())
+            problems = (*tree.problems, *tree.closed)
+            photos.failures.extend(f"{path}/{one.source}: {one.reason}: {one.message}" for one in problems)
+            photos.unread.update(tree.unread)
         elif is_utf8(str(path)):
-            photos.found.append((path, path.stem))
+            photos.found.append((PictureRef.of(path), path.stem))
         else:
             photos.failures.append(f"{printable(str(path))}: unsafe_path: the name is not UTF-8; rename the file")
     if not photos.found:
@@ -80,7 +86,13 @@ def find_photos(given: Sequence[Path], out: Path) -> Photos:
     return photos
 
 
-def read_background(path: Path) -> Pixels:
+def _is_folder(place: Location) -> bool:
+    if isinstance(place, BucketPath):
+        return file_kind(place.name, lambda: b"") != "picture"
+    return place.is_dir()
+
+
+def read_background(path: Location) -> Pixels:
     """Read the picture that subjects are composed on, H x W x 3 uint8.
 
     Raises:
@@ -102,15 +114,36 @@ class Wanted:
         depth: Bits of the matte's values; a cut-out has 8.
         alpha_only: Whether the matte is all.
         background: What to compose on.
+        there: Names of what lies in `out`, from one listing of a bucket; None: each is asked for.
     """
 
-    out: Path
+    out: Location
     made_by: str
     depth: Depth = 8
     alpha_only: bool = False
     background: Pixels | None = None
+    there: frozenset[str] | None = None
 
-    def files(self, name: str) -> dict[str, Path]:
+    def stands(self, path: Location, note: str) -> bool:
+        """Whether a result is there already.
+
+        Raises:
+            Rejected: If a file has its name of which nobody knows whether it was made by `train predict`.
+        """
+        if self.there is not None and str(path).removeprefix(f"{self.out}/") not in self.there:
+            return False
+        try:
+            found = png_note(path)
+            if found is None and size_of(path):
+                words = (
+                    f"{path} is there, and does not say that train predict made it; remove it, or give another --out"
+                )
+                raise Rejected("write", "not_ours", words)
+        except FileNotFoundError:
+            return False
+        return found == note
+
+    def files(self, name: str) -> dict[str, Location]:
         """The kinds of results, each with its file."""
         kinds = {
             "alpha": True,
@@ -124,7 +157,7 @@ class Wanted:
 class Results:
     """The files of a photograph."""
 
-    files: list[Path]
+    files: list[Location]
     stood: bool = False  # whether they were there, made of the same photograph by the same networks in the same way
 
 
@@ -140,14 +173,14 @@ class Cutter:
     matte: Callable[[Pixels], Alpha]
     wanted: Wanted
 
-    def cut(self, photo: Path, name: str, go_on: Callable[[], None] = lambda: None) -> Results:
+    def cut(self, photo: PictureRef, name: str, go_on: Callable[[], None] = lambda: None) -> Results:
         """Write `<name>-alpha.png` and, as wanted, `<name>-cutout.png` and `<name>-composite.png`.
 
         All have the photograph's size, and each says in a note what it was made from: files that say the same are left
         as they are. A background covers the photograph, cropped, not distorted.
 
         Args:
-            photo: The file; of a moving picture its first frame counts.
+            photo: Where it is; of a moving picture its first frame counts.
             name: Of the results.
             go_on: Called before each part of the work; what it raises ends it.
 
@@ -156,9 +189,11 @@ class Cutter:
                 that is none of ours has a result's name.
         """
         go_on()
-        data = read_bytes(photo)
+        data = photo.read()
         files, note = self.wanted.files(name), content_id(self.wanted.made_by.encode(), data)
-        standing = [_stands(path, note) for path in files.values()]  # a file that is not ours is refused before work
+        standing = [
+            self.wanted.stands(path, note) for path in files.values()
+        ]  # a file that is not ours is refused before work
         if all(standing):
             return Results(list(files.values()), stood=True)
         pixels = background_pixels(open_header(data, first_frame=True))  # seen all over
@@ -184,25 +219,9 @@ class Cutter:
             yield "composite", composite(foreground, alpha, self.wanted.background)
 
 
-def _stands(path: Path, note: str) -> bool:
-    """Whether a result is there already.
-
-    Raises:
-        Rejected: If a file has its name of which nobody knows whether it was made by `train predict`.
-    """
-    try:
-        found = png_note(path)
-        if found is None and path.stat().st_size:
-            words = f"{path} is there, and does not say that train predict made it; remove it, or give another --out"
-            raise Rejected("write", "not_ours", words)
-    except FileNotFoundError:
-        return False
-    return found == note
-
-
 def cut_all(
-    cutter: Cutter, photos: Sequence[tuple[Path, str]], at_once: int
-) -> Generator[tuple[Path, Results | Rejected], None, None]:
+    cutter: Cutter, photos: Sequence[tuple[PictureRef, str]], at_once: int
+) -> Generator[tuple[PictureRef, Results | Rejected], None, None]:
     """What becomes of each photograph, in their order, the same for any number at once.
 
     The networks see one photograph after the other; meanwhile others are decoded, cut out and written. Whoever closes
@@ -210,7 +229,7 @@ def cut_all(
 
     Args:
         cutter: What does it.
-        photos: Files, each with the name of its results.
+        photos: Each with the name of its results.
         at_once: How many photographs are worked on at a time.
     """
     ended = Event()

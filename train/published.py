@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
+from rssn.storage.location import Location, parse_location
 from rssn.storage.weights import find_state
 from train.checkpoint import Checkpoint, save_checkpoint
 from train.config import Plain
@@ -15,13 +15,13 @@ from train.targets.rosta import Rosta
 
 
 def load_published(
-    path_or_state_dict: str | Path | Mapping[str, object], backbone: str, rosta: Rosta | str
+    path_or_state_dict: str | Location | Mapping[str, object], backbone: str, rosta: Rosta | str
 ) -> PublishedGFM:
     """Load a released checkpoint (`gfm_r34_tt.pth`, ...).
 
     Args:
-        path_or_state_dict: The file, read without running any code from it, or its content; bare or wrapped, see
-            `rssn.storage.weights.find_state`.
+        path_or_state_dict: The file or its URL, read without running any code from it, or its content; bare or
+            wrapped, see `rssn.storage.weights.find_state`.
         backbone: `r34`, `d121`, `r34_2b` or `r101`.
         rosta: `TT`, `FT` or `BT`, in any case.
 
@@ -36,11 +36,12 @@ def load_published(
     if isinstance(path_or_state_dict, Mapping):
         network.load_released(find_state(path_or_state_dict, "the state dict"), "the state dict")
     else:
-        network.load_released(read_state(Path(path_or_state_dict), "the checkpoint"), str(path_or_state_dict))
+        place = parse_location(path_or_state_dict) if isinstance(path_or_state_dict, str) else path_or_state_dict
+        network.load_released(read_state(place, "the checkpoint"), str(place))
     return network.eval()
 
 
-def import_published(path: Path, backbone: str, rosta: Rosta, out: Path) -> PublishedGFM:
+def import_published(path: Location, backbone: str, rosta: Rosta, out: Location) -> PublishedGFM:
     """Write a released checkpoint in our format, for `train eval`, `predict` and `export`.
 
     Raises:

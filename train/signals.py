@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from pathlib import Path
+import time
 from types import FrameType, TracebackType
 from typing import Protocol
+
+from rssn.storage.atomic import write_bytes
+from rssn.storage.location import BucketPath, Location
+from rssn.storage.remote import content
+
+_LOOK_SECONDS = 5.0
 
 
 class Stop(Protocol):
@@ -65,23 +71,28 @@ class StopFile:
     """The same for processes that hear no signals: whoever started them writes the signal's number into a file.
 
     Args:
-        path: The file, on storage that all of them see.
+        path: The file, on storage that all of them see; in a bucket they look for it every few seconds.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         self._path = path
+        self._pause = _LOOK_SECONDS if isinstance(path, BucketPath) else 0.0
+        self._due = 0.0
 
     @property
     def received(self) -> signal.Signals | None:
         """The signal in the file; None without one, or while it is being written."""
+        if time.monotonic() < self._due:
+            return None
+        self._due = time.monotonic() + self._pause
         try:
-            return signal.Signals(int(self._path.read_text(encoding="ascii")))
+            return signal.Signals(int(content(self._path)))
         except (OSError, ValueError):
             return None
 
     def write(self, number: signal.Signals) -> None:
         """Ask for the end."""
-        self._path.write_text(str(int(number)), encoding="ascii")
+        write_bytes(self._path, b"%d" % number, durable=False)
 
     def clear(self) -> None:
         """Forget an earlier one."""

@@ -1,4 +1,4 @@
-"""The sets that a run is validated on: words of the command line become names, folders and scales of mattes."""
+"""The sets that a run is validated on: words of the command line become names, places and scales of mattes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rssn.errors import InputError
+from rssn.storage.location import Location, parse_location
 
 _OTHER = re.compile(r"[^\w.-]+")  # what no name of a set may hold: it names folders, and figures as `am2k/sad`
 
@@ -18,14 +19,14 @@ class ValidationSet:
     """Photographs with their mattes, by a name that no other set of the run has."""
 
     name: str
-    path: Path  # a matting data set, or shards
+    path: Location  # a matting data set, or shards
     alpha_scale: float | None = None  # the value of its mattes that means opaque; None goes by the values
 
 
 def split_name(word: str) -> tuple[str, str]:
     """The two parts of `NAME=FOLDER`; the name of a plain folder is empty.
 
-    A folder whose path has a slash before the first `=` is plain, as `./a=b`.
+    A folder or URL that has a slash before the first `=` is plain, as `./a=b`.
 
     Raises:
         InputError: If the word may mean both, for such a folder is there; or if the name or the folder is none.
@@ -54,7 +55,7 @@ def validation_sets(words: Sequence[str], scales: Sequence[str] = ()) -> tuple[V
     Raises:
         InputError: If two sets have one name, a scale is for none of them, or a word means nothing.
     """
-    found = [(name or _called(path), Path(path)) for name, path in map(split_name, words)]
+    found = [(name or _called(path), parse_location(path)) for name, path in map(split_name, words)]
     names = [name for name, _ in found]
     for at, name in enumerate(names):
         if name.casefold() in (each.casefold() for each in names[:at]):  # its folder may be on a Mac's disk

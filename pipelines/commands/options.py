@@ -20,38 +20,17 @@ from rssn.errors import InputError
 from rssn.image.codecs import ImageCodec
 from rssn.image.picture_files import unread_words
 from rssn.sources.layouts import LAYOUT_NAMES
-from rssn.storage.location import BucketPath, Location
+from rssn.storage.location import Location
 from rssn.storage.machine import cache_home
-from rssn.storage.urls import checked_url, is_url, scrub
-from train.commands.options import UserPath
+from rssn.storage.urls import scrub
+from train.commands.options import Place
 from train.commands.typed import option
 
 R = TypeVar("R")
 
 
-class _Local(UserPath):
-    """A path on this disk: a URL would be made a folder of that name."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, str) and is_url(value):
-            name = param.opts[0] if param else "a path"
-            raise InputError(f"{scrub(value)}: a URL, but {name} is a path on this disk")
-        return super().convert(value, param, ctx)
-
-
-FOLDER = _Local(path_type=Path)
-
-
-class _Place(UserPath):
-    """A path, or the URL of something in a bucket."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, str) and is_url(value):
-            return BucketPath(checked_url(value))
-        return super().convert(value, param, ctx)
-
-
-PLACE = _Place(path_type=Path)
+FOLDER = Place(local="is a path on this disk")
+PLACE = Place()
 
 
 def _size(_: click.Context, param: click.Parameter, text: str) -> int:

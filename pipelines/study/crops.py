@@ -14,13 +14,13 @@ import click
 import numpy as np
 
 from bg20k.verdict import SALIENT_OBJECT
+from pipelines.commands.options import FOLDER
 from pipelines.curate.rows import candidates_folder, verdicts_path
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError, RssnError
 from rssn.image.arrays import Pixels, encode_png
 from rssn.image.decoding import decode_pixels
-from train.commands.options import PATH
 from train.commands.typed import argument, option, takes
 
 
@@ -28,12 +28,12 @@ from train.commands.typed import argument, option, takes
 class CropsJob:
     """Which crops are taken, and where they go; see `salient_crops`."""
 
-    curated: Path = argument(type=PATH)
+    curated: Path = argument(type=FOLDER)
     size: tuple[int, int] = option(
         "--size", nargs=2, type=click.IntRange(min=16), default=(640, 480), help="Width and height of a crop, px."
     )
     each: int = option("--each", type=click.IntRange(min=1), default=6, help="Crops of a photograph.")
-    out: Path = option("--out", type=PATH, required=True, help="Folder for the crops.")
+    out: Path = option("--out", type=FOLDER, required=True, help="Folder for the crops.")
 
 
 def salient_crops(curated: Path, size: tuple[int, int], each: int) -> Iterator[tuple[str, Pixels]]:

@@ -31,6 +31,7 @@ from rssn.errors import RssnError
 from rssn.progress import Progress
 from rssn.stopping import farewell, received, stoppable
 from rssn.storage.files import read_json
+from rssn.storage.location import Location
 from train.commands.effect import was_given
 from train.commands.evaluate import EvalOptions, evaluate, run_evaluation
 from train.commands.group import error_line
@@ -117,7 +118,7 @@ def _evaluate(given: EvalOptions) -> None:
 class _State:
     """Tells whoever looks at the folder how far a training or an evaluation is, as jobs on shards do."""
 
-    def __init__(self, out: Path, unit: str) -> None:
+    def __init__(self, out: Location, unit: str) -> None:
         self._file = StateFile(DatasetFolder(out))
         self._unit = unit
         self._started = time.time()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import zlib
-from pathlib import Path
+from os import SEEK_END
 from typing import TypeAlias
 
 import cv2
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from rssn.errors import Rejected, RemoteError
 from rssn.storage.location import Location
-from rssn.storage.remote import NOT_A_FILE, content
+from rssn.storage.remote import NOT_A_FILE, content, opened
 
 Image: TypeAlias = npt.NDArray[np.float32]
 Alpha: TypeAlias = npt.NDArray[np.float32]
@@ -92,15 +92,15 @@ def encode_png(pixels: Pixels | Pixels16, note: str = "") -> bytes:
     return b"".join((png[:_PNG_HEADER], chunk, png[_PNG_HEADER:]))
 
 
-def png_note(path: Path) -> str | None:
+def png_note(path: Location) -> str | None:
     """The note of a PNG that `encode_png` made; None for any other file, and for one of which the end is missing.
 
     Raises:
         OSError: If there is no such file, or it cannot be read.
     """
-    with path.open("rb") as stream:
+    with opened(path) as stream:
         head = stream.read(_PNG_HEADER + 1024)[_PNG_HEADER:]
-        stream.seek(max(0, path.stat().st_size - len(_PNG_END)))
+        stream.seek(max(0, stream.seek(0, SEEK_END) - len(_PNG_END)))
         whole = stream.read() == _PNG_END
     length = int.from_bytes(head[:4], "big")
     return (

@@ -105,6 +105,17 @@ def upload(path: Path, url: str) -> None:
         store(url).put_file(str(path), url)
 
 
+def fetch(url: str, path: Path) -> None:
+    """Copy an object to a file.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        RemoteError: If the bucket does not give it.
+    """
+    with translate_errors(url):
+        store(url).get_file(url, str(path))
+
+
 def write(url: str, data: bytes, *, new: bool = False) -> None:
     """Write a small object.
 

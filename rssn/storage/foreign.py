@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 from rssn.errors import InputError
+from rssn.storage.location import Location
+from rssn.storage.remote import opened
 
 _HEAD: Final = 512
 
@@ -26,13 +27,13 @@ _OTHERS: Final = {
 }
 
 
-def read_head(path: Path) -> bytes:
-    """The first bytes of a file that should hold a network.
+def read_head(path: Location) -> bytes:
+    """The first bytes of a file or object that should hold a network.
 
     Raises:
         InputError: If they show that it is something else; says what, and the remedy.
     """
-    with path.open("rb") as stream:
+    with opened(path) as stream:
         head = stream.read(_HEAD)
     kind = _foreign_kind(head)
     if kind:

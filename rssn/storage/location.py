@@ -28,7 +28,7 @@ class BucketPath:
     url: str
 
     def __str__(self) -> str:
-        return self.url
+        return str(self.url)  # a plain text, also of a checked URL: checkpoints hold nothing else
 
     def __truediv__(self, name: str | PurePosixPath) -> BucketPath:
         if not is_plain(str(name)):

@@ -5,15 +5,17 @@ torch, an optional extra, is imported on the first call.
 
 from __future__ import annotations
 
-import stat
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from rssn.errors import DependencyError, InputError
+from rssn.errors import DependencyError, InputError, RemoteError
+from rssn.storage.cached_object import local_copy
 from rssn.storage.foreign import read_head
+from rssn.storage.location import Location, parse_location
+from rssn.storage.remote import size_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,15 +32,15 @@ _WRAPPERS = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compil
 _COUNTER = "n_averaged"  # which torch's AveragedModel keeps beside the weights
 
 
-def weights_file(given: str) -> Path:
-    """The file that `package:NAME/FILE` means, or `package:NAME` where that package brings one; else the path itself.
+def weights_file(given: str) -> Location:
+    """The file that `package:NAME/FILE` means, or `package:NAME` where that package brings one; else the path or URL.
 
     Raises:
         DependencyError: If the package is not installed.
         InputError: If it brings no such file, or several.
     """
     if not given.startswith(PACKAGE):
-        return Path(given)
+        return parse_location(given)
     package, _, inner = given.removeprefix(PACKAGE).partition("/")
     found = find_spec(package) if package.isidentifier() else None
     if found is None or not found.submodule_search_locations:
@@ -51,7 +53,7 @@ def weights_file(given: str) -> Path:
     return files[0]
 
 
-def load_tensors(path: Path) -> Any:
+def load_tensors(path: Location) -> Any:
     """Read what `torch.save` wrote to the CPU: tensors, numbers and texts, in dicts and lists; or a safetensors file.
 
     torch writes a checksum for each tensor but does not look at it. Files of torch before 1.6 and safetensors have
@@ -64,7 +66,7 @@ def load_tensors(path: Path) -> Any:
     return _load(path, stand_ins=False)
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
+def read_state(path: Location) -> dict[str, Tensor]:
     """Read the weights of one network, however they were saved; see `find_state`.
 
     Objects of classes are not made: what the file holds of them, beside its tensors, is passed over.
@@ -137,20 +139,34 @@ class _StandIn:
     def __setstate__(self, _: Any) -> None: ...
 
 
-def _load(path: Path, *, stand_ins: bool) -> Any:
+def weights_copy(path: Location) -> Path:
+    """A file of weights on this disk: itself, or of an object the copy that its version is fetched to once.
+
+    Before it is fetched, its size and its first bytes are looked at.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        InputError: If it is too large, or shows that it is something else; see `rssn.storage.foreign.read_head`.
+        RemoteError: If the bucket does not give it.
+    """
+    if isinstance(path, Path) and path.exists() and not path.is_file():
+        raise InputError(f"{path}: no file")
+    if (size := size_of(path) or 0) > _MOST_BYTES:
+        raise InputError(f"{path}: has {size:,} bytes; weights of networks have at most {_MOST_BYTES:,}")
+    read_head(path)
+    return local_copy(path)
+
+
+def _load(path: Location, *, stand_ins: bool) -> Any:
     try:
-        size = path.stat()
-        if not stat.S_ISREG(size.st_mode):
-            raise InputError(f"{path}: no file")
-        if size.st_size > _MOST_BYTES:
-            raise InputError(f"{path}: has {size.st_size:,} bytes; weights of networks have at most {_MOST_BYTES:,}")
-        head = read_head(path)
+        file = weights_copy(path)
+        head = read_head(file)
         if _is_safetensors(head):
-            return _load_safetensors(path)
-        with path.open("rb") as stream:
+            return _load_safetensors(path, file)
+        with file.open("rb") as stream:
             _verify(path, stream)
             return _load_torch(stream, stand_ins=stand_ins and head.startswith(_ARCHIVE))
-    except (InputError, DependencyError):
+    except (InputError, DependencyError, RemoteError):
         raise
     except FileNotFoundError as error:
         raise InputError(f"{path}: {error.strerror}") from error
@@ -181,13 +197,13 @@ def _is_safetensors(head: bytes) -> bool:
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _LONGEST_HEADER
 
 
-def _load_safetensors(path: Path) -> dict[str, Tensor]:
+def _load_safetensors(path: Location, file: Path) -> dict[str, Tensor]:
     try:
         import safetensors.torch as safetensors  # noqa: PLC0415  (optional extra)
     except ImportError as error:
         raise DependencyError(f"{path}: safetensors is not installed: pip install 'rssn[train]'") from error
     try:
-        return safetensors.load(path.read_bytes())
+        return safetensors.load(file.read_bytes())
     except Exception as error:  # as torch does
         raise InputError(f"{path}: damaged: {error}; take another copy") from error
 
@@ -224,7 +240,7 @@ def _is_whole(value: object) -> bool:
     return not value.is_quantized and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
-def _verify(path: Path, stream: IO[bytes]) -> None:
+def _verify(path: Location, stream: IO[bytes]) -> None:
     """Read every member of an archive against its checksum; where all are 0, torch was told to write none."""
     archived = stream.read(len(_ARCHIVE)) == _ARCHIVE
     stream.seek(0)

@@ -167,7 +167,7 @@ def test_a_random_encoder_is_announced_with_the_remedy(tmp_path: Path) -> None:
     result = call("run", "--data", tmp_path, "--out", tmp_path / "run", "--backbone", "r34")
     assert "r34 starts from random values" in result.stderr
     assert "resnet34 weights yourself and give the file with --weights FILE" in result.stderr
-    assert "no manifest.json" in refused(result)
+    assert "manifest.json is missing" in refused(result)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from rssn.errors import InputError, Rejected
 from rssn.image.arrays import Alpha, Pixels, encode_png, png_note, to_float, to_uint8, to_uint16
 from rssn.route.compose import Crop, fit_background, fitted_size
 from rssn.sources.mattes import read_matte
+from rssn.sources.picture_ref import PictureRef
 from rssn.storage.atomic import write_bytes
 from train.evaluation.inference import predict_alpha
 from train.network.gfm import seeded_gfm
@@ -43,7 +44,7 @@ def test_files_have_the_photographs_size_and_the_networks_alpha(photo: Path, sce
     networks = [seeded_gfm("tiny", Rosta.BT, 0).eval()]
     wanted = Wanted(tmp_path / "out", "tiny", background=scenes[1].image)
     ask = Cutter(lambda pixels: predict_alpha(networks, to_float(pixels), Strategy()), wanted)
-    files = ask.cut(photo, "pets/cat").files
+    files = ask.cut(PictureRef.of(photo), "pets/cat").files
     assert [str(path.relative_to(tmp_path / "out")) for path in files] == [
         f"pets/cat-{kind}.png" for kind in ("alpha", "cutout", "composite")
     ]
@@ -57,14 +58,14 @@ def test_files_have_the_photographs_size_and_the_networks_alpha(photo: Path, sce
 
 
 def test_the_matte_alone_and_with_16_bits(photo: Path, scenes: list, tmp_path: Path) -> None:
-    files = cutter(tmp_path / "out", depth=16, alpha_only=True).cut(photo, "cat").files
+    files = cutter(tmp_path / "out", depth=16, alpha_only=True).cut(PictureRef.of(photo), "cat").files
     assert files == [tmp_path / "out" / "cat-alpha.png"] == list((tmp_path / "out").iterdir())
     found = cv2.imread(str(files[0]), cv2.IMREAD_UNCHANGED)
     assert found.dtype == np.uint16
     expected = to_uint16(brightness(scenes[0].image[:70, :90]))
     np.testing.assert_array_equal(found, expected)
     assert (expected % 257 != 0).mean() > 0.5  # values that 8 bits cannot hold
-    eight = cutter(tmp_path / "eight", alpha_only=True).cut(photo, "cat").files[0]
+    eight = cutter(tmp_path / "eight", alpha_only=True).cut(PictureRef.of(photo), "cat").files[0]
     np.testing.assert_array_equal(cv2.imread(str(eight), cv2.IMREAD_UNCHANGED), np.rint(expected / 257))
 
 
@@ -82,36 +83,36 @@ def test_a_kill_leaves_no_half_picture_under_a_results_name(
         patched.setattr(Path, "write_bytes", killed_half_way)
         patched.setattr(Path, "unlink", lambda *_, **__: None)  # a kill tidies nothing up
         with pytest.raises(KeyboardInterrupt):
-            cat.cut(photo, "cat")
+            cat.cut(PictureRef.of(photo), "cat")
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".cat-alpha.png.tmp"]
-    files = cat.cut(photo, "cat").files
+    files = cat.cut(PictureRef.of(photo), "cat").files
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [path.name for path in files]
 
 
 def test_results_stand_where_the_same_would_be_made(photo: Path, scenes: list, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    first = cutter(out).cut(photo, "cat")
+    first = cutter(out).cut(PictureRef.of(photo), "cat")
     assert not first.stood
     before = [path.stat().st_ino for path in first.files]
-    again = cutter(out).cut(photo, "cat")
+    again = cutter(out).cut(PictureRef.of(photo), "cat")
     assert again.stood
     assert [path.stat().st_ino for path in again.files] == before
     (out / "cat-cutout.png").unlink()
-    assert not cutter(out).cut(photo, "cat").stood
+    assert not cutter(out).cut(PictureRef.of(photo), "cat").stood
     other = Cutter(brightness, Wanted(out, "other networks"))
-    assert not other.cut(photo, "cat").stood
-    assert other.cut(photo, "cat").stood
+    assert not other.cut(PictureRef.of(photo), "cat").stood
+    assert other.cut(PictureRef.of(photo), "cat").stood
     photo.write_bytes(encode_png(scenes[1].image))
-    assert not other.cut(photo, "cat").stood
+    assert not other.cut(PictureRef.of(photo), "cat").stood
     assert cv2.imread(str(out / "cat-alpha.png"), cv2.IMREAD_UNCHANGED).shape == scenes[1].alpha.shape
 
 
 def test_a_result_without_its_end_is_made_again(photo: Path, tmp_path: Path) -> None:
     """As after a power failure: the name was on the disk, the bytes were not."""
-    files = cutter(tmp_path / "out").cut(photo, "cat").files
+    files = cutter(tmp_path / "out").cut(PictureRef.of(photo), "cat").files
     whole = files[1].read_bytes()
     files[1].write_bytes(b"")
-    assert not cutter(tmp_path / "out").cut(photo, "cat").stood
+    assert not cutter(tmp_path / "out").cut(PictureRef.of(photo), "cat").stood
     assert files[1].read_bytes() == whole
     files[1].write_bytes(whole[:-1])
     assert png_note(files[1]) is None
@@ -122,7 +123,7 @@ def test_what_others_made_is_not_overwritten(photo: Path, tmp_path: Path, name: 
     painted = encode_png(np.full((4, 4), 7, np.uint8))
     write_bytes(tmp_path / "out" / name, painted)
     with pytest.raises(Rejected, match=rf"not_ours: .*{name} is there, and does not say that train predict made it"):
-        cutter(tmp_path / "out").cut(photo, "cat")
+        cutter(tmp_path / "out").cut(PictureRef.of(photo), "cat")
     assert [(path.name, path.read_bytes()) for path in (tmp_path / "out").iterdir()] == [(name, painted)]
 
 
@@ -131,8 +132,8 @@ def test_many_at_once_give_the_same_in_the_same_order(scenes: list, tmp_path: Pa
     for number, scene in enumerate(scenes * 3):
         path = tmp_path / f"{number:02}.png"
         path.write_bytes(encode_png(np.roll(scene.image, number, axis=0)))
-        photos.append((path, path.stem))
-    photos[4][0].write_bytes(b"\xff\xd8\xff nothing")
+        photos.append((PictureRef.of(path), path.stem))
+    photos[4][0].location.write_bytes(b"\xff\xd8\xff nothing")
     asked, at_work = [], []
 
     def slow(pixels: Pixels) -> Alpha:
@@ -145,11 +146,11 @@ def test_many_at_once_give_the_same_in_the_same_order(scenes: list, tmp_path: Pa
     for workers in (1, 5):
         many = Cutter(slow, Wanted(tmp_path / f"out{workers}", "these", background=scenes[1].image))
         said[workers] = [
-            (photo.name, str(each) if isinstance(each, Rejected) else [path.name for path in each.files])
+            (photo.location.stem, str(each) if isinstance(each, Rejected) else [path.name for path in each.files])
             for photo, each in cut_all(many, photos, workers)
         ]
     assert said[1] == said[5]
-    assert [name for name, _ in said[1]] == [photo.name for photo, _ in photos]
+    assert [name for name, _ in said[1]] == [name for _, name in photos]
     assert "not_an_image" in said[1][4][1]
     assert len(set(asked)) == 2  # one thread in each run: a network sees one photograph after the other
     assert max(at_work) == 6
@@ -159,9 +160,9 @@ def test_many_at_once_give_the_same_in_the_same_order(scenes: list, tmp_path: Pa
 
 
 def test_whoever_ends_early_waits_for_what_has_begun_alone(scenes: list, tmp_path: Path) -> None:
-    photos = [(tmp_path / f"{number}.png", str(number)) for number in range(40)]
-    for path, _ in photos:
-        path.write_bytes(encode_png(scenes[0].image))
+    photos = [(PictureRef.of(tmp_path / f"{number}.png"), str(number)) for number in range(40)]
+    for photo, _ in photos:
+        photo.location.write_bytes(encode_png(scenes[0].image))
     asked = []
 
     def slow(pixels: Pixels) -> Alpha:
@@ -182,7 +183,7 @@ def test_it_reads_what_everything_else_reads(suffix: str, scenes: list, tmp_path
     path = tmp_path / f"cat.{suffix}"
     picture = PillowImage.fromarray(scenes[0].image)
     (pytest.importorskip("pillow_heif").from_pillow(picture) if suffix == "heic" else picture).save(path)
-    files = cutter(tmp_path / "out").cut(path, "cat").files
+    files = cutter(tmp_path / "out").cut(PictureRef.of(path), "cat").files
     found = cv2.imread(str(files[0]), cv2.IMREAD_UNCHANGED).astype(float)
     assert np.abs(found - scenes[0].image.mean(axis=2)).mean() < 8
 
@@ -194,7 +195,7 @@ def test_the_first_frame_of_a_moving_picture_counts(suffix: str, tmp_path: Path)
     frames[0].save(path, save_all=True, append_images=frames[1:])
     with PillowImage.open(path) as picture:
         assert picture.n_frames == 3
-    files = cutter(tmp_path / "out").cut(path, "cat").files
+    files = cutter(tmp_path / "out").cut(PictureRef.of(path), "cat").files
     np.testing.assert_allclose(cv2.imread(str(files[0]), cv2.IMREAD_UNCHANGED), 40, atol=2)
 
 
@@ -204,18 +205,18 @@ def test_pages_are_no_frames(tmp_path: Path) -> None:
     pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
     (tmp_path / "cat.tif").write_bytes(stream.getvalue())
     with pytest.raises(Rejected, match="animated: a moving picture, or several pages"):
-        cutter(tmp_path / "out").cut(tmp_path / "cat.tif", "cat")
+        cutter(tmp_path / "out").cut(PictureRef.of(tmp_path / "cat.tif"), "cat")
 
 
 def test_a_cut_out_is_no_photograph(tmp_path: Path) -> None:
     """What is stored where it is transparent is not meant to be seen."""
     pixels = np.full((20, 30, 4), 255, np.uint8)
     (tmp_path / "cat.png").write_bytes(encode_png(pixels))
-    assert cutter(tmp_path / "out").cut(tmp_path / "cat.png", "cat").files
+    assert cutter(tmp_path / "out").cut(PictureRef.of(tmp_path / "cat.png"), "cat").files
     pixels[:5, :, 3] = 0
     (tmp_path / "cat.png").write_bytes(encode_png(pixels))
     with pytest.raises(Rejected, match=r"transparent: 25\.0% of it is transparent"):
-        cutter(tmp_path / "out").cut(tmp_path / "cat.png", "cat")
+        cutter(tmp_path / "out").cut(PictureRef.of(tmp_path / "cat.png"), "cat")
 
 
 def test_a_photograph_of_16_bits_and_one_in_cmyk(scenes: list, tmp_path: Path) -> None:
@@ -223,7 +224,8 @@ def test_a_photograph_of_16_bits_and_one_in_cmyk(scenes: list, tmp_path: Path) -
     cv2.imwrite(str(deep), scenes[0].image[..., ::-1].astype(np.uint16) * 257)
     PillowImage.fromarray(scenes[0].image).convert("CMYK").save(tmp_path / "print.jpg", quality=95)
     for path in (deep, tmp_path / "print.jpg"):
-        found = cv2.imread(str(cutter(tmp_path / "out").cut(path, path.stem).files[0]), cv2.IMREAD_UNCHANGED)
+        matte = cutter(tmp_path / "out").cut(PictureRef.of(path), path.stem).files[0]
+        found = cv2.imread(str(matte), cv2.IMREAD_UNCHANGED)
         assert np.abs(found.astype(float) - scenes[0].image.mean(axis=2)).mean() < 3
 
 
@@ -232,7 +234,7 @@ def test_a_cut_out_shows_the_foreground_not_the_mixture(scenes: list, tmp_path: 
     path = tmp_path / "cat.png"
     path.write_bytes(encode_png(scene.image))
     known = Cutter(lambda _: to_float(scene.alpha), Wanted(tmp_path / "out", "the truth"))
-    cutout = cv2.imread(str(known.cut(path, "cat").files[1]), cv2.IMREAD_UNCHANGED)
+    cutout = cv2.imread(str(known.cut(PictureRef.of(path), "cat").files[1]), cv2.IMREAD_UNCHANGED)
     rim = (scene.alpha > 60) & (scene.alpha < 200)
     truth = scene.foreground.astype(int)
     error = np.abs(cutout[..., 2::-1].astype(int) - truth)[rim].mean()
@@ -276,7 +278,7 @@ def test_a_broken_photograph_is_rejected_with_its_reason(tmp_path: Path) -> None
     photo = tmp_path / "broken.jpg"
     photo.write_bytes(b"\xff\xd8\xff nothing")
     with pytest.raises(Rejected, match="not_an_image"):
-        cutter(tmp_path / "out").cut(photo, "broken")
+        cutter(tmp_path / "out").cut(PictureRef.of(photo), "broken")
     with pytest.raises(InputError, match=r"--background .*broken\.jpg: read: not_an_image"):
         read_background(photo)
 

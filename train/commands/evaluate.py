@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from rssn.progress import Progress
-from train.commands.options import FOLDER, NetworkOptions, counter, fail_if, say_unread
+from rssn.storage.location import Location
+from train.commands.options import FOLDER, PLACE, NetworkOptions, counter, fail_if, say_unread
 from train.commands.typed import group, option, takes
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ class EvalOptions:
     """What `train eval` is asked for."""
 
     networks: NetworkOptions = group(NetworkOptions)
-    data: Path = option(
-        "--data", type=FOLDER, required=True, help="Photographs with their mattes: a data set, or shards."
+    data: Location = option(
+        "--data", type=PLACE, required=True, help="Photographs with their mattes: a data set, or shards."
     )
-    out: Path | None = option(
+    out: Location | None = option(
         "--out", type=FOLDER, help="Folder for the results.  [default: eval/ beside the first checkpoint]"
     )
     protocol: str = option(
@@ -34,7 +34,7 @@ class EvalOptions:
         default="gfm",
         help="gfm: the paper's tables; dim: Deep Image Matting's code, on the unknown part of the trimap.",
     )
-    trimaps: Path | None = option(
+    trimaps: Location | None = option(
         "--trimaps", type=FOLDER, help="The data set's own trimaps, named as the photographs.  [default: 25 px]"
     )
     alpha_scale: float | None = option(

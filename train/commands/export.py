@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 
+from rssn.storage.location import Location
 from train.commands.options import FILE, max_side_option, open_networks, weights_option
 from train.commands.typed import option, takes
 
@@ -17,14 +17,14 @@ _SUFFIXES = {"onnx": ".onnx", "torchscript": ".ts"}
 class ExportOptions:
     """What `train export` is asked for."""
 
-    checkpoint: Path = option(
+    checkpoint: Location = option(
         "--checkpoint", type=FILE, required=True, help="last.pt or best.pt of a run, or of `train import`."
     )
     weights: str | None = weights_option()
     kind: str = option(
         "--format", type=click.Choice(list(_SUFFIXES), case_sensitive=False), required=True, help="For which runtime."
     )
-    out: Path | None = option("--out", type=FILE, help="The file to write.  [default: beside the checkpoint]")
+    out: Location | None = option("--out", type=FILE, help="The file to write.  [default: beside the checkpoint]")
     max_side: int | None = max_side_option()
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from rssn.storage.location import Location
 from train.commands.options import FILE, ROSTAS, use_all_cpus
 from train.network.backbones import BACKBONES
 from train.targets.rosta import Rosta
@@ -60,7 +59,7 @@ def describe(backbones: tuple[str, ...], rostas: tuple[str, ...], timed: bool) -
 )
 @click.option("--rosta", type=ROSTAS, required=True, help="What its glance decoder learned.")
 @click.option("--out", type=FILE, required=True, help="The checkpoint to write.")
-def import_released(released: Path, backbone: str, rosta: str, out: Path) -> None:
+def import_released(released: Location, backbone: str, rosta: str, out: Location) -> None:
     """Turn a checkpoint that the authors released into one of ours.
 
     It gives the authors' mattes with `train eval`, `train predict` and `train export`. A file of another network is

@@ -14,7 +14,9 @@ from rssn.image.picture_files import unread_words
 from rssn.progress import Progress
 from rssn.sources.folder_walk import is_special
 from rssn.sources.names import is_utf8, printable
+from rssn.storage.location import BucketPath, Location, parse_location
 from rssn.storage.machine import available_cpus
+from rssn.storage.urls import is_url, scrub
 from rssn.storage.weights import weights_file
 from train.commands.typed import option
 from train.config import WEIGHTS
@@ -26,11 +28,28 @@ if TYPE_CHECKING:
     from train.network.strategy import Strategy
 
 
-class UserPath(click.Path):
-    """A file or folder that a user names: nothing that is waited for, or has no end, and nothing without a name."""
+class Place(click.Path):
+    """A file or folder that a user names, or the URL of one in a bucket.
+
+    Nothing that is waited for or has no end, and nothing whose name is no text.
+
+    Args:
+        local: Of a place that must be on this disk, why, as words after the option's name; empty: it may be a URL.
+        settings: Those of `click.Path`.
+    """
+
+    def __init__(self, *, local: str = "", **settings: Any) -> None:
+        super().__init__(path_type=Path, **settings)
+        self.local = local
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path, checked."""
+        """The `Location`, checked."""
+        if isinstance(value, BucketPath):
+            return value
+        if isinstance(value, str) and is_url(value):
+            if self.local:
+                raise InputError(f"{scrub(value)}: a URL, but {param.opts[0] if param else 'it'} {self.local}")
+            return parse_location(value)
         path = cast(Path, super().convert(value, param, ctx))
         if not is_utf8(str(path)):
             raise InputError(f"{printable(str(path))}: the name is not UTF-8; rename it")
@@ -39,16 +58,16 @@ class UserPath(click.Path):
         return path
 
 
-class Weights(UserPath):
+class Weights(Place):
     """A file of weights, or `package:NAME` for the one that an installed package brings."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Its path."""
+        """Where it is."""
         return super().convert(weights_file(str(value)), param, ctx)
 
 
-class NamedFolder(UserPath):
-    """A folder of photographs to validate on, plain or as `NAME=FOLDER`; see `train.validation_sets`."""
+class NamedFolder(Place):
+    """Photographs to validate on: a folder or URL, plain or as `NAME=FOLDER`; see `train.validation_sets`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The words as they are, checked."""
@@ -56,10 +75,10 @@ class NamedFolder(UserPath):
         return value
 
 
-FILE = UserPath(dir_okay=False, path_type=Path)
-WEIGHTS_FILE = Weights(dir_okay=False, path_type=Path)
-FOLDER = UserPath(file_okay=False, path_type=Path)
-PATH = UserPath(path_type=Path)
+FILE = Place(dir_okay=False)
+WEIGHTS_FILE = Weights(dir_okay=False)
+FOLDER = Place(file_okay=False)
+PLACE = Place()
 ROSTAS = click.Choice([each.value for each in Rosta], case_sensitive=False)
 
 
@@ -120,7 +139,7 @@ def max_side_option() -> Any:
 class NetworkOptions:
     """Trained networks, and what they see of a photograph."""
 
-    checkpoints: tuple[Path, ...] = option(
+    checkpoints: tuple[Location, ...] = option(
         "--checkpoint",
         type=FILE,
         multiple=True,
@@ -142,7 +161,7 @@ class NetworkOptions:
 
 
 def open_networks(
-    checkpoints: Sequence[Path], weights: str | None, max_side: int | None, hybrid: tuple[str, str] | None
+    checkpoints: Sequence[Location], weights: str | None, max_side: int | None, hybrid: tuple[str, str] | None
 ) -> tuple[list[Network], Strategy | None]:
     """Load networks; without a strategy each sees photographs as it was trained.
 

@@ -15,10 +15,13 @@ from rssn.errors import Rejected
 from rssn.image.arrays import to_float
 from rssn.progress import Progress
 from rssn.storage.files import content_id, sha256
+from rssn.storage.location import BucketPath, Location
 from rssn.storage.machine import available_cpus
+from rssn.storage.remote import list_files
+from rssn.storage.weights import weights_copy
 from rssn.versions import version
 from train.commands.effect import refuse_given
-from train.commands.options import FILE, FOLDER, PATH, NetworkOptions, fail_if, say_unread
+from train.commands.options import FILE, FOLDER, PLACE, NetworkOptions, fail_if, say_unread
 from train.commands.typed import argument, group, option, takes
 
 if TYPE_CHECKING:
@@ -33,20 +36,20 @@ class PredictOptions:
     """What `train predict` is asked for."""
 
     networks: NetworkOptions = group(NetworkOptions)
-    out: Path = option("--out", type=FOLDER, default=Path("predictions"), help="Folder for the results.")
+    out: Location = option("--out", type=FOLDER, default=Path("predictions"), help="Folder for the results.")
     alpha_only: bool = option(
         "--alpha-only", is_flag=True, help="Write the matte alone: no cut-out, which takes most of the time."
     )
     depth: str = option(
         "--depth", type=click.Choice(["8", "16"]), default="8", help="Bits of the matte's values; a cut-out has 8."
     )
-    background: Path | None = option("--background", type=FILE, help="Also compose each subject on this picture.")
+    background: Location | None = option("--background", type=FILE, help="Also compose each subject on this picture.")
     workers: int | None = option(
         "--workers",
         type=click.IntRange(1, 256),
         help=f"Photographs that are worked on at once.  [default: one per processor, at most {_MOST_AT_ONCE}]",
     )
-    photos: tuple[Path, ...] = argument(nargs=-1, required=True, type=PATH)
+    photos: tuple[Location, ...] = argument(nargs=-1, required=True, type=PLACE)
 
 
 @click.command()
@@ -73,16 +76,18 @@ def predict(options: PredictOptions) -> None:
     given = find_photos(options.photos, options.out)
     scene = read_background(options.background) if options.background else None
     networks, strategy = options.networks.open()
-    files = [*options.networks.checkpoints, *([options.background] if options.background else [])]
+    networks_used = map(weights_copy, options.networks.checkpoints)
+    files: list[Location] = [*networks_used, *([options.background] if options.background else [])]
     made_by = _name(files, options.networks.weights, strategy, options.depth)
-    wanted = Wanted(options.out, made_by, cast("Depth", int(options.depth)), options.alpha_only, scene)
+    there = frozenset(list_files(options.out)) if isinstance(options.out, BucketPath) else None
+    wanted = Wanted(options.out, made_by, cast("Depth", int(options.depth)), options.alpha_only, scene, there)
     cutter = Cutter(lambda pixels: predict_alpha(networks, to_float(pixels), strategy), wanted)
     failures = given.failures + _cut(cutter, given, options.workers or min(available_cpus(), _MOST_AT_ONCE))
     say_unread(given.unread)
     fail_if(failures, "could not be predicted")
 
 
-def _name(files: Sequence[Path], *settings: object) -> str:
+def _name(files: Sequence[Location], *settings: object) -> str:
     """A name for all that results depend on besides the photographs."""
     versions = [f"{package} {version(package)}" for package in ("rssn", "torch")]
     return content_id(*(str(part).encode() for part in (*map(sha256, files), *settings, *versions)))
@@ -105,7 +110,7 @@ def _cut(cutter: Cutter, given: Photos, workers: int) -> list[str]:
         ):
             for photo, result in outcomes:
                 if isinstance(result, Rejected):
-                    failures.append(f"{photo}: {result}")
+                    failures.append(f"{photo.where}: {result}")
                 else:
                     stood += result.stood
                     progress.say("\n".join(str(path) for path in result.files), sys.stdout)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import partial, wraps
-from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -21,7 +20,7 @@ from train.validation_sets import validation_sets
 
 _HELP: Mapping[str, str] = {
     "data": "Shards of `rssn compose` or `rssn pack`: a folder, or a URL such as s3://bucket/shards. May be repeated.",
-    "out": "Folder of the run; a run that was stopped there is resumed.",
+    "out": "Folder of the run, or s3://... for a bucket; a run that was stopped there is resumed.",
     "override": "Resume the run in --out although its settings or data have changed; each change is listed.",
     "mixture": "Share of the samples from each --data, in their order.  [default: each row once an epoch]",
     "crop_sizes": "Side of the square crops, px; repeat it for several.",
@@ -71,7 +70,7 @@ _TYPES: Mapping[str, dict[str, Any]] = {
     "weights": {"type": WEIGHTS_FILE},
     "init": {"type": FILE},
     "losses": {"type": str, "multiple": True, "default": ()},
-    "validation": {"type": NamedFolder(file_okay=False, path_type=Path), "metavar": "[NAME=]FOLDER"},
+    "validation": {"type": NamedFolder(file_okay=False), "metavar": "[NAME=]FOLDER"},
     "validation_hybrid": {"nargs": 2, "multiple": False, "metavar": "D1 D2"},
 }
 """Where the option's type does not follow from the setting's."""

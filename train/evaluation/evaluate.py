@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import TypeAlias
 
 import cv2
@@ -19,6 +18,8 @@ from rssn.image.matte_flags import describe_flags
 from rssn.report.page import Tile, contact_sheet
 from rssn.storage.atomic import write_bytes
 from rssn.storage.files import write_json, write_parquet
+from rssn.storage.location import Location
+from rssn.storage.urls import is_plain
 from train.checkpoint import Network
 from train.evaluation.examples import Example, Failure, find_examples, read_trimap
 from train.evaluation.inference import predict_alpha
@@ -58,8 +59,8 @@ class Evaluator:
     networks: Sequence[Network]  # in `eval` mode; several: the median of their mattes
     strategy: Strategy | None = None  # what they see of a photograph; None: each what training saw
     protocol: Protocol = Protocol.GFM
-    trimaps: Path | None = None  # a folder of the data set's own; made of alpha with 25 px where None
-    mattes: Path | None = None  # a folder into which each prediction is written as <name>.png
+    trimaps: Location | None = None  # a folder of the data set's own; made of alpha with 25 px where None
+    mattes: Location | None = None  # a folder into which each prediction is written as <name>.png
 
     @property
     def name(self) -> str:
@@ -150,9 +151,9 @@ class Evaluation:
 
 def evaluate(
     evaluator: Evaluator,
-    data: Path,
+    data: Location,
     on_image: Callable[[int], None],
-    without: Path | None = None,
+    without: Location | None = None,
     alpha_scale: float | None = None,
 ) -> Evaluation:
     """Evaluate networks on a data set.
@@ -199,7 +200,7 @@ def _why_nothing(result: Evaluation) -> str:
     return f"no photograph could be evaluated; the first: {first.name}: {first.reason}"
 
 
-def write_evaluation(evaluation: Evaluation, evaluator: Evaluator, out: Path) -> None:
+def write_evaluation(evaluation: Evaluation, evaluator: Evaluator, out: Location) -> None:
     """Write `per_image.parquet`, `summary.json` and `worst.png`, which shows the photographs with the largest SAD.
 
     Photographs without figures (see `train.metrics.dim.dim_metrics`) have a row of nulls in the table, are named as
@@ -207,7 +208,7 @@ def write_evaluation(evaluation: Evaluation, evaluator: Evaluator, out: Path) ->
     """
     schema = pa.schema([("name", pa.string()), *((metric, pa.float64()) for metric in evaluator.protocol.metrics)])
     write_parquet(out / "per_image.parquet", schema, evaluation.rows)
-    (out / "worst.png").write_bytes(encode_png(strip(evaluation.worst)))
+    write_bytes(out / "worst.png", encode_png(strip(evaluation.worst)))
     summary = {
         "name": evaluator.name,
         "row": format_table([(evaluator.name, evaluation.mean)], evaluator.protocol.metrics).splitlines()[-1],
@@ -239,12 +240,11 @@ def format_table(rows: Sequence[tuple[str, Mapping[str, float]]], metrics: Mappi
     return "\n".join(lines)
 
 
-def _write_matte(folder: Path, name: str, matte: Pixels) -> None:
+def _write_matte(folder: Location, name: str, matte: Pixels) -> None:
     """As 8-bit PNG; a name with slashes gives folders."""
-    path = folder / f"{name}.png"
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not is_plain(f"{name}.png"):
         raise Rejected("write", "unsafe_path", f"the name {name} leads out of {folder}")
-    write_bytes(path, encode_png(matte), durable=False, only_writer=True)
+    write_bytes(folder / f"{name}.png", encode_png(matte), durable=False, only_writer=True)
 
 
 def _error(predicted: Alpha, alpha: Alpha) -> Pixels:

@@ -7,18 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
-from rssn.dataset.rows import iter_rows, places, read_row
+from rssn.dataset.rows import iter_rows, own_parquet, places, read_row
 from rssn.dataset.shards import DatasetFolder, check_shard
 from rssn.errors import InputError, Rejected
-from rssn.image.arrays import Alpha, Image, Pixels, read_bytes, to_float
+from rssn.image.arrays import Alpha, Image, Pixels, to_float
 from rssn.image.decoding import decode_image
-from rssn.sources.folder_walk import list_pictures
 from rssn.sources.layouts import find_pairs
 from rssn.sources.mattes import decode_trimap, stored_matte
 from rssn.sources.matting import Pair, load_pair
 from rssn.sources.names import composed
-from rssn.storage.location import Location
+from rssn.sources.picture_ref import PictureRef
+from rssn.sources.tree import list_tree
+from rssn.storage.location import BucketPath, Location
+from rssn.storage.remote import contents
+
+_PICTURES = ["image.bytes", "alpha.bytes"]
 
 
 @dataclass(frozen=True)
@@ -55,18 +60,19 @@ class ExampleSet:
     unread: Counter[str] = field(default_factory=Counter)  # files that are no pictures, by suffix
 
 
-def find_examples(data: Path, without: Path | None = None, alpha_scale: float | None = None) -> ExampleSet:
+def find_examples(data: Location, without: Location | None = None, alpha_scale: float | None = None) -> ExampleSet:
     """Look for examples.
 
     Args:
-        data: A matting data set as `rssn compose` reads it, or the output of `rssn compose` or `rssn pack`.
+        data: A matting data set as `rssn compose` reads it, or the output of `rssn compose` or `rssn pack`; here or in
+            a bucket.
         without: A folder that does not count, wherever it lies: where results go.
         alpha_scale: The value of the data set's mattes that means opaque; None goes by the values of each.
 
     Raises:
         InputError: If it is neither, or a scale is given for shards, whose mattes have one.
     """
-    if (data / "manifest.json").is_file():
+    if next(contents([data / "manifest.json"])) is not None:
         if alpha_scale is not None:
             words = "holds shards, whose mattes need none; leave it out for them"
             raise InputError(f"--alpha-scale {alpha_scale:g}: {data} {words}")
@@ -76,22 +82,22 @@ def find_examples(data: Path, without: Path | None = None, alpha_scale: float | 
     return ExampleSet([Example(pair.name, partial(_load_pair, pair)) for pair in found.pairs], failures, found.unread)
 
 
-def read_trimap(folder: Path, name: str) -> Pixels:
+def read_trimap(folder: Location, name: str) -> Pixels:
     """The trimap that a data set ships for an example, see `rssn.sources.mattes.decode_trimap`.
 
     Raises:
         Rejected: If there is none, or it cannot be read.
     """
     wanted = composed(Path(name).name)
-    found = [path for path in _pictures_in(folder) if composed(path.stem) == wanted]
+    found = next((ref for stem, ref in _pictures_in(folder) if composed(stem) == wanted), None)
     if not found:
         raise Rejected("read", "no_trimap", f"no picture {wanted}.* in {folder}")
-    return decode_trimap(read_bytes(found[0]))
+    return decode_trimap(found.read())
 
 
 @lru_cache(maxsize=1)
-def _pictures_in(folder: Path) -> list[Path]:
-    return [path for path in list_pictures(folder).pictures if path.parent == folder]
+def _pictures_in(folder: Location) -> list[tuple[str, PictureRef]]:
+    return [(Path(name).stem, ref) for name, ref in list_tree(folder).pictures.items() if "/" not in name]
 
 
 def _load_pair(pair: Pair) -> Truth:
@@ -108,8 +114,9 @@ def _load_pair(pair: Pair) -> Truth:
 
 def _stored(folder: DatasetFolder) -> list[Example]:
     examples = []
+    found = folder.found()
     for mark in folder.all_marks():
-        path, problem = folder.data(mark.name), check_shard(folder, mark)
+        path, problem = folder.data(mark.name), check_shard(folder, mark, found=found)
         if problem:
             raise InputError(f"--data {folder.root}: {problem}; run the command that made it again, it repairs it")
         rows = zip(places(path), iter_rows(path, ["sample_id"]), strict=True) if mark.rows else ()
@@ -119,8 +126,17 @@ def _stored(folder: DatasetFolder) -> list[Example]:
     return examples
 
 
+@lru_cache(maxsize=1)
+def _bucket_rows(path: BucketPath, group: int) -> list[dict[str, Any]]:
+    """The row group that one row after the other is read from."""
+    with own_parquet(path) as file:
+        rows: list[dict[str, Any]] = file.read_row_group(group, columns=_PICTURES).to_pylist()
+    return rows
+
+
 def _load_row(path: Location, place: tuple[int, int]) -> Truth:
-    row = read_row(path, place, ["image.bytes", "alpha.bytes"])
+    remote = isinstance(path, BucketPath)
+    row = _bucket_rows(path, place[0])[place[1]] if remote else read_row(path, place, _PICTURES)
     image, alpha = decode_image(row["image"]["bytes"]), to_float(stored_matte(row["alpha"]["bytes"]))
     if image.shape[:2] != alpha.shape:
         raise Rejected("read", "size_mismatch", f"image is {image.shape[:2]}, alpha {alpha.shape}")

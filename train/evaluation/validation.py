@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
@@ -38,13 +39,14 @@ class Validation:
     notes: tuple[str, ...]
 
 
-def validate(network: GFM, state: Checkpoint, config: TrainConfig) -> Validation:
-    """Evaluate a network as it is now; writes `validation/<set>/step-<n>.png` into the run's folder.
+def validate(network: GFM, state: Checkpoint, config: TrainConfig, folder: Path) -> Validation:
+    """Evaluate a network as it is now; writes `validation/<set>/step-<n>.png`.
 
     Args:
         network: The one in training; it is left as it is.
         state: Its checkpoint; where it has averaged weights, these are evaluated and shown, and the raw ones too.
         config: The run's settings.
+        folder: Its files.
 
     Raises:
         InputError: If no photograph of a set could be evaluated.
@@ -57,7 +59,7 @@ def validate(network: GFM, state: Checkpoint, config: TrainConfig) -> Validation
     raw = _with_weights(network, state.model) if state.ema else None
     for each in config.validation:
         result = _evaluated(shown, each, config)
-        path = config.out / "validation" / each.name / f"step-{state.step:08d}.png"
+        path = folder / "validation" / each.name / f"step-{state.step:08d}.png"
         write_bytes(path, encode_png(strip(result.worst[:_SHOWN])), durable=False, only_writer=True)
         metrics |= _named(result, f"validation/{each.name}")
         if raw:

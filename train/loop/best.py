@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import count
+from pathlib import Path
 
 from rssn.errors import InputError
 from rssn.storage.atomic import sweep
@@ -82,13 +83,16 @@ class BestTracker:
 
     Args:
         config: The run's settings.
+        folder: Its files.
         judged: Of `validation_id`.
         stored: The checkpoint that the run resumes from; None at its start.
         log: Told, in sentences, where the best so far no longer counts, and what is renamed.
     """
 
-    def __init__(self, config: TrainConfig, judged: str, stored: Checkpoint | None, log: Callable[[str], None]) -> None:
-        self._last, self._path, self._record_path = (config.out / name for name in ("last.pt", "best.pt", "best.json"))
+    def __init__(
+        self, config: TrainConfig, folder: Path, judged: str, stored: Checkpoint | None, log: Callable[[str], None]
+    ) -> None:
+        self._last, self._path, self._record_path = (folder / name for name in ("last.pt", "best.pt", "best.json"))
         self._patience = config.patience
         self._metric = METRICS[config.best_metric[1]]
         weights = "ema" if config.ema else "raw"
@@ -97,7 +101,7 @@ class BestTracker:
         self._log = log
         self._foreign = False  # whether best.pt holds a step that does not belong to this run as it is now
         if config.validation:
-            sweep(config.out, self._record_path.name)
+            sweep(folder, self._record_path.name)
             self._resume(stored.step if stored else 0)
 
     @property

@@ -84,7 +84,12 @@ class TensorBoardLogger:
             for name, pixels in pictures.items():
                 self._writer.add_image(f"validation/{name}", pixels, step, dataformats="HWC")
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Write what is buffered."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is buffered, and end."""
         if self._writer is not None:
             self._writer.close()

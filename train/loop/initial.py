@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor
 
 from rssn.errors import InputError
+from rssn.storage.location import Location
 from rssn.storage.weights import load_tensors
 from train.checkpoint import FORMAT, load_checkpoint
 from train.network.gfm import GFM
@@ -30,7 +30,7 @@ class Initial:
     words: str
 
 
-def initialise(network: GFM, path: Path) -> Initial:
+def initialise(network: GFM, path: Location) -> Initial:
     """Give a network the weights of a file, as far as they fit; the rest keeps its values.
 
     A stage of the encoder fits whole or not at all, and so does a layer of a decoder. Of a checkpoint of ours the
@@ -57,7 +57,7 @@ def initialise(network: GFM, path: Path) -> Initial:
     return Initial(loaded, f"--init {path}: {_summary(loaded, fits, given, own)}")
 
 
-def _read(path: Path, network: GFM) -> tuple[dict[str, Tensor], str]:
+def _read(path: Location, network: GFM) -> tuple[dict[str, Tensor], str]:
     """Weights by the names that the network has for them, and what they are of, in words."""
     state, kind = _weights(path)
     published = all(name.startswith(_PUBLISHED) for name in state)
@@ -67,7 +67,7 @@ def _read(path: Path, network: GFM) -> tuple[dict[str, Tensor], str]:
     return {**state, **(RELEASED_INPUT if published else {})}, kind
 
 
-def _weights(path: Path) -> tuple[dict[str, Tensor], str]:
+def _weights(path: Location) -> tuple[dict[str, Tensor], str]:
     try:
         content = load_tensors(path)
     except InputError:

@@ -20,7 +20,7 @@ import torch
 from rssn.errors import InputError
 from rssn.storage.atomic import sweep
 from rssn.storage.files import write_json
-from rssn.storage.lease import hold_lease
+from rssn.storage.location import Location
 from train.checkpoint import Checkpoint, load_checkpoint, rotate, save_checkpoint
 from train.config import Origin, TrainConfig
 from train.data.batch import Batch
@@ -31,6 +31,7 @@ from train.loop.distributed import Group, process_group
 from train.loop.history import History, TensorBoardLogger
 from train.loop.learner import Learner
 from train.loop.resume import resume
+from train.loop.run_folder import RunFolder, open_run
 from train.signals import Stop, StopSignals
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ class TrainResult:
     """How a run ended."""
 
     step: int
-    checkpoint: Path
-    curve: Path
+    checkpoint: Location
+    curve: Location
     stopped_by: signal.Signals | None  # the signal that ended it early
     best: Best | None = None  # the best validation, whose checkpoint is `best.pt`; known to rank 0 alone
 
@@ -71,7 +72,7 @@ def train(
     validation so far `best.pt` and `best.json`. The first SIGINT or SIGTERM ends the run after the step at hand and
     saves; a second one has its usual effect. So does what `stop` says, where it is given. After `config.patience`
     validations without a better one the run ends, too. `say` is told what a user should know besides the
-    steps, in sentences.
+    steps, in sentences. Where `config.out` is in a bucket, see `train.loop.run_folder`.
 
     Raises:
         InputError: If the data, the weights, the validation set or an earlier run in the same folder do not fit, or
@@ -92,8 +93,8 @@ def _train(
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
     judged = validation_id(config, dataset.scales)  # a set that is none is refused now, not hours later
-    with hold_lease(config.out) if group.is_rank_zero else nullcontext():
-        run = _Run(config, group, dataset, judged, say)
+    with open_run(config.out, config.keep, say) if group.is_rank_zero else nullcontext() as folder:
+        run = _Run(config, group, folder, dataset, judged, say)
         with StopSignals() as signals:
             stop = stop or signals
             stream = batches(dataset, config, run.learner.place, group.rank, stop)
@@ -102,15 +103,21 @@ def _train(
 
 
 class _Run:
-    """A learner, its records, and its files; only rank 0 writes."""
+    """A learner, its records, and its files; only rank 0 has them."""
 
     def __init__(
-        self, config: TrainConfig, group: Group, dataset: ShardDataset, judged: str, say: Callable[[str], None]
+        self,
+        config: TrainConfig,
+        group: Group,
+        folder: RunFolder | None,  # None: of another rank than 0
+        dataset: ShardDataset,
+        judged: str,
+        say: Callable[[str], None],
     ) -> None:
         self.config = config
         self.group = group
+        self.folder = folder
         self.data_digest = dataset.digest
-        self.path = config.out / "last.pt"
         stored = self._stored(say)
         if stored:  # the weights that it started from are not looked at again, nor forgotten
             self.config = config = replace(config, init=Origin.stored(stored.config.get("init")))
@@ -121,14 +128,16 @@ class _Run:
         if self.learner.started:
             say(self.learner.started)
         self.written: int | None = None  # the step of the last.pt that this process wrote
-        if group.is_rank_zero:
-            self.tracker = BestTracker(config, judged, stored, say)
-            self.history = History(config.out / "metrics.jsonl", keep=self.learner.step)
+        self.is_published = True  # whether a bucket has, or is about to have, the checkpoint that was written last
+        if folder:
+            path = folder.path
+            self.tracker = BestTracker(config, path, judged, stored, lambda words: say(folder.shown(words)))
+            self.history = History(path / "metrics.jsonl", keep=self.learner.step)
             self.tensorboard = TensorBoardLogger(
-                config.out / "tensorboard" if config.tensorboard else None, self.learner.step
+                path / "tensorboard" if config.tensorboard else None, self.learner.step
             )
-            sweep(config.out, "config.json")
-            write_json(config.out / "config.json", config.to_plain())
+            sweep(path, "config.json")
+            write_json(path / "config.json", config.to_plain())
 
     def steps(
         self, stream: Iterator[Batch], stop: Stop, on_step: Callable[[StepReport], None]
@@ -145,30 +154,31 @@ class _Run:
             losses = self.learner.update(batch)
             found = self._validate() if self._due() else None
             now = time.perf_counter()
-            if self.group.is_rank_zero:
-                on_step(self._record(losses, found, now - before, waited))
+            if self.folder:
+                on_step(self._record(self.folder, losses, found, now - before, waited))
             before = now
             if self.learner.step % self.config.checkpoint_every == 0:
                 self.save()
+            self._publish()
             if self._due() and self._patience_ends():
                 return None
         return None
 
     def save(self) -> None:
         """Write the checkpoint of this step, and rotate older ones."""
-        if self.group.is_rank_zero:
-            self._write()
-            rotate(self.path, self.learner.step, self.config.keep)
+        if self.folder:
+            rotate(self._write(self.folder), self.learner.step, self.config.keep)
 
     def finish(self, stopped_by: signal.Signals | None) -> TrainResult:
         """Save, and draw the curve."""
         self.save()
-        curve, best = self.config.out / "curve.png", None
-        if self.group.is_rank_zero:
+        out, best = self.config.out, None
+        if self.folder:
             self.tensorboard.close()
-            draw_curve(self.history.read(), curve, self.config.best_metric[1])
+            draw_curve(self.history.read(), self.folder.path / "curve.png", self.config.best_metric[1])
+            self.folder.publish()
             best = self.tracker.best
-        return TrainResult(self.learner.step, self.path, curve, stopped_by, best)
+        return TrainResult(self.learner.step, out / "last.pt", out / "curve.png", stopped_by, best)
 
     def _due(self) -> bool:
         """Whether this step is validated: every so many are, and the last."""
@@ -176,14 +186,15 @@ class _Run:
         return bool(self.config.validation) and (step % self.config.validate_every == 0 or step == last)
 
     def _validate(self) -> Validation | None:
-        if not self.group.is_rank_zero:
+        if not self.folder:
             return None
         from train.evaluation.validation import validate  # noqa: PLC0415  (loads compiled kernels, which take a second)
 
-        return validate(self.learner.network, self.learner.state(self.data_digest), self.config)
+        state = self.learner.state(self.data_digest)
+        return validate(self.learner.network, state, self.config, self.folder.path)
 
     def _record(
-        self, losses: Mapping[str, float], found: Validation | None, seconds: float, waited: float
+        self, folder: RunFolder, losses: Mapping[str, float], found: Validation | None, seconds: float, waited: float
     ) -> StepReport:
         """Write down a step; the checkpoint of the best validation so far is kept."""
         step, figures = self.learner.step, {**losses, **(found.metrics if found else {})}
@@ -192,15 +203,24 @@ class _Run:
         if found:
             of, metric = self.config.best_metric
             if self.tracker.update(step, figures[f"validation/{of}/{metric}"], found.photographs[of]):
-                self._write()
+                self._write(folder)
                 self.tracker.save()
         return StepReport(step, figures, seconds, waited, found.notes if found else ())
 
-    def _write(self) -> None:
+    def _write(self, folder: RunFolder) -> Path:
+        path = folder.path / "last.pt"
         if self.written != self.learner.step:
             best = self.tracker.best.to_plain() if self.tracker.best else {}
-            save_checkpoint(self.path, replace(self.learner.state(self.data_digest), best=best))
-            self.written = self.learner.step
+            save_checkpoint(path, replace(self.learner.state(self.data_digest), best=best))
+            self.written, self.is_published = self.learner.step, False
+        return path
+
+    def _publish(self) -> None:
+        """Let a bucket have the checkpoint of this step, and all that goes with it."""
+        if self.folder and not self.is_published:
+            self.tensorboard.flush()
+            self.folder.publish()
+            self.is_published = True
 
     def _patience_ends(self) -> bool:
         """Whether rank 0 has seen enough validations without a better one."""
@@ -216,11 +236,13 @@ class _Run:
 
     def _stored(self, say: Callable[[str], None]) -> Checkpoint | None:
         """The checkpoint to resume from, if the folder holds a run."""
-        if not self.path.is_file():
+        name = self.config.out / "last.pt"
+        path = self.folder.path / "last.pt" if self.folder else name
+        if not path.is_file():
             if self.config.override:
                 raise InputError(f"--override has no effect here: {self.config.out} holds no run to resume")
             return None
-        stored, overridden = resume(self.path, load_checkpoint(self.path), self.config, self.data_digest)
+        stored, overridden = resume(name, load_checkpoint(path), self.config, self.data_digest)
         for words in overridden:
             say(f"--override: {words}")
         return stored

@@ -7,6 +7,7 @@ import signal
 import time
 from concurrent.futures import Future, wait
 from dataclasses import replace
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -15,7 +16,9 @@ import torch
 from rssn.errors import DependencyError, InputError, RssnError
 from rssn.progress import Progress
 from rssn.stopping import kept
+from rssn.storage.location import Location, parse_location
 from rssn.storage.machine import available_cpus
+from rssn.storage.stores import store
 from train.checkpoint import load_checkpoint
 from train.config import TrainConfig
 from train.device import limit_threads
@@ -78,8 +81,18 @@ def _trainer(config: TrainConfig) -> Any:
         train_loop_config={"config": config},
         scaling_config=ScalingConfig(num_workers=config.world_size, use_gpu=torch.cuda.is_available()),
         torch_config=TorchConfig(timeout_s=int(TIMEOUT.total_seconds())),
-        run_config=RunConfig(name="ray", storage_path=str(config.out)),
+        run_config=RunConfig(name="ray", **_storage(config.out)),
     )
+
+
+def _storage(out: Location) -> dict[str, Any]:
+    """Where Ray Train keeps its own files, in its words; every worker sees it."""
+    if isinstance(out, Path):
+        return {"storage_path": str(out)}
+    from pyarrow.fs import FSSpecHandler, PyFileSystem  # noqa: PLC0415  (what only a bucket needs)
+
+    system = PyFileSystem(FSSpecHandler(store(out.url)))
+    return {"storage_path": out.url.partition("://")[2], "storage_filesystem": system}
 
 
 def _fit(trainer: Any, stop: StopFile, workers: int) -> signal.Signals | None:
@@ -148,13 +161,13 @@ def _anywhere(config: TrainConfig) -> TrainConfig:
     """The same settings for workers that work in other folders."""
     return replace(
         config,
-        out=config.out.absolute(),
-        data=tuple(_absolute(root) for root in config.data),
-        init=config.init and replace(config.init, path=config.init.path.absolute()),
-        weights=config.weights and config.weights.absolute(),
-        validation=tuple(replace(each, path=each.path.absolute()) for each in config.validation),
+        out=_absolute(config.out),
+        data=tuple(str(_absolute(parse_location(root))) for root in config.data),
+        init=config.init and replace(config.init, path=_absolute(config.init.path)),
+        weights=config.weights and _absolute(config.weights),
+        validation=tuple(replace(each, path=_absolute(each.path)) for each in config.validation),
     )
 
 
-def _absolute(root: str) -> str:
-    return root if "://" in root else os.path.abspath(root)  # noqa: PTH100  (a Path would fold the slashes of a URL)
+def _absolute(place: Location) -> Location:
+    return place.absolute() if isinstance(place, Path) else place

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from rssn.errors import InputError
+from rssn.storage.location import Location
 from train.checkpoint import Checkpoint
 from train.config import FIXED, ORDER, TrainConfig
 
 
-def resume(path: Path, stored: Checkpoint, config: TrainConfig, data_digest: str) -> tuple[Checkpoint, list[str]]:
+def resume(path: Location, stored: Checkpoint, config: TrainConfig, data_digest: str) -> tuple[Checkpoint, list[str]]:
     """The checkpoint to resume from, and what the user overrides, in words.
 
     The next sample is the one after the last, also where the batch has another size now: a position counts samples, and

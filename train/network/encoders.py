@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from rssn.errors import InputError
+from rssn.storage.location import Location
 from rssn.vision import torchvision_models
 from train.network.backbones import DEEPEST, LIBRARIES, Backbone, fitting_blocks
 from train.network.libraries import timm_features, torchvision_features
@@ -34,7 +34,7 @@ class Encoder(nn.Module):
         InputError: If the weights are not those of the backbone; the message names the difference.
     """
 
-    def __init__(self, backbone: Backbone, weights: Path | None = None) -> None:
+    def __init__(self, backbone: Backbone, weights: Location | None = None) -> None:
         super().__init__()
         self.backbone = backbone
         model = _torchvision_model(backbone, weights)
@@ -62,7 +62,7 @@ class LibraryEncoder(nn.Module):
         InputError: If there is no such model, it gives no pyramid of features, or the weights do not fit.
     """
 
-    def __init__(self, backbone: Backbone, weights: Path | None = None) -> None:
+    def __init__(self, backbone: Backbone, weights: Location | None = None) -> None:
         super().__init__()
         build = timm_features if backbone.family == "timm" else torchvision_features
         found = build(backbone.model, weights)
@@ -81,12 +81,12 @@ class LibraryEncoder(nn.Module):
         return [*features, self.reduce(deepest)]
 
 
-def build_encoder(backbone: Backbone, weights: Path | None = None) -> Encoder | LibraryEncoder:
+def build_encoder(backbone: Backbone, weights: Location | None = None) -> Encoder | LibraryEncoder:
     """The encoder of a backbone; its attribute `backbone` is complete."""
     return (LibraryEncoder if backbone.family in LIBRARIES else Encoder)(backbone, weights)
 
 
-def _torchvision_model(backbone: Backbone, weights: Path | None) -> nn.Module | None:
+def _torchvision_model(backbone: Backbone, weights: Location | None) -> nn.Module | None:
     if not backbone.model:
         if weights is not None:
             raise InputError(

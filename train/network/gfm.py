@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from rssn.errors import InputError, Rejected
+from rssn.storage.location import Location
 from train.network.backbones import backbone_named
 from train.network.decoders import FocusDecoder, GlanceDecoder
 from train.network.encoders import build_encoder
@@ -62,7 +62,7 @@ class GFM(nn.Module):
     std: Tensor
 
     def __init__(
-        self, backbone: str, rosta: Rosta | str, weights: Path | None = None, ablations: Collection[str] = ()
+        self, backbone: str, rosta: Rosta | str, weights: Location | None = None, ablations: Collection[str] = ()
     ) -> None:
         super().__init__()
         for ablation in ablations:
@@ -152,7 +152,7 @@ def _widened(logits: Tensor) -> Tensor:
 
 
 def seeded_gfm(
-    backbone: str, rosta: Rosta, seed: int, weights: Path | None = None, ablations: Collection[str] = ()
+    backbone: str, rosta: Rosta, seed: int, weights: Location | None = None, ablations: Collection[str] = ()
 ) -> GFM:
     """A GFM whose random starting values depend on `seed` alone; torch's own generator is left as it was."""
     with torch.random.fork_rng(devices=[]):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rssn.errors import DependencyError, InputError
+from rssn.storage.location import Location
 from rssn.vision import torchvision_models
 from train.network.weights import load_encoder_weights
 
@@ -27,7 +27,7 @@ class Features:
     strides: tuple[int, ...]
 
 
-def torchvision_features(name: str, weights: Path | None) -> Features:
+def torchvision_features(name: str, weights: Location | None) -> Features:
     """A model of `torchvision.models`, run as far as its deepest feature.
 
     Raises:
@@ -46,7 +46,7 @@ def torchvision_features(name: str, weights: Path | None) -> Features:
     return _checked(f"torchvision:{name}", Features(module, channels, strides))
 
 
-def timm_features(name: str, weights: Path | None) -> Features:
+def timm_features(name: str, weights: Location | None) -> Features:
     """A model of timm with `features_only`.
 
     Raises:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from torch import Tensor, nn
 
 from rssn.errors import InputError, RssnError
 from rssn.storage import weights
+from rssn.storage.location import Location
 
 _STAGED = re.compile(r"^(blocks\.\d+\.\d+)\.", re.MULTILINE)
 _EFFICIENT_BLOCK = re.compile(r"_blocks\.(\d+)\.(\w+)\.(\w+)")
@@ -32,11 +32,11 @@ _EXPANDED = {
 _LEGACY_DENSE = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
-def read_state(path: Path, flag: str) -> dict[str, Tensor]:
+def read_state(path: Location, flag: str) -> dict[str, Tensor]:
     """Read the weights of one network, however they were saved; see `rssn.storage.weights.read_state`.
 
     Args:
-        path: The file.
+        path: The file, or an object.
         flag: What the user gave it with, for the message.
 
     Raises:
@@ -48,7 +48,7 @@ def read_state(path: Path, flag: str) -> dict[str, Tensor]:
         raise type(error)(f"{flag} {error}") from error
 
 
-def load_encoder_weights(model: nn.Module, path: Path, name: str, unused: Collection[str]) -> None:
+def load_encoder_weights(model: nn.Module, path: Location, name: str, unused: Collection[str]) -> None:
     """Load a library's state dict into its model.
 
     Args:

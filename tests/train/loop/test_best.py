@@ -311,7 +311,7 @@ def test_a_run_without_validation_keeps_what_it_knows(seven: TrainConfig) -> Non
 
 @pytest.fixture
 def tracker(config: TrainConfig) -> BestTracker:
-    return BestTracker(replace(config, patience=2), "these", None, never)
+    return BestTracker(replace(config, patience=2), config.out, "these", None, never)
 
 
 def test_the_first_of_equals_is_the_best(tracker: BestTracker) -> None:

@@ -73,7 +73,7 @@ def test_everything_follows_from_the_row(shards: Path, photographs: Path, tmp_pa
 @pytest.mark.usefixtures("_added")
 def test_the_highest_is_the_best_where_the_row_says_so(config: TrainConfig, photographs: Path) -> None:
     sets = (ValidationSet("real", photographs),)
-    tracker = BestTracker(replace(config, validation=sets, best_by="within"), "these", None, lambda _: None)
+    tracker = BestTracker(replace(config, validation=sets, best_by="within"), config.out, "these", None, lambda _: None)
     assert [tracker.update(step, value, 4) for step, value in ((1, 0.2), (2, 0.1), (3, 0.3))] == [True, False, True]
 
 

@@ -33,8 +33,8 @@ from pipelines.output.card import write_card
 from pipelines.output.writer import check_dataset, close_dataset, refuse_foreign, remove_dataset
 from rssn.dataset.batches import batch_shard, count_live, superseded
 from rssn.dataset.manifest import holds_dataset
-from rssn.dataset.shards import DatasetFolder
-from rssn.dataset.statistics import describe_mattes
+from rssn.dataset.shards import DatasetFolder, Shards
+from rssn.dataset.statistics import MatteFlags, count
 from rssn.errors import InputError, Rejected
 from rssn.image.codecs import BYTES_PER_PIXEL, ImageCodec
 from rssn.route.recipe import Recipe
@@ -183,25 +183,30 @@ def _compose(job: ComposeJob, prepared: Prepared, runner: Runner, on_plan: Calla
     if job.overwrite and holds_dataset(job.out):
         remove_dataset(job.out)
     folder = plan_dataset(job.out, prepared.facts, prepared.reconciled, prepared.scratch, sources)
-    write_refusals(folder, _refusals(prepared, _marked(folder)))
+    shards = Shards.of(folder)
+    write_refusals(folder, _refusals(prepared, _broken(shards)))
     warm_up(job.recipe)
     tasks = plan_tasks(job, prepared.plan, folder)
     refused = len(prepared.refused)
     live = partial(count_live, folder, superseded(job.out, prepared.plan.batches))
-    work = Work(folder, tasks, compose_shard, "composites", job.budget, refused, job.recipe.k, rejected=live)
+    work = Work(
+        folder, tasks, compose_shard, "composites", job.budget, refused, job.recipe.k, rejected=live, shards=shards
+    )
     summary = run_tasks(work, runner)
-    summary.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
     summary.unread = prepared.unread
     write_refusals(folder, _refusals(prepared, summary.unusable))
     if not summary.failed:
         close_dataset(job.out, summary.totals | prepared.plan.pruned.total)
-        write_card(folder)
+        summary.notes = write_card(folder, summary.marks)
+    else:
+        count(folder, summary.marks, mattes := MatteFlags())
+        summary.notes = mattes.sentences
     return summary
 
 
-def _marked(folder: DatasetFolder) -> dict[str, Sequence[str]]:
+def _broken(shards: Shards) -> dict[str, Sequence[str]]:
     """Backgrounds that the shards of earlier runs found to be broken."""
-    return {name: words for mark in folder.marks() for name, words in mark.unusable.items()}
+    return {name: words for mark in shards.marks.values() for name, words in mark.unusable.items()}
 
 
 def _refusals(prepared: Prepared, broken: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from pipelines.output.card import write_card
 from pipelines.output.writer import close_dataset, refuse_foreign
 from rssn.dataset.schema import COMPOSITES, picture
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
-from rssn.dataset.statistics import describe_mattes
+from rssn.dataset.statistics import MatteFlags, count
 from rssn.errors import Rejected
 from rssn.image.codecs import ImageCodec, suffix
 from rssn.route.foreground import estimate_layers
@@ -106,11 +106,13 @@ def _pack(job: PackJob, scratch: Path, runner: Runner) -> RunSummary:
     tasks = _tasks(job, plan, folder)
     work = Work(folder, tasks, pack_shard, "photographs", job.budget, len(refused))
     summary = run_tasks(work, runner)
-    summary.notes = describe_mattes(folder, [mark for mark in folder.marks() if mark.rows])
     summary.unread = {"matting": matting.unread} if matting.unread else {}
     if not summary.failed:
         close_dataset(job.out, summary.totals | plan.pruned.total)
-        write_card(folder)
+        summary.notes = write_card(folder, summary.marks)
+    else:
+        count(folder, summary.marks, mattes := MatteFlags())
+        summary.notes = mattes.sentences
     return summary
 
 

@@ -116,7 +116,7 @@ def run_prune(job: PruneJob, on_gone: Callable[[Gone], None] = lambda _: None) -
         if read_manifest(job.out).finished and not damaged:
             totals = {**read_manifest(job.out).totals, **_totals(folder)}
             close_dataset(job.out, totals)
-            write_card(folder)
+            write_card(folder, folder.marks())
             close_dataset(job.out, totals | read_pruned(job.out).total)  # says that the card is right, too
         return damaged
 

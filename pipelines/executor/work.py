@@ -86,6 +86,7 @@ class RunSummary:
     peak_bytes: int = 0  # the most that one worker took
     unusable: dict[str, Sequence[str]] = field(default_factory=dict)  # from the marks, see `Mark`
     unread: dict[str, Counter[str]] = field(default_factory=dict)  # files that are no pictures: by input, by suffix
+    marks: list[Mark] = field(default_factory=list)  # of the shards that are done
     notes: list[str] = field(default_factory=list)  # what is odd about rows that were written
 
     def counts(self, unit: str) -> str:
@@ -105,6 +106,7 @@ class RunSummary:
         self.bytes += mark.bytes
         self.statistics.update(mark.statistics)
         self.unusable.update(mark.unusable)
+        self.marks.append(mark)
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ class Work(Generic[T]):
     refused: int  # inputs refused before any task ran
     each: int = 1  # items that every such input would have given
     redo: frozenset[str] = frozenset()  # shards to be made again although they are done
+    shards: Shards | None = None  # those that there are; None looks
     rejected: Callable[[Mark], int] = lambda mark: mark.rejected  # how many rejects of a shard count
 
 
@@ -135,7 +138,7 @@ def run_tasks(work: Work[T], runner: Runner) -> RunSummary:
     work.folder.sweep()
     summary = RunSummary(rejected=work.refused)
     planned = sum(task.size for task in work.tasks)
-    shards = Shards.of(work.folder)
+    shards = work.shards or Shards.of(work.folder)
     with _Progress(work, planned, summary) as progress:
         reuse = partial(_reuse, work, shards, summary, progress)
         todo = [task for task in work.tasks if task.name in work.redo or not reuse(task)]

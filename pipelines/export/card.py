@@ -14,7 +14,7 @@ import yaml
 
 from pipelines.export.source import Source
 from rssn.dataset.rows import own_parquet
-from rssn.dataset.statistics import count_columns
+from rssn.dataset.statistics import ColumnCounts, count
 
 _MOST = 30
 
@@ -77,8 +77,8 @@ def write_card(source: Source, splits: Mapping[str, int], path: Path) -> None:
 
 def _licences(source: Source, columns: tuple[str, ...]) -> str:
     """Rows by licence: a row inherits those of its foreground and its background."""
-    counts = count_columns(source.folder, [shard.mark for shard in source.shards], columns)
-    return "\n".join(_line(column, values) for column, values in counts.items())
+    count(source.folder, [shard.mark for shard in source.shards], licences := ColumnCounts(columns))
+    return "\n".join(_line(column, values) for column, values in licences.counts.items())
 
 
 def _line(column: str, values: Counter[Any]) -> str:

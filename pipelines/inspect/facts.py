@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from rssn.dataset.batches import Superseded
 from rssn.dataset.manifest import Manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
-from rssn.dataset.statistics import count_distinct, describe_mattes, share
+from rssn.dataset.statistics import ColumnCounts, DistinctCounts, MatteFlags, share
 from rssn.dataset.verify import Verified
 from rssn.image.picture_files import unread_words
 from rssn.route.draw_check import count_draws, mismatch
@@ -27,13 +27,22 @@ _DRAWN = ("foreground_id", "background_id", "k", "width", "height", "recipe", "d
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What the light columns hold."""
+
+    columns: ColumnCounts
+    distinct: DistinctCounts = field(default_factory=lambda: DistinctCounts(("foreground_id", "background_id")))
+    mattes: MatteFlags = field(default_factory=MatteFlags)
+
+
+@dataclass(frozen=True)
 class Found:
     """What is known before pictures are drawn."""
 
     folder: DatasetFolder
     manifest: Manifest
     verified: Verified
-    counts: Mapping[str, Counter[Any]]
+    counted: Counted
     rejects: Counter[str]
     superseded: Superseded  # what rejects count no more
 
@@ -112,15 +121,14 @@ def facts_of(found: Found, draws: Draws | None) -> dict[str, object]:
 
 
 def _composite_facts(found: Found, draws: Draws | None) -> dict[str, object]:
-    distinct = count_distinct(found.folder, found.verified.trusted, ["foreground_id", "background_id"])
+    counts, distinct = found.counted.columns.counts, found.counted.distinct.counts
     facts: dict[str, object] = {
-        "recipe": ", ".join(sorted(map(str, found.counts["recipe"]))),
+        "recipe": ", ".join(sorted(map(str, counts["recipe"]))),
         "foregrounds": distinct["foreground_id"],
         "backgrounds": distinct["background_id"],
-        "F estimated by": share(found.counts["foreground_method"]),
+        "F estimated by": share(counts["foreground_method"]),
     }
-    doubts = describe_mattes(found.folder, found.verified.trusted)
-    if doubts:
+    if doubts := found.counted.mattes.sentences:
         facts["mattes"] = "; ".join(doubts)
     if draws:
         facts |= draws.counts
@@ -130,9 +138,10 @@ def _composite_facts(found: Found, draws: Draws | None) -> dict[str, object]:
 
 
 def _background_facts(found: Found) -> dict[str, object]:
-    width, height = (_mean(found.counts[name]) for name in ("width", "height"))
+    counts = found.counted.columns.counts
+    width, height = (_mean(counts[name]) for name in ("width", "height"))
     return {
-        "split": share(found.counts["split"]),
+        "split": share(counts["split"]),
         "mean size": f"{width:.0f} x {height:.0f} px",
         "screened by": found.manifest.screened_by or "nobody: salient objects may be in the pictures",
         "reviewed": describe_effects(found.manifest.totals.get("review")),

@@ -12,12 +12,12 @@ import numpy as np
 
 from pipelines.compose.layer_cache import NO_CACHE, LayerCache
 from pipelines.curate.report import curation_sections
-from pipelines.inspect.facts import Found, check_draws, facts_of
+from pipelines.inspect.facts import Counted, Found, check_draws, facts_of
 from pipelines.inspect.step_strips import step_strips
 from rssn.dataset.batches import superseded
 from rssn.dataset.manifest import read_manifest
 from rssn.dataset.shards import DatasetFolder, is_own, missing_rows
-from rssn.dataset.statistics import count_brightness, count_columns, count_rejects
+from rssn.dataset.statistics import ColumnCounts, count, count_brightness, count_rejects
 from rssn.dataset.verify import verify
 from rssn.image.arrays import Pixels, encode_png
 from rssn.report.charts import histogram, histogram_picture
@@ -72,9 +72,10 @@ def run_inspect(root: Location, options: ReportOptions = ReportOptions()) -> Ins
     manifest = read_manifest(root)
     verified = verify(folder)
     columns = _LIGHT if manifest.kind != "backgrounds" else ("width", "height", "split")
-    counts = count_columns(folder, verified.trusted, columns)
-    later = superseded(root)
-    found = Found(folder, manifest, verified, counts, count_rejects(verified.rejects, later), later)
+    counted, later = Counted(ColumnCounts(columns)), superseded(root)
+    composed = [] if manifest.kind == "backgrounds" else [counted.distinct, counted.mattes]
+    count(folder, verified.trusted, counted.columns, *composed)
+    found = Found(folder, manifest, verified, counted, count_rejects(verified.rejects, later), later)
     draws = check_draws(found)
     unfinished = [] if manifest.finished else ["manifest.json: no totals: the run is not finished; run it again"]
     if missing := missing_rows(manifest, folder.marks()):
@@ -126,8 +127,8 @@ def _histograms(found: Found) -> list[Section]:
         return []
     bright = count_brightness(found.folder, found.verified.trusted, _BRIGHTNESS_SAMPLES)
     shown = [
-        histogram("width, px", found.counts["width"]),
-        histogram("height, px", found.counts["height"]),
+        histogram("width, px", found.counted.columns.counts["width"]),
+        histogram("height, px", found.counted.columns.counts["height"]),
         histogram("mean luma, 0 to 255", bright),
     ]
     every = "all rows" if bright.total() == found.rows else f"{bright.total()} rows, spread evenly"

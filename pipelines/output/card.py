@@ -15,8 +15,8 @@ from bg20k.review import describe_effects
 from bg20k.schema import MEANINGS
 from rssn.dataset.batches import superseded
 from rssn.dataset.manifest import Manifest, read_manifest
-from rssn.dataset.shards import DatasetFolder
-from rssn.dataset.statistics import count_columns, count_distinct, count_rejects, describe_mattes, share
+from rssn.dataset.shards import DatasetFolder, Mark
+from rssn.dataset.statistics import ColumnCounts, DistinctCounts, MatteFlags, Tally, count, count_rejects, share
 from rssn.route.recipe import recipe_from_dict
 from rssn.storage.atomic import write_bytes
 
@@ -111,28 +111,35 @@ table = pq.read_table("data/{first}.parquet", columns=[{columns}])   # light col
 ```"""
 
 
-def write_card(folder: DatasetFolder) -> None:
-    """Write `README.md` from the manifest, the marks and the light columns."""
+def write_card(folder: DatasetFolder, marks: Sequence[Mark]) -> list[str]:
+    """Write `README.md` from the manifest and the light columns of all marked shards.
+
+    Returns:
+        What is odd about the mattes, in sentences.
+    """
     manifest = read_manifest(folder.root)
     curated = manifest.kind == "backgrounds"
-    marks = [mark for mark in folder.marks() if mark.rows]
-    names = [mark.name for mark in marks]
-    licences = ("licence",) if curated else ("foreground_licence", "background_licence")
+    names = [mark.name for mark in sorted(marks, key=lambda mark: mark.name) if mark.rows]
+    licences = ColumnCounts(("licence",) if curated else ("foreground_licence", "background_licence"))
+    methods, distinct = ColumnCounts(["foreground_method"]), DistinctCounts(("foreground_id", "background_id"))
+    mattes = MatteFlags()
+    tallies: list[Tally] = [licences] if curated else [licences, methods, distinct, mattes]
+    count(folder, marks, *tallies)
     facts = {
         "made": _made(manifest),
-        "licences": _licences(count_columns(folder, marks, licences)),
+        "licences": _licences(licences.counts),
         "refused": _refused(count_rejects(folder.reject_files(), superseded(folder.root))),
     }
     if curated:
         text = _backgrounds(manifest, names, facts)
     else:
-        distinct = count_distinct(folder, marks, ("foreground_id", "background_id"))
-        doubts = describe_mattes(folder, marks)
-        facts["mattes"] = _MATTES.format(doubts="\n".join(f"* {_cell(one)}" for one in doubts)) if doubts else ""
-        facts["methods"] = share(count_columns(folder, marks, ["foreground_method"])["foreground_method"]) or "none"
-        text = _composites(manifest, names, facts, distinct)
+        doubts = "\n".join(f"* {_cell(one)}" for one in mattes.sentences)
+        facts["mattes"] = _MATTES.format(doubts=doubts) if doubts else ""
+        facts["methods"] = share(methods.counts["foreground_method"]) or "none"
+        text = _composites(manifest, names, facts, distinct.counts)
     head = yaml.safe_dump(_head(curated, manifest.totals["rows"], names), sort_keys=False)
     write_bytes(folder.root / "README.md", f"---\n{head}---\n\n{text}".encode())
+    return mattes.sentences
 
 
 def _composites(manifest: Manifest, names: Sequence[str], facts: Mapping[str, str], distinct: Mapping[str, int]) -> str:

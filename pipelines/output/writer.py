@@ -55,7 +55,7 @@ def refuse_foreign(root: Location) -> None:
     Raises:
         InputError: Naming the folder.
     """
-    if not DatasetFolder(root).manifest.is_file() and root.exists() and not _is_free(root):
+    if not DatasetFolder(root).manifest.is_file() and not _is_free(root):
         raise InputError(f"{root}: not empty, and not a data set of rssn; choose another --out")
 
 
@@ -108,7 +108,9 @@ def remove_dataset(root: Location) -> None:
 
 
 def _is_free(root: Location) -> bool:
-    """An empty folder, or one in which a run was killed before it had written its first manifest."""
+    """None, or an empty folder, or one in which a run was killed before it had written its first manifest."""
     if isinstance(root, BucketPath):
         return all(name.startswith(".lease") for name in list_files(root))
+    if not root.exists():
+        return True
     return root.is_dir() and all(is_lease(path) or path.match(".manifest.json.*.tmp") for path in root.iterdir())

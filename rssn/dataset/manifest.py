@@ -124,10 +124,10 @@ def read_manifest(root: Location, *, any_version: bool = False) -> Manifest:
         InputError: If it is none of ours, or its rows have the columns of another version.
     """
     path = root / MANIFEST
-    if not path.is_file():
-        raise NoDatasetError(f"{root}: no data set here ({MANIFEST} is missing)")
     try:
         manifest = parse_manifest(content(path))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise NoDatasetError(f"{root}: no data set here ({MANIFEST} is missing)") from error
     except RemovedDatasetError as error:
         raise NoDatasetError(f"{root}: {error}; run that command again") from error
     except ForeignManifestError as error:

@@ -1,10 +1,11 @@
-"""Counting a data set of any size: light columns only, one shard in memory at a time.
+"""Counting a data set of any size: light columns only, read once, one shard in memory at a time.
 
-Floor 3. The pictures are never read here; `spread` reads those of a few chosen rows.
+The pictures are never read here; `spread` reads those of a few chosen rows.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -23,39 +24,79 @@ from rssn.storage.location import Location
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 
 
-def count_columns(folder: DatasetFolder, marks: Iterable[Mark], columns: Sequence[str]) -> dict[str, Counter[Any]]:
-    """How often each value occurs in each column.
+class Tally(ABC):
+    """Something that is counted while the light columns of a data set go by."""
+
+    columns: Sequence[str]
+
+    @abstractmethod
+    def add(self, table: pa.Table) -> None:
+        """Count the rows of a shard."""
+
+
+class ColumnCounts(Tally):
+    """How often each value occurs in each column; for columns of few different values. A null counts as None."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = columns
+        self.counts: dict[str, Counter[Any]] = {name: Counter() for name in columns}
+
+    def add(self, table: pa.Table) -> None:
+        """Count the rows of a shard."""
+        for name in self.columns:
+            for entry in pc.value_counts(table[name].combine_chunks()).to_pylist():
+                self.counts[name][entry["values"]] += entry["counts"]
+
+
+class DistinctCounts(Tally):
+    """How many different values each column holds, nulls apart; keeps a 64-bit hash of each, about 100 bytes."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = columns
+        self._seen: dict[str, set[int]] = {name: set() for name in columns}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """By column."""
+        return {name: len(values) for name, values in self._seen.items()}
+
+    def add(self, table: pa.Table) -> None:
+        """Count the rows of a shard."""
+        for name in self.columns:
+            self._seen[name].update(hash(value) for value in pc.unique(table[name]).to_pylist() if value is not None)
+
+
+class MatteFlags(Tally):
+    """What is odd about the mattes of composites or photographs; each foreground counts once."""
+
+    columns = ("foreground_id", "foreground_source", "matte_flags")
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[str, Sequence[str]]] = {}
+
+    @property
+    def sentences(self) -> list[str]:
+        """What there is to say."""
+        return describe_flags(self._found.values())
+
+    def add(self, table: pa.Table) -> None:
+        """Look at the rows of a shard."""
+        for row in table.select(self.columns).to_pylist():
+            self._found.setdefault(row["foreground_id"], (row["foreground_source"], row["matte_flags"] or ()))
+
+
+def count(folder: DatasetFolder, marks: Iterable[Mark], *tallies: Tally) -> None:
+    """Let the light columns of a data set go by once.
 
     Args:
         folder: The data set.
         marks: Its trusted marks.
-        columns: Light columns of few different values; a null counts as None.
+        tallies: Who counts them.
     """
-    counts: dict[str, Counter[Any]] = {name: Counter() for name in columns}
-    for table in _tables((folder.data(mark.name) for mark in marks), columns):
-        for name in columns:
-            for entry in pc.value_counts(table[name].combine_chunks()).to_pylist():
-                counts[name][entry["values"]] += entry["counts"]
-    return counts
-
-
-def count_distinct(folder: DatasetFolder, marks: Iterable[Mark], columns: Sequence[str]) -> dict[str, int]:
-    """How many different values each column holds, nulls apart; keeps a 64-bit hash of each, about 100 bytes."""
-    seen: dict[str, set[int]] = {name: set() for name in columns}
-    for table in _tables((folder.data(mark.name) for mark in marks), columns):
-        for name in columns:
-            seen[name].update(hash(value) for value in pc.unique(table[name]).to_pylist() if value is not None)
-    return {name: len(values) for name, values in seen.items()}
-
-
-def describe_mattes(folder: DatasetFolder, marks: Iterable[Mark]) -> list[str]:
-    """What is odd about the mattes of composites or photographs, in sentences; each foreground counts once."""
-    found: dict[str, tuple[str, Sequence[str]]] = {}
-    columns = ("foreground_id", "foreground_source", "matte_flags")
-    for table in _tables((folder.data(mark.name) for mark in marks), columns):
-        for row in table.to_pylist():
-            found.setdefault(row["foreground_id"], (row["foreground_source"], row["matte_flags"] or ()))
-    return describe_flags(found.values())
+    columns = list(dict.fromkeys(name for tally in tallies for name in tally.columns))
+    for table in _tables((folder.data(mark.name) for mark in marks if mark.rows), columns):
+        for tally in tallies:
+            tally.add(table)
 
 
 def count_rejects(files: Iterable[Location], without: Superseded = NOTHING_LATER) -> Counter[str]:

@@ -12,10 +12,11 @@ from rssn.dataset.rows import read_row
 from rssn.dataset.schema import REJECTS
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import (
+    ColumnCounts,
+    DistinctCounts,
     brightness,
+    count,
     count_brightness,
-    count_columns,
-    count_distinct,
     count_rejects,
     share,
     spread,
@@ -27,14 +28,16 @@ Maker = Callable[..., Path]
 
 def test_values_are_counted_over_all_shards(fake_composites: Maker) -> None:
     folder = DatasetFolder(fake_composites(foregrounds=5, shards=3))
-    counts = count_columns(folder, folder.marks(), ["k", "foreground_licence", "width"])
-    assert counts == {"k": {0: 5, 1: 5}, "foreground_licence": {None: 6, "CC0": 4}, "width": {24: 10}}
+    tally = ColumnCounts(["k", "foreground_licence", "width"])
+    count(folder, folder.marks(), tally)
+    assert tally.counts == {"k": {0: 5, 1: 5}, "foreground_licence": {None: 6, "CC0": 4}, "width": {24: 10}}
 
 
 def test_different_values_are_counted_without_nulls(fake_composites: Maker) -> None:
     folder = DatasetFolder(fake_composites(foregrounds=5, shards=3))
-    found = count_distinct(folder, folder.marks(), ["foreground_id", "background_id", "foreground_licence"])
-    assert found == {"foreground_id": 5, "background_id": 2, "foreground_licence": 1}
+    tally = DistinctCounts(["foreground_id", "background_id", "foreground_licence"])
+    count(folder, folder.marks(), tally)
+    assert tally.counts == {"foreground_id": 5, "background_id": 2, "foreground_licence": 1}
 
 
 def test_rejects_are_counted_by_reason(tmp_path: Path) -> None:
@@ -49,9 +52,9 @@ def test_rejects_are_counted_by_reason(tmp_path: Path) -> None:
 def test_samples_are_spread_evenly_and_in_order(fake_composites: Maker, samples: int) -> None:
     folder = DatasetFolder(fake_composites(foregrounds=5, shards=3))
     every = [f"{number:020x}/{k}" for number in range(5) for k in range(2)]
-    count = min(samples, 10)
+    shown = min(samples, 10)
     found = [row["sample_id"] for row in spread(folder, folder.marks(), samples, ["sample_id"])]
-    assert found == [every[number * 10 // count] for number in range(count)]
+    assert found == [every[number * 10 // shown] for number in range(shown)]
 
 
 def test_only_the_rows_and_columns_that_are_asked_for_are_read(

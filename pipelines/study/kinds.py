@@ -17,6 +17,8 @@ import click
 
 from rssn.errors import InputError
 from rssn.storage.documents import brief
+from rssn.storage.location import parse_location
+from rssn.storage.urls import is_url
 from train.commands.options import NamedFolder
 from train.validation_sets import split_name
 
@@ -86,7 +88,7 @@ class Kind:
         """The options with absolute paths, and the paths of each that names some.
 
         Raises:
-            InputError: If a path is a URL.
+            InputError: If one is a URL that names nothing, or of an option that takes none.
         """
         located, found = dict(options), dict[str, list[str]]()
         for name, value in options.items():
@@ -98,6 +100,8 @@ class Kind:
                 found[name] = [absolute(path) for _, path in parts]
             except ValueError as error:
                 raise InputError(f"--{name} is {brief(value)}; expected {error}") from error
+            for path in filter(is_url, found[name]):
+                self.options[name].type.convert(path, self.options[name], None)  # refuses it where it must be a path
             pairs = zip(parts, found[name], strict=True)
             located[name] = tuple(f"{before}={path}" if before else path for (before, _), path in pairs)
         return located, found
@@ -156,11 +160,14 @@ def _is_word(value: object) -> bool:
 
 
 def absolute(path: str) -> str:
-    """A path as every worker understands it, wherever it stands; links keep their names.
+    """A path as every worker understands it, wherever it stands; links keep their names, URLs stay what they are.
 
     Raises:
-        ValueError: If it is a URL.
+        ValueError: If it is a URL of no store that we know, or with a secret in it.
     """
-    if "://" in path:
-        raise ValueError("a path: a study reads no buckets; copy it to a folder that all nodes see")
-    return str(Path(path).absolute())
+    try:
+        place = parse_location(path)
+    except InputError as error:
+        words = "a path, or s3://bucket/folder, gs://... or az://... without user, key or signature"
+        raise ValueError(words) from error
+    return str(place.absolute() if isinstance(place, Path) else place)

@@ -24,6 +24,7 @@ from pipelines.study.steps import input_fingerprint
 from rssn.errors import InputError
 from rssn.sources.mattes import MATTE_RULES
 from rssn.storage.files import parse_json, write_json
+from rssn.storage.location import BucketPath, Location, parse_location
 
 _FORMAT = 2
 """Of what is remembered; count it up where hashes are taken or compared in another way."""
@@ -45,7 +46,7 @@ def check_foregrounds(study: Study, cache: LeakCache) -> None:
         cache.check(study.evaluation, matting, "foreground", partial(matting_hashes, alpha_scale=scale), scale)
 
 
-def check_backgrounds(study: Study, places: Sequence[Path], cache: LeakCache) -> None:
+def check_backgrounds(study: Study, places: Sequence[Location], cache: LeakCache) -> None:
     """Refuse backgrounds that are in the evaluation set, or look like one that is.
 
     Crops look like nothing but themselves: for those that the study made, the photographs that they are of count.
@@ -80,7 +81,7 @@ class LeakCache:
         evaluation: Evaluation,
         place: str,
         what: str,
-        hashes: Callable[[Path], Iterator[PhotoHash]],
+        hashes: Callable[[Location], Iterator[PhotoHash]],
         alpha_scale: float | None = None,
     ) -> None:
         """Look for what is in both.
@@ -112,10 +113,10 @@ class LeakCache:
         if key in known:
             return
         if data not in self._evaluated:
-            self._evaluated[data] = list(evaluation_hashes(Path(data), evaluation.alpha_scale))
+            self._evaluated[data] = list(evaluation_hashes(parse_location(data), evaluation.alpha_scale))
         if not self._evaluated[data]:
             raise InputError(f"evaluation.data: {data}: no photograph in it can be read; name another set")
-        _refuse(self._evaluated[data], list(hashes(Path(place))), f"{what} of {place}")
+        _refuse(self._evaluated[data], list(hashes(parse_location(place))), f"{what} of {place}")
         if self._path:
             write_json(self._path, {"clean": sorted({*known, key})})
 
@@ -135,11 +136,13 @@ def _refuse(evaluated: Sequence[PhotoHash], given: Sequence[PhotoHash], what: st
         raise InputError(f"a {what} is in the evaluation set, or looks like one that is: {words}{more}")
 
 
-def _cropped(place: Path) -> str | None:
+def _cropped(place: Location) -> str | None:
     """The curated set that a `crops` step took its crops of: the job beside its results names it.
 
     Its folder lies beside that of the crops, also where the study's folder was moved since.
     """
+    if isinstance(place, BucketPath):
+        return None
     try:
         job = parse_json((place.parent / "job.json").read_text(encoding="utf-8"))
         beside = place.parents[1].joinpath(*Path(job["options"]["curated"]).parts[-2:])

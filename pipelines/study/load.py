@@ -11,11 +11,13 @@ from typing import Any
 from pipelines.study.schema import Study
 from rssn.errors import InputError
 from rssn.storage.documents import brief, load_mapping, read_text
+from rssn.storage.location import parse_location
 from rssn.storage.settings import parse_settings
+from rssn.storage.urls import is_url
 
 
 def load_study(name: str, settings: Iterable[str] = ()) -> Study:
-    """Load a study that ships by its name, or any file by its path.
+    """Load a study that ships by its name, or any file by its path or URL.
 
     Args:
         name: Of the file.
@@ -27,7 +29,7 @@ def load_study(name: str, settings: Iterable[str] = ()) -> Study:
     if name in shipped():
         return parse_study((files("pipelines") / "studies" / f"{name}.yaml").read_text("utf-8"), name, settings)
     try:
-        return parse_study(read_text(Path(name)), name, settings)
+        return parse_study(read_text(parse_location(name)), name, settings)
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such study file; studies that ship: {', '.join(shipped())}") from error
 
@@ -62,7 +64,7 @@ def _inputs(declared: Any, settings: Iterable[str]) -> dict[str, str]:
         if not equals or name not in declared:
             raise InputError(f"--input {setting}: give NAME=PATH; the study's inputs are {', '.join(declared)}")
         found[name] = value
-    return {name: value if "://" in value else str(Path(value).resolve()) for name, value in found.items()}
+    return {name: value if is_url(value) else str(Path(value).resolve()) for name, value in found.items()}
 
 
 def _filled(value: Any, inputs: Mapping[str, str]) -> Any:

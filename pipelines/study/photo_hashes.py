@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -27,6 +26,7 @@ from rssn.sources.layouts import find_pairs
 from rssn.sources.mattes import stored_matte
 from rssn.sources.matting import load_matte
 from rssn.storage.files import content_id
+from rssn.storage.location import Location
 
 RULES = CurationRules()
 """Near is what a curation calls a duplicate."""
@@ -76,7 +76,7 @@ def same_pictures(evaluated: Iterable[PhotoHash], given: Sequence[PhotoHash]) ->
                 yield one.name, other.name
 
 
-def evaluation_hashes(root: Path, alpha_scale: float | None = None) -> Iterator[PhotoHash]:
+def evaluation_hashes(root: Location, alpha_scale: float | None = None) -> Iterator[PhotoHash]:
     """Of an evaluation set: a matting data set, with the value that means opaque in its mattes, or shards.
 
     Raises:
@@ -87,7 +87,7 @@ def evaluation_hashes(root: Path, alpha_scale: float | None = None) -> Iterator[
     return matting_hashes(root, alpha_scale)
 
 
-def matting_hashes(root: Path, alpha_scale: float | None = None) -> Iterator[PhotoHash]:
+def matting_hashes(root: Location, alpha_scale: float | None = None) -> Iterator[PhotoHash]:
     """Of a matting data set: every photograph, every foreground, every matte that can be read.
 
     Raises:
@@ -102,7 +102,7 @@ def matting_hashes(root: Path, alpha_scale: float | None = None) -> Iterator[Pho
             yield _matte(pair.alpha.where, to_uint8(load_matte(pair).alpha))
 
 
-def background_hashes(place: Path) -> Iterator[PhotoHash]:
+def background_hashes(place: Location) -> Iterator[PhotoHash]:
     """Of a background set.
 
     Raises:
@@ -114,7 +114,7 @@ def background_hashes(place: Path) -> Iterator[PhotoHash]:
             yield _photograph(background.source, background_bytes(background))
 
 
-def salient_hashes(curated: Path) -> Iterator[PhotoHash]:
+def salient_hashes(curated: Location) -> Iterator[PhotoHash]:
     """Of the photographs that a curation rejected for a salient object, of which crops are taken, as it noted them."""
     for row in iter_rows(verdicts_path(curated), ["source", "background_id", "reason", "phash", "low_texture"]):
         if row["reason"] == SALIENT_OBJECT:

@@ -20,6 +20,7 @@ from rssn.report.page import Section, Tile, contact_sheet, page
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import load_pair
 from rssn.storage.files import write_parquet
+from rssn.storage.location import parse_location
 from train.metrics.paper import METRICS
 
 _SIDE = 260  # px of a picture in the sheets
@@ -112,7 +113,7 @@ def _mattes(study: Study, cells: Sequence[Cell], lines: Sequence[Line], root: Pa
 
 def _truths(study: Study, images: Collection[str]) -> Mapping[str, tuple[Pixels, Pixels]]:
     """Small photographs and mattes of a folder data set; none of shards, whose mattes stand alone."""
-    data = Path(study.evaluation.data)
+    data = parse_location(study.evaluation.data)
     if (data / "manifest.json").is_file():
         return {}
     found = {}

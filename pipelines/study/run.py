@@ -26,6 +26,8 @@ from rssn.errors import InputError
 from rssn.storage.atomic import sweep
 from rssn.storage.files import read_json
 from rssn.storage.lease import hold_lease
+from rssn.storage.location import Location, parse_location
+from rssn.storage.urls import is_url
 from rssn.synthetic import SyntheticPlan, write_synthetic
 
 _LEAKS = "leaks.json"
@@ -107,7 +109,7 @@ def _plan(job: StudyJob) -> Plan:
     """The steps, none of which may read the folder in which their results lie."""
     plan = plan_study(job.study, job.out / _INPUTS)
     for place in (place for step in plan.steps for place in step.reads):
-        if job.out.is_relative_to(Path(place).resolve()):
+        if not is_url(place) and job.out.is_relative_to(Path(place).resolve()):
             words = f"--out {job.out} lies in {place}, which the study reads: results would be taken for inputs"
             raise InputError(f"{words}; choose another --out")
     return plan
@@ -140,13 +142,13 @@ def _make(
             make_steps(steps, job.out, runner, job.worker_options, log)
 
 
-def _places(job: StudyJob, plan: Plan) -> Iterator[Path]:
-    """The background sets that are drawn from, as they lie on disk."""
+def _places(job: StudyJob, plan: Plan) -> Iterator[Location]:
+    """The background sets that are drawn from, where they lie."""
     names = {row.backgrounds for row in job.study.rows.values() if row.recipe is not None}
     made = {step.name: step for step in plan.steps if step.kind in ("curate", "crops")}
     for name in sorted(names - {None}, key=str):
         one = job.study.backgrounds[str(name)]
-        yield made[str(name)].out(job.out) if name in made else Path(one.take or "")
+        yield made[str(name)].out(job.out) if name in made else parse_location(one.take or "")
 
 
 def _notes(plan: Plan, root: Path) -> Iterator[str]:

@@ -16,6 +16,7 @@ from rssn.errors import InputError
 from rssn.route.recipe import shipped_recipes
 from rssn.storage.documents import brief
 from rssn.storage.settings import settings
+from rssn.storage.urls import is_url
 from rssn.storage.weights import PACKAGE
 from train.metrics.paper import METRICS
 from train.targets.rosta import Rosta
@@ -33,6 +34,12 @@ def _not_blank(value: str) -> str:
     return value
 
 
+def _on_disk(place: str) -> str:
+    if is_url(place):
+        raise ValueError("a path: pictures are rendered on this disk")
+    return place
+
+
 def _rosta(name: str) -> str:
     if name.upper() not in {*Rosta}:
         raise ValueError(f"one of {', '.join(Rosta)}")
@@ -41,7 +48,8 @@ def _rosta(name: str) -> str:
 
 Text: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
 Place: TypeAlias = Annotated[Text, AfterValidator(absolute)]
-"""A file or folder; a relative path is taken from the folder in which the study is read."""
+"""A file or folder, or its URL; a relative path is taken from the folder in which the study is read."""
+LocalPlace: TypeAlias = Annotated[Place, AfterValidator(_on_disk)]
 Weights: TypeAlias = Annotated[
     Text, AfterValidator(lambda given: given if given.startswith(PACKAGE) else absolute(given))
 ]
@@ -122,7 +130,7 @@ class Evaluation:
 
 @settings
 class Study:
-    """A study; once it is read, every path in it is absolute, and none is a URL.
+    """A study; once it is read, every path in it is absolute.
 
     Attributes:
         name: Of the study.
@@ -148,7 +156,7 @@ class Study:
     backgrounds: Mapping[str, BackgroundSet] = field(default_factory=dict)
     compare: tuple[tuple[Text, Text], ...] = ()
     paper: Paper = field(default_factory=dict)
-    synthetic: Place | None = None
+    synthetic: LocalPlace | None = None
 
     def __post_init__(self) -> None:
         for name, one in self.backgrounds.items():

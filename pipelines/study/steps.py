@@ -26,6 +26,7 @@ from pipelines.study.kinds import Options, listed
 from pipelines.study.schema import BackgroundSet, Row, Study
 from rssn.errors import InputError
 from rssn.route.recipe import load_recipe
+from rssn.storage.location import parse_location
 from rssn.storage.weights import weights_file
 from rssn.versions import version
 
@@ -255,7 +256,7 @@ def input_fingerprint(path: str) -> Facts:
     Raises:
         InputError: If nothing lies there, or nothing that counts.
     """
-    return fingerprint(Path(path))
+    return fingerprint(parse_location(path))
 
 
 def made_by() -> dict[str, str]:

@@ -15,6 +15,9 @@ from pipelines.study.fingerprint import digests, fingerprint
 from rssn.dataset.shards import Mark
 from rssn.errors import InputError
 from rssn.sources.layouts import find_pairs
+from rssn.storage.location import BucketPath
+from rssn.storage.urls import Url
+from tests.bucket import Store
 
 
 def names(root: Path) -> list[str]:
@@ -137,3 +140,25 @@ def test_a_place_without_anything_that_counts_is_named(tmp_path: Path, ours: Pat
         place.unlink()
     with pytest.raises(InputError, match="set: no finished shard in it"):
         fingerprint(ours)
+
+
+def test_a_bucket_counts_as_the_folder_does_and_is_read_once(
+    s3: Store, bucket: Url, ours: Path, tmp_path: Path
+) -> None:
+    for name in ("b/x.jpg", "a-b/y.png", "a/z.jpg", "table.csv", "notes.txt", ".hidden.jpg", "b/more.tar"):
+        write(tmp_path / "photos" / name, name.encode())
+    for path in filter(Path.is_file, tmp_path.rglob("*")):
+        s3.put(f"{bucket}/{path.relative_to(tmp_path)}", path.read_bytes())
+    photos = BucketPath(f"{bucket}/photos")
+    assert fingerprint(photos) == fingerprint(tmp_path / "photos")
+    assert fingerprint(photos / "table.csv") == fingerprint(tmp_path / "photos" / "table.csv")
+    assert fingerprint(BucketPath(f"{bucket}/set")) == fingerprint(ours)
+    digests.save(tmp_path / "inputs.json")
+    digests.open(tmp_path / "inputs.json")
+    s3.asked.clear()
+    assert fingerprint(photos) == fingerprint(tmp_path / "photos")
+    assert [name for name in s3.asked if name.endswith((".jpg", ".png", ".csv", ".tar"))] == []
+    s3.put(f"{photos}/b/x.jpg", b"B/x.jpg")
+    assert fingerprint(photos) != fingerprint(tmp_path / "photos")
+    with pytest.raises(InputError, match=f"{bucket}/nothing: there is no such file or folder; name it in the study"):
+        fingerprint(BucketPath(f"{bucket}/nothing"))

@@ -58,9 +58,17 @@ def test_a_link_keeps_its_name(tmp_path: Path) -> None:
     assert absolute(str(tmp_path / "model.onnx")) == f"{tmp_path}/model.onnx"
 
 
-def test_a_bucket_is_refused() -> None:
-    with pytest.raises(InputError, match="--against is 's3://old'; expected a path: a study reads no buckets; copy"):
-        CURATE.locate({"against": "s3://old"})
+def test_a_url_stays_what_it_is_where_its_option_takes_one() -> None:
+    options, found = CURATE.locate({"against": "s3://sets/old/", "min-side": 9})
+    assert (options, found) == ({"against": ("s3://sets/old",), "min-side": 9}, {"against": ["s3://sets/old"]})
+    with pytest.raises(InputError, match=r"s3://cache: a URL, but --cache-dir is a path on this disk"):
+        KINDS["compose"].locate({"cache-dir": "s3://cache"})
+
+
+@pytest.mark.parametrize("url", ["s3://key:secret@old", "http://host/old", "s3://old?X-Amz-Signature=abc", "s3://a//b"])
+def test_a_url_that_names_nothing_is_refused(url: str) -> None:
+    with pytest.raises(InputError, match=r"--against is '.*'; expected a path, or s3://bucket/folder, gs://... or az:"):
+        CURATE.locate({"against": url})
 
 
 def test_options_are_read_into_the_commands_typed_object() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pipelines.study.load import parse_study
-from rssn.errors import InputError
 from tests.pipelines.study.test_load import TEXT, refused
 
 ANEW = "nowhere: what was changed is made anew"
@@ -167,21 +166,27 @@ def test_the_papers_figures_are_numbers(paper: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("$data/matting", "[$data/a, s3://a/b]", "foregrounds[1]"),
-        ("$data/eval}", "s3://a/b}", "evaluation.data"),
-        ("{crops: bg}", "{take: s3://a/b}", "backgrounds.crops.take"),
-        ("curate: $data/photos", "curate: s3://a/b", "backgrounds.bg.curate"),
-        ("backbone: tiny", "backbone: tiny, weights: s3://a/b", "network.weights"),
-        ("real: {}", "real: {training: {weights: s3://a/b}}", "'rows.real.training': --weights"),
-        ("name: mine", "name: mine\nsynthetic: s3://a/b", "synthetic"),
+        ("$data/matting", "[$data/a, http://a/b]", "foregrounds[1]"),
+        ("$data/eval}", "http://a/b}", "evaluation.data"),
+        ("{crops: bg}", "{take: http://a/b}", "backgrounds.crops.take"),
+        ("curate: $data/photos", "curate: http://a/b", "backgrounds.bg.curate"),
+        ("backbone: tiny", "backbone: tiny, weights: http://a/b", "network.weights"),
+        ("real: {}", "real: {training: {weights: http://a/b}}", "'rows.real.training': --weights"),
+        ("name: mine", "name: mine\nsynthetic: http://a/b", "synthetic"),
     ],
 )
-def test_a_bucket_is_refused(old: str, new: str, key: str) -> None:
-    words = "expected a path: a study reads no buckets; copy it to a folder that all nodes see"
-    assert refused(old, new) == f"mine.yaml: {key} is 's3://a/b'; {words}"
+def test_a_url_that_names_nothing_is_refused_when_the_file_is_read(old: str, new: str, key: str) -> None:
+    words = "expected a path, or s3://bucket/folder, gs://... or az://... without user, key or signature"
+    assert refused(old, new) == f"mine.yaml: {key} is 'http://a/b'; {words}"
 
 
-def test_an_input_is_no_bucket_either() -> None:
-    words = r"foregrounds\[0\] is 's3://bucket/matting'; expected a path: a study reads no buckets; copy it to"
-    with pytest.raises(InputError, match=words):
-        parse_study(TEXT, "mine.yaml", ["data=s3://bucket"])
+def test_pictures_are_rendered_on_this_disk() -> None:
+    words = "mine.yaml: synthetic is 's3://a/b'; expected a path: pictures are rendered on this disk"
+    assert refused("name: mine", "name: mine\nsynthetic: s3://a/b") == words
+
+
+def test_inputs_may_lie_in_buckets() -> None:
+    study = parse_study(TEXT, "mine.yaml", ["data=s3://bucket"])
+    assert study.foregrounds == ("s3://bucket/matting",)
+    assert study.evaluation.data == "s3://bucket/eval"
+    assert study.backgrounds["bg"].curate == "s3://bucket/photos"

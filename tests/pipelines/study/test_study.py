@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from click.testing import CliRunner
 
 from pipelines.study.command import study as command
 from rssn.dataset.rows import iter_rows
+from rssn.errors import InputError
+from rssn.storage.urls import Url
+from tests.bucket import Store
 
 pytestmark = pytest.mark.slow
 
@@ -124,3 +128,38 @@ def test_the_same_command_makes_nothing_again(
     assert again.exit_code == 0, again.output
     assert "== train: 2 steps, 2 done before" in again.output
     assert marks(folder / "out") == before
+
+
+def test_the_same_inputs_in_a_bucket_give_the_same_results(
+    finished: tuple[Path, dict[str, int], str],
+    s3: Store,
+    bucket: Url,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was made from a folder is not made again; what is missing is made from the bucket."""
+    shutil.copytree(finished[0] / "out", tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    pictures = finished[0] / "demo" / "synthetic"
+    for path in filter(Path.is_file, pictures.rglob("*")):
+        s3.put(f"{bucket}/synthetic/{path.relative_to(pictures)}", path.read_bytes())
+    text = (finished[0] / "study.yaml").read_text()
+    assert "\nsynthetic: $synthetic\n" in text  # what renders them: they are there
+    s3.put(f"{bucket}/study.yaml", text.replace("\nsynthetic: $synthetic\n", "\n").encode())
+    words = [f"{bucket}/study.yaml", *WORDS[1:], "--input", f"synthetic={bucket}/synthetic"]
+    planned = CliRunner().invoke(command, [*words, "--dry-run"])
+    assert "7 of 7 steps done" in planned.output, planned.output
+    lost = [next((tmp_path / "out" / "steps").glob(f"{step}-*")) for step in ("compose-rssn", "eval-plain-tt-1")]
+    before = [(step / "out" / name).read_bytes() for step, name in zip(lost, _RESULTS, strict=True)]
+    for step in lost:
+        shutil.rmtree(step)
+    again = CliRunner().invoke(command, words)
+    assert again.exit_code == 0, again.output
+    assert "== compose: 2 steps, 1 done before" in again.output
+    assert [(step / "out" / name).read_bytes() for step, name in zip(lost, _RESULTS, strict=True)] == before
+    refused = CliRunner().invoke(command, [*words, "--out", f"{bucket}/out"])
+    assert isinstance(refused.exception, InputError)
+    assert "--out is a path on this disk" in str(refused.exception)
+
+
+_RESULTS = ("data/train-00000-of-00001.parquet", "per_image.parquet")

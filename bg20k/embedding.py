@@ -15,6 +15,7 @@ from bg20k.duplicates import claim
 from bg20k.onnx_model import Floats, OnnxModel, model_name, normalised
 from rssn.errors import DependencyError, InputError
 from rssn.image.arrays import Pixels
+from rssn.storage.location import Location, parse_location
 from rssn.storage.weights import read_state
 from rssn.vision import torchvision_models
 
@@ -37,22 +38,24 @@ class Embedder(Protocol):
 def load_embedder(model: str) -> Embedder:
     """The embedder that `--deep-duplicates` names: `FILE.onnx`, or `BACKBONE=WEIGHTS`, for instance `resnet50=r50.pth`.
 
+    Both may be URLs of objects in a bucket.
+
     Raises:
         InputError: If it is neither, or cannot be loaded.
         DependencyError: If onnxruntime or torchvision is not installed.
     """
     if Path(model).suffix == ".onnx":
-        return OnnxEmbedder(Path(model))
+        return OnnxEmbedder(parse_location(model))
     name, equals, weights = model.partition("=")
     if equals:
-        return TorchvisionEmbedder(name, Path(weights))
+        return TorchvisionEmbedder(name, parse_location(weights))
     raise InputError(f"--deep-duplicates {model}: give FILE.onnx, or a torchvision backbone and a file: resnet50=FILE")
 
 
 class OnnxEmbedder:
     """The first output of a network in an ONNX file; a feature map is averaged over its places."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         self._model = OnnxModel(path, _SIDE)
         self.name = self._model.name
 
@@ -64,7 +67,7 @@ class OnnxEmbedder:
 class TorchvisionEmbedder:
     """A classification network of torchvision without its last layers, weights from a file of `state_dict`."""
 
-    def __init__(self, backbone: str, weights: Path) -> None:
+    def __init__(self, backbone: str, weights: Location) -> None:
         self.name = f"{backbone}={model_name(weights)}"
         try:
             import torch  # noqa: PLC0415  (optional extra)

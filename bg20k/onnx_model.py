@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from rssn.errors import DependencyError, InputError, first_line
 from rssn.image.arrays import Pixels
-from rssn.storage.foreign import read_head
+from rssn.storage.location import Location
+from rssn.storage.weights import weights_copy
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -35,7 +36,7 @@ class OnnxModel:
     """A network of one input, 1 x 3 x H x W float32.
 
     Args:
-        path: The file.
+        path: The file, here or in a bucket.
         side: H and W where the network leaves them open.
         scaling: What it was trained with.
 
@@ -44,7 +45,7 @@ class OnnxModel:
         DependencyError: If onnxruntime is not installed.
     """
 
-    def __init__(self, path: Path, side: int, scaling: Scaling = "imagenet") -> None:
+    def __init__(self, path: Location, side: int, scaling: Scaling = "imagenet") -> None:
         self.name = model_name(path) + (f", {scaling}" if scaling != "imagenet" else "")
         self._scaling: Scaling = scaling
         self._path = path
@@ -80,16 +81,16 @@ class OnnxModel:
         return values
 
 
-def model_name(path: Path) -> str:
-    """File name and the beginning of the digest of a model.
+def model_name(path: Location) -> str:
+    """File name and the beginning of the digest of a model; the same wherever it lies.
 
     Raises:
         InputError: If there is no such file, or something else lies in its place.
+        RemoteError: If the bucket does not give it.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the path of a model, nothing is downloaded")
-    read_head(path)
-    with path.open("rb") as stream:
+    with weights_copy(path).open("rb") as stream:
         return f"{path.name}@{hashlib.file_digest(stream, 'sha256').hexdigest()[:8]}"
 
 
@@ -100,7 +101,7 @@ def normalised(pixels: Pixels, size: tuple[int, int], scaling: Scaling = "imagen
     return np.ascontiguousarray(((small - mean) / deviation).transpose(2, 0, 1)[None])
 
 
-def open_session(path: Path) -> Any:
+def open_session(path: Location) -> Any:
     """A session of onnxruntime on one thread; by default each takes all cores and lets them spin.
 
     The network must be one file: `model_name` vouches for that alone.
@@ -116,9 +117,10 @@ def open_session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # workers run side by side
     options.log_severity_level = 3
+    file = weights_copy(path)
     with tempfile.TemporaryDirectory(prefix="rssn-network-") as folder:  # nothing lies beside it there
         try:
-            alone = shutil.copy(path, folder)
+            alone = shutil.copy(file, Path(folder, path.name))
             return onnxruntime.InferenceSession(alone, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # as above
             outside = "xternal data" in str(error)

@@ -8,7 +8,6 @@ compact, and neither tiny nor most of the frame.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import cv2
@@ -18,6 +17,7 @@ from bg20k.onnx_model import Floats, OnnxModel, Scaling
 from bg20k.rules import CurationRules
 from rssn.errors import InputError
 from rssn.image.arrays import Pixels
+from rssn.storage.location import Location
 
 _SIDE = 320  # px; U^2-Net's
 _MARKED = 0.5  # of a mask in [0, 1]
@@ -59,7 +59,7 @@ class OnnxSaliency:
         DependencyError: If onnxruntime is not installed.
     """
 
-    def __init__(self, path: Path, scaling: Scaling = "imagenet") -> None:
+    def __init__(self, path: Location, scaling: Scaling = "imagenet") -> None:
         self._model = OnnxModel(path, _SIDE, scaling)
         self._path = path
         self.name = self._model.name

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -25,6 +26,8 @@ from bg20k.onnx_model import model_name, open_session
 from bg20k.yolo_weights import copy_weights
 from rssn.errors import DependencyError, InputError, first_line
 from rssn.image.arrays import Pixels
+from rssn.storage.location import Location
+from rssn.storage.weights import weights_copy
 
 _FLOOR = 0.05
 """Findings below this confidence are not reported; far below any sensible threshold, so that scores stay continuous."""
@@ -45,14 +48,14 @@ class YoloDetector:
     ONNX models run on one thread on the CPU (workers run side by side); for `.pt` set `OMP_NUM_THREADS`, as Ray does.
 
     Args:
-        path: A `.pt` file of ultralytics or an ONNX export of one.
+        path: A `.pt` file of ultralytics or an ONNX export of one, here or in a bucket.
 
     Raises:
         InputError: If the file is missing, cannot be loaded, or is no detection model of COCO classes.
         DependencyError: If ultralytics, or onnxruntime for an ONNX file, is not installed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         _check_path(path)
         self.name = model_name(path)
         self._predictor = _load(path)
@@ -68,7 +71,7 @@ class YoloDetector:
         return found
 
 
-def _check_path(path: Path) -> None:
+def _check_path(path: Location) -> None:
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the path of a YOLO model (.pt or .onnx), nothing is downloaded")
     if path.suffix not in (".pt", ".onnx"):
@@ -77,15 +80,16 @@ def _check_path(path: Path) -> None:
         raise DependencyError(f"{path}: needs onnxruntime; run: pip install 'rssn[curate]'")
 
 
-def _load(path: Path) -> Any:
+def _load(path: Location) -> Any:
     """A predictor of ultralytics with the model of a file, checked."""
     settings = {"mode": "predict", "conf": _FLOOR, "rect": False, "save": False, "verbose": False}
     predictor = _predictor_class()(path, overrides=settings)
     session = open_session(path) if path.suffix == ".onnx" else None
     with tempfile.TemporaryDirectory(prefix="rssn-detector-") as folder:
-        safe = path if session else Path(folder, path.name)
+        safe = Path(folder, path.name)
         if session:
             _check_metadata(path, session)
+            shutil.copy(weights_copy(path), safe)
         else:
             copy_weights(path, safe)
         try:
@@ -107,7 +111,7 @@ def _load(path: Path) -> Any:
     return predictor
 
 
-def _check_metadata(path: Path, session: Any) -> None:
+def _check_metadata(path: Location, session: Any) -> None:
     """Refuse an ONNX file whose metadata are not plain values: old releases of ultralytics evaluate them."""
     metadata = session.get_modelmeta().custom_metadata_map
     for name in _EVALUATED & metadata.keys():
@@ -137,7 +141,7 @@ def _predictor_class() -> Any:
     settings.update({"sync": False})
 
     class Predictor(DetectionPredictor):  # type: ignore[misc]  # ultralytics is not typed
-        def __init__(self, path: Path, **settings: Any) -> None:
+        def __init__(self, path: Location, **settings: Any) -> None:
             super().__init__(**settings)
             self._file = path
 

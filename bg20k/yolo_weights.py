@@ -12,6 +12,7 @@ import inspect
 from pathlib import Path
 
 from rssn.errors import InputError
+from rssn.storage.location import Location
 from rssn.storage.pickles import Name, Uses, copy_checked
 
 _NETWORKS = ("torch.nn.modules", "ultralytics.nn.modules")
@@ -52,7 +53,7 @@ _TYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16"
 _NAMED = {f"torch.{name}Storage" for name in _STORED} | {f"torch.{name}" for name in _TYPES}
 
 
-def copy_weights(path: Path, copy: Path) -> None:
+def copy_weights(path: Location, copy: Path) -> None:
     """Copy a `.pt` file of ultralytics to where it can be loaded without running code of its author.
 
     Raises:

@@ -49,13 +49,13 @@ class CurationOptions:
 
     photos: Location = argument(type=options.PLACE)
     out: Location = options.out_option()
-    detector: Path | None = option(
+    detector: Location | None = option(
         "--detector",
-        type=options.FOLDER,
+        type=options.PLACE,
         help="A YOLO model of the COCO classes, .pt or .onnx, that finds people, animals and things; not downloaded.",
     )
-    saliency: Path | None = option(
-        "--saliency", type=options.FOLDER, help="A saliency network, .onnx, as a second opinion that knows no classes."
+    saliency: Location | None = option(
+        "--saliency", type=options.PLACE, help="A saliency network, .onnx, as a second opinion that knows no classes."
     )
     saliency_scaling: Scaling = option(
         "--saliency-scaling",

@@ -29,14 +29,15 @@ from rssn.image.arrays import Pixels, encode_jpeg, fit_inside
 from rssn.image.photograph import decode_photograph, salvaged
 from rssn.sources.crawl import Photograph, read_photographs
 from rssn.storage.files import Row, content_id
+from rssn.storage.location import Location
 
 
 @dataclass(frozen=True)
 class Models:
     """The networks that look at each photograph; None: not used."""
 
-    detector: Path | None = None
-    saliency: Path | None = None
+    detector: Location | None = None
+    saliency: Location | None = None
     embedder: str | None = None
     scaling: Scaling = "imagenet"  # of the class-free network's input
 

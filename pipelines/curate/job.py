@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from bg20k.decide import KnownSet, decide
@@ -64,11 +63,11 @@ class CurationJob:
     photos: Location  # a folder, an archive or a table, see rssn.sources.crawl
     out: Location
     rules: CurationRules
-    detector: Path | None
+    detector: Location | None
     budget: ErrorBudget
     apply_review: bool | None = None  # None: as the last run did
     against: Location | None = None  # an existing set: what it holds is rejected
-    saliency: Path | None = None  # a class-free network, ONNX
+    saliency: Location | None = None  # a class-free network, ONNX
     saliency_scaling: Scaling = "imagenet"
     deep_duplicates: str | None = None  # see bg20k.embedding.load_embedder
     log: Callable[[str], None] = lambda _: None  # is called with messages for people

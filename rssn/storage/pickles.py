@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from rssn.errors import InputError
+from rssn.errors import InputError, RemoteError
+from rssn.storage.location import Location
+from rssn.storage.weights import weights_copy
 
 
 class Name(NamedTuple):
@@ -151,7 +153,7 @@ class _Machine:
             self.uses.named.add(value)
 
 
-def copy_checked(path: Path, copy: Path) -> Uses:
+def copy_checked(path: Location, copy: Path) -> Uses:
     """Copy an archive of `torch.save`, each member against its checksum, and say what its pickle would import.
 
     A loader that is given the copy sees what was looked at here, however it reads archives.
@@ -161,13 +163,16 @@ def copy_checked(path: Path, copy: Path) -> Uses:
     """
     pickle = b""
     try:
-        with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as written:
+        file = weights_copy(path)
+        with zipfile.ZipFile(file) as archive, zipfile.ZipFile(copy, "w") as written:
             _check_members(archive.infolist())
             for member in archive.infolist():
                 content = archive.read(member)
                 written.writestr(member.filename, content)
                 pickle = content if member.filename.endswith("/data.pkl") else pickle
         return pickle_uses(pickle)
+    except (InputError, RemoteError):
+        raise
     except FileNotFoundError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except Refused as error:

@@ -6,11 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
+from bg20k.embedding import load_embedder
 from bg20k.onnx_model import OnnxModel
 from bg20k.rules import CurationRules
 from bg20k.saliency import OnnxSaliency, Saliency, find_salient, saliency_score
 from rssn.errors import InputError
+from rssn.storage.location import BucketPath
+from rssn.storage.urls import Url
 from tests.bg20k.networks import write_network
+from tests.bucket import Store
 
 RED = np.array([4.0, -4.0, -4.0], np.float32).reshape(1, 3, 1, 1)
 RULES = CurationRules()
@@ -106,3 +110,25 @@ def test_a_network_whose_weights_lie_in_another_file_is_refused(tmp_path: Path) 
     assert (tmp_path / "weights.bin").is_file()
     with pytest.raises(InputError, match=r"tiny\.onnx: not an ONNX network: its weights are in another file; save the"):
         OnnxModel(path, 16)
+
+
+def test_networks_may_lie_in_a_bucket(s3: Store, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    pixels = np.full((48, 64, 3), (250, 10, 10), np.uint8)
+    file = write_network(tmp_path / "red.onnx", RED, [-4.0], side=64)
+    s3.put(f"{bucket}/red.onnx", file.read_bytes())
+    place = BucketPath(f"{bucket}/red.onnx")
+    here = OnnxSaliency(file)
+    for _ in range(2):
+        there = OnnxSaliency(place)
+        assert there.name == here.name
+        assert np.array_equal(there.mask(pixels), here.mask(pixels))
+    looks = 4  # at its first bytes, which are all; it is fetched once
+    assert s3.sent["GET red.onnx"] == (looks + 1) * file.stat().st_size
+    assert load_embedder(f"{bucket}/red.onnx").name == here.name
+    s3.put(f"{bucket}/page.onnx", b"<!doctype html>" + bytes(100))
+    s3.put(f"{bucket}/other.onnx", bytes(100))
+    for name, words in (("page", "a web page"), ("other", "not an ONNX network"), ("none", "no such file")):
+        with pytest.raises(InputError, match=f"^{bucket}/{name}.onnx: {words}"):
+            OnnxSaliency(BucketPath(f"{bucket}/{name}.onnx"))

@@ -17,6 +17,7 @@ from pipelines.inspect.status import status as read_status
 from rssn.dataset.manifest import read_manifest
 from rssn.storage.location import Location
 from train.commands.effect import refuse_given
+from train.commands.options import Place
 from train.commands.typed import argument, group, option, takes
 
 
@@ -89,7 +90,7 @@ class DemoOptions:
 
     out: Path = option(
         "--out",
-        type=options.FOLDER,
+        type=Place(local="is a path on this disk: the pictures are rendered there"),
         default=Path("demo"),
         help="Folder of everything that it makes; run the same command again to resume.",
     )

@@ -12,7 +12,10 @@ from pipelines.commands import options
 from pipelines.study.load import load_study
 from pipelines.study.run import StudyJob, run_study
 from pipelines.study.run import dry_run as plan_lines
+from train.commands.options import Place
 from train.commands.typed import argument, group, option, takes
+
+_ON_DISK = "is a path on this disk: its steps write logs and hold locks there; copy the finished folder to the bucket"
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class StudyOptions:
     out: Path = option(
         "--out",
         required=True,
-        type=options.FOLDER,
+        type=Place(local=_ON_DISK),
         help="Folder of everything that it makes; run the same command again to resume.",
     )
     inputs: tuple[str, ...] = option(

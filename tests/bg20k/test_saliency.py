@@ -127,7 +127,7 @@ def test_networks_may_lie_in_a_bucket(s3: Store, bucket: Url, tmp_path: Path, mo
     looks = 4  # at its first bytes, which are all; it is fetched once
     assert s3.sent["GET red.onnx"] == (looks + 1) * file.stat().st_size
     assert load_embedder(f"{bucket}/red.onnx").name == here.name
-    s3.put(f"{bucket}/page.onnx", b"<!doctype html>" + bytes(100))
+    s3.put(f"{bucket}/page.onnx", b"<!doctype html>" + b" " * 100)
     s3.put(f"{bucket}/other.onnx", bytes(100))
     for name, words in (("page", "a web page"), ("other", "not an ONNX network"), ("none", "no such file")):
         with pytest.raises(InputError, match=f"^{bucket}/{name}.onnx: {words}"):

@@ -1,4 +1,4 @@
-"""Every option and argument that names a place takes a URL, or refuses it by name: none makes a folder called `s3:`."""
+"""Every option of every command that names a place takes the URL of one in a bucket, or refuses it with the reason."""
 
 from __future__ import annotations
 
@@ -7,79 +7,109 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
-import pipelines.cli
-import train.cli
+from pipelines.cli import main as rssn
 from rssn.errors import InputError
 from rssn.storage.location import BucketPath
-from train.commands.group import LazyGroup
-from train.commands.options import NamedFolder, Place
+from tests.bucket import Store
+from train.cli import main as train
+from train.commands.options import NamedFolder
 
-URL = "s3://bucket/place"
-TEXTS = {
-    "train run": {"data", "backbone", "best_by", "losses", "validation_hybrid", "alpha_scales"},
-    "train eval": {"hybrid"},
-    "train predict": {"hybrid"},
-    "train describe": {"backbones"},
+URL = "s3://nobody-made-it/x"
+
+LOCAL = {
+    "rssn demo --out": "is a path on this disk: the pictures are rendered there",
+    "rssn study --out": "is a path on this disk: its steps write logs and hold locks there",
+    "rssn compose --cache-dir": "is a path on this disk",
+    "rssn inspect --cache-dir": "is a path on this disk",
+    "rssn gap --cache-dir": "is a path on this disk",
 }
-"""Parameters of `train` that are any text: `--data` is read by `parse_location`, the others name no place."""
+"""Those that refuse a URL, and why."""
+
+WORDS = {
+    "rssn build-bg20k --deep-duplicates",
+    "rssn compose --recipe",
+    "rssn gap --fit",
+    "rssn study study",
+    "rssn study --input",
+    "train run --data",
+}
+"""Places among other words: a recipe that ships, a pair of a name and a place."""
+
+NO_PLACES = {
+    "rssn build-bg20k --rule",
+    "rssn replay sample_id",
+    "rssn recipe name",
+    "rssn gap --at",
+    "train run --backbone",
+    "train run --loss-weight",
+    "train run --best-by",
+    "train run --validation-hybrid",
+    "train run --alpha-scale",
+    "train eval --hybrid",
+    "train predict --hybrid",
+    "train describe --backbone",
+    *(f"rssn {command} --max-errors" for command in ("build-bg20k", "compose", "pack")),
+    *(f"rssn {command} --address" for command in ("build-bg20k", "compose", "pack", "study")),
+    *(f"rssn {command} --shard-size" for command in ("compose", "pack")),
+    *(f"rssn {command} --cache-size" for command in ("compose", "inspect", "gap")),
+}
 
 
-def parameters() -> Iterator[tuple[str, click.Parameter]]:
-    for group in (train.cli.main, pipelines.cli.main):
-        assert isinstance(group, LazyGroup)
-        yield from _below(group, "train" if group is train.cli.main else "rssn")
+def commands() -> Iterator[tuple[str, click.Command]]:
+    for program, group in (("rssn", rssn), ("train", train)):
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            found = group.get_command(context, name)
+            assert found is not None
+            assert not isinstance(found, click.Group)
+            yield f"{program} {name}", found
 
 
-def _below(group: click.Group, name: str) -> Iterator[tuple[str, click.Parameter]]:
-    context = click.Context(group)
-    for each in group.list_commands(context):
-        command = group.get_command(context, each)
-        assert command is not None
-        if isinstance(command, click.Group):
-            yield from _below(command, f"{name} {each}")
-        else:
-            yield from ((f"{name} {each}", parameter) for parameter in command.params)
+PARAMETERS = {f"{name} {each.opts[0]}": (command, each) for name, command in commands() for each in command.params}
+PATHS = [name for name, (_, each) in PARAMETERS.items() if isinstance(each.type, click.Path)]
 
 
-PLACES = [(name, each) for name, each in parameters() if isinstance(each.type, click.Path | click.File)]
+def test_every_text_is_known_for_a_place_or_for_none() -> None:
+    texts = {name for name, (_, each) in PARAMETERS.items() if each.type is click.STRING}
+    assert texts == WORDS | NO_PLACES
+    assert set(PATHS) >= LOCAL.keys()
 
 
-@pytest.mark.parametrize(("name", "parameter"), PLACES, ids=[f"{name} {each.opts[0]}" for name, each in PLACES])
-def test_a_place_takes_a_url_or_refuses_it_by_name(name: str, parameter: click.Parameter) -> None:
-    assert isinstance(parameter.type, Place), "click's own types know no URLs"
-    if parameter.type.local:
+@pytest.mark.parametrize("name", PATHS)
+def test_a_place_is_one_in_a_bucket_or_refused_with_the_reason(name: str) -> None:
+    _, each = PARAMETERS[name]
+    if name in LOCAL:
+        with pytest.raises(InputError, match=f"^{URL}: a URL, but {each.opts[0]} {LOCAL[name]}"):
+            each.type.convert(URL, each, None)
+    else:
+        assert each.type.convert(URL, each, None) == (URL if isinstance(each.type, NamedFolder) else BucketPath(URL))
+    for secret in ("s3://key:secret@bucket/x", "s3://bucket/x?X-Amz-Signature=secret"):
         with pytest.raises(InputError) as caught:
-            parameter.type.convert(URL, parameter, None)
-        assert str(caught.value) == f"{URL}: a URL, but {parameter.opts[0]} {parameter.type.local}"
-        return
-    found = parameter.type.convert(URL, parameter, None)
-    assert found == (URL if isinstance(parameter.type, NamedFolder) else BucketPath(URL))
-    with pytest.raises(InputError, match="no user, key or signature belongs in a URL"):
-        parameter.type.convert("s3://me:secret@bucket/place", parameter, None)
+            each.type.convert(secret, each, None)
+        assert "secret" not in str(caught.value)
 
 
-def test_a_command_of_train_takes_every_place_by_url() -> None:
-    assert len([name for name, _ in PLACES if name.startswith("train ")]) >= 14
-    assert [(name, each.opts[0]) for name, each in PLACES if name.startswith("train ") and each.type.local] == []
-
-
-def test_what_else_is_text_is_known_to_name_no_place() -> None:
-    found: dict[str, set[str]] = {}
-    for name, each in parameters():
-        free = isinstance(each.type, click.types.StringParamType) and not isinstance(each.type, click.Choice)
-        if name.startswith("train ") and free:
-            found.setdefault(name, set()).add(str(each.name))
-    assert found == TEXTS
-
-
-@pytest.mark.parametrize("option", ["--backbone", "--best-by"])
-def test_a_text_that_is_no_place_is_refused(option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from click.testing import CliRunner  # noqa: PLC0415
-
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*PATHS, *sorted(WORDS)])
+def test_nothing_is_made_that_is_called_as_a_bucket(
+    name: str, s3: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["run", "--data", "shards", "--out", "out", "--validation", "set", option, URL]
-    result = CliRunner().invoke(train.cli.main, words)
-    assert result.exit_code == 1
-    assert result.stderr.startswith("Error: ")
-    assert list(tmp_path.iterdir()) == []
+    command, asked = PARAMETERS[name]
+    words: list[str] = []
+    for each in command.params:
+        if each is asked or each.required:
+            value = URL if each is asked else _any(each)
+            words += [value] if isinstance(each, click.Argument) else [each.opts[0], value]
+    group = rssn if name.startswith("rssn ") else train
+    done = CliRunner().invoke(group, [name.split()[1], *words])
+    assert done.exit_code in (1, 2), done.output
+    assert isinstance(done.exception, SystemExit)
+    assert "Error: " in done.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(("s3:", "nobody"))]
+
+
+def _any(each: click.Parameter) -> str:
+    return str(each.type.choices[0]) if isinstance(each.type, click.Choice) else "nowhere"

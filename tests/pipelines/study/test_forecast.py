@@ -62,7 +62,7 @@ def test_a_composition_says_itself_what_it_costs_once_its_inputs_are_there(synth
     line = forecast(Plan([compose], []), tmp_path, lambda _: Capacity(2, 1, 1))[0]
     assert line == "to do          ?  compose-row  (nothing like it is done yet)"
     compose = Step("compose", "row", inputs | {"backgrounds": str(synthetic / "photos")}, {"k": 2})
-    seconds = cost(compose.settings(tmp_path).job(compose.out(tmp_path)))
+    seconds = cost(compose.settings(tmp_path).job())
     assert seconds > 0
     line = forecast(Plan([compose], []), tmp_path, lambda _: Capacity(2, 1, 1))[0]
     words = f"({seconds / 60:.1f} CPU-minutes by its own dry run)"

@@ -200,8 +200,12 @@ class BucketLog(ReviewLog):
         self._remember(Synced(version))
         if version:
             copy.write_bytes(content(self._target))
-            with closing(ReviewLog(copy)) as log:
-                rows, _ = log.snapshot()
+            try:
+                with closing(ReviewLog(copy)) as log:
+                    rows, _ = log.snapshot()
+            except LogError as error:
+                copy.unlink()
+                raise LogError(str(error).replace(str(copy), str(self._target))) from error
             self._remember(Synced(version, rows))
 
     def _remember(self, synced: Synced) -> None:

@@ -30,6 +30,17 @@ LEASE = ".review-lease.json"
 
 
 @pytest.fixture
+def s3(store: Store) -> Store:
+    """Each store."""
+    return store
+
+
+@pytest.fixture
+def bucket(place: Url) -> Url:
+    return place
+
+
+@pytest.fixture
 def root(s3: Store, bucket: Url, tmp_path: Path) -> Iterator[BucketPath]:
     write_set(tmp_path / "set", ROWS)
     for path in (tmp_path / "set").rglob("*"):
@@ -195,6 +206,16 @@ def test_a_copy_that_holds_nothing_new_gives_way(s3: Store, root: BucketPath) ->
     with closing(opened(root)) as log:
         assert log.current().keys() == {"00000.jpg", "00001.jpg"}
     assert s3.get(f"{root}/review.sqlite") == newer
+
+
+def test_a_damaged_object_is_named_and_may_be_mended(s3: Store, root: BucketPath) -> None:
+    s3.put(f"{root}/review.sqlite", b"SQLite format 3\0" + bytes(range(256)) * 16)
+    with pytest.raises(LogError, match=f"^{root}/review.sqlite: the decisions cannot be read.*; restore a copy of it"):
+        opened(root)
+    s3.remove(f"{root}/review.sqlite")
+    with closing(opened(root)) as log:
+        log.decide(reject(0), "window-1")
+    assert stored(s3, root) == {"00000.jpg": "reject"}
 
 
 def lease(s3: Store, root: BucketPath, age: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from pipelines.curate.job import CurationJob, run_curation
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import ErrorBudget, RunSummary
 from pipelines.inspect.inspect import run_inspect
+from pipelines.review.bucket_log import open_log
+from pipelines.review.log import NewDecision
+from pipelines.review.queue import load_review
 from rssn.dataset.rows import iter_rows
 from rssn.route.recipe import load_recipe
 from rssn.storage.location import BucketPath
@@ -71,6 +75,23 @@ def test_a_curation(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> 
     assert stored(s3, str(out)) == found
     assert run_inspect(out).problems == []
     assert "report/index.html" in s3.names(str(out))
+
+
+def test_a_review_is_applied_where_it_was_made(synthetic: Path, s3: Store, bucket: Url) -> None:
+    for path in sorted((synthetic / "photos").glob("photo_*"))[:5]:
+        s3.put(f"{bucket}/photos/{path.name}", path.read_bytes())
+    job = CurationJob(BucketPath(f"{bucket}/photos"), BucketPath(f"{bucket}/bg20k"), RULES, None, ErrorBudget())
+    run_curation(job, LocalRunner())
+    before = {row["source"] for row in iter_rows(job.out / "verdicts.parquet") if row["keep"]}
+    one = next(photo for photo in load_review(job.out).photos if photo.verdict.keep)
+    with open_log(job.out) as log:
+        log.decide([NewDecision(one.source, one.background_id, "reject")], "one-window")
+        run_curation(job, LocalRunner())  # its lease is another one
+    applied = run_curation(replace(job, apply_review=True), LocalRunner())
+    assert applied.review is not None
+    assert (applied.review["decisions"], applied.review["rejected"]) == (1, 1)
+    after = {row["source"] for row in iter_rows(job.out / "verdicts.parquet") if row["keep"]}
+    assert before - after == {one.source}
 
 
 def test_packing(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:

@@ -226,17 +226,20 @@ def test_import_from_and_to_a_bucket(s3: Store, bucket: Url, tmp_path: Path, sha
 
 
 def test_a_run_starts_from_and_is_validated_on_what_lies_in_a_bucket(
-    s3: Store, trained: Path, shards: Path, photographs: Path, copied: Copied, tmp_path: Path
+    s3: Store, listed: list[str], trained: Path, shards: Path, photographs: Path, copied: Copied
 ) -> None:
+    tmp_path = Path().resolve().parent
     network, real = copied(trained, "first/last.pt"), copied(photographs, "am2k/validation")
     bucket = network.removesuffix("/first/last.pt")
     words = ["--validate-every", 1, "--validation"]
     data = copied(shards, "shards")
+    listed.clear()
     there = call(
         *run_options(Path(data), tmp_path / "x")[:1], "--data", data, *run_options(shards, Path())[5:],
         "--out", f"{bucket}/tuned", "--init", network, *words, f"real={real}", "--validation", data,
     )  # fmt: skip
     assert there.exit_code == 0, there.output
+    assert len([each for each in listed if "prefix=am2k" in each]) == 1  # for all validations
     assert f"--init {network}: " in there.stderr
     assert f"checkpoint: {bucket}/tuned/last.pt" in there.stdout
     assert f"best: {bucket}/tuned/best.pt, step " in there.stdout

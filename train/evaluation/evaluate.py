@@ -21,7 +21,7 @@ from rssn.storage.files import write_json, write_parquet
 from rssn.storage.location import Location
 from rssn.storage.urls import is_plain
 from train.checkpoint import Network
-from train.evaluation.examples import Example, Failure, find_examples, read_trimap
+from train.evaluation.examples import Example, ExampleSet, Failure, find_examples, read_trimap
 from train.evaluation.inference import predict_alpha
 from train.metrics.dim import DIM_METRICS, dim_metrics
 from train.metrics.metric import Metric
@@ -171,8 +171,24 @@ def evaluate(
     Raises:
         InputError: If the data set is none, or every photograph failed, or none has what the protocol looks at.
     """
-    found = find_examples(data, without, alpha_scale)
-    result = Evaluation([], found.failures, [], unread=found.unread)
+    return evaluate_examples(evaluator, find_examples(data, without, alpha_scale), on_image, f"--data {data}")
+
+
+def evaluate_examples(
+    evaluator: Evaluator, found: ExampleSet, on_image: Callable[[int], None], source: str
+) -> Evaluation:
+    """Evaluate networks on examples that were found; see `evaluate`.
+
+    Args:
+        evaluator: Networks and rules.
+        found: The examples.
+        on_image: As for `evaluate`.
+        source: What they are of, for the message.
+
+    Raises:
+        InputError: As `evaluate` does of the photographs.
+    """
+    result = Evaluation([], list(found.failures), [], unread=found.unread)
     on_image(len(found.examples))
     for number, example in enumerate(found.examples):
         try:
@@ -188,7 +204,7 @@ def evaluate(
             result.worst[:] = sorted(ranked, key=lambda each: -each.metrics["sad"])[:_WORST]
         on_image(0)
     if not result.counted:
-        raise InputError(f"--data {data}: {_why_nothing(result)}")
+        raise InputError(f"{source}: {_why_nothing(result)}")
     return result
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from rssn.sources.picture_ref import PictureRef
 from rssn.sources.tree import list_tree
 from rssn.storage.location import BucketPath, Location
 from rssn.storage.remote import contents
+from train.validation_sets import ValidationSet
 
 _PICTURES = ["image.bytes", "alpha.bytes"]
 
@@ -80,6 +81,11 @@ def find_examples(data: Location, without: Location | None = None, alpha_scale: 
     found = find_pairs(data, without=without, alpha_scale=alpha_scale)
     failures = [Failure(problem.source, f"{problem.reason}: {problem.message}") for problem in found.problems]
     return ExampleSet([Example(pair.name, partial(_load_pair, pair)) for pair in found.pairs], failures, found.unread)
+
+
+def find_validation(sets: Sequence[ValidationSet], without: Location) -> dict[str, ExampleSet]:
+    """The examples of a run's validation sets by their names, each looked for once; see `find_examples`."""
+    return {each.name: find_examples(each.path, without, each.alpha_scale) for each in sets}
 
 
 def read_trimap(folder: Location, name: str) -> Pixels:

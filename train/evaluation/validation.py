@@ -14,9 +14,9 @@ from rssn.report.page import contact_sheet
 from rssn.storage.atomic import write_bytes
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
-from train.evaluation.evaluate import Evaluation, Evaluator, evaluate, strip
+from train.evaluation.evaluate import Evaluation, Evaluator, evaluate_examples, strip
+from train.evaluation.examples import ExampleSet
 from train.network.gfm import GFM
-from train.validation_sets import ValidationSet
 
 _SHOWN = 4
 
@@ -39,13 +39,16 @@ class Validation:
     notes: tuple[str, ...]
 
 
-def validate(network: GFM, state: Checkpoint, config: TrainConfig, folder: Path) -> Validation:
+def validate(
+    network: GFM, state: Checkpoint, config: TrainConfig, examples: Mapping[str, ExampleSet], folder: Path
+) -> Validation:
     """Evaluate a network as it is now; writes `validation/<set>/step-<n>.png`.
 
     Args:
         network: The one in training; it is left as it is.
         state: Its checkpoint; where it has averaged weights, these are evaluated and shown, and the raw ones too.
         config: The run's settings.
+        examples: Of its validation sets, by their names.
         folder: Its files.
 
     Raises:
@@ -57,15 +60,15 @@ def validate(network: GFM, state: Checkpoint, config: TrainConfig, folder: Path)
     notes: list[str] = []
     shown = _with_weights(network, {**state.model, **state.ema})
     raw = _with_weights(network, state.model) if state.ema else None
-    for each in config.validation:
-        result = _evaluated(shown, each, config)
-        path = folder / "validation" / each.name / f"step-{state.step:08d}.png"
+    for name, found in examples.items():
+        result = _evaluated(shown, name, found, config)
+        path = folder / "validation" / name / f"step-{state.step:08d}.png"
         write_bytes(path, encode_png(strip(result.worst[:_SHOWN])), durable=False, only_writer=True)
-        metrics |= _named(result, f"validation/{each.name}")
+        metrics |= _named(result, f"validation/{name}")
         if raw:
-            metrics |= _named(_evaluated(raw, each, config), f"validation/{each.name}/raw")
-        photographs[each.name], pictures[each.name] = len(result.counted), _first(result)
-        notes += [f"{each.name}: {note}" for note in _notes(result)]
+            metrics |= _named(_evaluated(raw, name, found, config), f"validation/{name}/raw")
+        photographs[name], pictures[name] = len(result.counted), _first(result)
+        notes += [f"{name}: {note}" for note in _notes(result)]
     return Validation(metrics, photographs, pictures, tuple(notes))
 
 
@@ -75,9 +78,9 @@ def _with_weights(network: GFM, weights: Mapping[str, Tensor]) -> GFM:
     return copied
 
 
-def _evaluated(network: GFM, chosen: ValidationSet, config: TrainConfig) -> Evaluation:
+def _evaluated(network: GFM, name: str, found: ExampleSet, config: TrainConfig) -> Evaluation:
     evaluator = Evaluator([network], config.validation_strategy)
-    return evaluate(evaluator, chosen.path, lambda _: None, config.out, chosen.alpha_scale)
+    return evaluate_examples(evaluator, found, lambda _: None, f"--validation {name}")
 
 
 def _named(result: Evaluation, prefix: str) -> dict[str, float]:

@@ -17,7 +17,7 @@ from rssn.storage.atomic import sweep
 from rssn.storage.files import content_id, write_json
 from train.checkpoint import Checkpoint, duplicate, load_checkpoint
 from train.config import Plain, TrainConfig
-from train.evaluation.examples import find_examples
+from train.evaluation.examples import ExampleSet
 from train.metrics.paper import METRICS
 from train.network.strategy import Scales, Strategy
 
@@ -62,20 +62,14 @@ class Best:
         return f"step {self.step}, {metric} {self.value:.5g} on {of}{since}"
 
 
-def validation_id(config: TrainConfig, scales: Scales) -> str:
-    """Look at the sets of a run; a name for the photographs that choose the best, see `Best.judged`.
-
-    Raises:
-        InputError: If one of the sets is none.
-    """
-    name = ""
-    for each in config.validation:
-        found = find_examples(each.path, config.out, each.alpha_scale)
-        if each.name == config.best_metric[0]:
-            seen = (config.validation_strategy or Strategy.as_trained(scales)).describe()
-            words = [seen, str(each.alpha_scale), *(example.name for example in found.examples)]
-            name = content_id(*(word.encode() for word in words))
-    return name
+def validation_id(config: TrainConfig, scales: Scales, examples: Mapping[str, ExampleSet]) -> str:
+    """A name for the photographs that choose the best, see `Best.judged`; empty without validation sets."""
+    chosen = next((each for each in config.validation if each.name == config.best_metric[0]), None)
+    if chosen is None:
+        return ""
+    seen = (config.validation_strategy or Strategy.as_trained(scales)).describe()
+    words = [seen, str(chosen.alpha_scale), *(example.name for example in examples[chosen.name].examples)]
+    return content_id(*(word.encode() for word in words))
 
 
 class BestTracker:

@@ -25,6 +25,7 @@ from train.checkpoint import Checkpoint, load_checkpoint, rotate, save_checkpoin
 from train.config import Origin, TrainConfig
 from train.data.batch import Batch
 from train.data.loader import ShardDataset, batches
+from train.evaluation.examples import ExampleSet, find_validation
 from train.loop.best import Best, BestTracker, validation_id
 from train.loop.curve import draw_curve
 from train.loop.distributed import Group, process_group
@@ -92,9 +93,9 @@ def _train(
 ) -> TrainResult:
     """A function of its own, so that nothing uses the group any more when it is left: that would wait for ever."""
     dataset = ShardDataset(config)
-    judged = validation_id(config, dataset.scales)  # a set that is none is refused now, not hours later
+    examples = find_validation(config.validation, config.out)  # a set that is none is refused now, not hours later
     with open_run(config.out, config.keep, say) if group.is_rank_zero else nullcontext() as folder:
-        run = _Run(config, group, folder, dataset, judged, say)
+        run = _Run(config, group, folder, dataset, examples, say)
         with StopSignals() as signals:
             stop = stop or signals
             stream = batches(dataset, config, run.learner.place, group.rank, stop)
@@ -111,13 +112,14 @@ class _Run:
         group: Group,
         folder: RunFolder | None,  # None: of another rank than 0
         dataset: ShardDataset,
-        judged: str,
+        examples: Mapping[str, ExampleSet],
         say: Callable[[str], None],
     ) -> None:
         self.config = config
         self.group = group
         self.folder = folder
         self.data_digest = dataset.digest
+        self.examples = examples
         stored = self._stored(say)
         if stored:  # the weights that it started from are not looked at again, nor forgotten
             self.config = config = replace(config, init=Origin.stored(stored.config.get("init")))
@@ -131,6 +133,7 @@ class _Run:
         self.is_published = True  # whether a bucket has, or is about to have, the checkpoint that was written last
         if folder:
             path = folder.path
+            judged = validation_id(config, dataset.scales, examples)
             self.tracker = BestTracker(config, path, judged, stored, lambda words: say(folder.shown(words)))
             self.history = History(path / "metrics.jsonl", keep=self.learner.step)
             self.tensorboard = TensorBoardLogger(
@@ -191,7 +194,7 @@ class _Run:
         from train.evaluation.validation import validate  # noqa: PLC0415  (loads compiled kernels, which take a second)
 
         state = self.learner.state(self.data_digest)
-        return validate(self.learner.network, state, self.config, self.folder.path)
+        return validate(self.learner.network, state, self.config, self.examples, self.folder.path)
 
     def _record(
         self, folder: RunFolder, losses: Mapping[str, float], found: Validation | None, seconds: float, waited: float

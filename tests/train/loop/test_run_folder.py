@@ -276,3 +276,37 @@ def test_a_bucket_that_is_not_there_is_refused_before_the_first_step(config: Tra
     with pytest.raises(RemoteError, match=r"s3://none-of-that-name/run.*no such bucket; create it first"):
         train(replace(config, out=BucketPath("s3://none-of-that-name/run")), heard.append)
     assert heard == []
+
+
+@pytest.mark.slow
+def test_two_processes_run_in_a_bucket_and_one_of_them_writes(
+    bucket: Url, s3: Store, shards: Path, tmp_path: Path
+) -> None:
+    def two(out: object, steps: int) -> None:
+        words = [sys.executable, "-m", "tests.train.loop.ranks", *command(shards, out, steps)[3:]]
+        subprocess.run(words, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+    out = f"{bucket}/run"
+    for steps in (2, 4):
+        two(out, steps)
+    two(tmp_path / "here", 4)
+    assert recorded_lines(s3, out) == figures((tmp_path / "here" / "metrics.jsonl").read_bytes())
+    assert s3.names(out) == {"last.pt", "metrics.jsonl", "config.json", "curve.png"}
+
+
+@pytest.mark.slow
+def test_ray_workers_run_in_a_bucket_and_save_when_they_are_stopped(
+    bucket: Url, s3: Store, shards: Path, scratch: Path
+) -> None:
+    pytest.importorskip("ray.train.torch", reason="Ray Train is not installed: pip install 'rssn[ray-train]'")
+    out = f"{bucket}/run"
+    with (scratch / "said.txt").open("wb") as said:
+        process = subprocess.Popen([*command(shards, out, 100_000), "--ray-workers", "2"], stderr=said, stdout=said)
+    wait_until(lambda: "last.pt" in s3.names(out), process)
+    process.send_signal(signal.SIGINT)
+    process.wait(120)
+    words = (scratch / "said.txt").read_text()
+    assert process.returncode == 128 + signal.SIGINT, words
+    assert f"checkpoint: {out}/last.pt" in words
+    assert len(recorded_lines(s3, out)) == checkpoint(s3, f"{out}/last.pt")["step"]
+    assert {LEASE, ".stop"}.isdisjoint(s3.names(out))

@@ -174,7 +174,7 @@ def test_a_random_encoder_is_announced_with_the_remedy(tmp_path: Path) -> None:
 def test_bad_input_is_one_line(shards: Path, tmp_path: Path) -> None:
     options = run_options(shards, tmp_path / "run")
     assert "--batch-size is 0; expected 1 or more" in refused(call(*options, "--batch-size", 0))
-    assert "no such folder" in refused(call(*options, "--data", tmp_path / "absent"))
+    assert "absent: no data set here" in refused(call(*options, "--data", tmp_path / "absent"))
     assert "--backbone vgg: unknown" in refused(call(*options, "--backbone", "vgg"))
     assert "tiny has no published weights" in refused(call(*options, "--weights", tmp_path / "a.pth"))
     assert "last.pt: No such file" in refused(call("eval", "--checkpoint", tmp_path / "last.pt", "--data", tmp_path))

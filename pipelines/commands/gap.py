@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from signal import SIGINT
 
 import click
 
@@ -177,8 +176,10 @@ def _fit(given: GapOptions) -> None:
     path, backgrounds = given.fitting.places()
     try:
         fitted = run_fit(given.fit_job(given.real, backgrounds), path)
-    except KeyboardInterrupt:  # the command without --fit starts over
-        line, code = farewell(received() or SIGINT, "", resumes=True)
+    except KeyboardInterrupt:
+        if (stopped_by := received()) is None:  # another run took over
+            raise
+        line, code = farewell(stopped_by, "", resumes=True)  # the command without --fit starts over
         click.echo(f"\n{line}", err=True)
         sys.exit(code)
     write_recipe(fitted, path, str(given.real))

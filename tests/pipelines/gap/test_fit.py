@@ -189,6 +189,19 @@ def test_everything_may_lie_in_a_bucket(
     assert f"{bucket}/near.yaml: exists, and is no recipe that was fitted; choose another --write" in refused.stderr
 
 
+def test_a_run_that_took_over_is_said(s3: Store, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(*_: object) -> None:
+        owner = {"host": "elsewhere", "pid": 1, "since": time.time(), "renewed": time.time()}
+        for _ in range(300):  # a renewal may be on its way
+            s3.put(f"{bucket}/out/.lease.json", json.dumps(owner).encode())
+            time.sleep(0.2)
+
+    monkeypatch.setattr("rssn.storage.lease.RENEWED_SECONDS", 0.05)
+    monkeypatch.setattr("pipelines.commands.gap.run_fit", lose)
+    done = fit(tmp_path, tmp_path, tmp_path, "--out", f"{bucket}/out")
+    assert (done.exit_code, f"Error: {bucket}/out: another run took over" in done.stderr) == (1, True), done.stderr
+
+
 @pytest.mark.slow
 def test_the_halves_share_nothing_and_are_the_same_again(photographs: Path, backgrounds: Path) -> None:
     left_out: list[str] = []

@@ -97,4 +97,4 @@ def thumbnail(picture: PictureRef) -> bytes | None:
 
 def write_refusals(folder: DatasetFolder, refused: Iterable[dict[str, Any]]) -> None:
     """Write the rows of foregrounds and backgrounds that cannot be used, whatever is done with the others."""
-    write_parquet(folder.rejects("plan"), REJECTS, refused)
+    write_parquet(folder.rejects_path("plan"), REJECTS, refused)

@@ -131,7 +131,7 @@ def finish_prune(folder: DatasetFolder) -> list[str]:
 
 def _prune_shard(folder: DatasetFolder, mark: Mark, pruned: Pruned, schema: pa.Schema, scratch: Path) -> bool:
     """Rewrite a shard, unless it has nothing that was pruned; whether it agrees with its mark, as far as was looked."""
-    data, rejects = folder.data(mark.name), folder.rejects(mark.name)
+    data, rejects = folder.data(mark.name), folder.rejects_path(mark.name)
     try:
         held = any(pruned.holds(row["sample_id"]) for row in iter_rows(data, ["sample_id"]))
         if not held and not any(pruned.holds(row["item_id"]) for row in iter_rows(rejects, ["item_id"])):
@@ -222,7 +222,7 @@ def _affected(folder: DatasetFolder, manifest: Manifest, gone: Gone) -> Gone:
 
 
 def _recipe(folder: DatasetFolder, manifest: Manifest) -> Recipe:
-    return recipe_from_dict(manifest.plan["recipe"], str(folder.manifest))
+    return recipe_from_dict(manifest.plan["recipe"], str(folder.manifest_path))
 
 
 def _rows(root: Location, gone: Gone) -> list[Row]:
@@ -236,7 +236,7 @@ def _rows(root: Location, gone: Gone) -> list[Row]:
 
 def _totals(folder: DatasetFolder) -> dict[str, int]:
     later, marks = superseded(folder.root), folder.marks()
-    refused = sum(row["stage"] != "background" for row in iter_rows(folder.rejects("plan"), ["stage"]))
+    refused = sum(row["stage"] != "background" for row in iter_rows(folder.rejects_path("plan"), ["stage"]))
     rejected = refused + sum(count_live(folder, later, mark) for mark in marks)
     rows = sum(mark.rows for mark in marks)
     return {"rows": rows, "rejected": rejected}

@@ -100,7 +100,7 @@ def _effect(decision: Decision, row: Mapping[str, Any]) -> str:
 
 
 def _refusals(folder: DatasetFolder, name: str) -> set[tuple[str, ...]]:
-    return {_refusal(row) for row in iter_rows(folder.rejects(name), ["source", "stage", "reason", "message"])}
+    return {_refusal(row) for row in iter_rows(folder.rejects_path(name), ["source", "stage", "reason", "message"])}
 
 
 def _refusal(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -201,7 +201,7 @@ def _verdicts(
     judge = partial(decide, rules=job.rules, known=known)
     judged = iter(apply_review(crawl, decisions, job.rules, judge))
     for name in shards:
-        for row in iter_rows(folder.rejects(name)):
+        for row in iter_rows(folder.rejects_path(name)):
             refused = Verdict.refused(Rejected(row["stage"], row["reason"], row["message"]))
             yield {column: row[column] for column in ORIGIN} | {"candidate_shard": name} | asdict(refused)
         for row in iter_rows(folder.data(name), LIGHT):

@@ -10,9 +10,8 @@ import pyarrow as pa
 
 from bg20k.decide import NOTHING_KNOWN, KnownSet
 from bg20k.schema import PUBLISHED
-from rssn.dataset.manifest import read_manifest
+from rssn.dataset.dataset import open_dataset
 from rssn.dataset.rows import own_parquet
-from rssn.dataset.shards import DatasetFolder, check_shard
 from rssn.errors import InputError
 from rssn.storage.files import list_digest
 from rssn.storage.location import Location
@@ -28,21 +27,12 @@ def load_known(root: Location | None) -> KnownSet:
     """
     if root is None:
         return NOTHING_KNOWN
-    folder = DatasetFolder(root)
-    manifest = read_manifest(root)
-    if manifest.kind != "backgrounds":
-        raise InputError(f"--against {root}: a data set of {manifest.kind}, not of backgrounds")
-    if not manifest.finished:
-        raise InputError(
-            f"--against {root}: its curation was interrupted; run the same rssn build-bg20k again to finish it"
-        )
     tables = [pa.table({name: pa.array([], PUBLISHED.field(name).type) for name in _COLUMNS})]
-    for mark in folder.all_marks():
-        problem = check_shard(folder, mark)
-        if problem:
-            raise InputError(f"--against {root}: {problem}; run its rssn build-bg20k again, it repairs what is damaged")
-        if mark.rows:
-            tables.append(_columns(folder.data(mark.name)))
+    try:
+        data = open_dataset(root, "backgrounds", finished=True)
+        tables += [_columns(data.data(mark.name)) for mark in data.checked_marks()]
+    except InputError as error:
+        raise InputError(f"--against {error}") from error
     table = pa.concat_tables(tables)
     return KnownSet(
         ids=np.array([name.encode() for name in table["background_id"].to_pylist()], dtype=np.bytes_),
@@ -61,5 +51,5 @@ def known_facts(known: KnownSet) -> Mapping[str, Any] | None:
 def _columns(path: Location) -> pa.Table:
     with own_parquet(path) as file:
         if not set(_COLUMNS) <= set(file.schema_arrow.names):
-            raise InputError(f"--against: {path}: made by an older version; curate that set again")
+            raise InputError(f"{path}: made by an older version; curate that set again")
         return file.read(columns=list(_COLUMNS)).cast(pa.schema([PUBLISHED.field(name) for name in _COLUMNS]))

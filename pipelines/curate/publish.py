@@ -61,7 +61,7 @@ def _background_rows(task: PublishTask, candidates: DatasetFolder, verdicts: dic
 
 
 def _rejects(candidates: DatasetFolder, name: str, verdicts: dict[str, Any]) -> list[dict[str, Any]]:
-    rejects = list(iter_rows(candidates.rejects(name)))
+    rejects = list(iter_rows(candidates.rejects_path(name)))
     for row in iter_rows(candidates.data(name), ["background_id", "thumbnail", *ORIGIN]):
         verdict = verdicts[row["source"]]
         if not verdict["keep"]:

@@ -80,7 +80,7 @@ def _stamp(row: Row) -> str:
 def _others(candidates: DatasetFolder, task: ExamineTask, places: list[Photograph]) -> Iterator[str]:
     """Names of photographs whose content differs from what a candidate shard was made of."""
     made = iter_rows(candidates.data(task.name), ["source", "background_id"])
-    refused = iter_rows(candidates.rejects(task.name), ["source", "item_id"])
+    refused = iter_rows(candidates.rejects_path(task.name), ["source", "item_id"])
     known = {row["source"]: row["background_id"] for row in made}
     known |= {row["source"]: row["item_id"] for row in refused if row["item_id"] != row["source"]}  # it was read
     data_of = read_photographs(places, task.rules.max_bytes)

@@ -52,15 +52,15 @@ def write_card(source: Source, splits: Mapping[str, int], path: Path) -> None:
         splits: How many files each has.
         path: The file.
     """
-    curated = source.manifest.kind == "backgrounds"
-    settings = source.manifest.plan["rules" if curated else "recipe"]
+    curated = source.data.manifest.kind == "backgrounds"
+    settings = source.data.manifest.plan["rules" if curated else "recipe"]
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in sorted(splits)]
     head = {
         "task_categories": ["image-segmentation"],
         "tags": ["image-matting"],
         "configs": [{"config_name": "default", "data_files": files}],
     }
-    what = "Composites" if "backgrounds" in source.manifest.sources else "Photographs"
+    what = "Composites" if "backgrounds" in source.data.manifest.sources else "Photographs"
     with own_parquet(source.shards[0].path) as first:
         columns = first.schema_arrow.names
     text = _CARD.format(
@@ -77,7 +77,7 @@ def write_card(source: Source, splits: Mapping[str, int], path: Path) -> None:
 
 def _licences(source: Source, columns: tuple[str, ...]) -> str:
     """Rows by licence: a row inherits those of its foreground and its background."""
-    count(source.folder, [shard.mark for shard in source.shards], licences := ColumnCounts(columns))
+    count(source.data, [shard.mark for shard in source.shards], licences := ColumnCounts(columns))
     return "\n".join(_line(column, values) for column, values in licences.counts.items())
 
 

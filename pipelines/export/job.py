@@ -51,7 +51,7 @@ def run_export(job: ExportJob) -> Exported:
         RemoteError: If a bucket does not answer.
     """
     form, source = FORMATS[job.format], open_source(job.dataset)
-    layout = form.layout(source.manifest.kind, job.format)
+    layout = form.layout(source.data.manifest.kind, job.format)
     chosen = check_rows(source, layout)
     shards = {shard.mark.name: shard.mark.sha256 for shard in source.shards}
     rows = sum(shard.mark.rows for shard in source.shards) if chosen is None else len(chosen)

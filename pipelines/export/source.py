@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rssn.dataset.manifest import Manifest, read_manifest
+from rssn.dataset.dataset import DataSet, open_dataset
 from rssn.dataset.rows import iter_rows
-from rssn.dataset.shards import DatasetFolder, Mark
+from rssn.dataset.shards import Mark
 from rssn.dataset.verify import verify
 from rssn.errors import InputError
 from rssn.storage.location import Location
@@ -42,21 +42,19 @@ class Source:
     """What is exported.
 
     Attributes:
-        folder: The data set.
-        manifest: Its own.
+        data: The data set.
         shards: Those with rows that agree with their marks.
         missing: Those that are not made or not marked.
     """
 
-    folder: DatasetFolder
-    manifest: Manifest
+    data: DataSet
     shards: Sequence[Shard]
     missing: Sequence[str]
 
     @property
     def root(self) -> Location:
         """Where it lies."""
-        return self.folder.root
+        return self.data.root
 
     def rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Light columns of all rows, in order."""
@@ -70,16 +68,15 @@ def open_source(root: Location) -> Source:
     Raises:
         InputError: If there is none, if a shard is damaged, or if it has no rows.
     """
-    folder = DatasetFolder(root)
-    manifest = read_manifest(root)
-    verified = verify(folder)
+    data = open_dataset(root)
+    verified = verify(data)
     if verified.damaged:
         raise InputError(f"nothing was exported: {_listed(verified.damaged)}; repair the data set first")
     if not verified.trusted:
         raise InputError(f"{root}: no marked shard with rows; there is nothing to export")
-    curated = manifest.kind == "backgrounds"
-    shards = [Shard(folder.data(mark.name), mark, _prefix(mark) if curated else "train") for mark in verified.trusted]
-    return Source(folder, manifest, shards, verified.missing)
+    curated = data.manifest.kind == "backgrounds"
+    shards = [Shard(data.data(mark.name), mark, _prefix(mark) if curated else "train") for mark in verified.trusted]
+    return Source(data, shards, verified.missing)
 
 
 def _prefix(mark: Mark) -> str:

@@ -118,7 +118,7 @@ def _files(export: Export, shard: Shard) -> Iterator[tuple[str, bytes]]:
 
 
 def _choice(source: Source) -> Choice:
-    recipe = recipe_from_dict(source.manifest.plan["recipe"], f"{source.root}, its manifest")
+    recipe = recipe_from_dict(source.data.manifest.plan["recipe"], f"{source.root}, its manifest")
     return Choice(recipe.steps)
 
 

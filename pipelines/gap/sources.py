@@ -97,7 +97,7 @@ class Rows:
     @property
     def place(self) -> Location:
         """Where it lies."""
-        return self.data.folder.root
+        return self.data.root
 
     @cached_property
     def chosen(self) -> Chosen:
@@ -120,7 +120,7 @@ class Rows:
         """What its pictures were composed by."""
         plan = self.data.manifest.plan
         composed = _is_composed(self.data) and "recipe" in plan
-        return recipe_from_dict(plan["recipe"], str(self.data.folder.manifest)) if composed else None
+        return recipe_from_dict(plan["recipe"], str(self.data.manifest_path)) if composed else None
 
     @cached_property
     def compressed(self) -> bool:
@@ -148,7 +148,7 @@ class Rows:
     @cached_property
     def _second(self) -> list[str]:
         """The columns of a second foreground, where the recipe can have one."""
-        with own_parquet(next(self.data.folder.data(mark.name) for mark in self.data.marks if mark.rows)) as file:
+        with own_parquet(next(self.data.data(mark.name) for mark in self.data.all_marks() if mark.rows)) as file:
             schema = file.schema_arrow
         steps = schema.field("steps").type if "steps" in schema.names else ()
         return [f"steps.{step.name}.{OTHER[0]}" for step in steps if OTHER[0] in _names(step.type)]

@@ -11,9 +11,9 @@ from typing import Any
 from bg20k.review import describe_effects
 from pipelines.compose.plan import has_plan, load_plan
 from rssn.dataset.batches import Superseded
+from rssn.dataset.dataset import DataSet
 from rssn.dataset.manifest import Manifest
 from rssn.dataset.rows import iter_rows
-from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import ColumnCounts, DistinctCounts, MatteFlags, share
 from rssn.dataset.verify import Verified
 from rssn.image.picture_files import unread_words
@@ -39,7 +39,7 @@ class Counted:
 class Found:
     """What is known before pictures are drawn."""
 
-    folder: DatasetFolder
+    folder: DataSet
     manifest: Manifest
     verified: Verified
     counted: Counted
@@ -59,7 +59,7 @@ class Found:
     @cached_property
     def recipe(self) -> Recipe | None:
         """What its composites were made by; None of backgrounds."""
-        return recipe_from_dict(self.manifest.plan["recipe"], str(self.folder.manifest)) if self.composed else None
+        return recipe_from_dict(self.manifest.plan["recipe"], str(self.folder.manifest_path)) if self.composed else None
 
     @property
     def originals(self) -> Location | None:

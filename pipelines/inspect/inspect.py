@@ -15,7 +15,7 @@ from pipelines.curate.report import curation_sections
 from pipelines.inspect.facts import Counted, Found, check_draws, facts_of
 from pipelines.inspect.step_strips import step_strips
 from rssn.dataset.batches import superseded
-from rssn.dataset.manifest import read_manifest
+from rssn.dataset.dataset import open_dataset
 from rssn.dataset.shards import DatasetFolder, is_own, missing_rows
 from rssn.dataset.statistics import ColumnCounts, count, count_brightness, count_rejects
 from rssn.dataset.verify import verify
@@ -68,8 +68,8 @@ def run_inspect(root: Location, options: ReportOptions = ReportOptions()) -> Ins
     Raises:
         InputError: If the folder holds no data set.
     """
-    folder = DatasetFolder(root)
-    manifest = read_manifest(root)
+    folder = open_dataset(root)
+    manifest = folder.manifest
     verified = verify(folder)
     columns = _LIGHT if manifest.kind != "backgrounds" else ("width", "height", "split")
     counted, later = Counted(ColumnCounts(columns)), superseded(root)

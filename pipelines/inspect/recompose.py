@@ -19,9 +19,8 @@ from pipelines.compose.rows import (
     stored_draw,
 )
 from pipelines.executor.clock import StageClock
-from rssn.dataset.manifest import read_manifest
+from rssn.dataset.dataset import DataSet
 from rssn.dataset.schema import picture
-from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError, Rejected
 from rssn.image.arrays import Image
 from rssn.route.compose import Composite, apply_steps
@@ -40,24 +39,24 @@ class Sources:
     context: LayerContext
 
 
-def open_sources(folder: DatasetFolder, cache: LayerCache) -> Sources:
+def open_sources(data: DataSet, cache: LayerCache) -> Sources:
     """The plan and the recipe of a data set of composites.
 
     Args:
-        folder: The data set.
+        data: The data set.
         cache: Where layers may lie already.
 
     Raises:
         InputError: If it holds no composites, or its plan is gone or damaged.
     """
-    manifest = read_manifest(folder.root)
-    if manifest.kind != "composites":
-        raise InputError(f"{folder.root}: holds {manifest.kind}; only composites can be replayed")
-    if not has_plan(folder.root):
-        raise InputError(f"{folder.root}: its plan is missing; run the same rssn compose again to write it")
-    recipe = recipe_from_dict(manifest.plan["recipe"], str(folder.manifest))
-    codec = manifest.plan["output"]["codec"]
-    return Sources(load_plan(folder.root), LayerContext(recipe, codec, cache, StageClock()))
+    plan = data.manifest.plan
+    if data.manifest.kind != "composites":
+        raise InputError(f"{data.root}: holds {data.manifest.kind}; only composites can be replayed")
+    if not has_plan(data.root):
+        raise InputError(f"{data.root}: its plan is missing; run the same rssn compose again to write it")
+    recipe = recipe_from_dict(plan["recipe"], str(data.manifest_path))
+    codec = plan["output"]["codec"]
+    return Sources(load_plan(data.root), LayerContext(recipe, codec, cache, StageClock()))
 
 
 class Recomposed:

@@ -38,13 +38,13 @@ def run_replay(root: Location, sample_id: str, out: Location | None, side: int =
         Rejected: If a source cannot be read or has changed.
     """
     dataset = open_dataset(root)
-    sources = open_sources(dataset.folder, NO_CACHE)
+    sources = open_sources(dataset, NO_CACHE)
     row = dataset.row(sample_id)
     if row["draw_seed"] is None:
         raise InputError(f"{sample_id}: a packed photograph, not a composite; nothing was drawn for it")
     again = Recomposed(row, sources)
     pictures = again.pictures()
-    strip = out or dataset.folder.report / f"replay-{sample_id.replace('/', '-')}.png"
+    strip = out or dataset.report / f"replay-{sample_id.replace('/', '-')}.png"
     write_bytes(strip, encode_png(step_strip(row | pictures, sources.context.recipe, again, side)), durable=False)
     different = [name for name, value in pictures.items() if value["bytes"] != row[name]["bytes"]]
     return Replay(different, strip, dataset.manifest.versions)

@@ -12,7 +12,8 @@ from contextlib import suppress
 from pipelines.curate.rows import candidates_folder
 from pipelines.executor.run_state import RunState, read_state
 from rssn.dataset.batches import NOTHING_LATER, superseded
-from rssn.dataset.manifest import Manifest, read_manifest
+from rssn.dataset.dataset import open_dataset
+from rssn.dataset.manifest import Manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import count_rejects, share
@@ -27,8 +28,8 @@ def status(root: Location) -> list[str]:
     Raises:
         InputError: If the folder holds no data set.
     """
-    folder = DatasetFolder(root)
-    manifest = read_manifest(root)
+    folder = open_dataset(root)
+    manifest = folder.manifest
     working = [candidates_folder(folder), folder]
     states = [(one, state) for one in working if (state := read_state(one))]
     lines = [f"{root}: {manifest.kind}, {_owner(root, manifest, running=bool(states))}"]

@@ -15,7 +15,8 @@ import numpy as np
 
 from pipelines.compose.layer_cache import LayerCache
 from pipelines.inspect.recompose import Recomposed, Sources, open_sources
-from rssn.dataset.shards import DatasetFolder, Mark
+from rssn.dataset.dataset import DataSet
+from rssn.dataset.shards import Mark
 from rssn.dataset.statistics import spread
 from rssn.errors import InputError, Rejected
 from rssn.image.arrays import Image, Pixels, fit_inside, to_float, to_uint8
@@ -46,7 +47,7 @@ class Difference:
 
 
 def step_strips(
-    folder: DatasetFolder,
+    folder: DataSet,
     marks: Sequence[Mark],
     recipe: Recipe,
     count: int,

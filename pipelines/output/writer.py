@@ -55,7 +55,7 @@ def refuse_foreign(root: Location) -> None:
     Raises:
         InputError: Naming the folder.
     """
-    if not DatasetFolder(root).manifest.is_file() and not _is_free(root):
+    if not DatasetFolder(root).manifest_path.is_file() and not _is_free(root):
         raise InputError(f"{root}: not empty, and not a data set of rssn; choose another --out")
 
 

@@ -14,7 +14,8 @@ from bg20k.review import Choice, Decision, keep_refusal, uncertainty
 from bg20k.rules import CurationRules
 from bg20k.verdict import KEPT, KEPT_UNSCREENED, REASONS, Verdict
 from pipelines.review.log import NewDecision
-from rssn.dataset.manifest import Manifest, read_manifest
+from rssn.dataset.dataset import open_dataset
+from rssn.dataset.manifest import Manifest
 from rssn.dataset.rows import iter_rows
 from rssn.errors import InputError
 from rssn.storage.location import Location
@@ -185,12 +186,7 @@ def load_review(root: Location) -> ReviewSet:
     Raises:
         InputError: If there is no finished curation in the folder.
     """
-    manifest = read_manifest(root)
-    if manifest.kind != "backgrounds":
-        raise InputError(f"{root}: a data set of {manifest.kind}; rssn review is for build-bg20k outputs")
-    if not manifest.finished:
-        raise InputError(f"{root}: its curation was interrupted; run the same rssn build-bg20k again to resume it")
-    rules = stored_rules(manifest)
+    rules = stored_rules(open_dataset(root, "backgrounds", finished=True).manifest)
     rows = [(row, _verdict(row)) for row in iter_rows(root / "verdicts.parquet")]
     ranked = sorted(rows, key=lambda each: (-uncertainty(each[1], rules), each[0]["source"]))
     return ReviewSet(list(_photos(ranked, rules)))

@@ -85,7 +85,7 @@ def fingerprint(root: Location) -> Facts:
 
 def _is_ours(root: Location) -> bool:
     folder = DatasetFolder(root)
-    return folder.manifest.is_file() and (root / "marks").is_dir()
+    return folder.manifest_path.is_file() and (root / "marks").is_dir()
 
 
 def _shards(root: Location) -> Facts:

@@ -109,7 +109,7 @@ def count_live(folder: DatasetFolder, without: Superseded, mark: Mark) -> int:
     """How many rejects of a shard count."""
     if not mark.rejected or without == NOTHING_LATER:
         return mark.rejected
-    return sum(1 for _ in iter_rejects([folder.rejects(mark.name)], without, ["item_id"]))
+    return sum(1 for _ in iter_rejects([folder.rejects_path(mark.name)], without, ["item_id"]))
 
 
 @dataclass(frozen=True)
@@ -122,14 +122,14 @@ class Refused:
 
 def find_refused(folder: DatasetFolder, batches: int) -> Refused:
     """What earlier runs refused, by their rejects; those of files that do not agree with their mark do not count."""
-    files = [folder.rejects(mark.name) for mark in _undamaged(folder) if mark.rejected and _is_whole(folder, mark)]
+    files = [folder.rejects_path(mark.name) for mark in _undamaged(folder) if mark.rejected and _is_whole(folder, mark)]
     samples: dict[str, set[int]] = {}
     names: set[str] = set()
     for _, _, row in iter_rejects(files, superseded(folder.root, batches), ["item_id", "source"]):
         name, _, k = row["item_id"].rpartition("/")
         samples.setdefault(name, set()).add(int(k))
         names.add(row["source"])
-    plan = folder.rejects("plan")
+    plan = folder.rejects_path("plan")
     if plan.is_file() and damage(plan) is None:
         rows = iter_rejects([plan], NOTHING_LATER, ["item_id", "source", "stage"])
         names |= {row["source"] for _, _, row in rows if row["stage"] != "background"}  # its name may be another's too
@@ -137,7 +137,7 @@ def find_refused(folder: DatasetFolder, batches: int) -> Refused:
 
 
 def _is_whole(folder: DatasetFolder, mark: Mark) -> bool:
-    path = folder.rejects(mark.name)
+    path = folder.rejects_path(mark.name)
     return path.is_file() and sha256(path) == mark.rejects_sha256
 
 

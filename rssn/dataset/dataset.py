@@ -12,7 +12,7 @@ import pyarrow as pa
 from rssn.dataset.batches import iter_rejects, superseded
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows, own_parquet, place_of, read_row
-from rssn.dataset.shards import DatasetFolder, Mark
+from rssn.dataset.shards import DatasetFolder, Mark, check_shard
 from rssn.dataset.verify import verify
 from rssn.errors import DamagedError, InputError
 from rssn.storage.location import Location, parse_location
@@ -39,39 +39,55 @@ def open_dataset(place: Location | str, kind: str | None = None, *, finished: bo
         RemoteError: If a bucket does not answer.
     """
     root = parse_location(place) if isinstance(place, str) else place
-    manifest = read_manifest(root)
+    data = DataSet(root)
+    manifest = data.manifest
     if kind is not None and manifest.kind != kind:
         raise InputError(f"{root}: a data set of {manifest.kind}, not of {kind}; give what {_MADE_BY[kind]} wrote")
     if finished and not manifest.finished:
         command = f"the same {_MADE_BY.get(manifest.kind, 'command')}"
         raise InputError(f"{root}: its run was interrupted; run {command} again to finish it")
-    return DataSet(DatasetFolder(root), manifest)
+    return data
 
 
 @dataclass(frozen=True)
-class DataSet:
+class DataSet(DatasetFolder):
     """Rows in marked Parquet shards, what was refused, and the manifest of what they were made from."""
 
-    folder: DatasetFolder
-    manifest: Manifest
-
     @cached_property
-    def marks(self) -> Sequence[Mark]:
-        """The proofs of its shards, in order.
+    def manifest(self) -> Manifest:
+        """What it was made from, as it was when this was first asked for.
 
         Raises:
-            DamagedError: If one that a finished data set has is missing.
+            InputError: If there is no data set of this version.
         """
-        return self.folder.all_marks()
+        return read_manifest(self.root)
 
     def __len__(self) -> int:
         """The number of rows."""
-        return sum(mark.rows for mark in self.marks)
+        return sum(mark.rows for mark in self.all_marks())
+
+    def __bool__(self) -> bool:
+        """One without rows is a data set, too."""
+        return True
 
     @property
     def key(self) -> str:
         """The column that names a row: `background_id` of backgrounds, else `sample_id`."""
         return "background_id" if self.manifest.kind == "backgrounds" else "sample_id"
+
+    def checked_marks(self) -> Iterator[Mark]:
+        """The marks of shards with rows, in order, each once its shard was compared with it; see `check_shard`.
+
+        Raises:
+            DamagedError: If one does not agree, or is missing.
+        """
+        found = self.found()
+        for mark in self.all_marks():
+            if problem := check_shard(self, mark, found=found):
+                again = f"run the same {_MADE_BY.get(self.manifest.kind, 'command')} again, it repairs what is damaged"
+                raise DamagedError(f"{self.root}: {problem}; {again}")
+            if mark.rows:
+                yield mark
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """All rows in order, one row group in memory at a time.
@@ -82,8 +98,8 @@ class DataSet:
         Raises:
             DamagedError: If a shard is not as it was written, or a column is not there.
         """
-        for mark in self.marks:
-            yield from iter_rows(self.folder.data(mark.name), columns)
+        for mark in self.all_marks():
+            yield from iter_rows(self.data(mark.name), columns)
 
     def row(self, sample_id: str) -> dict[str, Any]:
         """One row by its name, `<foreground_id>/<k>`, of backgrounds by its `background_id`.
@@ -93,8 +109,8 @@ class DataSet:
             DamagedError: If it may be in a shard whose mark is lost.
         """
         damaged = []
-        for mark in self.folder.marks():
-            path = self.folder.data(mark.name)
+        for mark in self.marks():
+            path = self.data(mark.name)
             try:
                 with own_parquet(path) as file:
                     number = file.read(columns=[self.key])[self.key].index(pa.scalar(sample_id)).as_py()
@@ -102,16 +118,16 @@ class DataSet:
                     return read_row(path, place_of(path, number))
             except (DamagedError, OSError):
                 damaged.append(mark.name)
-        self.folder.all_marks()  # raises for a finished set of which one is lost
+        self.all_marks()  # raises for a finished set of which one is lost
         words = f"; these shards are damaged, the command that made them makes them again: {', '.join(damaged)}"
-        raise InputError(f"{self.folder.root}: no row with the {self.key} {sample_id}{words if damaged else ''}")
+        raise InputError(f"{self.root}: no row with the {self.key} {sample_id}{words if damaged else ''}")
 
     def rejects(self) -> Iterator[Mapping[str, Any]]:
         """What was refused and why: rows with `item_id`, `source`, `stage`, `reason`, `message`.
 
         What a later batch of composites tried again is not among them.
         """
-        for _, _, row in iter_rejects(self.folder.reject_files(), superseded(self.folder.root)):
+        for _, _, row in iter_rejects(self.reject_files(), superseded(self.root)):
             yield row
 
     def verify(self) -> list[str]:
@@ -120,4 +136,4 @@ class DataSet:
         Returns:
             What is wrong, a sentence each; nothing where all agrees.
         """
-        return verify(self.folder).problems
+        return verify(self).problems

@@ -102,10 +102,10 @@ class DatasetFolder:
         Raises:
             InputError: If the manifest is damaged, or says that its data set was removed.
         """
-        return self.plan if self.plan is not None else _stored_digest(self.manifest)
+        return self.plan if self.plan is not None else _stored_digest(self.manifest_path)
 
     @property
-    def manifest(self) -> Location:
+    def manifest_path(self) -> Location:
         """Schema version, recipe, inputs, versions and totals."""
         return self.root / MANIFEST
 
@@ -122,7 +122,7 @@ class DatasetFolder:
         """The mark of a shard."""
         return self._inside("marks", name, ".json")
 
-    def rejects(self, name: str) -> Location:
+    def rejects_path(self, name: str) -> Location:
         """The rejects of a shard; absent where it has none."""
         return self._inside("rejects", name, ".parquet")
 
@@ -176,9 +176,9 @@ class DatasetFolder:
         """
         marks = self.marks()
         with suppress(FileNotFoundError):
-            if missing := missing_rows(parse_manifest(content(self.manifest)), marks):
+            if missing := missing_rows(parse_manifest(content(self.manifest_path)), marks):
                 words = "run the command that made it again, it repairs what is damaged"
-                raise DamagedError(f"{self.manifest}: {missing}; {words}")
+                raise DamagedError(f"{self.manifest_path}: {missing}; {words}")
         return marks
 
     def found(self) -> dict[str, FileFacts]:
@@ -295,7 +295,7 @@ def write_shard(
         progress.unlink(missing_ok=True)
         folder.current_item(name).unlink(missing_ok=True)
     folder.refuse_removed()
-    refused = write_parquet(folder.rejects(name), REJECTS, rejects)
+    refused = write_parquet(folder.rejects_path(name), REJECTS, rejects)
     mark = Mark(
         name=name,
         rows=data.rows,
@@ -381,7 +381,7 @@ def check_shard(
     """
     remote = isinstance(folder.root, BucketPath)
     whole = not remote if whole is None else whole
-    path, rejects, proof = (part(mark.name) for part in (folder.data, folder.rejects, folder.mark))
+    path, rejects, proof = (part(mark.name) for part in (folder.data, folder.rejects_path, folder.mark))
     data, refused, marked = (
         facts_of(one) if found is None else found.get(f"{one.parent.name}/{one.name}") for one in (path, rejects, proof)
     )

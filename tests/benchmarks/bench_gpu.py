@@ -90,7 +90,7 @@ def write_composites(plan: Plan, root: Path) -> Path:
     processes = min(plan.shots, available_cpus())
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         list(pool.map(_write_shot, [plan] * plan.shots, [root] * plan.shots, range(plan.shots)))
-    write_json(DatasetFolder(root).manifest, {"plan": {"kind": "composites"}})
+    write_json(DatasetFolder(root).manifest_path, {"plan": {"kind": "composites"}})
     return root
 
 

@@ -62,7 +62,7 @@ def write_curated(root: Path, rows: int) -> Path:
         name = f"train-{number:05d}-of-{len(starts):05d}"
         data = write_parquet(folder.data(name), BACKGROUNDS, _rows(start, min(rows, start + _SHARD_ROWS)))
         write_json(folder.mark(name), asdict(Mark(name, data.rows, data.bytes, data.sha256)))
-    write_json(folder.manifest, {"plan": {"kind": "backgrounds"}, "totals": {"train": rows}})
+    write_json(folder.manifest_path, {"plan": {"kind": "backgrounds"}, "totals": {"train": rows}})
     return root
 
 

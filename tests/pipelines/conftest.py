@@ -96,7 +96,8 @@ def write_composites(tmp_path: Path) -> Callable[..., Path]:
         planned = {"kind": "composites", "recipe": plan.recipe.to_dict(), "seed": 0}
         sources = {"matting": "/nowhere", "backgrounds": "/nowhere"}
         totals = {"rows": len(rows), "rejected": 0}
-        write_json(folder.manifest, {"plan": planned, "sources": sources, "versions": {"rssn": "0"}, "totals": totals})
+        facts = {"plan": planned, "sources": sources, "versions": {"rssn": "0"}, "totals": totals}
+        write_json(folder.manifest_path, facts)
         return folder.root
 
     return write

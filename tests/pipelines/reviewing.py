@@ -75,12 +75,12 @@ def write_set(root: Path, rows: list[dict[str, Any]], *, pictures: bool = True) 
         kept = [row for row in rows if row["keep"]]
         write_parquet(folder.data("train-00000-of-00001"), PUBLISHED, map(_background, kept))
         refused = [row for row in rows if not row["keep"]]
-        write_parquet(folder.rejects("train-00000-of-00001"), REJECTS, map(_reject, refused))
+        write_parquet(folder.rejects_path("train-00000-of-00001"), REJECTS, map(_reject, refused))
     rules = asdict(CurationRules())
     plan = {"kind": "backgrounds", "rules": rules, "detector": "yolo", "photos": {"count": len(rows)}}
     totals = {"rows": sum(row["keep"] for row in rows)}
     facts = {"plan": plan, "sources": {}, "command": "rssn build-bg20k photos --out set", "totals": totals}
-    write_json(folder.manifest, facts)
+    write_json(folder.manifest_path, facts)
     return root
 
 

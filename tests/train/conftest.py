@@ -49,7 +49,7 @@ def write_shards(root: Path, scenes: list[Scene], per_shard: int = 2) -> Path:
     for index, group in enumerate(groups):
         rows = [_row(scene) for scene in group]
         write_shard(folder, shard_name("composites", index, len(groups)), COMPOSITES, rows, [])
-    write_json(folder.manifest, {"plan": {"kind": "composites"}})
+    write_json(folder.manifest_path, {"plan": {"kind": "composites"}})
     return root
 
 

@@ -59,7 +59,7 @@ def open_set(root: str, columns: tuple[str, ...]) -> StoredSet:
     """
     try:
         data = open_dataset(root, "composites")
-        marks = data.marks
+        marks = data.all_marks()
     except InputError as error:
         raise type(error)(f"--data {error}") from error
     places: list[RowPlace] = []
@@ -80,9 +80,9 @@ def read_group(place: RowPlace, columns: list[str]) -> pa.Table:
 
 
 def _footers(data: DataSet, marks: list[Mark], columns: tuple[str, ...]) -> Iterator[tuple[Location, pq.FileMetaData]]:
-    sizes = {name: facts.size for name, facts in list_files(data.folder.root / "data").items()}
-    read = partial(_footer, data.folder, sizes, {*columns, "width", "height"})
-    return ahead(read, marks, remote=isinstance(data.folder.root, BucketPath))
+    sizes = {name: facts.size for name, facts in list_files(data.root / "data").items()}
+    read = partial(_footer, data, sizes, {*columns, "width", "height"})
+    return ahead(read, marks, remote=isinstance(data.root, BucketPath))
 
 
 def _footer(

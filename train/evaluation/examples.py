@@ -9,8 +9,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from rssn.dataset.dataset import open_dataset
 from rssn.dataset.rows import iter_rows, own_parquet, places, read_row
-from rssn.dataset.shards import DatasetFolder, check_shard
 from rssn.errors import InputError, Rejected
 from rssn.image.arrays import Alpha, Image, Pixels, to_float
 from rssn.image.decoding import decode_image
@@ -77,7 +77,7 @@ def find_examples(data: Location, without: Location | None = None, alpha_scale: 
         if alpha_scale is not None:
             words = "holds shards, whose mattes need none; leave it out for them"
             raise InputError(f"--alpha-scale {alpha_scale:g}: {data} {words}")
-        return ExampleSet(_stored(DatasetFolder(data)), [])
+        return ExampleSet(_stored(data), [])
     found = find_pairs(data, without=without, alpha_scale=alpha_scale)
     failures = [Failure(problem.source, f"{problem.reason}: {problem.message}") for problem in found.problems]
     return ExampleSet([Example(pair.name, partial(_load_pair, pair)) for pair in found.pairs], failures, found.unread)
@@ -118,17 +118,18 @@ def _load_pair(pair: Pair) -> Truth:
     return Truth(sample.picture, sample.alpha, sample.flags)
 
 
-def _stored(folder: DatasetFolder) -> list[Example]:
+def _stored(root: Location) -> list[Example]:
     examples = []
-    found = folder.found()
-    for mark in folder.all_marks():
-        path, problem = folder.data(mark.name), check_shard(folder, mark, found=found)
-        if problem:
-            raise InputError(f"--data {folder.root}: {problem}; run the command that made it again, it repairs it")
-        rows = zip(places(path), iter_rows(path, ["sample_id"]), strict=True) if mark.rows else ()
-        examples += [Example(row["sample_id"], partial(_load_row, path, place)) for place, row in rows]
+    try:
+        data = open_dataset(root, "composites")
+        for mark in data.checked_marks():
+            path = data.data(mark.name)
+            rows = zip(places(path), iter_rows(path, ["sample_id"]), strict=True)
+            examples += [Example(row["sample_id"], partial(_load_row, path, place)) for place, row in rows]
+    except InputError as error:
+        raise type(error)(f"--data {error}") from error
     if not examples:
-        raise InputError(f"--data {folder.root}: its shards hold no rows")
+        raise InputError(f"--data {root}: its shards hold no rows")
     return examples
 
 

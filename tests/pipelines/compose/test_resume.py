@@ -245,7 +245,7 @@ def test_other_backgrounds_are_named(matting: Path, tmp_path: Path) -> None:
 def test_a_set_with_other_columns_is_told_from_a_damaged_one(matting: Path, bg20k: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())
-    path = DatasetFolder(out).manifest
+    path = DatasetFolder(out).manifest_path
     facts = json.loads(path.read_text())
     facts["plan"]["schema_version"] = 2
     path.write_text(json.dumps(facts))

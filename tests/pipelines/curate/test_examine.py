@@ -61,7 +61,7 @@ def examined(folder: Path, greys: Sequence[int]) -> tuple[list[dict[str, Any]], 
     rules = CurationRules(min_side=SIDE)
     examine_shard(ExamineTask(DatasetFolder(out), rules, "candidates-0", 0, len(greys)))
     shards = candidates_folder(DatasetFolder(out))
-    return list(iter_rows(shards.data("candidates-0"))), list(iter_rows(shards.rejects("candidates-0")))
+    return list(iter_rows(shards.data("candidates-0"))), list(iter_rows(shards.rejects_path("candidates-0")))
 
 
 def test_each_photograph_gets_its_own_findings(detector: Greys, tmp_path: Path) -> None:

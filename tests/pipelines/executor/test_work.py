@@ -113,10 +113,10 @@ def test_a_failed_retry_leaves_the_shard_as_it_stands(tmp_path: Path) -> None:
     folder = DatasetFolder(tmp_path)
     run_tasks(work(tmp_path, tasks(tmp_path, 1, refused=1)), LocalRunner())
     name = "photos-00000-of-00001"
-    before = folder.rejects(name).read_bytes()
+    before = folder.rejects_path(name).read_bytes()
     retry = replace(work(tmp_path, tasks(tmp_path, 1, broken=True)), redo=frozenset({name}))
     assert run_tasks(retry, LocalRunner()).failed == [f"{name}: OSError: the disk is full"]
-    assert folder.rejects(name).read_bytes() == before
+    assert folder.rejects_path(name).read_bytes() == before
     assert verify(folder).problems == []
     assert {row["item_id"] for path in verify(folder).rejects for row in iter_rows(path)} == {"0", name}
     summary = run_tasks(work(tmp_path, tasks(tmp_path, 1, refused=1)), LocalRunner())

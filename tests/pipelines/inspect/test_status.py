@@ -158,6 +158,6 @@ def test_rejects_of_a_curation_are_counted_once(bg20k: Path, tmp_path: Path) -> 
     number, again = next((name.removeprefix("candidates"), refused) for name, refused in candidates.items())
     published = folder.read_mark(f"train{number}")
     assert published
-    for path in (folder.mark(published.name), folder.rejects(published.name)):
+    for path in (folder.mark(published.name), folder.rejects_path(published.name)):
         path.unlink()
     assert counted() == count - published.rejected + again

@@ -17,7 +17,7 @@ from pipelines.executor.work import ErrorBudget
 from pipelines.inspect.inspect import ReportOptions, run_inspect
 from pipelines.inspect.recompose import Recomposed, open_sources
 from pipelines.inspect.step_strips import GAIN, STRIP_SIDE, blend_difference, step_strip
-from rssn.dataset.shards import DatasetFolder
+from rssn.dataset.dataset import open_dataset
 from rssn.errors import DependencyError
 from rssn.image.arrays import Pixels, encode_png, to_float, to_uint8
 from rssn.image.decoding import decode_pixels
@@ -96,7 +96,7 @@ def shards(synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.mark.slow
 def test_every_step_that_was_drawn_is_shown_and_no_other(shards: Path) -> None:
-    sources = open_sources(DatasetFolder(shards), LayerCache(shards, 0))
+    sources = open_sources(open_dataset(shards), LayerCache(shards, 0))
     seen: set[tuple[bool, ...]] = set()
     for row in rows(shards):
         combination = tuple(row["steps"][name] is not None for name in ("denoise", "blur", "noise"))
@@ -142,7 +142,7 @@ def test_a_missing_denoiser_leaves_one_tile_empty(shards: Path, monkeypatch: pyt
 
     monkeypatch.setattr(denoise_module, "backend_version", missing)
     row = next(row for row in rows(shards) if row["steps"]["denoise"] and row["steps"]["blur"])
-    strip = Strip(row, Recomposed(row, open_sources(DatasetFolder(shards), LayerCache(shards, 0))))
+    strip = Strip(row, Recomposed(row, open_sources(open_dataset(shards), LayerCache(shards, 0))))
     assert [strip.is_empty(*place) for place in ((0, 0), (0, 2), (1, 0), (1, 1))] == [False, False, False, True]
 
 
@@ -156,7 +156,7 @@ def test_the_report_makes_nothing_again_that_the_cache_holds(shards: Path, monke
     found = run_inspect(shards, ReportOptions(1, 24, LayerCache(shards.parent / "cache", 1 << 30), said.append))
     strips = [path for path in found.sheets if path.name.startswith("step-strip")]
     assert (len(strips), said, found.problems) == (24, [], [])
-    sources = open_sources(DatasetFolder(shards), LayerCache(shards.parent / "cache", 1 << 30))
+    sources = open_sources(open_dataset(shards), LayerCache(shards.parent / "cache", 1 << 30))
     assert {Recomposed(row, sources).cost(whole=True) for row in rows(shards)} == {0.0}
 
 

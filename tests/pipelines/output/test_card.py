@@ -82,7 +82,7 @@ def test_rejects_are_counted_by_reason(fake_composites: Maker) -> None:
     dataset = fake_composites()
     reasons = ["truncated", "alpha_empty", "alpha_empty"]
     rows = [{"item_id": "x", "source": "x", "stage": "read", "reason": reason, "message": "m"} for reason in reasons]
-    write_parquet(DatasetFolder(dataset).rejects("plan"), REJECTS, rows)
+    write_parquet(DatasetFolder(dataset).rejects_path("plan"), REJECTS, rows)
     _, text = _card(dataset)
     assert text.index("| alpha_empty | 2 |") < text.index("| truncated | 1 |")
 
@@ -126,7 +126,7 @@ def _load(root: Path, cache: Path) -> list[str]:
 def test_datasets_opens_the_folder_of_composites(fake_composites: Maker, tmp_path: Path) -> None:
     dataset = fake_composites()
     reasons = [{"item_id": "x", "source": "x", "stage": "read", "reason": "truncated", "message": "m"}]
-    write_parquet(DatasetFolder(dataset).rejects("plan"), REJECTS, reasons)
+    write_parquet(DatasetFolder(dataset).rejects_path("plan"), REJECTS, reasons)
     write_card(DatasetFolder(dataset), DatasetFolder(dataset).marks())
     assert _load(dataset, tmp_path / "cache") == ["train 8 Image 24 16 RGB"]
 

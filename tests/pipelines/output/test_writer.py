@@ -67,13 +67,13 @@ def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
 def test_another_version_of_what_makes_the_bytes_is_refused(tmp_path: Path) -> None:
     folder = DatasetFolder(tmp_path / "out")
     open_dataset(folder.root, "composites", PLAN, {})
-    manifest = json.loads(folder.manifest.read_text())
+    manifest = json.loads(folder.manifest_path.read_text())
     manifest["plan"]["made_by"]["numpy"] = "0.0.1"
     manifest["plan_digest"] = plan_digest(manifest["plan"])
-    folder.manifest.write_text(json.dumps(manifest))
+    folder.manifest_path.write_text(json.dumps(manifest))
     with pytest.raises(InputError, match=r"made_by\.numpy was 0\.0\.1, is now"):
         open_dataset(folder.root, "composites", PLAN, {})
-    assert json.loads(folder.manifest.read_text()) == manifest
+    assert json.loads(folder.manifest_path.read_text()) == manifest
 
 
 def test_a_run_killed_while_it_wrote_its_first_manifest_goes_on(tmp_path: Path) -> None:
@@ -161,6 +161,6 @@ def test_what_overwrite_could_not_remove_counts_nowhere(
 def test_a_manifest_that_was_altered_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
     folder = DatasetFolder(tmp_path)
     open_dataset(folder.root, "composites", PLAN, {})
-    folder.manifest.write_text(json.dumps(json.loads(folder.manifest.read_text()) | change))
+    folder.manifest_path.write_text(json.dumps(json.loads(folder.manifest_path.read_text()) | change))
     with pytest.raises(InputError, match=r"manifest\.json: damaged or edited, .*; restore a copy of it"):
         read_manifest(folder.root)

@@ -145,7 +145,7 @@ def pack(folder: Path, seed: int) -> None:
         "foreground_source": f"original/{seed}.png",
     }
     write_shard(DatasetFolder(folder), "photographs-00000-of-00001", COMPOSITES, [row], [])
-    DatasetFolder(folder).manifest.write_text('{"plan": {"kind": "composites"}}')
+    DatasetFolder(folder).manifest_path.write_text('{"plan": {"kind": "composites"}}')
 
 
 def test_shards_to_be_judged_on_are_looked_into(study: Study, data: Path) -> None:
@@ -171,7 +171,7 @@ def test_what_cannot_be_read_is_no_evaluation_set(study: Study, data: Path) -> N
     packed = replace(study, evaluation=replace(study.evaluation, data=str(data / "shards")))
     candidate = {"background_id": "0" * 20, "source": "a.jpg", "image": picture(encode_png(scene(1)), "a.png")}
     write_shard(DatasetFolder(data / "shards"), "candidates-00000-of-00001", CANDIDATES, [candidate], [])
-    DatasetFolder(data / "shards").manifest.write_text('{"plan": {"kind": "composites"}}')
+    DatasetFolder(data / "shards").manifest_path.write_text('{"plan": {"kind": "composites"}}')
     with pytest.raises(InputError, match=r"of-00001.parquet: no photographs with mattes in it.*run `rssn pack` again"):
         check_foregrounds(packed, LeakCache(None))
 

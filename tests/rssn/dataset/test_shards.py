@@ -54,7 +54,7 @@ def _files(root: Path) -> list[str]:
 def test_rows_come_back(tmp_path: Path) -> None:
     folder = _written(tmp_path)
     assert pq.read_table(folder.data(_NAME)).to_pylist() == [_row(n) for n in range(3)]
-    assert pq.read_table(folder.rejects(_NAME)).to_pylist() == [_reject(9)]
+    assert pq.read_table(folder.rejects_path(_NAME)).to_pylist() == [_reject(9)]
     assert pq.read_schema(folder.data(_NAME)).equals(PUBLISHED, check_metadata=False)
     assert _files(tmp_path) == [f"data/{_NAME}.parquet", f"marks/{_NAME}.json", f"rejects/{_NAME}.parquet"]
 
@@ -66,7 +66,7 @@ def test_the_mark_says_what_the_files_are(tmp_path: Path) -> None:
     assert (mark.name, mark.rows, mark.rejected) == (_NAME, 3, 1)
     assert mark.bytes == folder.data(_NAME).stat().st_size
     assert mark.sha256 == sha256(folder.data(_NAME))
-    assert mark.rejects_sha256 == sha256(folder.rejects(_NAME))
+    assert mark.rejects_sha256 == sha256(folder.rejects_path(_NAME))
     assert folder.marks() == [mark]
 
 
@@ -80,7 +80,7 @@ def _flip(path: Path, place: int) -> None:
 @pytest.mark.parametrize("harm", ["truncate", "alter", "replace", "remove", "empty"])
 def test_a_file_that_is_not_the_marked_one_is_not_trusted(tmp_path: Path, part: str, harm: str) -> None:
     folder = _written(tmp_path)
-    path = folder.data(_NAME) if part == "data" else folder.rejects(_NAME)
+    path = folder.data(_NAME) if part == "data" else folder.rejects_path(_NAME)
     mark = folder.read_mark(_NAME)
     assert mark is not None
     assert check_shard(folder, mark) is None
@@ -146,7 +146,7 @@ def test_json_that_is_nested_too_deeply_is_damaged(tmp_path: Path) -> None:
 def test_a_finished_data_set_that_lost_a_mark_is_not_read(tmp_path: Path) -> None:
     folder = _written(tmp_path)
     rows = folder.marks()[0].rows
-    write_json(folder.manifest, {"plan": {"kind": "composites"}, "totals": {"rows": rows}})
+    write_json(folder.manifest_path, {"plan": {"kind": "composites"}, "totals": {"rows": rows}})
     assert folder.all_marks() == folder.marks()
     folder.mark(_NAME).write_bytes(b"{")
     with pytest.raises(DamagedError, match=f"manifest.json: its marks vouch for 0 rows, .* counts {rows}; run"):
@@ -238,7 +238,7 @@ def test_rejects_that_come_up_while_rows_are_consumed_are_written(tmp_path: Path
 @pytest.mark.parametrize("name", ["../a", "a/b", "/etc/a", "", ".a", "-a", "A", "a.b", "a\n", "a\0", "a b", "ä"])
 def test_names_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
     folder = DatasetFolder(tmp_path)
-    for place in (folder.data, folder.mark, folder.rejects):
+    for place in (folder.data, folder.mark, folder.rejects_path):
         with pytest.raises(InputError, match="is not a valid shard name"):
             place(name)
 
@@ -248,8 +248,8 @@ def test_where_things_lie(tmp_path: Path) -> None:
     assert shard_name("composites", 42, 128) == "composites-00042-of-00128"
     assert folder.data("a-1") == tmp_path / "data" / "a-1.parquet"
     assert folder.mark("a-1") == tmp_path / "marks" / "a-1.json"
-    assert folder.rejects("a-1") == tmp_path / "rejects" / "a-1.parquet"
-    assert (folder.manifest, folder.report) == (tmp_path / "manifest.json", tmp_path / "report")
+    assert folder.rejects_path("a-1") == tmp_path / "rejects" / "a-1.parquet"
+    assert (folder.manifest_path, folder.report) == (tmp_path / "manifest.json", tmp_path / "report")
 
 
 def test_progress_is_told_while_a_shard_is_written(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_progress_is_told_while_a_shard_is_written(tmp_path: Path) -> None:
 
 def test_sweep_removes_half_written_files_only(tmp_path: Path) -> None:
     folder = _written(tmp_path)
-    write_json(folder.manifest, {"a": 1})
+    write_json(folder.manifest_path, {"a": 1})
     whole = _files(tmp_path)
     half = (f"data/.{_NAME}.parquet.12.tmp", f"progress/{_NAME}.item", f"marks/.{_NAME}.json.9.tmp", "..run.json.4.tmp")
     for name in (*half, f"progress/{_NAME}", ".manifest.json.3.tmp", "plan/.photos.parquet.1.tmp"):

@@ -14,11 +14,11 @@ _REJECT = {"item_id": "x", "source": "x", "stage": "s", "reason": "r", "message"
 
 def test_a_whole_data_set_is_trusted(fake_composites: Maker) -> None:
     folder = DatasetFolder(fake_composites(shards=3))
-    write_parquet(folder.rejects("plan"), REJECTS, [_REJECT])
+    write_parquet(folder.rejects_path("plan"), REJECTS, [_REJECT])
     found = verify(folder)
     assert [mark.name for mark in found.trusted] == [f"composites-0000{n}-of-00003" for n in range(3)]
     assert found.problems == []
-    assert found.rejects == [folder.rejects("plan")]
+    assert found.rejects == [folder.rejects_path("plan")]
 
 
 def test_damaged_missing_and_unmarked_shards_are_told_apart(fake_composites: Maker) -> None:
@@ -40,8 +40,8 @@ def test_rejects_of_a_damaged_shard_do_not_count(fake_composites: Maker) -> None
     folder = DatasetFolder(fake_composites())
     damaged = folder.data("composites-00001-of-00002")
     damaged.write_bytes(damaged.read_bytes() + b"x")
-    write_parquet(folder.rejects("composites-00001-of-00002"), REJECTS, [_REJECT])
-    (folder.rejects("plan")).write_bytes(b"nothing")
+    write_parquet(folder.rejects_path("composites-00001-of-00002"), REJECTS, [_REJECT])
+    (folder.rejects_path("plan")).write_bytes(b"nothing")
     found = verify(folder)
     assert found.rejects == []
-    assert found.damaged[-1].startswith(f"{folder.rejects('plan')}: damaged, no longer what was written (")
+    assert found.damaged[-1].startswith(f"{folder.rejects_path('plan')}: damaged, no longer what was written (")

@@ -33,7 +33,7 @@ def _curated(root: Path) -> DatasetFolder:
     write_shard(folder, "train-00000-of-00002", BACKGROUNDS, [_row(3, "train"), _row(1, "train")], [])
     write_shard(folder, "train-00001-of-00002", BACKGROUNDS, [_row(2, "train") | {"licence": "CC0"}], [])
     write_shard(folder, "validation-00000-of-00001", BACKGROUNDS, [_row(4, "validation")], [])
-    write_json(folder.manifest, {"plan": {"kind": "backgrounds"}, "totals": {"train": 3}})
+    write_json(folder.manifest_path, {"plan": {"kind": "backgrounds"}, "totals": {"train": 3}})
     return folder
 
 
@@ -95,7 +95,8 @@ def test_a_curated_set(tmp_path: Path) -> None:
 def test_a_curated_set_that_lost_a_mark_is_refused(tmp_path: Path) -> None:
     """Fewer backgrounds would be drawn from, without a word."""
     folder = _curated(tmp_path)
-    write_json(folder.manifest, {"plan": {"kind": "backgrounds"}, "totals": {"train": 3, "validation": 1, "rows": 4}})
+    facts = {"plan": {"kind": "backgrounds"}, "totals": {"train": 3, "validation": 1, "rows": 4}}
+    write_json(folder.manifest_path, facts)
     assert len(find_backgrounds(tmp_path)[0]) == 3
     folder.mark("train-00001-of-00002").write_bytes(b"{")
     with pytest.raises(InputError, match=r"its marks vouch for 3 rows, its manifest counts 4; run the command"):
@@ -128,7 +129,7 @@ def test_a_row_that_moved_is_refused(tmp_path: Path) -> None:
 
 def test_an_interrupted_curation_is_refused(tmp_path: Path) -> None:
     folder = _curated(tmp_path)
-    write_json(folder.manifest, {"plan": {"kind": "backgrounds"}})
+    write_json(folder.manifest_path, {"plan": {"kind": "backgrounds"}})
     with pytest.raises(InputError, match=r"was interrupted; run the same rssn build-bg20k again"):
         find_backgrounds(tmp_path)
 
@@ -136,14 +137,14 @@ def test_an_interrupted_curation_is_refused(tmp_path: Path) -> None:
 def test_only_manifests_of_backgrounds_will_do(tmp_path: Path) -> None:
     folder = DatasetFolder(tmp_path)
     (tmp_path / "a.png").write_bytes(encode_png(_pixels(0)))
-    write_json(folder.manifest, {"plan": {"kind": "composites"}, "totals": {}})
+    write_json(folder.manifest_path, {"plan": {"kind": "composites"}, "totals": {}})
     with pytest.raises(InputError, match="a data set of composites, not of backgrounds"):
         find_backgrounds(tmp_path)
-    folder.manifest.write_text("{")
+    folder.manifest_path.write_text("{")
     with pytest.raises(InputError, match=r"manifest\.json: damaged, not JSON"):
         find_backgrounds(tmp_path)
     for foreign in ("[1]", '{"plan": "premium"}', '{"files": []}'):
-        folder.manifest.write_text(foreign)
+        folder.manifest_path.write_text(foreign)
         assert [b.source for b in find_backgrounds(tmp_path)[0]] == ["a.png"]
 
 
@@ -254,11 +255,11 @@ def test_nothing_to_choose_from(tmp_path: Path) -> None:
 
 def test_a_curated_set_of_other_columns_is_refused(tmp_path: Path) -> None:
     folder = _curated(tmp_path / "set")
-    facts = json.loads(folder.manifest.read_text())
-    write_json(folder.manifest, facts | {"plan": facts["plan"] | {"schema_version": 2}})
+    facts = json.loads(folder.manifest_path.read_text())
+    write_json(folder.manifest_path, facts | {"plan": facts["plan"] | {"schema_version": 2}})
     with pytest.raises(InputError, match=r"its columns are of version 2, ours of \d; run rssn build-bg20k again, into"):
         find_backgrounds(folder.root)
-    write_json(folder.manifest, facts)
+    write_json(folder.manifest_path, facts)
     fewer = pa.schema([field for field in BACKGROUNDS if field.name != "licence"])
     name = "train-00001-of-00002"
     write_shard(folder, name, fewer, [{key: _row(2, "train")[key] for key in fewer.names}], [])

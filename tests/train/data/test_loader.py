@@ -233,7 +233,7 @@ def test_backgrounds_are_no_training_set(config: TrainConfig, tmp_path: Path) ->
     folder = DatasetFolder(tmp_path)
     row = {"background_id": "b", "image": picture(encode_png(np.zeros((4, 4, 3), np.uint8)), "b.png")}
     write_shard(folder, "backgrounds-00000-of-00001", BACKGROUNDS, [row], [])
-    write_json(folder.manifest, {"plan": {"kind": "composites"}})
+    write_json(folder.manifest_path, {"plan": {"kind": "composites"}})
     with pytest.raises(InputError, match="no column alpha, background, foreground, sample_id"):
         ShardDataset(replace(config, data=(str(tmp_path),)))
 
@@ -291,7 +291,7 @@ def stored(
     monkeypatch.setattr("rssn.storage.files.ROW_GROUP_ROWS", 4)
     folder = DatasetFolder(store(tmp_path / "shards", scenes, per_shard=24))
     files = [
-        folder.manifest,
+        folder.manifest_path,
         *(path for mark in folder.marks() for path in (folder.data(mark.name), folder.mark(mark.name))),
     ]
     for path in files:

@@ -39,7 +39,7 @@ _TABLE = (
     ),
     Subcommand("recipe", f"{_ROOM}.route:recipe", "Print a recipe that ships, as a start for your own.", resumes=False),
     Subcommand("steps", f"{_ROOM}.route:steps", "List the steps that a recipe may name.", resumes=False),
-    Subcommand("export", f"{_ROOM}.export:export", "Write a data set as the files or tar shards of other trainers."),
+    Subcommand("export", f"{_ROOM}.export:export", "Write a data set as the files that other trainers read."),
     Subcommand(
         "gap",
         f"{_ROOM}.gap:gap",

@@ -11,7 +11,8 @@ from pipelines.compose.naming import foreground_method
 from pipelines.compose.plan import PlannedForeground
 from pipelines.compose.shard import ComposeTask
 from rssn.dataset.batches import superseded
-from rssn.dataset.shards import DatasetFolder, trusted_mark
+from rssn.dataset.shards import DatasetFolder
+from rssn.dataset.verify import trusted_mark
 from rssn.image.codecs import BYTES_PER_PIXEL
 from rssn.image.picture_files import unread_words
 from rssn.route.draw import Draw, choose_backgrounds, draw

@@ -33,8 +33,9 @@ from pipelines.output.card import write_card
 from pipelines.output.writer import check_dataset, close_dataset, refuse_foreign, remove_dataset
 from rssn.dataset.batches import batch_shard, count_live, superseded
 from rssn.dataset.manifest import holds_dataset
-from rssn.dataset.shards import DatasetFolder, Shards
+from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import MatteFlags, count
+from rssn.dataset.verify import Shards
 from rssn.errors import InputError, Rejected
 from rssn.image.codecs import BYTES_PER_PIXEL, ImageCodec
 from rssn.route.recipe import Recipe

@@ -32,7 +32,8 @@ from rssn.dataset.batches import count_live, listed_batches, superseded
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import PRUNED, REJECTS
-from rssn.dataset.shards import DatasetFolder, Mark, check_shard
+from rssn.dataset.shards import DatasetFolder, Mark
+from rssn.dataset.verify import check_shard
 from rssn.errors import DamagedError, InputError
 from rssn.route.recipe import Recipe, recipe_from_dict
 from rssn.sources.backgrounds import find_backgrounds

@@ -14,7 +14,8 @@ from pipelines.curate.examine import ExamineTask
 from pipelines.curate.listing import CrawlListing
 from pipelines.curate.rows import candidates_folder, photos_plan
 from rssn.dataset.rows import iter_rows
-from rssn.dataset.shards import DatasetFolder, trusted_mark
+from rssn.dataset.shards import DatasetFolder
+from rssn.dataset.verify import trusted_mark
 from rssn.errors import DamagedError, InputError, Rejected
 from rssn.progress import progressing
 from rssn.sources.crawl import Photograph, read_photographs

@@ -15,7 +15,8 @@ from typing import Any, Generic
 from pipelines.executor.run_state import RunState, StateFile
 from pipelines.executor.runner import WORKER_DIED, Done, Outcome, Runner, ShardTask, T
 from rssn.dataset.schema import REJECTS, picture
-from rssn.dataset.shards import DatasetFolder, Mark, Shards
+from rssn.dataset.shards import DatasetFolder, Mark
+from rssn.dataset.verify import Shards
 from rssn.errors import InputError, Rejected
 from rssn.progress import Progress
 from rssn.stopping import received

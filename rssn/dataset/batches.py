@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from rssn.dataset.manifest import stored_manifest
 from rssn.dataset.rows import damage, iter_rows, own_parquet
-from rssn.dataset.shards import DatasetFolder, Mark, check_shard, shard_name
+from rssn.dataset.shards import DatasetFolder, Mark, shard_name
+from rssn.dataset.verify import check_shard
 from rssn.errors import DamagedError
 from rssn.storage.files import sha256
 from rssn.storage.location import Location

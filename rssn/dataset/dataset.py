@@ -12,8 +12,8 @@ import pyarrow as pa
 from rssn.dataset.batches import iter_rejects, superseded
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows, own_parquet, place_of, read_row
-from rssn.dataset.shards import DatasetFolder, Mark, check_shard
-from rssn.dataset.verify import verify
+from rssn.dataset.shards import DatasetFolder, Mark
+from rssn.dataset.verify import check_shard, verify
 from rssn.errors import DamagedError, InputError
 from rssn.storage.location import Location, parse_location
 

@@ -19,13 +19,12 @@ from typing import Any
 import pyarrow as pa
 
 from rssn.dataset.manifest import MANIFEST, Manifest, parse_manifest
-from rssn.dataset.rows import read_footer
 from rssn.dataset.schema import REJECTS
 from rssn.errors import DamagedError, InputError
 from rssn.storage.buckets import FileFacts, abort_uploads, remove
-from rssn.storage.files import Row, is_count, parse_json, sha256, write_json, write_parquet
+from rssn.storage.files import Row, is_count, parse_json, write_json, write_parquet
 from rssn.storage.location import BucketPath, Location, scratch_of
-from rssn.storage.remote import content, contents, facts_of, list_files
+from rssn.storage.remote import content, contents, list_files
 
 _FAILED = "-failed"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -335,82 +334,6 @@ def missing_rows(manifest: Manifest, marks: Iterable[Mark]) -> str | None:
     """What a finished data set lacks, in words, or None: its manifest counts the rows that are marked."""
     rows, said = sum(mark.rows for mark in marks), manifest.totals.get("rows")
     return None if said in (None, rows) else f"its marks vouch for {rows} rows, its manifest counts {said}"
-
-
-@dataclass(frozen=True)
-class Shards:
-    """The shards of a data set as one look at it found them.
-
-    Attributes:
-        folder: The data set.
-        marks: Its marks by name, trusted or not.
-        found: Its files, see `DatasetFolder.found`.
-    """
-
-    folder: DatasetFolder
-    marks: Mapping[str, Mark]
-    found: Mapping[str, FileFacts]
-
-    @classmethod
-    def of(cls, folder: DatasetFolder) -> Shards:
-        """Look at a data set: marks are read, everything else is listed."""
-        found = folder.found()
-        return cls(folder, {mark.name: mark for mark in folder.marks()}, found)
-
-    def problem(self, mark: Mark, *, whole: bool | None = None) -> str | None:
-        """What is wrong with a marked shard; see `check_shard`."""
-        return check_shard(self.folder, mark, whole=whole, found=self.found)
-
-    def trusted(self, name: str) -> Mark | None:
-        """The mark of a shard that is done, or None where the work has to be done (again)."""
-        mark = self.marks.get(name)
-        return mark if mark and self.problem(mark) is None else None
-
-
-def check_shard(
-    folder: DatasetFolder, mark: Mark, *, whole: bool | None = None, found: Mapping[str, FileFacts] | None = None
-) -> str | None:
-    """What is wrong with a marked shard, in words, or None: size, rows, footer and the digests of both files agree.
-
-    Args:
-        folder: The data set.
-        mark: The shard's.
-        whole: Whether both files are read through for their digests; None: on this disk, not in a bucket. An object
-            that was written after its mark always is, for it was copied there, or replaced.
-        found: What a listing says of the files, see `DatasetFolder.found`; None asks for these alone.
-    """
-    remote = isinstance(folder.root, BucketPath)
-    whole = not remote if whole is None else whole
-    path, rejects, proof = (part(mark.name) for part in (folder.data, folder.rejects_path, folder.mark))
-    data, refused, marked = (
-        facts_of(one) if found is None else found.get(f"{one.parent.name}/{one.name}") for one in (path, rejects, proof)
-    )
-    if bool(refused) != bool(mark.rejected) or (whole and mark.rejected and sha256(rejects) != mark.rejects_sha256):
-        return f"rejects/{rejects.name}: missing, or altered after it was marked"
-    if data is None:
-        return f"{path.name}: the file is missing" if mark.rows else None
-    if data.size != mark.bytes:
-        return f"{path.name}: {data.size} bytes, its mark says {mark.bytes}"
-    later = not marked or data.written_ns > marked.written_ns
-    if remote and not whole and not later:
-        return None
-    return _content_problem(path, mark, whole=whole or remote)
-
-
-def _content_problem(path: Location, mark: Mark, *, whole: bool) -> str | None:
-    if whole and sha256(path) != mark.sha256:
-        return f"{path.name}: the content was altered after it was marked"
-    try:
-        rows = read_footer(path).num_rows
-    except DamagedError as error:
-        return str(error)
-    return None if rows == mark.rows else f"{path.name}: {rows} rows, its mark says {mark.rows}"
-
-
-def trusted_mark(folder: DatasetFolder, name: str) -> Mark | None:
-    """The mark of a shard that is done, or None where the work has to be done (again)."""
-    mark = folder.read_mark(name)
-    return mark if mark and check_shard(folder, mark) is None else None
 
 
 def _checked(name: str) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 from rssn.dataset.manifest import MANIFEST, ForeignManifestError, RemovedDatasetError, parse_manifest
 from rssn.dataset.rows import iter_rows, own_parquet, places
 from rssn.dataset.schema import BACKGROUNDS, SCHEMA_VERSION
-from rssn.dataset.shards import DatasetFolder, check_shard
+from rssn.dataset.shards import DatasetFolder
+from rssn.dataset.verify import check_shard
 from rssn.errors import DamagedError, InputError, Rejected
 from rssn.image.decoding import picture_size
 from rssn.image.picture_files import archive_format

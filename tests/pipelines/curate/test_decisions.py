@@ -17,7 +17,8 @@ from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import ErrorBudget
 from pipelines.inspect.inspect import run_inspect
 from pipelines.review.log import NewDecision, ReviewLog, review_path
-from rssn.dataset.shards import DatasetFolder, check_shard
+from rssn.dataset.shards import DatasetFolder
+from rssn.dataset.verify import check_shard
 from rssn.errors import InputError
 from tests.pipelines.conftest import MIN_SIDE
 from tests.pipelines.curate.test_job import published, verdicts

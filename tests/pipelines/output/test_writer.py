@@ -15,7 +15,8 @@ from pipelines.inspect.status import status
 from pipelines.output.writer import close_dataset, open_dataset, remove_dataset
 from rssn.dataset.manifest import plan_digest, read_manifest, stored_manifest
 from rssn.dataset.schema import REJECTS
-from rssn.dataset.shards import DatasetFolder, trusted_mark, write_shard
+from rssn.dataset.shards import DatasetFolder, write_shard
+from rssn.dataset.verify import trusted_mark
 from rssn.errors import InputError
 from tests.pipelines.composing import QUICK, digests, job_of
 from train.data.shards import open_set

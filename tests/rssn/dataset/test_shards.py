@@ -17,14 +17,8 @@ from hypothesis import strategies as st
 from bg20k.schema import PUBLISHED
 from rssn.dataset.manifest import Manifest, parse_manifest, write_manifest
 from rssn.dataset.schema import REJECTS, picture
-from rssn.dataset.shards import (
-    DatasetFolder,
-    check_shard,
-    parse_mark,
-    shard_name,
-    trusted_mark,
-    write_shard,
-)
+from rssn.dataset.shards import DatasetFolder, parse_mark, shard_name, write_shard
+from rssn.dataset.verify import check_shard, trusted_mark
 from rssn.errors import DamagedError, InputError
 from rssn.storage.files import content_id, sha256, write_json, write_parquet
 

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rssn.dataset.schema import BACKGROUNDS, picture
-from rssn.dataset.shards import DatasetFolder, Shards, check_shard, write_shard
+from rssn.dataset.shards import DatasetFolder, write_shard
+from rssn.dataset.verify import Shards, check_shard
 from rssn.errors import Rejected
 from rssn.image.arrays import encode_png, read_bytes
 from rssn.sources.backgrounds import background_bytes, find_backgrounds

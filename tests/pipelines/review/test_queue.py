@@ -140,9 +140,7 @@ def test_what_is_no_finished_curation_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no data set here"):
         load_review(tmp_path)
     write_json(tmp_path / "manifest.json", {"plan": {"kind": "composites"}})
-    with pytest.raises(
-        InputError, match="a data set of composites, not of backgrounds; give what rssn build"
-    ):
+    with pytest.raises(InputError, match="a data set of composites, not of backgrounds; give what rssn build"):
         load_review(tmp_path)
     write_json(tmp_path / "manifest.json", {"plan": {"kind": "backgrounds"}})
     with pytest.raises(InputError, match="its run was interrupted"):

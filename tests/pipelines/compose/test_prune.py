@@ -28,6 +28,9 @@ from rssn.image.arrays import encode_png
 from rssn.route.recipe import load_recipe
 from rssn.route.steps.merge import Merge
 from rssn.storage.lease import hold_lease
+from rssn.storage.location import BucketPath
+from rssn.storage.urls import Url
+from tests.bucket import Store
 from tests.pipelines.composing import QUICK, digests, files, job_of, rejects, rows
 
 K = 3
@@ -90,6 +93,30 @@ def test_a_foreground_that_is_gone_takes_its_composites_along(matting: Path, pho
     again = run_compose(job, LocalRunner())
     assert (again.written, again.reused, again.rejected) == (0, 6, 0)
     assert read_manifest(out).totals["pruned"] == 1
+
+
+@pytest.mark.slow
+def test_a_set_and_its_sources_in_a_bucket(matting: Path, photos: Path, tmp_path: Path, s3: Store, bucket: Url) -> None:
+    def put(root: Path) -> BucketPath:
+        for name, data in files(root).items():
+            s3.put(f"{bucket}/{root.name}/{name}", data)
+        return BucketPath(f"{bucket}/{root.name}")
+
+    job = job_of(matting, photos, tmp_path / "out", RECIPE)
+    run_compose(job, LocalRunner())
+    there = replace(job, matting=put(matting), backgrounds=put(photos), out=BucketPath(f"{bucket}/set"))
+    run_compose(there, LocalRunner())
+    gone = remove(matting)
+    for name in (gone, f"mask/{Path(gone).stem}.png"):
+        s3.remove(f"{bucket}/matting/{name}")
+    lines = find_gone(PruneJob(there.out, there.matting)).lines("would remove")
+    assert lines == find_gone(PruneJob(job.out, matting)).lines("would remove")
+    assert run_prune(PruneJob(job.out, matting)) == run_prune(PruneJob(there.out, there.matting)) == []
+    data = open_dataset(there.out)
+    assert list(data.rows()) == list(open_dataset(job.out).rows())
+    assert data.verify() == []
+    again = run_compose(there, LocalRunner())
+    assert (again.written, again.reused) == (0, 6)
 
 
 def test_a_background_that_is_gone_takes_its_composites_along(matting: Path, photos: Path, tmp_path: Path) -> None:

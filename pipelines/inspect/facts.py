@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from bg20k.review import describe_effects
-from pipelines.compose.plan import has_plan, load_plan
+from pipelines.compose.plan import Plan, has_plan, load_plan
 from rssn.dataset.batches import Superseded
 from rssn.dataset.dataset import DataSet
 from rssn.dataset.manifest import Manifest
@@ -20,7 +20,7 @@ from rssn.image.picture_files import unread_words
 from rssn.route.draw_check import count_draws, mismatch
 from rssn.route.recipe import Recipe, recipe_from_dict
 from rssn.route.step import Values
-from rssn.storage.location import Location, parse_location
+from rssn.sources.picture_ref import PictureRef
 
 _SHOWN = 5
 _DRAWN = ("foreground_id", "background_id", "k", "width", "height", "recipe", "draw_seed", "background_crop")
@@ -61,11 +61,15 @@ class Found:
         """What its composites were made by; None of backgrounds."""
         return recipe_from_dict(self.manifest.plan["recipe"], str(self.folder.manifest_path)) if self.composed else None
 
-    @property
-    def originals(self) -> Location | None:
-        """The matting data set that it was made from."""
-        source = self.manifest.sources.get("matting")
-        return parse_location(source) if source else None
+    def original(self, foreground_id: str) -> PictureRef | None:
+        """Where the photograph of a foreground is, as it was planned; None where its plan is lost."""
+        planned = self.plan.find_foreground(foreground_id) if self.plan else None
+        return planned.pair.picture if planned else None
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """What was planned; None where that is lost."""
+        return load_plan(self.folder.root) if has_plan(self.folder.root) else None
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def check_draws(found: Found) -> Draws | None:
     if recipe is None or "backgrounds" not in found.manifest.sources:
         return None
     folder = found.folder
-    planned = load_plan(folder.root) if has_plan(folder.root) else None
+    planned = found.plan
     columns = [*_DRAWN, *(["steps"] if recipe.steps else [])]
     wrong: list[str] = []
 

@@ -106,7 +106,7 @@ def _pictures(found: Found, options: ReportOptions) -> tuple[list[Section], list
         sections += curation_sections(folder, [mark for mark in marks if mark.rows])
     if recipe := found.recipe:
         strips = step_strips(folder, marks, recipe, options.strips, options.cache, options.log)
-        samples = composite_sheets(folder, marks, recipe, found.originals, options.samples)
+        samples = composite_sheets(folder, marks, recipe, found.original, options.samples)
         shown = {"Steps": ("step-strip", strips), "Samples": ("contact-sheet-samples", samples)}
     else:
         shown = {"Kept": ("contact-sheet-kept", background_sheets(folder, marks, options.samples))}

@@ -6,29 +6,30 @@ or the size of the samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from rssn.dataset.shards import DatasetFolder, Mark
 from rssn.dataset.statistics import spread
 from rssn.errors import Rejected
-from rssn.image.arrays import Pixels, fit_inside, read_bytes
+from rssn.image.arrays import Pixels, fit_inside
 from rssn.image.decoding import decode_pixels
 from rssn.report.page import Tile, contact_sheet
 from rssn.route.recipe import Recipe
-from rssn.storage.location import Location
+from rssn.sources.picture_ref import PictureRef
 
 T = TypeVar("T")
 
 TILE_SIDE = 240  # px
 TILES_PER_ROW = 6
+Originals: TypeAlias = Callable[[str], PictureRef | None]
 _ROWS_PER_SHEET = 12
 _HEADING = ("original", "alpha", "foreground F", "background B", "composite", "what the draw did")
 
 
 def composite_sheets(
-    folder: DatasetFolder, marks: Sequence[Mark], recipe: Recipe, originals: Location | None, samples: int
+    folder: DatasetFolder, marks: Sequence[Mark], recipe: Recipe, originals: Originals, samples: int
 ) -> Iterator[Pixels]:
     """Sheets with a row per sample: original, alpha, F, B, composite, and the draw in words.
 
@@ -36,7 +37,7 @@ def composite_sheets(
         folder: A data set of composites.
         marks: Its trusted marks.
         recipe: The data set's.
-        originals: Root of the matting data set, for the original photographs; None where nobody knows it.
+        originals: Where the photograph of a foreground is, by its id.
         samples: How many samples to show, spread evenly.
     """
     rows = (_composite_tiles(row, recipe, originals) for row in spread(folder, marks, samples))
@@ -51,13 +52,12 @@ def background_sheets(folder: DatasetFolder, marks: Sequence[Mark], samples: int
         yield contact_sheet(part, side=TILE_SIDE)
 
 
-def original_of(row: dict[str, Any], originals: Location | None) -> Pixels | None:
+def original_of(row: dict[str, Any], originals: Originals) -> Pixels | None:
     """The original photograph of a composite, or None where it is not there any more."""
-    if originals is None or not row["foreground_source"]:
-        return None
+    picture = originals(row["foreground_id"])
     try:
-        return decode_pixels(read_bytes(originals / row["foreground_source"]))
-    except (Rejected, ValueError):  # or no name of an object
+        return decode_pixels(picture.read()) if picture else None
+    except Rejected:
         return None
 
 
@@ -90,7 +90,7 @@ def parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield part
 
 
-def _composite_tiles(row: dict[str, Any], recipe: Recipe, originals: Location | None) -> list[Tile]:
+def _composite_tiles(row: dict[str, Any], recipe: Recipe, originals: Originals) -> list[Tile]:
     original = original_of(row, originals)
     missing = "" if original is not None else f"not found: {row['foreground_source']}"
     stored = [

@@ -12,6 +12,7 @@ from rssn.dataset.shards import DatasetFolder
 from rssn.image.arrays import encode_png
 from rssn.report.contact_sheets import composite_sheets, draw_words, original_of, parts, small_tile
 from rssn.route.recipe import load_recipe
+from rssn.sources.picture_ref import PictureRef
 
 Maker = Callable[..., Path]
 
@@ -41,14 +42,13 @@ def test_a_packed_photograph_has_no_background_to_tell_of(row: dict[str, Any]) -
     assert draw_words(row, load_recipe("ori")).splitlines() == ["original/0.jpg, k = 0", "24 x 16 px, F by levin"]
 
 
-def test_the_original_is_found_below_its_root_or_not_at_all(row: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "original").mkdir()
-    (tmp_path / "original" / "0.jpg").write_bytes(encode_png(np.full((4, 5, 3), 77, np.uint8)))
-    found = original_of(row, tmp_path)
+def test_the_original_is_read_where_it_was_planned_or_not_at_all(row: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "0.jpg").write_bytes(encode_png(np.full((4, 5, 3), 77, np.uint8)))
+    found = original_of(row, {row["foreground_id"]: PictureRef.of(tmp_path / "0.jpg")}.get)
     assert found is not None
     assert found.shape == (4, 5, 3)
-    assert original_of(row, tmp_path / "elsewhere") is None
-    assert original_of(row, None) is None
+    assert original_of(row, lambda _: PictureRef.of(tmp_path / "elsewhere.jpg")) is None
+    assert original_of(row, lambda _: None) is None
 
 
 def test_tiles_keep_no_more_than_is_shown() -> None:
@@ -60,7 +60,7 @@ def test_tiles_keep_no_more_than_is_shown() -> None:
 
 def test_sheets_come_twelve_rows_at_a_time(fake_composites: Maker) -> None:
     folder = DatasetFolder(fake_composites(foregrounds=15, suffix=".png"))
-    sheets = composite_sheets(folder, folder.marks(), load_recipe("comp-rssn"), None, 30)
+    sheets = composite_sheets(folder, folder.marks(), load_recipe("comp-rssn"), lambda _: None, 30)
     sizes = [sheet.shape[0] for sheet in sheets]
     assert len(sizes) == 3
     assert sizes[0] == sizes[1] > sizes[2]

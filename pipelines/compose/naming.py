@@ -52,7 +52,7 @@ def name_foregrounds(
     planned: dict[str, PlannedForeground] = {}
     refused: list[dict[str, Any]] = []
     measured = partial(_measured, wanted=wanted, insists=insists)
-    parts = (ahead(measured, some, remote=remote) for remote, some in groupby(pairs, key=lambda pair: pair.in_bucket))
+    parts = (ahead(measured, some, remote=remote) for remote, some in groupby(pairs, key=lambda pair: pair.of_objects))
     for pair, found in chain.from_iterable(parts):
         try:
             if isinstance(found, Rejected):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from threading import Lock
 from typing import BinaryIO, cast
 
 from rssn.errors import Rejected, first_line
@@ -123,9 +124,14 @@ class _Unpacked:
 
     def __init__(self, path: Location) -> None:
         self._path = path
+        self._lock = Lock()
         self._streams: list[BinaryIO] = []  # the one that was last read is the last
 
     def read(self, offset: int, size: int) -> bytes:
+        with self._lock:
+            return _read_at(self._stream_for(offset), offset, size)
+
+    def _stream_for(self, offset: int) -> BinaryIO:
         before = [stream for stream in self._streams if stream.tell() <= offset]
         if before:
             stream = max(before, key=lambda one: one.tell())
@@ -135,7 +141,7 @@ class _Unpacked:
         else:
             stream = self._streams.pop(0)
         self._streams.append(stream)
-        return _read_at(stream, offset, size)
+        return stream
 
 
 @lru_cache(maxsize=2)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -169,10 +170,19 @@ class _Column:
         stream = table if isinstance(table, Path) else opened(table)
         self._file = pq.ParquetFile(stream, buffer_size=_BUFFER, page_checksum_verification=True)
         self._column = column
+        self._lock = Lock()  # Parquet's reader is one thread's at a time
         self._group, self._next = -1, 0
         self._cells: Iterator[pa.Scalar] = iter(())
 
     def read(self, group: int, row: int) -> bytes | None:
+        with self._lock:
+            return self._read(group, row)
+
+    def text(self, group: int, row: int, name: str) -> str:
+        with self._lock:
+            return cell_text(self._file.read_row_group(group, columns=[name]).column(name)[row].as_py())
+
+    def _read(self, group: int, row: int) -> bytes | None:
         if group != self._group or row < self._next:
             self._group, self._next, self._cells = group, 0, self._read_group(group)
         try:
@@ -184,9 +194,6 @@ class _Column:
             self._group = -1  # what broke off does not go on
             raise
         raise LookupError("the row is gone")
-
-    def text(self, group: int, row: int, name: str) -> str:
-        return cell_text(self._file.read_row_group(group, columns=[name]).column(name)[row].as_py())
 
     def _read_group(self, group: int) -> Iterator[pa.Scalar]:
         if not 0 <= group < self._file.num_row_groups:

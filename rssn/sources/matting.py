@@ -62,9 +62,9 @@ class Pair:
         return self.colours[0]
 
     @property
-    def in_bucket(self) -> bool:
-        """Whether any of its pictures lies in a bucket."""
-        return any(ref.in_bucket for ref in (*self.colours, self.alpha))
+    def of_objects(self) -> bool:
+        """Whether each of its pictures is an object in a bucket, see `PictureRef.is_object`."""
+        return all(ref.is_object for ref in (*self.colours, self.alpha))
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,11 @@ class PictureRef:
         return is_url(self.path)
 
     @property
+    def is_object(self) -> bool:
+        """Whether it is an object in a bucket: such are read several at a time, parts of a file one after the other."""
+        return self.kind == "file" and self.in_bucket
+
+    @property
     def where(self) -> str:
         """Where it is, in words: the path or URL, and the place in it."""
         if self.kind == "row":
@@ -127,7 +132,7 @@ def read_pictures(refs: Iterable[PictureRef], max_bytes: int = MAX_BYTES) -> Ite
         refs: Those of an archive or a table are best in their order there.
         max_bytes: As for `PictureRef.read`.
     """
-    for remote, some in groupby(refs, key=lambda ref: ref.kind == "file" and ref.in_bucket):
+    for remote, some in groupby(refs, key=lambda ref: ref.is_object):
         yield from ahead(partial(_read_or_reject, max_bytes=max_bytes), some, remote=remote)
 
 

@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 BLOCK = 512
 _LARGEST = 1 << 20  # bytes of a header, names and comments included
+_LARGEST_FILE = 2**63 - 1
 _END = bytes(BLOCK)
 _REGULAR, _FOLDER = (b"\0", b"0", b"7", b"S"), b"5"
 _WITHOUT_DATA = tuple(b"%d" % kind for kind in range(1, 7))  # links, devices, folders, pipes: their sizes do not count
@@ -115,17 +116,23 @@ def _high(data: bytes) -> int:
 def _number(field: bytes) -> int:
     """Octal digits, or where the first bit is set the other bits of all bytes, as GNU tar writes large sizes."""
     if field[0] == 0x80:
-        return int.from_bytes(field[1:], "big")
-    try:
-        return int(field.partition(b"\0")[0].strip() or b"0", 8)
-    except ValueError as error:
-        raise TarError(f"no number: {field!r}") from error
+        return _possible(int.from_bytes(field[1:], "big"))
+    digits = field.partition(b"\0")[0].strip()
+    if digits.strip(b"01234567"):  # `int` would take signs and underscores
+        raise TarError(f"no number: {field!r}")
+    return int(digits or b"0", 8)
 
 
 def _decimal(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise TarError(f"no size: {text[:40]!r}")
-    return int(text)
+    return _possible(int(text.lstrip("0")[:40] or "0"))
+
+
+def _possible(size: int) -> int:
+    if size > _LARGEST_FILE:
+        raise TarError(f"a size of {size} bytes")
+    return size
 
 
 def _name(header: bytes, kind: bytes) -> str:

@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from rssn.sources.backgrounds import background_bytes, find_backgrounds
 from rssn.sources.crawl import list_photographs, read_photographs
 from rssn.sources.layouts import LAYOUT_NAMES, find_pairs
 from rssn.sources.matting import PairSet, load_pair, measure_pair
+from rssn.sources.picture_ref import PictureRef
 from rssn.storage.location import BucketPath, Location
 from rssn.storage.urls import Url
 from tests.bucket import Store
@@ -70,7 +72,7 @@ def test_every_layout_is_found_in_a_bucket_by_one_listing(layout: str, tmp_path:
     found = find_pairs(there)
     assert s3.asked[f"GET {str(bucket).partition('//')[2]}"] == 1
     assert facts(find_pairs(tmp_path)) == facts(found)
-    assert {pair.picture.in_bucket for pair in found.pairs} == {True}
+    assert {pair.of_objects for pair in found.pairs} == {True}
 
 
 @pytest.mark.slow
@@ -170,6 +172,19 @@ def test_a_compressed_set_is_unpacked_twice_at_most(tmp_path: Path, monkeypatch:
         measure_pair(pair)
     assert len(pairs) == 30
     assert unpacked < 2.2 * plain.stat().st_size
+
+
+def test_parts_of_one_file_are_read_by_threads_too(tmp_path: Path) -> None:
+    """As `train predict` does, which works on several photographs at a time."""
+    rng = np.random.default_rng(0)
+    data = [encode_png(rng.integers(0, 256, (90, 90, 3), dtype=np.uint8)) for _ in range(48)]
+    pq.write_table(pa.table({"image": data}), tmp_path / "a.parquet", row_group_size=8)
+    plain = write_tar(tmp_path / "a.tar", {f"{number:02}.png": one for number, one in enumerate(data)})
+    (tmp_path / "a.tgz").write_bytes(gzip.compress(plain.read_bytes(), 1))
+    for name in ("a.parquet", "a.tgz"):
+        refs = [one.picture for one in list_photographs(tmp_path / name) if one.picture]
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(PictureRef.read, refs)) == data
 
 
 @pytest.mark.parametrize("names", [("image", "alpha"), ("img", "mask"), ("image", "matte"), ("image", "pha"),

@@ -192,3 +192,32 @@ def test_an_archive_may_not_swell() -> None:
     assert next(found).name == "a.jpg"
     with pytest.raises(SwollenError):
         next(found)
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_LONGNAME])
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"-0000001000\0",
+        b"+0000000003\0",
+        b"0000000_003\0",
+        b"\x80" + (1 << 80).to_bytes(11, "big"),
+        b"\x80\0\0" + b"\xff" * 9,
+    ],
+)
+def test_a_size_that_no_file_has_ends_the_archive(field: bytes, kind: bytes) -> None:
+    """A negative one would lead back to the same header again and again."""
+    with pytest.raises(TarError, match=r"no number|a size of "):
+        next(read_members(io.BytesIO(with_size(field, kind))))
+    at_most = b"\x80\0\0\0" + (2**63 - 1).to_bytes(8, "big")
+    assert next(read_members(io.BytesIO(with_size(at_most, tarfile.REGTYPE)))).size == 2**63 - 1
+
+
+def with_size(field: bytes, kind: bytes) -> bytes:
+    """An archive whose one member says that it has a size."""
+    info = tarfile.TarInfo("a")
+    info.type = kind
+    data = bytearray(archive([(info, b"")], tarfile.USTAR_FORMAT))
+    data[124:136], data[148:156] = field, b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data[:512])
+    return bytes(data)

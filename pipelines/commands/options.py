@@ -69,7 +69,7 @@ def cache_dir_option() -> Any:
         type=FOLDER,
         default=lambda: cache_home() / "rssn",
         show_default="~/.cache/rssn",
-        help="Local folder for layers that later runs use again, and for what is on its way to or from a bucket.",
+        help="Local folder for layers, and pictures from buckets, that later runs use again.",
     )
 
 

@@ -12,7 +12,7 @@ from pipelines.compose.plan import PlannedForeground
 from pipelines.compose.shard import ComposeTask
 from rssn.dataset.batches import superseded
 from rssn.dataset.shards import DatasetFolder
-from rssn.dataset.verify import trusted_mark
+from rssn.dataset.verify import Shards
 from rssn.image.codecs import BYTES_PER_PIXEL
 from rssn.image.picture_files import unread_words
 from rssn.route.draw import Draw, choose_backgrounds, draw
@@ -100,11 +100,11 @@ def forecast(job: ComposeJob, examples: int = _EXAMPLES) -> list[str]:
     with prepare(job) as prepared:
         folder = DatasetFolder(job.out)
         tasks = plan_tasks(job, prepared.plan, folder)
-        marks = {} if job.overwrite else {task.name: trusted_mark(folder, task.name) for task in tasks}
-        done = {name for name, mark in marks.items() if mark is not None}
+        shards = Shards(folder, {}, {}) if job.overwrite else Shards.of(folder)
+        done = {task.name for task in tasks if shards.trusted(task.name) is not None}
         tally = _Tally(job, examples)
         draws = count_draws(job.recipe, _drawn(prepared, tasks, done, tally))
-    damaged = [name for name in marks if name not in done and folder.mark(name).is_file()]
+    damaged = [task.name for task in tasks if task.name not in done and f"marks/{task.name}.json" in shards.found]
     left = f"{len(done)} shards are done already; {tally.left} composites are left, and count from here on"
     short = f"; {counted(tally.short, 'composite')} without enough eligible backgrounds" if tally.short else ""
     return [

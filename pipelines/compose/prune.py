@@ -42,7 +42,7 @@ from rssn.storage.atomic import copy_file
 from rssn.storage.documents import counted
 from rssn.storage.files import Row, write_json, write_parquet
 from rssn.storage.lease import hold_lease
-from rssn.storage.location import Location
+from rssn.storage.location import BucketPath, Location
 
 _UNREADABLE = ("unreadable", "damaged_archive")  # what lies there is not known
 """The reason of what cannot be read for now; whoever cannot be read is not gone."""
@@ -158,6 +158,8 @@ def _prune_shard(folder: DatasetFolder, mark: Mark, pruned: Pruned, schema: pa.S
             copy_file(source, target)
         else:
             target.unlink(missing_ok=True)
+    if isinstance(data, BucketPath):  # or whoever resumes would read through what is later than its mark
+        write_json(folder.mark(mark.name), asdict(now))
     return True
 
 

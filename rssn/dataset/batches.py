@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -19,8 +20,10 @@ from rssn.dataset.rows import damage, iter_rows, own_parquet
 from rssn.dataset.shards import DatasetFolder, Mark, shard_name
 from rssn.dataset.verify import check_shard
 from rssn.errors import DamagedError
+from rssn.storage.buckets import FileFacts
 from rssn.storage.files import sha256
 from rssn.storage.location import Location
+from rssn.storage.remote import list_files
 
 _LATER = re.compile(r".+-x(\d+)-\d{5,}-of-\d{5,}(-failed)?")
 
@@ -79,10 +82,22 @@ def superseded(root: Location, batches: int | None = None) -> Superseded:
     if batches is None:
         stored = stored_manifest(root)
         batches = len(listed_batches(stored.plan)) if stored else 0
+    if batches < 2:
+        return NOTHING_LATER
+    return _superseded(root, batches, tuple(sorted(list_files(root / "plan").items())))
+
+
+@lru_cache(maxsize=2)
+def _superseded(root: Location, batches: int, files: tuple[tuple[str, FileFacts], ...]) -> Superseded:
     samples: dict[str, int] = {}
     foregrounds: dict[str, int] = {}
+    there = {name for name, _ in files}
     for batch in range(1, batches):
-        for row in iter_rows(batch_path(root, batch), ["foreground_id", "ks", "replaces"]):
+        path = batch_path(root, batch)
+        if path.name not in there:
+            remedy = "restore a copy of it, or compose again with --overwrite"
+            raise DamagedError(f"{path}: missing, though the manifest lists it; {remedy}")
+        for row in iter_rows(path, ["foreground_id", "ks", "replaces"]):
             samples |= {f"{row['foreground_id']}/{k}": batch for k in row["ks"] or ()}
             if row["replaces"]:
                 foregrounds[row["replaces"]] = batch

@@ -12,9 +12,9 @@ import pyarrow as pa
 from rssn.dataset.batches import iter_rejects, superseded
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows, own_parquet, place_of, read_row
-from rssn.dataset.shards import DatasetFolder, Mark
+from rssn.dataset.shards import DatasetFolder, Mark, missing_rows
 from rssn.dataset.verify import check_shard, verify
-from rssn.errors import DamagedError, InputError
+from rssn.errors import DamagedError, InputError, RemoteError
 from rssn.storage.location import Location, parse_location
 
 _MADE_BY = {"composites": "rssn compose", "backgrounds": "rssn build-bg20k"}
@@ -116,6 +116,8 @@ class DataSet(DatasetFolder):
                     number = file.read(columns=[self.key])[self.key].index(pa.scalar(sample_id)).as_py()
                 if number >= 0:
                     return read_row(path, place_of(path, number))
+            except RemoteError:
+                raise
             except (DamagedError, OSError):
                 damaged.append(mark.name)
         self.all_marks()  # raises for a finished set of which one is lost
@@ -136,4 +138,5 @@ class DataSet(DatasetFolder):
         Returns:
             What is wrong, a sentence each; nothing where all agrees.
         """
-        return verify(self).problems
+        missing = missing_rows(self.manifest, self.marks())
+        return [*verify(self).problems, *([f"{self.manifest_path}: {missing}"] if missing else [])]

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 from rssn.dataset.schema import SCHEMA_VERSION
-from rssn.errors import DamagedError, InputError
+from rssn.errors import DamagedError, InputError, RemoteError
 from rssn.storage.files import parse_json, write_json
 from rssn.storage.location import Location
 from rssn.storage.remote import content
@@ -174,6 +174,8 @@ def is_removed(root: Location) -> bool:
         parse_manifest(content(root / MANIFEST))
     except RemovedDatasetError:
         return True
+    except RemoteError:
+        raise
     except (OSError, ValueError):
         return False
     return False

@@ -9,7 +9,6 @@ and nothing else.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -20,7 +19,7 @@ import pyarrow as pa
 
 from rssn.dataset.manifest import MANIFEST, Manifest, parse_manifest
 from rssn.dataset.schema import REJECTS
-from rssn.errors import DamagedError, InputError
+from rssn.errors import DamagedError, InputError, RemoteError
 from rssn.storage.buckets import FileFacts, abort_uploads, remove
 from rssn.storage.files import Row, is_count, parse_json, write_json, write_parquet
 from rssn.storage.location import BucketPath, Location, scratch_of
@@ -129,14 +128,14 @@ class DatasetFolder:
         """The one row that says why a shard could not be made; exists until it is made. No mark vouches for it."""
         return self._inside("rejects", f"{name}{_FAILED}", ".parquet")
 
-    def failures(self) -> list[str]:
-        """Names of the shards that could not be made."""
-        stems = (path.stem for path in self.reject_files())
+    def failures(self, found: Iterable[str] | None = None) -> list[str]:
+        """Names of the shards that could not be made; see `marks`."""
+        stems = (path.stem for path in self.reject_files(found))
         return [stem.removesuffix(_FAILED) for stem in stems if stem.endswith(_FAILED)]
 
-    def reject_files(self) -> list[Location]:
-        """Every file of rejects: of shards, of the plan, of shards that could not be made."""
-        return self._files_in("rejects", ".parquet")
+    def reject_files(self, found: Iterable[str] | None = None) -> list[Location]:
+        """Every file of rejects: of shards, of the plan, of shards that could not be made; see `marks`."""
+        return self._files_in("rejects", ".parquet", found)
 
     @property
     def working(self) -> Path:
@@ -155,14 +154,20 @@ class DatasetFolder:
         """The mark of a shard, trusted or not; None where there is none of this plan, or not a whole one."""
         try:
             data = content(self.mark(name))
+        except RemoteError:
+            raise
         except OSError:
             return None
         return parse_mark(data, name, self.plan_digest)
 
-    def marks(self) -> list[Mark]:
-        """Every mark of the plan that bears its file's name, trusted or not, in order of name."""
+    def marks(self, found: Iterable[str] | None = None) -> list[Mark]:
+        """Every mark of the plan that bears its file's name, trusted or not, in order of name.
+
+        Args:
+            found: Names of files, see `found`; None looks.
+        """
         plan = self.plan_digest
-        paths = [path for path in self._files_in("marks", ".json") if _NAME.fullmatch(path.stem)]
+        paths = [path for path in self._files_in("marks", ".json", found) if _NAME.fullmatch(path.stem)]
         read = zip(paths, contents(paths), strict=True)
         return [mark for path, data in read if data is not None and (mark := parse_mark(data, path.stem, plan))]
 
@@ -197,13 +202,15 @@ class DatasetFolder:
 
     def sweep(self) -> None:
         """Remove what killed writers left behind; call it only while nobody writes here."""
-        if isinstance(self.root, BucketPath):
-            shutil.rmtree(scratch_of(self.root), ignore_errors=True)
-            abort_uploads(self.root.url)
-            return
-        for name, path in self._files(self.root):
+        here = self.working.parent
+        for name, path in self._files(here):
             if is_half_written(name) or (name.startswith("progress/") and is_own(name)):
                 path.unlink(missing_ok=True)
+        if isinstance(self.root, BucketPath):
+            abort_uploads(self.root.url, is_own)
+            for part in (*_PARTS, "."):
+                with suppress(OSError):  # not there, or something else works below it
+                    (here / part).rmdir()
 
     def refuse_links(self) -> None:
         """Refuse to remove a data set whose parts lie behind links.
@@ -225,8 +232,9 @@ class DatasetFolder:
             InputError: Naming what cannot be removed; see also `refuse_links`.
         """
         if isinstance(self.root, BucketPath):
-            names = sorted(filter(is_own, list_files(self.root)), key=lambda name: not name.startswith("marks/"))
-            remove([f"{self.root}/{name}" for name in names])
+            names = [name for name in list_files(self.root) if is_own(name)]
+            for first in (True, False):  # marks first, for they vouch
+                remove([f"{self.root}/{name}" for name in names if name.startswith("marks/") == first])
             return
         self.refuse_links()
         for name, path in self._files(self.root):
@@ -244,8 +252,9 @@ class DatasetFolder:
         """Shards in progress on this machine, and how many of their items are done."""
         return {path.name: _read_count(path) for path in self.working.glob("*") if not path.suffix}
 
-    def _files_in(self, part: str, suffix: str) -> list[Location]:
-        names = sorted(name for name in list_files(self.root / part) if not name.startswith("."))
+    def _files_in(self, part: str, suffix: str, found: Iterable[str] | None = None) -> list[Location]:
+        listed = list_files(self.root / part) if found is None else _below(part, found)
+        names = sorted(name for name in listed if not name.startswith("."))
         return [self.root / part / name for name in names if name.endswith(suffix) and "/" not in name]
 
     @staticmethod
@@ -362,3 +371,8 @@ def _read_count(path: Path) -> int:
         return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):  # being written, or just removed
         return 0
+
+
+def _below(part: str, found: Iterable[str]) -> list[str]:
+    """The names of the files in a part, from there on."""
+    return [name.removeprefix(f"{part}/") for name in found if name.startswith(f"{part}/")]

@@ -18,7 +18,7 @@ from rssn.storage.files import sha256
 from rssn.storage.location import BucketPath, Location
 from rssn.storage.remote import facts_of
 
-_NAME = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<total>\d{5})")
+_NAME = re.compile(r"(?P<prefix>.+)-\d{5,}-of-(?P<total>\d{5,})")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Shards:
     def of(cls, folder: DatasetFolder) -> Shards:
         """Look at a data set: marks are read, everything else is listed."""
         found = folder.found()
-        return cls(folder, {mark.name: mark for mark in folder.marks()}, found)
+        return cls(folder, {mark.name: mark for mark in folder.marks(found)}, found)
 
     def problem(self, mark: Mark, *, whole: bool | None = None) -> str | None:
         """What is wrong with a marked shard; see `check_shard`."""
@@ -121,7 +121,7 @@ def verify(folder: DatasetFolder) -> Verified:
     doubted = {mark.name for mark, problem in checked if problem is not None}
     damaged = [problem for _, problem in checked if problem is not None]
     rejects = []
-    for path in folder.reject_files():
+    for path in folder.reject_files(shards.found):
         problem = None if path.stem in doubted else damage(path)
         if problem:
             damaged.append(problem)
@@ -131,7 +131,7 @@ def verify(folder: DatasetFolder) -> Verified:
 
 
 def _missing(shards: Shards) -> list[str]:
-    known, failed = shards.marks.keys(), shards.folder.failures()
+    known, failed = shards.marks.keys(), shards.folder.failures(shards.found)
     expected = {*failed}
     families = {(f["prefix"], int(f["total"])) for f in map(_NAME.fullmatch, known | expected) if f}
     for prefix, total in families:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from filecmp import cmp
 from pathlib import Path
 from shutil import copyfile
@@ -13,6 +14,7 @@ from shutil import copyfile
 from rssn.storage.buckets import upload, write
 from rssn.storage.location import BucketPath, Location, scratch_of
 
+_OLD_SECONDS = 24 * 3600.0
 _NO_FOLDER_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
 """What file systems answer that cannot flush a folder; the file itself is flushed by then."""
 
@@ -38,6 +40,8 @@ def atomic_path(
     beside = scratch_of(path) if isinstance(path, BucketPath) else path
     beside.parent.mkdir(parents=True, exist_ok=True)
     temporary = beside.with_name(f".{path.name}{'' if only_writer else f'.{os.getpid()}'}{suffix}")
+    if isinstance(path, BucketPath):
+        _remove_old(beside.parent)
     try:
         yield temporary
         if temporary.exists() and isinstance(path, BucketPath):
@@ -46,6 +50,14 @@ def atomic_path(
             _publish(temporary, beside, durable=durable)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_old(folder: Path) -> None:
+    """What writers that were killed on this machine left on its way to a bucket: nobody else looks here."""
+    for left in folder.glob(".*.tmp"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _OLD_SECONDS:
+                left.unlink()
 
 
 def write_bytes(path: Location, data: bytes, *, durable: bool = True, only_writer: bool = False) -> None:

@@ -7,7 +7,8 @@ and the remedy.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple
 from rssn.errors import DependencyError, InputError, RemoteError
 from rssn.storage.stores import STORES, status_of, store
 from rssn.storage.urls import scrub
+
+_AT_A_TIME = 16
 
 
 class FileFacts(NamedTuple):
@@ -127,27 +130,44 @@ def write(url: str, data: bytes, *, new: bool = False) -> None:
         store(url).pipe_file(url, data, mode="create" if new else "overwrite")
 
 
-def remove(urls: list[str]) -> None:
-    """Remove objects; those that are not there are none the worse.
+def remove(urls: Sequence[str]) -> None:
+    """Remove objects, several at a time; those that are not there are none the worse.
 
     Raises:
         RemoteError: If the bucket refuses.
     """
-    for url in urls:
+
+    def one(url: str) -> None:
         with suppress(FileNotFoundError), translate_errors(url):
             store(url).rm_file(url)
 
+    if len(urls) == 1:
+        one(urls[0])
+        return
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        for _ in pool.map(one, urls):
+            pass
 
-def abort_uploads(url: str) -> None:
-    """Give up the uploads below a URL that a killed process left half-done.
+
+def abort_uploads(url: str, ours: Callable[[str], bool] = lambda _: True) -> None:
+    """Give up the uploads below a URL that a killed process left half-done, where that may be done.
+
+    Args:
+        url: A folder.
+        ours: Whether an object of a name, from there on, is one of ours.
 
     Raises:
-        RemoteError: If the bucket refuses.
+        RemoteError: If the bucket does not answer.
     """
     protocol, _, place = url.partition("://")
     bucket, _, key = place.partition("/")
-    with translate_errors(url):
-        STORES[protocol].abort_uploads(store(url), bucket, key)
+    prefix = f"{key}/" if key else ""
+    try:
+        with translate_errors(url):
+            STORES[protocol].abort_uploads(store(url), bucket, prefix, lambda name: ours(name[len(prefix) :]))
+    except RemoteError as error:
+        if not is_refused(error.__cause__):  # who may write need not be allowed to list uploads
+            raise
 
 
 @contextmanager
@@ -174,9 +194,14 @@ def _writing(url: str) -> Iterator[None]:
         raise RemoteError(f"{url}: no such bucket; create it first") from error
 
 
+def is_refused(error: BaseException | None) -> bool:
+    """Whether a store says that one may not do it."""
+    return error is not None and (isinstance(error, PermissionError) or status_of(error) in (401, 403))
+
+
 def _words(error: Exception, url: str) -> str:
     first = scrub((str(error) or type(error).__name__).splitlines()[0])
-    if isinstance(error, PermissionError) or status_of(error) in (401, 403) or "credentials" in first.lower():
+    if is_refused(error) or "credentials" in first.lower():
         return f"access is refused ({first}); check the credentials in the environment, and what they may do"
     row = STORES.get(url.partition("://")[0])
     where = f"the URL and {row.variable}" if row else "it"

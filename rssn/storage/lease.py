@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from rssn.errors import InputError
 from rssn.storage.bucket_lease import BucketLease
 from rssn.storage.location import BucketPath, Location
-from rssn.storage.lock import FileLock, FolderLease, Lease, LeasePlace
+from rssn.storage.lock import LEASE, STALE_SECONDS, FileLock, FolderLease, Lease, LeasePlace
 
 RENEWED_SECONDS = 5.0
 
@@ -98,6 +98,8 @@ def _take(place: LeasePlace) -> tuple[Lease, FileLock]:
         other = place.read() or other
     owner = other.words if other else "it started at the same moment"
     later = "; a lease that is not renewed for a minute is taken over" if other and other.alive is None else ""
+    if other and other.age < -STALE_SECONDS:
+        later = f"; if nothing works there, set the clock right, or remove its {LEASE}"
     raise InputError(f"{place.name}: another {place.work} is at work here ({owner}); wait for it, or stop it{later}")
 
 

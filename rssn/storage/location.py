@@ -7,6 +7,8 @@ paths alone, such as `open`, refuses it.
 from __future__ import annotations
 
 import errno
+import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,6 +16,7 @@ from typing import TypeAlias
 
 from rssn.storage.buckets import list_objects, object_facts, remove
 from rssn.storage.machine import private_folder
+from rssn.storage.stores import STORES
 from rssn.storage.urls import checked_url, is_plain, is_url
 
 
@@ -130,7 +133,10 @@ Location: TypeAlias = Path | BucketPath
 
 def scratch_of(place: BucketPath) -> Path:
     """The folder on this machine, this user's alone, of what is on its way to a place in a bucket."""
-    return private_folder("scratch") / place.url.replace("://", "/", 1)
+    protocol, _, name = place.url.partition("://")
+    server = os.environ.get(STORES[protocol].variable, "")
+    store = f"{protocol}-{hashlib.sha256(server.encode()).hexdigest()[:8]}" if server else protocol
+    return private_folder("scratch") / store / name
 
 
 def parse_location(text: str) -> Location:

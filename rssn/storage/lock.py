@@ -27,6 +27,8 @@ from rssn.storage.files import is_count, is_time, parse_json
 STALE_SECONDS = 60.0
 LEASE = ".lease.json"
 
+_CLOCKS_SECONDS = 5.0  # that two clocks may be apart
+
 
 def lock_file(descriptor: int, *, wait: bool = False, shared: bool = False) -> bool | None:
     """Lock an open file until it is closed, here and in all processes that inherited it, or they end.
@@ -78,6 +80,8 @@ class Lease:
     def words(self) -> str:
         """Owner and age."""
         renewed = f"renewed {max(0.0, self.age):.0f} s ago"
+        if self.age < -_CLOCKS_SECONDS:
+            renewed = f"renewed {-self.age:.0f} s from now: one of the clocks is wrong"
         if not self.host:
             return f"its lease is damaged and does not name its owner, {renewed}"
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))

@@ -33,14 +33,15 @@ class Store:
         variable: Of the environment; leads to another server than the store's own.
         loggers: Of its package, which would print tracebacks where nobody has said what is to be logged.
         prepare: Readies its package; what its file system is made with.
-        abort_uploads: Gives up the uploads below a key that a killed process left half-done: file system, bucket, key.
+        abort_uploads: Gives up uploads that a killed process left half-done: file system, bucket, what their keys begin
+            with, and which of them are ours.
     """
 
     extra: str
     variable: str
     loggers: tuple[str, ...]
     prepare: Callable[[], Mapping[str, Any]]
-    abort_uploads: Callable[[Any, str, str], None] = _nothing
+    abort_uploads: Callable[[Any, str, str, Callable[[str], bool]], None] = _nothing
 
 
 def store(url: str) -> Any:
@@ -83,11 +84,16 @@ def _is_temporary(error: Exception) -> bool:
     return status_of(error) >= 500
 
 
-def _abort_s3_uploads(storage: Any, bucket: str, key: str) -> None:
+def _abort_s3_uploads(storage: Any, bucket: str, prefix: str, ours: Callable[[str], bool]) -> None:
     """Those of S3 stay, and are paid for, until somebody gives them up."""
-    for one in storage.list_multipart_uploads(bucket):
-        if one["Key"].startswith(f"{key}/" if key else ""):
-            storage.abort_mpu(bucket, one["Key"], one["UploadId"])
+    page: Mapping[str, Any] = {"IsTruncated": True}
+    after: dict[str, str] = {}
+    while page["IsTruncated"]:
+        page = storage.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix, **after)
+        for one in page.get("Uploads", ()):
+            if ours(one["Key"]):
+                storage.abort_mpu(bucket, one["Key"], one["UploadId"])
+        after = {"KeyMarker": page.get("NextKeyMarker", ""), "UploadIdMarker": page.get("NextUploadIdMarker", "")}
 
 
 def _prepare_google() -> dict[str, Any]:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+from rssn.dataset.dataset import open_dataset
 from rssn.dataset.schema import REJECTS
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.verify import verify
-from rssn.storage.files import write_parquet
+from rssn.storage.files import write_json, write_parquet
 
 Maker = Callable[..., Path]
 _REJECT = {"item_id": "x", "source": "x", "stage": "s", "reason": "r", "message": "m"}
@@ -45,3 +47,15 @@ def test_rejects_of_a_damaged_shard_do_not_count(fake_composites: Maker) -> None
     found = verify(folder)
     assert found.rejects == []
     assert found.damaged[-1].startswith(f"{folder.rejects_path('plan')}: damaged, no longer what was written (")
+
+
+def test_a_batch_that_is_gone_whole_is_missed_by_the_manifest(fake_composites: Maker) -> None:
+    data = open_dataset(fake_composites(foregrounds=4, shards=2))
+    assert data.verify() == []
+    for path in (data.data, data.mark):
+        path("composites-00001-of-00002").unlink()
+    data.data("composites-00000-of-00002").rename(data.data("composites-00000-of-00001"))
+    facts = json.loads(data.mark("composites-00000-of-00002").read_text())
+    data.mark("composites-00000-of-00002").unlink()
+    write_json(data.mark("composites-00000-of-00001"), facts | {"name": "composites-00000-of-00001"})
+    assert data.verify() == [f"{data.manifest_path}: its marks vouch for 4 rows, its manifest counts 8"]

@@ -227,3 +227,12 @@ def test_a_lock_is_held_by_one_and_then_by_the_next(tmp_path: Path) -> None:
         assert lock_file(other.fileno()) is False
         one.close()
         assert lock_file(other.fileno(), wait=True) is True
+
+
+def test_a_lease_from_the_future_names_the_clock_and_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / ".lease.json"
+    path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "since": time.time() - 900}))
+    os.utime(path, (time.time() + 86_400,) * 2)
+    words = r"renewed 8\d{4} s from now: one of the clocks is wrong\).*; if nothing works there, set the clock right"
+    with pytest.raises(InputError, match=words), hold_lease(tmp_path):
+        pass

@@ -44,8 +44,9 @@ from rssn.storage.files import Row, write_json, write_parquet
 from rssn.storage.lease import hold_lease
 from rssn.storage.location import BucketPath, Location
 
-_UNREADABLE = ("unreadable", "damaged_archive")  # what lies there is not known
-"""The reason of what cannot be read for now; whoever cannot be read is not gone."""
+_NOT_HIDDEN = ("duplicate", "missing_partner", "missing_file", "not_given")
+"""Why a picture takes part in nothing though all that lies there is known; of any other reason it may be one of those
+that were planned, which then is not gone."""
 
 
 @dataclass(frozen=True)
@@ -172,8 +173,9 @@ def _gone_foregrounds(job: PruneJob, manifest: Manifest, pruned: Pruned) -> dict
     planned = {one.foreground_id: one.source for batch in batches for one in stored_foregrounds(job.out, batch)}
     matting = find_pairs(job.matting, job.layout, job.out)
     found, refused = name_foregrounds(matting.pairs, "levin")  # by content alone: nobody insists on an F
-    unread = [row["source"] for row in refused if row["reason"] in _UNREADABLE]
-    unread += [problem.source for problem in matting.problems if problem.reason in _UNREADABLE]
+    reasons = [(row["source"], row["reason"]) for row in refused]
+    reasons += [(problem.source, problem.reason) for problem in matting.problems]
+    unread = _unread(job, reasons, planned)
     here = {one.foreground_id for one in found}
     return _missing(planned, here, unread, job.matting, pruned.foregrounds)
 
@@ -183,9 +185,16 @@ def _gone_backgrounds(job: PruneJob, place: Location, pruned: Pruned) -> dict[st
     if not planned:
         raise InputError(f"{job.out}: was made without backgrounds; leave out --backgrounds")
     found, problems = find_backgrounds(place, without=job.out)
-    unread = [problem.source for problem in problems if problem.reason in _UNREADABLE]
+    unread = _unread(job, [(problem.source, problem.reason) for problem in problems], planned)
     here = {one.background_id for one in found}
     return _missing(planned, here, unread, place, pruned.backgrounds)
+
+
+def _unread(job: PruneJob, reasons: Iterable[tuple[str, str]], planned: Mapping[str, str]) -> list[str]:
+    """Those that may be among the planned; not what was refused from the first, and was never planned."""
+    refused = {row["item_id"] for row in iter_rows(DatasetFolder(job.out).rejects_path("plan"), ["item_id"])}
+    passes = refused.difference(planned.values())
+    return [source for source, reason in reasons if reason not in _NOT_HIDDEN and source not in passes]
 
 
 def _missing(
@@ -193,8 +202,8 @@ def _missing(
 ) -> dict[str, str]:
     """What was planned and is not here."""
     if unread:
-        words = f"{len(unread)} cannot be read ({name_some(unread)}), so nobody knows what is gone"
-        raise InputError(f"{place}: {words}; make it readable, or remove it")
+        words = f"{len(unread)} cannot be used ({name_some(unread)}), so nobody knows what is gone"
+        raise InputError(f"{place}: {words}; mend it, or remove it")
     if here.isdisjoint(planned):
         words = f"nothing of the {len(planned)} that the data set was made from is there"
         raise InputError(f"{place}: {words}; is it the right place, and its disk mounted? Nothing is removed")

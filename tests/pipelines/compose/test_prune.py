@@ -248,9 +248,33 @@ def test_what_cannot_be_read_is_not_gone(
     path.unlink()
     path.symlink_to(tmp_path / "nowhere")  # as on a disk that is not mounted
     before = files(out)
-    with pytest.raises(InputError, match=r"1 cannot be read \(original/.*\), so nobody knows what is gone"):
+    with pytest.raises(InputError, match=r"1 cannot be used \(original/.*\), so nobody knows what is gone"):
         run_prune(PruneJob(out, matting))
     assert files(out) == before
+
+
+def test_what_is_there_but_cannot_be_used_is_not_gone_unless_it_never_was_planned(
+    matting: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first, second, third = sorted((matting / "original").iterdir())
+    for folder, data in (("original", b"none"), ("mask", b"")):
+        (matting / folder / "broken.png").write_bytes(data)
+    run_compose(job_of(matting, photos, out, RECIPE), LocalRunner())
+    kept, before = first.read_bytes(), files(out)
+    first.write_bytes(b"half a transfer")
+    with pytest.raises(InputError, match=rf"1 cannot be used \(original/{first.name}\), so nobody knows what is gone"):
+        run_prune(PruneJob(out, matting))
+    first.write_bytes(kept)
+    (matting / "mask" / f"{second.stem}.jpg").write_bytes(b"x")
+    with pytest.raises(InputError, match="3 cannot be used"):
+        run_prune(PruneJob(out, matting))
+    assert files(out) == before
+    (matting / "mask" / f"{second.stem}.jpg").unlink()
+    gone = remove(matting, 3)
+    assert gone == f"original/{third.name}"
+    run_prune(PruneJob(out, matting))
+    assert len(list(rows(out))) == 2 * K
 
 
 def test_another_run_at_work_is_waited_for(matting: Path, photos: Path, tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from filecmp import cmp
 from glob import escape
+from math import inf
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -22,16 +24,18 @@ from rssn.storage.lease import hold_lease
 from rssn.storage.location import BucketPath, Location, scratch_of
 from rssn.storage.lock import FileLock
 from rssn.storage.remote import list_files
-from train.checkpoint import drop_old_steps
+from train.checkpoint import drop_old_steps, load_checkpoint
 
 _RESUMED = re.compile(r"last\.pt|best(\.\d+)?\.pt|best\.json|metrics\.jsonl")
 """What a run that resumes reads, or must not overwrite."""
 
-_IN_TURN = ("last.pt", "best.pt", "best.json")
+_LAST = "last.pt"
+_IN_TURN = (_LAST, "best.pt", "best.json")
 """What is uploaded at last, and in which order: each speaks of the one before it. The record comes before: a run that
 resumes forgets the steps that its checkpoint does not know."""
 
 _LOCK = "lock"
+_RUN = "run"
 
 
 class RunFolder:
@@ -71,34 +75,54 @@ def open_run(out: Location, keep: int, say: Callable[[str], None]) -> Iterator[R
             return
         with _home(out) as home:
             folder = _Mirror(out, home, keep, say)
+            _drop_left(out, folder, say)
             try:
-                yield folder
-            except KeyboardInterrupt:
-                folder.cancel()
-                raise
-            except InputError as error:
-                folder.settle()
-                raise type(error)(folder.shown(str(error))) from error
-            except Exception:
-                folder.settle()
-                raise
-            folder.settle(last=True)
+                yield from _used(folder)
+            finally:
+                if not folder.unsent:
+                    shutil.rmtree(folder.path, ignore_errors=True)
+                elif not folder.told:
+                    say(folder.unsent)
+
+
+def _used(folder: _Mirror) -> Iterator[RunFolder]:
+    try:
+        yield folder
+    except KeyboardInterrupt:
+        folder.cancel()
+        raise
+    except InputError as error:
+        folder.settle()
+        raise type(error)(folder.shown(str(error))) from error
+    except Exception:
+        folder.settle()
+        raise
+    folder.settle(last=True)
 
 
 class _Mirror(RunFolder):
     """Files on their way to a bucket."""
 
     def __init__(self, out: BucketPath, home: Path, keep: int, say: Callable[[str], None]) -> None:
-        super().__init__(home / "run")
+        super().__init__(home / _RUN)
         self._out, self._keep, self._say = out, keep, say
         self._going = home / "going"
         self._thread: threading.Thread | None = None
         self._problem: Exception | None = None
         self._cancelled = threading.Event()
+        self.told = False  # whether an error says what is unsent
         self.path.mkdir()
         for name in filter(_RESUMED.fullmatch, list_files(out)):
             fetch(f"{out}/{name}", self.path / name)
         self._sent = list_files(self.path)
+
+    @property
+    def unsent(self) -> str:
+        """That the bucket lacks checkpoints, and where they are, in words; empty where it does not."""
+        found = list_files(self.path)
+        if all(self._sent.get(name) == found.get(name) for name in _IN_TURN):
+            return ""
+        return f"{self._out} lacks the last checkpoints; {_kept_words(self.path, self._out)}"
 
     def publish(self) -> None:
         """Upload what has changed; returns once it is noted down, and an earlier upload has ended."""
@@ -127,6 +151,9 @@ class _Mirror(RunFolder):
         problem, self._problem, self._thread = self._problem, None, None
         if problem is None:
             return
+        if last and self.unsent:
+            self.told = True
+            raise RemoteError(f"{problem}; {self.unsent}") from problem
         if last or not isinstance(problem, RemoteError):
             raise problem
         self._say(f"{problem}; the run continues, and tries again at its next checkpoint")
@@ -171,19 +198,53 @@ def _hold(path: Path, name: Path) -> None:
 
 @contextmanager
 def _home(out: BucketPath) -> Iterator[Path]:
-    """A folder of this run's own; those of runs that were killed are removed."""
-    beside, start = scratch_of(out).parent, f".{out.name[:100]}."
+    """A folder of this run's own; it stays if a run's files do."""
+    beside = scratch_of(out).parent
     beside.mkdir(parents=True, exist_ok=True)
-    for left in beside.glob(f"{escape(start)}*.run"):
-        if (left / _LOCK).is_file():
-            lock = FileLock(left / _LOCK)
-            if lock.name:  # nobody else's
-                shutil.rmtree(left, ignore_errors=True)
-            lock.release()
-    home = Path(mkdtemp(prefix=start, suffix=".run", dir=beside))
+    home = Path(mkdtemp(prefix=_start(out), suffix=".run", dir=beside))
     lock = FileLock(home / _LOCK)
     try:
         yield home
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        if not (home / _RUN).exists():
+            shutil.rmtree(home, ignore_errors=True)
         lock.release()
+
+
+def _drop_left(out: BucketPath, current: RunFolder, say: Callable[[str], None]) -> None:
+    """Remove the folders of earlier runs that ended, and name those that know later steps than the bucket."""
+    for left in scratch_of(out).parent.glob(f"{escape(_start(out))}*.run"):
+        if not (left / _LOCK).is_file():
+            continue
+        lock = FileLock(left / _LOCK)
+        if lock.name:  # nobody else's
+            if _is_ahead(left / _RUN, current.path):
+                say(f"an earlier run of {out} has what is not there; {_kept_words(left / _RUN, out)}")
+            else:
+                shutil.rmtree(left, ignore_errors=True)
+        lock.release()
+
+
+def _is_ahead(left: Path, current: Path) -> bool:
+    """Whether an earlier run has what the bucket lacks: later steps, or of the same step another best checkpoint."""
+    ahead = _steps(left) - _steps(current)
+    best, ours = left / "best.pt", current / "best.pt"
+    return ahead > 0 or (ahead == 0 and best.exists() and not (ours.exists() and cmp(best, ours, shallow=False)))
+
+
+def _steps(folder: Path) -> float:
+    """Those of the last checkpoint in a folder; without end where nobody can tell."""
+    if not (folder / _LAST).exists():
+        return 0
+    try:
+        return load_checkpoint(folder / _LAST).step
+    except InputError:
+        return inf
+
+
+def _start(out: BucketPath) -> str:
+    return f".{out.name[:100]}."
+
+
+def _kept_words(folder: Path, out: BucketPath) -> str:
+    return f"what is in {folder} stays: copy it over what is in {out} to go on from it, else remove it"

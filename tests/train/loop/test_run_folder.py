@@ -29,6 +29,7 @@ from train.checkpoint import load_checkpoint
 from train.config import TrainConfig
 from train.loop import run_folder
 from train.loop.loop import StepReport, train
+from train.loop.run_folder import open_run
 from train.validation_sets import ValidationSet
 
 
@@ -217,10 +218,39 @@ def test_an_upload_that_fails_is_tried_again_with_the_next_checkpoint(remote: Tr
 
 def test_a_run_whose_last_upload_fails_says_so(remote: TrainConfig, s3: Store, scratch: Path) -> None:
     s3.faults = [Fault("refuse", "PUT", r"/last\.pt$", times=9)]
-    with pytest.raises(RemoteError, match=r"runs/first/last\.pt: access is refused"):
+    with pytest.raises(RemoteError, match=r"runs/first/last\.pt: access is refused") as raised:
         train(remote, ignore)
     assert "best.pt" not in s3.names(str(remote.out))
     assert LEASE not in s3.names(str(remote.out))
+    [kept] = scratch.rglob("last.pt")
+    assert f"what is in {kept.parent} stays" in str(raised.value)
+    assert load_checkpoint(kept).step == 6
+    s3.faults, said = [], []
+    train(replace(remote, max_steps=3), ignore, say=said.append)
+    assert kept.exists()
+    assert [words for words in said if f"what is in {kept.parent} stays: copy it over" in words]
+    for path in filter(Path.is_file, kept.parent.iterdir()):
+        s3.put(f"{remote.out}/{path.name}", path.read_bytes())
+    train(remote, ignore)
+    assert left_in(scratch) == []
+
+
+def test_an_interrupt_leaves_the_checkpoint_that_was_not_sent(remote: TrainConfig, s3: Store, scratch: Path) -> None:
+    """A second Ctrl-C ends an upload that hangs."""
+    said: list[str] = []
+    s3.faults = [Fault("refuse", "PUT", r"/last\.pt$", times=9)]
+
+    def interrupted() -> None:
+        with open_run(remote.out, 0, said.append) as folder:
+            (folder.path / "last.pt").write_bytes(b"days of work")
+            folder.publish()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    [kept] = scratch.rglob("run/last.pt")
+    assert kept.read_bytes() == b"days of work"
+    assert said == [words for words in said if f"what is in {kept.parent} stays" in words] != []
 
 
 def test_what_lies_beside_a_run_stays_and_older_checkpoints_rotate(remote: TrainConfig, s3: Store) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pipelines.export.formats import FORMATS
 from pipelines.export.source import open_source
-from pipelines.export.target import Plan, Target
+from pipelines.export.target import Plan, Target, only_writer
 from pipelines.export.writers import Export, check_rows
 from rssn.errors import InputError, RemoteError
 from rssn.progress import Progress
@@ -47,7 +47,7 @@ def run_export(job: ExportJob) -> Exported:
 
     Raises:
         InputError: If there is no data set or a damaged shard, if the format cannot hold a row, or if `out` holds
-            anything else or cannot be written.
+            anything else, cannot be written, or another run is at work there.
         RemoteError: If a bucket does not answer.
     """
     form, source = FORMATS[job.format], open_source(job.dataset)
@@ -56,9 +56,10 @@ def run_export(job: ExportJob) -> Exported:
     shards = {shard.mark.name: shard.mark.sha256 for shard in source.shards}
     rows = sum(shard.mark.rows for shard in source.shards) if chosen is None else len(chosen)
     try:
-        target = Target(job.out, Plan(job.format, shards, form.may_grow))
-        with Progress(rows, "rows") as progress:
-            form.write(Export(source, layout, chosen, progress), target)
+        with only_writer(job.out):
+            target = Target(job.out, Plan(job.format, shards, form.may_grow))
+            with Progress(rows, "rows") as progress:
+                form.write(Export(source, layout, chosen, progress), target)
     except RemoteError:
         raise
     except OSError as error:

@@ -20,7 +20,9 @@ from rssn.errors import InputError
 from rssn.storage.atomic import atomic_path, write_bytes
 from rssn.storage.buckets import FileFacts, abort_uploads
 from rssn.storage.files import parse_json, write_json
+from rssn.storage.lease import hold_lease
 from rssn.storage.location import BucketPath, Location
+from rssn.storage.lock import is_lease
 from rssn.storage.remote import ahead, content, list_files
 
 _PLAN = "export.json"
@@ -42,11 +44,24 @@ class Plan:
     may_grow: bool
 
 
+@contextmanager
+def only_writer(root: Location) -> Iterator[None]:
+    """Keep other runs from the folder of an export meanwhile.
+
+    Raises:
+        InputError: If it is a file, or another run is at work there.
+    """
+    if isinstance(root, Path) and root.exists() and not root.is_dir():
+        raise InputError(f"{root}: a file, not a folder; choose another --out")
+    with hold_lease(root):
+        yield
+
+
 class Target:
     """Where the files of an export go.
 
     Args:
-        root: The folder.
+        root: The folder; see `only_writer`.
         plan: What is exported.
 
     Raises:
@@ -55,11 +70,11 @@ class Target:
     """
 
     def __init__(self, root: Location, plan: Plan) -> None:
-        if isinstance(root, Path) and root.exists() and not root.is_dir():
-            raise InputError(f"{root}: a file, not a folder; choose another --out")
         self.written = self.kept = 0
         self._root, self._plan = root, plan
         self._found = list_files(root)  # in the end, what is not of this export
+        for lease in [name for name in self._found if is_lease(Path(name)) and "/" not in name]:
+            del self._found[lease]
         facts = self._found.pop(_PLAN, None)
         halves = [name for name in self._found if isinstance(root, Path) and _HALF.fullmatch(name)]
         before = _stored_plan(root) if facts else None

@@ -17,6 +17,7 @@ from pipelines.commands.export import export
 from pipelines.export.formats import FORMATS
 from pipelines.export.job import ExportJob, run_export
 from rssn.errors import InputError, RemoteError
+from rssn.storage.lease import hold_lease
 from rssn.storage.location import BucketPath
 from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
@@ -41,6 +42,15 @@ def test_a_bucket_gets_what_a_folder_gets(
     assert store.stored(f"{place}/out") == files(tmp_path / "out")
 
 
+def test_a_bucket_belongs_to_one_export_at_a_time(fake_composites: Maker, s3: Store, bucket: Url) -> None:
+    """Each gives up uploads that it takes for those of a killed one, and writes `export.json`."""
+    out = BucketPath(f"{bucket}/out")
+    job = ExportJob(fake_composites(), out, "folder")
+    with hold_lease(out), pytest.raises(InputError, match="out: another run is at work here"):
+        run_export(job)
+    assert s3.names(f"{bucket}/out") == set()
+
+
 @pytest.mark.parametrize("form", ["birefnet", "webdataset", "hf"])
 def test_the_same_export_again_reads_and_writes_no_object_of_it(
     fake_composites: Maker, s3: Store, bucket: Url, form: str
@@ -51,8 +61,9 @@ def test_the_same_export_again_reads_and_writes_no_object_of_it(
     again = run_export(job)
     assert (again.written, again.kept) == (0, first.written)
     about_all = {"birefnet": {"PUT index.csv": 1}, "webdataset": {}, "hf": {"PUT README.md": 1}}[form]
-    listed = {f"GET {bucket.rpartition('/')[2]}": 2}  # of objects, and of uploads that a killed run left
-    assert s3.asked == {**listed, "HEAD export.json": 1, "GET export.json": 1, **about_all}
+    listed = {f"GET {bucket.rpartition('/')[2]}": 3}  # of objects, of uploads that a killed run left, and of the lease
+    asked = {words: count for words, count in s3.asked.items() if ".lease.json" not in words}
+    assert asked == {**listed, "HEAD export.json": 1, "GET export.json": 1, **about_all}
 
 
 def test_what_failed_is_made_by_the_same_export_again_and_the_rest_is_kept(

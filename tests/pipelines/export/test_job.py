@@ -22,6 +22,7 @@ from rssn.errors import InputError
 from rssn.route.recipe import Recipe
 from rssn.route.steps.noise import Noise
 from rssn.sources.layouts import find_pairs
+from rssn.storage.lease import hold_lease
 
 Maker = Callable[..., Path]
 FOLDERS = {"image": "original", "alpha": "mask", "foreground": "fg", "background": "bg"}
@@ -66,6 +67,15 @@ def test_the_index_holds_the_light_columns(fake_composites: Maker, tmp_path: Pat
     assert [line["foreground_licence"] for line in lines] == ["", "", "CC0", "CC0"] * 2
     assert [int(line["background_crop_x"]) for line in lines] == [0, 0, 1, 1, 2, 2, 3, 3]
     assert not {"image", "alpha", "foreground", "background"} & set(lines[0])
+
+
+def test_a_folder_belongs_to_one_export_at_a_time(fake_composites: Maker, tmp_path: Path) -> None:
+    job = ExportJob(fake_composites(), tmp_path / "out", "folder")
+    with hold_lease(tmp_path / "out"), pytest.raises(InputError, match="out: another run is at work here"):
+        run_export(job)
+    assert not (tmp_path / "out").exists()
+    run_export(job)
+    assert ".lease.json" not in content(tmp_path / "out")
 
 
 def test_a_tar_reads_back_equal_bytes(fake_composites: Maker, tmp_path: Path) -> None:

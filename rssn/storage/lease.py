@@ -10,8 +10,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from types import FrameType
 
 from rssn.errors import InputError
 from rssn.storage.bucket_lease import BucketLease
@@ -57,14 +58,21 @@ def hold_lease_at(place: LeasePlace) -> Iterator[threading.Event]:
     Raises:
         InputError: If another run holds it, or took it over meanwhile.
     """
-    mine, lock = _take(place)
-    done, lost = threading.Event(), threading.Event()
-    is_main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(_LOST, signal.default_int_handler) if is_main else None
-    renewal = threading.Thread(target=_keep_renewing, args=(place, mine, done, lost), daemon=True)
-    renewal.start()
+    lost = threading.Event()
     try:
-        yield lost
+        with ExitStack() as ends:  # all of it, also where a signal comes meanwhile
+            mine, lock = _take(place)
+            ends.callback(lock.release)
+            ends.callback(_give_back, place, mine)
+            done = threading.Event()
+            is_main = threading.current_thread() is threading.main_thread()
+            if is_main:
+                ends.callback(signal.signal, _LOST, signal.signal(_LOST, _stopper(done, lost)))
+            renewal = threading.Thread(target=_keep_renewing, args=(place, mine, done, lost, is_main), daemon=True)
+            renewal.start()
+            ends.callback(renewal.join)
+            ends.callback(done.set)
+            yield lost
     except KeyboardInterrupt:
         if lost.is_set():
             taken = f"another {place.work} took over, because this one did not renew its lease"
@@ -73,15 +81,25 @@ def hold_lease_at(place: LeasePlace) -> Iterator[threading.Event]:
             )
             raise InputError(f"{place.name}: {taken if place.read() else removed}") from None
         raise
-    finally:
-        done.set()
-        renewal.join()
-        if is_main:
-            signal.signal(_LOST, before)
-        with suppress(OSError), place.exclusive():  # already gone; or a bucket does not answer: stale in a minute
-            if _is_mine(place, mine):
-                place.remove()
-        lock.release()
+
+
+def _stopper(done: threading.Event, lost: threading.Event) -> Callable[[int, FrameType | None], None]:
+    """What ends the work when its lease is lost, and does nothing once the work has ended."""
+    outer = signal.getsignal(_LOST)  # of a lease that is held around this one
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if not done.is_set():
+            raise KeyboardInterrupt
+        if not lost.is_set() and callable(outer):
+            outer(number, frame)
+
+    return stop
+
+
+def _give_back(place: LeasePlace, mine: Lease) -> None:
+    with suppress(OSError), place.exclusive():  # already gone; or a bucket does not answer: stale in a minute
+        if _is_mine(place, mine):
+            place.remove()
 
 
 def _take(place: LeasePlace) -> tuple[Lease, FileLock]:
@@ -103,11 +121,11 @@ def _take(place: LeasePlace) -> tuple[Lease, FileLock]:
     raise InputError(f"{place.name}: another {place.work} is at work here ({owner}); wait for it, or stop it{later}")
 
 
-def _keep_renewing(place: LeasePlace, mine: Lease, done: threading.Event, lost: threading.Event) -> None:
+def _keep_renewing(place: LeasePlace, mine: Lease, done: threading.Event, lost: threading.Event, is_main: bool) -> None:
     while not done.wait(RENEWED_SECONDS):
         if not _renew(place, mine):
             lost.set()
-            if signal.getsignal(_LOST) is signal.default_int_handler:
+            if is_main and signal.getsignal(_LOST) is not signal.SIG_DFL:
                 signal.pthread_kill(threading.main_thread().ident or 0, _LOST)  # out of whatever it waits for
             return
 

@@ -208,6 +208,27 @@ def test_it_is_renewed_and_a_run_that_lost_it_stops(tmp_path: Path, monkeypatch:
     assert json.loads(path.read_text())["host"] == "elsewhere"
 
 
+def test_a_lease_that_is_lost_when_the_work_has_ended_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "RENEWED_SECONDS", 0.01)
+    before = signal.getsignal(signal.SIGUSR1)
+    asked, ended = threading.Event(), threading.Event()
+
+    def renew(*_: object) -> bool:
+        asked.set()
+        assert ended.wait(60)
+        time.sleep(0.3)  # the main thread waits for this one
+        return False
+
+    monkeypatch.setattr(lease_module, "_renew", renew)
+    with hold_lease(tmp_path):
+        assert asked.wait(60)
+        ended.set()
+    assert signal.getsignal(signal.SIGUSR1) == before
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_whose_folder_is_removed_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "RENEWED_SECONDS", 0.05)
 

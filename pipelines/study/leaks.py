@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipelines.study.photo_hashes import (
     OVERLAP,
@@ -21,10 +21,11 @@ from pipelines.study.photo_hashes import (
 )
 from pipelines.study.schema import Evaluation, Study
 from pipelines.study.steps import input_fingerprint
-from rssn.errors import InputError
+from rssn.errors import InputError, RemoteError
 from rssn.sources.mattes import MATTE_RULES
 from rssn.storage.files import parse_json, write_json
-from rssn.storage.location import BucketPath, Location, parse_location
+from rssn.storage.location import Location, parse_location
+from rssn.storage.remote import content
 
 _FORMAT = 2
 """Of what is remembered; count it up where hashes are taken or compared in another way."""
@@ -139,13 +140,17 @@ def _refuse(evaluated: Sequence[PhotoHash], given: Sequence[PhotoHash], what: st
 def _cropped(place: Location) -> str | None:
     """The curated set that a `crops` step took its crops of: the job beside its results names it.
 
-    Its folder lies beside that of the crops, also where the study's folder was moved since.
+    Its folder lies beside that of the crops, also where the study's folder was moved since, or copied to a bucket.
+
+    Raises:
+        RemoteError: If a bucket does not answer.
     """
-    if isinstance(place, BucketPath):
-        return None
+    step = place.resolve().parent
     try:
-        job = parse_json((place.parent / "job.json").read_text(encoding="utf-8"))
-        beside = place.parents[1].joinpath(*Path(job["options"]["curated"]).parts[-2:])
-        return str(beside) if job["kind"] == "crops" else None
+        job = parse_json(content(step / "job.json"))
+        name, out = PurePosixPath(job["options"]["curated"]).parts[-2:]
+        return str(step.parent / name / out) if job["kind"] == "crops" else None
+    except RemoteError:
+        raise
     except (OSError, ValueError, LookupError, TypeError):
         return None

@@ -23,9 +23,12 @@ from pipelines.study.schema import Study
 from pipelines.study.steps import Step, input_fingerprint
 from rssn.dataset.schema import COMPOSITES, picture
 from rssn.dataset.shards import DatasetFolder, write_shard
-from rssn.errors import InputError
+from rssn.errors import InputError, RemoteError
 from rssn.image.arrays import Pixels, encode_jpeg, encode_png, resize_area
 from rssn.storage.files import content_id, write_parquet
+from rssn.storage.location import BucketPath
+from rssn.storage.urls import Url
+from tests.bucket import Fault, Store
 from tests.pipelines.study.test_load import TEXT
 
 
@@ -203,7 +206,9 @@ def crop(curated: Path, root: Path) -> Path:
     return step.out(root)
 
 
-def test_crops_are_refused_for_the_photographs_that_they_are_of(study: Study, data: Path) -> None:
+def test_crops_are_refused_for_the_photographs_that_they_are_of(
+    study: Study, data: Path, s3: Store, bucket: Url
+) -> None:
     again = {"11.jpg": encode_jpeg(scene(11), 80), "40.jpg": encode_jpeg(scene(40), 80)}
     curated = data / "steps" / "curate-bg-0123" / "out"
     curate(curated, again, SALIENT_OBJECT)
@@ -216,6 +221,16 @@ def test_crops_are_refused_for_the_photographs_that_they_are_of(study: Study, da
     words = r"a photograph behind the crops of .*curate-bg-0123/out is in .*: 11.jpg is .*judged1.png$"
     with pytest.raises(InputError, match=words):
         check_backgrounds(study, [crops], LeakCache(None))
+    for path in (data / "moved").rglob("*"):
+        if path.is_file():
+            s3.put(f"{bucket}/steps/{path.relative_to(data / 'moved').as_posix()}", path.read_bytes())
+    with pytest.raises(
+        InputError, match=rf"behind the crops of {bucket}/steps/curate-bg-0123/out is in .*judged1.png$"
+    ):
+        check_backgrounds(study, [BucketPath(f"{bucket}/steps/{found.relative_to(data / 'steps')}")], LeakCache(None))
+    s3.faults = [Fault("refuse", "GET", "job.json", times=99)]
+    with pytest.raises(RemoteError):
+        check_backgrounds(study, [BucketPath(f"{bucket}/steps/{found.relative_to(data / 'steps')}")], LeakCache(None))
     input_fingerprint.cache_clear()
     curate(data / "moved" / "curate-bg-0123" / "out", again, "duplicate")  # no crops are taken of it
     check_backgrounds(study, [crops], LeakCache(None))

@@ -1,8 +1,8 @@
 """The decisions of a review of a set in a bucket: a file on this disk, uploaded after each step.
 
 Every decision is on this disk before its step is confirmed, and in the bucket about a second later. One review of a set
-runs at a time. An object that something else wrote meanwhile is never written over: versions are compared before each
-upload.
+runs at a time. An object that something else, which does not hold the lease, wrote meanwhile is not written over:
+versions are compared before each upload. Comparing and uploading are two steps: what is written between them is lost.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def _version(target: BucketPath) -> str:
 
 
 def _read_note(path: Path) -> Synced:
-    """What an earlier review knew; a damaged note knows nothing, so that nothing is written over."""
+    """What an earlier review knew; a damaged note knows nothing, so that what is there is taken for another's."""
     with suppress(OSError, InputError, KeyError, TypeError):
         facts = read_json(path, "")
         known = Synced(**facts)

@@ -198,9 +198,9 @@ def _compose(job: ComposeJob, prepared: Prepared, runner: Runner, on_plan: Calla
     write_refusals(folder, _refusals(prepared, summary.unusable))
     if not summary.failed:
         close_dataset(job.out, summary.totals | prepared.plan.pruned.total)
-        summary.notes = write_card(folder, summary.marks)
+        summary.notes = write_card(folder, summary.shards)
     else:
-        count(folder, summary.marks, mattes := MatteFlags())
+        count(folder, summary.shards, mattes := MatteFlags())
         summary.notes = mattes.sentences
     return summary
 

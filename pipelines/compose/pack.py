@@ -50,7 +50,7 @@ class PackJob:
     alpha_scale: float | None = None  # the value of its mattes that means opaque; None goes by the values
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PackTask:
     """One shard: the photographs `start` to `stop - 1` of the plan."""
 
@@ -109,9 +109,9 @@ def _pack(job: PackJob, scratch: Path, runner: Runner) -> RunSummary:
     summary.unread = {"matting": matting.unread} if matting.unread else {}
     if not summary.failed:
         close_dataset(job.out, summary.totals | plan.pruned.total)
-        summary.notes = write_card(folder, summary.marks)
+        summary.notes = write_card(folder, summary.shards)
     else:
-        count(folder, summary.marks, mattes := MatteFlags())
+        count(folder, summary.shards, mattes := MatteFlags())
         summary.notes = mattes.sentences
     return summary
 

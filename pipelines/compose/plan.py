@@ -203,7 +203,8 @@ def write_batch(root: Location, batch: int, rows: Iterable[PlannedForeground]) -
 
 def write_backgrounds(root: Location, backgrounds: Iterable[Background]) -> None:
     """Write the planned backgrounds, consumed once."""
-    write_parquet(backgrounds_path(root), PLANNED_BACKGROUNDS, map(_background_row, backgrounds))
+    rows = (_background_row(one) for one in backgrounds)
+    write_parquet(backgrounds_path(root), PLANNED_BACKGROUNDS, rows)
 
 
 def backgrounds_path(root: Location) -> Location:

@@ -6,7 +6,7 @@ the shard is rewritten; a run that was killed in between is finished by the next
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipelines.compose.naming import name_foregrounds
 from pipelines.compose.plan import (
     Pruned,
+    backgrounds_path,
     has_plan,
     is_half_pruned,
     name_some,
@@ -32,7 +33,7 @@ from rssn.dataset.batches import count_live, listed_batches, superseded
 from rssn.dataset.manifest import Manifest, read_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import PRUNED, REJECTS
-from rssn.dataset.shards import DatasetFolder, Mark
+from rssn.dataset.shards import DatasetFolder, Mark, filled
 from rssn.dataset.verify import check_shard
 from rssn.errors import DamagedError, InputError
 from rssn.route.recipe import Recipe, recipe_from_dict
@@ -118,7 +119,7 @@ def run_prune(job: PruneJob, on_gone: Callable[[Gone], None] = lambda _: None) -
         if read_manifest(job.out).finished and not damaged:
             totals = {**read_manifest(job.out).totals, **_totals(folder)}
             close_dataset(job.out, totals)
-            write_card(folder, folder.marks())
+            write_card(folder, filled(folder.marks()))
             close_dataset(job.out, totals | read_pruned(job.out).total)  # says that the card is right, too
         return damaged
 
@@ -175,40 +176,48 @@ def _gone_foregrounds(job: PruneJob, manifest: Manifest, pruned: Pruned) -> dict
     found, refused = name_foregrounds(matting.pairs, "levin")  # by content alone: nobody insists on an F
     reasons = [(row["source"], row["reason"]) for row in refused]
     reasons += [(problem.source, problem.reason) for problem in matting.problems]
-    unread = _unread(job, reasons, planned)
-    here = {one.foreground_id for one in found}
-    return _missing(planned, here, unread, job.matting, pruned.foregrounds)
+    unread = _unread(job, reasons, planned.values())
+    here = sorted(one.foreground_id for one in found)
+    return _missing(sorted(planned.items()), here, unread, job.matting, pruned.foregrounds)
 
 
 def _gone_backgrounds(job: PruneJob, place: Location, pruned: Pruned) -> dict[str, str]:
-    planned = {one.background_id: one.source for one in stored_backgrounds(job.out)}
-    if not planned:
+    if not backgrounds_path(job.out).is_file():
         raise InputError(f"{job.out}: was made without backgrounds; leave out --backgrounds")
     found, problems = find_backgrounds(place, without=job.out)
-    unread = _unread(job, [(problem.source, problem.reason) for problem in problems], planned)
-    here = {one.background_id for one in found}
-    return _missing(planned, here, unread, place, pruned.backgrounds)
+    reasons = [(problem.source, problem.reason) for problem in problems]
+    unread = _unread(job, reasons, (one.source for one in stored_backgrounds(job.out)))
+    planned = ((one.background_id, one.source) for one in stored_backgrounds(job.out))
+    return _missing(planned, (one.background_id for one in found), unread, place, pruned.backgrounds)
 
 
-def _unread(job: PruneJob, reasons: Iterable[tuple[str, str]], planned: Mapping[str, str]) -> list[str]:
-    """Those that may be among the planned; not what was refused from the first, and was never planned."""
+def _unread(job: PruneJob, reasons: Iterable[tuple[str, str]], planned: Iterable[str]) -> list[str]:
+    """Those that may be among the planned (sources); not what was refused from the first, and was never planned."""
     refused = {row["item_id"] for row in iter_rows(DatasetFolder(job.out).rejects_path("plan"), ["item_id"])}
-    passes = refused.difference(planned.values())
+    passes = refused.difference(planned)
     return [source for source, reason in reasons if reason not in _NOT_HIDDEN and source not in passes]
 
 
 def _missing(
-    planned: Mapping[str, str], here: set[str], unread: list[str], place: Location, pruned: Iterable[str]
+    planned: Iterable[tuple[str, str]], here: Iterable[str], unread: list[str], place: Location, pruned: Collection[str]
 ) -> dict[str, str]:
-    """What was planned and is not here."""
+    """What was planned and is not here; both are in order of their ids, and neither is held."""
     if unread:
         words = f"{len(unread)} cannot be used ({name_some(unread)}), so nobody knows what is gone"
         raise InputError(f"{place}: {words}; mend it, or remove it")
-    if here.isdisjoint(planned):
-        words = f"nothing of the {len(planned)} that the data set was made from is there"
+    lost: dict[str, str] = {}
+    count = 0
+    found = iter(here)
+    now = next(found, None)
+    for count, (name, source) in enumerate(planned, 1):  # noqa: B007  (told when it is done)
+        while now is not None and now < name:
+            now = next(found, None)
+        if now != name:
+            lost[name] = source
+    if len(lost) == count:
+        words = f"nothing of the {count} that the data set was made from is there"
         raise InputError(f"{place}: {words}; is it the right place, and its disk mounted? Nothing is removed")
-    lost = planned.keys() - here - set(pruned)
-    return {name: planned[name] for name in lost}
+    return {name: source for name, source in lost.items() if name not in pruned}
 
 
 def _affected(folder: DatasetFolder, manifest: Manifest, gone: Gone) -> Gone:

@@ -32,7 +32,7 @@ from rssn.sources.backgrounds import Background
 from rssn.storage.files import Row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ComposeTask:
     """One shard: the composites of the foregrounds `start` to `stop - 1` of the plan."""
 

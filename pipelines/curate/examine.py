@@ -56,7 +56,7 @@ class Models:
         return {role: network.name if network else None for role, network in found.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ExamineTask:
     """One candidate shard: the photographs `start` to `stop - 1` of the plan."""
 

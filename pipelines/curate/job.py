@@ -142,7 +142,7 @@ def _close(folder: DatasetFolder, curated: Curated) -> None:
     totals: dict[str, Any] = {"rows": curated.splits.total(), "rejected": curated.summary.rejected}
     totals |= {split: curated.splits[split] for split in SPLITS}
     close_dataset(folder.root, totals | {"review": curated.review, "unread": curated.summary.unread})
-    write_card(folder, curated.summary.marks)
+    write_card(folder, curated.summary.shards)
 
 
 def plan_facts(job: CurationJob, known: KnownSet, crawl: CrawlListing) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from rssn.storage.files import Row
 from rssn.storage.remote import opened
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PublishTask:
     """One shard of the set: what was kept of a candidate shard for one split."""
 

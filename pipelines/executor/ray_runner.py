@@ -27,6 +27,7 @@ _CRASHES = 30  # of one task's workers, whatever they died at
 _TICK_SECONDS = 1.0
 _SHARE = 16  # of the tasks in flight: so many of them are waited for together
 _ANSWER_SECONDS = 20.0
+_MEMORY_STEP = 64 << 20
 _PACKAGES = ("rssn", "bg20k", "train", "pipelines")
 _OBJECT_STORE_BYTES = 100 << 20  # marks are all that passes through it
 
@@ -100,7 +101,7 @@ class RayRunner:
                     if task is None:
                         break
                     task = crashes.with_quarantine(task)
-                    memory = min(task.memory, share.memory)  # more than any node has would wait for ever
+                    memory = min(stepped(task.memory), share.memory)  # more than any node has would wait for ever
                     asked = remote.options(num_cpus=share.cpus, num_gpus=share.gpus, memory=memory)
                     flying[asked.remote(function, task)] = task
                 if not flying:
@@ -194,6 +195,11 @@ class RayRunner:
             with suppress(self._ray.exceptions.RayError):  # a node that is lost
                 notes.append(self._ray.get(reference))
         return max(notes)[1]
+
+
+def stepped(memory: int) -> int:
+    """Bytes to reserve for a task, in steps: of each amount that was ever asked for Ray keeps a kilobyte, for good."""
+    return -(-memory // _MEMORY_STEP) * _MEMORY_STEP
 
 
 def shared_capacity(nodes: Sequence[Mapping[str, float]], slots: int, tasks: int, *, gpu_each: bool) -> Capacity:

@@ -87,7 +87,7 @@ class RunSummary:
     peak_bytes: int = 0  # the most that one worker took
     unusable: dict[str, Sequence[str]] = field(default_factory=dict)  # from the marks, see `Mark`
     unread: dict[str, Counter[str]] = field(default_factory=dict)  # files that are no pictures: by input, by suffix
-    marks: list[Mark] = field(default_factory=list)  # of the shards that are done
+    shards: list[str] = field(default_factory=list)  # names of those that are done and have rows
     notes: list[str] = field(default_factory=list)  # what is odd about rows that were written
 
     def counts(self, unit: str) -> str:
@@ -101,13 +101,14 @@ class RunSummary:
         counts = {"rows": self.written + self.reused, "rejected": self.rejected}
         return {**counts, **self.statistics, "unread": self.unread}
 
-    def add(self, mark: Mark, rejected: int) -> None:
-        """Count a shard, of whose rejects so many count."""
+    def add(self, name: str, mark: Mark, rejected: int) -> None:
+        """Count a shard, of whose rejects so many count; of its mark nothing is kept, for there may be a million."""
         self.rejected += rejected
         self.bytes += mark.bytes
         self.statistics.update(mark.statistics)
         self.unusable.update(mark.unusable)
-        self.marks.append(mark)
+        if mark.rows:
+            self.shards.append(name)
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class Work(Generic[T]):
     refused: int  # inputs refused before any task ran
     each: int = 1  # items that every such input would have given
     redo: frozenset[str] = frozenset()  # shards to be made again although they are done
-    shards: Shards | None = None  # those that there are; None looks
+    shards: Shards | None = None  # those that there are; None looks. Nothing is left of them when tasks run
     rejected: Callable[[Mark], int] = lambda mark: mark.rejected  # how many rejects of a shard count
 
 
@@ -140,15 +141,17 @@ def run_tasks(work: Work[T], runner: Runner) -> RunSummary:
     summary = RunSummary(rejected=work.refused)
     planned = sum(task.size for task in work.tasks)
     shards = work.shards or Shards.of(work.folder)
+    failed = set(work.folder.failures(shards.found))
     with _Progress(work, planned, summary) as progress:
-        reuse = partial(_reuse, work, shards, summary, progress)
+        reuse = partial(_reuse, work, shards, failed, summary, progress)
         todo = [task for task in work.tasks if task.name in work.redo or not reuse(task)]
+        shards.let_go()
         progress.announce()
         _check_budget(work, summary, planned)
         try:
             with closing(runner.run(work.function, todo, progress.update)) as outcomes:
                 for outcome in outcomes:
-                    _count(work, shards, outcome, summary)
+                    _count(work, failed, outcome, summary)
                     progress.finish(outcome.task.size)
                     _check_budget(work, summary, planned)
         except KeyboardInterrupt as stopped:
@@ -254,21 +257,23 @@ def refusal(error: Exception, item_id: str, source: str, thumbnail: bytes | None
     }
 
 
-def _reuse(work: Work[Any], shards: Shards, summary: RunSummary, progress: _Progress, task: ShardTask) -> bool:
+def _reuse(
+    work: Work[Any], shards: Shards, failed: set[str], summary: RunSummary, progress: _Progress, task: ShardTask
+) -> bool:
     mark = shards.trusted(task.name)
     if mark is None:
         if f"marks/{task.name}.json" in shards.found:
             summary.damaged.append(task.name)
         return False
-    _remove_failure(shards, task.name)
-    summary.add(mark, work.rejected(mark))
+    _remove_failure(work.folder, failed, task.name)
+    summary.add(task.name, mark, work.rejected(mark))
     summary.reused += mark.rows
     progress.finish(task.size, reused=True)
     return True
 
 
-def _count(work: Work[T], shards: Shards, outcome: Outcome[T], summary: RunSummary) -> None:
-    folder, name = shards.folder, outcome.task.name
+def _count(work: Work[T], failed: set[str], outcome: Outcome[T], summary: RunSummary) -> None:
+    folder, name = work.folder, outcome.task.name
     if outcome.done is None:
         folder.refuse_removed()
         summary.failed.append(f"{name}: {outcome.error}")
@@ -277,15 +282,14 @@ def _count(work: Work[T], shards: Shards, outcome: Outcome[T], summary: RunSumma
         with suppress(OSError):  # a full disk, for instance; the last lines of the run name the shard anyway
             write_parquet(folder.failure(name), REJECTS, [row])
     else:
-        _remove_failure(shards, name)
-        summary.add(outcome.done.mark, work.rejected(outcome.done.mark))
+        _remove_failure(folder, failed, name)
+        summary.add(name, outcome.done.mark, work.rejected(outcome.done.mark))
         summary.written += outcome.done.mark.rows
         summary.seconds.update(outcome.done.seconds)
         summary.peak_bytes = max(summary.peak_bytes, outcome.peak_bytes)
 
 
-def _remove_failure(shards: Shards, name: str) -> None:
+def _remove_failure(folder: DatasetFolder, failed: set[str], name: str) -> None:
     """Remove the row of a shard that an earlier run could not make."""
-    path = shards.folder.failure(name)
-    if f"rejects/{path.name}" in shards.found:
-        path.unlink(missing_ok=True)
+    if name in failed:
+        folder.failure(name).unlink(missing_ok=True)

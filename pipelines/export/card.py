@@ -77,7 +77,7 @@ def write_card(source: Source, splits: Mapping[str, int], path: Path) -> None:
 
 def _licences(source: Source, columns: tuple[str, ...]) -> str:
     """Rows by licence: a row inherits those of its foreground and its background."""
-    count(source.data, [shard.mark for shard in source.shards], licences := ColumnCounts(columns))
+    count(source.data, [shard.mark.name for shard in source.shards], licences := ColumnCounts(columns))
     return "\n".join(_line(column, values) for column, values in licences.counts.items())
 
 

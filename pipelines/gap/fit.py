@@ -147,7 +147,8 @@ def halves(job: FitJob, left_out: list[str]) -> tuple[Plan, Plan]:
     matting = find_pairs(job.photographs, job.layout, job.out, job.alpha_scale)
     pairs = [pair for pair in matting.pairs if pair.image is not None]
     found, refused = name_foregrounds(pairs, job.recipe.foreground)
-    backgrounds, unusable = find_backgrounds(job.backgrounds, without=job.out)
+    stored, unusable = find_backgrounds(job.backgrounds, without=job.out)
+    backgrounds = list(stored)  # drawn from again and again
     left_out += [f"{each.source}: {each.message}" for each in (*matting.problems, *unusable)]
     left_out += [f"{row['source']}: {row['message']}" for row in refused]
     left_out += [f"{pair.source}: has no photograph" for pair in matting.pairs if pair.image is None]

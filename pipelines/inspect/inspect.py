@@ -16,7 +16,7 @@ from pipelines.inspect.facts import Counted, Found, check_draws, facts_of
 from pipelines.inspect.step_strips import step_strips
 from rssn.dataset.batches import superseded
 from rssn.dataset.dataset import open_dataset
-from rssn.dataset.shards import DatasetFolder, is_own, missing_rows
+from rssn.dataset.shards import DatasetFolder, filled, is_own, missing_rows
 from rssn.dataset.statistics import ColumnCounts, count, count_brightness, count_rejects
 from rssn.dataset.verify import verify
 from rssn.image.arrays import Pixels, encode_png
@@ -74,7 +74,7 @@ def run_inspect(root: Location, options: ReportOptions = ReportOptions()) -> Ins
     columns = _LIGHT if manifest.kind != "backgrounds" else ("width", "height", "split")
     counted, later = Counted(ColumnCounts(columns)), superseded(root)
     composed = [] if manifest.kind == "backgrounds" else [counted.distinct, counted.mattes]
-    count(folder, verified.trusted, counted.columns, *composed)
+    count(folder, filled(verified.trusted), counted.columns, *composed)
     found = Found(folder, manifest, verified, counted, count_rejects(verified.rejects, later), later)
     draws = check_draws(found)
     unfinished = [] if manifest.finished else ["manifest.json: no totals: the run is not finished; run it again"]

@@ -6,7 +6,7 @@ Floor 3. The head of the card is what Hugging Face reads, so that `load_dataset(
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -15,7 +15,7 @@ from bg20k.review import describe_effects
 from bg20k.schema import MEANINGS
 from rssn.dataset.batches import superseded
 from rssn.dataset.manifest import Manifest, read_manifest
-from rssn.dataset.shards import DatasetFolder, Mark
+from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import ColumnCounts, DistinctCounts, MatteFlags, Tally, count, count_rejects, share
 from rssn.route.recipe import recipe_from_dict
 from rssn.storage.atomic import write_bytes
@@ -111,20 +111,20 @@ table = pq.read_table("data/{first}.parquet", columns=[{columns}])   # light col
 ```"""
 
 
-def write_card(folder: DatasetFolder, marks: Sequence[Mark]) -> list[str]:
-    """Write `README.md` from the manifest and the light columns of all marked shards.
+def write_card(folder: DatasetFolder, shards: Iterable[str]) -> list[str]:
+    """Write `README.md` from the manifest and the light columns of all marked shards that have rows.
 
     Returns:
         What is odd about the mattes, in sentences.
     """
     manifest = read_manifest(folder.root)
     curated = manifest.kind == "backgrounds"
-    names = [mark.name for mark in sorted(marks, key=lambda mark: mark.name) if mark.rows]
+    names = sorted(shards)
     licences = ColumnCounts(("licence",) if curated else ("foreground_licence", "background_licence"))
     methods, distinct = ColumnCounts(["foreground_method"]), DistinctCounts(("foreground_id", "background_id"))
     mattes = MatteFlags()
     tallies: list[Tally] = [licences] if curated else [licences, methods, distinct, mattes]
-    count(folder, marks, *tallies)
+    count(folder, names, *tallies)
     facts = {
         "made": _made(manifest),
         "licences": _licences(licences.counts),

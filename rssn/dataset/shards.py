@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import pyarrow as pa
@@ -53,7 +54,7 @@ def is_half_written(name: str) -> bool:
     return bool(found and (is_own(found[1] + found[2]) or found[1] + found[2] in (MANIFEST, ".lease.json")))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Mark:
     """The proof that a shard is complete; `marks/<name>.json` holds exactly these fields."""
 
@@ -167,9 +168,11 @@ class DatasetFolder:
             found: Names of files, see `found`; None looks.
         """
         plan = self.plan_digest
-        paths = [path for path in self._files_in("marks", ".json", found) if _NAME.fullmatch(path.stem)]
-        read = zip(paths, contents(paths), strict=True)
-        return [mark for path, data in read if data is not None and (mark := parse_mark(data, path.stem, plan))]
+        files = list_files(self.root / "marks") if found is None else _below("marks", found)
+        names = sorted(file.removesuffix(".json") for file in files if file.endswith(".json"))
+        names = [name for name in names if _NAME.fullmatch(name)]
+        read = zip(names, contents(map(self.mark, names)), strict=True)
+        return [mark for name, data in read if data is not None and (mark := parse_mark(data, name, plan))]
 
     def all_marks(self) -> list[Mark]:
         """The marks of a data set that is read, not made; none of those that a finished one has is missing.
@@ -319,13 +322,21 @@ def write_shard(
     return mark
 
 
+def filled(marks: Iterable[Mark]) -> list[str]:
+    """Names of the shards that have rows, and so a data file."""
+    return [mark.name for mark in marks if mark.rows]
+
+
 def parse_mark(data: bytes, name: str, plan: str) -> Mark | None:
     """The mark of a shard from its file's content; None where it is not a whole one, or another shard's or plan's."""
     try:
         mark = Mark(**parse_json(data))
     except (ValueError, TypeError):
         return None
-    return mark if (mark.name, mark.plan) == (name, plan) and _is_whole(mark) else None
+    if (mark.name, mark.plan) != (name, plan) or not _is_whole(mark):
+        return None
+    shared = {intern(key): count for key, count in mark.statistics.items()}
+    return replace(mark, name=name, plan=plan, statistics=shared)  # there may be a million of them
 
 
 def _is_whole(mark: Mark) -> bool:

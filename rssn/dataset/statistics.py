@@ -85,16 +85,16 @@ class MatteFlags(Tally):
             self._found.setdefault(row["foreground_id"], (row["foreground_source"], row["matte_flags"] or ()))
 
 
-def count(folder: DatasetFolder, marks: Iterable[Mark], *tallies: Tally) -> None:
+def count(folder: DatasetFolder, shards: Iterable[str], *tallies: Tally) -> None:
     """Let the light columns of a data set go by once.
 
     Args:
         folder: The data set.
-        marks: Its trusted marks.
+        shards: Names of its trusted shards that have rows.
         tallies: Who counts them.
     """
     columns = list(dict.fromkeys(name for tally in tallies for name in tally.columns))
-    for table in _tables((folder.data(mark.name) for mark in marks if mark.rows), columns):
+    for table in _tables(map(folder.data, shards), columns):
         for tally in tallies:
             tally.add(table)
 

@@ -32,14 +32,19 @@ class Shards:
     """
 
     folder: DatasetFolder
-    marks: Mapping[str, Mark]
-    found: Mapping[str, FileFacts]
+    marks: dict[str, Mark]
+    found: dict[str, FileFacts]
 
     @classmethod
     def of(cls, folder: DatasetFolder) -> Shards:
         """Look at a data set: marks are read, everything else is listed."""
         found = folder.found()
         return cls(folder, {mark.name: mark for mark in folder.marks(found)}, found)
+
+    def let_go(self) -> None:
+        """Forget what was found: of a million shards it is a gigabyte, and who runs for a week needs it once."""
+        self.marks.clear()
+        self.found.clear()
 
     def problem(self, mark: Mark, *, whole: bool | None = None) -> str | None:
         """What is wrong with a marked shard; see `check_shard`."""

@@ -6,16 +6,21 @@ A table is a CSV or Parquet file with a column `path`, or a Parquet file, or a f
 
 from __future__ import annotations
 
+import shutil
+import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from rssn.dataset.manifest import MANIFEST, ForeignManifestError, RemovedDatasetError, parse_manifest
-from rssn.dataset.rows import iter_rows, own_parquet, places
-from rssn.dataset.schema import BACKGROUNDS, SCHEMA_VERSION
+from rssn.dataset.rows import iter_rows, own_parquet, places, read_range
+from rssn.dataset.schema import BACKGROUNDS, PLANNED_BACKGROUNDS, SCHEMA_VERSION
 from rssn.dataset.shards import DatasetFolder
+from rssn.dataset.sorted_rows import RowSorter
 from rssn.dataset.verify import check_shard
 from rssn.errors import DamagedError, InputError, Rejected
 from rssn.image.decoding import picture_size
@@ -30,6 +35,7 @@ from rssn.storage.location import Location
 from rssn.storage.remote import content
 
 _AGAIN = "run rssn build-bg20k again, into another folder"
+_AT_A_TIME = 4096  # pictures whose places are in memory
 _LIGHT = ("licence", "source")
 _CURATED = ("background_id", "source", "origin", "licence", "width", "height")
 
@@ -57,6 +63,29 @@ class Background:
         return {name: getattr(self, name) for name in names} | {"picture": self.picture.to_row()}
 
 
+class Backgrounds:
+    """Backgrounds in order of their ids, each read from a scratch file when it is asked for; the file goes with them.
+
+    Args:
+        path: Rows of `PLANNED_BACKGROUNDS`, alone in its folder.
+        count: How many.
+    """
+
+    def __init__(self, path: Path, count: int) -> None:
+        self._path, self._count = path, count
+        weakref.finalize(self, shutil.rmtree, path.parent, ignore_errors=True)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Background]:
+        for row in iter_rows(self._path):
+            yield Background.from_row(row)
+
+    def __getitem__(self, number: int) -> Background:
+        return Background.from_row(read_range(self._path, number, number + 1)[0])
+
+
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     """A picture that has not been looked at."""
@@ -69,10 +98,11 @@ class _Candidate:
 
 def find_backgrounds(
     root: Location, split: str = "train", without: Location | None = None, unread: Counter[str] | None = None
-) -> tuple[list[Background], list[Problem]]:
+) -> tuple[Backgrounds, list[Problem]]:
     """Find the backgrounds of a set, in order of content id.
 
-    Of equal files the first path (or row) counts; the others are problems of the reason `duplicate`.
+    Of equal files the first path (or row) counts; the others are problems of the reason `duplicate`, in order of id.
+    Whatever number there is, little of them is in memory.
 
     Args:
         root: A curated set (it has a manifest of ours); a folder or an archive of pictures, or a folder of archives or
@@ -87,22 +117,35 @@ def find_backgrounds(
         InputError: If there is nothing of the kind, a curation was interrupted, or no background is in it.
     """
     unread = Counter() if unread is None else unread
-    unique: dict[str, Background] = {}
     problems: list[Problem] = []
     duplicates: list[Problem] = []
-    for found in _found(root, split, without, unread):
-        if isinstance(found, Problem):
-            problems.append(found)
-            continue
-        first = unique.setdefault(found.background_id, found)
-        if first is not found:
-            duplicates.append(Problem(found.source, "duplicate", f"the same file as {first.source}", found.picture))
-    if not unique and is_table(root):
-        raise InputError(f"{root}: {nothing_usable(problems)}")
-    if not unique:
-        why = f"; the first of {len(problems)}: {problems[0].source}: {problems[0].message}" if problems else ""
-        raise InputError(f"{root}: no backgrounds found in it{why}")
-    return [unique[key] for key in sorted(unique)], problems + duplicates
+
+    def refuse(first: dict[str, Any], other: dict[str, Any]) -> None:
+        words = f"the same file as {first['source']}"
+        duplicates.append(Problem(other["source"], "duplicate", words, PictureRef.from_row(other["picture"])))
+
+    folder = Path(mkdtemp(prefix="rssn-backgrounds-"))
+    try:
+        sorter = RowSorter(PLANNED_BACKGROUNDS, "background_id", folder)
+        for found in _found(root, split, without, unread):
+            if isinstance(found, Problem):
+                problems.append(found)
+            else:
+                sorter.add(found.to_row())
+        result = sorter.sorted(refuse)
+        if not result.count:
+            raise _nothing_found(root, problems)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Backgrounds(result.path, result.count), problems + duplicates
+
+
+def _nothing_found(root: Location, problems: Sequence[Problem]) -> InputError:
+    if is_table(root):
+        return InputError(f"{root}: {nothing_usable(problems)}")
+    why = f"; the first of {len(problems)}: {problems[0].source}: {problems[0].message}" if problems else ""
+    return InputError(f"{root}: no backgrounds found in it{why}")
 
 
 def curated_backgrounds(root: Location, split: str = "train") -> Iterator[Background]:
@@ -152,10 +195,11 @@ def _found(
 
 def _looked_at(candidates: Iterable[_Candidate | Problem]) -> Iterator[Background | Problem]:
     """Those that are pictures, and problems, in their order."""
-    found = list(candidates)
-    pictures = read_pictures([one.ref for one in found if isinstance(one, _Candidate)])
-    for one in found:
-        yield one if isinstance(one, Problem) else _background(one, next(pictures))
+    coming = iter(candidates)
+    while some := list(islice(coming, _AT_A_TIME)):
+        pictures = read_pictures([one.ref for one in some if isinstance(one, _Candidate)])
+        for one in some:
+            yield one if isinstance(one, Problem) else _background(one, next(pictures))
 
 
 def _background(candidate: _Candidate, data: bytes | Rejected) -> Background | Problem:

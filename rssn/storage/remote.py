@@ -6,9 +6,10 @@ import errno
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -71,7 +72,7 @@ def content(path: Location, most: int | None = None) -> bytes:
     return data
 
 
-def contents(paths: Sequence[Location]) -> Iterator[bytes | None]:
+def contents(paths: Iterable[Location]) -> Iterator[bytes | None]:
     """All bytes of small files or objects, in order; None for one that is not there. Of a bucket several at a time.
 
     Raises:
@@ -84,7 +85,8 @@ def contents(paths: Sequence[Location]) -> Iterator[bytes | None]:
             return content(path)
         return None
 
-    return ahead(read, paths, remote=any(isinstance(path, BucketPath) for path in paths))
+    for remote, some in groupby(paths, key=lambda path: isinstance(path, BucketPath)):
+        yield from ahead(read, some, remote=remote)
 
 
 @contextmanager

@@ -4,7 +4,8 @@ python -m tests.benchmarks.bench_listing --members 1000000 --rows 1000000
 
 CPU seconds and peak memory, each of a process of its own: the headers by `tarfile` and by us; the listing that
 `rssn build-bg20k` makes of them, with its digest and its plan; the pairs of half as many photographs with their mattes;
-and one pass over the backgrounds of a curated set. Members and pictures are of a few bytes.
+one pass over the backgrounds of a curated set; the same backgrounds found in order of their ids, planned for a
+composition, and the plan loaded. Members and pictures are of a few bytes.
 """
 
 from __future__ import annotations
@@ -17,18 +18,23 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from pipelines.compose.plan import PlannedForeground, load_plan, write_batch
+from pipelines.compose.resume import plan_backgrounds
 from pipelines.curate.listing import list_crawl
 from rssn.dataset.schema import BACKGROUNDS, picture
 from rssn.dataset.shards import DatasetFolder, Mark
 from rssn.sources.archives import list_members
-from rssn.sources.backgrounds import curated_backgrounds
+from rssn.sources.backgrounds import curated_backgrounds, find_backgrounds
 from rssn.sources.layouts import find_pairs
+from rssn.sources.matting import Pair
+from rssn.sources.picture_ref import PictureRef
 from rssn.sources.tar_headers import read_members
 from rssn.storage.files import write_json, write_parquet
 from tests.benchmarks.table import Cost, command_cost
 
 _BODY = b"\xff\xd8\xff" + bytes(509)
 _SHARD_ROWS = 100_000
+_SPREAD = 0x9E3779B97F4A7C15  # odd: no two numbers meet
 
 
 def write_tar(path: Path, names: Iterable[str]) -> Path:
@@ -70,7 +76,8 @@ def _rows(start: int, stop: int) -> Iterator[dict[str, object]]:
     row = dict.fromkeys(BACKGROUNDS.names) | {"image": picture(b"x", "a.jpg"), "split": "train"}
     row |= {"width": 1620, "height": 1080}
     for number in range(start, stop):
-        yield row | {"background_id": f"{number:020x}", "source": f"photos/{number % 1000:03d}/{number}.jpg"}
+        name = number * _SPREAD % (1 << 64)  # in no order, as content ids are
+        yield row | {"background_id": f"{name:020x}", "source": f"photos/{number % 1000:03d}/{number}.jpg"}
 
 
 def _tarfile(path: Path) -> int:
@@ -92,6 +99,16 @@ def _crawl(path: Path) -> int:
         return found.count
 
 
+def _planned(path: Path) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        found, _ = find_backgrounds(path)
+        plan_backgrounds(None, found, Path(folder))
+        write_batch(
+            Path(folder), 0, [PlannedForeground("f", Pair("f", PictureRef("f"), PictureRef("f"), None, "f"), 1, 1)]
+        )
+        return len(load_plan(Path(folder), 1).backgrounds)
+
+
 def _counted(found: Iterable[object]) -> int:
     return sum(1 for _ in found)
 
@@ -105,6 +122,8 @@ WORK: dict[str, tuple[str, Callable[[Path], int]]] = {
     ),
     "crawl": ("photographs listed with digest and plan", _crawl),
     "pairs": ("pairs of a matting set in a tar", lambda path: len(find_pairs(path).pairs)),
+    "found": ("backgrounds of a curated set, found in order", lambda path: len(find_backgrounds(path)[0])),
+    "planned": ("backgrounds of a curated set, found, planned and loaded", _planned),
     "curated": ("backgrounds of a curated set, passed once", lambda path: _counted(curated_backgrounds(path))),
 }
 """What is measured: in words, and how it counts what it finds."""
@@ -121,7 +140,8 @@ def inputs(folder: Path, members: int, rows: int) -> Iterator[tuple[str, int, Pa
     yield from ((name, members, archive) for name in ("tarfile", "headers", "members", "crawl"))
     archive.unlink()
     yield "pairs", members // 2, write_tar(folder / "matting.tar", matting_names(members))
-    yield "curated", rows, write_curated(folder / "curated", rows)
+    curated = write_curated(folder / "curated", rows)
+    yield from ((name, rows, curated) for name in ("curated", "found", "planned"))
 
 
 def main() -> None:
@@ -138,6 +158,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         for name, count, path in inputs(Path(folder), options.members, options.rows):
+            if not count:
+                continue
             done = command_cost(["-m", "tests.benchmarks.bench_listing", "--do", name, str(count), str(path)])
             sys.stdout.write(line(name, count, done) + "\n")
             sys.stdout.flush()

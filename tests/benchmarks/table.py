@@ -136,7 +136,7 @@ def _measure(prepare: Prepare, arguments: tuple[Any, ...], repeats: int) -> Cost
         start = time.process_time()
         result = job.work()
         seconds.append(time.process_time() - start)
-    peak = None if before is None else max(0, (_resident("VmHWM") or 0) - before)
+    peak = None if before is None else max(0, (resident("VmHWM") or 0) - before)
     return Cost(statistics.median(seconds), peak, job.keep(result))
 
 
@@ -149,10 +149,10 @@ def _reset_peak() -> int | None:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return None
-    return _resident("VmRSS")
+    return resident("VmRSS")
 
 
-def _resident(field: str) -> int | None:
+def resident(field: str) -> int | None:
     found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     return int(found[1]) * 1024 if found else None
 

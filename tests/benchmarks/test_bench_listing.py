@@ -17,6 +17,8 @@ def test_everything_that_was_made_up_is_found(tmp_path: Path) -> None:
         "crawl": (40, 40),
         "pairs": (20, 20),
         "curated": (7, 7),
+        "found": (7, 7),
+        "planned": (7, 7),
     }
 
 

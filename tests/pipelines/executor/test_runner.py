@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pipelines.executor.ray_runner as ray_runner_module
-from pipelines.executor.ray_runner import RayRunner, make_runner, shared_capacity
+from pipelines.executor.ray_runner import RayRunner, make_runner, shared_capacity, stepped
 from pipelines.executor.runner import Capacity, Done, LocalRunner, Runner, shard_ranges
 from pipelines.executor.work import begin_item
 from rssn.dataset.shards import Mark
@@ -106,6 +106,13 @@ def test_a_command_starts_as_many_workers_as_it_may_use(monkeypatch: pytest.Monk
 
 def test_one_network_has_all_cores_of_this_machine(ray_runner: RayRunner) -> None:
     assert ray_runner.capacity(1) == Capacity(2, 1, available_cpus())
+
+
+def test_tasks_ask_for_memory_in_few_different_amounts() -> None:
+    """Ray never forgets one."""
+    step = 64 << 20
+    assert [stepped(memory) for memory in (0, 1, step, step + 1)] == [0, step, step, 2 * step]
+    assert len({stepped(1_500_000_000 + n) for n in range(0, 1_000_000_000, 1_000_003)}) == 16
 
 
 CORES = {"CPU": 16.0, "memory": 64e9}

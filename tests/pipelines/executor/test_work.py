@@ -11,7 +11,7 @@ from pipelines.executor.work import ErrorBudget, Work, parse_budget, refusal, ru
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import PLANNED_PHOTOS
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
-from rssn.dataset.verify import verify
+from rssn.dataset.verify import Shards, verify
 from rssn.errors import InputError, Rejected
 
 
@@ -65,6 +65,23 @@ def test_a_second_run_does_nothing(tmp_path: Path) -> None:
     again = Recorder()
     second = run_tasks(work(tmp_path, tasks(tmp_path, 3)), again)
     assert (second.written, second.reused, again.given) == (0, 12, [])
+
+
+def test_while_tasks_run_nothing_is_held_of_what_was_there(tmp_path: Path) -> None:
+    """Of a shard that is done its name is: of one without rows nothing."""
+    given = [*tasks(tmp_path, 3), Task(tmp_path, "none-00000-of-00001", refused=4)]
+    run_tasks(work(tmp_path, given[:2]), LocalRunner())
+    shards = Shards.of(DatasetFolder(tmp_path))
+    held: list[int] = []
+
+    def watched(task: Task) -> Done:
+        held.append(len(shards.marks) + len(shards.found))
+        return write(task)
+
+    summary = run_tasks(replace(work(tmp_path, given), function=watched, shards=shards), LocalRunner())
+    assert held == [0, 0]
+    assert summary.shards == [task.name for task in given[:3]]
+    assert (summary.written, summary.reused, summary.rejected) == (4, 8, 4)
 
 
 @pytest.mark.parametrize("damage", ["truncate", "alter", "delete"])

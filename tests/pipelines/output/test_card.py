@@ -13,7 +13,7 @@ import yaml
 from bg20k.schema import PUBLISHED
 from pipelines.output.card import write_card
 from rssn.dataset.schema import REJECTS
-from rssn.dataset.shards import DatasetFolder
+from rssn.dataset.shards import DatasetFolder, filled
 from rssn.route.recipe import Recipe
 from rssn.storage.files import write_parquet
 
@@ -22,7 +22,7 @@ Maker = Callable[..., Path]
 
 def _card(root: Path) -> tuple[dict[str, Any], str]:
     """The head and the text of a fresh card."""
-    write_card(DatasetFolder(root), DatasetFolder(root).marks())
+    write_card(DatasetFolder(root), filled(DatasetFolder(root).marks()))
     _, head, text = (root / "README.md").read_text().split("---\n", 2)
     return yaml.safe_load(head), text
 
@@ -127,13 +127,13 @@ def test_datasets_opens_the_folder_of_composites(fake_composites: Maker, tmp_pat
     dataset = fake_composites()
     reasons = [{"item_id": "x", "source": "x", "stage": "read", "reason": "truncated", "message": "m"}]
     write_parquet(DatasetFolder(dataset).rejects_path("plan"), REJECTS, reasons)
-    write_card(DatasetFolder(dataset), DatasetFolder(dataset).marks())
+    write_card(DatasetFolder(dataset), filled(DatasetFolder(dataset).marks()))
     assert _load(dataset, tmp_path / "cache") == ["train 8 Image 24 16 RGB"]
 
 
 @pytest.mark.slow
 def test_datasets_opens_the_folder_of_backgrounds(bg20k: Path, tmp_path: Path) -> None:
-    write_card(DatasetFolder(bg20k), DatasetFolder(bg20k).marks())
+    write_card(DatasetFolder(bg20k), filled(DatasetFolder(bg20k).marks()))
     lines = _load(bg20k, tmp_path / "cache")
     assert [line.split()[0] for line in lines] == ["train", "validation"]
     assert sum(int(line.split()[1]) for line in lines) == 12

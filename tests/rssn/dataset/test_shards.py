@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bg20k.schema import PUBLISHED
+from rssn.dataset import shards
 from rssn.dataset.manifest import Manifest, parse_manifest, write_manifest
 from rssn.dataset.schema import REJECTS, picture
 from rssn.dataset.shards import DatasetFolder, parse_mark, shard_name, write_shard
-from rssn.dataset.verify import check_shard, trusted_mark
+from rssn.dataset.verify import Shards, check_shard, trusted_mark
 from rssn.errors import DamagedError, InputError
 from rssn.storage.files import content_id, sha256, write_json, write_parquet
 
@@ -386,3 +387,16 @@ def test_content_id_depends_on_where_the_parts_end() -> None:
     assert content_id(b"a", b"b") != content_id(b"b", b"a")
     assert content_id(b"a", b"") != content_id(b"a")
     assert content_id(b"abc") == "4f8b42c22dd3729b519b"
+
+
+def test_one_look_at_a_data_set_lists_each_of_its_folders_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = DatasetFolder(tmp_path, "")
+    write_shard(folder, _NAME, PUBLISHED, [_row(1)], [_reject(1)])
+    write_parquet(folder.failure("train-00001-of-00002"), REJECTS, [_reject(2)])
+    listed: list[str] = []
+    real = shards.list_files
+    monkeypatch.setattr(shards, "list_files", lambda root: (listed.append(root.name), real(root))[1])
+    found = Shards.of(folder)
+    assert sorted(listed) == ["data", "marks", "rejects"]
+    assert (list(found.marks), folder.failures(found.found)) == ([_NAME], ["train-00001-of-00002"])
+    assert found.trusted(_NAME) == folder.marks()[0]

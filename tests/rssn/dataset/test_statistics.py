@@ -10,7 +10,7 @@ import pytest
 from rssn.dataset import statistics as counting
 from rssn.dataset.rows import read_row
 from rssn.dataset.schema import REJECTS
-from rssn.dataset.shards import DatasetFolder
+from rssn.dataset.shards import DatasetFolder, filled
 from rssn.dataset.statistics import (
     ColumnCounts,
     DistinctCounts,
@@ -29,14 +29,14 @@ Maker = Callable[..., Path]
 def test_values_are_counted_over_all_shards(fake_composites: Maker) -> None:
     folder = DatasetFolder(fake_composites(foregrounds=5, shards=3))
     tally = ColumnCounts(["k", "foreground_licence", "width"])
-    count(folder, folder.marks(), tally)
+    count(folder, filled(folder.marks()), tally)
     assert tally.counts == {"k": {0: 5, 1: 5}, "foreground_licence": {None: 6, "CC0": 4}, "width": {24: 10}}
 
 
 def test_different_values_are_counted_without_nulls(fake_composites: Maker) -> None:
     folder = DatasetFolder(fake_composites(foregrounds=5, shards=3))
     tally = DistinctCounts(["foreground_id", "background_id", "foreground_licence"])
-    count(folder, folder.marks(), tally)
+    count(folder, filled(folder.marks()), tally)
     assert tally.counts == {"foreground_id": 5, "background_id": 2, "foreground_licence": 1}
 
 

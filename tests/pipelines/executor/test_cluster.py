@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +110,9 @@ def poison(synthetic: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, poison: str, _running_store: Store) -> Iterator[Nodes]:
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory, poison: str, _running_store: Callable[[str], Store]
+) -> Iterator[Nodes]:
     cache = tmp_path_factory.mktemp("cache")
     may_mount = (
         subprocess.run(["/usr/bin/unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
@@ -118,7 +120,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, poison: str, _running_stor
     private = ["/usr/bin/unshare", "--mount", "sh", "-c", f'mount -t tmpfs tmpfs {cache} && exec "$@"', "sh"]
     command = [*(private if may_mount else []), sys.executable, "-m", "tests.pipelines.cluster"]
     environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "POISON": poison, "PYTHONPATH": str(ROOT)}
-    environment |= _running_store.environment
+    environment |= _running_store("s3").environment
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, text=True, env=environment, cwd=ROOT, **pipes) as process:
         assert process.stdin

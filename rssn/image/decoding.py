@@ -33,7 +33,7 @@ from PIL import (
 )
 from PIL import Image as PillowImage
 
-from rssn.errors import Rejected, first_line
+from rssn.errors import Rejected, RemoteError, first_line
 from rssn.image.arrays import Image, Pixels, to_float, to_uint8
 from rssn.image.jpeg import Mode, decode_jpeg, salvage_jpeg
 from rssn.image.picture_files import FORMATS, HEAD_BYTES, format_of
@@ -120,10 +120,16 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
 
 
 def has_alpha_channel(stream: BinaryIO) -> bool:
-    """Whether a file is a picture with an alpha channel (or a transparent colour), by its header alone."""
+    """Whether a file is a picture with an alpha channel (or a transparent colour), by its header alone.
+
+    Raises:
+        RemoteError: If it lies in a bucket, which does not give it.
+    """
     try:
         with _opened(stream) as picture:
             return picture.has_transparency_data
+    except RemoteError:
+        raise
     except Exception:  # whatever a broken header makes Pillow raise: no cut-out
         return False
 

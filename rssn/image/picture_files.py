@@ -77,8 +77,17 @@ def file_kind(name: str, head: Callable[[], bytes]) -> FileKind:
 
     Args:
         name: The file's own name, without its folders.
-        head: Gives its first `HEAD_BYTES` bytes; asked only where the suffix says nothing.
+        head: Gives its first `HEAD_BYTES` bytes; asked only where `kind_by_name` says nothing.
     """
+    if kind := kind_by_name(name):
+        return kind
+    found = format_of(head())
+    tiff = found == "TIFF" and suffix_of(name)  # cameras' formats begin as TIFFs do
+    return "other" if found is None or tiff else "picture"
+
+
+def kind_by_name(name: str) -> FileKind | None:
+    """The same where a file's own name says it."""
     suffix = suffix_of(name).lower()
     if is_hidden(name):
         return "hidden"
@@ -88,8 +97,7 @@ def file_kind(name: str, head: Callable[[], bytes]) -> FileKind:
         return "picture"
     if suffix in _OTHERS:
         return "other"
-    found = format_of(head())
-    return "other" if found is None or (found == "TIFF" and suffix) else "picture"  # cameras' formats begin as TIFFs do
+    return None
 
 
 def is_hidden(name: str) -> bool:

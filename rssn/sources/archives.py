@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath, PureWindowsPath
 from threading import Lock
 from typing import BinaryIO, cast
 
@@ -23,7 +23,7 @@ from rssn.image.picture_files import HEAD_BYTES, ArchiveFormat, FileKind, file_k
 from rssn.sources.names import printable
 from rssn.sources.tar_headers import SwollenError, TarError, TarMember, read_members
 from rssn.storage.location import Location
-from rssn.storage.remote import opened, size_of
+from rssn.storage.remote import opened, size_of, written_lately
 
 _AHEAD = 1 << 20  # bytes of an archive in a bucket that are fetched at a time
 _SWELLS = 100  # times that a compressed tar may grow when it is unpacked; pictures shrink little
@@ -74,7 +74,7 @@ def read_tar_member(path: Location, offset: int, size: int, *, compressed: bool 
     """
     try:
         if compressed:
-            data = _unpacked(path, _written_ns(path)).read(offset, size)
+            data = _unpacked(path, written_lately(path)).read(offset, size)
         else:
             with opened(path) as stream:
                 data = _read_at(stream, offset, size)
@@ -92,7 +92,7 @@ def read_zip_member(path: Location, number: int, max_bytes: int) -> bytes:
         Rejected: stage `read`, reason `unreadable` or `too_many_bytes`.
     """
     try:
-        archive = _opened(path, _written_ns(path))
+        archive = _opened(path, written_lately(path))
         with archive.open(archive.infolist()[number]) as stream:
             data = stream.read(max_bytes + 1)
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, LookupError) as error:
@@ -107,10 +107,6 @@ def read_zip_member(path: Location, number: int, max_bytes: int) -> bytes:
 def _read_at(stream: BinaryIO, offset: int, size: int) -> bytes:
     stream.seek(offset)
     return stream.read(size)
-
-
-def _written_ns(path: Location) -> int:
-    return path.stat().st_mtime_ns if isinstance(path, Path) else 0
 
 
 @lru_cache(maxsize=2)

@@ -20,7 +20,7 @@ from rssn.sources.picture_ref import PictureRef, read_pictures
 from rssn.sources.tables import TableRow, is_table, read_table
 from rssn.sources.tree import Entry, archive_entries, entries, file_ref
 from rssn.storage.location import BucketPath, Location
-from rssn.storage.remote import stamp
+from rssn.storage.remote import facts_of, stamp
 
 _LIGHT = ("source", "licence")
 
@@ -88,7 +88,7 @@ def list_photographs(
     unread = Counter() if unread is None else unread
     if is_table(root):
         column = one_of(root, picture_columns(root), PICTURES, "photograph")
-        return _in_table(PictureRef.of(root), root.name, column) if column else _unique(_listed(root))
+        return _in_table(_whole(root), root.name, column) if column else _unique(_listed(root))
     if isinstance(root, Path) and not root.is_dir():
         if archive_format(root) and root.is_file():
             return _unique(_in_archive(file_ref(root), "", unread))
@@ -134,10 +134,26 @@ def _in_folder(found: Iterable[Entry], unread: Counter[str]) -> Iterator[Photogr
             yield _placed(entry.ref, entry.name)
         elif entry.kind == "archive" and entry.ref:
             yield from _unique(_in_archive(entry.ref, f"{entry.name}/", unread))
-        elif entry.ref and (column := _column_of(entry.ref)):
-            yield from _in_table(entry.ref, entry.name, column)
         else:
-            unread[suffix_of(entry.name)] += 1
+            yield from _of_other(entry, unread)
+
+
+def _of_other(entry: Entry, unread: Counter[str]) -> Iterator[Photograph]:
+    """The rows of a table that holds pictures; nothing, of another file, which is counted."""
+    try:
+        column = entry.ref and one_of(entry.ref.location, picture_columns(entry.ref.location), PICTURES, "photograph")
+    except InputError as error:
+        yield Photograph(printable(entry.name), reason="unreadable", message=str(error))
+        return
+    if entry.ref and column:
+        yield from _in_table(entry.ref, entry.name, column)
+    else:
+        unread[suffix_of(entry.name)] += 1
+
+
+def _whole(table: Location) -> PictureRef:
+    found = facts_of(table) if isinstance(table, BucketPath) else None
+    return file_ref(table, found.size, str(found.written_ns)) if found else file_ref(table)
 
 
 def _in_archive(archive: PictureRef, prefix: str, unread: Counter[str]) -> Iterator[Photograph]:
@@ -159,14 +175,6 @@ def _in_table(table: PictureRef, name: str, column: str) -> Iterator[Photograph]
         origin, licence = (cell_text(cells.get(light)) for light in _LIGHT)
         ref = PictureRef(of.path, "row", row, group, column, stamp=of.stamp)
         yield Photograph(f"{name}, row {number}", ref, origin, licence)
-
-
-def _column_of(ref: PictureRef) -> str:
-    """The column of pictures of a file in a folder; empty where it is no table that holds any."""
-    try:
-        return one_of(ref.location, picture_columns(ref.location), PICTURES, "photograph")
-    except InputError:
-        return ""
 
 
 def _placed(ref: PictureRef, name: str) -> Photograph:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from rssn.dataset.rows import places
 from rssn.errors import InputError, Rejected, RemoteError, first_line
 from rssn.storage.location import Location
-from rssn.storage.remote import opened, parquet
+from rssn.storage.remote import opened, parquet, written_lately
 
 PICTURES = ("image", "bytes")
 """The columns that hold the photographs of a crawl, or backgrounds; one of them."""
@@ -35,10 +35,13 @@ def read_parquet_schema(path: Location) -> pa.Schema:
 
     Raises:
         InputError: If it is none.
+        RemoteError: If the bucket does not give it.
     """
     try:
         with parquet(path) as file:
             return file.schema_arrow
+    except RemoteError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a Parquet file: {first_line(error)}") from error
 
@@ -152,15 +155,20 @@ def read_beside(table: Location, column: str, place: tuple[int, int], name: str)
         column: The picture's, of which the file is held open.
         place: Row group, and the row in it.
         name: The text's column.
+
+    Raises:
+        Rejected: stage `read`, reason `unreadable`: the bucket does not give it.
     """
     try:
         return _opened(table, column).text(*place, name)
+    except RemoteError as error:
+        raise Rejected("read", "unreadable", str(error)) from error
     except (OSError, pa.ArrowException, LookupError, ValueError):
         return ""
 
 
 def _opened(table: Location, column: str) -> _Column:
-    return _column(table, column, table.stat().st_mtime_ns if isinstance(table, Path) else 0)
+    return _column(table, column, written_lately(table))
 
 
 class _Column:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from rssn.errors import InputError, Rejected
+from rssn.errors import InputError, Rejected, RemoteError
 from rssn.image.decoding import has_alpha_channel
 from rssn.image.picture_files import archive_format
 from rssn.sources.embedded import picture_columns
@@ -253,7 +253,10 @@ def _has_alpha(ref: PictureRef) -> bool:
     try:
         with ref.open() as stream:
             return has_alpha_channel(stream)
-    except (Rejected, OSError):
+    except (Rejected, OSError) as error:
+        for cause in (error, error.__cause__):
+            if isinstance(cause, RemoteError):  # else a store that fails would make a set another one
+                raise cause from None
         return False
 
 

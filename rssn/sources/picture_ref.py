@@ -19,7 +19,7 @@ from rssn.image.arrays import MAX_BYTES, read_bytes
 from rssn.sources.archives import read_tar_member, read_zip_member
 from rssn.sources.embedded import read_cell
 from rssn.storage.location import Location, parse_location
-from rssn.storage.remote import ahead, opened, stamp
+from rssn.storage.remote import ahead, opened, stamp, written_lately
 from rssn.storage.urls import is_url
 
 Kind: TypeAlias = Literal["file", "tar", "tgz", "zip", "row"]
@@ -39,7 +39,8 @@ class PictureRef:
         row_group: Of a table's row; else -1.
         column: Of a table's row, as Parquet calls it: `image`, or `image.bytes` of a struct; else empty.
         size: Bytes as a listing or a header says; -1 where nothing said it.
-        stamp: Changes when file, archive or table is replaced, see `rssn.storage.remote.stamp`; empty where who reads
+        stamp: Changes when file, archive or table is replaced, see `rssn.storage.remote.stamp`; of objects the
+            time of a listing; empty where who reads
             knows the content by its id.
     """
 
@@ -104,7 +105,7 @@ class PictureRef:
         location = self.location
         if self.kind == "file":
             return read_bytes(location, max_bytes)
-        if self.stamp and isinstance(location, Path):
+        if self.stamp:
             _refuse_replaced(location, self.stamp)
         if self.kind == "zip":
             return read_zip_member(location, self.place, max_bytes)
@@ -143,9 +144,9 @@ def _read_or_reject(ref: PictureRef, max_bytes: int) -> bytes | Rejected:
         return error
 
 
-def _refuse_replaced(path: Path, written: str) -> None:
+def _refuse_replaced(path: Location, written: str) -> None:
     try:
-        now = stamp(path)
+        now = stamp(path) if isinstance(path, Path) else str(written_lately(path))
     except OSError as error:
         raise Rejected("read", "unreadable", f"{path}: {error.strerror or error}") from error
     if now != written:

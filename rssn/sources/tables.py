@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from rssn.errors import InputError, Rejected, first_line
+from rssn.errors import InputError, Rejected, RemoteError, first_line
 from rssn.sources.embedded import column_names, read_parquet_schema
 from rssn.sources.folder_walk import Problem
 from rssn.sources.picture_ref import PictureRef
@@ -57,7 +57,8 @@ class _Neighbours:
         for form in _forms(text):
             name = posixpath.normpath(form)
             if name in self._listed:
-                return PictureRef(str(folder / name), size=self._listed[name].size)
+                facts = self._listed[name]
+                return PictureRef(str(folder / name), size=facts.size, stamp=str(facts.written_ns))
         bucket, _, key = str(folder).partition("://")[2].partition("/")
         name = posixpath.normpath(posixpath.join(key, text))
         if name.startswith(("/", "..")) or posixpath.join(name, "").startswith(posixpath.join(key, "")):
@@ -177,6 +178,8 @@ def _read_parquet(path: Location, columns: list[str]) -> list[dict[str, Any]]:
     try:
         with parquet(path) as file:
             rows: list[dict[str, Any]] = file.read(columns=columns).to_pylist()
+    except RemoteError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: the table is damaged: {first_line(error)}") from error
     return rows
@@ -201,6 +204,8 @@ def _read_csv(path: Location, columns: Sequence[str]) -> Table:
 def _decode(path: Location) -> str:
     try:
         data = content(path)
+    except RemoteError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     encoding = next((name for mark, name in _BYTE_ORDERS.items() if data.startswith(mark)), "utf-8")

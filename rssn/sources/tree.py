@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
 from rssn.errors import InputError
-from rssn.image.picture_files import HEAD_BYTES, archive_format, file_kind, is_hidden, suffix_of
+from rssn.image.picture_files import HEAD_BYTES, archive_format, file_kind, is_hidden, kind_by_name, suffix_of
 from rssn.sources.archives import list_members
 from rssn.sources.folder_walk import Problem, is_ours, refuse_results_among, walk
 from rssn.sources.picture_ref import PictureRef
 from rssn.storage.buckets import FileFacts, stat_objects
 from rssn.storage.location import BucketPath, Location
-from rssn.storage.remote import opened
+from rssn.storage.remote import ahead, opened
 from rssn.storage.urls import is_plain
 
 EntryKind: TypeAlias = Literal["picture", "archive", "other", "problem", "closed"]
@@ -163,17 +164,22 @@ def _bucket_entries(root: BucketPath, without: Location | None) -> Iterator[Entr
 
 def _object_entries(root: BucketPath, found: Mapping[str, FileFacts], without: Location | None) -> Iterator[Entry]:
     hidden = _Hidden(root, found, without)
-    for name, facts in sorted(found.items(), key=lambda one: _in_walk(one[0])):
-        if hidden.hides(name):
-            continue
-        if not is_plain(name):
-            yield Entry(name, "problem", None, "unsafe_path", "its name cannot be that of a file; rename the object")
-            continue
-        place = root / name
-        ref = file_ref(place, facts.size, str(facts.written_ns))
-        kind = file_kind(place.name, lambda: _head(place))  # noqa: B023  (asked at once)
-        if kind != "hidden":
-            yield Entry(name, kind, ref)
+    names = (name for name in sorted(found, key=_in_walk) if not hidden.hides(name))
+    for looks, some in groupby(names, key=lambda name: kind_by_name(name.rpartition("/")[2]) is None):
+        seen = ahead(lambda name: _object_entry(root, name, found[name]), some, remote=looks)
+        yield from filter(None, seen)
+
+
+def _object_entry(root: BucketPath, name: str, facts: FileFacts) -> Entry | None:
+    """What an object is; None of one that does not count."""
+    if not is_plain(name):
+        return Entry(name, "problem", None, "unsafe_path", "its name cannot be that of a file; rename the object")
+    place = root / name
+    try:
+        kind = file_kind(place.name, lambda: _head(place))
+    except OSError as error:
+        return Entry(name, "problem", None, "unreadable", f"{place}: {error.strerror or error}")
+    return None if kind == "hidden" else Entry(name, kind, file_ref(place, facts.size, str(facts.written_ns)))
 
 
 def _in_walk(name: str) -> list[tuple[bool, str]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
@@ -17,15 +19,18 @@ import pyarrow.parquet as pq
 
 from rssn.storage.buckets import FileFacts, object_facts, stat_objects, translate_errors, version_of
 from rssn.storage.location import BucketPath, Location
-from rssn.storage.stores import store
+from rssn.storage.stores import status_of, store
 
 READ_AHEAD = 4 << 20
 """Bytes that are fetched at a time where a whole object is read bit by bit."""
+
+_NO_SUCH_RANGE = 416  # of HTTP
 
 NOT_A_FILE = errno.ENOTSUP
 """The error number of what is a pipe, a device or a socket."""
 
 _AT_A_TIME = 16
+_LATELY = 2.0  # seconds that the time of an object is believed: parts of one are read in quick succession
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -67,8 +72,14 @@ def content(path: Location, most: int | None = None) -> bytes:
             size = _checked_size(os.fstat(stream.fileno()).st_size, path, most)
             return stream.read(size + 1 if size else most or -1)  # what says it is empty may be the system's own file
     with translate_errors(path.url):
-        data = bytes(store(path.url).cat_file(path.url, end=None if most is None else most + 1))
-    _checked_size(len(data), path, most)
+        try:
+            data = bytes(store(path.url).cat_file(path.url, end=None if most is None else most + 1))
+        except Exception as error:
+            if _NO_SUCH_RANGE not in (status_of(error), status_of(error.__cause__ or error)):  # s3fs translates it
+                raise
+            data = b""  # an empty object has no first byte
+    if most is not None and len(data) > most:
+        raise OSError(errno.EFBIG, f"more than {most} bytes; the limit is {most}", str(path))
     return data
 
 
@@ -178,6 +189,24 @@ def stamp(path: Location) -> str:
         return version_of(path.url)
     status = path.stat()
     return f"{status.st_mtime_ns} {status.st_ino}"
+
+
+def written_lately(path: Location) -> int:
+    """When a file or an object was written, ns since 1970; what is said of an object may be two seconds old.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        RemoteError: If the bucket does not say.
+    """
+    return path.stat().st_mtime_ns if isinstance(path, Path) else _written(path, int(time.monotonic() / _LATELY))
+
+
+@lru_cache(maxsize=64)
+def _written(path: BucketPath, _moment: int) -> int:
+    found = object_facts(path.url)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, "no such object", path.url)
+    return found.written_ns
 
 
 class _TranslatedFile:

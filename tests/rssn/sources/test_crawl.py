@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -8,8 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rssn.errors import InputError, Rejected
+from rssn.errors import InputError, Rejected, RemoteError
+from rssn.sources import tree
 from rssn.sources.crawl import Photograph, list_photographs, read_photographs
+from rssn.storage import remote
+from rssn.storage.buckets import FileFacts, stat_objects
+from rssn.storage.location import BucketPath
+from rssn.storage.urls import Url
+from tests.bucket import Fault, Store
+from tests.rssn.sources.packing import uploaded
 from tests.rssn.sources.test_archives import WRITERS, write_tar, write_tgz, write_zip
 
 LIMIT = 1000
@@ -154,3 +162,66 @@ def test_anything_else_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "table.csv").write_text("image\na.jpg\n")
     with pytest.raises(InputError, match=name):
         list_photographs(tmp_path / name)
+
+
+def test_a_table_that_cannot_be_read_is_a_reason(tmp_path: Path, s3: Store, bucket: Url) -> None:
+    pq.write_table(pa.table({"image": [b"a", b"b"]}), tmp_path / "t.parquet")
+    (tmp_path / "b.jpg").write_bytes(b"b")
+    there = uploaded(s3, f"{bucket}/crawl", tmp_path)
+    assert len(list(list_photographs(there))) == 3
+    s3.faults = [Fault("refuse", "GET", r"t\.parquet", times=9)]
+    with pytest.raises(RemoteError, match=r"t\.parquet: access is refused"):
+        list(list_photographs(there))
+    s3.faults = []
+    whole = (tmp_path / "t.parquet").read_bytes()
+    (tmp_path / "t.parquet").write_bytes(whole[:-9])
+    assert crawl(tmp_path) == {"b.jpg": b"b", "t.parquet": "unreadable"}
+
+
+def test_an_object_that_cannot_be_looked_at_is_a_reason(
+    s3: Store, bucket: Url, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its content, as it has no suffix: one is refused, one is removed after the listing."""
+    for name in ("a.jpg", "refused", "gone", "last.jpg"):
+        s3.put(f"{bucket}/crawl/{name}", b"x")
+    s3.faults = [Fault("refuse", "GET", "refused", times=9)]
+
+    def then_gone(url: str) -> dict[str, FileFacts]:
+        found = stat_objects(url)
+        s3.remove(f"{bucket}/crawl/gone")
+        return found
+
+    monkeypatch.setattr(tree, "stat_objects", then_gone)
+    found = list_photographs(BucketPath(f"{bucket}/crawl"))
+    assert {one.source: one.reason for one in found} == {
+        "a.jpg": "", "gone": "unreadable", "last.jpg": "", "refused": "unreadable",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tgz", "a.zip", "a.parquet"])
+def test_what_was_replaced_in_a_bucket_is_a_reason(
+    name: str, tmp_path: Path, s3: Store, bucket: Url, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put(data: bytes) -> None:
+        if name == "a.parquet":
+            pq.write_table(pa.table({"image": [data]}), tmp_path / name)
+        else:
+            {"a.tar": write_tar, "a.tgz": write_tgz, "a.zip": write_zip}[name](tmp_path / name, {"a.jpg": data})
+        s3.put(f"{bucket}/{name}", (tmp_path / name).read_bytes())
+
+    monkeypatch.setattr(remote, "_LATELY", 0.01)
+    put(b"before")
+    before = list(list_photographs(BucketPath(f"{bucket}/{name}")))
+    assert list(read(before).values()) == [b"before"]
+    time.sleep(1.1)  # stores count seconds
+    put(b"after!")
+    assert list(read(before).values()) == ["changed"]
+    assert list(read(list(list_photographs(BucketPath(f"{bucket}/{name}")))).values()) == [b"after!"]
+
+
+def test_a_table_of_objects_has_their_stamps(s3: Store, bucket: Url) -> None:
+    s3.put(f"{bucket}/a.jpg", b"a")
+    s3.put(f"{bucket}/t.csv", b"path\na.jpg\n")
+    [one] = list_photographs(BucketPath(f"{bucket}/t.csv"))
+    assert one.picture
+    assert one.picture.stamp == str(stat_objects(f"{bucket}/a.jpg")[""].written_ns)

@@ -5,19 +5,26 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rssn.errors import InputError
+from rssn.errors import InputError, Rejected, RemoteError
 from rssn.image.arrays import encode_png, to_uint8
+from rssn.sources.embedded import read_beside
+from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import Pair, load_pair
 from rssn.sources.pair_tables import table_pairs
 from rssn.sources.picture_ref import PictureRef
 from rssn.sources.tables import read_table
+from rssn.storage.location import BucketPath
+from rssn.storage.urls import Url
 from rssn.synthetic import render_shot
+from tests.bucket import Fault, Store
+from tests.rssn.sources.packing import uploaded
 
 
 @pytest.fixture
@@ -186,3 +193,30 @@ def test_any_text_survives_a_csv(tmp_path_factory: pytest.TempPathFactory, rows:
     assert [(row.number, row.text("path"), row.text("source")) for row in table.rows] == [
         (number, *row) for number, row in enumerate(rows, 1)
     ]
+
+
+def test_a_table_that_a_store_refuses_is_not_called_damaged(root: Path, s3: Store, bucket: Url) -> None:
+    uploaded(s3, str(bucket), root)
+    s3.put(f"{bucket}/t.csv", b"foreground,alpha\n")
+    place = BucketPath(f"{bucket}/t.csv")
+    s3.faults = [Fault("refuse", "GET", r"t\.csv", times=9)]
+    with pytest.raises(RemoteError, match=r"t\.csv: access is refused"):
+        read_table(place, ("alpha",))
+
+
+def test_a_store_that_refuses_a_text_beside_a_picture_is_a_reason(tmp_path: Path, s3: Store, bucket: Url) -> None:
+    pq.write_table(pa.table({"image": [b"a"], "background_id": ["b"]}), tmp_path / "t.parquet")
+    s3.put(f"{bucket}/t.parquet", (tmp_path / "t.parquet").read_bytes())
+    s3.faults = [Fault("refuse", "GET", r"t\.parquet", times=99)]
+    with pytest.raises(Rejected, match="unreadable"):
+        read_beside(BucketPath(f"{bucket}/t.parquet"), "image", (0, 0), "background_id")
+
+
+def test_a_store_that_refuses_pictures_does_not_make_cut_outs_another_layout(s3: Store, bucket: Url) -> None:
+    picture = encode_png(np.zeros((8, 8, 4), np.uint8))
+    for name in ("a.png", "b.png"):
+        s3.put(f"{bucket}/set/{name}", picture)
+    assert find_pairs(BucketPath(f"{bucket}/set")).layout == "rgba"
+    s3.faults = [Fault("refuse", "GET", r"[ab]\.png", times=99)]
+    with pytest.raises(RemoteError, match="access is refused"):
+        find_pairs(BucketPath(f"{bucket}/set"))

@@ -132,3 +132,8 @@ def test_a_bounded_read_fetches_no_more(s3: Store, bucket: Url) -> None:
     with pytest.raises(OSError, match="limit is 10"):
         content(place, 10)
     assert s3.sent["GET large"] == 11
+
+
+def test_an_empty_file_has_no_bytes(place: Location) -> None:
+    write_bytes(place / "a", b"")
+    assert [content(place / "a"), content(place / "a", 4)] == [b"", b""]

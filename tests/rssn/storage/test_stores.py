@@ -253,3 +253,14 @@ def test_the_key_in_a_connection_string_is_a_secret(monkeypatch: pytest.MonkeyPa
     words = f"DefaultEndpointsProtocol=https;AccountName=me;AccountKey={key};EndpointSuffix=core.windows.net"
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", words)
     assert scrub(f"with {key}, or {key.replace('=', '%3D')}, of me: {words}") == "with ***, or ***, of me: ***"
+
+
+def test_an_empty_object_has_no_bytes(store: Store, place: Url) -> None:
+    store.put(f"{place}/a", b"")
+    assert [content(BucketPath(f"{place}/a")), content(BucketPath(f"{place}/a"), 4)] == [b"", b""]
+
+
+def test_a_listing_and_a_look_give_an_object_the_same_time(store: Store, place: Url) -> None:
+    """References have the first, and are compared with the second."""
+    store.put(f"{place}/folder/a", b"x")
+    assert stat_objects(f"{place}/folder")["a"] == object_facts(f"{place}/folder/a")

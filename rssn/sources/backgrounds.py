@@ -10,7 +10,7 @@ import shutil
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import mkdtemp
@@ -209,7 +209,8 @@ def _background(candidate: _Candidate, data: bytes | Rejected) -> Background | P
         size = picture_size(data)
     except Rejected as error:
         return Problem(candidate.label or candidate.source, error.reason, error.message, candidate.ref)
-    return Background(content_id(data), candidate.source, candidate.licence, *size, candidate.ref)
+    ref = replace(candidate.ref, stamp="")  # its content says what it is
+    return Background(content_id(data), candidate.source, candidate.licence, *size, ref)
 
 
 def _in_tree(root: Location, without: Location | None, unread: Counter[str]) -> Iterator[_Candidate | Problem]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from rssn.errors import InputError
-from rssn.image.picture_files import HEAD_BYTES, file_kind, is_hidden, suffix_of
+from rssn.image.picture_files import HEAD_BYTES, file_kind, is_hidden
 from rssn.sources.names import is_utf8, printable
 from rssn.sources.picture_ref import PictureRef
 from rssn.storage.location import BucketPath, Location
@@ -46,33 +45,6 @@ class Found:
     reason: str = ""  # of a problem, a stable name
     message: str = ""
     is_folder: bool = False  # of a problem: what lies below it is not seen
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The pictures below a folder, in order of their path, what could not be looked at, and what is no picture."""
-
-    pictures: list[Path] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    unread: Counter[str] = field(default_factory=Counter)  # by suffix
-
-
-def list_pictures(root: Path, without: Location | None = None) -> Listing:
-    """All pictures below a folder; see `walk`.
-
-    Raises:
-        InputError: If the folder does not exist, or cannot be read.
-    """
-    listing = Listing()
-    for found in walk(root, without):
-        if found.kind == "picture":
-            listing.pictures.append(found.path)
-        elif found.kind == "problem":
-            listing.problems.append(Problem(found.name, found.reason, found.message))
-        else:
-            listing.unread[suffix_of(found.path.name)] += 1
-    listing.pictures.sort()
-    return listing
 
 
 def walk(root: Path, without: Location | None = None) -> Iterator[Found]:

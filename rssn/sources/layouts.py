@@ -200,9 +200,9 @@ def _matched(tree: Tree, layout: Layout, groups: Groups) -> PairSet:
 
 def _pair(tree: Tree, layout: Layout, name: str, group: Group) -> Pair:
     [colour], [matte] = group.colours, group.mattes
-    picture = tree.pictures[colour]
+    picture, alpha = (replace(tree.pictures[name], stamp="") for name in (colour, matte))  # its content says what it is
     image, foreground = (None, picture) if layout.given else (picture, None)
-    return Pair(name, image, tree.pictures[matte], foreground, colour, files=(colour, matte))
+    return Pair(name, image, alpha, foreground, colour, files=(colour, matte))
 
 
 def _problems(tree: Tree, layout: Layout, group: Group) -> list[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +23,7 @@ from rssn.sources.crawl import list_photographs, read_photographs
 from rssn.sources.layouts import LAYOUT_NAMES, find_pairs
 from rssn.sources.matting import PairSet, load_pair, measure_pair
 from rssn.sources.picture_ref import PictureRef
+from rssn.storage import remote
 from rssn.storage.location import BucketPath, Location
 from rssn.storage.urls import Url
 from tests.bucket import Store
@@ -447,3 +449,17 @@ def test_cells_lead_to_no_other_bucket(s3: Store, bucket: Url) -> None:
     s3.put(f"{bucket}/set/a.csv", b"path\n../../../etc/passwd\n/etc/passwd\n")
     with pytest.raises(InputError, match="none of its 2 rows can be used"):
         find_backgrounds(BucketPath(f"{bucket}/set/a.csv"))
+
+
+def test_an_archive_that_is_put_into_a_bucket_again_gives_the_same(
+    tmp_path: Path, s3: Store, bucket: Url, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pairs and backgrounds are known by their content: only what differs is refused."""
+    monkeypatch.setattr(remote, "_LATELY", 0.01)
+    path = write_tar(tmp_path / "a.tar", {"original/a.png": png(1), "mask/a.png": matte()})
+    there = uploaded(s3, str(bucket), tmp_path) / "a.tar"
+    [pair], [background, *_] = find_pairs(there).pairs, find_backgrounds(there)[0]
+    time.sleep(1.1)  # stores count seconds
+    s3.put(str(there), path.read_bytes())
+    assert measure_pair(pair) == measure_pair(find_pairs(path).pairs[0])
+    assert background_bytes(background) in (png(1), matte())

@@ -13,7 +13,8 @@ from PIL import Image as PillowImage
 
 from rssn.errors import InputError, Rejected
 from rssn.image.arrays import read_bytes
-from rssn.sources.folder_walk import list_pictures, walk
+from rssn.sources.folder_walk import walk
+from rssn.sources.tree import list_tree
 
 
 def make(root: Path, *names: str) -> None:
@@ -23,21 +24,21 @@ def make(root: Path, *names: str) -> None:
 
 
 def pictures(root: Path, without: Path | None = None) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in list_pictures(root, without).pictures]
+    return list(list_tree(root, without).pictures)
 
 
 def problems(root: Path) -> list[tuple[str, str]]:
-    return [(one.source, one.reason) for one in list_pictures(root).problems]
+    tree = list_tree(root)
+    return [(one.source, one.reason) for one in (*tree.problems, *tree.closed)]
 
 
 def test_pictures_by_suffix_or_content_and_the_rest_is_counted(tmp_path: Path) -> None:
     make(tmp_path, "b.JPG", "a.png", "z/c.webp", "z/d.gif", "notes.txt", "z/n.NEF", "z/x.rar", "readme")
     PillowImage.new("RGB", (8, 8)).save(tmp_path / "z" / "bare", "JPEG")
     (tmp_path / "folder.png").mkdir()
-    listing = list_pictures(tmp_path)
     assert pictures(tmp_path) == ["a.png", "b.JPG", "z/bare", "z/c.webp", "z/d.gif"]
-    assert listing.problems == []
-    assert listing.unread == Counter({".txt": 1, ".NEF": 1, ".rar": 1, "": 1})
+    assert problems(tmp_path) == []
+    assert list_tree(tmp_path).unread == Counter({".txt": 1, ".NEF": 1, ".rar": 1, "": 1})
     with pytest.raises(InputError, match="no such folder"):
         walk(tmp_path / "absent")
 
@@ -50,7 +51,7 @@ def test_files_of_a_folder_come_before_those_below_it(tmp_path: Path) -> None:
 def test_what_systems_leave_behind_is_no_picture(tmp_path: Path) -> None:
     make(tmp_path, "x.jpg", "._x.jpg", ".DS_Store", "Thumbs.db", "__MACOSX/x.jpg", ".cache/y.jpg", "@eaDir/t.jpg")
     assert pictures(tmp_path) == ["x.jpg"]
-    assert list_pictures(tmp_path).unread == Counter()
+    assert list_tree(tmp_path).unread == Counter()
 
 
 def test_linked_folders_are_entered_once(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_a_folder_that_may_not_be_entered_is_named(tmp_path: Path, monkeypatch: 
     assert problems(tmp_path) == [("shut", "unreadable")]
     assert [one.name for one in walk(tmp_path) if one.is_folder] == ["shut"]
     with pytest.raises(InputError, match="shut: cannot be read: Permission denied"):
-        list_pictures(tmp_path / "shut")
+        list_tree(tmp_path / "shut")
 
 
 def test_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_pipes_devices_and_sockets_are_named_and_never_waited_for(tmp_path: Path
     with socket.socket(socket.AF_UNIX) as one:
         one.bind(str(tmp_path / "socket.jpg"))
         assert problems(tmp_path) == [(name, "not_a_file") for name in ("pipe.jpg", "socket.jpg", "zero.jpg")]
-        assert list_pictures(tmp_path).unread == Counter({"": 2})
+        assert list_tree(tmp_path).unread == Counter({"": 2})
         for name in ("pipe.jpg", "socket.jpg", "zero.jpg"):
             with pytest.raises(Rejected) as caught:
                 read_bytes(tmp_path / name)
@@ -153,4 +154,4 @@ def test_results_are_no_input(tmp_path: Path) -> None:
     assert "link/report/sheet.png" not in pictures(tmp_path, tmp_path / "link")
     shutil.rmtree(tmp_path / "set")
     with pytest.raises(InputError, match="results would be written among the pictures that are read"):
-        list_pictures(tmp_path, tmp_path)
+        list_tree(tmp_path, tmp_path)

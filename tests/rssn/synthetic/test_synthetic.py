@@ -15,8 +15,8 @@ from PIL import Image as PillowImage
 from rssn.errors import Rejected
 from rssn.image.arrays import to_uint8
 from rssn.image.decoding import decode_image, decode_pixels, picture_size
-from rssn.sources.folder_walk import list_pictures
 from rssn.sources.mattes import read_matte
+from rssn.sources.tree import list_tree
 from rssn.synthetic import SyntheticPlan, SyntheticShot, render_background, render_shot, write_synthetic
 
 SHOTS = {seed: ((240, 180) if seed % 4 < 2 else (180, 240)) for seed in range(10)}
@@ -183,7 +183,7 @@ def test_written_shots_are_the_rendered_ones(synthetic: Path) -> None:
 
 
 def test_labels_name_every_photograph_once(synthetic: Path, labels: dict[str, dict[str, str]]) -> None:
-    assert sorted(labels) == [path.name for path in list_pictures(synthetic / "photos").pictures]
+    assert sorted(labels) == list(list_tree(synthetic / "photos").pictures)
     verdicts = [row["verdict"] for row in labels.values()]
     counts = {verdict: verdicts.count(verdict) for verdict in set(verdicts)}
     expected = {"good": 4 + 5, "duplicate": 3 * 2, "too_small": 2, "truncated": 1, "empty": 1, "not_an_image": 1}

@@ -25,7 +25,7 @@ from rssn.image.arrays import (
     to_uint16,
 )
 from rssn.image.decoding import background_pixels, open_header
-from rssn.image.picture_files import file_kind
+from rssn.image.picture_files import archive_format, file_kind
 from rssn.route.compose import Crop, blend, fit_background, fitted_size
 from rssn.route.foreground_tiles import foreground_colours
 from rssn.sources.names import is_utf8, printable
@@ -52,13 +52,13 @@ class Photos:
 
 
 def find_photos(given: Sequence[Location], out: Location) -> Photos:
-    """The photographs of files and folders, each with the name of its results.
+    """The photographs of files, folders and archives, each with the name of its results.
 
-    A file's name is its stem; what lies below a folder keeps its place there. Results of an earlier run do not count.
-    What lies in a bucket is listed once: there a name that ends as a picture's is a photograph's.
+    A file's name is its stem; what lies in a folder or an archive keeps its place there. Results of an earlier run do
+    not count. What lies in a bucket is listed once: there a name that ends as a picture's is a photograph's.
 
     Args:
-        given: Files and folders, here or in buckets.
+        given: Files, folders and archives, here or in buckets.
         out: Where results go.
 
     Raises:
@@ -89,7 +89,7 @@ def find_photos(given: Sequence[Location], out: Location) -> Photos:
 def _is_folder(place: Location) -> bool:
     if isinstance(place, BucketPath):
         return file_kind(place.name, lambda: b"") != "picture"
-    return place.is_dir()
+    return place.is_dir() or (archive_format(place) is not None and place.is_file())
 
 
 def read_background(path: Location) -> Pixels:

@@ -17,6 +17,10 @@ from rssn.route.compose import Crop, fit_background, fitted_size
 from rssn.sources.mattes import read_matte
 from rssn.sources.picture_ref import PictureRef
 from rssn.storage.atomic import write_bytes
+from rssn.storage.urls import Url
+from tests.bucket import Store
+from tests.rssn.sources.packing import uploaded
+from tests.rssn.sources.test_archives import write_tar
 from train.evaluation.inference import predict_alpha
 from train.network.gfm import seeded_gfm
 from train.network.strategy import Strategy
@@ -307,6 +311,14 @@ def test_folders_are_searched_and_names_may_not_meet(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no pictures in there"):
         find_photos([tmp_path / "empty"], tmp_path / "out")
+
+
+def test_an_archive_is_looked_into_wherever_it_lies(tmp_path: Path, s3: Store, bucket: Url) -> None:
+    plain = write_tar(tmp_path / "a.tar", {"deep/cat.png": encode_png(np.zeros((4, 4, 3), np.uint8)), "notes.txt": b""})
+    there = uploaded(s3, str(bucket), tmp_path) / "a.tar"
+    for place in (plain, there):
+        [(ref, name)] = find_photos([place], tmp_path / "out").found
+        assert (ref.kind, name) == ("tar", "deep/cat")
 
 
 def test_results_sidecars_and_odd_names_are_no_photographs(tmp_path: Path) -> None:

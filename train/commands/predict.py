@@ -58,9 +58,9 @@ def predict(options: PredictOptions) -> None:
     """Cut subjects out of photographs.
 
     Writes <name>-alpha.png and <name>-cutout.png (RGBA, colours of the foreground alone, by the closed form) for each
-    of PHOTOS, which are files or folders, and <name>-composite.png with --background. Of a moving picture the first
-    frame counts. Each result says in a note what it was made from: the same command resumes where it was stopped, and
-    a file of that name without such a note is not overwritten. The exit code is 1 if a photograph failed.
+    of PHOTOS, which are files, folders or archives, and <name>-composite.png with --background. Of a moving picture the
+    first frame counts. Each result says in a note what it was made from: the same command resumes where it was stopped,
+    and a file of that name without such a note is not overwritten. The exit code is 1 if a photograph failed.
 
     \b
     Examples:

@@ -28,7 +28,7 @@ class PruneOptions:
     matting_format: str | None = option(
         "--matting-format",
         type=click.Choice(LAYOUT_NAMES, case_sensitive=False),
-        help="Layout of the matting data set.  [default: detected]",
+        help="Layout of the matting data set.  [default: as composed]",
     )
     dry_run: bool = option("--dry-run", is_flag=True, help="Say what would be removed; write nothing.")
 

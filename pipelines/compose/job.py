@@ -181,6 +181,7 @@ def run_compose(job: ComposeJob, runner: Runner, on_plan: Callable[[Prepared], N
 def _compose(job: ComposeJob, prepared: Prepared, runner: Runner, on_plan: Callable[[Prepared], None]) -> RunSummary:
     on_plan(prepared)
     sources = {"matting": str(job.matting.resolve()), "backgrounds": str(job.backgrounds.resolve())}
+    sources |= {"matting_format": prepared.layout}
     if job.overwrite and holds_dataset(job.out):
         remove_dataset(job.out)
     folder = plan_dataset(job.out, prepared.facts, prepared.reconciled, prepared.scratch, sources)

@@ -39,6 +39,7 @@ from rssn.errors import DamagedError, InputError
 from rssn.route.recipe import Recipe, recipe_from_dict
 from rssn.sources.backgrounds import find_backgrounds
 from rssn.sources.layouts import find_pairs
+from rssn.sources.tables import is_table
 from rssn.storage.atomic import copy_file
 from rssn.storage.documents import counted
 from rssn.storage.files import Row, write_json, write_parquet
@@ -57,7 +58,7 @@ class PruneJob:
     out: Location
     matting: Location
     backgrounds: Location | None = None  # None: they are not looked at
-    layout: str | None = None  # of the matting data set; None detects it
+    layout: str | None = None  # of the matting data set; None: that of the last compose
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,8 @@ def _kept(path: Location, key: str, pruned: Pruned) -> Iterator[Row]:
 def _gone_foregrounds(job: PruneJob, manifest: Manifest, pruned: Pruned) -> dict[str, str]:
     batches = range(len(listed_batches(manifest.plan)))
     planned = {one.foreground_id: one.source for batch in batches for one in stored_foregrounds(job.out, batch)}
-    matting = find_pairs(job.matting, job.layout, job.out)
+    composed = None if is_table(job.matting) else manifest.sources.get("matting_format")
+    matting = find_pairs(job.matting, job.layout or composed, job.out)
     found, refused = name_foregrounds(matting.pairs, "levin")  # by content alone: nobody insists on an F
     reasons = [(row["source"], row["reason"]) for row in refused]
     reasons += [(problem.source, problem.reason) for problem in matting.problems]

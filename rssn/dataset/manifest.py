@@ -58,7 +58,8 @@ class Manifest:
             versions of the libraries that make the bytes (`made_by`).
         plan_digest: Names the plan in the marks of its shards, see the function of this name; empty in a data set of an
             earlier version, as in its marks.
-        sources: Where the inputs lie, by what they are; may differ between two runs of one plan.
+        sources: Where the inputs lie, by what they are, and a matting set's layout; may differ between two runs of one
+            plan.
         command: What was typed.
         versions: Of Python and of all libraries that took part.
         totals: Counts of a finished run; empty until it is finished.

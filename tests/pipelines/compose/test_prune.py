@@ -277,6 +277,19 @@ def test_what_is_there_but_cannot_be_used_is_not_gone_unless_it_never_was_planne
     assert len(list(rows(out))) == 2 * K
 
 
+def test_the_layout_is_that_of_the_composition(matting: Path, photos: Path, tmp_path: Path) -> None:
+    """Detection finds two."""
+    out = tmp_path / "out"
+    for folder, name in (("original", "fg"), ("mask", "alpha")):
+        shutil.copytree(matting / folder, matting / name)
+    run_compose(job_of(matting, photos, out, RECIPE, layout="am2k"), LocalRunner())
+    assert read_manifest(out).sources["matting_format"] == "am2k"
+    gone = remove(matting)
+    assert find_gone(PruneJob(out, matting)).lines("x")[0] == f"gone: 1 foreground ({gone})"
+    with pytest.raises(InputError, match="all foregrounds are there"):
+        find_gone(PruneJob(out, matting, layout="dim"))
+
+
 def test_another_run_at_work_is_waited_for(matting: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_compose(job_of(matting, photos, out, RECIPE), LocalRunner())

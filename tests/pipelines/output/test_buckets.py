@@ -187,7 +187,9 @@ def test_sources_and_output_by_url(whole: dict[str, bytes], sources: Url, s3: St
     found = stored(s3, f"{bucket}/out")
     assert [n for n in whole if n.startswith(("data/", "marks/")) and whole[n] != found[n]] == []
     manifest = json.loads(found["manifest.json"])
-    assert manifest["sources"] == {"matting": f"{bucket}/am2k", "backgrounds": f"{bucket}/bg20k"}
+    assert manifest["sources"] == {
+        "matting": f"{bucket}/am2k", "backgrounds": f"{bucket}/bg20k", "matting_format": "am2k",
+    }  # fmt: skip
     assert b"the-secret-of-the-tests" not in b"".join(found.values())
     seen = command("inspect", f"{bucket}/out", "--strips", 1)
     assert seen.exit_code == 0, seen.output

@@ -37,7 +37,8 @@ class Pictures:
     @property
     def pairs(self) -> list[Pair]:
         """Photograph and matte of each foreground."""
-        return [(pair.image, pair.alpha) for pair in find_pairs(self.matting).pairs if pair.image is not None]
+        found = find_pairs(self.matting).pairs
+        return [(Path(pair.image.path), Path(pair.alpha.path)) for pair in found if pair.image is not None]
 
     def one_background(self, work: Path) -> Path:
         """A file with the first background of the set."""

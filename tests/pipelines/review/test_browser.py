@@ -128,8 +128,9 @@ class Page:
         return str(self.find("#toast").get_attribute("textContent"))  # text is empty while it fades in
 
     def width_of(self, selector: str) -> int:
-        found: int = self.browser.execute_script("return document.querySelector(arguments[0]).naturalWidth", selector)  # type: ignore[no-untyped-call]
-        return found
+        """Of a picture, px; 0 where it is not there yet."""
+        script = "return document.querySelector(arguments[0])?.naturalWidth ?? 0"
+        return int(self.browser.execute_script(script, selector))  # type: ignore[no-untyped-call]
 
 
 def test_people_see_pictures_boxes_and_pairs_least_certain_first(page: Page) -> None:

@@ -78,7 +78,7 @@ def run_inspect(root: Location, options: ReportOptions = ReportOptions()) -> Ins
     found = Found(folder, manifest, verified, counted, count_rejects(verified.rejects, later), later)
     draws = check_draws(found)
     unfinished = [] if manifest.finished else ["manifest.json: no totals: the run is not finished; run it again"]
-    if missing := missing_rows(manifest, folder.marks()):
+    if missing := missing_rows(manifest, verified.marks):
         unfinished.append(f"manifest.json: {missing}; run the same command again")
     problems = verified.problems + unfinished + (draws.problems() if draws else [])
     facts = facts_of(found, draws)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from rssn.dataset.manifest import stored_manifest
 from rssn.dataset.rows import damage, iter_rows, own_parquet
 from rssn.dataset.shards import DatasetFolder, Mark, shard_name
-from rssn.dataset.verify import check_shard
+from rssn.dataset.verify import Shards
 from rssn.errors import DamagedError
 from rssn.storage.buckets import FileFacts
 from rssn.storage.files import sha256
@@ -158,7 +158,8 @@ def _is_whole(folder: DatasetFolder, mark: Mark) -> bool:
 
 
 def _undamaged(folder: DatasetFolder) -> list[Mark]:
-    return [mark for mark in folder.marks() if check_shard(folder, mark, whole=False) is None]
+    shards = Shards.of(folder)
+    return [mark for mark in shards.marks.values() if shards.problem(mark, whole=False) is None]
 
 
 def existing_backgrounds(folder: DatasetFolder, foregrounds: Collection[str]) -> dict[str, set[str]]:

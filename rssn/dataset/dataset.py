@@ -75,17 +75,22 @@ class DataSet(DatasetFolder):
         """The column that names a row: `background_id` of backgrounds, else `sample_id`."""
         return "background_id" if self.manifest.kind == "backgrounds" else "sample_id"
 
-    def checked_marks(self) -> Iterator[Mark]:
+    def checked_marks(self, prefix: str = "") -> Iterator[Mark]:
         """The marks of shards with rows, in order, each once its shard was compared with it; see `check_shard`.
+
+        Args:
+            prefix: What the names of the shards begin with: `train-` or `validation-` of backgrounds; empty: of all.
 
         Raises:
             DamagedError: If one does not agree, or is missing.
         """
         found = self.found()
         for mark in self.all_marks():
+            if not mark.name.startswith(prefix):
+                continue
             if problem := check_shard(self, mark, found=found):
-                again = f"run the same {_MADE_BY.get(self.manifest.kind, 'command')} again, it repairs what is damaged"
-                raise DamagedError(f"{self.root}: {problem}; {again}")
+                command = _MADE_BY.get(self.manifest.kind, "the command that made it")
+                raise DamagedError(f"{self.root}: {problem}; run {command} again, it repairs what is damaged")
             if mark.rows:
                 yield mark
 
@@ -138,5 +143,6 @@ class DataSet(DatasetFolder):
         Returns:
             What is wrong, a sentence each; nothing where all agrees.
         """
-        missing = missing_rows(self.manifest, self.marks())
-        return [*verify(self).problems, *([f"{self.manifest_path}: {missing}"] if missing else [])]
+        verified = verify(self)
+        missing = missing_rows(self.manifest, verified.marks)
+        return [*verified.problems, *([f"{self.manifest_path}: {missing}"] if missing else [])]

@@ -106,6 +106,7 @@ def trusted_mark(folder: DatasetFolder, name: str) -> Mark | None:
 class Verified:
     """What a check of every mark found."""
 
+    marks: Sequence[Mark]  # of all shards, in order of name
     trusted: Sequence[Mark]  # shards with rows that agree with their marks
     damaged: Sequence[str]  # what is wrong, by name of the file
     missing: Sequence[str]  # shards that are not made, and files that no mark vouches for
@@ -132,7 +133,7 @@ def verify(folder: DatasetFolder) -> Verified:
             damaged.append(problem)
         elif path.stem not in doubted:
             rejects.append(path)
-    return Verified(trusted, damaged, _missing(shards), rejects)
+    return Verified(marks, trusted, damaged, _missing(shards), rejects)
 
 
 def _missing(shards: Shards) -> list[str]:

@@ -16,12 +16,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from rssn.dataset.dataset import DataSet
 from rssn.dataset.manifest import MANIFEST, ForeignManifestError, RemovedDatasetError, parse_manifest
 from rssn.dataset.rows import iter_rows, own_parquet, places, read_range
 from rssn.dataset.schema import BACKGROUNDS, PLANNED_BACKGROUNDS, SCHEMA_VERSION
-from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.sorted_rows import RowSorter
-from rssn.dataset.verify import check_shard
 from rssn.errors import DamagedError, InputError, Rejected
 from rssn.image.decoding import picture_size
 from rssn.image.picture_files import archive_format
@@ -275,14 +274,9 @@ def _is_curated(root: Location) -> bool:
 
 
 def _curated(root: Location, split: str) -> Iterator[Background]:
-    folder = DatasetFolder(root)
-    for mark in folder.all_marks():
-        if not mark.name.startswith(f"{split}-") or not mark.rows:
-            continue
-        problem = check_shard(folder, mark)
-        if problem:
-            raise InputError(f"{root}: {problem}; run rssn build-bg20k again, it repairs what is damaged")
-        yield from _shard_backgrounds(folder.data(mark.name))
+    curated = DataSet(root)
+    for mark in curated.checked_marks(f"{split}-"):
+        yield from _shard_backgrounds(curated.data(mark.name))
 
 
 def _shard_backgrounds(path: Location) -> Iterator[Background]:

@@ -197,13 +197,18 @@ def _compose(job: ComposeJob, prepared: Prepared, runner: Runner, on_plan: Calla
     summary = run_tasks(work, runner)
     summary.unread = prepared.unread
     write_refusals(folder, _refusals(prepared, summary.unusable))
+    conclude(folder, summary, prepared.plan.pruned)
+    return summary
+
+
+def conclude(folder: DatasetFolder, summary: RunSummary, pruned: Pruned) -> None:
+    """Write totals and card once every shard is made; what is odd about the mattes is noted in either case."""
     if not summary.failed:
-        close_dataset(job.out, summary.totals | prepared.plan.pruned.total)
+        close_dataset(folder.root, summary.totals | pruned.total)
         summary.notes = write_card(folder, summary.shards)
     else:
         count(folder, summary.shards, mattes := MatteFlags())
         summary.notes = mattes.sentences
-    return summary
 
 
 def _broken(shards: Shards) -> dict[str, Sequence[str]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.compose.job import Output
+from pipelines.compose.job import Output, conclude
 from pipelines.compose.layer_cache import NO_CACHE
 from pipelines.compose.layers import ForegroundLayers, LayerContext, worker_memory
 from pipelines.compose.naming import foreground_method, name_foregrounds, refuse_problems, write_refusals
@@ -22,11 +22,9 @@ from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import Done, Runner, shard_ranges
 from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import ErrorBudget, RunSummary, Work, begin_item, run_tasks
-from pipelines.output.card import write_card
-from pipelines.output.writer import close_dataset, refuse_foreign
+from pipelines.output.writer import refuse_foreign
 from rssn.dataset.schema import COMPOSITES, picture
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
-from rssn.dataset.statistics import MatteFlags, count
 from rssn.errors import Rejected
 from rssn.image.codecs import ImageCodec, suffix
 from rssn.route.foreground import estimate_layers
@@ -107,12 +105,7 @@ def _pack(job: PackJob, scratch: Path, runner: Runner) -> RunSummary:
     work = Work(folder, tasks, pack_shard, "photographs", job.budget, len(refused))
     summary = run_tasks(work, runner)
     summary.unread = {"matting": matting.unread} if matting.unread else {}
-    if not summary.failed:
-        close_dataset(job.out, summary.totals | plan.pruned.total)
-        summary.notes = write_card(folder, summary.shards)
-    else:
-        count(folder, summary.shards, mattes := MatteFlags())
-        summary.notes = mattes.sentences
+    conclude(folder, summary, plan.pruned)
     return summary
 
 

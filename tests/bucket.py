@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from rssn.storage.urls import Url, checked_url
+from rssn.storage.urls import checked_url
 
 _ENOUGH = 4096  # bytes of a request that say what it writes
 
@@ -73,7 +73,7 @@ class Store(ABC):
         self._proxy.shutdown()
         self._proxy.server_close()
 
-    def bucket(self, name: str) -> Url:
+    def bucket(self, name: str) -> str:
         """A new one."""
         self.create(name)
         return checked_url(f"{self.protocol}://{name}")

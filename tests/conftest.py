@@ -16,7 +16,6 @@ import hypothesis
 import pytest
 
 from rssn.storage.machine import available_cpus
-from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.stores.running import start
 
@@ -164,7 +163,7 @@ def s3(_leads_to: Callable[[str], Store]) -> Store:
 
 
 @pytest.fixture
-def bucket(s3: Store) -> Url:
+def bucket(s3: Store) -> str:
     """A new bucket."""
     return s3.bucket(f"bucket-{next(_NUMBERS)}")
 
@@ -176,6 +175,6 @@ def store(request: pytest.FixtureRequest, _leads_to: Callable[[str], Store]) -> 
 
 
 @pytest.fixture
-def place(store: Store) -> Url:
+def place(store: Store) -> str:
     """A new bucket of each store."""
     return store.bucket(f"place-{next(_NUMBERS)}")

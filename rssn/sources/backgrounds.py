@@ -147,17 +147,6 @@ def _nothing_found(root: Location, problems: Sequence[Problem]) -> InputError:
     return InputError(f"{root}: no backgrounds found in it{why}")
 
 
-def curated_backgrounds(root: Location, split: str = "train") -> Iterator[Background]:
-    """The backgrounds of a curated set in the order of its shards, one row group in memory at a time.
-
-    Raises:
-        InputError: If it is none, or a shard is damaged.
-    """
-    if not _is_curated(root):
-        raise InputError(f"{root}: no curated set of backgrounds; give what rssn build-bg20k wrote")
-    return _curated(root, split)
-
-
 def background_bytes(background: Background) -> bytes:
     """The encoded picture of a background.
 

@@ -39,9 +39,8 @@ class PictureRef:
         row_group: Of a table's row; else -1.
         column: Of a table's row, as Parquet calls it: `image`, or `image.bytes` of a struct; else empty.
         size: Bytes as a listing or a header says; -1 where nothing said it.
-        stamp: Changes when file, archive or table is replaced, see `rssn.storage.remote.stamp`; of objects the
-            time of a listing; empty where who reads
-            knows the content by its id.
+        stamp: Changes when file, archive or table is replaced, see `rssn.storage.remote.stamp`; of objects the time
+            that a listing says; empty where the reader knows the content by its id.
     """
 
     path: str

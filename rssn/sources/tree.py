@@ -155,7 +155,7 @@ def _bucket_entries(root: BucketPath, without: Location | None) -> Iterator[Entr
     found = stat_objects(root.url)
     if "" in found and archive_format(PurePosixPath(root.name)):
         return archive_entries(file_ref(root, found[""].size, str(found[""].written_ns)), "")
-    objects = {name: facts for name, facts in found.items() if name and not (name.endswith("/") and not facts.size)}
+    objects = {name: facts for name, facts in found.items() if name}
     if not objects:
         words = "an object, and neither a table nor an archive" if "" in found else "no objects there"
         raise InputError(f"{root}: {words}; give a folder with objects, or a file")

@@ -18,7 +18,8 @@ from rssn.errors import DependencyError, InputError, RemoteError
 from rssn.storage.stores import STORES, status_of, store
 from rssn.storage.urls import scrub
 
-_AT_A_TIME = 16
+AT_A_TIME = 16
+"""Requests that are on their way to a bucket together."""
 
 
 class FileFacts(NamedTuple):
@@ -144,7 +145,7 @@ def remove(urls: Sequence[str]) -> None:
     if len(urls) == 1:
         one(urls[0])
         return
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
         for _ in pool.map(one, urls):
             pass
 

@@ -31,7 +31,7 @@ class BucketPath:
     url: str
 
     def __str__(self) -> str:
-        return str(self.url)  # a plain text, also of a checked URL: checkpoints hold nothing else
+        return self.url
 
     def __truediv__(self, name: str | PurePosixPath) -> BucketPath:
         if not is_plain(str(name)):
@@ -124,7 +124,7 @@ class BucketPath:
         remove([self.url])
 
     def _names(self) -> Iterator[str]:
-        return (name for name in list_objects(self.url) if name and not name.endswith("/"))
+        return filter(None, list_objects(self.url))
 
 
 Location: TypeAlias = Path | BucketPath

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import pyarrow.parquet as pq
 
-from rssn.storage.buckets import FileFacts, object_facts, stat_objects, translate_errors, version_of
+from rssn.storage.buckets import AT_A_TIME, FileFacts, object_facts, stat_objects, translate_errors, version_of
 from rssn.storage.location import BucketPath, Location
 from rssn.storage.stores import status_of, store
 
@@ -29,7 +29,6 @@ _NO_SUCH_RANGE = 416  # of HTTP
 NOT_A_FILE = errno.ENOTSUP
 """The error number of what is a pipe, a device or a socket."""
 
-_AT_A_TIME = 16
 _LATELY = 2.0  # seconds that the time of an object is believed: parts of one are read in quick succession
 
 S = TypeVar("S")
@@ -124,11 +123,11 @@ def ahead(read: Callable[[S], R], items: Iterable[S], *, remote: bool) -> Iterat
     if not remote:
         yield from map(read, items)
         return
-    pool, flying = ThreadPoolExecutor(_AT_A_TIME), deque[Future[R]]()
+    pool, flying = ThreadPoolExecutor(AT_A_TIME), deque[Future[R]]()
     try:
         for item in items:
             flying.append(pool.submit(read, item))
-            if len(flying) == _AT_A_TIME:
+            if len(flying) == AT_A_TIME:
                 yield flying.popleft().result()
         while flying:
             yield flying.popleft().result()
@@ -145,8 +144,7 @@ def list_files(root: Location) -> dict[str, FileFacts]:
         RemoteError: If the bucket does not say.
     """
     if isinstance(root, BucketPath):
-        found = stat_objects(root.url)
-        return {name: facts for name, facts in found.items() if name and not name.endswith("/")}
+        return {name: facts for name, facts in stat_objects(root.url).items() if name}
     facts: dict[str, FileFacts] = {}
     waiting = [(str(root), "")]
     while waiting:

@@ -21,18 +21,12 @@ _SHORTEST_SECRET = 8
 _REMEDY = "give s3://bucket/folder, gs://... or az://... alone; credentials are taken from the environment"
 
 
-class Url(str):
-    """A URL that was checked, see `checked_url`."""
-
-    __slots__ = ()
-
-
 def is_url(text: str) -> bool:
     """Whether a text is meant as a URL."""
     return "://" in text
 
 
-def checked_url(text: str) -> Url:
+def checked_url(text: str) -> str:
     """A URL of a bucket, or of something in it, without a slash at its end.
 
     Raises:
@@ -47,7 +41,7 @@ def checked_url(text: str) -> Url:
     place = place.rstrip("/")
     if not is_plain(place):
         raise InputError(f"{text}: not a valid name of a bucket or an object; {_REMEDY}")
-    return Url(f"{protocol}://{place}")
+    return f"{protocol}://{place}"
 
 
 def is_plain(key: str) -> bool:

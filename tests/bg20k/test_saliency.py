@@ -12,7 +12,6 @@ from bg20k.rules import CurationRules
 from bg20k.saliency import OnnxSaliency, Saliency, find_salient, saliency_score
 from rssn.errors import InputError
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bg20k.networks import write_network
 from tests.bucket import Store
 
@@ -112,7 +111,7 @@ def test_a_network_whose_weights_lie_in_another_file_is_refused(tmp_path: Path) 
         OnnxModel(path, 16)
 
 
-def test_networks_may_lie_in_a_bucket(s3: Store, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_may_lie_in_a_bucket(s3: Store, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     pixels = np.full((48, 64, 3), (250, 10, 10), np.uint8)

@@ -13,7 +13,6 @@ import pytest
 from bg20k.yolo_weights import copy_weights
 from rssn.errors import InputError
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bucket import Store
 
 pytest.importorskip("ultralytics")
@@ -124,7 +123,7 @@ def test_these_payloads_would_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("name", sorted(MALICIOUS))
-def test_what_runs_code_is_refused_from_a_bucket_too(name: str, s3: Store, bucket: Url, tmp_path: Path) -> None:
+def test_what_runs_code_is_refused_from_a_bucket_too(name: str, s3: Store, bucket: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "evil.pt", "w") as archive:
         archive.writestr("evil/data.pkl", MALICIOUS[name])
     s3.put(f"{bucket}/evil.pt", (tmp_path / "evil.pt").read_bytes())

@@ -16,7 +16,6 @@ from PIL import Image
 
 from rssn.image.arrays import encode_png, to_float
 from rssn.storage.atomic import write_bytes
-from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.train.conftest import Scene
 from tests.train.network.released import random_state, shapes
@@ -42,7 +41,7 @@ def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copied(s3: Store, bucket: Url) -> Callable[[Path, str], str]:
+def copied(s3: Store, bucket: str) -> Callable[[Path, str], str]:
     """Copies a file, or all that lies in a folder, to a URL."""
 
     def copy(path: Path, name: str) -> str:
@@ -101,7 +100,7 @@ def test_eval_from_and_to_a_bucket_is_eval_here(
     assert list(Path().iterdir()) == []
 
 
-def test_eval_on_shards_in_a_bucket(bucket: Url, trained: Path, shards: Path, copied: Copied, tmp_path: Path) -> None:
+def test_eval_on_shards_in_a_bucket(bucket: str, trained: Path, shards: Path, copied: Copied, tmp_path: Path) -> None:
     here = call("eval", "--checkpoint", trained, "--data", shards, "--out", tmp_path / "here")
     there = call("eval", "--checkpoint", trained, "--data", copied(shards, "shards"), "--out", f"{bucket}/eval")
     assert (there.exit_code, there.stdout.splitlines()[:3]) == (0, here.stdout.splitlines()[:3])
@@ -138,7 +137,7 @@ def test_a_network_is_fetched_once_for_each_of_its_versions(
     ],
 )
 def test_what_is_no_network_is_refused_by_its_url(
-    s3: Store, bucket: Url, photographs: Path, data: bytes | None, words: str
+    s3: Store, bucket: str, photographs: Path, data: bytes | None, words: str
 ) -> None:
     if data:
         s3.put(f"{bucket}/last.pt", data)
@@ -147,7 +146,7 @@ def test_what_is_no_network_is_refused_by_its_url(
 
 
 def test_a_network_that_is_too_large_is_not_fetched(
-    s3: Store, bucket: Url, trained: Path, photographs: Path, copied: Copied, monkeypatch: pytest.MonkeyPatch
+    s3: Store, bucket: str, trained: Path, photographs: Path, copied: Copied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rssn.storage.weights._MOST_BYTES", 1000)
     network = copied(trained, "last.pt")
@@ -188,7 +187,7 @@ def test_predict_from_and_to_a_bucket(
     assert list(Path().iterdir()) == []
 
 
-def test_predict_names_objects_that_fail(s3: Store, bucket: Url, trained: Path) -> None:
+def test_predict_names_objects_that_fail(s3: Store, bucket: str, trained: Path) -> None:
     s3.put(f"{bucket}/photos/junk.jpg", b"junk")
     result = call("predict", "--checkpoint", trained, f"{bucket}/photos", f"{bucket}/absent.jpg", "--out", "out")
     assert result.exit_code == 1
@@ -200,7 +199,7 @@ def test_predict_names_objects_that_fail(s3: Store, bucket: Url, trained: Path) 
     assert "results would be written among the pictures that are read" in refused(among)
 
 
-def test_export_from_and_to_a_bucket(s3: Store, bucket: Url, trained: Path, copied: Copied, tmp_path: Path) -> None:
+def test_export_from_and_to_a_bucket(s3: Store, bucket: str, trained: Path, copied: Copied, tmp_path: Path) -> None:
     network = copied(trained, "run/last.pt")
     result = call("export", "--checkpoint", network, "--format", "torchscript")
     assert result.exit_code == 0, result.output
@@ -214,7 +213,7 @@ def test_export_from_and_to_a_bucket(s3: Store, bucket: Url, trained: Path, copi
 
 
 @pytest.mark.slow
-def test_import_from_and_to_a_bucket(s3: Store, bucket: Url, tmp_path: Path, shared: Path) -> None:
+def test_import_from_and_to_a_bucket(s3: Store, bucket: str, tmp_path: Path, shared: Path) -> None:
     torch.save(random_state(shapes(shared, "r34", "TT"), 0), tmp_path / "released.pth")
     s3.put(f"{bucket}/released.pth", (tmp_path / "released.pth").read_bytes())
     words = ["--backbone", "r34", "--rosta", "TT", "--out"]
@@ -260,7 +259,7 @@ def test_a_run_starts_from_and_is_validated_on_what_lies_in_a_bucket(
 
 
 @pytest.mark.parametrize("option", ["--weights", "--init"])
-def test_weights_by_url_are_read_as_files_are(s3: Store, bucket: Url, shards: Path, option: str) -> None:
+def test_weights_by_url_are_read_as_files_are(s3: Store, bucket: str, shards: Path, option: str) -> None:
     s3.put(f"{bucket}/w.pth", b"<html>log in</html>")
     words = ["--backbone", "r34"] if option == "--weights" else []
     result = call(*run_options(shards, Path("out")), *words, option, f"{bucket}/w.pth")
@@ -268,7 +267,7 @@ def test_weights_by_url_are_read_as_files_are(s3: Store, bucket: Url, shards: Pa
 
 
 def test_pictures_of_a_run_in_a_bucket_can_be_opened(
-    s3: Store, bucket: Url, trained: Path, photographs: Path, copied: Copied
+    s3: Store, bucket: str, trained: Path, photographs: Path, copied: Copied
 ) -> None:
     call("eval", "--checkpoint", trained, "--data", copied(photographs, "set"), "--out", f"{bucket}/eval")
     with Image.open(io.BytesIO(s3.get(f"{bucket}/eval/worst.png"))) as sheet:

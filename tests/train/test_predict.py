@@ -17,7 +17,6 @@ from rssn.route.compose import Crop, fit_background, fitted_size
 from rssn.sources.mattes import read_matte
 from rssn.sources.picture_ref import PictureRef
 from rssn.storage.atomic import write_bytes
-from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.rssn.sources.packing import uploaded
 from tests.rssn.sources.test_archives import write_tar
@@ -313,7 +312,7 @@ def test_folders_are_searched_and_names_may_not_meet(tmp_path: Path) -> None:
         find_photos([tmp_path / "empty"], tmp_path / "out")
 
 
-def test_an_archive_is_looked_into_wherever_it_lies(tmp_path: Path, s3: Store, bucket: Url) -> None:
+def test_an_archive_is_looked_into_wherever_it_lies(tmp_path: Path, s3: Store, bucket: str) -> None:
     plain = write_tar(tmp_path / "a.tar", {"deep/cat.png": encode_png(np.zeros((4, 4, 3), np.uint8)), "notes.txt": b""})
     there = uploaded(s3, str(bucket), tmp_path) / "a.tar"
     for place in (plain, there):

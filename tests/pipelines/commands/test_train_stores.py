@@ -12,7 +12,6 @@ import torch
 from click.testing import CliRunner
 
 from rssn.image.arrays import encode_png
-from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.train.conftest import render_scene, write_shards
 from train.cli import main
@@ -27,7 +26,7 @@ def call(*words: object) -> str:
 
 
 def test_a_run_resumes_is_evaluated_and_predicts_in_a_store(
-    store: Store, place: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

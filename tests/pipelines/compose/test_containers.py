@@ -11,7 +11,6 @@ from pipelines.compose.layer_cache import LayerCache
 from pipelines.executor.runner import LocalRunner
 from rssn.sources.layouts import find_pairs
 from rssn.storage.location import Location
-from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.pipelines.composing import QUICK, digests, job_of, rejects
 from tests.rssn.sources.packing import PACKERS, files, parquet, uploaded
@@ -34,7 +33,7 @@ def everywhere(root: Path, tmp_path: Path, s3: Store, url: str) -> list[Location
     return [*packed, table, table.parents[1], uploaded(s3, f"{url}/plain", root), archive]
 
 
-def check(root: Path, backgrounds: Path, tmp_path: Path, s3: Store, bucket: Url) -> None:
+def check(root: Path, backgrounds: Path, tmp_path: Path, s3: Store, bucket: str) -> None:
     here = compose(root, backgrounds, tmp_path / "here" / "out")
     assert here
     for number, place in enumerate(everywhere(root, tmp_path / "packed", s3, f"{bucket}/set")):
@@ -49,12 +48,12 @@ def check(root: Path, backgrounds: Path, tmp_path: Path, s3: Store, bucket: Url)
 
 
 @pytest.mark.slow
-def test_composites_of_rendered_pictures(synthetic: Path, tmp_path: Path, s3: Store, bucket: Url) -> None:
+def test_composites_of_rendered_pictures(synthetic: Path, tmp_path: Path, s3: Store, bucket: str) -> None:
     check(synthetic / "matting", synthetic / "photos", tmp_path, s3, bucket)
 
 
 @pytest.mark.slow
-def test_composites_of_real_photographs(shared: Path, tmp_path: Path, s3: Store, bucket: Url) -> None:
+def test_composites_of_real_photographs(shared: Path, tmp_path: Path, s3: Store, bucket: str) -> None:
     photographs = tmp_path / "photographs"
     photographs.mkdir()
     for path in files(shared / "data" / "photos")[:3]:

@@ -33,7 +33,6 @@ from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import load_pair
 from rssn.storage.location import BucketPath
 from rssn.storage.settings import settings
-from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.pipelines.composing import files
 
@@ -62,7 +61,7 @@ def test_layers_are_what_the_kernels_give(planned: PlannedForeground, context: L
 
 @pytest.mark.slow
 def test_a_background_in_a_bucket_is_fetched_once(
-    bg20k: Path, context: LayerContext, s3: Store, bucket: Url, tmp_path: Path
+    bg20k: Path, context: LayerContext, s3: Store, bucket: str, tmp_path: Path
 ) -> None:
     for name, data in files(bg20k).items():
         s3.put(f"{bucket}/{name}", data)

@@ -15,7 +15,6 @@ from pipelines.compose.naming import name_foregrounds
 from rssn.image.arrays import encode_png
 from rssn.sources.layouts import find_pairs
 from rssn.sources.picture_ref import PictureRef
-from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.rssn.sources.packing import uploaded
 from tests.rssn.sources.test_archives import write_tar
@@ -31,7 +30,7 @@ def matte() -> bytes:
 
 @pytest.mark.parametrize("name", ["a.tgz", "a.parquet"])
 def test_pairs_in_one_file_of_a_bucket_are_read_in_their_order(
-    name: str, tmp_path: Path, s3: Store, bucket: Url, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, s3: Store, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photographs = [noise(number) for number in range(20)]
     pq.write_table(pa.table({"image": photographs, "alpha": [matte()] * 20}), tmp_path / "a.parquet")

@@ -29,7 +29,6 @@ from rssn.route.recipe import load_recipe
 from rssn.route.steps.merge import Merge
 from rssn.storage.lease import hold_lease
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.pipelines.composing import QUICK, digests, files, job_of, rejects, rows
 
@@ -96,7 +95,7 @@ def test_a_foreground_that_is_gone_takes_its_composites_along(matting: Path, pho
 
 
 @pytest.mark.slow
-def test_a_set_and_its_sources_in_a_bucket(matting: Path, photos: Path, tmp_path: Path, s3: Store, bucket: Url) -> None:
+def test_a_set_and_its_sources_in_a_bucket(matting: Path, photos: Path, tmp_path: Path, s3: Store, bucket: str) -> None:
     def put(root: Path) -> BucketPath:
         for name, data in files(root).items():
             s3.put(f"{bucket}/{root.name}/{name}", data)

@@ -22,7 +22,6 @@ from pipelines.review.queue import load_review
 from rssn.dataset.rows import iter_rows
 from rssn.route.recipe import load_recipe
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.pipelines.composing import files
 from tests.pipelines.conftest import MIN_SIDE
@@ -49,7 +48,7 @@ def curate(out: BucketPath, photos: BucketPath) -> RunSummary:
     return run_curation(job, LocalRunner()).summary
 
 
-def test_a_curation(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
+def test_a_curation(synthetic: Path, s3: Store, bucket: str, tmp_path: Path) -> None:
     here = tmp_path / "photos"
     here.mkdir()
     (here / "photo_broken.jpg").write_bytes(b"no picture")
@@ -77,7 +76,7 @@ def test_a_curation(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> 
     assert "report/index.html" in s3.names(str(out))
 
 
-def test_a_review_is_applied_where_it_was_made(synthetic: Path, s3: Store, bucket: Url) -> None:
+def test_a_review_is_applied_where_it_was_made(synthetic: Path, s3: Store, bucket: str) -> None:
     for path in sorted((synthetic / "photos").glob("photo_*"))[:5]:
         s3.put(f"{bucket}/photos/{path.name}", path.read_bytes())
     job = CurationJob(BucketPath(f"{bucket}/photos"), BucketPath(f"{bucket}/bg20k"), RULES, None, ErrorBudget())
@@ -94,7 +93,7 @@ def test_a_review_is_applied_where_it_was_made(synthetic: Path, s3: Store, bucke
     assert before - after == {one.source}
 
 
-def test_packing(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
+def test_packing(synthetic: Path, s3: Store, bucket: str, tmp_path: Path) -> None:
     settings = (load_recipe("ori"), ErrorBudget(), Output())
     run_pack(PackJob(synthetic / "matting", tmp_path / "out", *settings), LocalRunner())
     assert run_pack(PackJob(synthetic / "matting", BucketPath(bucket), *settings), LocalRunner()).written == 3
@@ -102,7 +101,7 @@ def test_packing(synthetic: Path, s3: Store, bucket: Url, tmp_path: Path) -> Non
 
 
 def test_what_counts_in_a_bucket_is_what_counts_in_a_folder(
-    synthetic: Path, s3: Store, bucket: Url, tmp_path: Path
+    synthetic: Path, s3: Store, bucket: str, tmp_path: Path
 ) -> None:
     one, two, three = [path.read_bytes() for path in sorted((synthetic / "photos").glob("photo_*"))[:3]]
     packed = write_tgz(tmp_path / "a.tgz", {"two.jpg": two, "__MACOSX/._two.jpg": b"x"})

@@ -31,7 +31,6 @@ from pipelines.study.execute import StepTask, make_step
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import MattingSample
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.pipelines.composing import QUICK, RECIPE, digests, files, job_of, rejects, rows
 
@@ -42,9 +41,8 @@ DRIVER = """
 import sys
 from pathlib import Path
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.pipelines.executor.test_cluster import drive
-drive(sys.argv[1], Url(sys.argv[2]), Path(sys.argv[3]))
+drive(sys.argv[1], str(sys.argv[2]), Path(sys.argv[3]))
 """
 
 
@@ -64,7 +62,7 @@ def deadly(task: ComposeTask) -> Done:
         PlannedForeground.load = load  # type: ignore[method-assign]
 
 
-def drive(address: str, bucket: Url, cache: Path) -> None:
+def drive(address: str, bucket: str, cache: Path) -> None:
     compose_module.compose_shard = deadly
     runner = make_runner(None, address)
     matting, bg20k = (BucketPath(f"{bucket}/{name}") for name in ("matting", "bg20k"))
@@ -135,7 +133,7 @@ def sources(synthetic: Path, bg20k: Path) -> tuple[Path, Path]:
 
 
 def test_nodes_with_disks_of_their_own(
-    cluster: Nodes, poison: str, sources: tuple[Path, Path], s3: Store, bucket: Url, tmp_path: Path
+    cluster: Nodes, poison: str, sources: tuple[Path, Path], s3: Store, bucket: str, tmp_path: Path
 ) -> None:
     if cluster.cache is None:
         pytest.skip("a disk of a node's own needs the right to mount one")

@@ -19,7 +19,6 @@ from pipelines.export.job import ExportJob, run_export
 from rssn.errors import InputError, RemoteError
 from rssn.storage.lease import hold_lease
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 from tests.pipelines.composing import files
 
@@ -28,7 +27,7 @@ Maker = Callable[..., Path]
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_bucket_gets_what_a_folder_gets(
-    fake_composites: Maker, tmp_path: Path, store: Store, place: Url, form: str
+    fake_composites: Maker, tmp_path: Path, store: Store, place: str, form: str
 ) -> None:
     dataset = fake_composites()
     folder = run_export(ExportJob(dataset, tmp_path / "out", form))
@@ -42,7 +41,7 @@ def test_a_bucket_gets_what_a_folder_gets(
     assert store.stored(f"{place}/out") == files(tmp_path / "out")
 
 
-def test_a_bucket_belongs_to_one_export_at_a_time(fake_composites: Maker, s3: Store, bucket: Url) -> None:
+def test_a_bucket_belongs_to_one_export_at_a_time(fake_composites: Maker, s3: Store, bucket: str) -> None:
     """Each gives up uploads that it takes for those of a killed one, and writes `export.json`."""
     out = BucketPath(f"{bucket}/out")
     job = ExportJob(fake_composites(), out, "folder")
@@ -53,7 +52,7 @@ def test_a_bucket_belongs_to_one_export_at_a_time(fake_composites: Maker, s3: St
 
 @pytest.mark.parametrize("form", ["birefnet", "webdataset", "hf"])
 def test_the_same_export_again_reads_and_writes_no_object_of_it(
-    fake_composites: Maker, s3: Store, bucket: Url, form: str
+    fake_composites: Maker, s3: Store, bucket: str, form: str
 ) -> None:
     job = ExportJob(fake_composites(), BucketPath(f"{bucket}/out"), form)
     first = run_export(job)
@@ -67,7 +66,7 @@ def test_the_same_export_again_reads_and_writes_no_object_of_it(
 
 
 def test_what_failed_is_made_by_the_same_export_again_and_the_rest_is_kept(
-    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: Url
+    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: str
 ) -> None:
     dataset = fake_composites()
     run_export(ExportJob(dataset, tmp_path / "out", "birefnet"))
@@ -96,7 +95,7 @@ run_export(ExportJob(Path(sys.argv[1]), BucketPath(sys.argv[2]), sys.argv[3]))
     [("folder", "fg/0*2-1.jpg"), ("webdataset", "composites-000001.tar"), ("hf", "data/train-00001-of-00002.parquet")],
 )
 def test_an_export_that_is_killed_while_it_uploads_goes_on(
-    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: Url, form: str, last: str
+    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: str, form: str, last: str
 ) -> None:
     dataset = fake_composites()
     run_export(ExportJob(dataset, tmp_path / "out", form))
@@ -117,7 +116,7 @@ def test_an_export_that_is_killed_while_it_uploads_goes_on(
 
 
 def test_an_object_that_was_replaced_or_cut_is_written_anew(
-    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: Url
+    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: str
 ) -> None:
     dataset, url = fake_composites(), f"{bucket}/out"
     job = ExportJob(dataset, BucketPath(url), "dis5k")
@@ -133,7 +132,7 @@ def test_an_object_that_was_replaced_or_cut_is_written_anew(
     assert s3.stored(url) == whole
 
 
-def test_other_objects_are_refused_and_left_alone(fake_composites: Maker, s3: Store, bucket: Url) -> None:
+def test_other_objects_are_refused_and_left_alone(fake_composites: Maker, s3: Store, bucket: str) -> None:
     dataset = fake_composites()
     s3.put(f"{bucket}/out/im/mine.jpg", b"mine")
     s3.start_upload(f"{bucket}/out/im/large.jpg")
@@ -151,7 +150,7 @@ def test_other_objects_are_refused_and_left_alone(fake_composites: Maker, s3: St
 
 
 def test_an_upload_that_a_killed_export_left_half_done_is_given_up(
-    fake_composites: Maker, s3: Store, bucket: Url
+    fake_composites: Maker, s3: Store, bucket: str
 ) -> None:
     job = ExportJob(fake_composites(), BucketPath(f"{bucket}/out"), "webdataset")
     for name in ("out/composites-000001.tar", "elsewhere/other.tar"):
@@ -170,7 +169,7 @@ def into_bucket(store: Store, folder: Path, url: str) -> BucketPath:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_data_set_in_a_bucket_gives_the_same_files(
-    fake_composites: Maker, tmp_path: Path, store: Store, place: Url, form: str
+    fake_composites: Maker, tmp_path: Path, store: Store, place: str, form: str
 ) -> None:
     dataset = fake_composites()
     run_export(ExportJob(dataset, tmp_path / "from-folder", form))
@@ -183,7 +182,7 @@ def test_a_data_set_in_a_bucket_gives_the_same_files(
 
 
 def test_a_damaged_shard_in_a_bucket_is_refused_by_name(
-    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: Url
+    fake_composites: Maker, tmp_path: Path, s3: Store, bucket: str
 ) -> None:
     dataset = fake_composites()
     source = into_bucket(s3, dataset, f"{bucket}/shards")
@@ -195,7 +194,7 @@ def test_a_damaged_shard_in_a_bucket_is_refused_by_name(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_shard_that_is_kept_is_not_fetched_to_be_copied(fake_composites: Maker, s3: Store, bucket: Url) -> None:
+def test_a_shard_that_is_kept_is_not_fetched_to_be_copied(fake_composites: Maker, s3: Store, bucket: str) -> None:
     source = into_bucket(s3, fake_composites(), f"{bucket}/shards")
     job = ExportJob(source, BucketPath(f"{bucket}/out"), "hf")
     s3.sent.clear()
@@ -207,7 +206,7 @@ def test_a_shard_that_is_kept_is_not_fetched_to_be_copied(fake_composites: Maker
     assert 2 * once - twice == len(s3.get(f"{bucket}/shards/data/{name}")), "what is left out is the copy"
 
 
-def test_the_command_takes_urls(fake_composites: Maker, tmp_path: Path, s3: Store, bucket: Url) -> None:
+def test_the_command_takes_urls(fake_composites: Maker, tmp_path: Path, s3: Store, bucket: str) -> None:
     dataset = fake_composites()
     into_bucket(s3, dataset, f"{bucket}/shards")
     run_export(ExportJob(dataset, tmp_path / "out", "birefnet"))

@@ -30,7 +30,6 @@ from rssn.route.recipe import Recipe, load_recipe, parse_recipe
 from rssn.route.steps.harmonise import Harmonise
 from rssn.route.steps.jpeg import Jpeg
 from rssn.route.steps.noise import Noise
-from rssn.storage.urls import Url
 from rssn.synthetic import render_background, render_shot
 from tests.bucket import Store
 from tests.hitting import Command
@@ -150,7 +149,7 @@ def test_a_recipe_is_fitted_and_a_second_run_tries_nothing_again(
 
 @pytest.mark.slow
 def test_everything_may_lie_in_a_bucket(
-    photographs: Path, backgrounds: Path, s3: Store, bucket: Url, tmp_path: Path
+    photographs: Path, backgrounds: Path, s3: Store, bucket: str, tmp_path: Path
 ) -> None:
     here = fit(tmp_path, photographs, backgrounds, "--trials", "3")
     assert here.exit_code == 0, here.output
@@ -189,7 +188,7 @@ def test_everything_may_lie_in_a_bucket(
     assert f"{bucket}/near.yaml: exists, and is no recipe that was fitted; choose another --write" in refused.stderr
 
 
-def test_a_run_that_took_over_is_said(s3: Store, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_took_over_is_said(s3: Store, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def lose(*_: object) -> None:
         owner = {"host": "elsewhere", "pid": 1, "since": time.time(), "renewed": time.time()}
         for _ in range(300):  # a renewal may be on its way

@@ -33,7 +33,6 @@ from rssn.image.arrays import Pixels, encode_jpeg, encode_png
 from rssn.storage.files import content_id
 from rssn.storage.lease import hold_lease
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bucket import Store
 
 pytest.importorskip("sklearn")
@@ -293,7 +292,7 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(
 
 
 def test_a_bucket_that_is_not_there_or_is_in_use_is_refused_before_the_work(
-    folder: Path, s3: Store, bucket: Url, monkeypatch: pytest.MonkeyPatch
+    folder: Path, s3: Store, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unread(monkeypatch)
     code, text = run("clean", "--real", "photos", "--out", "s3://nobody-made-it/gap")
@@ -374,7 +373,7 @@ def test_a_run_that_is_not_finished_is_said(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_sets_and_photographs_may_lie_in_a_bucket(folder: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
+def test_sets_and_photographs_may_lie_in_a_bucket(folder: Path, s3: Store, bucket: str, tmp_path: Path) -> None:
     run("noisy", "--real", "photos", "--out", "out")
     for path in (path for name in ("noisy", "photos") for path in Path(name).rglob("*") if path.is_file()):
         s3.put(f"{bucket}/{path}", path.read_bytes())

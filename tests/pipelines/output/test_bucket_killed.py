@@ -15,7 +15,6 @@ from pipelines.executor.work import RunSummary
 from rssn.errors import InputError
 from rssn.storage.location import BucketPath, scratch_of
 from rssn.storage.remote import list_files
-from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 from tests.pipelines.composing import QUICK, files, job_of
 
@@ -35,7 +34,7 @@ def compose(matting: Path, bg20k: Path, out: str) -> RunSummary:
 
 @pytest.mark.parametrize("moment", [("plan/foregrounds", 0), ("marks/composites-00001", 2), ("README", 6)])
 def test_the_same_command_goes_on(
-    moment: tuple[str, int], synthetic: Path, bg20k: Path, s3: Store, bucket: Url, tmp_path: Path
+    moment: tuple[str, int], synthetic: Path, bg20k: Path, s3: Store, bucket: str, tmp_path: Path
 ) -> None:
     path, reused = moment
     run_compose(job_of(synthetic / "matting", bg20k, tmp_path / "whole", QUICK), LocalRunner())

@@ -14,7 +14,6 @@ from pipelines.inspect.status import status
 from rssn.errors import InputError
 from rssn.storage.lease import hold_lease
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 
 
@@ -23,7 +22,7 @@ def put(s3: Store, url: str, age: float, **more: Any) -> None:
     s3.put(f"{url}/.lease.json", json.dumps(facts | more).encode())
 
 
-def test_the_second_is_refused_and_a_stale_one_taken_over(s3: Store, bucket: Url) -> None:
+def test_the_second_is_refused_and_a_stale_one_taken_over(s3: Store, bucket: str) -> None:
     put(s3, bucket, 5)
     words = (
         rf"{bucket}: another run is at work here \(process 1 on elsewhere, since .*, renewed \d s ago\); wait for it"
@@ -41,7 +40,7 @@ def test_the_second_is_refused_and_a_stale_one_taken_over(s3: Store, bucket: Url
 
 
 @pytest.mark.parametrize("stale", [False, True])
-def test_of_many_that_come_at_once_one_gets_it(stale: bool, s3: Store, bucket: Url) -> None:
+def test_of_many_that_come_at_once_one_gets_it(stale: bool, s3: Store, bucket: str) -> None:
     if stale:
         put(s3, bucket, 61)
     got, refused, all_tried = [], [], threading.Barrier(4)
@@ -64,7 +63,7 @@ def test_of_many_that_come_at_once_one_gets_it(stale: bool, s3: Store, bucket: U
 
 
 @pytest.mark.slow
-def test_it_is_renewed_and_a_run_that_lost_it_stops(s3: Store, bucket: Url, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_renewed_and_a_run_that_lost_it_stops(s3: Store, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "RENEWED_SECONDS", 0.1)
 
     def work() -> None:
@@ -83,7 +82,7 @@ def test_it_is_renewed_and_a_run_that_lost_it_stops(s3: Store, bucket: Url, monk
     assert json.loads(s3.get(f"{bucket}/.lease.json"))["host"] == "elsewhere"
 
 
-def test_status_says_who_works_there(s3: Store, bucket: Url) -> None:
+def test_status_says_who_works_there(s3: Store, bucket: str) -> None:
     put(s3, bucket, 7)
     s3.put(f"{bucket}/manifest.json", json.dumps({"plan": {"kind": "composites"}}).encode())
     first = status(BucketPath(bucket))[0]

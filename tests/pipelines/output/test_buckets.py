@@ -19,7 +19,6 @@ from pipelines.inspect.status import status
 from rssn.errors import InputError, RemoteError
 from rssn.storage.location import BucketPath, scratch_of
 from rssn.storage.remote import list_files
-from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 from tests.pipelines.composing import QUICK, files, job_of
 
@@ -41,7 +40,7 @@ def whole(synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory
 def compose(synthetic: Path, bg20k: Path) -> Callable[..., RunSummary]:
     """Composes into a bucket."""
 
-    def run(out: Url, **more: Any) -> RunSummary:
+    def run(out: str, **more: Any) -> RunSummary:
         return run_compose(job_of(synthetic / "matting", bg20k, BucketPath(out), QUICK, **more), LocalRunner())
 
     return run
@@ -51,14 +50,14 @@ def stored(s3: Store, url: str) -> dict[str, bytes]:
     return {name: s3.get(f"{url}/{name}") for name in sorted(s3.names(url))}
 
 
-def leftovers(out: Url) -> list[str]:
+def leftovers(out: str) -> list[str]:
     return list(list_files(scratch_of(BucketPath(out))))
 
 
 def test_the_same_files_as_in_a_folder(
-    compose: Callable[..., RunSummary], s3: Store, bucket: Url, whole: dict[str, bytes]
+    compose: Callable[..., RunSummary], s3: Store, bucket: str, whole: dict[str, bytes]
 ) -> None:
-    out = Url(f"{bucket}/sets/first")
+    out = str(f"{bucket}/sets/first")
     assert compose(out).written == 6
     found = stored(s3, out)
     assert found.keys() == whole.keys()
@@ -73,7 +72,7 @@ def test_the_same_files_as_in_a_folder(
     ("kind", "path"), [("throttle", SHARD), ("fail", SHARD), ("cut", SHARD), ("cut", MARK), ("fail", "manifest")]
 )
 def test_a_fault_that_passes_changes_nothing(
-    kind: Any, path: str, compose: Callable[..., RunSummary], s3: Store, bucket: Url, whole: dict[str, bytes]
+    kind: Any, path: str, compose: Callable[..., RunSummary], s3: Store, bucket: str, whole: dict[str, bytes]
 ) -> None:
     s3.faults = [Fault(kind, "PUT", path)]
     summary = compose(bucket)
@@ -88,7 +87,7 @@ def test_a_fault_that_stays_fails_one_shard_until_the_next_run(
     kind: Any,
     compose: Callable[..., RunSummary],
     s3: Store,
-    bucket: Url,
+    bucket: str,
     whole: dict[str, bytes],
 ) -> None:
     s3.faults = [Fault(kind, "PUT", SHARD, times=99)]
@@ -109,7 +108,7 @@ def test_a_fault_that_stays_fails_one_shard_until_the_next_run(
 
 
 def test_what_a_mark_does_not_prove_is_made_again(
-    compose: Callable[..., RunSummary], s3: Store, bucket: Url, whole: dict[str, bytes]
+    compose: Callable[..., RunSummary], s3: Store, bucket: str, whole: dict[str, bytes]
 ) -> None:
     compose(bucket)
     s3.remove(f"{bucket}/{SHARD}")
@@ -121,17 +120,17 @@ def test_what_a_mark_does_not_prove_is_made_again(
     assert stored(s3, bucket) == whole
 
 
-def test_a_prefix_of_somebody_else_is_refused(compose: Callable[..., RunSummary], s3: Store, bucket: Url) -> None:
+def test_a_prefix_of_somebody_else_is_refused(compose: Callable[..., RunSummary], s3: Store, bucket: str) -> None:
     s3.put(f"{bucket}/mine/letter.txt", b"dear")
     with pytest.raises(InputError, match=f"{bucket}/mine: not empty, and not a data set of rssn"):
-        compose(Url(f"{bucket}/mine"))
+        compose(str(f"{bucket}/mine"))
     assert s3.names(f"{bucket}/mine") == {"letter.txt"}
     with pytest.raises(RemoteError, match=r"nobody-made-it/\.lease\.json: no such bucket"):
-        compose(Url("s3://nobody-made-it"))
+        compose("s3://nobody-made-it")
 
 
 def test_removed_and_made_anew(
-    compose: Callable[..., RunSummary], s3: Store, bucket: Url, whole: dict[str, bytes]
+    compose: Callable[..., RunSummary], s3: Store, bucket: str, whole: dict[str, bytes]
 ) -> None:
     compose(bucket, seed=1)
     assert stored(s3, bucket) != whole
@@ -147,8 +146,8 @@ def command(*arguments: object) -> Result:
 
 @pytest.fixture
 def sources(
-    synthetic: Path, bg20k: Path, s3: Store, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Url:
+    synthetic: Path, bg20k: Path, s3: Store, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
     """A bucket that holds a matting set and backgrounds."""
     monkeypatch.chdir(tmp_path)
     for root, name in ((synthetic / "matting", "am2k"), (bg20k, "bg20k")):
@@ -157,13 +156,13 @@ def sources(
     return bucket
 
 
-def compose_command(bucket: Url, out: str) -> Result:
+def compose_command(bucket: str, out: str) -> Result:
     inputs = ["--matting", f"{bucket}/am2k", "--backgrounds", f"{bucket}/bg20k", "--out", out]
     settings = ["--recipe", "comp-bg20k", "--foreground", "multiply", "--k", 2, "--workers", 0]
     return command("compose", *inputs, *settings)
 
 
-def test_a_command_ends_with_a_line_that_has_no_secret(sources: Url, s3: Store) -> None:
+def test_a_command_ends_with_a_line_that_has_no_secret(sources: str, s3: Store) -> None:
     s3.faults = [Fault("fail", "PUT", "out/marks/composites-00000", times=99)]
     done = compose_command(sources, f"{sources}/out")
     assert done.exit_code == 1
@@ -179,7 +178,7 @@ def test_a_command_ends_with_a_line_that_has_no_secret(sources: Url, s3: Store) 
     assert "the-password" not in done.output + "".join(map(str, Path("cache").rglob("*")))
 
 
-def test_sources_and_output_by_url(whole: dict[str, bytes], sources: Url, s3: Store) -> None:
+def test_sources_and_output_by_url(whole: dict[str, bytes], sources: str, s3: Store) -> None:
     bucket = sources
     done = compose_command(bucket, f"{bucket}/out")
     assert done.exit_code == 0, done.output

@@ -16,7 +16,6 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli import main
-from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 from tests.conftest import Once
 from tests.pipelines.composing import files
@@ -94,7 +93,7 @@ def kill_at(fault: Fault, store: Store, arguments: list[str]) -> int:
     return driver.pid
 
 
-def test_the_whole_way(store: Store, place: Url, here: Path, tmp_path: Path) -> None:
+def test_the_whole_way(store: Store, place: str, here: Path, tmp_path: Path) -> None:
     for name in ("am2k", "photos"):
         for file, data in files(here / name).items():
             store.put(f"{place}/{name}/{file}", data)
@@ -137,7 +136,7 @@ def test_the_whole_way(store: Store, place: Url, here: Path, tmp_path: Path) -> 
     assert list(tmp_path.rglob("*composites-*")) == []
 
 
-def test_a_refusal_is_one_line(rssn: Run, store: Store, place: Url) -> None:
+def test_a_refusal_is_one_line(rssn: Run, store: Store, place: str) -> None:
     """Also where the store's package would log a traceback."""
     store.faults = [Fault("refuse", "GET", ".", times=99), Fault("refuse", "HEAD", ".", times=99)]
     done = rssn("status", f"{place}/out")

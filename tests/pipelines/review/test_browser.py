@@ -22,7 +22,6 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from pipelines.review.bucket_log import copy_of
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 from tests.pipelines.reviewing import Served, decided, decided_in, duplicate, salient, serve, small, verdict, write_set
 
@@ -361,7 +360,7 @@ def test_decisions_that_are_deleted_under_way_are_said_aloud(browser: Browser, r
 
 
 def test_an_upload_that_fails_is_said_until_it_is_made_good(
-    browser: Browser, s3: Store, bucket: Url, root: Path
+    browser: Browser, s3: Store, bucket: str, root: Path
 ) -> None:
     there = BucketPath(f"{bucket}/set")
     for path in filter(Path.is_file, root.rglob("*")):

@@ -21,7 +21,6 @@ from pipelines.review.queue import load_review
 from pipelines.review.thumbnails import Pictures
 from rssn.errors import InputError
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 from tests.pipelines.reviewing import decided_in, photograph, salient, serve, small, verdict, write_set
 
@@ -36,12 +35,12 @@ def s3(store: Store) -> Store:
 
 
 @pytest.fixture
-def bucket(place: Url) -> Url:
+def bucket(place: str) -> str:
     return place
 
 
 @pytest.fixture
-def root(s3: Store, bucket: Url, tmp_path: Path) -> Iterator[BucketPath]:
+def root(s3: Store, bucket: str, tmp_path: Path) -> Iterator[BucketPath]:
     write_set(tmp_path / "set", ROWS)
     for path in (tmp_path / "set").rglob("*"):
         if path.is_file():
@@ -82,6 +81,15 @@ def kill(log: BucketLog) -> None:
     log._changed.set()
     log._uploads.join()
     super(BucketLog, log).close()
+
+
+def killed_after_a_decision(root: BucketPath, monkeypatch: pytest.MonkeyPatch) -> BucketLog:
+    """A log whose process died before it uploaded the one decision that it had stored."""
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 60)
+    log = opened(root)
+    log.decide(reject(0), "window-1")
+    kill(log)
+    return log
 
 
 def test_verdicts_and_pictures_are_those_of_the_set(s3: Store, root: BucketPath, tmp_path: Path) -> None:
@@ -145,10 +153,7 @@ def test_what_could_not_be_uploaded_is_found_again(s3: Store, root: BucketPath) 
 def test_a_kill_between_decision_and_upload_loses_nothing(
     s3: Store, root: BucketPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAUSE_SECONDS", 60)
-    log = opened(root)
-    log.decide(reject(0), "window-1")
-    kill(log)
+    killed_after_a_decision(root, monkeypatch)
     assert stored(s3, root) == {}
     opened(root).close()
     assert stored(s3, root) == {"00000.jpg": "reject"}
@@ -158,10 +163,7 @@ def test_an_upload_whose_answer_was_lost_is_no_conflict(
     s3: Store, root: BucketPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the process dies of it: what it sent is known by its digest."""
-    monkeypatch.setattr(module, "PAUSE_SECONDS", 60)
-    log = opened(root)
-    log.decide(reject(0), "window-1")
-    kill(log)
+    log = killed_after_a_decision(root, monkeypatch)
     data = copy_of(root).read_bytes()
     log._remember(module.Synced("", 0, sha256(data).hexdigest(), 1))
     s3.put(f"{root}/review.sqlite", data)

@@ -16,7 +16,6 @@ from rssn.dataset.shards import Mark
 from rssn.errors import InputError
 from rssn.sources.layouts import find_pairs
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bucket import Store
 
 
@@ -143,7 +142,7 @@ def test_a_place_without_anything_that_counts_is_named(tmp_path: Path, ours: Pat
 
 
 def test_a_bucket_counts_as_the_folder_does_and_is_read_once(
-    s3: Store, bucket: Url, ours: Path, tmp_path: Path
+    s3: Store, bucket: str, ours: Path, tmp_path: Path
 ) -> None:
     for name in ("b/x.jpg", "a-b/y.png", "a/z.jpg", "table.csv", "notes.txt", ".hidden.jpg", "b/more.tar"):
         write(tmp_path / "photos" / name, name.encode())

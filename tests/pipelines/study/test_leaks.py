@@ -27,7 +27,6 @@ from rssn.errors import InputError, RemoteError
 from rssn.image.arrays import Pixels, encode_jpeg, encode_png, resize_area
 from rssn.storage.files import content_id, write_parquet
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 from tests.pipelines.study.test_load import TEXT
 
@@ -207,7 +206,7 @@ def crop(curated: Path, root: Path) -> Path:
 
 
 def test_crops_are_refused_for_the_photographs_that_they_are_of(
-    study: Study, data: Path, s3: Store, bucket: Url
+    study: Study, data: Path, s3: Store, bucket: str
 ) -> None:
     again = {"11.jpg": encode_jpeg(scene(11), 80), "40.jpg": encode_jpeg(scene(40), 80)}
     curated = data / "steps" / "curate-bg-0123" / "out"

@@ -17,7 +17,6 @@ from click.testing import CliRunner
 from pipelines.study.command import study as command
 from rssn.dataset.rows import iter_rows
 from rssn.errors import InputError
-from rssn.storage.urls import Url
 from tests.bucket import Store
 
 pytestmark = pytest.mark.slow
@@ -133,7 +132,7 @@ def test_the_same_command_makes_nothing_again(
 def test_the_same_inputs_in_a_bucket_give_the_same_results(
     finished: tuple[Path, dict[str, int], str],
     s3: Store,
-    bucket: Url,
+    bucket: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

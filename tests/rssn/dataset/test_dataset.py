@@ -11,7 +11,6 @@ from rssn.dataset.manifest import Manifest, plan_digest, write_manifest
 from rssn.dataset.schema import BACKGROUNDS, COMPOSITES
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
 from rssn.errors import DamagedError, InputError
-from rssn.storage.urls import Url
 from tests.bucket import Store
 
 
@@ -97,7 +96,7 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
         rssn.open_dataset(tmp_path / "set", finished=True)
 
 
-def test_a_set_in_a_bucket_is_the_same_set(tmp_path: Path, s3: Store, bucket: Url) -> None:
+def test_a_set_in_a_bucket_is_the_same_set(tmp_path: Path, s3: Store, bucket: str) -> None:
     write(tmp_path)
     for path in tmp_path.rglob("*"):
         if path.is_file():

@@ -17,7 +17,6 @@ from rssn.errors import DamagedError, RemoteError
 from rssn.storage.atomic import atomic_path
 from rssn.storage.files import write_json
 from rssn.storage.location import BucketPath, scratch_of
-from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 
 NAME = "train-00000-of-00001"
@@ -25,7 +24,7 @@ MARK = f"marks/{NAME}.json"
 
 
 @pytest.fixture
-def data(s3: Store, bucket: Url) -> DataSet:
+def data(s3: Store, bucket: str) -> DataSet:
     """A set of one row."""
     found = DataSet(BucketPath(f"{bucket}/set"), "")
     row = dict.fromkeys(BACKGROUNDS.names) | {"background_id": "a"}
@@ -34,7 +33,7 @@ def data(s3: Store, bucket: Url) -> DataSet:
     return found
 
 
-def test_a_sweep_takes_what_is_of_the_set_alone(data: DataSet, s3: Store, bucket: Url) -> None:
+def test_a_sweep_takes_what_is_of_the_set_alone(data: DataSet, s3: Store, bucket: str) -> None:
     home = scratch_of(BucketPath(f"{bucket}/set/run")) / "last.pt"
     half = scratch_of(BucketPath(f"{data.root}/data/{NAME}.parquet")).with_name(f".{NAME}.parquet.1.tmp")
     at_hand = data.current_item(NAME)
@@ -78,7 +77,7 @@ def test_a_plan_that_is_listed_and_gone_is_said(data: DataSet) -> None:
     assert batch_path(data.root, 1).name == "foregrounds-00001.parquet"
 
 
-def test_what_a_killed_writer_left_goes_after_a_day(bucket: Url) -> None:
+def test_what_a_killed_writer_left_goes_after_a_day(bucket: str) -> None:
     place = BucketPath(f"{bucket}/a")
     old, young = (scratch_of(place).with_name(f".{name}.tmp") for name in ("old.1", "young.1"))
     old.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,6 @@ from rssn.route.step import Step
 from rssn.route.steps.blur import Blur
 from rssn.route.steps.denoise import Denoise
 from rssn.route.steps.noise import Noise
-from rssn.storage.urls import Url
 from tests.bucket import Store
 
 PAPER = Recipe("comp-rssn", steps=(Denoise(), Blur(), Noise()))
@@ -207,7 +206,7 @@ def test_what_is_never_drawn_needs_nothing() -> None:
     assert Recipe("a", steps=(Denoise(0, backend="bm3d"), Blur(0.1))).drawn == (Blur(0.1),)
 
 
-def test_a_recipe_in_a_bucket(s3: Store, bucket: Url) -> None:
+def test_a_recipe_in_a_bucket(s3: Store, bucket: str) -> None:
     s3.put(f"{bucket}/mine.yaml", b"name: mine\nk: 3\nsteps: [blend]\n")
     assert load_recipe(f"{bucket}/mine.yaml").k == 3
     s3.put(f"{bucket}/long.yaml", b"# much\n" * 100_000)

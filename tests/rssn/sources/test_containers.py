@@ -25,7 +25,6 @@ from rssn.sources.matting import PairSet, load_pair, measure_pair
 from rssn.sources.picture_ref import PictureRef
 from rssn.storage import remote
 from rssn.storage.location import BucketPath, Location
-from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.rssn.sources.packing import PACKERS, files, parquet, tar, uploaded, zipped
 from tests.rssn.sources.test_archives import write_tar, write_zip
@@ -66,7 +65,7 @@ def test_every_layout_is_found_in_every_archive(layout: str, name: str, tmp_path
 
 
 @pytest.mark.parametrize("layout", PUBLISHED)
-def test_every_layout_is_found_in_a_bucket_by_one_listing(layout: str, tmp_path: Path, s3: Store, bucket: Url) -> None:
+def test_every_layout_is_found_in_a_bucket_by_one_listing(layout: str, tmp_path: Path, s3: Store, bucket: str) -> None:
     _publish(tmp_path, layout)
     s3.put(f"{bucket}/set/", b"")  # how consoles make a folder
     there = uploaded(s3, f"{bucket}/set", tmp_path)
@@ -79,7 +78,7 @@ def test_every_layout_is_found_in_a_bucket_by_one_listing(layout: str, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
-def test_real_sets_are_the_same_in_everything(name: str, shared: Path, tmp_path: Path, s3: Store, bucket: Url) -> None:
+def test_real_sets_are_the_same_in_everything(name: str, shared: Path, tmp_path: Path, s3: Store, bucket: str) -> None:
     root = shared / "data" / name
     here = find_pairs(root)
     packed: list[Location] = [pack(root, tmp_path / f"{name}-{file}") for file, pack in PACKERS.items()]
@@ -359,7 +358,7 @@ def photographs(tmp_path: Path) -> Path:
     return root
 
 
-def test_backgrounds_are_the_same_in_everything(photographs: Path, tmp_path: Path, s3: Store, bucket: Url) -> None:
+def test_backgrounds_are_the_same_in_everything(photographs: Path, tmp_path: Path, s3: Store, bucket: str) -> None:
     here, problems = find_backgrounds(photographs)
     expected = [(b.background_id, b.source, b.width, b.height) for b in here]
     assert len(expected) == 4
@@ -388,7 +387,7 @@ def test_a_folder_of_archives_or_of_tables_is_a_set_of_backgrounds(photographs: 
     assert {content for b in found for content in [background_bytes(b)]} == {path.read_bytes() for path in some}
 
 
-def test_a_crawl_is_the_same_here_and_in_a_bucket(photographs: Path, tmp_path: Path, s3: Store, bucket: Url) -> None:
+def test_a_crawl_is_the_same_here_and_in_a_bucket(photographs: Path, tmp_path: Path, s3: Store, bucket: str) -> None:
     tar(photographs, photographs / "more.tar")
     some = [path for path in files(photographs) if path.suffix == ".png"]
     parquet({"image": some}, photographs, photographs / "rows.parquet", source=["x"] * len(some))
@@ -409,7 +408,7 @@ def test_a_crawl_is_the_same_here_and_in_a_bucket(photographs: Path, tmp_path: P
         assert str(some_here) == str(some_there)
 
 
-def test_a_name_that_is_no_file_s_is_a_problem(s3: Store, bucket: Url) -> None:
+def test_a_name_that_is_no_file_s_is_a_problem(s3: Store, bucket: str) -> None:
     names = ["a//b.png", "a/../b.png", "ok.png"]
     for name in names:
         s3.put(f"{bucket}/set/{name}", png(1))
@@ -418,7 +417,7 @@ def test_a_name_that_is_no_file_s_is_a_problem(s3: Store, bucket: Url) -> None:
     assert {reason for name, reason in found.items() if name != "ok.png"} <= {"unsafe_path"}
 
 
-def test_what_is_no_source_in_a_bucket(s3: Store, bucket: Url) -> None:
+def test_what_is_no_source_in_a_bucket(s3: Store, bucket: str) -> None:
     s3.put(f"{bucket}/a.txt", b"x")
     for name, words in (("none", "no objects there"), ("a.txt", "an object, and neither a table nor an archive")):
         for look in (find_pairs, find_backgrounds, lambda place: list(list_photographs(place))):
@@ -426,7 +425,7 @@ def test_what_is_no_source_in_a_bucket(s3: Store, bucket: Url) -> None:
                 look(BucketPath(f"{bucket}/{name}"))
 
 
-def test_a_table_names_objects_beside_it_and_anywhere(tmp_path: Path, s3: Store, bucket: Url) -> None:
+def test_a_table_names_objects_beside_it_and_anywhere(tmp_path: Path, s3: Store, bucket: str) -> None:
     for name, data in {"set/a.png": png(1), "set/m.png": matte(), "other/b.png": png(2)}.items():
         s3.put(f"{bucket}/{name}", data)
     text = f"image,alpha\na.png,m.png\n../other/b.png,m.png\n{bucket}/other/b.png,{bucket}/set/m.png\nnone.png,m.png\n"
@@ -445,14 +444,14 @@ def test_a_table_names_objects_beside_it_and_anywhere(tmp_path: Path, s3: Store,
     ]  # fmt: skip
 
 
-def test_cells_lead_to_no_other_bucket(s3: Store, bucket: Url) -> None:
+def test_cells_lead_to_no_other_bucket(s3: Store, bucket: str) -> None:
     s3.put(f"{bucket}/set/a.csv", b"path\n../../../etc/passwd\n/etc/passwd\n")
     with pytest.raises(InputError, match="none of its 2 rows can be used"):
         find_backgrounds(BucketPath(f"{bucket}/set/a.csv"))
 
 
 def test_an_archive_that_is_put_into_a_bucket_again_gives_the_same(
-    tmp_path: Path, s3: Store, bucket: Url, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, s3: Store, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pairs and backgrounds are known by their content: only what differs is refused."""
     monkeypatch.setattr(remote, "_LATELY", 0.01)

@@ -15,7 +15,6 @@ from rssn.sources.crawl import Photograph, list_photographs, read_photographs
 from rssn.storage import remote
 from rssn.storage.buckets import FileFacts, stat_objects
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 from tests.rssn.sources.packing import uploaded
 from tests.rssn.sources.test_archives import WRITERS, write_tar, write_tgz, write_zip
@@ -164,7 +163,7 @@ def test_anything_else_is_named(tmp_path: Path, name: str) -> None:
         list_photographs(tmp_path / name)
 
 
-def test_a_table_that_cannot_be_read_is_a_reason(tmp_path: Path, s3: Store, bucket: Url) -> None:
+def test_a_table_that_cannot_be_read_is_a_reason(tmp_path: Path, s3: Store, bucket: str) -> None:
     pq.write_table(pa.table({"image": [b"a", b"b"]}), tmp_path / "t.parquet")
     (tmp_path / "b.jpg").write_bytes(b"b")
     there = uploaded(s3, f"{bucket}/crawl", tmp_path)
@@ -179,7 +178,7 @@ def test_a_table_that_cannot_be_read_is_a_reason(tmp_path: Path, s3: Store, buck
 
 
 def test_an_object_that_cannot_be_looked_at_is_a_reason(
-    s3: Store, bucket: Url, monkeypatch: pytest.MonkeyPatch
+    s3: Store, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By its content, as it has no suffix: one is refused, one is removed after the listing."""
     for name in ("a.jpg", "refused", "gone", "last.jpg"):
@@ -200,7 +199,7 @@ def test_an_object_that_cannot_be_looked_at_is_a_reason(
 
 @pytest.mark.parametrize("name", ["a.tar", "a.tgz", "a.zip", "a.parquet"])
 def test_what_was_replaced_in_a_bucket_is_a_reason(
-    name: str, tmp_path: Path, s3: Store, bucket: Url, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, s3: Store, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def put(data: bytes) -> None:
         if name == "a.parquet":
@@ -219,7 +218,7 @@ def test_what_was_replaced_in_a_bucket_is_a_reason(
     assert list(read(list(list_photographs(BucketPath(f"{bucket}/{name}")))).values()) == [b"after!"]
 
 
-def test_a_table_of_objects_has_their_stamps(s3: Store, bucket: Url) -> None:
+def test_a_table_of_objects_has_their_stamps(s3: Store, bucket: str) -> None:
     s3.put(f"{bucket}/a.jpg", b"a")
     s3.put(f"{bucket}/t.csv", b"path\na.jpg\n")
     [one] = list_photographs(BucketPath(f"{bucket}/t.csv"))

@@ -21,7 +21,6 @@ from rssn.sources.pair_tables import table_pairs
 from rssn.sources.picture_ref import PictureRef
 from rssn.sources.tables import read_table
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from rssn.synthetic import render_shot
 from tests.bucket import Fault, Store
 from tests.rssn.sources.packing import uploaded
@@ -195,7 +194,7 @@ def test_any_text_survives_a_csv(tmp_path_factory: pytest.TempPathFactory, rows:
     ]
 
 
-def test_a_table_that_a_store_refuses_is_not_called_damaged(root: Path, s3: Store, bucket: Url) -> None:
+def test_a_table_that_a_store_refuses_is_not_called_damaged(root: Path, s3: Store, bucket: str) -> None:
     uploaded(s3, str(bucket), root)
     s3.put(f"{bucket}/t.csv", b"foreground,alpha\n")
     place = BucketPath(f"{bucket}/t.csv")
@@ -204,7 +203,7 @@ def test_a_table_that_a_store_refuses_is_not_called_damaged(root: Path, s3: Stor
         read_table(place, ("alpha",))
 
 
-def test_a_store_that_refuses_a_text_beside_a_picture_is_a_reason(tmp_path: Path, s3: Store, bucket: Url) -> None:
+def test_a_store_that_refuses_a_text_beside_a_picture_is_a_reason(tmp_path: Path, s3: Store, bucket: str) -> None:
     pq.write_table(pa.table({"image": [b"a"], "background_id": ["b"]}), tmp_path / "t.parquet")
     s3.put(f"{bucket}/t.parquet", (tmp_path / "t.parquet").read_bytes())
     s3.faults = [Fault("refuse", "GET", r"t\.parquet", times=99)]
@@ -212,7 +211,7 @@ def test_a_store_that_refuses_a_text_beside_a_picture_is_a_reason(tmp_path: Path
         read_beside(BucketPath(f"{bucket}/t.parquet"), "image", (0, 0), "background_id")
 
 
-def test_a_store_that_refuses_pictures_does_not_make_cut_outs_another_layout(s3: Store, bucket: Url) -> None:
+def test_a_store_that_refuses_pictures_does_not_make_cut_outs_another_layout(s3: Store, bucket: str) -> None:
     picture = encode_png(np.zeros((8, 8, 4), np.uint8))
     for name in ("a.png", "b.png"):
         s3.put(f"{bucket}/set/{name}", picture)

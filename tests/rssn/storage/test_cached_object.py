@@ -10,14 +10,13 @@ import pytest
 
 from rssn.storage.cached_object import local_copy
 from rssn.storage.location import BucketPath
-from rssn.storage.urls import Url
 from tests.bucket import Store
 
 WEEK = 7 * 24 * 3600
 
 
 def test_a_version_stays_a_week_after_its_last_use(
-    s3: Store, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: Store, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     network, killed = BucketPath(f"{bucket}/last.pt"), tmp_path / "rssn-objects" / ".of-a-killed-run.1.tmp"

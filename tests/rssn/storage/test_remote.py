@@ -28,7 +28,6 @@ from rssn.storage.buckets import list_objects, stat_objects, upload
 from rssn.storage.files import sha256
 from rssn.storage.location import BucketPath
 from rssn.storage.remote import content, size_of
-from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 
 
@@ -60,7 +59,7 @@ def crawl(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_crawl(crawl: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
+def test_a_crawl(crawl: Path, s3: Store, bucket: str, tmp_path: Path) -> None:
     copy(crawl, s3, f"{bucket}/crawl")
     s3.put(f"{bucket}/crawl/below/", b"")  # how consoles make a folder
     here = list(list_photographs(crawl))
@@ -77,7 +76,7 @@ def test_a_crawl(crawl: Path, s3: Store, bucket: Url, tmp_path: Path) -> None:
         assert [place.source for place in alone] == ["two.png", "three.png"]
 
 
-def test_an_object_that_is_written_anew_has_another_stamp(s3: Store, bucket: Url, tmp_path: Path) -> None:
+def test_an_object_that_is_written_anew_has_another_stamp(s3: Store, bucket: str, tmp_path: Path) -> None:
     """Of the same name and size; the store counts whole seconds."""
 
     def stamps() -> list[str]:
@@ -95,7 +94,7 @@ def test_an_object_that_is_written_anew_has_another_stamp(s3: Store, bucket: Url
 
 
 @pytest.mark.slow
-def test_a_shard_that_was_written_after_its_mark_is_read_through(s3: Store, bucket: Url, tmp_path: Path) -> None:
+def test_a_shard_that_was_written_after_its_mark_is_read_through(s3: Store, bucket: str, tmp_path: Path) -> None:
     folder = DatasetFolder(tmp_path / "set")
     row = dict.fromkeys(BACKGROUNDS.names) | {"background_id": "a", "image": picture(b"x" * 100, "a.png")}
     mark = write_shard(folder, "train-00000-of-00001", BACKGROUNDS, [row], [])
@@ -119,7 +118,7 @@ def test_a_shard_that_was_written_after_its_mark_is_read_through(s3: Store, buck
 
 
 @pytest.mark.parametrize("layout", ["flat", "rgba", "table"])
-def test_a_matting_set(layout: str, s3: Store, bucket: Url, tmp_path: Path) -> None:
+def test_a_matting_set(layout: str, s3: Store, bucket: str, tmp_path: Path) -> None:
     root = tmp_path / "set"
     (root / "x").mkdir(parents=True)
     if layout == "rgba":
@@ -140,7 +139,7 @@ def test_a_matting_set(layout: str, s3: Store, bucket: Url, tmp_path: Path) -> N
     assert (load_pair(here.pairs[0]).picture == load_pair(there.pairs[0]).picture).all()
 
 
-def test_backgrounds_in_a_table_of_pictures(s3: Store, bucket: Url, tmp_path: Path) -> None:
+def test_backgrounds_in_a_table_of_pictures(s3: Store, bucket: str, tmp_path: Path) -> None:
     table = pa.table({"image": [png(1), png(2)], "licence": ["CC0", None]})
     (tmp_path / "set").mkdir()
     pq.write_table(table, tmp_path / "set" / "some.parquet")
@@ -153,7 +152,7 @@ def test_backgrounds_in_a_table_of_pictures(s3: Store, bucket: Url, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_an_object_that_is_written_all_the_time_can_be_read(s3: Store, bucket: Url) -> None:
+def test_an_object_that_is_written_all_the_time_can_be_read(s3: Store, bucket: str) -> None:
     url, over = f"{bucket}/lease.json", threading.Event()
     versions = [b"a" * 9, b"b" * 8]
 
@@ -175,7 +174,7 @@ def test_an_object_that_is_written_all_the_time_can_be_read(s3: Store, bucket: U
 
 
 @pytest.mark.parametrize("kind", ["throttle", "fail", "cut"])
-def test_a_fault_that_passes_is_not_seen(kind: Any, s3: Store, bucket: Url, tmp_path: Path) -> None:
+def test_a_fault_that_passes_is_not_seen(kind: Any, s3: Store, bucket: str, tmp_path: Path) -> None:
     data = np.random.default_rng(0).bytes(300_000)
     (tmp_path / "a.bin").write_bytes(data)
     s3.faults = [Fault(kind, "PUT", "a.bin"), Fault(kind, "GET", "a.bin"), Fault(kind, "GET", "list-type")]
@@ -187,7 +186,7 @@ def test_a_fault_that_passes_is_not_seen(kind: Any, s3: Store, bucket: Url, tmp_
 
 
 @pytest.mark.slow
-def test_a_fault_that_stays_is_told_without_a_secret(s3: Store, bucket: Url) -> None:
+def test_a_fault_that_stays_is_told_without_a_secret(s3: Store, bucket: str) -> None:
     s3.put(f"{bucket}/a.png", png(1))
     s3.faults = [Fault("fail", "GET", "a.png", times=99)]
     with pytest.raises(Rejected, match=rf"{bucket}/a.png: .*; check the URL and AWS_ENDPOINT_URL, or run it again"):

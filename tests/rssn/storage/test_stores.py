@@ -28,7 +28,7 @@ from rssn.storage.buckets import (
 )
 from rssn.storage.location import BucketPath
 from rssn.storage.remote import content, opened
-from rssn.storage.urls import Url, scrub
+from rssn.storage.urls import scrub
 from tests.bucket import Fault, Store
 
 BIG = np.random.default_rng(0).bytes(6_000_000)
@@ -53,7 +53,7 @@ def big(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_object_that_must_be_new(store: Store, place: Url) -> None:
+def test_an_object_that_must_be_new(store: Store, place: str) -> None:
     write(f"{place}/a", b"1", new=True)
     with pytest.raises(FileExistsError):
         write(f"{place}/a", b"2", new=True)
@@ -68,7 +68,7 @@ def test_an_object_that_must_be_new(store: Store, place: Url) -> None:
     assert store.names(place) == set()
 
 
-def test_of_many_that_come_at_once_one_makes_it(store: Store, place: Url) -> None:
+def test_of_many_that_come_at_once_one_makes_it(store: Store, place: str) -> None:
     all_here = threading.Barrier(6)
 
     def attempt(number: int) -> bool:
@@ -85,7 +85,7 @@ def test_of_many_that_come_at_once_one_makes_it(store: Store, place: Url) -> Non
     assert store.get(f"{place}/a") == str(made.index(True)).encode()
 
 
-def test_a_listing(store: Store, place: Url) -> None:
+def test_a_listing(store: Store, place: str) -> None:
     began = time.time()
     store.put(f"{place}/a/b c+d%20é.json", b"12")
     store.put(f"{place}/a/b/c", b"123")
@@ -100,7 +100,7 @@ def test_a_listing(store: Store, place: Url) -> None:
     assert [size(f"{place}/{name}") for name in names] == [4, 3, None, None, None]
 
 
-def test_what_a_console_makes_for_a_folder_is_no_file(store: Store, place: Url) -> None:
+def test_what_a_console_makes_for_a_folder_is_no_file(store: Store, place: str) -> None:
     for name in ("x/folder/", "x/folder/deep/", "x/alone/"):
         store.put(f"{place}/{name}", b"")
     for name in ("x/folder/a", "x/folder/deep/b", "x/empty"):
@@ -111,7 +111,7 @@ def test_what_a_console_makes_for_a_folder_is_no_file(store: Store, place: Url) 
     assert list_objects(f"{place}/x/alone") == {}
 
 
-def test_an_object_that_is_written_anew_has_another_version(store: Store, place: Url) -> None:
+def test_an_object_that_is_written_anew_has_another_version(store: Store, place: str) -> None:
     store.put(f"{place}/a", b"one")
     first = version_of(f"{place}/a")
     assert version_of(f"{place}/a") == first
@@ -121,7 +121,7 @@ def test_an_object_that_is_written_anew_has_another_version(store: Store, place:
         version_of(f"{place}/none")
 
 
-def test_no_more_is_fetched_than_is_read(store: Store, place: Url) -> None:
+def test_no_more_is_fetched_than_is_read(store: Store, place: str) -> None:
     store.put(f"{place}/big.bin", BIG)
     store.sent.clear()
     with opened(BucketPath(f"{place}/big.bin")) as stream:
@@ -134,7 +134,7 @@ def test_no_more_is_fetched_than_is_read(store: Store, place: Url) -> None:
         pass
 
 
-def test_what_a_killed_process_left_half_done(store: Store, place: Url, big: Path) -> None:
+def test_what_a_killed_process_left_half_done(store: Store, place: str, big: Path) -> None:
     """Nobody sees it, and it is in nobody's way; S3 keeps it until it is given up."""
     for name in ("mine/big.bin", "mine-too/big.bin"):
         store.start_upload(f"{place}/{name}")
@@ -146,7 +146,7 @@ def test_what_a_killed_process_left_half_done(store: Store, place: Url, big: Pat
 
 
 @pytest.mark.parametrize("kind", ["throttle", "fail", "cut"])
-def test_a_fault_that_passes_is_not_seen(kind: Any, store: Store, place: Url, big: Path) -> None:
+def test_a_fault_that_passes_is_not_seen(kind: Any, store: Store, place: str, big: Path) -> None:
     url = f"{place}/big.bin"
     store.faults = [Fault(kind, method, path) for method, path in (
         ("PUT", "big.bin"), ("GET", "big.bin"), ("GET", "list-type"), ("HEAD", "big.bin"), ("DELETE", "big.bin"),
@@ -159,7 +159,7 @@ def test_a_fault_that_passes_is_not_seen(kind: Any, store: Store, place: Url, bi
 
 
 @pytest.mark.parametrize("kind", ["throttle", "fail", "cut"])
-def test_a_read_that_is_cut_goes_on(kind: Any, store: Store, place: Url) -> None:
+def test_a_read_that_is_cut_goes_on(kind: Any, store: Store, place: str) -> None:
     store.put(f"{place}/big.bin", BIG)
     with opened(BucketPath(f"{place}/big.bin"), ahead=2_000_000) as stream:
         start = stream.read(1_000_000)
@@ -172,7 +172,7 @@ def silent(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(stores_module, "_SILENT_SECONDS", 0.5)
 
 
-def test_a_store_that_falls_silent_is_asked_again(store: Store, place: Url, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_falls_silent_is_asked_again(store: Store, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     silent(monkeypatch)
     store.faults = [Fault("hang", "PUT", "/a"), Fault("hang", "GET", "/a")]
     write(f"{place}/a", b"1")
@@ -195,7 +195,7 @@ CALLS: dict[str, Callable[[str], object]] = {
         ("refuse", "PUT"), ("refuse", "GET"), ("refuse", "HEAD"), ("refuse", "DELETE"),
     ],
 )  # fmt: skip
-def test_a_fault_that_stays_is_told_without_a_secret(kind: Any, method: str, store: Store, place: Url) -> None:
+def test_a_fault_that_stays_is_told_without_a_secret(kind: Any, method: str, store: Store, place: str) -> None:
     store.put(f"{place}/a", b"1")
     store.faults = [Fault(kind, method, "/a", times=99)]
     with pytest.raises(RemoteError) as caught:
@@ -209,7 +209,7 @@ def test_a_fault_that_stays_is_told_without_a_secret(kind: Any, method: str, sto
     assert store.faults[0].seen <= 2 if kind == "refuse" else 2 <= store.faults[0].seen <= 30
 
 
-def test_a_bucket_that_nobody_made(store: Store, place: Url, big: Path) -> None:
+def test_a_bucket_that_nobody_made(store: Store, place: str, big: Path) -> None:
     nowhere = f"{store.protocol}://nobody-made-it/a"
     for attempt in (
         lambda: write(nowhere, b"1"),
@@ -225,7 +225,7 @@ def test_a_bucket_that_nobody_made(store: Store, place: Url, big: Path) -> None:
 
 
 @pytest.mark.parametrize("store", ["s3", "az"], indirect=True)
-def test_no_credentials(store: Store, place: Url, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_credentials(store: Store, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Google's package goes on as nobody, and is refused, as above."""
     for name in ("s3fs.S3FileSystem", "adlfs.AzureBlobFileSystem"):
         monkeypatch.setattr(f"{name}.cachable", False)
@@ -255,12 +255,12 @@ def test_the_key_in_a_connection_string_is_a_secret(monkeypatch: pytest.MonkeyPa
     assert scrub(f"with {key}, or {key.replace('=', '%3D')}, of me: {words}") == "with ***, or ***, of me: ***"
 
 
-def test_an_empty_object_has_no_bytes(store: Store, place: Url) -> None:
+def test_an_empty_object_has_no_bytes(store: Store, place: str) -> None:
     store.put(f"{place}/a", b"")
     assert [content(BucketPath(f"{place}/a")), content(BucketPath(f"{place}/a"), 4)] == [b"", b""]
 
 
-def test_a_listing_and_a_look_give_an_object_the_same_time(store: Store, place: Url) -> None:
+def test_a_listing_and_a_look_give_an_object_the_same_time(store: Store, place: str) -> None:
     """References have the first, and are compared with the second."""
     store.put(f"{place}/folder/a", b"x")
     assert stat_objects(f"{place}/folder")["a"] == object_facts(f"{place}/folder/a")

@@ -24,7 +24,6 @@ from rssn.dataset.shards import DatasetFolder, write_shard
 from rssn.errors import InputError
 from rssn.image.arrays import encode_png, to_uint8
 from rssn.storage.files import write_json
-from rssn.storage.urls import Url
 from tests.bucket import Store
 from tests.train.conftest import Scene
 from train.config import LossWeights, TrainConfig
@@ -147,7 +146,7 @@ def test_ranks_share_the_batches_of_one_process(config: TrainConfig) -> None:
 
 
 def test_a_bucket_gives_them_too_and_a_url_with_a_secret_is_refused(
-    config: TrainConfig, s3: Store, bucket: Url
+    config: TrainConfig, s3: Store, bucket: str
 ) -> None:
     root = Path(config.data[0])
     for path in root.rglob("*.*"):
@@ -284,7 +283,7 @@ def noise(number: int) -> Scene:
 
 @pytest.fixture
 def stored(
-    s3: Store, bucket: Url, store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: Store, bucket: str, store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[str, int]:
     """The URL of 96 rows of 0.4 MB, in groups of four and shards of 24; and the bytes of all their pictures."""
     scenes = [noise(number) for number in range(96)]

@@ -23,7 +23,6 @@ from rssn.errors import InputError, RemoteError
 from rssn.storage.buckets import upload
 from rssn.storage.location import BucketPath
 from rssn.storage.lock import LEASE
-from rssn.storage.urls import Url
 from tests.bucket import Fault, Store
 from train.checkpoint import load_checkpoint
 from train.config import TrainConfig
@@ -44,7 +43,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def remote(config: TrainConfig, bucket: Url) -> TrainConfig:
+def remote(config: TrainConfig, bucket: str) -> TrainConfig:
     return replace(config, out=BucketPath(f"{bucket}/runs/first"))
 
 
@@ -136,7 +135,7 @@ def wait_until(true: Callable[[], object], process: subprocess.Popen[bytes]) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("during", ["training", "an upload"])
 def test_a_run_that_is_killed_resumes_on_another_machine(
-    bucket: Url, s3: Store, shards: Path, tmp_path: Path, scratch: Path, during: str
+    bucket: str, s3: Store, shards: Path, tmp_path: Path, scratch: Path, during: str
 ) -> None:
     out = f"{bucket}/run"
     first, second = ({**os.environ, "TMPDIR": str(scratch / name)} for name in ("first", "second"))
@@ -310,7 +309,7 @@ def test_a_bucket_that_is_not_there_is_refused_before_the_first_step(config: Tra
 
 @pytest.mark.slow
 def test_two_processes_run_in_a_bucket_and_one_of_them_writes(
-    bucket: Url, s3: Store, shards: Path, tmp_path: Path
+    bucket: str, s3: Store, shards: Path, tmp_path: Path
 ) -> None:
     def two(out: object, steps: int) -> None:
         words = [sys.executable, "-m", "tests.train.loop.ranks", *command(shards, out, steps)[3:]]
@@ -326,7 +325,7 @@ def test_two_processes_run_in_a_bucket_and_one_of_them_writes(
 
 @pytest.mark.slow
 def test_ray_workers_run_in_a_bucket_and_save_when_they_are_stopped(
-    bucket: Url, s3: Store, shards: Path, scratch: Path
+    bucket: str, s3: Store, shards: Path, scratch: Path
 ) -> None:
     pytest.importorskip("ray.train.torch", reason="Ray Train is not installed: pip install 'rssn[ray-train]'")
     out = f"{bucket}/run"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipelines.executor.programs import end, typed
 from rssn.errors import RssnError
+from rssn.storage.location import Location
 from rssn.synthetic import SyntheticPlan, write_synthetic
 
 MIN_SIDE = 384  # px; the synthetic photographs are small, so that BM3D takes seconds
@@ -36,7 +37,7 @@ class Step:
         return typed(self.module, self.arguments)
 
 
-def steps(out: Path, workers: int | None) -> list[Step]:
+def steps(out: Location, workers: int | None) -> list[Step]:
     """The commands of the demo, in order; all they write lies below `out`."""
     synthetic, bg20k, shards, run = (str(out / name) for name in ("synthetic", "bg20k", "shards", "run"))
     evaluation, checkpoint = f"{synthetic}/evaluation", f"{run}/last.pt"
@@ -44,7 +45,7 @@ def steps(out: Path, workers: int | None) -> list[Step]:
     processes = () if workers is None else ("--workers", str(workers))
     curate = ("build-bg20k", f"{synthetic}/photos", "--min-side", str(MIN_SIDE), "--out", bg20k)
     compose = ("compose", "--matting", f"{synthetic}/matting", "--backgrounds", bg20k, "--k", "5", "--out", shards)
-    cache = ("--cache-dir", str(out / "cache"))
+    cache = ("--cache-dir", str(out / "cache")) if isinstance(out, Path) else ()
     train = ("run", "--data", shards, "--backbone", BACKBONE[0], "--weights", BACKBONE[1], "--max-steps", str(STEPS))
     settings = ("--input-size", str(INPUT_SIZE), "--learning-rate", "1e-3", "--channels-last", "--workers", "0")
     return [
@@ -65,7 +66,7 @@ def steps(out: Path, workers: int | None) -> list[Step]:
     ]
 
 
-def run_demo(out: Path, workers: int | None, log: Callable[[str], None]) -> None:
+def run_demo(out: Location, workers: int | None, log: Callable[[str], None]) -> None:
     """Render synthetic pictures, run every step, and list what to look at.
 
     Raises:
@@ -101,10 +102,14 @@ def _call(step: Step) -> int:
             raise
 
 
-def _pictures(out: Path) -> list[tuple[str, Path]]:
+def _pictures(out: Location) -> list[tuple[str, Location]]:
     found = [("curation report", out / "bg20k" / "report" / "index.html")]
     found.append(("composition report", out / "shards" / "report" / "index.html"))
-    found += [("contact sheet", path) for path in sorted((out / "shards" / "report").glob("*.png"))]
+    found += [("contact sheet", path) for path in _sorted(out / "shards" / "report")]
     found.append(("training curve", out / "run" / "curve.png"))
-    found += [("evaluation", path) for path in sorted((out / "eval").glob("*.png"))]
-    return found + [("prediction", path) for path in sorted((out / "predictions").glob("*.png"))]
+    found += [("evaluation", path) for path in _sorted(out / "eval")]
+    return found + [("prediction", path) for path in _sorted(out / "predictions")]
+
+
+def _sorted(folder: Location) -> list[Location]:
+    return sorted(folder.glob("*.png"), key=str)

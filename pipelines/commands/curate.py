@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import get_args
 
 import click
@@ -21,7 +20,7 @@ from pipelines.export.job import ExportJob, run_export
 from pipelines.inspect.inspect import run_inspect
 from pipelines.review.log import review_path
 from rssn.errors import InputError
-from rssn.storage.location import BucketPath, Location
+from rssn.storage.location import Location, lies_in
 from train.commands.effect import refuse_given
 from train.commands.typed import argument, group, option, takes
 
@@ -161,15 +160,9 @@ def build_bg20k(given: CurationOptions) -> None:
 
 
 def _refuse_export_among(photos: Location, export_folder: Location | None) -> None:
-    if export_folder and _lies_in(export_folder.resolve(), photos.resolve()):
+    if export_folder and lies_in(export_folder.resolve(), photos.resolve()):
         words = "the next run would take what is exported for photographs; choose another folder"
         raise InputError(f"--export-folder {export_folder} lies in {photos}: {words}")
-
-
-def _lies_in(place: Location, other: Location) -> bool:
-    if isinstance(place, BucketPath):
-        return place.is_relative_to(other)
-    return isinstance(other, Path) and place.is_relative_to(other)
 
 
 def _report(curated: Curated, root: Location, export_folder: Location | None) -> None:

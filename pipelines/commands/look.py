@@ -17,7 +17,6 @@ from pipelines.inspect.status import status as read_status
 from rssn.dataset.manifest import read_manifest
 from rssn.storage.location import Location
 from train.commands.effect import refuse_given
-from train.commands.options import Place
 from train.commands.typed import argument, group, option, takes
 
 
@@ -88,11 +87,11 @@ def status(dataset: Location) -> None:
 class DemoOptions:
     """What `rssn demo` is asked to do."""
 
-    out: Path = option(
+    out: Location = option(
         "--out",
-        type=Place(local="is a path on this disk: the pictures are rendered there"),
+        type=options.PLACE,
         default=Path("demo"),
-        help="Folder of everything that it makes; run the same command again to resume.",
+        help="Folder of everything that it makes, or s3://...; run the same command again to resume.",
     )
     workers: int | None = options.workers_option()
 

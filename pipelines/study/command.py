@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import click
 
@@ -12,10 +11,8 @@ from pipelines.commands import options
 from pipelines.study.load import load_study
 from pipelines.study.run import StudyJob, run_study
 from pipelines.study.run import dry_run as plan_lines
-from train.commands.options import Place
+from rssn.storage.location import Location
 from train.commands.typed import argument, group, option, takes
-
-_ON_DISK = "is a path on this disk: its steps write logs and hold locks there; copy the finished folder to the bucket"
 
 
 @dataclass(frozen=True)
@@ -23,11 +20,11 @@ class StudyOptions:
     """What `rssn study` is asked to do."""
 
     study: str = argument(metavar="STUDY")
-    out: Path = option(
+    out: Location = option(
         "--out",
         required=True,
-        type=Place(local=_ON_DISK),
-        help="Folder of everything that it makes; run the same command again to resume.",
+        type=options.PLACE,
+        help="Folder of everything that it makes, or s3://...; run the same command again to resume.",
     )
     inputs: tuple[str, ...] = option(
         "--input", metavar="NAME=PATH", multiple=True, help="Where an input of the study lies; repeat for several."

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
 from bg20k.verdict import SALIENT_OBJECT
-from pipelines.commands.options import FOLDER
+from pipelines.commands.options import PLACE
 from pipelines.curate.rows import candidates_folder, verdicts_path
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError, RssnError
 from rssn.image.arrays import Pixels, encode_png
 from rssn.image.decoding import decode_pixels
+from rssn.storage.atomic import write_bytes
+from rssn.storage.location import Location
 from train.commands.typed import argument, option, takes
 
 
@@ -28,15 +29,15 @@ from train.commands.typed import argument, option, takes
 class CropsJob:
     """Which crops are taken, and where they go; see `salient_crops`."""
 
-    curated: Path = argument(type=FOLDER)
+    curated: Location = argument(type=PLACE)
     size: tuple[int, int] = option(
         "--size", nargs=2, type=click.IntRange(min=16), default=(640, 480), help="Width and height of a crop, px."
     )
     each: int = option("--each", type=click.IntRange(min=1), default=6, help="Crops of a photograph.")
-    out: Path = option("--out", type=FOLDER, required=True, help="Folder for the crops.")
+    out: Location = option("--out", type=PLACE, required=True, help="Folder for the crops.")
 
 
-def salient_crops(curated: Path, size: tuple[int, int], each: int) -> Iterator[tuple[str, Pixels]]:
+def salient_crops(curated: Location, size: tuple[int, int], each: int) -> Iterator[tuple[str, Pixels]]:
     """Crops of the photographs that a curation rejected for a salient object, with a name for each.
 
     Args:
@@ -83,10 +84,9 @@ def write_crops(job: CropsJob) -> None:
     Raises:
         InputError: If there are none.
     """
-    job.out.mkdir(parents=True, exist_ok=True)
     count = 0
     for name, pixels in salient_crops(job.curated, job.size, job.each):
-        (job.out / f"{name}.png").write_bytes(encode_png(pixels))
+        write_bytes(job.out / f"{name}.png", encode_png(pixels), durable=False, only_writer=True)
         count += 1
     if not count:
         width, height = job.size

@@ -20,9 +20,11 @@ from pipelines.study.steps import Step, made_by
 from pipelines.study.watch import Watch
 from rssn.dataset.shards import Mark
 from rssn.errors import RssnError
-from rssn.storage.atomic import sweep
+from rssn.storage.atomic import copy_file, sweep
 from rssn.storage.files import is_time, parse_json, write_json
+from rssn.storage.location import BucketPath, Location, scratch_of
 from rssn.storage.lock import lock_file
+from rssn.storage.remote import content
 
 _STEP_BYTES = 2 << 30
 _PATIENCE_SECONDS = 120.0  # with the command of an earlier attempt: a training saves first
@@ -37,12 +39,17 @@ class StepTask:
 
     name: str
     kind: str
-    folder: Path
+    place: Location  # its folder in the study
     command: tuple[str, ...]  # a module and its arguments
     threads: int
     size: int = 1
     memory: int = _STEP_BYTES
     quarantined: frozenset[str] = frozenset()
+
+    @property
+    def folder(self) -> Path:
+        """Where it works: its lock and its log lie on this disk, also where the study is in a bucket."""
+        return scratch_of(self.place) if isinstance(self.place, BucketPath) else self.place
 
     @property
     def log(self) -> Path:
@@ -55,12 +62,14 @@ class StepTask:
         return self.folder / "note"
 
 
-def duration(step: Step, root: Path) -> float | None:
+def duration(step: Step, root: Location) -> float | None:
     """Seconds that a step took; None where it is not done."""
     return _seconds(step.mark(root), step.key)
 
 
-def make_steps(steps: Sequence[Step], root: Path, runner: Runner, workers: Options, log: Callable[[str], None]) -> None:
+def make_steps(
+    steps: Sequence[Step], root: Location, runner: Runner, workers: Options, log: Callable[[str], None]
+) -> None:
     """Make all steps of one kind that are not made yet.
 
     Args:
@@ -94,10 +103,11 @@ def make_steps(steps: Sequence[Step], root: Path, runner: Runner, workers: Optio
         raise RssnError(f"{len(failed)} of {len(tasks)} steps failed; the first: {failed[0]}; {remedy}")
 
 
-def _task(step: Step, root: Path, workers: Options, threads: int) -> StepTask:
+def _task(step: Step, root: Location, workers: Options, threads: int) -> StepTask:
     """A task, whose process finds its job in a file."""
     folder = step.folder(root)
-    sweep(folder, "job.json")
+    if isinstance(folder, Path):
+        sweep(folder, "job.json")
     facts = {"kind": step.kind, "options": step.given(root, workers), "command": step.command(root, workers)}
     write_json(folder / "job.json", facts)
     return StepTask(step.label, step.kind, folder, ("pipelines.study.jobs", str(folder / "job.json")), threads)
@@ -114,14 +124,30 @@ def make_step(task: StepTask) -> Done:
         sweep(task.folder, "spent.json", "step.json")
         if not KINDS[task.kind].resumes:
             sweep(task.folder / "out", "*")
-        code, seconds = _run(task, lock)
+        with _log_kept(task):
+            code, seconds = _run(task, lock)
     if code:
         said = " ".join(task.log.read_text(encoding="utf-8", errors="replace")[-_SAID:].split())
-        raise RssnError(f"{task.name}: exit code {code}: {said} ({task.log})")
-    key = task.folder.name.rpartition("-")[2]
+        raise RssnError(f"{task.name}: exit code {code}: {said} ({task.place / task.log.name})")
+    key = task.place.name.rpartition("-")[2]
     facts = {"key": key, "command": task.command, "seconds": round(seconds, 1), "versions": made_by()}
-    write_json(task.folder / "step.json", facts)
+    write_json(task.place / "step.json", facts)
     return Done(Mark(task.name, 1, 0, ""))
+
+
+@contextmanager
+def _log_kept(task: StepTask) -> Iterator[None]:
+    """In a bucket the log goes on where that of an earlier attempt ended, on whatever machine, and is uploaded."""
+    if not isinstance(task.place, BucketPath):
+        yield
+        return
+    if not task.log.exists():
+        with suppress(FileNotFoundError):
+            task.log.write_bytes(content(task.place / task.log.name))
+    try:
+        yield
+    finally:
+        copy_file(task.log, task.place / task.log.name)
 
 
 @contextmanager
@@ -149,7 +175,7 @@ def _run(task: StepTask, lock: int) -> tuple[int, float]:
     environment = os.environ | dict.fromkeys(THREADS, str(task.threads))
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     command = [sys.executable, "-P", "-m", "pipelines.study.child", *task.command]  # -P: not what lies in this folder
-    spent = task.folder / "spent.json"
+    spent = task.place / "spent.json"
     since = time.monotonic() - (_seconds(spent) or 0.0 if KINDS[task.kind].resumes else 0.0)
     with task.log.open("ab") as words:
         pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": words, "stderr": words}
@@ -167,15 +193,15 @@ def _run(task: StepTask, lock: int) -> tuple[int, float]:
             _note(spent, time.monotonic() - since)
 
 
-def _note(spent: Path, seconds: float) -> None:
+def _note(spent: Location, seconds: float) -> None:
     with suppress(OSError):  # a disk that is full: a forecast is not worth a training
         write_json(spent, {"seconds": round(seconds, 1)})
 
 
-def _seconds(path: Path, key: str | None = None) -> float | None:
+def _seconds(path: Location, key: str | None = None) -> float | None:
     """What a file says of a step's time; None where there is none, or it is of a step with another key."""
     try:
-        facts = parse_json(path.read_text(encoding="utf-8"))
+        facts = parse_json(content(path))
         return float(facts["seconds"]) if facts.get("key") == key and is_time(facts["seconds"]) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -24,7 +24,7 @@ from rssn.sources.tables import is_table
 from rssn.sources.tree import entries
 from rssn.storage.files import parse_json, sha256, write_json
 from rssn.storage.location import Location
-from rssn.storage.remote import size_of, stamp
+from rssn.storage.remote import content, size_of, stamp
 
 Facts: TypeAlias = list[list[str | int]]
 
@@ -36,14 +36,14 @@ class Digests:
         self._known: dict[str, str] = {}
         self._used: dict[str, str] = {}
 
-    def open(self, memo: Path | None) -> None:
+    def open(self, memo: Location | None) -> None:
         """Begin with what a file remembers; a damaged one remembers nothing."""
         self._known, self._used = {}, {}
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            found = parse_json(memo.read_text(encoding="utf-8"))["digests"] if memo else {}
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+            found = parse_json(content(memo))["digests"] if memo else {}
             self._known = {str(name): str(digest) for name, digest in found.items()}
 
-    def save(self, memo: Path) -> None:
+    def save(self, memo: Location) -> None:
         """Remember what was asked for since."""
         if self._used != self._known:
             write_json(memo, {"digests": self._used})

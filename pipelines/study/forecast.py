@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from pipelines.commands.composition import ComposeOptions
 from pipelines.compose.dry_run import cost
@@ -15,10 +14,11 @@ from pipelines.executor.runner import Capacity
 from pipelines.study.execute import duration
 from pipelines.study.jobs import KINDS
 from pipelines.study.steps import Plan, Step
+from rssn.storage.location import Location
 from train.commands.run_options import RunOptions
 
 
-def forecast(plan: Plan, root: Path, capacity: Callable[[int], Capacity]) -> list[str]:
+def forecast(plan: Plan, root: Location, capacity: Callable[[int], Capacity]) -> list[str]:
     """Lines: what is done and what it took, what is not and what it will take, where that can be told.
 
     Args:
@@ -54,7 +54,7 @@ def _counts(steps: Sequence[Step], past: Mapping[Step, float]) -> dict[str, int]
     return {kind: sum(step not in past for step in some) or len(some) for kind, some in by_kind.items() if some}
 
 
-def _expected(step: Step, root: Path, past: Mapping[Step, float], workers: int) -> tuple[float | None, str]:
+def _expected(step: Step, root: Location, past: Mapping[Step, float], workers: int) -> tuple[float | None, str]:
     """The seconds that a step will take, and how one knows."""
     given = step.settings(root)
     if isinstance(given, ComposeOptions) and all(need in past for need in step.needs):

@@ -10,9 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from signal import SIGTERM
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -31,7 +30,7 @@ from rssn.errors import RssnError
 from rssn.progress import Progress
 from rssn.stopping import farewell, received, stoppable
 from rssn.storage.files import read_json
-from rssn.storage.location import Location
+from rssn.storage.location import Location, parse_location
 from train.commands.effect import was_given
 from train.commands.evaluate import EvalOptions, evaluate, run_evaluation
 from train.commands.group import error_line
@@ -101,7 +100,7 @@ def _has_strategy(given: EvalOptions) -> None:
 
 
 def _evaluate(given: EvalOptions) -> None:
-    out = Path(str(given.out))
+    out = cast(Location, given.out)  # a study sets it
     out.mkdir(parents=True, exist_ok=True)
     with _State(out, "photos") as state:
         totals: list[int] = []
@@ -174,7 +173,7 @@ KINDS: Mapping[str, Kind] = {
 def main() -> None:
     """Run the job that a file describes."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `train` does, before torch is loaded
-    facts = read_json(Path(sys.argv[1]), "run rssn study again, which writes it anew")
+    facts = read_json(parse_location(sys.argv[1]), "run rssn study again, which writes it anew")
     kind = KINDS[facts["kind"]]
     try:
         with stoppable(), kind.reading(facts["options"]) as given:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from pipelines.study.photo_hashes import (
     OVERLAP,
@@ -73,7 +73,7 @@ class LeakCache:
         path: The file that remembers them; None remembers nothing.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Location | None) -> None:
         self._path = path
         self._evaluated: dict[str, list[PhotoHash]] = {}
 
@@ -123,9 +123,9 @@ class LeakCache:
 
     def _known(self) -> set[str]:
         try:
-            found = parse_json(self._path.read_text(encoding="utf-8"))["clean"] if self._path else []
+            found = parse_json(content(self._path))["clean"] if self._path else []
             return {str(key) for key in found}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return set()
 
 

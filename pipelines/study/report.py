@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,8 +18,10 @@ from rssn.image.decoding import decode_pixels
 from rssn.report.page import Section, Tile, contact_sheet, page
 from rssn.sources.layouts import find_pairs
 from rssn.sources.matting import load_pair
+from rssn.storage.atomic import write_bytes
 from rssn.storage.files import write_parquet
-from rssn.storage.location import parse_location
+from rssn.storage.location import Location, parse_location
+from rssn.storage.remote import contents
 from train.metrics.paper import METRICS
 
 _SIDE = 260  # px of a picture in the sheets
@@ -36,7 +37,7 @@ _SCHEMA = pa.schema(
 )
 
 
-def write_report(study: Study, plan: Plan, root: Path, notes: Sequence[str]) -> str:
+def write_report(study: Study, plan: Plan, root: Location, notes: Sequence[str]) -> str:
     """Write `index.html`, `README.md`, `per_image.parquet` and `mattes-<RoSTa>.png` into the study's folder.
 
     Returns:
@@ -47,10 +48,10 @@ def write_report(study: Study, plan: Plan, root: Path, notes: Sequence[str]) -> 
     lines = summarise(figures)
     comparisons = compare(lines, study.pairs)
     text = markdown(study, lines, comparisons, notes)
-    (root / "README.md").write_text(text, encoding="utf-8")
+    write_bytes(root / "README.md", text.encode())
     mattes = {rosta: _mattes(study, plan.cells, by_rosta, root) for rosta, by_rosta in _groups(lines).items()}
     for rosta, sheet in mattes.items():
-        (root / f"mattes-{rosta}.png").write_bytes(encode_png(sheet))
+        write_bytes(root / f"mattes-{rosta}.png", encode_png(sheet))
     sections = [
         Section("Table", f"{study.about} {legend(study)}", table=table(lines, study.paper)),
         Section("Differences", TEST, table=differences(comparisons)),
@@ -58,7 +59,7 @@ def write_report(study: Study, plan: Plan, root: Path, notes: Sequence[str]) -> 
         Section("Training curves", "The first seed of each.", pictures=_curves(plan.cells, root)),
         Section("Notes", " ".join(notes)),
     ]
-    (root / "index.html").write_text(page(study.name, sections), encoding="utf-8")
+    write_bytes(root / "index.html", page(study.name, sections).encode())
     return text
 
 
@@ -95,7 +96,7 @@ def _groups(lines: Sequence[Line]) -> dict[str, list[Line]]:
     return groups
 
 
-def _mattes(study: Study, cells: Sequence[Cell], lines: Sequence[Line], root: Path) -> Pixels:
+def _mattes(study: Study, cells: Sequence[Cell], lines: Sequence[Line], root: Location) -> Pixels:
     first = {(cell.row, cell.rosta): cell for cell in cells[::-1]}
     images = choose_images(lines, study.pairs, _SHOWN)
     pictures = _truths(study, images)
@@ -125,8 +126,8 @@ def _truths(study: Study, images: Collection[str]) -> Mapping[str, tuple[Pixels,
     return found
 
 
-def _curves(cells: Sequence[Cell], root: Path) -> list[Pixels]:
-    shown: dict[str, Path] = {}
+def _curves(cells: Sequence[Cell], root: Location) -> list[Pixels]:
+    shown: dict[str, Location] = {}
     for cell in cells:
         if cell.rosta != "ensemble":  # which has none but its members'
             [step] = cell.evaluation.needs
@@ -135,8 +136,9 @@ def _curves(cells: Sequence[Cell], root: Path) -> list[Pixels]:
     return [contact_sheet([tiles[start : start + 2]], side=720) for start in range(0, len(tiles), 2)]
 
 
-def _read(path: Path) -> Pixels | None:
-    return decode_pixels(path.read_bytes()) if path.is_file() else None
+def _read(path: Location) -> Pixels | None:
+    [data] = contents([path])
+    return decode_pixels(data) if data else None
 
 
 def _small(alpha: Pixels) -> Pixels:

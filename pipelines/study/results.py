@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from pipelines.study.steps import Cell
 from rssn.dataset.rows import iter_rows
 from rssn.errors import InputError
+from rssn.storage.location import Location
 from train.metrics.paper import METRICS
 
 
@@ -44,7 +44,7 @@ class Line:
         return {seed: float(np.mean(list(sad.values()))) for seed, sad in self.sad.items()}
 
 
-def read_figures(cells: Iterable[Cell], root: Path) -> list[dict[str, Any]]:
+def read_figures(cells: Iterable[Cell], root: Location) -> list[dict[str, Any]]:
     """Every image's figures: row, rosta, seed, image and the columns, from what `train eval` wrote.
 
     Images without figures, which the protocol leaves out, are left out here too.

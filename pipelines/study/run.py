@@ -26,8 +26,8 @@ from rssn.errors import InputError
 from rssn.storage.atomic import sweep
 from rssn.storage.files import read_json
 from rssn.storage.lease import hold_lease
-from rssn.storage.location import Location, parse_location
-from rssn.storage.urls import is_url
+from rssn.storage.location import Location, lies_in, parse_location
+from rssn.storage.remote import content
 from rssn.synthetic import SyntheticPlan, write_synthetic
 
 _LEAKS = "leaks.json"
@@ -40,7 +40,7 @@ class StudyJob:
     """What one `rssn study` is asked to do."""
 
     study: Study
-    out: Path
+    out: Location
     workers: int | None = None  # see `make_runner`
     address: str | None = None
 
@@ -67,8 +67,8 @@ def dry_run(job: StudyJob) -> list[str]:
         raise InputError(f"{job.study.synthetic}: the pictures of this study are not rendered yet; {remedy}")
     with tempfile.TemporaryDirectory() as scratch:
         known = Path(scratch) / _LEAKS
-        with suppress(OSError):  # nothing was looked at before
-            shutil.copyfile(job.out / _LEAKS, known)
+        with suppress(FileNotFoundError):  # nothing was looked at before
+            known.write_bytes(content(job.out / _LEAKS))
         check_foregrounds(job.study, LeakCache(known))
     plan = _plan(job)
     with closing(job.network_runner()) as runner:
@@ -90,7 +90,8 @@ def run_study(job: StudyJob, log: Callable[[str], None]) -> str:
         RssnError: If a step fails; its log is named.
     """
     with hold_lease(job.out):
-        sweep(job.out, _LEAKS, _INPUTS, "per_image.parquet")
+        if isinstance(job.out, Path):
+            sweep(job.out, _LEAKS, _INPUTS, "per_image.parquet")
         if job.study.synthetic and not Path(job.study.synthetic).exists():
             log(f"rendering pictures: {job.study.synthetic}")
             _render(Path(job.study.synthetic))
@@ -109,7 +110,7 @@ def _plan(job: StudyJob) -> Plan:
     """The steps, none of which may read the folder in which their results lie."""
     plan = plan_study(job.study, job.out / _INPUTS)
     for place in (place for step in plan.steps for place in step.reads):
-        if not is_url(place) and job.out.is_relative_to(Path(place).resolve()):
+        if lies_in(job.out, parse_location(place).resolve()):
             words = f"--out {job.out} lies in {place}, which the study reads: results would be taken for inputs"
             raise InputError(f"{words}; choose another --out")
     return plan
@@ -151,7 +152,7 @@ def _places(job: StudyJob, plan: Plan) -> Iterator[Location]:
         yield made[str(name)].out(job.out) if name in made else parse_location(one.take or "")
 
 
-def _notes(plan: Plan, root: Path) -> Iterator[str]:
+def _notes(plan: Plan, root: Location) -> Iterator[str]:
     """What was refused on the way, and how long it took."""
     for step in plan.steps:
         if step.kind in ("compose", "pack"):
@@ -169,7 +170,7 @@ def _evaluated(evaluations: Mapping[str, str]) -> Iterator[str]:
         yield f"{'all evaluations' if count == len(evaluations) else ', '.join(labels)}: {words}"
 
 
-def _summary(step: Step, root: Path) -> str:
+def _summary(step: Step, root: Location) -> str:
     """How many photographs were evaluated, how many had no figures, and which could not be evaluated."""
     summary = _facts(step, "summary.json", root)
     failures = summary["failures"]
@@ -181,12 +182,12 @@ def _summary(step: Step, root: Path) -> str:
     return f"{summary['images']} photographs evaluated{plain}{failed}"
 
 
-def _facts(step: Step, name: str, root: Path) -> Mapping[str, Any]:
+def _facts(step: Step, name: str, root: Location) -> Mapping[str, Any]:
     """What a step left of itself."""
     return read_json(
         step.out(root) / name, f"remove {step.mark(root)} and run the same command again: it makes that step again"
     )
 
 
-def _sum(steps: Iterable[Step], root: Path) -> float:
+def _sum(steps: Iterable[Step], root: Location) -> float:
     return sum(duration(step, root) or 0.0 for step in steps)

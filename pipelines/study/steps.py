@@ -26,7 +26,7 @@ from pipelines.study.kinds import Options, listed
 from pipelines.study.schema import BackgroundSet, Row, Study
 from rssn.errors import InputError
 from rssn.route.recipe import load_recipe
-from rssn.storage.location import parse_location
+from rssn.storage.location import BucketPath, Location, parse_location
 from rssn.storage.weights import weights_file
 from rssn.versions import version
 
@@ -38,9 +38,10 @@ class Result:
     step: Step
     inner: str = ""
 
-    def path(self, root: Path) -> str:
+    def path(self, root: Location) -> str:
         """Where it lies."""
-        return str(self.step.out(root) / self.inner)
+        out = self.step.out(root)
+        return str(out / self.inner if self.inner else out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,21 +92,22 @@ class Step:
         """For people, and in the name of its folder."""
         return f"{self.kind}-{self.name}"
 
-    def folder(self, root: Path) -> Path:
+    def folder(self, root: Location) -> Location:
         """Where its results, its log and its mark lie below the study's folder, whatever name they were made under."""
         own = root / "steps" / f"{self.label}-{self.key}"
-        found = sorted((root / "steps").glob(f"{self.kind}-*-{self.key}"))
-        return min(found or [own], key=lambda place: (not (place / "step.json").is_file(), place != own))
+        made = _made_in_bucket if isinstance(root, BucketPath) else _made
+        found = made(root).get((self.kind, self.key), {})
+        return min(found or [own], key=lambda place: (not found.get(place), place != own))
 
-    def out(self, root: Path) -> Path:
+    def out(self, root: Location) -> Location:
         """Its results."""
         return self.folder(root) / "out"
 
-    def mark(self, root: Path) -> Path:
+    def mark(self, root: Location) -> Location:
         """Written last of all."""
         return self.folder(root) / "step.json"
 
-    def given(self, root: Path, workers: Options | None = None) -> dict[str, Any]:
+    def given(self, root: Location, workers: Options | None = None) -> dict[str, Any]:
         """All options that its command is given, with the paths of other steps' results.
 
         Args:
@@ -123,7 +125,7 @@ class Step:
         starts = workers if workers and "address" in KINDS[self.kind].options else {}
         return {**located, **self.options, "out": str(self.out(root)), **starts}
 
-    def settings(self, root: Path) -> Any:
+    def settings(self, root: Location) -> Any:
         """The typed options of its command.
 
         Raises:
@@ -135,7 +137,7 @@ class Step:
         except InputError as error:
             raise InputError(f"{self.label}: {error}") from error
 
-    def command(self, root: Path, workers: Options | None = None) -> str:
+    def command(self, root: Location, workers: Options | None = None) -> str:
         """What a person types to make it by hand, once what it needs is made."""
         kind = KINDS[self.kind]
         return shlex.join([*kind.program, *map(str, kind.words(self.given(root, workers)))])
@@ -157,7 +159,7 @@ class Plan(NamedTuple):
     cells: list[Cell]
 
 
-def plan_study(study: Study, memo: Path | None = None) -> Plan:
+def plan_study(study: Study, memo: Location | None = None) -> Plan:
     """The steps of a study.
 
     Args:
@@ -169,6 +171,7 @@ def plan_study(study: Study, memo: Path | None = None) -> Plan:
         DependencyError: If the package that brings the weights is not installed.
     """
     input_fingerprint.cache_clear()
+    _made_in_bucket.cache_clear()
     digests.open(memo)
     sets: dict[str, Step | str] = {}
     for name, one in sorted(study.backgrounds.items(), key=lambda item: item[1].crops is not None):
@@ -257,6 +260,20 @@ def input_fingerprint(path: str) -> Facts:
         InputError: If nothing lies there, or nothing that counts.
     """
     return fingerprint(parse_location(path))
+
+
+def _made(root: Location) -> dict[tuple[str, str], dict[Location, bool]]:
+    """Folders of steps by kind and key, and whether each is done."""
+    found: dict[tuple[str, str], dict[Location, bool]] = {}
+    for path in root.glob("steps/*/*.json"):
+        kind, key = path.parent.name.partition("-")[0], path.parent.name.rpartition("-")[2]
+        places = found.setdefault((kind, key), {})
+        places[path.parent] = places.get(path.parent, False) or path.name == "step.json"
+    return found
+
+
+_made_in_bucket = lru_cache(_made)
+"""The same, listed once in a plan."""
 
 
 def made_by() -> dict[str, str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from threading import Event, Thread
 
 from pipelines.curate.rows import candidates_folder
 from pipelines.executor.run_state import RunState, read_state
 from rssn.dataset.shards import DatasetFolder
+from rssn.storage.location import Location
 
 
 class Watch:
@@ -21,7 +21,7 @@ class Watch:
         every: Seconds between two.
     """
 
-    def __init__(self, folders: Mapping[str, Path], log: Callable[[str], None], every: float = 30.0) -> None:
+    def __init__(self, folders: Mapping[str, Location], log: Callable[[str], None], every: float = 30.0) -> None:
         self._folders = folders
         self._log = log
         self._every = every
@@ -64,7 +64,7 @@ class Watch:
         return {label: state for label, state in states.items() if state and state.updated >= self._since}
 
 
-def _state(out: Path) -> RunState | None:
+def _state(out: Location) -> RunState | None:
     """Of the part that is being made; a curation examines candidates first."""
     folder = DatasetFolder(out)
     return read_state(candidates_folder(folder)) or read_state(folder)

@@ -131,6 +131,11 @@ Location: TypeAlias = Path | BucketPath
 """A place on this disk or in a bucket."""
 
 
+def lies_in(place: Location, other: Location) -> bool:
+    """Whether a place is another one, or lies below it; both resolved."""
+    return isinstance(place, BucketPath) == isinstance(other, BucketPath) and place.is_relative_to(other)  # type: ignore[arg-type]  # of one kind
+
+
 def scratch_of(place: BucketPath) -> Path:
     """The folder on this machine, this user's alone, of what is on its way to a place in a bucket."""
     protocol, _, name = place.url.partition("://")

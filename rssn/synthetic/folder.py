@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image as PillowImage
 
 from rssn.image.arrays import Image, Pixels, encode_jpeg, encode_png, resize_area, to_uint8
+from rssn.storage.atomic import write_bytes
+from rssn.storage.location import Location
 from rssn.synthetic.backgrounds import render_background
 from rssn.synthetic.shots import render_shot
 
@@ -56,7 +57,7 @@ class _File:
     same_as: str = ""
 
 
-def write_synthetic(folder: Path, plan: SyntheticPlan) -> None:
+def write_synthetic(folder: Location, plan: SyntheticPlan) -> None:
     """Render synthetic pictures into a folder; files of the same name are replaced, others stay.
 
     * `matting/original/*.jpg` and `matting/mask/*.png`: the training shots (JPEG quality 95, 4:4:4; alpha in 8 bits).
@@ -71,23 +72,21 @@ def write_synthetic(folder: Path, plan: SyntheticPlan) -> None:
     for number in range(plan.evaluation):
         _write_shot(folder / "evaluation", plan, first + 2 * number)
     photos = folder / "photos"
-    photos.mkdir(parents=True, exist_ok=True)
     lines = ["file\twhat\tverdict\tsame_as"]
     for file in _photos(plan):
-        (photos / file.name).write_bytes(file.data)
+        write_bytes(photos / file.name, file.data, durable=False)
         lines.append(f"{file.name}\t{file.what}\t{file.verdict}\t{file.same_as}")
-    (photos / "labels.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_bytes(photos / "labels.tsv", ("\n".join(lines) + "\n").encode(), durable=False)
 
 
-def _write_shot(folder: Path, plan: SyntheticPlan, index: int) -> None:
+def _write_shot(folder: Location, plan: SyntheticPlan, index: int) -> None:
     longer, shorter = plan.shot_size
     width, height = (longer, shorter) if index // 2 % 2 == 0 else (shorter, longer)
     shot = render_shot(plan.seed * 1000 + index, width, height)
     name = f"{'structure' if index % 2 else 'creature'}_{index:02d}"
     for part, suffix in (("original", ".jpg"), ("mask", ".png")):
-        (folder / part).mkdir(parents=True, exist_ok=True)
         data = encode_jpeg(to_uint8(shot.image)) if part == "original" else encode_png(to_uint8(shot.alpha))
-        (folder / part / f"{name}{suffix}").write_bytes(data)
+        write_bytes(folder / part / f"{name}{suffix}", data, durable=False)
 
 
 def _photos(plan: SyntheticPlan) -> Iterator[_File]:

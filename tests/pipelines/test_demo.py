@@ -7,6 +7,7 @@ import pytest
 import pipelines.demo as demo_module
 from pipelines.demo import run_demo, steps
 from rssn.errors import RssnError
+from rssn.storage.location import BucketPath
 from rssn.synthetic import SyntheticPlan
 
 pytestmark = pytest.mark.slow
@@ -37,6 +38,18 @@ def test_the_demo_runs_the_whole_job_and_says_where_to_look(small: None, tmp_pat
     assert {"index.html", "contact-sheet-samples-01.png", "curve.png", "worst.png"} <= names
     assert any(name.endswith("-cutout.png") for name in names)
     assert text.count(" s  ") == len(steps(tmp_path / "demo", 0)) + 1
+
+
+def test_the_demo_runs_in_a_bucket(small: None, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    said: list[str] = []
+    run_demo(BucketPath(f"{bucket}/demo"), 0, said.append)
+    listed = "\n".join(said).partition("== Open these")[2].split()
+    places = [BucketPath(word) for word in listed if word.startswith("s3://")]
+    assert {"index.html", "curve.png", "worst.png"} <= {place.name for place in places}
+    assert all(place.is_file() for place in places)
+    assert {path.name for path in tmp_path.iterdir()} <= {"cache"}
 
 
 def test_a_step_that_fails_stops_the_demo_and_is_named(

@@ -19,8 +19,6 @@ from train.commands.options import NamedFolder
 URL = "s3://nobody-made-it/x"
 
 LOCAL = {
-    "rssn demo --out": "is a path on this disk: the pictures are rendered there",
-    "rssn study --out": "is a path on this disk: its steps write logs and hold locks there",
     "rssn compose --cache-dir": "is a path on this disk",
     "rssn inspect --cache-dir": "is a path on this disk",
     "rssn gap --cache-dir": "is a path on this disk",

@@ -10,6 +10,8 @@ from pipelines.executor.runner import LocalRunner
 from pipelines.study.execute import StepTask, duration, make_step, make_steps
 from pipelines.study.steps import Step
 from rssn.errors import RssnError
+from rssn.storage.location import BucketPath
+from rssn.storage.remote import content
 
 MEETING = "tests.pipelines.study.meeting"
 
@@ -32,6 +34,21 @@ def test_a_step_that_fails_names_its_log_and_stops_the_study(tmp_path: Path) -> 
         make_steps([step], tmp_path, LocalRunner(), {}, said.append)
     assert duration(step, tmp_path) is None
     assert "nowhere" in (step.folder(tmp_path) / "log.txt").read_text()
+
+
+def test_in_a_bucket_the_log_goes_on_from_one_machine_to_the_next(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Step("crops", "none", {"curated": str(tmp_path / "nowhere")})
+    root = BucketPath(f"{bucket}/study")
+    for machine in ("one", "other"):
+        (tmp_path / machine).mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / machine))
+        with pytest.raises(RssnError, match=rf"exit code 1: .*nowhere.* \({step.folder(root)}/log\.txt\)"):
+            make_steps([step], root, LocalRunner(), {}, lambda _: None)
+    assert content(step.folder(root) / "log.txt").count(b"nowhere") == 2
+    assert duration(step, root) is None
+    assert json.loads(content(step.folder(root) / "job.json"))["options"]["out"] == str(step.out(root))
 
 
 def test_trainings_run_side_by_side_on_ray(

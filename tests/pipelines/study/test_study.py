@@ -16,7 +16,8 @@ from click.testing import CliRunner
 
 from pipelines.study.command import study as command
 from rssn.dataset.rows import iter_rows
-from rssn.errors import InputError
+from rssn.storage.location import BucketPath, Location
+from rssn.storage.remote import content
 from tests.bucket import Store
 
 pytestmark = pytest.mark.slow
@@ -136,8 +137,9 @@ def test_the_same_inputs_in_a_bucket_give_the_same_results(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What was made from a folder is not made again; what is missing is made from the bucket."""
-    shutil.copytree(finished[0] / "out", tmp_path / "out")
+    """What was made from a folder is not made again; what is missing is made from the bucket, and in it."""
+    out = tmp_path / "out"
+    shutil.copytree(finished[0] / "out", out)
     monkeypatch.chdir(tmp_path)
     pictures = finished[0] / "demo" / "synthetic"
     for path in filter(Path.is_file, pictures.rglob("*")):
@@ -148,20 +150,30 @@ def test_the_same_inputs_in_a_bucket_give_the_same_results(
     words = [f"{bucket}/study.yaml", *WORDS[1:], "--input", f"synthetic={bucket}/synthetic"]
     planned = CliRunner().invoke(command, [*words, "--dry-run"])
     assert "7 of 7 steps done" in planned.output, planned.output
-    lost = [next((tmp_path / "out" / "steps").glob(f"{step}-*")) for step in ("compose-rssn", "eval-plain-tt-1")]
+    steps = ("compose-rssn", "train-plain-tt-1", "eval-plain-tt-1")
+    lost = [next((out / "steps").glob(f"{step}-*")) for step in steps]
     before = [_results(step) for step in lost]
     for step in lost:
         shutil.rmtree(step)
-    again = CliRunner().invoke(command, words)
+    for path in filter(Path.is_file, out.rglob("*")):
+        s3.put(f"{bucket}/out/{path.relative_to(out)}", path.read_bytes())
+    there = BucketPath(f"{bucket}/out")
+    again = CliRunner().invoke(command, [*words, "--out", str(there)])
     assert again.exit_code == 0, again.output
     assert "== compose: 2 steps, 1 done before" in again.output
-    assert [_results(step) for step in lost] == before
-    refused = CliRunner().invoke(command, [*words, "--out", f"{bucket}/out"])
-    assert isinstance(refused.exception, InputError)
-    assert "--out is a path on this disk" in str(refused.exception)
+    assert "== train: 2 steps, 1 done before" in again.output
+    assert [_results(there / "steps" / step.name) for step in lost] == before
+    for step in lost:
+        assert (there / "steps" / step.name / "log.txt").is_file()
+    assert content(there / "per_image.parquet") == (finished[0] / "out" / "per_image.parquet").read_bytes()
+    assert content(there / "index.html").count(b"<img ") == 2
+    assert not (there / ".lease.json").exists()
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith("s3:")]
+    planned = CliRunner().invoke(command, [*words, "--out", str(there), "--dry-run"])
+    assert "7 of 7 steps done" in planned.output, planned.output
 
 
-def _results(step: Path) -> dict[str, bytes]:
-    found = [*step.glob("out/data/*.parquet"), *step.glob("out/per_image.parquet")]
+def _results(step: Location) -> dict[str, bytes]:
+    found = [*step.glob("out/data/*.parquet"), *step.glob("out/per_image.parquet"), *step.glob("out/curve.png")]
     assert found
-    return {str(path.relative_to(step)): path.read_bytes() for path in found}
+    return {str(path.relative_to(step)): content(path) for path in found}  # type: ignore[arg-type]  # of one kind

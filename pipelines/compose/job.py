@@ -31,7 +31,7 @@ from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import ErrorBudget, RunSummary, Work, refusal, run_tasks
 from pipelines.output.card import write_card
 from pipelines.output.writer import check_dataset, close_dataset, refuse_foreign, remove_dataset
-from rssn.dataset.batches import batch_shard, count_live, superseded
+from rssn.dataset.batches import batch_shard, count_live, plan_stamp, superseded
 from rssn.dataset.manifest import holds_dataset
 from rssn.dataset.shards import DatasetFolder
 from rssn.dataset.statistics import MatteFlags, count
@@ -231,6 +231,7 @@ def plan_tasks(job: ComposeJob, plan: Plan, folder: DatasetFolder) -> list[Compo
     largest_background = int(plan.background_sizes.prod(axis=1, dtype=np.int64).max(initial=0))
     counts = np.where(plan.sample_counts, plan.sample_counts, job.recipe.k)
     tasks: list[ComposeTask] = []
+    stamp = plan_stamp(folder.root)
     for batch, (first, after) in enumerate(pairwise(plan.starts)):
         sizes, samples = plan.foreground_sizes[first:after].tolist(), counts[first:after].tolist()
         frames = [prod(job.recipe.frame(*size)) for size in sizes]
@@ -245,6 +246,7 @@ def plan_tasks(job: ComposeJob, plan: Plan, folder: DatasetFolder) -> list[Compo
                 name=batch_shard("composites", batch, index, len(ranges)),
                 batch=batch,
                 batches=plan.batches,
+                plan_stamp=stamp,
                 start=first + start,
                 stop=first + stop,
                 size=sum(samples[start:stop]),

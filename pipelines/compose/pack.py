@@ -23,6 +23,7 @@ from pipelines.executor.runner import Done, Runner, shard_ranges
 from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import ErrorBudget, RunSummary, Work, begin_item, run_tasks
 from pipelines.output.writer import refuse_foreign
+from rssn.dataset.batches import plan_stamp
 from rssn.dataset.schema import COMPOSITES, picture
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
 from rssn.errors import Rejected
@@ -56,6 +57,7 @@ class PackTask:
     recipe: Recipe
     codec: ImageCodec
     name: str
+    plan_stamp: str  # as in `ComposeTask`
     start: int
     stop: int
     memory: int
@@ -115,7 +117,7 @@ def pack_shard(task: PackTask) -> Done:
     rejects: list[dict[str, Any]] = []
     clock = StageClock()
     context = LayerContext(task.recipe, task.codec, NO_CACHE, clock, partial(begin_item, task))
-    plan = load_plan(task.folder.root, batches=1)
+    plan = load_plan(task.folder.root, batches=1, stamp=task.plan_stamp)
     members = plan.foregrounds[task.start : task.stop]
     photographs = [planned for planned in members if planned.foreground_id not in plan.pruned.foregrounds]
     rows = _rows(context, photographs, rejects)
@@ -164,12 +166,14 @@ def _row(context: LayerContext, layers: ForegroundLayers) -> Row:
 def _tasks(job: PackJob, plan: Plan, folder: DatasetFolder) -> list[PackTask]:
     pixels = plan.foreground_sizes.prod(axis=1, dtype=np.int64).tolist()
     ranges = shard_ranges([job.output.share(each, 1) for each in pixels], 1.0)
+    stamp = plan_stamp(folder.root)
     return [
         PackTask(
             folder=folder,
             recipe=job.recipe,
             codec=job.output.codec,
             name=shard_name("photographs", index, len(ranges)),
+            plan_stamp=stamp,
             start=start,
             stop=stop,
             memory=worker_memory(max(pixels[start:stop]), job.recipe),

@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from rssn.dataset.batches import batch_path, listed_batches
+from rssn.dataset.batches import batch_path, listed_batches, plan_stamp
 from rssn.dataset.manifest import stored_manifest
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import PLANNED_BACKGROUNDS, PLANNED_FOREGROUNDS
@@ -27,10 +27,8 @@ from rssn.route.draw import Draw, background_key, foreground_key, rank_others
 from rssn.route.recipe import Recipe
 from rssn.sources.backgrounds import Background
 from rssn.sources.matting import MattingSample, Pair, load_foreground
-from rssn.storage.buckets import FileFacts
 from rssn.storage.files import Row, write_parquet
 from rssn.storage.location import Location
-from rssn.storage.remote import list_files
 
 T = TypeVar("T")
 
@@ -222,12 +220,13 @@ def has_plan(root: Location) -> bool:
     return batch_path(root, 0).is_file()
 
 
-def load_plan(root: Location, batches: int | None = None) -> Plan:
+def load_plan(root: Location, batches: int | None = None, stamp: str = "") -> Plan:
     """The plan in an output folder, read once per process.
 
     Args:
         root: The folder.
         batches: How many batches it has; None: those that the manifest lists.
+        stamp: See `rssn.dataset.batches.plan_stamp`; empty: it is taken.
 
     Raises:
         DamagedError: If it is damaged.
@@ -236,7 +235,7 @@ def load_plan(root: Location, batches: int | None = None) -> Plan:
         stored = stored_manifest(root)
         batches = len(listed_batches(stored.plan)) if stored else 1
     try:
-        return _read(root, batches, tuple(sorted(list_files(root / "plan").items())))
+        return _read(root, batches, stamp or plan_stamp(root))
     except (DamagedError, FileNotFoundError, KeyError, TypeError) as error:
         raise damaged_plan(root) from error
 
@@ -287,7 +286,7 @@ def is_half_pruned(root: Location) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _read(root: Location, batches: int, _files: tuple[tuple[str, FileFacts], ...]) -> Plan:
+def _read(root: Location, batches: int, _stamp: str) -> Plan:
     foregrounds = StoredRows([batch_path(root, number) for number in range(batches)], _foreground)
     path = backgrounds_path(root)
     backgrounds = StoredRows([path] if path.is_file() else [], Background.from_row)

@@ -44,6 +44,7 @@ class ComposeTask:
     name: str
     batch: int  # whose foregrounds they are
     batches: int  # that are planned
+    plan_stamp: str  # so that no worker lists the plan's files
     start: int
     stop: int
     size: int  # rows that the shard is planned to have
@@ -75,8 +76,8 @@ class _Shard:
         self.context = LayerContext(task.recipe, task.codec, task.cache, StageClock(), partial(begin_item, task))
         self.findings = Findings({"ineligible_pairs": 0})
         self._task = task
-        self._plan = load_plan(task.folder.root, task.batches)
-        self._superseded = superseded(task.folder.root, task.batches)
+        self._plan = load_plan(task.folder.root, task.batches, task.plan_stamp)
+        self._superseded = superseded(task.folder.root, task.batches, task.plan_stamp)
 
     def rows(self) -> Iterator[Row]:
         """The composites, foreground by foreground."""

@@ -20,8 +20,7 @@ from rssn.dataset.rows import damage, iter_rows, own_parquet
 from rssn.dataset.shards import DatasetFolder, Mark, shard_name
 from rssn.dataset.verify import Shards
 from rssn.errors import DamagedError
-from rssn.storage.buckets import FileFacts
-from rssn.storage.files import sha256
+from rssn.storage.files import list_digest, sha256
 from rssn.storage.location import Location
 from rssn.storage.remote import list_files
 
@@ -69,12 +68,18 @@ class Superseded:
 NOTHING_LATER = Superseded()
 
 
-def superseded(root: Location, batches: int | None = None) -> Superseded:
+def plan_stamp(root: Location) -> str:
+    """What is another where a file of a data set's plan is: of one listing."""
+    return list_digest(f"{name} {facts}" for name, facts in sorted(list_files(root / "plan").items()))
+
+
+def superseded(root: Location, batches: int | None = None, stamp: str = "") -> Superseded:
     """What later batches of a data set planned again.
 
     Args:
         root: The data set's folder.
         batches: How many there are; None: those that the manifest lists.
+        stamp: See `plan_stamp`; empty: it is taken.
 
     Raises:
         DamagedError: If the plan of a batch is damaged.
@@ -84,17 +89,16 @@ def superseded(root: Location, batches: int | None = None) -> Superseded:
         batches = len(listed_batches(stored.plan)) if stored else 0
     if batches < 2:
         return NOTHING_LATER
-    return _superseded(root, batches, tuple(sorted(list_files(root / "plan").items())))
+    return _superseded(root, batches, stamp or plan_stamp(root))
 
 
 @lru_cache(maxsize=2)
-def _superseded(root: Location, batches: int, files: tuple[tuple[str, FileFacts], ...]) -> Superseded:
+def _superseded(root: Location, batches: int, _stamp: str) -> Superseded:
     samples: dict[str, int] = {}
     foregrounds: dict[str, int] = {}
-    there = {name for name, _ in files}
     for batch in range(1, batches):
         path = batch_path(root, batch)
-        if path.name not in there:
+        if not path.is_file():
             remedy = "restore a copy of it, or compose again with --overwrite"
             raise DamagedError(f"{path}: missing, though the manifest lists it; {remedy}")
         for row in iter_rows(path, ["foreground_id", "ks", "replaces"]):

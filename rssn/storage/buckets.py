@@ -86,6 +86,17 @@ def object_facts(url: str) -> FileFacts | None:
     return None
 
 
+def is_folder(url: str) -> bool:
+    """Whether objects lie below a URL; one request, however many they are.
+
+    Raises:
+        RemoteError: If the bucket does not say.
+    """
+    with suppress(FileNotFoundError), translate_errors(url):
+        return bool(store(url).info(url)["type"] == "directory")
+    return False
+
+
 def version_of(url: str) -> str:
     """What changes when an object is written anew: its size and the store's tag, or date.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from rssn.storage.buckets import list_objects, object_facts, remove
+from rssn.storage.buckets import is_folder, list_objects, object_facts, remove
 from rssn.storage.machine import private_folder
 from rssn.storage.stores import STORES
 from rssn.storage.urls import checked_url, is_plain, is_url
@@ -94,7 +94,7 @@ class BucketPath:
 
     def is_dir(self) -> bool:
         """Whether there are objects below it."""
-        return any(self._names())
+        return is_folder(self.url)
 
     def exists(self) -> bool:
         """Whether it is a file or a folder."""

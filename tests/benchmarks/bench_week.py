@@ -55,6 +55,7 @@ def make_tasks(root: Path, count: int) -> list[ComposeTask]:
             name=shard_name("composites", number, count),
             batch=0,
             batches=1,
+            plan_stamp=_PLAN,
             start=30 * number,
             stop=30 * (number + 1),
             size=150,

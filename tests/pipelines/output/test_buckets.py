@@ -40,8 +40,8 @@ def whole(synthetic: Path, bg20k: Path, tmp_path_factory: pytest.TempPathFactory
 def compose(synthetic: Path, bg20k: Path) -> Callable[..., RunSummary]:
     """Composes into a bucket."""
 
-    def run(out: str, **more: Any) -> RunSummary:
-        return run_compose(job_of(synthetic / "matting", bg20k, BucketPath(out), QUICK, **more), LocalRunner())
+    def run(out: str, matting: Path = synthetic / "matting", **more: Any) -> RunSummary:
+        return run_compose(job_of(matting, bg20k, BucketPath(out), QUICK, **more), LocalRunner())
 
     return run
 
@@ -66,6 +66,22 @@ def test_the_same_files_as_in_a_folder(
     again = compose(out)
     assert (again.written, again.reused) == (0, 6)
     assert stored(s3, out) == whole
+
+
+def test_shards_list_nothing(
+    compose: Callable[..., RunSummary], synthetic: Path, s3: Store, bucket: str, tmp_path: Path
+) -> None:
+    """A listing is a GET of the bucket; three shards need no more of them than one."""
+    one = tmp_path / "one"
+    for path in (synthetic / "matting").glob("*/creature_00.*"):
+        (one / path.parent.name).mkdir(parents=True)
+        (one / path.parent.name / path.name).write_bytes(path.read_bytes())
+    listings = []
+    for name, matting, written in (("one", one, 2), ("three", synthetic / "matting", 6)):
+        s3.asked.clear()
+        assert compose(f"{bucket}/{name}", matting=matting).written == written
+        listings.append(s3.asked[f"GET {bucket.rpartition('/')[2]}"])
+    assert listings[0] == listings[1]
 
 
 @pytest.mark.parametrize(

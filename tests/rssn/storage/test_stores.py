@@ -18,6 +18,7 @@ import rssn.storage.stores as stores_module
 from rssn.errors import DependencyError, RemoteError
 from rssn.storage.buckets import (
     abort_uploads,
+    is_folder,
     list_objects,
     object_facts,
     remove,
@@ -108,6 +109,11 @@ def test_what_a_console_makes_for_a_folder_is_no_file(store: Store, place: str) 
     alone = {"alone": 0} if store.protocol == "az" else {}  # of whose name adlfs tells no slash
     assert list_objects(f"{place}/x") == {"folder/a": 1, "folder/deep/b": 1, "empty": 0} | alone
     assert list_objects(f"{place}/x/folder") == {"a": 1, "deep/b": 1}
+    assert [
+        name for name in ("", "/x", "/x/folder", "/x/folder/deep", "/x/empty", "/none") if is_folder(place + name)
+    ] == ["", "/x", "/x/folder", "/x/folder/deep"]
+    assert not is_folder(f"{store.protocol}://nobody-made-it")
+    assert not is_folder(f"{store.protocol}://nobody-made-it/x")
     assert list_objects(f"{place}/x/alone") == {}
 
 

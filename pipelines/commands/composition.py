@@ -31,6 +31,7 @@ from rssn.route.recipe import (
 )
 from rssn.storage.location import Location
 from train.commands.effect import refuse_given
+from train.commands.options import PLACE
 from train.commands.typed import group, option, takes
 
 _MATTING = "Photographs or foregrounds with their mattes: a folder, a table, or s3://...; layouts are detected."
@@ -40,11 +41,11 @@ _MATTING = "Photographs or foregrounds with their mattes: a folder, a table, or 
 class ComposeOptions:
     """What `rssn compose` is asked to do."""
 
-    matting: Location = option("--matting", required=True, type=options.PLACE, help=_MATTING)
+    matting: Location = option("--matting", required=True, type=PLACE, help=_MATTING)
     backgrounds: Location = option(
         "--backgrounds",
         required=True,
-        type=options.PLACE,
+        type=PLACE,
         help="Backgrounds: what build-bg20k wrote, a folder, a table, or s3://...",
     )
     out: Location = options.out_option()
@@ -151,7 +152,7 @@ class PackOptions:
     matting: Location = option(
         "--matting",
         required=True,
-        type=options.PLACE,
+        type=PLACE,
         help="Photographs with their mattes: a folder, a table, or s3://...; layouts are detected.",
     )
     out: Location = options.out_option()
@@ -186,9 +187,9 @@ def pack(given: PackOptions) -> None:
 
 
 @click.command()
-@click.argument("shards", type=options.PLACE)
+@click.argument("shards", type=PLACE)
 @click.argument("sample_id")
-@click.option("--out", type=options.PLACE, help="The PNG with every step as a picture.  [default: in SHARDS/report]")
+@click.option("--out", type=PLACE, help="The PNG with every step as a picture.  [default: in SHARDS/report]")
 @click.option("--side", type=click.IntRange(min=64), default=STRIP_SIDE, help="Longer side of each picture in it, px.")
 def replay(shards: Location, sample_id: str, out: Location | None, side: int) -> None:
     """Compose one stored row again and compare the bytes.

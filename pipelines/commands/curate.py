@@ -22,6 +22,7 @@ from pipelines.review.log import review_path
 from rssn.errors import InputError
 from rssn.storage.location import Location, lies_in
 from train.commands.effect import refuse_given
+from train.commands.options import PLACE
 from train.commands.typed import argument, group, option, takes
 
 NOT_SCREENED = """\
@@ -46,15 +47,15 @@ _NETWORK_RULES = {
 class CurationOptions:
     """What `rssn build-bg20k` is asked to do."""
 
-    photos: Location = argument(type=options.PLACE)
+    photos: Location = argument(type=PLACE)
     out: Location = options.out_option()
     detector: Location | None = option(
         "--detector",
-        type=options.PLACE,
+        type=PLACE,
         help="A YOLO model of the COCO classes, .pt or .onnx, that finds people, animals and things; not downloaded.",
     )
     saliency: Location | None = option(
-        "--saliency", type=options.PLACE, help="A saliency network, .onnx, as a second opinion that knows no classes."
+        "--saliency", type=PLACE, help="A saliency network, .onnx, as a second opinion that knows no classes."
     )
     saliency_scaling: Scaling = option(
         "--saliency-scaling",
@@ -68,7 +69,7 @@ class CurationOptions:
         help="Also find crops and re-gradings, by FILE.onnx or a torchvision backbone and its weights, resnet50=FILE.",
     )
     against: Location | None = option(
-        "--against", type=options.PLACE, help="A finished set; photographs that it holds already are rejected."
+        "--against", type=PLACE, help="A finished set; photographs that it holds already are rejected."
     )
     refused_flags: tuple[str, ...] = option(
         "--reject-flag",
@@ -90,7 +91,7 @@ class CurationOptions:
         help=f"Another threshold, of these defaults: {_THRESHOLDS}; repeat for several.",
     )
     export_folder: Location | None = option(
-        "--export-folder", type=options.PLACE, help="Also write plain files, train/ and testval/, into this folder."
+        "--export-folder", type=PLACE, help="Also write plain files, train/ and testval/, into this folder."
     )
     min_side: int = option(
         "--min-side", type=int, default=1080, help="Shorter side that a photograph must have and is resized to, px."

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import click
 
-from pipelines.commands import options
 from pipelines.export.formats import FORMATS
 from pipelines.export.job import ExportJob, run_export
 from rssn.storage.location import Location
+from train.commands.options import PLACE
 
 _FORMATS = "\n\n".join(f"{name}: {form.what}. Follows {form.followed}." for name, form in FORMATS.items())
 
 
 @click.command(epilog=_FORMATS)
-@click.argument("dataset", type=options.PLACE)
+@click.argument("dataset", type=PLACE)
 @click.option(
     "--out",
     required=True,
-    type=options.PLACE,
+    type=PLACE,
     help="Folder of the files, or s3://... for a bucket; run the same command again to resume.",
 )
 @click.option(

@@ -25,6 +25,7 @@ from rssn.stopping import farewell, received
 from rssn.storage.documents import brief, counted
 from rssn.storage.location import Location
 from train.commands.effect import refuse_given
+from train.commands.options import PLACE
 from train.commands.typed import argument, group, option, takes
 
 
@@ -45,9 +46,9 @@ class FitOptions:
     fit: str | None = option(
         "--fit", metavar="RECIPE", help="Fit the steps of a recipe to the photographs, in place of measuring SETS."
     )
-    write: Location | None = option("--write", type=options.PLACE, help="The fitted recipe's YAML file; for --fit.")
+    write: Location | None = option("--write", type=PLACE, help="The fitted recipe's YAML file; for --fit.")
     backgrounds: Location | None = option(
-        "--backgrounds", type=options.PLACE, help="Backgrounds, as rssn compose takes them; for --fit."
+        "--backgrounds", type=PLACE, help="Backgrounds, as rssn compose takes them; for --fit."
     )
     trials: int = option(
         "--trials", type=click.IntRange(min=2), default=100, help="Most recipes that --fit tries; each is composed."
@@ -74,16 +75,16 @@ class FitOptions:
 class GapOptions:
     """What `rssn gap` is asked to do."""
 
-    sets: tuple[Location, ...] = argument(nargs=-1, type=options.PLACE)
+    sets: tuple[Location, ...] = argument(nargs=-1, type=PLACE)
     real: Location = option(
         "--real",
         required=True,
-        type=options.PLACE,
+        type=PLACE,
         help="The photographs that the network is meant for, with their mattes: what rssn pack wrote, a matting data "
         "set's folder or table, or s3://...",
     )
     out: Location = option(
-        "--out", required=True, type=options.PLACE, help="Folder of gap.html, gap.json and gap.parquet, or s3://..."
+        "--out", required=True, type=PLACE, help="Folder of gap.html, gap.json and gap.parquet, or s3://..."
     )
     at: Fraction = option(
         "--at",

@@ -17,6 +17,7 @@ from pipelines.inspect.status import status as read_status
 from rssn.dataset.manifest import read_manifest
 from rssn.storage.location import Location
 from train.commands.effect import refuse_given
+from train.commands.options import PLACE
 from train.commands.typed import argument, group, option, takes
 
 
@@ -24,7 +25,7 @@ from train.commands.typed import argument, group, option, takes
 class InspectOptions:
     """What `rssn inspect` is asked to do."""
 
-    dataset: Location = argument(type=options.PLACE)
+    dataset: Location = argument(type=PLACE)
     samples: int = option(
         "--samples", type=click.IntRange(min=1), default=48, help="How many samples the contact sheets show."
     )
@@ -72,7 +73,7 @@ def inspect(given: InspectOptions) -> None:
 
 
 @click.command()
-@click.argument("dataset", type=options.PLACE)
+@click.argument("dataset", type=PLACE)
 def status(dataset: Location) -> None:
     """Say how far a run is, from another terminal.
 
@@ -89,7 +90,7 @@ class DemoOptions:
 
     out: Location = option(
         "--out",
-        type=options.PLACE,
+        type=PLACE,
         default=Path("demo"),
         help="Folder of everything that it makes, or s3://...; run the same command again to resume.",
     )

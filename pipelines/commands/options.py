@@ -23,14 +23,10 @@ from rssn.sources.layouts import LAYOUT_NAMES
 from rssn.storage.location import Location
 from rssn.storage.machine import cache_home
 from rssn.storage.urls import scrub
-from train.commands.options import Place
+from train.commands.options import PLACE, Place
 from train.commands.typed import option
 
 R = TypeVar("R")
-
-
-FOLDER = Place(local="is a path on this disk")
-PLACE = Place()
 
 
 def _size(_: click.Context, param: click.Parameter, text: str) -> int:
@@ -66,7 +62,7 @@ def cache_dir_option() -> Any:
     """The field `--cache-dir`."""
     return option(
         "--cache-dir",
-        type=FOLDER,
+        type=Place(local="is a path on this disk"),
         default=lambda: cache_home() / "rssn",
         show_default="~/.cache/rssn",
         help="Local folder for layers, and pictures from buckets, that later runs use again.",

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import click
 
-from pipelines.commands import options
 from pipelines.compose.prune import PruneJob, find_gone, run_prune
 from rssn.sources.layouts import LAYOUT_NAMES
 from rssn.storage.location import Location
+from train.commands.options import PLACE
 from train.commands.typed import argument, option, takes
 
 
@@ -18,12 +18,12 @@ from train.commands.typed import argument, option, takes
 class PruneOptions:
     """What `rssn prune` is asked to do."""
 
-    out: Location = argument(type=options.PLACE)
+    out: Location = argument(type=PLACE)
     matting: Location = option(
-        "--matting", required=True, type=options.PLACE, help="The foregrounds with their mattes, as they are now."
+        "--matting", required=True, type=PLACE, help="The foregrounds with their mattes, as they are now."
     )
     backgrounds: Location | None = option(
-        "--backgrounds", type=options.PLACE, help="The backgrounds, as they are now.  [default: none is removed]"
+        "--backgrounds", type=PLACE, help="The backgrounds, as they are now.  [default: none is removed]"
     )
     matting_format: str | None = option(
         "--matting-format",

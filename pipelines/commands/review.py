@@ -7,7 +7,6 @@ import webbrowser
 
 import click
 
-from pipelines.commands import options
 from pipelines.review.bucket_log import open_log
 from pipelines.review.log import review_path
 from pipelines.review.queue import load_review
@@ -15,10 +14,11 @@ from pipelines.review.server import Review, ReviewServer
 from pipelines.review.thumbnails import Pictures
 from rssn.dataset.manifest import read_manifest
 from rssn.storage.location import Location
+from train.commands.options import PLACE
 
 
 @click.command()
-@click.argument("out", type=options.PLACE)
+@click.argument("out", type=PLACE)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where the page is served; 0 takes any port.")
 @click.option("--open/--no-open", "show", default=True, help="Whether to open the page in the browser.")
 def review(out: Location, port: int, show: bool) -> None:

@@ -12,6 +12,7 @@ from pipelines.study.load import load_study
 from pipelines.study.run import StudyJob, run_study
 from pipelines.study.run import dry_run as plan_lines
 from rssn.storage.location import Location
+from train.commands.options import PLACE
 from train.commands.typed import argument, group, option, takes
 
 
@@ -23,7 +24,7 @@ class StudyOptions:
     out: Location = option(
         "--out",
         required=True,
-        type=options.PLACE,
+        type=PLACE,
         help="Folder of everything that it makes, or s3://...; run the same command again to resume.",
     )
     inputs: tuple[str, ...] = option(

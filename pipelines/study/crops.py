@@ -13,7 +13,6 @@ import click
 import numpy as np
 
 from bg20k.verdict import SALIENT_OBJECT
-from pipelines.commands.options import PLACE
 from pipelines.curate.rows import candidates_folder, verdicts_path
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
@@ -22,6 +21,7 @@ from rssn.image.arrays import Pixels, encode_png
 from rssn.image.decoding import decode_pixels
 from rssn.storage.atomic import write_bytes
 from rssn.storage.location import Location
+from train.commands.options import PLACE
 from train.commands.typed import argument, option, takes
 
 

@@ -70,7 +70,7 @@ NOTHING_LATER = Superseded()
 
 def plan_stamp(root: Location) -> str:
     """What is another where a file of a data set's plan is: of one listing."""
-    return list_digest(f"{name} {facts}" for name, facts in sorted(list_files(root / "plan").items()))
+    return list_digest([f"{name} {facts}" for name, facts in sorted(list_files(root / "plan").items())])
 
 
 def superseded(root: Location, batches: int | None = None, stamp: str = "") -> Superseded:

@@ -100,7 +100,7 @@ def test_every_option_between_backticks_exists() -> None:
             command = group.get_command(click.Context(group), name)
             assert command is not None
             known |= {flag for each in command.params for flag in (*each.opts, *each.secondary_opts)}
-    foreign = {"--nproc-per-node", "--shards", "--stored", "--strict"}  # torchrun's, two benchmarks', mypy's
+    foreign = {"--nproc-per-node", "--rows", "--shards", "--stored", "--strict"}  # torchrun's, benchmarks', mypy's
     for page in PAGES:
         named = {
             flag

@@ -71,8 +71,8 @@ class Fit:
         """A fit as the table stores it."""
         error = stored["error"]
         ranges = {name: tuple(error[name]) for name in ("recall_range", "lost_range")}
-        curve = tuple((lost, recall) for lost, recall in error["curve"])
-        return cls(stored["bias"], stored["weights"], Error(**error | ranges, curve=curve))
+        curve = {"curve": tuple((lost, recall) for lost, recall in error["curve"])}
+        return cls(stored["bias"], stored["weights"], Error(**error | ranges | curve))
 
     def probability(self, evidence: Mapping[str, float]) -> float:
         """Of a salient object, 0 to 1, given all evidence that has a weight."""

@@ -84,9 +84,7 @@ class Detector(Protocol):
         """
 
 
-def look(
-    detector: Detector, images: Sequence[Pixels], views: Mapping[str, Box] = VIEWS
-) -> list[list[Detection]]:
+def look(detector: Detector, images: Sequence[Pixels], views: Mapping[str, Box] = VIEWS) -> list[list[Detection]]:
     """What a detector finds in all views of photographs, in batches of one view.
 
     Args:

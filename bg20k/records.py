@@ -61,7 +61,7 @@ class Record:
         grey: Without colours.
         refused_flag: The flag that rejects it and the value that raised it, see `CurationRules.refused_flag`.
         object_score: See `bg20k.evidence.object_score`; None where no network looked.
-        salient: The detection that says most about it, if any.
+        salient: The detection that says most about it, if any; a crawl forgets its view.
         saliency: What the class-free network marked; None where none looked.
         embedding: Vector of length 1; None where no network made one.
     """

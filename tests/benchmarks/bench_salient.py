@@ -2,9 +2,9 @@
 
 python -m tests.benchmarks.bench_salient DETECTOR FOLDER... [--saliency FILE.onnx] [--cache FILE.json] [--write]
 
-Each FOLDER holds photographs and `labels.tsv`: columns of tabs `file`, `label` (`clean`, `salient`; others are left out)
-and `duplicate_group` or `group`. Copies of one photograph are held out together, and weigh as much as one together.
-Everything printed is on photographs that were held out, the choice of the regularisation included: one group at a time,
+Each FOLDER holds photographs and `labels.tsv`: columns of tabs `file`, `label` (`clean`, `salient`; others are left
+out) and `duplicate_group` or `group`. Copies of one photograph are held out together, and weigh as much
+as one together. Everything printed is on photographs that were held out, the choice of the regularisation included: one group at a time,
 and one folder at a time. `--cache` keeps what the networks found, `--write` writes the table into the package.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -49,8 +50,8 @@ LOOKS: Final = {
     "the whole frame, its centre and its corners": (*VIEWS, *CORNERS),
 }
 _STRENGTHS = (0.3, 1.0, 3.0, 10.0)  # inverse weights of the squares of the coefficients
+_POINT = re.compile(r"\[\s+([\d.]+),\s+([\d.]+)\s+\]")  # two numbers of the table, in a line
 _INNER = 5  # folds in which one of them is chosen
-_CURVE = 24  # points
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +136,13 @@ class Problem:
         return {"recall": recall[0], "recall_range": recall[1:], "lost": lost[0], "lost_range": lost[1:]}
 
     def curve(self, p: Floats) -> list[tuple[float, float]]:
-        """Points of (lost, recall), from the strictest limit to the most lenient one."""
-        found = [self.rates(p, limit) for limit in (1.1, *np.unique(p)[::-1], 0.0)]
-        points = sorted({(round(each["lost"], 3), round(each["recall"], 3)) for each in found})
-        corners = [(lost, max(recall for other, recall in points if other <= lost)) for lost, _ in points]
-        return [corners[n * (len(corners) - 1) // (_CURVE - 1)] for n in range(_CURVE)]
+        """Points of (lost, recall) where the recall rises, from the strictest limit to the most lenient one."""
+        found = [self.rates(p, limit) for limit in (*np.unique(p)[::-1], 0.0)]
+        points = [(0.0, 0.0)]
+        for lost, recall in sorted((round(each["lost"], 3), round(each["recall"], 3)) for each in found):
+            if recall > points[-1][1]:
+                points.append((lost, recall))
+        return points
 
 
 def _share(hits: npt.NDArray[np.bool_], weights: Floats) -> tuple[float, float, float]:
@@ -153,7 +156,9 @@ def _share(hits: npt.NDArray[np.bool_], weights: Floats) -> tuple[float, float, 
     return share, max(low, 0.0), min(high, 1.0)
 
 
-def read_labelled(folders: Sequence[Path], networks: tuple[YoloDetector, OnnxSaliency | None], cache: Path | None) -> list[Labelled]:
+def read_labelled(
+    folders: Sequence[Path], networks: tuple[YoloDetector, OnnxSaliency | None], cache: Path | None
+) -> list[Labelled]:
     """All photographs that are clean or salient, looked at or taken from the cache."""
     known: dict[str, Any] = json.loads(cache.read_text()) if cache and cache.exists() else {}
     photos = []
@@ -177,7 +182,7 @@ def _look(found: dict[str, Any], path: Path, networks: tuple[YoloDetector, OnnxS
         return
     pixels = examine(path.read_bytes(), RULES, path.name).pixels
     if "boxes" not in found:
-        found["boxes"] = [box.to_box() for box in look(detector, [pixels], VIEWS | CORNERS)[0]]
+        found["boxes"] = [box.to_box() for box in look(detector, [pixels], {**VIEWS, **CORNERS})[0]]
     if saliency and "saliency" not in found:
         found["saliency"] = asdict(find_salient(saliency.mask(pixels)))
 
@@ -201,7 +206,7 @@ def lines(photos: Sequence[Labelled]) -> Iterator[str]:
     p = problem.held_out(problem.groups)
     for salient, word in ((True, "let through"), (False, "lost")):
         wrong = np.flatnonzero((problem.y == salient) & ((p < RULES.salient_limit) == salient))
-        named = ", ".join(f"{photos[row].file} ({p[row]:.2f})" for row in wrong)
+        named = ", ".join(f"{photos[row].file} ({p[row]:.2f})" for row in wrong.tolist())
         yield f"{word} with a detector alone: {named or 'none'}"
     band = np.array([RULES.is_unsure(each) for each in p])
     right = (p >= RULES.salient_limit) == problem.y
@@ -252,7 +257,12 @@ def table(photos: Sequence[Labelled], networks: Sequence[str]) -> dict[str, Any]
         }
     counts = Counter((photo.folder, "salient" if photo.salient else "clean") for photo in photos)
     about = {f"{folder}, {label}": count for (folder, label), count in sorted(counts.items())}
-    return {"fitted_by": "python -m tests.benchmarks.bench_salient", "networks": list(networks), "photographs": about, "fits": fits}
+    return {
+        "fitted_by": "python -m tests.benchmarks.bench_salient",
+        "networks": list(networks),
+        "photographs": about,
+        "fits": fits,
+    }
 
 
 def main() -> None:
@@ -271,9 +281,9 @@ def main() -> None:
     detector = YoloDetector(options.detector)
     photos = read_labelled(options.folders, (detector, saliency), options.cache)
     if options.write:
-        assert saliency  # noqa: S101
+        assert saliency
         text = json.dumps(table(photos, (detector.name, saliency.name)), indent=1)
-        TABLE.write_text(text + "\n", encoding="utf-8")
+        TABLE.write_text(_POINT.sub(r"[\1, \2]", text) + "\n", encoding="utf-8")
     print("\n".join(lines(photos)))  # noqa: T201
 
 

@@ -64,6 +64,7 @@ VERDICTS: Final = table_schema(
     ("score", pa.float64()),  # the stage's, see bg20k.verdict
     ("duplicate_of", pa.string()),
     ("split", pa.string()),
+    ("decided_by", pa.string()),  # in the review: person or model; null: nobody
     _FLAGS,
     _OBJECT_SCORE,
     *_MEASURES,

@@ -3,7 +3,7 @@
 python -m tests.benchmarks.bench_salient DETECTOR FOLDER... [--saliency FILE.onnx] [--cache FILE.json] [--write]
 
 Each FOLDER holds photographs and `labels.tsv`: columns of tabs `file`, `label` (`clean`, `salient`; others are left
-out) and `duplicate_group` or `group`. Copies of one photograph are held out together, and weigh as much as one. All that is
+out) and `duplicate_group` or `group`. Copies of one photograph are held out together, and weigh as much as one. What is
 printed is on photographs that were held out, the choice of the regularisation included: one group at a time, and one
 folder at a time. `--cache` keeps what the networks found, `--write` writes the table into the package.
 """

@@ -232,3 +232,11 @@ def test_a_review_of_any_crawl(crawl: list[Record], chosen: dict[str, Choice], r
             assert ids[source] in kept or (was.reason == "duplicate" and was.score is None)
     if not any(choice == "reject" and before[source].keep for source, choice in chosen.items() if source in before):
         assert all(after[s] == before[s] for s in before if chosen.get(s) != "keep")
+
+
+def test_the_verdict_says_that_a_model_decided() -> None:
+    decisions = {"e.jpg": Decision("reject", "e", "model"), "a.jpg": Decision("reject", "a")}
+    found = list(apply_review(Crawl.of([A, E]), decisions, RULES, partial(decide, rules=RULES)))
+    assert [verdict.reason for verdict in found] == ["human", "human"]
+    assert found[0].message.startswith("rejected by a person; before: kept for ")
+    assert found[1].message.startswith("rejected by the model of a person's decisions; before: kept for ")

@@ -57,6 +57,7 @@ class Examples:
         verdicts: Sequence[Verdict],
         refused: Sequence[bool],
         rules: CurationRules,
+        components: Mapping[str, Floats] | None = None,
     ) -> Examples:
         """Of rows of `verdicts.parquet`, with their verdicts.
 
@@ -65,10 +66,15 @@ class Examples:
             verdicts: One for each.
             refused: Which cannot be kept.
             rules: What they were judged by.
+            components: Of embeddings, by source; those of a photograph without an embedding count as 0.
         """
-        found = np.array([_numbers(*pair) for pair in zip(rows, verdicts, strict=True)], np.float64).reshape(
-            len(rows), -1
-        )
+        components = components or {}
+        none = np.zeros_like(next(iter(components.values()), np.empty(0)))
+        numbers = [
+            [*_numbers(row, verdict), *components.get(row.get("source", ""), none)]
+            for row, verdict in zip(rows, verdicts, strict=True)
+        ]
+        found = np.array(numbers, np.float64).reshape(len(rows), -1)
         spread = found.std(axis=0)
         scaled = (found - found.mean(axis=0)) / np.where(spread > 0, spread, 1.0) if len(rows) else found
         beliefs = np.array([_belief(each, rules) for each in verdicts], np.float64)

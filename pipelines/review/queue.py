@@ -15,6 +15,7 @@ from bg20k.learning import LEAST_DECISIONS, Examples, Learnt, learn
 from bg20k.review import Choice, Decision, keep_refusal, uncertainty
 from bg20k.rules import CurationRules
 from bg20k.verdict import KEPT, KEPT_UNSCREENED, REASONS, Verdict
+from pipelines.review.embeddings import principal_components
 from pipelines.review.log import NewDecision
 from rssn.dataset.dataset import open_dataset
 from rssn.dataset.manifest import Manifest
@@ -243,7 +244,8 @@ def load_review(root: Location) -> ReviewSet:
     ranked = sorted(rows, key=lambda each: (-uncertainty(each[1], rules), each[0]["source"]))
     photos = list(_photos(ranked, rules))
     judged = [row for row, _ in ranked], [verdict for _, verdict in ranked]
-    return ReviewSet(photos, Examples.of(*judged, [bool(photo.refusal) for photo in photos], rules))
+    refused = [bool(photo.refusal) for photo in photos]
+    return ReviewSet(photos, Examples.of(*judged, refused, rules, principal_components(root)))
 
 
 def stored_rules(manifest: Manifest) -> CurationRules:

@@ -1,4 +1,4 @@
-"""The COCO classes that can be a subject; all others never count."""
+"""The COCO classes by what they are to a background: its subject when small, its subject when large, or scenery."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 CREATURES: Final = frozenset(
     {"person", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe"}
 )
-"""People and animals, the foregrounds of matting; they count from `creature_area` on."""
+"""People and animals, the foregrounds of matting; they count fully from `creature_area` on."""
 
 OBJECTS: Final = frozenset(
     {"bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat"}  # vehicles
@@ -19,8 +19,11 @@ OBJECTS: Final = frozenset(
     | {"laptop", "mouse", "remote", "keyboard", "cell phone"}  # held
     | {"scissors", "teddy bear", "hair drier", "toothbrush", "vase"}
 )
-"""Things that are a subject when they are large in the frame; they count from `object_area` on.
+"""Things that are a subject when they are large in the frame; they count fully from `object_area` on."""
 
-The other COCO classes are scenery of streets and rooms (traffic light, bench, chair, couch, bed, potted plant,
-refrigerator, book, clock, ...) and never count: the paper's set includes interiors and streets.
-"""
+SCENERY: Final = frozenset(
+    {"traffic light", "fire hydrant", "stop sign", "parking meter", "bench"}  # streets
+    | {"chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv"}  # rooms
+    | {"microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock"}
+)
+"""What never counts, because the paper's set includes interiors and streets; every other class does, as an object."""

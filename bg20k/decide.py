@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 
 from bg20k.duplicates import FingerprintColumns, find_duplicates
 from bg20k.embedding import find_similar
+from bg20k.objects import Detection
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
-from bg20k.saliency import saliency_score
+from bg20k.saliency import Saliency
 from bg20k.verdict import (
     DUPLICATE,
     KEPT,
@@ -99,8 +100,8 @@ def decide(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN) 
     """Judge a whole crawl; the verdicts do not depend on the order of the records.
 
     Flags that the rules refuse come first, so that such a photograph is never a keeper. A duplicate is judged by its
-    keeper, so a group whose keeper shows a salient object keeps none. A photograph is salient where the detector or
-    the class-free network says so; where both do, the detector's reason stands.
+    keeper, so a group whose keeper shows a salient object keeps none. The reason names what says most about a salient
+    object: the detector's finding, or the class-free network's region.
 
     Args:
         crawl: All photographs that could be examined.
@@ -169,17 +170,21 @@ def _judge(record: Record, rules: CurationRules) -> Verdict:
         flag, value = record.refused_flag
         return Verdict(False, "resolution", flag, f"{explain(flag)} (score {value:.3g})", value)
     score, found, part = record.object_score, record.salient, record.saliency
-    if score is not None and found and score >= rules.confidence:
-        message = f"{found.label} with confidence {found.confidence:.2f} on {found.area:.1%} of the frame"
-        return Verdict(False, "salience", SALIENT_OBJECT, message, score)
-    if part is not None and (region := saliency_score(part, rules)) >= rules.saliency:
-        message = f"something stands out on {part.area:.1%} of the frame, of compactness {part.compactness:.2f}"
-        return Verdict(False, "salience", SALIENT_REGION, message, region)
     split = split_of(record.background_id, rules.train_share)
-    if score is None and part is None:
+    if score is None:
         message = f"kept for {split}; not screened for salient objects, because no detector was given"
         return Verdict(True, "split", KEPT_UNSCREENED, message, split=split)
+    if score >= rules.salient_limit:
+        reason, words = SALIENT_OBJECT if found else SALIENT_REGION, _stands_out(found, part)
+        return Verdict(False, "salience", reason, f"{words}; salient with a probability of {score:.2f}", score)
     return Verdict(True, "split", KEPT, f"kept for {split}", score, split=split)
+
+
+def _stands_out(found: Detection | None, part: Saliency | None) -> str:
+    if found:
+        return f"{found.label} with confidence {found.confidence:.2f} on {found.area:.1%} of the frame"
+    area, compactness = (part.area, part.compactness) if part else (0.0, 0.0)
+    return f"something stands out on {area:.1%} of the frame, of compactness {compactness:.2f}"
 
 
 def split_of(background_id: str, train_share: float) -> str:

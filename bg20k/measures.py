@@ -25,7 +25,8 @@ from rssn.image.photograph import CONVERSIONS
 _COLOUR_SIDE = 64  # px; of what is looked through for colours
 
 _BOX = pa.struct(
-    [("label", pa.string()), *((name, pa.float32()) for name in ("confidence", "x", "y", "width", "height"))]
+    [(name, pa.string()) for name in ("label", "view")]
+    + [(name, pa.float32()) for name in ("confidence", "x", "y", "width", "height")]
 )
 _SALIENCY = pa.struct([(name, pa.float32()) for name in ("confidence", "area", "compactness")])
 
@@ -118,7 +119,8 @@ MEASURES: Final = (
         "boxes",
         pa.list_(_BOX),
         lambda photo: None if photo.detections is None else [found.to_box() for found in photo.detections],
-        "findings of the detector; x, y, width, height as shares of the upright frame; null: none looked",
+        "findings of the detector, by the view that showed them; x, y, width, height as shares of the upright frame; "
+        "null: none looked",
     ),
     Measure(
         "saliency",

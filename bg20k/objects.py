@@ -1,18 +1,29 @@
-"""Salient objects: what a detector must offer, and which of its findings disqualify a background.
+"""What a detector must offer, and how it looks at a photograph: at the whole frame, and at its centre enlarged.
 
 A background may show a city with far-away people or a furnished room, but no subject: an unlabelled person or animal
-would teach a matting network that foregrounds are background (section 4.1).
+would teach a matting network that foregrounds are background (section 4.1). `bg20k.evidence` says what the findings
+mean together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol, Self, TypeAlias
 
-from bg20k.classes import CREATURES, OBJECTS
-from bg20k.rules import CurationRules
+import numpy as np
+
 from rssn.image.arrays import Pixels
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom as shares of the frame's width and height, 0 to 1."""
+
+WHOLE: Final = "whole"
+
+VIEWS: Final[Mapping[str, Box]] = {WHOLE: (0.0, 0.0, 1.0, 1.0), "centre": (0.2, 0.2, 0.8, 0.8)}
+"""The parts of a photograph at which a detector looks. A subject is found in both, most false alarms in one of them
+alone; more parts cost more and find hardly more, see `tests/benchmarks/bench_salient.py`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,24 +33,27 @@ class Detection:
     Attributes:
         label: Name of the COCO class.
         confidence: 0 to 1.
-        box: Left, top, right, bottom as shares of the frame's width and height, 0 to 1.
+        box: Its place in the whole frame.
+        view: The part of `VIEWS` in which it was found.
     """
 
     label: str
     confidence: float
-    box: tuple[float, float, float, float]
+    box: Box
+    view: str = WHOLE
 
     @classmethod
     def of_box(cls, box: Mapping[str, Any]) -> Self:
         """A detection as `to_box` stores it."""
         left, top = box["x"], box["y"]
-        return cls(box["label"], box["confidence"], (left, top, left + box["width"], top + box["height"]))
+        corners = (left, top, left + box["width"], top + box["height"])
+        return cls(box["label"], box["confidence"], corners, box.get("view") or WHOLE)
 
     def to_box(self) -> dict[str, Any]:
-        """Label, confidence, and x, y, width, height as shares of the frame, as the column `boxes` has it."""
+        """Label, confidence, view, and x, y, width, height as shares of the frame, as the column `boxes` has it."""
         left, top, right, bottom = self.box
         place = {"x": left, "y": top, "width": right - left, "height": bottom - top}
-        return {"label": self.label, "confidence": self.confidence} | place
+        return {"label": self.label, "confidence": self.confidence, "view": self.view} | place
 
     @property
     def area(self) -> float:
@@ -70,23 +84,35 @@ class Detector(Protocol):
         """
 
 
-def object_score(detections: Sequence[Detection], rules: CurationRules) -> tuple[float, Detection | None]:
-    """How likely a photograph shows a salient object.
+def look(detector: Detector, images: Sequence[Pixels], views: Mapping[str, Box] = VIEWS) -> list[list[Detection]]:
+    """What a detector finds in all views of photographs, in batches of one view.
 
-    The score is the highest confidence among the people and animals that cover `creature_area` of the frame or more
-    and the things that cover `object_area` or more. The photograph is rejected when it reaches `confidence`.
+    Args:
+        detector: Any.
+        images: H x W x 3 uint8 RGB each, of any sizes.
+        views: The parts of each.
 
     Returns:
-        The score, 0 where nothing counts to 1, and the detection that gives it.
+        The findings in each photograph, placed in its whole frame.
     """
-    counted = [d for d in detections if d.area >= _least_area(d.label, rules)]
-    strongest = max(counted, key=lambda d: (d.confidence, d.area, d.label), default=None)
-    return (strongest.confidence, strongest) if strongest else (0.0, None)
+    found: list[list[Detection]] = [[] for _ in images]
+    for view, part in views.items():
+        crops = [_cropped(image, part) for image in images]
+        detections = detector.detect([pixels for pixels, _ in crops])
+        for findings, (_, frame), seen in zip(found, crops, detections, strict=True):
+            findings += [replace(one, box=_placed(one.box, frame), view=view) for one in seen]
+    return found
 
 
-def _least_area(label: str, rules: CurationRules) -> float:
-    if label in rules.ignored_classes:
-        return float("inf")
-    if label in CREATURES:
-        return rules.creature_area
-    return rules.object_area if label in OBJECTS else float("inf")
+def _cropped(image: Pixels, part: Box) -> tuple[Pixels, Box]:
+    """The pixels of a part of an image, and the box that they are to the last pixel."""
+    height, width = image.shape[:2]
+    left, top, right, bottom = (round(share * side) for share, side in zip(part, (width, height) * 2, strict=True))
+    pixels = np.ascontiguousarray(image[top:bottom, left:right])
+    return pixels, (left / width, top / height, right / width, bottom / height)
+
+
+def _placed(box: Box, frame: Box) -> Box:
+    """A box in a part of the frame, as one in the whole frame."""
+    left, top, width, height = frame[0], frame[1], frame[2] - frame[0], frame[3] - frame[1]
+    return left + box[0] * width, top + box[1] * height, left + box[2] * width, top + box[3] * height

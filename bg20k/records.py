@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bg20k.objects import Detection, object_score
+from bg20k.evidence import object_score
+from bg20k.objects import Detection
 from bg20k.rules import CurationRules
 from bg20k.saliency import Saliency
 from bg20k.verdict import FLAGS
@@ -59,8 +60,8 @@ class Record:
         low_texture: Nearly constant: the perceptual hash is noise and must not be compared.
         grey: Without colours.
         refused_flag: The flag that rejects it and the value that raised it, see `CurationRules.refused_flag`.
-        object_score: See `bg20k.objects.object_score`; None where no detector looked.
-        salient: The detection that gives the score, if any.
+        object_score: See `bg20k.evidence.object_score`; None where no network looked.
+        salient: The detection that says most about it, if any; a crawl forgets its view.
         saliency: What the class-free network marked; None where none looked.
         embedding: Vector of length 1; None where no network made one.
     """
@@ -91,7 +92,7 @@ class Record:
         embedding = row.get("embedding")
         return cls(
             **{name: row[name] for name in ("background_id", "source", *_PLAIN)},
-            refused_flag=rules.refused_flag(row),
+            refused_flag=rules.refused_flag({**row, "object_score": score}),
             object_score=score,
             salient=salient,
             saliency=None if row["saliency"] is None else Saliency(**row["saliency"]),
@@ -100,8 +101,10 @@ class Record:
 
 
 def screened(row: Mapping[str, Any], rules: CurationRules) -> tuple[float | None, Detection | None]:
-    """Score and salient detection of a row's `boxes`, see `object_score`; None where no detector looked."""
-    return (None, None) if row["boxes"] is None else object_score(list(map(Detection.of_box, row["boxes"])), rules)
+    """Score and salient detection of a row's `boxes` and `saliency`, see `object_score`."""
+    boxes, saliency = row["boxes"], row["saliency"]
+    found = None if boxes is None else list(map(Detection.of_box, boxes))
+    return object_score(found, None if saliency is None else Saliency(**saliency), rules)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

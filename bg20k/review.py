@@ -29,6 +29,7 @@ from bg20k.verdict import (
 )
 
 Choice: TypeAlias = Literal["keep", "reject"]
+Decider: TypeAlias = Literal["person", "model"]
 Judge: TypeAlias = Callable[[Crawl], Judged]
 
 UNSCREENED: Final = 0.5
@@ -39,15 +40,22 @@ _FACTS: Final = frozenset({"read", "resolution", "run"})
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person said of one photograph.
+    """What was said of one photograph, by a person or by the model of a person's decisions.
 
     Attributes:
         choice: `keep` or `reject`.
         background_id: Content id of the bytes that the person saw; None where they could not be read.
+        by: Who said it.
     """
 
     choice: Choice
     background_id: str | None
+    by: Decider = "person"
+
+    @property
+    def decider(self) -> str:
+        """Who said it, in words."""
+        return "a person" if self.by == "person" else "the model of a person's decisions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +143,8 @@ def apply_review(crawl: Crawl, decisions: Mapping[str, Decision], rules: Curatio
     chosen = _choices(crawl, decisions)
     final = Reviewed(before)
     for row, choice in chosen.items():
-        final.changed[row] = _overruled(crawl[row], before[row], choice, rules)
+        decider = decisions[crawl.source(row)].decider
+        final.changed[row] = _overruled(crawl[row], before[row], choice, decider, rules)
     _drop_equal_bytes(crawl, final)
     gone = {crawl.id_of(row) for row, verdict in final.changed.items() if verdict.reason == HUMAN}
     if gone:
@@ -148,8 +157,12 @@ def describe_effects(review: Mapping[str, int] | None) -> str:
     if review is None:
         return "nobody"
     words = "{decisions} decided: {kept} kept and {rejected} rejected against the verdict, {confirmed} confirmed"
-    more = {"without_effect": "{} without effect", "replacements": "{} copies kept in place of rejected ones"}
-    return ", ".join([words.format(**review), *(text.format(review[k]) for k, text in more.items() if review[k])])
+    more = {
+        "by_model": "{} by the model",
+        "without_effect": "{} without effect",
+        "replacements": "{} copies kept in place of rejected ones",
+    }
+    return ", ".join([words.format(**review), *(text.format(review[k]) for k, text in more.items() if review.get(k))])
 
 
 def _choices(crawl: Crawl, decisions: Mapping[str, Decision]) -> dict[int, Choice]:
@@ -163,12 +176,12 @@ def _same_bytes(verdict: Verdict) -> bool:
     return verdict.reason in (DUPLICATE, KNOWN) and verdict.score is None
 
 
-def _overruled(record: Record, verdict: Verdict, choice: Choice, rules: CurationRules) -> Verdict:
+def _overruled(record: Record, verdict: Verdict, choice: Choice, decider: str, rules: CurationRules) -> Verdict:
     if choice == "reject" and verdict.keep:
-        return Verdict(False, "review", HUMAN, f"rejected by a person; before: {verdict.message}")
+        return Verdict(False, "review", HUMAN, f"rejected by {decider}; before: {verdict.message}")
     if choice == "keep" and not verdict.keep and not keep_refusal(verdict, examined=True):
         split = split_of(record.background_id, rules.train_share)
-        message = f"kept for {split} by a person; before: {verdict.message}"
+        message = f"kept for {split} by {decider}; before: {verdict.message}"
         return Verdict(True, "review", KEPT_HUMAN, message, split=split)
     return verdict
 

@@ -37,7 +37,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     **{measure.name: measure.meaning for measure in MEASURES},
     "flags": ", ".join(FLAGS),
     "screened_by": "names of the networks that looked for salient objects; null: none did",
-    "object_score": "the detector's score, 0 nothing found to 1; null: none looked",
+    "object_score": "probability of a salient object by all networks that looked, 0 to 1; null: none looked",
 }
 """Every column of `PUBLISHED`, explained."""
 
@@ -64,6 +64,7 @@ VERDICTS: Final = table_schema(
     ("score", pa.float64()),  # the stage's, see bg20k.verdict
     ("duplicate_of", pa.string()),
     ("split", pa.string()),
+    ("decided_by", pa.string()),  # in the review: person or model; null: nobody
     _FLAGS,
     _OBJECT_SCORE,
     *_MEASURES,

@@ -24,6 +24,7 @@ KNOWN: Final = "known"
 SIMILAR: Final = "similar"
 SALIENT_OBJECT: Final = "salient_object"
 SALIENT_REGION: Final = "salient_region"
+UNSURE: Final = "unsure"
 KEPT: Final = "kept"
 KEPT_UNSCREENED: Final = "kept_unscreened"
 KEPT_INSTEAD: Final = "kept_instead"
@@ -110,9 +111,10 @@ REASONS: Final[Mapping[str, Reason]] = {
         Reason(KNOWN, "the same picture as one of the set named by --against", "phash_distance"),
         Reason(DUPLICATE, "the same picture as another one that is kept or judged in its place", "phash_distance"),
         Reason(SIMILAR, "by its deep embedding the same picture as another one, kept or judged in its place", "cosine"),
-        Reason(SALIENT_OBJECT, "a person, an animal or a large thing stands out", "confidence"),
-        Reason(SALIENT_REGION, "something stands out that is of no known class", "saliency"),
-        Reason(KEPT, "passed every stage", "confidence"),
+        Reason(SALIENT_OBJECT, "a person, an animal or a large thing stands out", "salient_limit"),
+        Reason(SALIENT_REGION, "something stands out that is of no known class", "salient_limit"),
+        Reason(UNSURE, "it may show a salient object: a person should look", "look_cost"),
+        Reason(KEPT, "passed every stage", "salient_limit"),
         Reason(KEPT_UNSCREENED, "passed every stage, but no detector looked for salient objects"),
         Reason(KEPT_INSTEAD, "passed every stage, in the place of a copy that a person rejected"),
         Reason(KEPT_HUMAN, "kept by a person, against an earlier stage"),
@@ -126,7 +128,7 @@ THRESHOLDS: Final[Mapping[str, Threshold]] = {
 }
 """The limits on measures, by reason."""
 
-FLAGS: Final = (EMPTY, *THRESHOLDS)
+FLAGS: Final = (EMPTY, *THRESHOLDS, UNSURE)
 """Reasons that flag a photograph without rejecting it, unless `refused_flags` asks for it."""
 
 
@@ -145,9 +147,8 @@ class Verdict:
         reason: A stable name, one of `REASONS`.
         message: What was found, in one sentence.
         score: Stage `resolution`: the value that raised the flag. Stage `duplicates`: bits by which the perceptual
-            hashes differ, None for equal bytes; for `similar` the cosine of the embeddings. Reason `salient_region`:
-            the saliency score. Else in the stages `salience` and `split`: the object score; None where no detector
-            looked. Stage `review`: None.
+            hashes differ, None for equal bytes; for `similar` the cosine of the embeddings. In the stages `salience`
+            and `split`: the object score; None where no network looked. Stage `review`: None.
         duplicate_of: Content id of the keeper, for duplicates only; of reason `known`, in the existing set.
         split: `train` or `validation`, for kept photographs only.
     """

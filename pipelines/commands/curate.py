@@ -32,15 +32,15 @@ Give one with --detector MODEL (a YOLO model trained on COCO, .pt or .onnx; pip 
 _THRESHOLDS = ", ".join(f"{name}={value}" for name, value in CurationRules.numbers().items() if name != "min_side")
 
 _NETWORK_RULES = {
-    "confidence": "detector",
-    "creature_area": "detector",
-    "object_area": "detector",
-    "saliency": "saliency",
-    "saliency_least": "saliency",
-    "saliency_most": "saliency",
-    "cosine": "deep_duplicates",
+    "salient_cost": ("detector", "saliency"),
+    "look_cost": ("detector", "saliency"),
+    "creature_area": ("detector",),
+    "object_area": ("detector",),
+    "saliency_least": ("saliency",),
+    "saliency_most": ("saliency",),
+    "cosine": ("deep_duplicates",),
 }
-"""Rules that judge what a network finds, and the option that gives the network."""
+"""Rules that judge what a network finds, and the options one of which gives the network."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,10 @@ class CurationOptions:
         if not self.saliency:
             refuse_given("--saliency-scaling", "there is no saliency network; give one with --saliency")
         named = {text.partition("=")[0] for text in self.rules}
-        for rule, network in _NETWORK_RULES.items():
-            if rule in named and not getattr(self, network):
-                refuse_given("--rule", f"{rule} is for --{network.replace('_', '-')} alone")
+        for rule, networks in _NETWORK_RULES.items():
+            if rule in named and not any(getattr(self, network) for network in networks):
+                words = " and ".join(f"--{network.replace('_', '-')}" for network in networks)
+                refuse_given("--rule", f"{rule} is for {words} alone")
 
     def curation_rules(self) -> CurationRules:
         """Thresholds and classes."""

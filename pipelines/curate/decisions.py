@@ -49,7 +49,8 @@ def effects(decisions: Mapping[str, Decision], verdicts: Iterable[Mapping[str, A
 
     Returns:
         `decisions`, of which `kept` and `rejected` against the stages, `confirmed`, `without_effect` (the photograph
-        is gone, has changed, or cannot be kept); and `replacements`, copies kept in place of a rejected one.
+        is gone, has changed, or cannot be kept); `by_model`, not a person's own; and `replacements`, copies kept in
+        place of a rejected one.
     """
     counts: Counter[str] = Counter()
     replacements = 0
@@ -60,7 +61,22 @@ def effects(decisions: Mapping[str, Decision], verdicts: Iterable[Mapping[str, A
             counts[_effect(decision, row)] += 1
     done = {name: counts[name] for name in ("kept", "rejected", "confirmed")}
     rest = len(decisions) - sum(done.values())
-    return {"decisions": len(decisions)} | done | {"without_effect": rest, "replacements": replacements}
+    models = sum(decision.by == "model" for decision in decisions.values())
+    return (
+        {"decisions": len(decisions)}
+        | done
+        | {
+            "by_model": models,
+            "without_effect": rest,
+            "replacements": replacements,
+        }
+    )
+
+
+def decided_by(row: Mapping[str, Any], decisions: Mapping[str, Decision]) -> str | None:
+    """Who decided about the photograph of a row, `person` or `model`; None: nobody."""
+    decision = decisions.get(row["source"])
+    return decision.by if decision and decision.background_id == row["background_id"] else None
 
 
 def outdated_shards(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from bg20k.candidates import Candidate, examine
 from bg20k.embedding import Embedder, load_embedder
-from bg20k.objects import Detection, Detector
+from bg20k.objects import Detection, Detector, look
 from bg20k.onnx_model import Scaling
 from bg20k.rules import CurationRules
 from bg20k.saliency import OnnxSaliency, SaliencyModel, find_salient
@@ -141,7 +141,7 @@ class _Shard:
             return [None] * len(some)
         try:
             with self.clock.stage("detect"):
-                return [*self._detector.detect([one.found.pixels for one in some])]
+                return [*look(self._detector, [one.found.pixels for one in some])]
         except Exception as error:
             return [error] if len(some) == 1 else [found for one in some for found in self._detections([one])]
 

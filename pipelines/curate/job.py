@@ -20,7 +20,7 @@ from bg20k.review import Decision, apply_review
 from bg20k.rules import CurationRules
 from bg20k.schema import VERDICTS
 from bg20k.verdict import Verdict
-from pipelines.curate.decisions import SOURCE, decisions_to_apply, effects, outdated_shards
+from pipelines.curate.decisions import SOURCE, decided_by, decisions_to_apply, effects, outdated_shards
 from pipelines.curate.examine import ExamineTask, Models, examine_shard
 from pipelines.curate.known_set import known_facts, load_known
 from pipelines.curate.listing import CrawlListing, list_crawl
@@ -203,9 +203,11 @@ def _verdicts(
     for name in shards:
         for row in iter_rows(folder.rejects_path(name)):
             refused = Verdict.refused(Rejected(row["stage"], row["reason"], row["message"]))
-            yield {column: row[column] for column in ORIGIN} | {"candidate_shard": name} | asdict(refused)
+            facts = {"candidate_shard": name, "decided_by": decided_by({**row, "background_id": None}, decisions)}
+            yield {column: row[column] for column in ORIGIN} | facts | asdict(refused)
         for row in iter_rows(folder.data(name), LIGHT):
-            yield judged_facts(row, job.rules) | {"candidate_shard": name} | asdict(next(judged))
+            facts = {"candidate_shard": name, "decided_by": decided_by(row, decisions)}
+            yield judged_facts(row, job.rules) | facts | asdict(next(judged))
 
 
 def _publish_work(job: CurationJob, folder: DatasetFolder, screeners: str | None) -> Work[PublishTask]:

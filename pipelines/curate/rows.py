@@ -82,4 +82,5 @@ def background_row(row: Row, split: str, screened_by: str | None, rules: Curatio
 
 
 def _scored(row: Row, rules: CurationRules) -> dict[str, Any]:
-    return {"flags": list(rules.flags(row)), "object_score": screened(row, rules)[0]}
+    score, _ = screened(row, rules)
+    return {"flags": list(rules.flags({**row, "object_score": score})), "object_score": score}

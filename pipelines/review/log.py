@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bg20k.review import Choice, Decision
+from bg20k.review import Choice, Decider, Decision
 from rssn.errors import InputError
 from rssn.storage.location import Location
 from rssn.storage.remote import content
@@ -24,7 +24,7 @@ from rssn.storage.remote import content
 REVIEW = "review.sqlite"
 """The name of the file of decisions in a curated set."""
 
-_VERSION = 2
+_VERSION = 3
 _LOCKED_SECONDS = 5.0  # a person waits so long before hearing of another program's lock
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
@@ -37,22 +37,19 @@ CREATE TABLE IF NOT EXISTS decisions (
     previous TEXT CHECK (previous IN ('keep', 'reject')),
     undoes INTEGER,  -- the step that this row takes back
     time TEXT NOT NULL,
-    session TEXT  -- the window in which it was made
+    session TEXT,  -- the window in which it was made
+    decided_by TEXT CHECK (decided_by IN ('person', 'model'))  -- null: person
 );
 CREATE INDEX IF NOT EXISTS by_source ON decisions (source, id);
 CREATE INDEX IF NOT EXISTS by_step ON decisions (step);
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
-_FROM_VERSION_1 = f"""
-BEGIN IMMEDIATE;
-ALTER TABLE decisions ADD COLUMN session TEXT;
-PRAGMA user_version = {_VERSION};
-COMMIT;
-"""
+_ADDED = {1: "session TEXT", 2: "decided_by TEXT CHECK (decided_by IN ('person', 'model'))"}
+"""The columns that came after a version."""
 _LAST_ID = "SELECT coalesce(max(id), 0) FROM decisions"
 _CURRENT = """
-SELECT source, verdict, background_id FROM decisions
+SELECT source, verdict, background_id, {decided_by} FROM decisions
 WHERE id IN (SELECT max(id) FROM decisions GROUP BY source) AND verdict IS NOT NULL
 """
 _STEPS = """
@@ -73,7 +70,8 @@ _REMEDIES = {
     sqlite3.SQLITE_NOTADB: _RESTORE,
 }
 _BEFORE = """
-SELECT step.source, before.background_id, before.verdict FROM decisions AS step LEFT JOIN decisions AS before
+SELECT step.source, before.background_id, before.verdict, before.decided_by
+FROM decisions AS step LEFT JOIN decisions AS before
 ON before.id = (SELECT max(id) FROM decisions WHERE source = step.source AND id < step.id)
 WHERE step.step = ? ORDER BY step.id
 """
@@ -86,6 +84,7 @@ class NewDecision:
     source: str
     background_id: str | None
     choice: Choice
+    by: Decider = "person"
 
 
 class LogError(InputError):
@@ -117,7 +116,7 @@ class ReviewLog:
             self._database.execute("PRAGMA synchronous = EXTRA")  # the journal's removal reaches the device too
             version = _checked_version(self._database, path)
             if version < _VERSION:
-                self._database.executescript(_FROM_VERSION_1 if version else _SCHEMA)
+                self._database.executescript(_upgrade(version) if version else _SCHEMA)
         self._identity = _identity(path)
 
     @property
@@ -166,7 +165,7 @@ class ReviewLog:
             for one in made:
                 known = existing.get(one.source)
                 if known is None or known.background_id != one.background_id:
-                    add((one.source, one.background_id, one.choice), None, session)
+                    add((one.source, one.background_id, one.choice, one.by), None, session)
 
     def undo(self, session: str) -> list[str]:
         """Take back the last step of a window that is still in force.
@@ -210,13 +209,14 @@ class ReviewLog:
         step = self._database.execute("SELECT coalesce(max(step), 0) + 1 FROM decisions").fetchone()[0]
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
 
-        def add(row: tuple[str, str | None, str | None], undoes: int | None, session: str) -> None:
+        def add(row: tuple[str, str | None, str | None, str | None], undoes: int | None, session: str) -> None:
             previous = self._database.execute(
                 "SELECT verdict FROM decisions WHERE source = ? ORDER BY id DESC LIMIT 1", (row[0],)
             ).fetchone()
             self._database.execute(
-                "INSERT INTO decisions (step, source, background_id, verdict, previous, undoes, time, session)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO decisions"
+                " (step, source, background_id, verdict, decided_by, previous, undoes, time, session)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (step, *row, previous and previous[0], undoes, time, session),
             )
 
@@ -290,8 +290,16 @@ def _on_disk(path: Location) -> Iterator[Path]:
 
 
 def _current(database: sqlite3.Connection) -> dict[str, Decision]:
-    rows = database.execute(_CURRENT).fetchall()
-    return {source: Decision(verdict, background_id) for source, verdict, background_id in rows}
+    columns = {name for _, name, *_ in database.execute("PRAGMA table_info(decisions)")}
+    decided_by = "coalesce(decided_by, 'person')" if "decided_by" in columns else "'person'"
+    rows = database.execute(_CURRENT.format(decided_by=decided_by)).fetchall()
+    return {source: Decision(verdict, background_id, by) for source, verdict, background_id, by in rows}
+
+
+def _upgrade(version: int) -> str:
+    """What makes a file of an earlier version one of this."""
+    added = "".join(f"ALTER TABLE decisions ADD COLUMN {_ADDED[each]};" for each in range(version, _VERSION))
+    return f"BEGIN IMMEDIATE;{added}PRAGMA user_version = {_VERSION};COMMIT;"
 
 
 def _checked_version(database: sqlite3.Connection, path: Path) -> int:

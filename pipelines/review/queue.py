@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from math import prod
 from typing import Any
 
+from bg20k.learning import LEAST_DECISIONS, Examples, Learnt, learn
 from bg20k.review import Choice, Decision, keep_refusal, uncertainty
 from bg20k.rules import CurationRules
 from bg20k.verdict import KEPT, KEPT_UNSCREENED, REASONS, Verdict
+from pipelines.review.embeddings import principal_components
 from pipelines.review.log import NewDecision
 from rssn.dataset.dataset import open_dataset
 from rssn.dataset.manifest import Manifest
@@ -26,7 +29,11 @@ PAGE = 48
 
 _COPIES = 8  # of a keeper, named in an answer
 _BOXES = 40  # of a photograph, the surest first
+_SAME = 0.5  # overlap of two boxes of one finding
 _STATES = ("all", "keep", "reject")
+LEARNT = "learnt"
+"""The filter of what is undecided, in the order of what the model of the decisions knows least."""
+
 _PLAIN = (KEPT, KEPT_UNSCREENED)  # what the filter `keep` shows anyway
 
 
@@ -62,7 +69,8 @@ class Query:
     """Which photographs to show: a filter, and where to start.
 
     Attributes:
-        show: `all`, `keep` or `reject` (by the decision, or by the verdict where there is none), or a reason.
+        show: `all`, `keep` or `reject` (by the decision, or by the verdict where there is none), a reason, or `LEARNT`,
+            which always starts at the least known.
         undecided: Only those without a decision.
         start: The number at which the page starts, or before which it ends.
         backwards: Whether the page ends before `start`.
@@ -79,10 +87,12 @@ class ReviewSet:
 
     Args:
         photos: In order of their number.
+        examples: What is learnt from, of each.
     """
 
-    def __init__(self, photos: Sequence[Photo]) -> None:
+    def __init__(self, photos: Sequence[Photo], examples: Examples) -> None:
         self.photos = photos
+        self._examples = examples
         self._numbers = {photo.source: photo.number for photo in photos}
         reasons = Counter(photo.verdict.reason for photo in photos if photo.verdict.reason not in _PLAIN)
         self._filters = (*_STATES, *(reason for reason, _ in reasons.most_common()))
@@ -92,8 +102,7 @@ class ReviewSet:
 
         An unknown filter shows nothing.
         """
-        matching = [p for p in self.photos if self._matches(p, query, decisions)]
-        first = sum(photo.number < query.start for photo in matching)
+        matching, first = self._matching(query, decisions)
         if query.backwards:
             first = max(0, first - PAGE)
         return {
@@ -117,7 +126,8 @@ class ReviewSet:
             {"name": name, "words": words.get(name, ""), "count": counts[name], "decided": decided[name]}
             for name in self._filters
         ]
-        return {"filters": filters, "decided": decided["all"], "all": counts["all"], "show": show}
+        summary = {"filters": filters, "decided": decided["all"], "all": counts["all"], "show": show}
+        return summary | {"model": self._model(decisions)}
 
     def decided(self, decisions: Mapping[str, Decision]) -> int:
         """How many photographs are decided; decisions on others, or on bytes that changed since, do not count."""
@@ -142,6 +152,48 @@ class ReviewSet:
             if choice == "keep" and self.photos[number].refusal:
                 raise InputError(f"{self.photos[number].source}: {self.photos[number].refusal}")
         return [NewDecision(self.photos[n].source, self.photos[n].background_id, choice) for n, choice in made.items()]
+
+    def learnt(self, decisions: Mapping[str, Decision]) -> Learnt | None:
+        """What is believed after a person's decisions; None while they are too few."""
+        decided: dict[int, Choice] = {}
+        closed = []
+        for source, decision in decisions.items():
+            number = self._numbers.get(source)
+            if number is None or self.photos[number].background_id != decision.background_id:
+                continue
+            if decision.by == "person":
+                decided[number] = decision.choice
+            else:
+                closed.append(number)
+        return learn(self._examples, decided, closed)
+
+    def rest(self, decisions: Mapping[str, Decision]) -> list[NewDecision]:
+        """What the model decides of all that is undecided.
+
+        Raises:
+            InputError: If there is no model yet, or it does not know enough; says what to do.
+        """
+        found = self.learnt(decisions)
+        if found is None:
+            raise InputError(f"there are too few decisions to learn from; decide about {LEAST_DECISIONS} or more")
+        if found.left:
+            raise InputError(f"too much is unknown: decide about {found.left} more of what the model knows least")
+        photos = ((self.photos[number], choice) for number, choice in found.choices().items())
+        return [NewDecision(photo.source, photo.background_id, choice, "model") for photo, choice in photos]
+
+    def _model(self, decisions: Mapping[str, Decision]) -> dict[str, Any] | None:
+        found = self.learnt(decisions)
+        if found is None:
+            return None
+        return {"left": found.left, "open": int(found.open.sum()), "error": round(found.wrong, 4)}
+
+    def _matching(self, query: Query, decisions: Mapping[str, Decision]) -> tuple[list[Photo], int]:
+        """The photographs that a filter shows, in their order, and at which of them the page starts."""
+        found = self.learnt(decisions) if query.show == LEARNT else None
+        if found:
+            return [self.photos[number] for number in found.order.tolist()], 0
+        matching = [photo for photo in self.photos if self._matches(photo, query, decisions)]
+        return matching, sum(photo.number < query.start for photo in matching)
 
     def choices(self, sources: Sequence[str], decisions: Mapping[str, Decision]) -> dict[int, Choice | None]:
         """The decisions in force for some photographs, by number."""
@@ -172,7 +224,8 @@ class ReviewSet:
             "source": photo.source,
             "keep": photo.verdict.keep,
             "reason": photo.verdict.reason,
-            "choice": _choice(photo, decisions),
+            "choice": (choice := _choice(photo, decisions)),
+            "by": decisions[photo.source].by if choice else None,
             "boxes": photo.boxes,
         }
 
@@ -189,7 +242,10 @@ def load_review(root: Location) -> ReviewSet:
     rules = stored_rules(open_dataset(root, "backgrounds", finished=True).manifest)
     rows = [(row, _verdict(row)) for row in iter_rows(root / "verdicts.parquet")]
     ranked = sorted(rows, key=lambda each: (-uncertainty(each[1], rules), each[0]["source"]))
-    return ReviewSet(list(_photos(ranked, rules)))
+    photos = list(_photos(ranked, rules))
+    judged = [row for row, _ in ranked], [verdict for _, verdict in ranked]
+    refused = [bool(photo.refusal) for photo in photos]
+    return ReviewSet(photos, Examples.of(*judged, refused, rules, principal_components(root)))
 
 
 def stored_rules(manifest: Manifest) -> CurationRules:
@@ -213,10 +269,31 @@ def _photos(ranked: Sequence[tuple[Mapping[str, Any], Verdict]], rules: Curation
             verdict=verdict,
             uncertainty=uncertainty(verdict, rules),
             refusal=keep_refusal(verdict, examined=row["background_id"] is not None),
-            boxes=sorted(row.get("boxes") or [], key=lambda box: -box["confidence"])[:_BOXES],
+            boxes=_shown(row.get("boxes") or []),
             keeper=keepers.get(verdict.duplicate_of),
             copies=copies.get(number, ()),
         )
+
+
+def _shown(boxes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The surest boxes; of a finding that both views have, the surer one."""
+    shown: list[Mapping[str, Any]] = []
+    for box in sorted(boxes, key=lambda box: -box["confidence"])[: 2 * _BOXES]:
+        others = (each for each in shown if each["label"] == box["label"] and each["view"] != box["view"])
+        if not any(_overlap(box, other) >= _SAME for other in others):
+            shown.append(box)
+    return shown[:_BOXES]
+
+
+def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    """What two boxes share, over what they cover together."""
+    sides = (
+        min(one[at] + one[side], other[at] + other[side]) - max(one[at], other[at])
+        for at, side in (("x", "width"), ("y", "height"))
+    )
+    shared = prod(max(side, 0.0) for side in sides)
+    together = one["width"] * one["height"] + other["width"] * other["height"] - shared
+    return float(shared / together) if together else 1.0
 
 
 def _verdict(row: Mapping[str, Any]) -> Verdict:

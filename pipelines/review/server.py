@@ -181,6 +181,10 @@ class _Handler(BaseHTTPRequestHandler):
             made = review.photos.step(_choices(body), copies=body.get("copies") is True)
             review.log.decide(made, _session(body), only_undecided=body.get("only_undecided") is True)
             sources = [one.source for one in made]
+        elif path == "rest":
+            made = review.photos.rest(review.log.current())
+            review.log.decide(made, _session(body), only_undecided=True)
+            sources = [one.source for one in made]
         elif path == "undo":
             sources = review.log.undo(_session(body))
         else:

@@ -144,6 +144,28 @@ def histogram_picture(shown: Histogram) -> Pixels:
     return np.asarray(sheet)
 
 
+def curve_picture(title: str, points: Sequence[tuple[float, float]]) -> Pixels:
+    """Draw a curve of shares against shares, both in per cent.
+
+    Args:
+        title: What is shown.
+        points: x and y, each 0 to 1, by rising x.
+
+    Returns:
+        H x W x 3 uint8.
+    """
+    side, (left, top) = PLOT[1], (44, MARGIN[1])
+    sheet, pen = blank(2 * side + left + 24, top + side + _BELOW)
+    axes = Axes(pen, left, top, 2 * side, side, (0.0, 100.0), 100.0)
+    axes.text(MARGIN[0], 8, title, 14)
+    axes.grid()
+    for share, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
+        axes.text(left + share * axes.width, axes.bottom + 6, f"{100 * share:.0f}", 13, anchor)
+    x, y = np.array(points, np.float64).T * 100.0
+    axes.line((x, y), BAR, 2)
+    return np.asarray(sheet)
+
+
 def bar_heights(counts: npt.NDArray[np.int64]) -> list[int]:
     """The height of each bar in px."""
     most = int(counts.max())

@@ -13,8 +13,10 @@ import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
+from time import process_time
 from typing import NamedTuple, get_args
 
 import cv2
@@ -24,11 +26,11 @@ from bg20k.candidates import examine
 from bg20k.decide import decide
 from bg20k.embedding import Embedder, load_embedder
 from bg20k.measures import measured as measures_of
-from bg20k.objects import Detector
+from bg20k.objects import VIEWS, Detector, look
 from bg20k.onnx_model import Scaling
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
-from bg20k.saliency import OnnxSaliency, Saliency, SaliencyModel, find_salient, saliency_score
+from bg20k.saliency import OnnxSaliency, SaliencyModel, find_salient
 from bg20k.verdict import DUPLICATE, Verdict
 from bg20k.yolo import YoloDetector
 from rssn.image.arrays import Pixels, encode_jpeg, fit_inside, to_float, to_uint8
@@ -39,18 +41,6 @@ RULES = CurationRules()
 _KINDS = {(True, True): "hits", (True, False): "misses", (False, True): "false alarms"}  # salient, rejected
 _REPEATS = 7
 _TIMED = 5  # photographs
-
-
-class Opinion(NamedTuple):
-    """A network that says of photographs how surely they show something salient."""
-
-    name: str
-    threshold: float
-    score: Callable[[Record], float]
-
-
-DETECTOR = Opinion("salient screening", RULES.confidence, lambda record: record.object_score or 0.0)
-CLASS_FREE = Opinion("class-free", RULES.saliency, lambda record: saliency_score(record.saliency or Saliency(), RULES))
 
 
 class Networks(NamedTuple):
@@ -69,19 +59,19 @@ class Screened:
     records: Sequence[Record]
     verdicts: Mapping[str, Verdict]
 
-    def errors(self, opinion: Opinion) -> dict[str, list[str]]:
+    def errors(self) -> dict[str, list[str]]:
         """By kind: `hits`, `misses` (salient, let through) and `false alarms`; copies count as their originals do."""
         found: dict[str, list[str]] = defaultdict(list)
         for record in self.records:
             salient = self.labels[record.source]["label"] == "salient"
-            score = opinion.score(record)
-            if salient or score >= opinion.threshold:
-                found[_KINDS[salient, score >= opinion.threshold]].append(f"{record.source} ({score:.2f})")
+            score = record.object_score or 0.0
+            if salient or score >= RULES.salient_limit:
+                found[_KINDS[salient, score >= RULES.salient_limit]].append(f"{record.source} ({score:.2f})")
         return found
 
-    def scores(self, opinion: Opinion, label: str) -> list[float]:
-        """The scores of the photographs with a label."""
-        return [opinion.score(record) for record in self.records if self.labels[record.source]["label"] == label]
+    def scores(self, label: str) -> list[float]:
+        """The object scores of the photographs with a label."""
+        return [record.object_score or 0.0 for record in self.records if self.labels[record.source]["label"] == label]
 
     def groups(self) -> tuple[int, list[str]]:
         """How many groups of copies there are, and those of which not exactly one is kept or judged in its place."""
@@ -145,24 +135,38 @@ def _curated(data: bytes) -> bytes:
 def _record(path: Path, name: str, networks: Networks) -> Record:
     found = examine(path.read_bytes(), RULES)
     if networks.detector:
-        found = replace(found, detections=networks.detector.detect([found.pixels])[0])
+        found = replace(found, detections=look(networks.detector, [found.pixels])[0])
     if networks.saliency:
         found = replace(found, saliency=find_salient(networks.saliency.mask(found.pixels)))
     return Record.of({"background_id": found.background_id, "source": name} | measures_of(found), RULES)
 
 
-def screening_lines(found: Screened, opinion: Opinion = DETECTOR) -> Iterator[str]:
+def screening_lines(found: Screened) -> Iterator[str]:
     """Precision and recall, and which photographs are wrong."""
-    errors = found.errors(opinion)
+    errors = found.errors()
     hits, misses, alarms = (len(errors[kind]) for kind in ("hits", "misses", "false alarms"))
     precision = hits / (hits + alarms) if hits + alarms else float("nan")
     recall = hits / (hits + misses) if hits + misses else float("nan")
-    yield f"{opinion.name}: precision {precision:.3f}, recall {recall:.3f} on {len(found.records)} photographs"
+    yield f"salient screening: precision {precision:.3f}, recall {recall:.3f} on {len(found.records)} photographs"
     for kind in ("misses", "false alarms"):
         yield f"  {kind}: {', '.join(errors[kind]) or 'none'}"
-    salient, clean = found.scores(opinion, "salient"), found.scores(opinion, "clean")
+    salient, clean = found.scores("salient"), found.scores("clean")
     if salient and clean:
         yield f"  margin: least salient {min(salient):.2f}, most salient clean {max(clean):.2f}"
+
+
+def detection_line(photos: Sequence[Path], detector: Detector) -> str:
+    """CPU seconds a photograph to examine it, and to look at the resized picture: in all views, in the whole frame."""
+    seconds = []
+    for path in photos:
+        times = [process_time()]
+        pixels = examine(path.read_bytes(), RULES).pixels
+        for find in (detector.detect, partial(look, detector)):
+            times.append(process_time())
+            find([pixels])
+        seconds.append(np.diff([*times, process_time()]))
+    examined, whole, views = np.median(seconds, axis=0)
+    return f"CPU-s a photograph: examine {examined:.2f}, detect {views:.2f} in {len(VIEWS)} views, {whole:.2f} in one"
 
 
 def embedding_lines(photos: Sequence[Path], embedder: Embedder) -> Iterator[str]:
@@ -210,8 +214,8 @@ def main() -> None:
         load_embedder(options.embedder) if options.embedder else None,
     )
     found = screen(options.labels, options.photos, networks)
-    lines = list(screening_lines(found)) if networks.detector else ["salient screening: no detector was given"]
-    lines += screening_lines(found, CLASS_FREE) if networks.saliency else []
+    screened = networks.detector or networks.saliency
+    lines = list(screening_lines(found)) if screened else ["salient screening: no network was given"]
     count, wrong = found.groups()
     kept = f"{count - len(wrong)} of {count} keep exactly one"
     lines.append(f"duplicate groups: {kept}; wrong: {', '.join(wrong) or 'none'}")
@@ -220,6 +224,7 @@ def main() -> None:
         firsts = {found.labels[name]["duplicate_group"] or name: name for name in names[::-1]}
         lines += embedding_lines([options.photos / name for name in sorted(firsts.values())], networks.embedder)
     photos = [options.photos / name for name in names[:: max(1, len(names) // _TIMED)][:_TIMED]]
+    lines += [detection_line(photos, networks.detector)] if networks.detector else []
     print("\n".join([*lines, "", *table_lines(rows(photos))]))  # noqa: T201
 
 

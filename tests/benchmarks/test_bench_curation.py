@@ -10,20 +10,20 @@ from bg20k.onnx_model import Floats
 from bg20k.records import Crawl
 from bg20k.rules import CurationRules
 from rssn.image.arrays import Pixels, encode_png
-from tests.benchmarks.bench_curation import DETECTOR, Screened, embedding_lines, screening_lines
+from tests.benchmarks.bench_curation import Screened, embedding_lines, screening_lines
 from tests.bg20k.test_decide import record
 
 
 def test_errors_are_counted_by_kind_and_named() -> None:
-    truth = {"cat": ("salient", 0.9), "lizard": ("salient", 0.1), "rock": ("clean", 0.6), "sea": ("clean", 0.0)}
+    truth = {"cat": ("salient", 0.9), "lizard": ("salient", 0.05), "rock": ("clean", 0.6), "sea": ("clean", 0.0)}
     records = [
         replace(record(name, 0xFF << (12 * n)), object_score=score)
         for n, (name, (_, score)) in enumerate(truth.items())
     ]
     labels = {f"{name}.jpg": {"label": label, "duplicate_group": ""} for name, (label, _) in truth.items()}
     found = Screened(labels, records, {})
-    assert found.errors(DETECTOR) == {
-        "hits": ["cat.jpg (0.90)"], "misses": ["lizard.jpg (0.10)"], "false alarms": ["rock.jpg (0.60)"]
+    assert found.errors() == {
+        "hits": ["cat.jpg (0.90)"], "misses": ["lizard.jpg (0.05)"], "false alarms": ["rock.jpg (0.60)"]
     }  # fmt: skip
     assert next(screening_lines(found)) == "salient screening: precision 0.500, recall 0.500 on 4 photographs"
 

@@ -52,12 +52,12 @@ def test_without_a_detector_the_verdict_says_so() -> None:
 
 
 def test_a_salient_object_rejects_from_the_threshold_on() -> None:
-    cat = replace(record("cat", 1), object_score=0.875, salient=CAT)
-    [verdict] = judge([cat], replace(RULES, confidence=0.875))
-    message = "cat with confidence 0.88 on 25.0% of the frame"
-    assert verdict == Verdict(False, "salience", "salient_object", message, 0.875)
-    [verdict] = judge([cat], replace(RULES, confidence=0.876))
-    assert (verdict.keep, verdict.reason, verdict.score) == (True, "kept", 0.875)
+    cat = replace(record("cat", 1), object_score=0.25, salient=CAT)
+    [verdict] = judge([cat], replace(RULES, salient_cost=3.0))
+    message = "cat with confidence 0.88 on 25.0% of the frame; salient with a probability of 0.25"
+    assert verdict == Verdict(False, "salience", "salient_object", message, 0.25)
+    [verdict] = judge([cat], replace(RULES, salient_cost=2.99))
+    assert (verdict.keep, verdict.reason, verdict.score) == (True, "kept", 0.25)
 
 
 def test_duplicates_come_before_salience() -> None:
@@ -139,14 +139,13 @@ def test_embeddings_find_what_hashes_do_not() -> None:
 
 
 def test_the_class_free_network_rejects_what_no_class_is_known_for() -> None:
-    statue = replace(record("statue", 1), saliency=Saliency(0.9, 0.2, 0.9))
+    statue = replace(record("statue", 1), object_score=0.5, saliency=Saliency(0.9, 0.2, 0.875))
     [verdict] = judge([statue], RULES)
     assert (verdict.keep, verdict.stage, verdict.reason) == (False, "salience", "salient_region")
-    assert verdict.score == pytest.approx(0.81)
-    [both] = judge([replace(statue, object_score=0.875, salient=CAT)], RULES)
+    message = "something stands out on 20.0% of the frame, of compactness 0.88; salient with a probability of 0.50"
+    assert (verdict.score, verdict.message) == (0.5, message)
+    [both] = judge([replace(statue, salient=CAT)], RULES)
     assert both.reason == "salient_object"
-    [screened] = judge([replace(statue, object_score=None, saliency=Saliency())], RULES)
-    assert screened.reason == "kept"
 
 
 def test_no_records() -> None:

@@ -76,7 +76,9 @@ def test_what_the_networks_found_is_stored_and_null_where_none_looked(render) ->
     assert (measured(photo)["boxes"], measured(photo)["saliency"]) == (None, None)
     found = (Detection("cat", 0.75, (0.25, 0.5, 0.75, 1.0)),)
     values = measured(replace(photo, detections=found, saliency=Saliency(0.9, 0.25, 0.5)))
-    assert values["boxes"] == [{"label": "cat", "confidence": 0.75, "x": 0.25, "y": 0.5, "width": 0.5, "height": 0.5}]
+    assert values["boxes"] == [
+        {"label": "cat", "confidence": 0.75, "view": "whole", "x": 0.25, "y": 0.5, "width": 0.5, "height": 0.5}
+    ]
     assert Detection.of_box(values["boxes"][0]) == found[0]
     assert values["saliency"] == {"confidence": 0.9, "area": 0.25, "compactness": 0.5}
     assert measured(replace(photo, detections=()))["boxes"] == []

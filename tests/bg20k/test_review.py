@@ -15,7 +15,9 @@ from bg20k.rules import CurationRules
 from bg20k.verdict import REASONS, STAGES, Verdict
 from tests.bg20k.test_decide import CAT, record
 
-RULES = CurationRules(confidence=0.5, phash_distance=6)
+CAT_SEEN = "cat with confidence 0.88 on 25.0% of the frame; salient with a probability of 0.90"
+
+RULES = CurationRules(salient_cost=1.0, phash_distance=6)
 
 
 def near(bits: int | None) -> Verdict:
@@ -23,7 +25,7 @@ def near(bits: int | None) -> Verdict:
 
 
 def screened(score: float | None) -> Verdict:
-    if score is not None and score >= RULES.confidence:
+    if score is not None and score >= RULES.salient_limit:
         return Verdict(False, "salience", "salient_object", "cat", score)
     return Verdict(True, "split", "kept" if score is not None else "kept_unscreened", "kept", score, split="train")
 
@@ -53,9 +55,10 @@ def test_uncertainty_is_the_nearness_to_the_limit(verdict: Verdict, expected: fl
     assert uncertainty(verdict, RULES) == pytest.approx(expected)
 
 
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+@given(st.floats(0.001, 0.999), st.floats(0, 1), st.floats(0, 1))
 def test_nearer_to_the_threshold_is_never_surer(threshold: float, one: float, other: float) -> None:
-    rules = replace(RULES, confidence=threshold)
+    rules = replace(RULES, salient_cost=1.0 / threshold - 1.0)
+    threshold = rules.salient_limit
     near_one, far = sorted((one, other), key=lambda score: abs(score - threshold))
     values = [uncertainty(Verdict(True, "split", "kept", "", score, split="train"), rules) for score in (near_one, far)]
     assert all(0.0 <= value <= 1.0 for value in values)
@@ -95,7 +98,7 @@ CRAWL = [C, E, A, B]
 def test_a_keep_overrules_salience_and_takes_the_split_of_its_content() -> None:
     found = review([salient(E), A], e="keep")["e"]
     split = split_of("e", RULES.train_share)
-    message = f"kept for {split} by a person; before: cat with confidence 0.88 on 25.0% of the frame"
+    message = f"kept for {split} by a person; before: {CAT_SEEN}"
     assert found == Verdict(True, "review", "kept_human", message, split=split)
 
 
@@ -229,3 +232,11 @@ def test_a_review_of_any_crawl(crawl: list[Record], chosen: dict[str, Choice], r
             assert ids[source] in kept or (was.reason == "duplicate" and was.score is None)
     if not any(choice == "reject" and before[source].keep for source, choice in chosen.items() if source in before):
         assert all(after[s] == before[s] for s in before if chosen.get(s) != "keep")
+
+
+def test_the_verdict_says_that_a_model_decided() -> None:
+    decisions = {"e.jpg": Decision("reject", "e", "model"), "a.jpg": Decision("reject", "a")}
+    found = list(apply_review(Crawl.of([A, E]), decisions, RULES, partial(decide, rules=RULES)))
+    assert [verdict.reason for verdict in found] == ["human", "human"]
+    assert found[0].message.startswith("rejected by a person; before: kept for ")
+    assert found[1].message.startswith("rejected by the model of a person's decisions; before: kept for ")

@@ -25,7 +25,8 @@ def test_the_papers_figures_are_the_defaults() -> None:
         ("phash_distance", -1),
         ("flat_std", -0.1),
         ("grey", 256),
-        ("confidence", 1.1),
+        ("salient_cost", 0.0),
+        ("look_cost", 1.1),
         ("creature_area", -0.1),
         ("object_area", float("nan")),
         ("train_share", 2),
@@ -75,7 +76,13 @@ def test_limits_of_flags_are_set_by_the_flags_name() -> None:
         CurationRules(thresholds={"blurred": 1.0})
 
 
-PLAIN = {"low_texture": False, "sharpness": 50.0, "high_frequency_ratio": 0.05, "aspect_ratio": 4 / 3}
+PLAIN = {
+    "low_texture": False,
+    "sharpness": 50.0,
+    "high_frequency_ratio": 0.05,
+    "aspect_ratio": 4 / 3,
+    "object_score": None,
+}
 
 
 def test_flags_come_with_the_value_that_raised_them() -> None:
@@ -89,7 +96,15 @@ def test_flags_come_with_the_value_that_raised_them() -> None:
     assert list(rules.flags(both)) == ["upscaled", "panorama"]
     assert rules.flags(both | {"low_texture": True}) == {"empty_picture": 50.0}
     assert list(CurationRules(thresholds={"panorama": 3.5}).flags(both)) == ["upscaled"]
-    assert FLAGS == ("empty_picture", "upscaled", "panorama")
+    assert FLAGS == ("empty_picture", "upscaled", "panorama", "unsure")
+
+
+def test_what_one_look_is_worth_is_unsure() -> None:
+    rules = CurationRules(salient_cost=9.0, look_cost=0.45)
+    assert rules.salient_limit == 0.1
+    found = {score: rules.flags(PLAIN | {"object_score": score}) for score in (0.0, 0.0499, 0.05, 0.1, 0.5499, 0.5501)}
+    assert [score for score, flags in found.items() if flags == {"unsure": score}] == [0.05, 0.1, 0.5499]
+    assert CurationRules(refused_flags=("unsure",)).refused_flag(PLAIN | {"object_score": 0.2}) == ("unsure", 0.2)
 
 
 def test_a_flag_rejects_where_the_rules_say_so() -> None:

@@ -76,7 +76,7 @@ def write_set(root: Path, rows: list[dict[str, Any]], *, pictures: bool = True) 
         write_parquet(folder.data("train-00000-of-00001"), PUBLISHED, map(_background, kept))
         refused = [row for row in rows if not row["keep"]]
         write_parquet(folder.rejects_path("train-00000-of-00001"), REJECTS, map(_reject, refused))
-    rules = asdict(CurationRules())
+    rules = asdict(CurationRules(salient_cost=1.0))
     plan = {"kind": "backgrounds", "rules": rules, "detector": "yolo", "photos": {"count": len(rows)}}
     totals = {"rows": sum(row["keep"] for row in rows)}
     facts = {"plan": plan, "sources": {}, "command": "rssn build-bg20k photos --out set", "totals": totals}

@@ -144,6 +144,20 @@ function summarize(summary) {
   const shown = summary.filters.find((filter) => filter.name === state.show) || { count: 0, decided: 0 };
   setBar("shown", shown.decided, shown.count, "decided of these");
   setBar("all", summary.decided, summary.all, "of all");
+  showModel(summary.model);
+}
+
+/* What the model of the decisions knows; there is none before the 50th. */
+function showModel(model) {
+  $("model").hidden = !model || !model.open;
+  if ($("model").hidden) return;
+  const goal = "until the rest is expected to be right in 99 of 100";
+  $("model-words").textContent = model.left
+    ? `${number(model.left)} left to decide ${goal}.`
+    : `Enough is known: decided by the model, the rest is expected to be wrong in ${(100 * model.error).toFixed(1)} % of all.`;
+  $("learnt").setAttribute("aria-pressed", state.show === "learnt");
+  $("rest").disabled = model.left > 0;
+  $("rest").textContent = `Decide the clear rest (${number(model.open)})`;
 }
 
 function drawFilter(filter, index) {
@@ -221,7 +235,8 @@ function drawBoxes(figure, image, boxes, kind) {
 }
 
 function stateWords(photo) {
-  const words = photo.choice ? `You ${photo.choice} it` : readable(photo.reason);
+  const decided = photo.by === "model" ? `The model: ${photo.choice}` : `You ${photo.choice} it`;
+  const words = photo.choice ? decided : readable(photo.reason);
   return `${MARKS[isKept(photo) ? "keep" : "reject"]} ${words}`;
 }
 
@@ -334,6 +349,13 @@ function store(choices, settings) {
     }, (error) => { apply(before); toast(`Not stored: ${error.message}`); });
 }
 
+function decideRest() {
+  posts = posts.then(() => ask("rest", { session: SESSION, show: state.show })).then((answer) => {
+    toast(`${number(Object.keys(answer.changed).length)} decided by the model; U undoes it.`);
+    setTimeout(() => { state.show = "all"; load(0); }); // after this step: load waits for the posts
+  }, (error) => toast(`Not stored: ${error.message}`));
+}
+
 function undo() {
   posts = posts.then(() => ask("undo", { session: SESSION, show: state.show })).then((answer) => {
     settle(answer);
@@ -358,7 +380,7 @@ function apply(changes) {
   const choices = new Map(changes);
   state.photos.forEach((photo, index) => {
     for (const one of [photo, photo.keeper, ...photo.copies]) {
-      if (one && choices.has(one.number)) one.choice = choices.get(one.number);
+      if (one && choices.has(one.number)) Object.assign(one, { choice: choices.get(one.number), by: "person" });
     }
     showState(tiles()[index], photo);
   });
@@ -404,6 +426,7 @@ const KEYS = {
   ArrowLeft: () => move(-1), ArrowRight: () => move(1), ArrowUp: () => moveVertically(-1), ArrowDown: () => moveVertically(1),
   PageDown: nextPage, PageUp: () => previousPage("first"), Enter: enlarge,
   Home: () => select(0), End: () => select(Math.max(0, state.photos.length - 1)),
+  m: () => { if (!$("model").hidden) setFilter("learnt"); },
   0: toggleUndecided, "?": () => $("keys").showModal(),
 };
 
@@ -438,6 +461,7 @@ document.addEventListener("click", onClick);
 $("back").addEventListener("click", () => previousPage("first"));
 $("next").addEventListener("click", nextPage);
 $("accept").addEventListener("click", acceptRest);
+$("rest").addEventListener("click", decideRest);
 $("undo").addEventListener("click", undo);
 $("help").addEventListener("click", () => $("keys").showModal());
 $("undecided").addEventListener("change", toggleUndecided);

@@ -22,8 +22,13 @@ IDLE = [
     (rssn, CURATE, ("--ignore-class", "car"), "--ignore-class", "give one with --detector"),
     (rssn, CURATE, ("--saliency-scaling", "imagenet"), "--saliency-scaling", "give one with --saliency"),
     *(
-        (rssn, CURATE, ("--rule", f"{rule}=0.5"), "--rule", f"{rule} is for --{network} alone")
-        for rule, network in (("object_area", "detector"), ("saliency_most", "saliency"), ("cosine", "deep-duplicates"))
+        (rssn, CURATE, ("--rule", f"{rule}=0.5"), "--rule", f"{rule} is for {networks} alone")
+        for rule, networks in (
+            ("object_area", "--detector"),
+            ("saliency_most", "--saliency"),
+            ("cosine", "--deep-duplicates"),
+            ("salient_cost", "--detector and --saliency"),
+        )
     ),
     (rssn, ("inspect", "set"), ("--strips", "0", "--cache-dir", "c"), "--cache-dir", "--strips 0 composes nothing"),
     (rssn, ("inspect", "set"), ("--strips", "0", "--cache-size", "1G"), "--cache-size", "--strips 0 composes nothing"),
@@ -72,7 +77,7 @@ def test_backgrounds_have_no_steps_to_show(bg20k: Path, option: str) -> None:
 def test_the_same_options_are_taken_where_they_do_something() -> None:
     taken = [
         (*CURATE, "--saliency", "net.onnx", "--saliency-scaling", "imagenet", "--rule", "saliency=0.5"),
-        (*CURATE, "--detector", "yolo.onnx", "--ignore-class", "car", "--rule", "confidence=0.5"),
+        (*CURATE, "--detector", "yolo.onnx", "--ignore-class", "car", "--rule", "salient_cost=5"),
         (*COMPOSE, "--cache-dir", "cache", "--cache-size", "1G"),
         (*COMPOSE, "--denoiser", "nlmeans"),
     ]

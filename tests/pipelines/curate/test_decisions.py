@@ -79,7 +79,8 @@ def test_decisions_change_the_set_and_nothing_else(curated: Path, build: Callabl
     assert (after[out]["keep"], after[out]["stage"], after[out]["reason"]) == (False, "review", "human")
     assert (after[keeper]["keep"], after[keeper]["reason"]) == (False, "human")
     assert (after[copy]["keep"], after[copy]["reason"]) == (True, "kept_instead")
-    changed = {name for name, row in after.items() if row != before[name]}
+    assert {name for name, row in after.items() if row["decided_by"] == "person"} == {keeper, out, kept}
+    changed = {name for name, row in after.items() if row | {"decided_by": None} != before[name]}
     assert {keeper, copy, out} <= changed
     assert all(before[name]["duplicate_of"] == before[keeper]["background_id"] for name in changed - {keeper, out})
 
@@ -91,7 +92,7 @@ def test_decisions_change_the_set_and_nothing_else(curated: Path, build: Callabl
     folder = DatasetFolder(curated)
     assert [check_shard(folder, mark) for mark in folder.marks()] == [None] * len(folder.marks())
     assert done.review == {
-        "decisions": 3, "kept": 0, "rejected": 2, "confirmed": 1, "without_effect": 0, "replacements": 1
+        "decisions": 3, "kept": 0, "rejected": 2, "confirmed": 1, "by_model": 0, "without_effect": 0, "replacements": 1
     }  # fmt: skip
 
 
@@ -109,9 +110,10 @@ def test_what_cannot_be_kept_stays_out(curated: Path, build: Callable[..., Curat
     decide(curated, **{small: "keep"})
     before = verdicts(curated)
     assert build(apply_review=True).review == {
-        "decisions": 1, "kept": 0, "rejected": 0, "confirmed": 0, "without_effect": 1, "replacements": 0
+        "decisions": 1, "kept": 0, "rejected": 0, "confirmed": 0, "by_model": 0, "without_effect": 1, "replacements": 0
     }  # fmt: skip
-    assert verdicts(curated) == before
+    [[source, row]] = [(source, row) for source, row in verdicts(curated).items() if row != before[source]]
+    assert row == before[source] | {"decided_by": "person"}
 
 
 def test_the_same_command_again_changes_nothing(curated: Path, build: Callable[..., Curated]) -> None:
@@ -176,14 +178,15 @@ def test_the_effects_are_counted() -> None:
         "a": Decision("keep", "1"),
         "b": Decision("reject", "2"),
         "c": Decision("keep", "3"),
-        "d": Decision("keep", None),
+        "d": Decision("keep", None, "model"),
         "f": Decision("reject", "other bytes"),
         "gone": Decision("reject", "7"),
     }
     found = effects(decisions, rows)
-    assert found == {"decisions": 6, "kept": 1, "rejected": 1, "confirmed": 1, "without_effect": 3, "replacements": 1}
+    done = {"kept": 1, "rejected": 1, "confirmed": 1, "by_model": 1, "without_effect": 3, "replacements": 1}
+    assert found == {"decisions": 6} | done
     assert describe_effects(found) == (
-        "6 decided: 1 kept and 1 rejected against the verdict, 1 confirmed, 3 without effect, "
+        "6 decided: 1 kept and 1 rejected against the verdict, 1 confirmed, 1 by the model, 3 without effect, "
         "1 copies kept in place of rejected ones"
     )
     assert describe_effects(None) == "nobody"

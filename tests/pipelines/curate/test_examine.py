@@ -70,11 +70,12 @@ def test_each_photograph_gets_its_own_findings(detector: Greys, tmp_path: Path) 
     pixels = [cv2.imdecode(np.frombuffer(row["image"]["bytes"], np.uint8), 0)[0, 0] for row in rows]
     assert pixels == [10, 20, 30, 40, 50]
     assert [(row["source"], row["reason"]) for row in rejects] == [("2.png", "not_an_image")]
-    assert detector.calls == [3, 2]
+    assert detector.calls == [3, 3, 2, 2]  # the frames of a batch, then their centres
+    assert [box["view"] for box in rows[0]["boxes"]] == ["whole", "centre"]
 
 
 def test_a_batch_that_fails_costs_the_one_that_fails_alone(detector: Greys, tmp_path: Path) -> None:
     rows, rejects = examined(tmp_path, [10, POISON, 30, 40])
     assert [row["source"] for row in rows] == ["0.png", "2.png", "3.png"]
     assert [(row["source"], row["message"]) for row in rejects] == [("1.png", "ValueError: the network failed")]
-    assert detector.calls == [3, 1, 1, 1, 1]
+    assert detector.calls == [3, 1, 1, 1, 1, 1, 1, 1]

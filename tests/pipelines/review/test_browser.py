@@ -21,6 +21,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from pipelines.review.bucket_log import copy_of
+from pipelines.review.log import NewDecision, ReviewLog, read_decisions, review_path
 from rssn.storage.location import BucketPath
 from tests.bucket import Fault, Store
 from tests.pipelines.reviewing import Served, decided, decided_in, duplicate, salient, serve, small, verdict, write_set
@@ -378,4 +379,32 @@ def test_an_upload_that_fails_is_said_until_it_is_made_good(
         page.until(lambda: not page.find("#trouble").is_displayed())
         assert decided_in(s3.get(f"{there}/review.sqlite")) == {"00001.jpg": "reject"}
         assert copy_of(there).is_file()
+        browser.get("about:blank")
+
+
+def test_what_the_model_knows_is_offered_decided_and_undone(browser: Browser, tmp_path: Path) -> None:
+    rows = [salient(n, 1.0) if n % 4 == 0 else verdict(n) for n in range(200)]
+    root = write_set(tmp_path / "set", rows)
+    log = ReviewLog(review_path(root))
+    given = [(row["source"], row["background_id"], row["keep"]) for row in rows[:149]]
+    log.decide([NewDecision(name, key, "keep" if keep else "reject") for name, key, keep in given], "another-window")
+    log.close()
+    with serve(root) as server:
+        browser.get(server.address)
+        page = Page(browser, server, root)
+        page.until(lambda: page.find("#model").is_displayed())
+        assert page.text("#rest") == "Decide the clear rest (51)"
+        page.press("m")
+        page.until(lambda: page.text("#place") == "1 to 48 of 51")
+        assert not set(page.sources()) & {name for name, *_ in given}
+        page.press("a" if page.find("#rest").get_attribute("disabled") else "l")
+        page.until(lambda: page.find("#rest").is_enabled())
+        assert page.text("#model-words").startswith("Enough is known: decided by the model, the rest is expected")
+        before = len(decided(root))
+        page.find("#rest").click()
+        page.until(lambda: len(decided(root)) == 200)
+        page.until(lambda: not page.find("#model").is_displayed())
+        assert {one.by for one in read_decisions(root).values()} == {"person", "model"}
+        page.press("u")
+        page.until(lambda: len(decided(root)) == before)
         browser.get("about:blank")

@@ -137,6 +137,20 @@ def test_decisions_of_an_earlier_version_hold(tmp_path: Path) -> None:
     assert read_decisions(tmp_path) == {"a.jpg": Decision("keep", "a")}
 
 
+def test_what_a_model_decided_is_told_from_what_a_person_did(tmp_path: Path) -> None:
+    log = ReviewLog(review_path(tmp_path))
+    log.decide([NewDecision("a.jpg", "a", "keep")], ONE)
+    log.decide([NewDecision(name, name[0], "reject", "model") for name in ("a.jpg", "b.jpg", "c.jpg")], ONE)
+    assert {name: (one.choice, one.by) for name, one in log.current().items()} == dict.fromkeys(
+        ("a.jpg", "b.jpg", "c.jpg"), ("reject", "model")
+    )
+    log.decide([NewDecision("b.jpg", "b", "keep")], TWO)
+    assert log.undo(TWO) == ["b.jpg"]
+    assert log.current()["b.jpg"] == Decision("reject", "b", "model")
+    assert log.undo(ONE) == ["a.jpg", "b.jpg", "c.jpg"]
+    assert log.current() == {"a.jpg": Decision("keep", "a")}
+
+
 def delete(path: Path) -> str:
     path.unlink()
     return "was deleted"
@@ -219,7 +233,7 @@ def test_a_review_that_was_killed_half_way_is_taken_back_by_whoever_reads(tmp_pa
         killed.execute("BEGIN")
         for number in range(300):  # more than the cache holds, so that it reaches the file before the end
             row = (number + 10, f"{number}.jpg" * 50)
-            killed.execute("INSERT INTO decisions VALUES (?, 2, ?, NULL, 'reject', NULL, NULL, '', '')", row)
+            killed.execute("INSERT INTO decisions VALUES (?, 2, ?, NULL, 'reject', NULL, NULL, '', '', NULL)", row)
         half = tmp_path / "half"
         half.mkdir()
         for file in tmp_path.glob("review.sqlite*"):

@@ -50,10 +50,18 @@ def test_a_photograph_tells_all_that_the_page_shows(tmp_path: Path) -> None:
         photo["source"]: photo for photo in review.page(Query(), {"00000.jpg": Decision("keep", "id00000")})["photos"]
     }
     assert photos["00001.jpg"]["boxes"] == [
-        {"label": "cat", "confidence": 0.75, "x": 0.25, "y": 0.25, "width": 0.5, "height": 0.25}
+        {"label": "cat", "view": None, "confidence": 0.75, "x": 0.25, "y": 0.25, "width": 0.5, "height": 0.25}
     ]
     assert photos["00001.jpg"]["keeper"] is None
-    keeper = {"number": 3, "source": "00000.jpg", "keep": True, "reason": "kept", "choice": "keep", "boxes": []}
+    keeper = {
+        "number": 3,
+        "source": "00000.jpg",
+        "keep": True,
+        "reason": "kept",
+        "choice": "keep",
+        "by": "person",
+        "boxes": [],
+    }
     assert photos["00002.jpg"]["keeper"] == photos["00005.jpg"]["keeper"] == keeper
     assert photos["00000.jpg"]["copy_count"] == 2
     assert [copy["source"] for copy in photos["00000.jpg"]["copies"]] == ["00002.jpg", "00005.jpg"]
@@ -145,3 +153,58 @@ def test_what_is_no_finished_curation_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "manifest.json", {"plan": {"kind": "backgrounds"}})
     with pytest.raises(InputError, match="its run was interrupted"):
         load_review(tmp_path)
+
+
+def test_a_finding_of_both_views_is_shown_once(tmp_path: Path) -> None:
+    frame = {"label": "cat", "view": "whole", "confidence": 0.5, "x": 0.25, "y": 0.25, "width": 0.5, "height": 0.5}
+    surer = frame | {"view": "centre", "confidence": 0.75, "width": 0.4375}
+    dog, apart = frame | {"label": "dog", "confidence": 0.625}, frame | {"view": "centre", "x": 0.75, "width": 0.25}
+    review = loaded(tmp_path, [salient(0, 0.75, boxes=[frame, surer, dog, apart])])
+    assert review.page(Query(), {})["photos"][0]["boxes"] == [surer, dog, apart]
+
+
+MANY = [salient(n, 1.0) if n % 4 == 0 else verdict(n) for n in range(200)]
+"""A crawl that the curation judges right."""
+
+
+def agreeing(review: ReviewSet, count: int) -> dict[str, Decision]:
+    photos = [photo for start in range(0, 200, PAGE) for photo in review.page(Query(start=start), {})["photos"]]
+    made = {}
+    for photo in photos[:count]:
+        made[photo["source"]] = Decision("keep" if photo["keep"] else "reject", f"id{photo['source'][:5]}")
+    return made
+
+
+def test_after_fifty_decisions_what_the_model_knows_least_comes_first(tmp_path: Path) -> None:
+    review = loaded(tmp_path, MANY)
+    assert review.summary("all", agreeing(review, 49))["model"] is None
+    decisions = agreeing(review, 50)
+    model = review.summary("all", decisions)["model"]
+    assert model["open"] == 150
+    page = review.page(Query(show="learnt", start=90), decisions)
+    assert (page["first"], page["total"], len(page["photos"])) == (0, 150, PAGE)
+    assert not {photo["source"] for photo in page["photos"]} & decisions.keys()
+
+
+def test_the_model_decides_the_clear_rest(tmp_path: Path) -> None:
+    review = loaded(tmp_path, MANY)
+    with pytest.raises(InputError, match="there are too few decisions to learn from; decide about 50 or more"):
+        review.rest({})
+    decisions = agreeing(review, 150)
+    made = review.rest(decisions)
+    assert len(made) == 50
+    assert {one.by for one in made} == {"model"}
+    assert all((one.choice == "reject") == (int(one.source[:5]) % 4 == 0) for one in made)
+    everything = decisions | {one.source: Decision(one.choice, one.background_id, one.by) for one in made}
+    assert review.summary("all", everything)["model"] == {"left": 0, "open": 0, "error": 0.0}
+    shown_by = {photo["source"]: photo["by"] for photo in review.page(Query(), everything)["photos"]}
+    assert set(shown_by.values()) == {"person"}
+
+
+def test_a_rest_that_is_not_known_is_left_to_people(tmp_path: Path) -> None:
+    review = loaded(tmp_path, [verdict(n, score=0.3 + n / 1000) for n in range(200)])
+    decisions = {f"{n:05d}.jpg": Decision("keep" if n % 2 else "reject", f"id{n:05d}") for n in range(100, 160)}
+    left = review.summary("all", decisions)["model"]["left"]
+    assert left > 100
+    with pytest.raises(InputError, match=f"too much is unknown: decide about {left} more"):
+        review.rest(decisions)

@@ -342,3 +342,24 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path, served: Served) -> None:
         serve(tmp_path / "set", "--port", str(served.port)),
     ):
         pass
+
+
+def test_the_model_decides_the_rest_when_it_knows_enough(tmp_path: Path) -> None:
+    root = write_set(tmp_path / "set", [salient(n, 1.0) if n % 4 == 0 else verdict(n) for n in range(200)])
+    with serve(root) as server:
+        status, answer = server.post("rest", {})
+        assert (status, answer["error"][:36]) == (409, "there are too few decisions to learn")
+        numbers = [number for number in range(200) if number % 40 < 30]
+        photos = {p["number"]: p for start in range(0, 200, 40) for p in server.get(f"photos?start={start}")["photos"]}
+        for start in range(0, len(numbers), 40):
+            made = [
+                {"number": n, "choice": "keep" if photos[n]["keep"] else "reject"} for n in numbers[start : start + 40]
+            ]
+            status, answer = server.post("decide", {"decisions": made})
+        assert answer["summary"]["model"]["open"] == 50
+        assert answer["summary"]["model"]["left"] == 0
+        status, answer = server.post("rest", {})
+        assert (status, len(answer["changed"])) == (200, 50)
+        assert answer["summary"]["decided"] == 200
+        status, answer = server.post("undo", {})
+        assert answer["summary"]["decided"] == 150

@@ -16,6 +16,7 @@ from rssn.report.charts import (
     PLOT,
     Histogram,
     bar_heights,
+    curve_picture,
     deviations_picture,
     histogram,
     histogram_picture,
@@ -93,3 +94,18 @@ def test_series_are_shares_on_an_axis_of_the_firsts_deviations() -> None:
 def test_charts_of_the_same_series_can_stand_side_by_side() -> None:
     one, other = (deviations_picture({"a": np.arange(9.0) * by, "b": np.arange(5.0)}) for by in (1, 100))
     assert one.shape == other.shape
+
+
+def test_a_curve_of_shares_runs_from_corner_to_corner() -> None:
+    rising = curve_picture("found against lost, %", [(0.0, 0.0), (1.0, 1.0)])
+    steep = curve_picture("found against lost, %", [(0.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
+    assert rising.shape == steep.shape
+
+    def blue(picture: Pixels) -> set[tuple[int, int]]:
+        rows, columns = np.nonzero((picture == BAR).all(axis=2))
+        return set(zip(rows.tolist(), columns.tolist(), strict=True))
+
+    left, right = (min(blue(rising), key=lambda p: p[1]), max(blue(rising), key=lambda p: p[1]))
+    assert left[0] - right[0] >= PLOT[1] - 2
+    assert max(p[0] for p in blue(steep)) - min(p[0] for p in blue(steep)) >= PLOT[1] - 2
+    assert len({p[1] for p in blue(steep) if p[0] > right[0] + 10}) <= 3

@@ -249,8 +249,9 @@ def _resolve_keepers(crawl: Crawl, final: Reviewed, rows: Sequence[int]) -> None
 
     def next_of(name: str) -> str | None:
         first, last = (np.searchsorted(ids, name.encode(), side) for side in ("left", "right"))
-        keepers = [final[row].duplicate_of for row in order[first:last].tolist()]
-        return None if None in keepers else next((other for other in keepers[::-1] if other != name), None)
+        copies = sorted(order[first:last].tolist(), key=crawl.source, reverse=True)
+        keepers = [final[row].duplicate_of for row in copies]
+        return None if None in keepers else next((other for other in keepers if other != name), None)
 
     ends: dict[int, Verdict] = {}
     for row in rows:

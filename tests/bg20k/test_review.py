@@ -179,6 +179,19 @@ def test_decisions_on_other_bytes_have_no_effect() -> None:
     assert [*apply_review(Crawl.of([A, B]), decisions, RULES, judge)] == [*judge(Crawl.of([A, B]))]
 
 
+def test_copies_of_a_rejected_keeper_follow_the_same_one_in_any_order() -> None:
+    sizes = {0: 1000, 1: 1037, 2: 1074, 3: 1010, 4: 1047, 5: 1084}
+    crawl = [replace(record(f"id{n}", 0, size), source=f"{n}-{k}.jpg") for n, size in sizes.items() for k in (0, 1)]
+    choices: dict[str, Choice] = {"0-0.jpg": "keep", "2-0.jpg": "reject", "5-0.jpg": "reject"}
+    decisions = {source: Decision(choice, f"id{source[0]}") for source, choice in choices.items()}
+    judge = partial(decide, rules=RULES)
+    found = []
+    for order in (crawl, crawl[::-1], crawl[5:] + crawl[:5]):
+        verdicts = apply_review(Crawl.of(order), decisions, RULES, judge)
+        found.append({r.source: v for r, v in zip(order, verdicts, strict=True)})
+    assert found[0] == found[1] == found[2]
+
+
 names = st.integers(0, 7)
 crawls = st.lists(
     st.builds(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from PIL import ImageCms
 
 from rssn.image.arrays import encode_png
 
@@ -31,3 +32,12 @@ def write_masks(root: Path, values: tuple[int, ...] = (1, 1)) -> Path:
             (root / folder).mkdir(parents=True, exist_ok=True)
             (root / folder / f"{number}.png").write_bytes(encode_png(pixels))
     return root
+
+
+def wide_profile() -> bytes:
+    """sRGB's own profile with its red and green primaries exchanged, so that colours must move."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    assert b"rXYZ" in profile
+    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
+    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
+    return bytes(profile)

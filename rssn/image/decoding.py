@@ -13,6 +13,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from threading import Lock
 from typing import BinaryIO, cast
 
@@ -286,7 +287,7 @@ def salvage(picture: PillowImage.Image, scale: int = 1) -> Pixels:
 
 def srgb_pixels(picture: PillowImage.Image, scale: int = 1) -> Pixels:
     """Decode an opened picture to upright H x W x 3 uint8 of sRGB; see `decode_pixels` and `load`."""
-    plain = picture.mode == "RGB" and not picture.info.get("icc_profile") and orientation(picture) == 1
+    plain = picture.mode == "RGB" and not other_profile(picture) and orientation(picture) == 1
     if plain and is_jpeg(picture):  # the way through Pillow's memory takes longer than the decoding
         return decode_jpeg(_encoded(picture), "RGB", picture.size, scale)
     return as_srgb(load(picture, scale))
@@ -400,8 +401,27 @@ def _unit_range(picture: PillowImage.Image) -> npt.NDArray[np.float32]:
     return values / np.float32(65535.0)
 
 
-def _srgb(picture: PillowImage.Image) -> PillowImage.Image:
+def other_profile(picture: PillowImage.Image) -> bytes | None:
+    """The profile of a picture's colours, unless it has none, or one that is sRGB's whatever it is called."""
     profile = picture.info.get("icc_profile")
+    return None if not profile or (picture.mode == "RGB" and _is_srgb(profile)) else profile
+
+
+@lru_cache(maxsize=64)
+def _is_srgb(profile: bytes) -> bool:
+    """Whether a profile leaves 4,096 colours where they are, to a step of 8 bits."""
+    steps = np.arange(0, 256, 17, dtype=np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(64, 64, 3)
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        seen = ImageCms.profileToProfile(PillowImage.fromarray(colours), source, _SRGB)
+    except (ImageCms.PyCMSError, OSError):
+        return False
+    return int(np.abs(np.asarray(seen, np.int16) - colours).max()) <= 1
+
+
+def _srgb(picture: PillowImage.Image) -> PillowImage.Image:
+    profile = other_profile(picture)
     if not profile:
         return picture
     if picture.mode not in ("RGB", "CMYK", "L"):

@@ -24,6 +24,7 @@ from rssn.image.decoding import (
     load,
     open_header,
     orientation,
+    other_profile,
     salvage,
     shown_size,
 )
@@ -113,7 +114,7 @@ def is_mislabelled(name: str, found: str) -> bool:
 def _conversions(picture: PillowImage.Image, data: bytes) -> tuple[str, ...]:
     present = {
         "rotated": orientation(picture) != 1,
-        "icc": bool(picture.info.get("icc_profile")),
+        "icc": other_profile(picture) is not None,
         "cmyk": picture.mode in ("CMYK", "YCCK"),
         "palette": picture.mode in ("P", "PA"),
         "grey": picture.mode in ("1", "L", "LA", "La") or is_deep(picture),

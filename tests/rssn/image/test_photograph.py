@@ -15,8 +15,9 @@ from rssn.errors import Rejected
 from rssn.image.arrays import Pixels, resize_area
 from rssn.image.decoding import decode_pixels
 from rssn.image.photograph import CONVERSIONS, TILE_SIDE, decode_photograph, is_mislabelled, salvaged
+from tests.pictures import wide_profile
 
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SIDEWAYS = PillowImage.Exif()
 SIDEWAYS[0x0112] = 6
 
@@ -77,7 +78,8 @@ def test_samples_are_of_the_full_resolution() -> None:
         (("deep",), cv2.imencode(".tif", scene(60, 40).astype(np.uint16) * 257)[1].tobytes()),
         ((), cv2.imencode(".tif", scene(60, 40))[1].tobytes()),
         (("rotated",), encoded(scene(60, 40), exif=SIDEWAYS)),
-        (("icc",), encoded(scene(60, 40), icc_profile=PROFILE)),
+        (("icc",), encoded(scene(60, 40), icc_profile=wide_profile())),
+        ((), encoded(scene(60, 40), icc_profile=SRGB)),
     ],
 )  # fmt: skip
 def test_what_was_converted_is_named(expected: tuple[str, ...], data: bytes) -> None:

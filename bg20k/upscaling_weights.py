@@ -1,4 +1,4 @@
-"""The weights of the rule in `bg20k.upscaling`, as tests/benchmarks/bench_upscaling.py --fit writes them."""
+"""The weights of the rule in `bg20k.upscaling`, as `bench_upscaling --fit` writes them."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 python -m tests.benchmarks.bench_upscaling DATA [--fit FILE]
 
 DATA holds the folders `photos` and `crawl`, each with `labels.tsv`. Of each photograph, shrunk to 1000 px and as its
-sharpest 1000 px at full resolution (`crawl`: as it is), there are made: enlarged ones (1.25 to 3 times; linear, cubic
+sharpest 1000 px at full resolution (`crawl`: as it is), there are made: enlarged ones (1.25 to 4 times; linear, cubic
 and Lanczos by OpenCV and Pillow; of a JPEG or not; stored as JPEG 75 to 95 or not), and ones that are no enlargements:
 as they are, shrunk, out of focus with grain, sharpened, each as JPEG, too. The rule is fitted six times, each time
 without a sixth of the photographs (copies together), and judged on those. `--fit` writes the rule fitted on all.
@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bg20k.upscaling import traces, upscaling_score
@@ -36,14 +36,20 @@ _SIDE = 1000  # px
 _LONGEST = 1500  # px
 _FOLDS = 6
 _FLAG_LABELS = Path(__file__).parent / "flag_labels.tsv"
-_OPENCV = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
+_OPENCV = {
+    "linear": cv2.INTER_LINEAR,
+    "cubic": cv2.INTER_CUBIC,
+    "lanczos": cv2.INTER_LANCZOS4,
+    "area": cv2.INTER_AREA,
+}
 _PILLOW = {
     "linear": PillowImage.Resampling.BILINEAR,
     "cubic": PillowImage.Resampling.BICUBIC,
     "lanczos": PillowImage.Resampling.LANCZOS,
 }
+_SHRINKING = (*(f"pillow {name}" for name in _PILLOW), "opencv area")
 _QUALITIES = (None, 95, 90, 75, 75)
-_HEADER = '''"""The weights of the rule in `bg20k.upscaling`, as tests/benchmarks/bench_upscaling.py --fit writes them."""
+_HEADER = '''"""The weights of the rule in `bg20k.upscaling`, as `bench_upscaling --fit` writes them."""
 
 from __future__ import annotations
 
@@ -109,7 +115,7 @@ def _made(path: Path, folder: str) -> Iterator[tuple[Way, Pixels]]:
     if folder == "crawl":
         bases = {"crawl": whole}
     else:
-        small = _resized(whole, _SIDE / min(whole.shape), f"pillow {rng.choice(list(_PILLOW))}")
+        small = _resized(whole, _SIDE / min(whole.shape), str(rng.choice(_SHRINKING)))
         bases = {"shrunk": small, "crop": _sharpest(whole)}
     for name, base in bases.items():
         for way, pixels in _variants(np.ascontiguousarray(base[:_LONGEST, :_LONGEST]), rng):
@@ -120,7 +126,7 @@ def _variants(base: Pixels, rng: np.random.Generator) -> Iterator[tuple[Way, Pix
     yield Way("clean"), base
     yield from ((Way("clean", quality=quality), _jpeg(base, quality)) for quality in (90, 75))
     for factor in (*rng.uniform(0.4, 0.97, 3).tolist(), 0.6):
-        way = Way("shrunk", factor, f"pillow {rng.choice(list(_PILLOW))}", None, _quality(rng))
+        way = Way("shrunk", factor, str(rng.choice(_SHRINKING)), None, _quality(rng))
         if min(base.shape) * factor >= 300:
             yield way, _jpeg(_resized(base, factor, way.filter), way.quality)
     for radius in (1.2, 2.5, 5.0):
@@ -128,9 +134,9 @@ def _variants(base: Pixels, rng: np.random.Generator) -> Iterator[tuple[Way, Pix
         yield way, _jpeg(_defocused(base, radius, rng), way.quality)
     way = Way("sharpened", quality=_quality(rng))
     yield way, _jpeg(_array(cv2.addWeighted(base, 1.8, cv2.GaussianBlur(base, (0, 0), 1.0), -0.8, 0)), way.quality)
-    filters = [f"{library} {name}" for library in ("opencv", "pillow") for name in _OPENCV]
+    filters = [f"{library} {name}" for library in ("opencv", "pillow") for name in _PILLOW]
     plain = [(factor, name) for factor in (1.5, 2.0) for name in filters]
-    others = [(factor, str(rng.choice(filters))) for factor in (1.25, 1.75, 3.0, float(rng.uniform(1.4, 2.5)))]
+    others = [(factor, str(rng.choice(filters))) for factor in (1.25, 1.75, 3.0, 4.0, float(rng.uniform(1.4, 2.5)))]
     for factor, name in plain + others:
         before = (None, None, 90, 75)[rng.integers(4)]
         way = Way("enlarged", factor, name, before, _quality(rng))
@@ -204,7 +210,7 @@ def fitted(found: Sequence[Sample]) -> tuple[list[float], float]:
     return weights.tolist(), float(rule.intercept_[0] - weights @ scaler.mean_)
 
 
-def _model():
+def _model() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=500))
 
 
@@ -232,7 +238,7 @@ def lines(found: Sequence[Sample], scores: np.ndarray) -> Iterator[str]:
         yield _share(f"false, {folder} as they are", over, as_is)
     for kind in ("clean", "shrunk", "defocused", "sharpened"):
         yield _share(f"false, {kind}, graphics left out", over, ~graphic & [way.kind == kind for way in ways])
-    for factor in (1.25, 1.5, 1.75, 2.0, 3.0):
+    for factor in (1.25, 1.5, 1.75, 2.0, 3.0, 4.0):
         chosen = ~graphic & [way.kind == "enlarged" and way.factor == factor for way in ways]
         yield _share(f"found, {factor} times", over, chosen)
         for name in ("quality", "before", "filter", "base") if factor in (1.5, 2.0) else ():

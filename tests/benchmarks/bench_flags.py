@@ -176,7 +176,8 @@ def rate_lines(found: Sequence[Labelled]) -> Iterator[str]:
         "renders and paintings": lambda one: one.row["kind"] in ("render", "painting"),
     }
     for name, belongs in groups.items():
-        yield _rates(name, [one.values for one in found if belongs(one)])
+        if chosen := [one.values for one in found if belongs(one)]:
+            yield _rates(name, chosen)
     plain = [one for one in found if one.is_plain]
     for flag in FLAGS:
         wrong = [one.row["file"] for one in plain if _raised(one.values, flag)]
@@ -186,7 +187,7 @@ def rate_lines(found: Sequence[Labelled]) -> Iterator[str]:
         "text": [one for one in found if one.row["overlay"] in ("text", "both")],
         "flat_graphic": [one for one in found if one.row["kind"] == "graphic"],
     }
-    yield from (_left_out(flag, plain, those) for flag, those in wanted.items())
+    yield from (_left_out(flag, plain, those) for flag, those in wanted.items() if those)
 
 
 def _left_out(flag: str, plain: Sequence[Labelled], wanted: Sequence[Labelled]) -> str:

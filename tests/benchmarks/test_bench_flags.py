@@ -28,7 +28,7 @@ def test_rates_count_what_reaches_the_limits() -> None:
     none, all_raised = dict.fromkeys(FLAGS, 0.0), dict.fromkeys(FLAGS, 10.0)
     found = [labelled(f"{n:010}.jpg", "", none) for n in range(20)]
     found += [labelled("sign.jpg", "", all_raised), labelled("logo.jpg", "both", all_raised)]
-    lines = list(rate_lines(found + [labelled("x.jpg", "logo", none)]))
+    lines = list(rate_lines([*found, labelled("x.jpg", "logo", none)]))
     assert lines[0].startswith("photographs, nothing put on them (21): drawn_on 0.048, text 0.048")
     assert lines[1].startswith("text or text and logo put on (1): drawn_on 1.000")
     assert "  text on photographs with nothing put on them: sign.jpg" in lines

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-
-pytest.importorskip("sklearn")
 
 from tests.benchmarks.bench_upscaling import Sample, Way, fitted, judged, lines
 

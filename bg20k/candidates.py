@@ -15,6 +15,7 @@ import numpy as np
 from bg20k.objects import Detection
 from bg20k.rules import CurationRules
 from bg20k.saliency import Saliency
+from bg20k.strokes import Strokes, find_strokes
 from bg20k.verdict import TOO_LONG, TOO_SMALL
 from rssn.errors import Rejected
 from rssn.image.arrays import Pixels, resize_area
@@ -36,6 +37,7 @@ class Candidate:
         pixels: H x W x 3 uint8 RGB; the shorter side has exactly `min_side` px.
         grey: H x W uint8, the same without colours.
         square: 256 x 256 px uint8, the same squeezed: small enough to hash fast, large enough to change no bit.
+        strokes: What looks drawn in it, see `bg20k.strokes`.
         tiles: n x S x S uint8 grey samples of the source at full resolution, see `rssn.image.photograph`.
         source_width: Width in px of the source, after EXIF orientation.
         source_height: Height in px.
@@ -50,6 +52,7 @@ class Candidate:
     pixels: Pixels
     grey: Pixels
     square: Pixels
+    strokes: Strokes
     tiles: Pixels
     source_width: int
     source_height: int
@@ -93,6 +96,7 @@ def examine(data: bytes, rules: CurationRules, source: str = "") -> Candidate:
         pixels=pixels,
         grey=grey,
         square=hash_square(grey),
+        strokes=find_strokes(grey),
         tiles=photograph.tiles,
         source_width=photograph.width,
         source_height=photograph.height,

@@ -17,8 +17,11 @@ import pyarrow as pa
 from PIL import Image as PillowImage
 
 from bg20k.candidates import Candidate, hash_square
+from bg20k.flatness import flat_share
+from bg20k.frames import border_share, seam_share
+from bg20k.overlays import drawn_length, letters_in_line
 from bg20k.rules import CurationRules
-from bg20k.upscaling import high_frequency_ratio
+from bg20k.upscaling import upscaling_score
 from rssn.image.arrays import Pixels, resize_area
 from rssn.image.photograph import CONVERSIONS
 
@@ -102,11 +105,40 @@ MEASURES: Final = (
     ),
     Measure("grey", pa.bool_(), is_grey, "without colours, even where the file has three channels"),
     Measure(
-        "high_frequency_ratio",
+        "upscaling_score",
         pa.float64(),
-        lambda photo: high_frequency_ratio(photo.tiles),
-        "energy at 0.55 to 0.75 of the Nyquist frequency over that at 0.2 to 0.4, at the source's resolution; "
-        "null: too small to tell",
+        lambda photo: upscaling_score(photo.tiles),
+        "how surely it was enlarged by about 1.4 or more, 0 to 1; null: too small to tell",
+    ),
+    Measure(
+        "drawn_length",
+        pa.float64(),
+        lambda photo: drawn_length(photo.strokes, min(photo.grey.shape)),
+        "length of all strokes that look drawn (logos, letters, lines), in shorter sides",
+    ),
+    Measure(
+        "letters_in_line",
+        pa.float64(),
+        lambda photo: letters_in_line(photo.strokes),
+        "letters in the clearest line of text, each weighted by how clean it is, 0 to 1",
+    ),
+    Measure(
+        "border_share",
+        pa.float64(),
+        lambda photo: border_share(photo.pixels),
+        "width of the widest border of one colour, as a share of the side that it narrows",
+    ),
+    Measure(
+        "seam_share",
+        pa.float64(),
+        lambda photo: seam_share(photo.grey),
+        "how much of its line the longest straight seam covers, upright or level, 0 to 1",
+    ),
+    Measure(
+        "flat_share",
+        pa.float64(),
+        lambda photo: flat_share(photo.grey),
+        "share of blocks of 8 px without any grain, black and white ones left out; null: all are",
     ),
     Measure("format", pa.string(), lambda photo: photo.format, "what the source's bytes are: JPEG, PNG, ..."),
     Measure(

@@ -83,9 +83,9 @@ def test_a_flag_rejects_where_the_rules_say_so_and_keeps_nobody_else_out() -> No
     enlarged, original = record("big", 0b1, width=8000), record("true", 0b11)
     plain = judge([enlarged, original], RULES)
     assert [(v.keep, v.reason) for v in plain] == [(True, "kept"), (False, "duplicate")]
-    strict = judge([replace(enlarged, refused_flag=("upscaled", 0.02)), original], RULES)
+    strict = judge([replace(enlarged, refused_flag=("upscaled", 0.92)), original], RULES)
     assert [(v.keep, v.stage, v.reason, v.score) for v in strict] == [
-        (False, "resolution", "upscaled", 0.02),
+        (False, "resolution", "upscaled", 0.92),
         (True, "split", "kept", 0.0),
     ]
 

@@ -70,8 +70,16 @@ def test_a_class_that_counts_nowhere_cannot_be_ignored() -> None:
 
 
 def test_limits_of_flags_are_set_by_the_flags_name() -> None:
-    assert CurationRules().thresholds == {"upscaled": 0.05, "panorama": 3.0}
-    assert CurationRules.parse(["panorama=4"]).thresholds == {"upscaled": 0.05, "panorama": 4.0}
+    assert CurationRules().thresholds == {
+        "upscaled": 0.7,
+        "panorama": 3.0,
+        "drawn_on": 0.05,
+        "text": 4.0,
+        "frame": 0.008,
+        "collage": 0.7,
+        "flat_graphic": 0.52,
+    }
+    assert CurationRules.parse(["panorama=4"]).thresholds == CurationRules().thresholds | {"panorama": 4.0}
     with pytest.raises(InputError, match=r"thresholds\.blurred: there is no such flag; known here: upscaled, panorama"):
         CurationRules(thresholds={"blurred": 1.0})
 
@@ -79,8 +87,13 @@ def test_limits_of_flags_are_set_by_the_flags_name() -> None:
 PLAIN = {
     "low_texture": False,
     "sharpness": 50.0,
-    "high_frequency_ratio": 0.05,
+    "upscaling_score": 0.69,
     "aspect_ratio": 4 / 3,
+    "drawn_length": 0.0,
+    "letters_in_line": 1.0,
+    "border_share": 0.0,
+    "seam_share": 0.3,
+    "flat_share": None,
     "object_score": None,
 }
 
@@ -88,15 +101,24 @@ PLAIN = {
 def test_flags_come_with_the_value_that_raised_them() -> None:
     rules = CurationRules()
     assert rules.flags(PLAIN) == {}
-    assert rules.flags(PLAIN | {"high_frequency_ratio": 0.0499}) == {"upscaled": 0.0499}
-    assert rules.flags(PLAIN | {"high_frequency_ratio": None}) == {}
+    assert rules.flags(PLAIN | {"upscaling_score": 0.7}) == {"upscaled": 0.7}
+    assert rules.flags(PLAIN | {"upscaling_score": None}) == {}
     assert rules.flags(PLAIN | {"aspect_ratio": 2.9999}) == {}
     assert rules.flags(PLAIN | {"aspect_ratio": 3.0}) == {"panorama": 3.0}
-    both = PLAIN | {"aspect_ratio": 3.0, "high_frequency_ratio": 0.0}
+    both = PLAIN | {"aspect_ratio": 3.0, "upscaling_score": 1.0}
     assert list(rules.flags(both)) == ["upscaled", "panorama"]
     assert rules.flags(both | {"low_texture": True}) == {"empty_picture": 50.0}
     assert list(CurationRules(thresholds={"panorama": 3.5}).flags(both)) == ["upscaled"]
-    assert FLAGS == ("empty_picture", "upscaled", "panorama", "unsure")
+    drawn = PLAIN | {
+        "drawn_length": 0.05,
+        "letters_in_line": 3.9,
+        "border_share": 0.1,
+        "seam_share": 0.7,
+        "flat_share": 0.6,
+    }
+    assert list(rules.flags(drawn)) == ["drawn_on", "frame", "collage", "flat_graphic"]
+    drawn_flags = ("drawn_on", "text", "frame", "collage", "flat_graphic")
+    assert ("empty_picture", "upscaled", "panorama", *drawn_flags, "unsure") == FLAGS
 
 
 def test_what_one_look_is_worth_is_unsure() -> None:
@@ -108,9 +130,9 @@ def test_what_one_look_is_worth_is_unsure() -> None:
 
 
 def test_a_flag_rejects_where_the_rules_say_so() -> None:
-    both = PLAIN | {"aspect_ratio": 3.0, "high_frequency_ratio": 0.02}
+    both = PLAIN | {"aspect_ratio": 3.0, "upscaling_score": 0.92}
     assert CurationRules().refused_flag(both) is None
     assert CurationRules(refused_flags=("panorama",)).refused_flag(both) == ("panorama", 3.0)
-    assert CurationRules(refused_flags=("panorama", "upscaled")).refused_flag(both) == ("upscaled", 0.02)
+    assert CurationRules(refused_flags=("panorama", "upscaled")).refused_flag(both) == ("upscaled", 0.92)
     with pytest.raises(InputError, match="refused_flags: blurred: there is no such flag; choose from empty_picture, "):
         CurationRules(refused_flags=("blurred",))

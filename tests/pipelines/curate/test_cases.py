@@ -50,8 +50,8 @@ def test_odd_photographs(shared: Path, tmp_path: Path) -> None:
     assert "97.9% of it is transparent" in found["logo_transparent"]["message"]
     assert "100.0% of it is transparent" in found["sticker_all_transparent"]["message"]
     flags = {name: row["flags"] for name, row in found.items() if row["flags"]}
-    empty = ("black0", "black1", "black2", "white")
-    assert flags == {"pano": ["panorama"]} | {name: ["empty_picture"] for name in empty}
+    empty = ("black0", "black1", "black2", "white")  # and the panorama is made of nine equal parts
+    assert flags == {"pano": ["panorama", "collage"]} | {name: ["empty_picture"] for name in empty}
     assert (found["mpo_phone"]["format"], found["mpo_phone"]["converted"]) == ("MPO", [])
     assert found["gif_named"]["converted"] == ["palette", "mislabelled"]
     assert found["la"]["converted"] == ["grey", "alpha"]  # all of it opaque

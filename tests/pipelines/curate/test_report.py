@@ -40,7 +40,7 @@ def test_every_measure_that_is_a_float_has_a_histogram(tmp_path: Path, drawn: di
     sections = curation_sections(DatasetFolder(write_set(tmp_path, judged, pictures=False)), [])
     assert [section.title for section in sections[:2]] == ["Resolution of the sources", "Scores"]
     scores = {name.replace("_", " "): {0.5: 3} for name in numbers} | {"object score": {0.25: 3}}
-    assert {"sharpness", "aspect ratio", "high frequency ratio"} < scores.keys()
+    assert {"sharpness", "aspect ratio", "upscaling score"} < scores.keys()
     assert drawn == scores | {
         "shorter side, px": {200.0: 3},
         "megapixels": {0.06: 3},

@@ -100,7 +100,7 @@ REASONS: Final[Mapping[str, Reason]] = {
         Reason(
             "upscaled",
             "its pixels were interpolated: enlarged by about 1.4 or more",
-            Threshold("upscaling_score", ">=", 0.7, highest=1.0),
+            Threshold("upscaling_score", ">=", 0.76, highest=1.0),
         ),
         Reason(
             "panorama",

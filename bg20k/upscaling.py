@@ -4,7 +4,7 @@ Enlarging leaves two kinds of traces. The spectrum falls off where the smaller p
 between two of the smaller picture's are smoother than those upon them, so the mean size of differences along a line has
 a rhythm: of the third of the frequencies for a factor of 1.5 (Gallagher 2005; his second differences are left out,
 because an enlargement by 2 about pixel centres leaves no rhythm in even ones). A linear rule weighs both. It was fitted
-by `tests/benchmarks/bench_upscaling.py --fit`, which prints the table below and its errors on photographs left out.
+by `tests/benchmarks/bench_upscaling.py --fit`, which writes its table and prints its errors on photographs left out.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ _BANDS = 32
 _LOWEST_BIN = 3  # below it there is the window's own width
 _REFERENCE = slice(1, 7)  # bands that every picture fills; the others are measured against them
 _FLOOR = 0.28  # energy in squared 8-bit units, about that of rounding
+_RINGS = 16  # of the larger one of a coefficient's two frequencies
+_LOW_RINGS = slice(3, 6)
+_QUIET = 2.0  # squared 8-bit units; rounding and JPEG's noise must not pass for detail in a sample without any
 _ORDERS = (1, 3)  # of the differences
 _FAINT = 0.05  # squared 8-bit units; keeps flat samples from counting as rhythm
 _SILENCE = 1e-9
@@ -48,31 +51,56 @@ def upscaling_score(tiles: Pixels) -> float | None:
 
 
 def traces(tiles: Pixels) -> npt.NDArray[np.float64]:
-    """What the rule weighs: logarithms of energies by band and of rhythms by frequency, 69 of them.
+    """What the rule weighs: logarithms of energies by frequency and of rhythms by frequency, 101 of them.
 
     Args:
         tiles: n x 256 x 256 uint8, at least one.
     """
-    side = tiles.shape[1]
-    power = np.zeros(side // 2 + 1)
-    rhythms = np.zeros((len(_ORDERS), side // 2 + 1))
+    energy = np.stack([_energy(tile) for tile in tiles])
+    rhythms = np.zeros((len(_ORDERS), tiles.shape[1] // 2 + 1))
     for tile in tiles:
         for lines in (tile, tile.T):
             values = lines.astype(np.float32, order="C")
-            power += _power(values)
             rhythms += [_rhythm(values, order) for order in _ORDERS]
-    bands = _bands(power / (2 * len(tiles)))
+    beats = (_beats(one / (2 * len(tiles))) for one in rhythms)
+    return np.concatenate([_bands(energy.mean(axis=0)), *_rings(energy), *beats])
+
+
+def _energy(tile: Pixels) -> npt.NDArray[np.float32]:
+    """A tile's energy by frequency, as OpenCV packs it: rows are vertical frequencies, columns 2k - 1 and 2k hold k."""
+    window = _window(len(tile))
+    sample = (tile - np.float32(tile.mean())) * window * window[:, None]
+    return np.square(cv2.dft(sample)) * np.float32(2 / float((window**2).sum()) ** 2)
+
+
+def _bands(energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The level, and every band against it, of the energy along the lines and the columns together."""
+    half = len(energy) // 2
+    across = energy[:, 1:-1].mean(axis=0).reshape(-1, 2).mean(axis=1)
+    down = energy[1:half, 1:-1].mean(axis=1) + energy[:half:-1, 1:-1].mean(axis=1)
+    along = 0.5 * across + 0.25 * down
+    edges = np.linspace(_LOWEST_BIN - 1, half - 1, _BANDS + 1).astype(int)
+    bands = np.log(np.add.reduceat(along, edges[:-1]) / np.diff(edges) + _FLOOR)
     level = bands[_REFERENCE].mean()
-    return np.concatenate([bands - level, [level], *(_beats(one / (2 * len(tiles))) for one in rhythms)])
+    return np.array([level, *(bands - level)])
 
 
-def _power(lines: _Floats) -> npt.NDArray[np.float64]:
-    """The mean energy of the lines at each frequency, in squared 8-bit units."""
-    window = _window(lines.shape[1])
-    packed = np.asarray(cv2.dft((lines - lines.mean(axis=1, keepdims=True)) * window, flags=cv2.DFT_ROWS))
-    squares = np.einsum("yx,yx->x", packed, packed).astype(np.float64) / len(lines)
-    pairs = squares[1:-1].reshape(-1, 2).sum(axis=1)  # OpenCV packs real and imaginary parts side by side
-    return np.concatenate([squares[:1], pairs, squares[-1:]]) / float((window**2).sum())
+def _rings(energy: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The energy in rings of frequencies against the low ones: of all samples, and at most in one sample."""
+    owners, sizes = _ring_of_coefficient(energy.shape[1])
+    rings = np.stack([np.bincount(owners, one.ravel(), _RINGS + 1)[:_RINGS] for one in energy]) / sizes
+    low = rings[:, _LOW_RINGS].mean(axis=1, keepdims=True)
+    together = np.log((rings.mean(axis=0) + _FAINT) / (low.mean() + _FAINT))
+    return together, np.log(((rings + _FAINT) / (low + _QUIET)).max(axis=0))
+
+
+@lru_cache(maxsize=2)
+def _ring_of_coefficient(side: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The ring of each packed coefficient, and how many each has; the odd first and last column are in none."""
+    across, down = np.meshgrid((np.arange(side) + 1) // 2 * 2 / side, 2 * np.abs(np.fft.fftfreq(side)))
+    rings = np.minimum(np.maximum(across, down) * _RINGS, _RINGS - 1).astype(np.intp)
+    rings[:, [0, -1]] = _RINGS
+    return rings.ravel(), np.bincount(rings.ravel())[:_RINGS]
 
 
 def _rhythm(lines: _Floats, order: int) -> npt.NDArray[np.float64]:
@@ -81,11 +109,6 @@ def _rhythm(lines: _Floats, order: int) -> npt.NDArray[np.float64]:
     window, mean = _window(len(sizes)), float(sizes.mean())
     energy = np.abs(np.fft.rfft((sizes - mean) * window, lines.shape[1])) ** 2 / float((window**2).sum())
     return np.asarray(energy / (mean**2 + _FAINT), dtype=np.float64)
-
-
-def _bands(power: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    edges = np.linspace(_LOWEST_BIN, len(power), _BANDS + 1).astype(int)
-    return np.log(np.add.reduceat(power, edges[:-1]) / np.diff(edges) + _FLOOR)
 
 
 def _beats(energy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

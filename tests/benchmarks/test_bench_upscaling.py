@@ -32,7 +32,7 @@ def test_photographs_are_judged_by_rules_that_have_not_seen_them() -> None:
     found = samples()
     scores = judged(found)
     printed = list(lines(found, scores))
-    assert printed[0] == "144 pictures of 12 photographs, limit 0.7"
+    assert printed[0] == "144 pictures of 12 photographs, limit 0.76"
     assert "false, crawl as they are: 0.000 of 12" in printed
     assert "found, 1.5 times: 1.000 of 12" in printed
     assert "    quality 75: 1.000 of 12" in printed

@@ -71,7 +71,7 @@ def test_a_class_that_counts_nowhere_cannot_be_ignored() -> None:
 
 def test_limits_of_flags_are_set_by_the_flags_name() -> None:
     assert CurationRules().thresholds == {
-        "upscaled": 0.7,
+        "upscaled": 0.76,
         "panorama": 3.0,
         "drawn_on": 0.05,
         "text": 4.0,
@@ -87,7 +87,7 @@ def test_limits_of_flags_are_set_by_the_flags_name() -> None:
 PLAIN = {
     "low_texture": False,
     "sharpness": 50.0,
-    "upscaling_score": 0.69,
+    "upscaling_score": 0.75,
     "aspect_ratio": 4 / 3,
     "drawn_length": 0.0,
     "letters_in_line": 1.0,
@@ -101,7 +101,7 @@ PLAIN = {
 def test_flags_come_with_the_value_that_raised_them() -> None:
     rules = CurationRules()
     assert rules.flags(PLAIN) == {}
-    assert rules.flags(PLAIN | {"upscaling_score": 0.7}) == {"upscaled": 0.7}
+    assert rules.flags(PLAIN | {"upscaling_score": 0.76}) == {"upscaled": 0.76}
     assert rules.flags(PLAIN | {"upscaling_score": None}) == {}
     assert rules.flags(PLAIN | {"aspect_ratio": 2.9999}) == {}
     assert rules.flags(PLAIN | {"aspect_ratio": 3.0}) == {"panorama": 3.0}

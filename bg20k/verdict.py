@@ -98,7 +98,7 @@ REASONS: Final[Mapping[str, Reason]] = {
         # On photographs left out of the fit (bench_upscaling): flagged are 0 of 34 photographs as they are and 1 of 79
         # of a crawl; none of 372 clean ones stored as JPEG, 2.8 % of shrunk, 1.9 % of defocused ones; 71 % of those
         # enlarged by 1.25, 96 % by 1.5 (JPEG 75: 93 %), 95 % by 2 (JPEG 75: 92 %; of sharp sources shrunk before 83 %),
-        # 99 % by 3, 93 % by 4. A limit on high frequencies alone that finds 93 % of those 83 % flags 24 % of defocused.
+        # 99 % by 3, 93 % by 4. To find 93 % of the 83 %, a limit on high frequencies beside it flags 24 % of defocused.
         Reason(
             "upscaled",
             "its pixels were interpolated: enlarged by about 1.4 or more",

@@ -21,7 +21,7 @@ def run(*arguments: object) -> tuple[int, str]:
     [
         (["inspect", "nowhere"], "Error: nowhere: no data set here"),
         (["export", "here", "--out", "ftp://b/plain"], "Error: ftp://b/plain: unknown storage; give s3://bucket"),
-        (["demo", "--out", "s3://b/demo"], "Error: s3://b/demo: "),
+        (["demo", "--out", "ftp://b/demo"], "Error: ftp://b/demo: unknown storage; give s3://bucket"),
         (["build-bg20k", "nowhere", "--out", "out"], "Error: nowhere: no such folder"),
         (["build-bg20k", ".", "--out", "out"], "Error: .: no pictures found in it"),
         (["build-bg20k", ".", "--out", "out", "--min-side", "0"], "Error: min_side is 0; expected 1 or more"),

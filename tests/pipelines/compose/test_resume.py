@@ -18,7 +18,7 @@ from pipelines.executor.work import refusal
 from pipelines.inspect.inspect import run_inspect
 from rssn.dataset.batches import batch_path
 from rssn.dataset.manifest import read_manifest
-from rssn.dataset.schema import REJECTS
+from rssn.dataset.schema import REJECTS, SCHEMA_VERSION
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
 from rssn.image.arrays import encode_png
@@ -250,7 +250,7 @@ def test_a_set_with_other_columns_is_told_from_a_damaged_one(matting: Path, bg20
     facts["plan"]["schema_version"] = 2
     path.write_text(json.dumps(facts))
     for attempt in (run_inspect, lambda out: run_compose(job_of(matting, bg20k, out, PLAIN), LocalRunner())):
-        with pytest.raises(InputError, match="its columns are of version 2, ours of 5; use the release that made it"):
+        with pytest.raises(InputError, match=f"columns are of version 2, ours of {SCHEMA_VERSION}; use the release"):
             attempt(out)
     assert run_compose(job_of(matting, bg20k, out, PLAIN, overwrite=True), LocalRunner()).written == 6
 

@@ -1,0 +1,215 @@
+"""Whether two photographs show the same picture: one is laid over the other, and what agrees is counted.
+
+Local features alone do not decide, because strangers may carry the same logo: they find how the frames lie over each
+other (RootSIFT, ratio test, a similarity by RANSAC; also mirrored). Where there are too few of them, the views whose
+hashes are near say it. Then structure is compared all over the frame, whatever its brightness and colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from bg20k.hamming import Hashes
+from bg20k.lookalikes import EDGES_DISTANCE, VIEW_DISTANCE, view_distances
+from bg20k.sketch import Floats, Sketch
+from bg20k.views import Box, boxes
+from rssn.image.arrays import Pixels
+
+FEW_INLIERS: Final = 8
+"""With fewer matches that agree on one similarity, chance may have found it."""
+
+_RATIO = 0.8  # of the distances to the best and the second best match
+_NEAR = 4.0  # px of `bg20k.sketch.SIDE` by which an inlier may lie beside its match
+_TRIALS, _CONFIDENCE = 500, 0.995
+_SMALLEST = 0.3  # scale of one frame in the other
+_WINDOW = 9  # px of a sketch's picture
+_STRUCTURE = 3.0  # standard deviation in a window, 8-bit units, from which on there is something to compare
+_ALIKE = 0.7  # correlation of two windows
+_COVERED = 0.6  # least share of one of the frames
+_SOME_STRUCTURE = 0.02  # least share of the places where both frames are
+_CROPPED = 0.02  # share of a frame
+
+Matrix: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How well one photograph lies over another.
+
+    Attributes:
+        agreement: Share of the structured places, where both frames are, at which the structure is the same; 0 to 1.
+        structure: Share of the places where both frames are at which either has structure; 0 to 1.
+        covered: Shares of the first and of the second frame that lie in the other one; 0 to 1.
+        beyond: Shares of the first and of the second frame that have structure outside of the other one; 0 to 1.
+        inliers: Matched features that agree; 0 where views gave the alignment.
+        mirrored: Whether one is a mirror image of the other.
+    """
+
+    agreement: float = 0.0
+    structure: float = 0.0
+    covered: tuple[float, float] = (0.0, 0.0)
+    beyond: tuple[float, float] = (0.0, 0.0)
+    inliers: int = 0
+    mirrored: bool = False
+
+    def is_copy(self, agreement: float) -> bool:
+        """Whether both show the same picture: one lies mostly inside the other, and the structure agrees.
+
+        Args:
+            agreement: See `bg20k.rules.CurationRules.agreement`.
+        """
+        limit = agreement if self.inliers >= FEW_INLIERS else (1 + agreement) / 2
+        return self.agreement >= limit and max(self.covered) >= _COVERED and self.structure >= _SOME_STRUCTURE
+
+    @property
+    def cropped(self) -> tuple[bool, bool]:
+        """Whether the first and whether the second one shows less than the other; a plain border shows nothing."""
+        first, second = self.beyond
+        return second > max(first, _CROPPED), first > max(second, _CROPPED)
+
+
+def compare(one: Sketch, other: Sketch, views: tuple[Hashes, Hashes]) -> Comparison:
+    """The best of all ways in which one photograph may lie over the other; nothing where there is none.
+
+    Args:
+        one: A photograph.
+        other: Another one.
+        views: The hashes of their views.
+    """
+    found = [_laid(*way) for way in _by_features(one, other)]
+    if not any(each.inliers >= FEW_INLIERS for each in found):
+        found += [_laid(*way) for way in _by_views(one, other, views)]
+    return max(found, key=lambda each: (each.agreement * max(each.covered), each.inliers), default=Comparison())
+
+
+_Way: TypeAlias = tuple[Sketch, Sketch, Matrix, int, bool]
+"""Two sketches, how places of the second lie in the first, how many features say so, whether the second is mirrored."""
+
+
+def _by_features(one: Sketch, other: Sketch) -> Iterator[_Way]:
+    units = one.units()
+    for mirrored, second in ((False, other), (True, other.mirrored)):
+        pairs = _matches(units, second.units())
+        if len(pairs) >= 3:
+            source, target = second.places[pairs[:, 1]], one.places[pairs[:, 0]]
+            matrix, inliers = cv2.estimateAffinePartial2D(
+                source, target, ransacReprojThreshold=_NEAR, maxIters=_TRIALS, confidence=_CONFIDENCE
+            )
+            if matrix is not None:
+                yield one, second, matrix, int(inliers.sum()), mirrored
+
+
+def _matches(one: Floats, other: Floats) -> npt.NDArray[np.int64]:
+    """M x 2 places of descriptors that match each other, each at most once."""
+    if len(one) < 2 or len(other) < 2:
+        return np.zeros((0, 2), np.int64)
+    cosines = other @ one.T
+    rows = np.arange(len(other))
+    best = cosines.argmax(axis=1)
+    nearest = cosines[rows, best]
+    cosines[rows, best] = -1.0
+    telling = np.flatnonzero(1 - nearest < _RATIO**2 * (1 - cosines.max(axis=1)))
+    telling = telling[np.argsort(-nearest[telling], kind="stable")]
+    _, first = np.unique(best[telling], return_index=True)
+    chosen = np.sort(telling[first])
+    return np.stack([best[chosen], chosen], axis=1)
+
+
+def _by_views(one: Sketch, other: Sketch, views: tuple[Hashes, Hashes]) -> Iterator[_Way]:
+    """The two nearest views lie over each other, and the wholes do where their edges are near."""
+    apart, edges = view_distances(*views)
+    if apart.min() <= VIEW_DISTANCE:
+        asker, mirrored, view = (int(each) for each in np.unravel_index(apart.argmin(), apart.shape))
+        second, outer = other.mirrored if mirrored else other, (other, one)[asker]
+        left, top, width, height = boxes(outer.width, outer.height)[view]
+        if mirrored and outer is other:
+            left = 1.0 - left - width
+        yield one, second, _over(one, second, (left, top, width, height), outer is one), 0, bool(mirrored)
+    if edges <= EDGES_DISTANCE:
+        yield one, other, _over(one, other, (0.0, 0.0, 1.0, 1.0), True), 0, False
+
+
+def _over(one: Sketch, other: Sketch, box: Box, inside: bool) -> Matrix:
+    """How the second frame fills a box of the first, or the first a box of the second."""
+    outer, inner = (one, other) if inside else (other, one)
+    scale = np.array([box[2] * outer.width / inner.width, box[3] * outer.height / inner.height])
+    matrix = np.column_stack([np.diag(scale), [box[0] * outer.width, box[1] * outer.height]])
+    return matrix if inside else cv2.invertAffineTransform(matrix)
+
+
+def _laid(one: Sketch, other: Sketch, matrix: Matrix, inliers: int, mirrored: bool) -> Comparison:
+    """Compare two frames, of which the second lies in the first as a matrix says."""
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    if not _SMALLEST <= scale <= 1 / _SMALLEST:
+        return Comparison()
+    turned = scale > 1  # the frame that shrinks is laid over the other one, so that nothing is blurred
+    if turned:
+        one, other, matrix, scale = other, one, cv2.invertAffineTransform(matrix), 1 / scale
+    first, second, both = _aligned(one.picture, other.picture, _in_pictures(one, other, matrix))
+    if not both.any():
+        return Comparison()
+    correlation, structured = _correlation(first, second, both)
+    if not inliers:
+        correlation = np.abs(correlation)  # edges are near those of a negative, too
+    share = float(both.mean())
+    covered = share, min(1.0, share * one.width * one.height / (scale**2 * other.width * other.height))
+    beyond = _beyond(one, other, matrix), _beyond(other, one, cv2.invertAffineTransform(matrix))
+    return Comparison(
+        agreement=float((correlation[structured] >= _ALIKE).mean()) if structured.any() else 0.0,
+        structure=float(structured.sum() / both.sum()),
+        covered=covered[::-1] if turned else covered,
+        beyond=beyond[::-1] if turned else beyond,
+        inliers=inliers,
+        mirrored=mirrored,
+    )
+
+
+def _in_pictures(one: Sketch, other: Sketch, matrix: Matrix) -> Matrix:
+    """A matrix between frames as one between the pictures of the sketches."""
+    to_frame, to_picture = other.width / other.picture.shape[1], one.picture.shape[1] / one.width
+    return np.column_stack([matrix[:, :2] * to_frame * to_picture, matrix[:, 2] * to_picture])
+
+
+def _aligned(one: Pixels, other: Pixels, matrix: Matrix) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+    """Both pictures, slightly smoothed, in the frame of the first, and where both are."""
+    size = one.shape[::-1]
+    inside = cv2.warpAffine(np.ones_like(other), matrix, size, flags=cv2.INTER_NEAREST)
+    both = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0
+    warped = cv2.warpAffine(other, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    first, second = (cv2.GaussianBlur(each.astype(np.float32), (0, 0), 1.0) for each in (one, warped))
+    return np.asarray(first), np.asarray(second), both
+
+
+def _correlation(first: Floats, second: Floats, both: npt.NDArray[np.bool_]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """The correlation of the windows around each place, and at which places either has structure."""
+    weight = both.astype(np.float32)
+    filled = np.maximum(_box(weight), np.float32(1e-3))
+    mean_1, mean_2 = _box(first * weight) / filled, _box(second * weight) / filled
+    variance_1 = _box(first * first * weight) / filled - mean_1 * mean_1
+    variance_2 = _box(second * second * weight) / filled - mean_2 * mean_2
+    covariance = _box(first * second * weight) / filled - mean_1 * mean_2
+    floor = np.float32(_STRUCTURE**2)
+    spread = np.sqrt(np.maximum(variance_1, floor / 4) * np.maximum(variance_2, floor / 4))
+    return covariance / spread, both & ((variance_1 > floor) | (variance_2 > floor))
+
+
+def _beyond(one: Sketch, other: Sketch, matrix: Matrix) -> float:
+    """The share of the first frame that has structure and lies outside of the second one by more than a window."""
+    size = one.picture.shape[::-1]
+    inside = cv2.warpAffine(
+        np.ones_like(other.picture), _in_pictures(one, other, matrix), size, flags=cv2.INTER_NEAREST
+    )
+    outside = cv2.dilate(inside, np.ones((_WINDOW, _WINDOW), np.uint8)) == 0
+    picture = one.picture.astype(np.float32)
+    mean = _box(picture)
+    return float((outside & (_box(picture * picture) - mean * mean > _STRUCTURE**2)).mean())
+
+
+def _box(values: Floats) -> Floats:
+    return np.asarray(cv2.boxFilter(values, -1, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT))

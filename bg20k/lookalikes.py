@@ -1,0 +1,102 @@
+"""Pairs of photographs of which one may be a copy of the other: found by hashes and codes alone, never quadratic.
+
+Three searches, each exact within its distance (see `hamming`): the whole of one photograph, as it is or mirrored,
+against the views of all others; the edges of the wholes, which dark, tinted and negative copies share; and codes of
+local features, which a crop of any place shares and a logo or a text leaves alone. What is common is passed over, so
+the number of pairs is bounded by the number of photographs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bg20k.hamming import Hashes, Integers, near_owners
+from bg20k.sketch import CODES, Sketch
+from bg20k.views import EDGES, VIEWS, view_hashes
+from rssn.image.arrays import Pixels
+
+VIEW_DISTANCE: Final = 8
+"""Bits by which the whole of one photograph and a view of another may differ."""
+
+EDGES_DISTANCE: Final = 12
+"""Bits by which the edges of two photographs may differ."""
+
+PRINT_BYTES: Final = 8 * (VIEWS + CODES)
+"""Of the hashes and codes of a photograph, as they are stored."""
+
+_CODE_DISTANCE = 4  # bits
+_CODES_SHARED = 2
+_MOST_VIEWS = 32  # near photographs of a whole; of more, the view is common
+_MOST_CODES = 8
+
+
+def print_of(grey: Pixels, sketch: Sketch, flat_std: float) -> bytes:
+    """What a photograph is looked for by: the hashes of its views and the codes of its features.
+
+    Args:
+        grey: H x W uint8.
+        sketch: Of the same picture.
+        flat_std: See `view_hashes`.
+    """
+    return np.concatenate([view_hashes(grey, flat_std), sketch.codes()]).astype("<u8").tobytes()
+
+
+def unpacked(prints: bytes) -> npt.NDArray[np.uint64]:
+    """Stored prints, one after the other, as n x (`VIEWS` + `CODES`) hashes."""
+    return np.frombuffer(prints, "<u8").reshape(-1, VIEWS + CODES)
+
+
+def lookalikes(prints: Hashes, fixed: npt.NDArray[np.bool_]) -> Integers:
+    """Pairs that are worth a look; for a million photographs in at most 4 GB.
+
+    Args:
+        prints: n x (`VIEWS` + `CODES`), a row of zeros for a photograph that is left out.
+        fixed: n truth values; two fixed ones are no pair.
+
+    Returns:
+        M x 2 rows, the smaller first, each pair once, in ascending order.
+    """
+    views, edges, codes = prints[:, : VIEWS - 1], prints[:, VIEWS - 1 : VIEWS], prints[:, VIEWS:]
+    found = [
+        np.unique(_near(views, 2, VIEW_DISTANCE, _MOST_VIEWS)),
+        np.unique(_near(edges, 1, EDGES_DISTANCE, _MOST_VIEWS)),
+        _shared(_near(codes, CODES, _CODE_DISTANCE, _MOST_CODES)),
+    ]
+    packed = np.unique(np.concatenate(found))
+    pairs = np.stack([packed >> np.uint64(32), packed & np.uint64(0xFFFFFFFF)], axis=1).astype(np.int64)
+    return pairs[~fixed[pairs].all(axis=1)]
+
+
+def view_distances(one: Hashes, other: Hashes) -> tuple[npt.NDArray[np.int64], int]:
+    """By how many bits two photographs differ.
+
+    Args:
+        one: `VIEWS` hashes.
+        other: Of another photograph.
+
+    Returns:
+        2 x 2 x (`VIEWS` - 1): the whole and the mirrored whole of the one, then of the other, against the views of the
+        other one; 65 where there is no hash. And the bits by which their edges differ.
+    """
+    both = np.stack([one, other])
+    asking, asked = both[:, :2, None], both[::-1, None, :EDGES]
+    apart = np.bitwise_count(asking ^ asked).astype(np.int64)
+    apart[(asking == 0) | (asked == 0)] = 65
+    return apart, int(np.bitwise_count(one[EDGES] ^ other[EDGES])) if one[EDGES] and other[EDGES] else 65
+
+
+def _near(hashes: Hashes, asking: int, distance: int, most: int) -> Hashes:
+    """Pairs of rows of an n x k table, as `near_owners` has them, of which the first `asking` columns ask."""
+    owners, columns = np.nonzero(hashes)
+    asks = columns < asking
+    del columns
+    return near_owners(hashes[hashes != 0], owners.astype(np.int32), asks, distance, most)
+
+
+def _shared(packed: Hashes) -> Hashes:
+    """The pairs that come at least `_CODES_SHARED` times, of pairs in ascending order."""
+    pairs, counts = np.unique(packed, return_counts=True)
+    return pairs[counts >= _CODES_SHARED]

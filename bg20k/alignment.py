@@ -1,8 +1,9 @@
 """Whether two photographs show the same picture: one is laid over the other, and what agrees is counted.
 
 Local features alone do not decide, because strangers may carry the same logo: they find how the frames lie over each
-other (RootSIFT, ratio test, a similarity by RANSAC; also mirrored). Where there are too few of them, the views whose
-hashes are near say it. Then structure is compared all over the frame, whatever its brightness and colours.
+other (RootSIFT, ratio test, a similarity by RANSAC; also mirrored). There may be too few of them, and they may follow a
+logo that was moved, so the whole frames and the views whose hashes are near are laid over each other, too. Then
+structure is compared all over the frame, whatever its brightness and colours.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bg20k.hamming import Hashes
-from bg20k.lookalikes import EDGES_DISTANCE, VIEW_DISTANCE, view_distances
+from bg20k.lookalikes import VIEW_DISTANCE, view_distances
 from bg20k.sketch import Floats, Sketch
 from bg20k.views import Box, boxes
 from rssn.image.arrays import Pixels
@@ -64,8 +65,13 @@ class Comparison:
         Args:
             agreement: See `bg20k.rules.CurationRules.agreement`.
         """
-        limit = agreement if self.inliers >= FEW_INLIERS else (1 + agreement) / 2
-        return self.agreement >= limit and max(self.covered) >= _COVERED and self.structure >= _SOME_STRUCTURE
+        enough = max(self.covered) >= _COVERED and self.structure >= _SOME_STRUCTURE
+        return enough and self.evidence >= agreement
+
+    @property
+    def evidence(self) -> float:
+        """The agreement; without enough features that agree on the alignment, less twice what does not agree."""
+        return self.agreement if self.inliers >= FEW_INLIERS else 2 * self.agreement - 1
 
     @property
     def cropped(self) -> tuple[bool, bool]:
@@ -75,17 +81,15 @@ class Comparison:
 
 
 def compare(one: Sketch, other: Sketch, views: tuple[Hashes, Hashes]) -> Comparison:
-    """The best of all ways in which one photograph may lie over the other; nothing where there is none.
+    """The best of all ways in which one photograph may lie over the other.
 
     Args:
         one: A photograph.
         other: Another one.
         views: The hashes of their views.
     """
-    found = [_laid(*way) for way in _by_features(one, other)]
-    if not any(each.inliers >= FEW_INLIERS for each in found):
-        found += [_laid(*way) for way in _by_views(one, other, views)]
-    return max(found, key=lambda each: (each.agreement * max(each.covered), each.inliers), default=Comparison())
+    ways = [*_by_features(one, other), *_by_views(one, other, views)]
+    return max((_laid(*way) for way in ways), key=lambda each: (each.is_copy(each.evidence), each.evidence))
 
 
 _Way: TypeAlias = tuple[Sketch, Sketch, Matrix, int, bool]
@@ -102,7 +106,7 @@ def _by_features(one: Sketch, other: Sketch) -> Iterator[_Way]:
                 source, target, ransacReprojThreshold=_NEAR, maxIters=_TRIALS, confidence=_CONFIDENCE
             )
             if matrix is not None:
-                yield one, second, matrix, int(inliers.sum()), mirrored
+                yield one, second, np.asarray(matrix, np.float64), int(inliers.sum()), mirrored
 
 
 def _matches(one: Floats, other: Floats) -> npt.NDArray[np.int64]:
@@ -122,8 +126,9 @@ def _matches(one: Floats, other: Floats) -> npt.NDArray[np.int64]:
 
 
 def _by_views(one: Sketch, other: Sketch, views: tuple[Hashes, Hashes]) -> Iterator[_Way]:
-    """The two nearest views lie over each other, and the wholes do where their edges are near."""
-    apart, edges = view_distances(*views)
+    """The whole frames lie over each other, and so do the two nearest views."""
+    yield one, other, _over(one, other, (0.0, 0.0, 1.0, 1.0), True), 0, False
+    apart = view_distances(*views)
     if apart.min() <= VIEW_DISTANCE:
         asker, mirrored, view = (int(each) for each in np.unravel_index(apart.argmin(), apart.shape))
         second, outer = other.mirrored if mirrored else other, (other, one)[asker]
@@ -131,8 +136,6 @@ def _by_views(one: Sketch, other: Sketch, views: tuple[Hashes, Hashes]) -> Itera
         if mirrored and outer is other:
             left = 1.0 - left - width
         yield one, second, _over(one, second, (left, top, width, height), outer is one), 0, bool(mirrored)
-    if edges <= EDGES_DISTANCE:
-        yield one, other, _over(one, other, (0.0, 0.0, 1.0, 1.0), True), 0, False
 
 
 def _over(one: Sketch, other: Sketch, box: Box, inside: bool) -> Matrix:
@@ -140,7 +143,7 @@ def _over(one: Sketch, other: Sketch, box: Box, inside: bool) -> Matrix:
     outer, inner = (one, other) if inside else (other, one)
     scale = np.array([box[2] * outer.width / inner.width, box[3] * outer.height / inner.height])
     matrix = np.column_stack([np.diag(scale), [box[0] * outer.width, box[1] * outer.height]])
-    return matrix if inside else cv2.invertAffineTransform(matrix)
+    return matrix if inside else _inverse(matrix)
 
 
 def _laid(one: Sketch, other: Sketch, matrix: Matrix, inliers: int, mirrored: bool) -> Comparison:
@@ -150,16 +153,16 @@ def _laid(one: Sketch, other: Sketch, matrix: Matrix, inliers: int, mirrored: bo
         return Comparison()
     turned = scale > 1  # the frame that shrinks is laid over the other one, so that nothing is blurred
     if turned:
-        one, other, matrix, scale = other, one, cv2.invertAffineTransform(matrix), 1 / scale
+        one, other, matrix, scale = other, one, _inverse(matrix), 1 / scale
     first, second, both = _aligned(one.picture, other.picture, _in_pictures(one, other, matrix))
     if not both.any():
         return Comparison()
     correlation, structured = _correlation(first, second, both)
     if not inliers:
-        correlation = np.abs(correlation)  # edges are near those of a negative, too
+        correlation = np.abs(correlation)  # of a negative the edges are near, too
     share = float(both.mean())
     covered = share, min(1.0, share * one.width * one.height / (scale**2 * other.width * other.height))
-    beyond = _beyond(one, other, matrix), _beyond(other, one, cv2.invertAffineTransform(matrix))
+    beyond = _beyond(one, other, matrix), _beyond(other, one, _inverse(matrix))
     return Comparison(
         agreement=float((correlation[structured] >= _ALIKE).mean()) if structured.any() else 0.0,
         structure=float(structured.sum() / both.sum()),
@@ -168,6 +171,10 @@ def _laid(one: Sketch, other: Sketch, matrix: Matrix, inliers: int, mirrored: bo
         inliers=inliers,
         mirrored=mirrored,
     )
+
+
+def _inverse(matrix: Matrix) -> Matrix:
+    return np.asarray(cv2.invertAffineTransform(matrix), np.float64)
 
 
 def _in_pictures(one: Sketch, other: Sketch, matrix: Matrix) -> Matrix:

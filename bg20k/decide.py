@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from bg20k.copies import NO_COPIES, Copies, Match, describe
+from bg20k.copies import NO_COPIES, Copies, Link, describe
 from bg20k.duplicates import FingerprintColumns, find_duplicates
 from bg20k.embedding import find_similar
-from bg20k.objects import Detection
 from bg20k.lookalikes import unpacked
+from bg20k.objects import Detection
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
 from bg20k.saliency import Saliency
@@ -69,7 +69,7 @@ class Judged:
         keepers: n rows: a photograph's keeper, itself where it is no duplicate; -1 - m for the m-th of the
             existing set.
         similar: n truth values: whether the embeddings made it a duplicate.
-        altered: By row, the match that made it a duplicate.
+        altered: By row, what it matches on the way to its keeper.
     """
 
     crawl: Crawl
@@ -77,7 +77,7 @@ class Judged:
     known: KnownSet
     keepers: npt.NDArray[np.int64]
     similar: npt.NDArray[np.bool_]
-    altered: Mapping[int, Match] = field(default_factory=dict)
+    altered: Mapping[int, Link] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.crawl)
@@ -99,10 +99,15 @@ class Judged:
         other = self.crawl[keeper]
         return _duplicate(DUPLICATE, record, other.background_id, other.phash, other.source)
 
-    def _altered(self, keeper: int, match: Match) -> Verdict:
+    def _altered(self, keeper: int, link: Link) -> Verdict:
+        message = describe(link.match.found, self._name(link.place))
+        if link.place != keeper:
+            message += f"; of that one {self._name(keeper)} is kept or judged"
         name = self.known.ids[-1 - keeper].decode() if keeper < 0 else self.crawl.id_of(keeper)
-        message = describe(match.found, f"{name} of the existing set" if keeper < 0 else self.crawl.source(keeper))
-        return Verdict(False, "duplicates", ALTERED, message, match.found.agreement, duplicate_of=name)
+        return Verdict(False, "duplicates", ALTERED, message, link.match.found.agreement, duplicate_of=name)
+
+    def _name(self, row: int) -> str:
+        return f"{self.known.ids[-1 - row].decode()} of the existing set" if row < 0 else self.crawl.source(row)
 
     def _similar(self, row: int, keeper: int) -> Verdict:
         cosine = float(self.crawl.embeddings[row] @ self.crawl.embeddings[keeper])
@@ -127,7 +132,7 @@ def decide(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN, 
         One verdict per record, in the order of the records.
     """
     keepers, similar = leaders(crawl, rules, known), np.zeros(len(crawl), np.bool_)
-    altered: dict[int, Match] = {}
+    altered: dict[int, Link] = {}
     if copies.matches:
         altered = _claim_copies(crawl, known, copies, keepers)
     left = _left(crawl, keepers)
@@ -139,7 +144,7 @@ def decide(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN, 
 
 
 def leaders(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN) -> npt.NDArray[np.int64]:
-    """The keeper of each photograph by equal bytes and near hashes, as in `Judged.keepers`; what is flagged, its own."""
+    """Keepers by equal bytes and near hashes, as in `Judged.keepers`; refused photographs keep themselves."""
     keepers = np.arange(len(crawl))
     rows = np.flatnonzero(crawl.rows["flag"] < 0)
     keepers[rows] = _placed(find_duplicates(_columns(crawl.take(rows), known), rules.phash_distance)[: len(rows)], rows)
@@ -150,14 +155,14 @@ def compared(crawl: Crawl, keepers: npt.NDArray[np.int64]) -> npt.NDArray[np.boo
     """Which photographs are looked at for altered copies: those that are not flagged, no duplicates, and textured."""
     chosen = np.zeros(len(crawl), np.bool_)
     chosen[_left(crawl, keepers)] = True
-    return chosen & ~crawl.rows["low_texture"]
+    return chosen & ~np.asarray(crawl.rows["low_texture"], np.bool_)
 
 
 def _left(crawl: Crawl, keepers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.flatnonzero((keepers == np.arange(len(crawl))) & (crawl.rows["flag"] < 0))
 
 
-def _claim_copies(crawl: Crawl, known: KnownSet, copies: Copies, keepers: npt.NDArray[np.int64]) -> dict[int, Match]:
+def _claim_copies(crawl: Crawl, known: KnownSet, copies: Copies, keepers: npt.NDArray[np.int64]) -> dict[int, Link]:
     """Give altered copies among the keepers, and copies of the existing set, their keepers; returns why, by row."""
     left = _left(crawl, keepers)
     left = left[_matched(crawl.ids[left], copies)]
@@ -168,14 +173,15 @@ def _claim_copies(crawl: Crawl, known: KnownSet, copies: Copies, keepers: npt.ND
     found = np.empty_like(order)
     found[order] = order[claimed]
     keepers[left] = _placed(found[: len(left)], left)
-    return {int(left[place]): match for rank, match in altered.items() if (place := int(order[rank])) < len(left)}
+    rows = np.concatenate([left, -1 - np.arange(len(known.ids))])[order]  # by rank, as keepers are numbered
+    return {int(rows[rank]): Link(int(rows[link.place]), link.match) for rank, link in altered.items()}
 
 
 def _matched(ids: npt.NDArray[np.bytes_], copies: Copies) -> npt.NDArray[np.bool_]:
     """Which photographs have a match, themselves or through their leader: few of a crawl."""
     names = {name for match in copies.matches for name in (match.one, match.other)}
     names |= {name for name, leader in copies.leaders.items() if leader in names}
-    return np.isin(ids, np.array(sorted(names), dtype=np.bytes_))
+    return np.asarray(np.isin(ids, np.array(sorted(names), dtype=np.bytes_)))
 
 
 def _placed(found: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -46,9 +46,7 @@ class FingerprintColumns:
     fixed: npt.NDArray[np.bool_]
 
     def best_first(self) -> Integers:
-        """Rows in order of rank: fixed, with colours, most pixels, uncropped, least compressed, sharpest; then by
-        content id and source.
-        """
+        """Rows in order of rank: fixed, coloured, largest, uncropped, least compressed, sharpest, by id, by source."""
         quality = (-self.sharpness, -self.bits_per_pixel, self.cropped, -self.areas, self.grey)
         return np.lexsort((self.sources, self.ids, *quality, ~self.fixed))
 
@@ -57,11 +55,11 @@ def find_duplicates(columns: FingerprintColumns, distance: int) -> Integers:
     """Assign every photograph to its keeper.
 
     Photographs are ranked: those of an existing set first, then those with colours, then the largest source, then
-    what is uncropped, then the least compressed, then the sharpest, then the smallest content id, then the smallest source. In that order, each one that is no duplicate yet
-    becomes a keeper and claims all that are within `distance` of it and not yet claimed. This equals: cluster by single
-    link, keep the best of each cluster, verify its members against it, and cluster those that are too far away again.
-    So every duplicate is within `distance` of its own keeper, chains do not merge strangers, and the result does not
-    depend on the order of the rows.
+    what is uncropped, then the least compressed, then the sharpest, then the smallest content id, then the smallest
+    source. In that order, each one that is no duplicate yet becomes a keeper and claims all that are within `distance`
+    of it and not yet claimed. This equals: cluster by single link, keep the best of each cluster, verify its members
+    against it, and cluster those that are too far away again. So every duplicate is within `distance` of its own
+    keeper, chains do not merge strangers, and the result does not depend on the order of the rows.
 
     Equal content ids are duplicates always; those of low texture have no other duplicates. Photographs of an existing
     set are duplicates of each other only by equal bytes or equal hashes, which has no effect.

@@ -57,7 +57,7 @@ def near_pairs(hashes: Hashes, distance: int) -> Integers:
 
 
 def near_owners(
-    hashes: Hashes, owners: Integers, asking: npt.NDArray[np.bool_], distance: int, most: int
+    hashes: Hashes, owners: npt.NDArray[np.signedinteger[Any]], asking: npt.NDArray[np.bool_], distance: int, most: int
 ) -> npt.NDArray[np.uint64]:
     """Pairs of owners that have near hashes, where each owner has several and common hashes say nothing.
 
@@ -130,7 +130,7 @@ def _work(hashes: Hashes, bands: Bands) -> float:
     return total
 
 
-def _values(hashes: Hashes, bands: Bands, band: int) -> Integers:
+def _values(hashes: Hashes, bands: Bands, band: int) -> npt.NDArray[np.int32]:
     low, width = bands.edges[band], bands.edges[band + 1] - bands.edges[band]
     return ((hashes >> np.uint64(low)) & np.uint64((1 << width) - 1)).astype(np.int64)
 
@@ -145,13 +145,16 @@ def _pairs_in_band(hashes: Hashes, bands: Bands, band: int, distance: int) -> In
     return found[:count]
 
 
-def _runs(hashes: Hashes, bands: Bands, band: int) -> tuple[Integers, Integers, Integers, Hashes]:
-    """The order of the hashes by their values in a band, the start of each value's run, the flips to other runs that
-    are within the radius, and the masks of the bands below.
+def _runs(hashes: Hashes, bands: Bands, band: int) -> tuple[npt.NDArray[np.int32], Integers, Integers, Hashes]:
+    """How the hashes lie in a band.
+
+    Returns:
+        Their order by their values, the start of each value's run, the flips that lead from a run to those within the
+        radius, and the masks of the bands below.
     """
     width = bands.edges[band + 1] - bands.edges[band]
     values = _values(hashes, bands, band)
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values, kind="stable").astype(np.int32)  # half the memory
     starts = np.concatenate([[0], np.cumsum(np.bincount(values, minlength=1 << width))]).astype(np.int64)
     flips = np.array(
         [

@@ -1,9 +1,9 @@
 """Pairs of photographs of which one may be a copy of the other: found by hashes and codes alone, never quadratic.
 
-Three searches, each exact within its distance (see `hamming`): the whole of one photograph, as it is or mirrored,
-against the views of all others; the edges of the wholes, which dark, tinted and negative copies share; and codes of
-local features, which a crop of any place shares and a logo or a text leaves alone. What is common is passed over, so
-the number of pairs is bounded by the number of photographs.
+Four searches, each exact within its distance (see `hamming`): the whole of one photograph, as it is or mirrored,
+against the views of all others; wholes against wholes, at a larger distance; the edges of the wholes, which dark,
+tinted and negative copies share; and codes of local features, which a crop of any place shares and a logo or a text
+leaves alone. What is common is passed over, so the number of pairs is bounded by the number of photographs.
 """
 
 from __future__ import annotations
@@ -21,12 +21,7 @@ from rssn.image.arrays import Pixels
 VIEW_DISTANCE: Final = 8
 """Bits by which the whole of one photograph and a view of another may differ."""
 
-EDGES_DISTANCE: Final = 12
-"""Bits by which the edges of two photographs may differ."""
-
-PRINT_BYTES: Final = 8 * (VIEWS + CODES)
-"""Of the hashes and codes of a photograph, as they are stored."""
-
+_WHOLE_DISTANCE = 12  # bits, of two wholes or of their edges
 _CODE_DISTANCE = 4  # bits
 _CODES_SHARED = 2
 _MOST_VIEWS = 32  # near photographs of a whole; of more, the view is common
@@ -59,10 +54,11 @@ def lookalikes(prints: Hashes, fixed: npt.NDArray[np.bool_]) -> Integers:
     Returns:
         M x 2 rows, the smaller first, each pair once, in ascending order.
     """
-    views, edges, codes = prints[:, : VIEWS - 1], prints[:, VIEWS - 1 : VIEWS], prints[:, VIEWS:]
+    views, edges, codes = np.split(prints, [VIEWS - 1, VIEWS], axis=1)
     found = [
         np.unique(_near(views, 2, VIEW_DISTANCE, _MOST_VIEWS)),
-        np.unique(_near(edges, 1, EDGES_DISTANCE, _MOST_VIEWS)),
+        np.unique(_near(views[:, :1], 1, _WHOLE_DISTANCE, _MOST_VIEWS)),
+        np.unique(_near(edges, 1, _WHOLE_DISTANCE, _MOST_VIEWS)),
         _shared(_near(codes, CODES, _CODE_DISTANCE, _MOST_CODES)),
     ]
     packed = np.unique(np.concatenate(found))
@@ -70,8 +66,8 @@ def lookalikes(prints: Hashes, fixed: npt.NDArray[np.bool_]) -> Integers:
     return pairs[~fixed[pairs].all(axis=1)]
 
 
-def view_distances(one: Hashes, other: Hashes) -> tuple[npt.NDArray[np.int64], int]:
-    """By how many bits two photographs differ.
+def view_distances(one: Hashes, other: Hashes) -> npt.NDArray[np.int64]:
+    """By how many bits the wholes of two photographs differ from the views of the other one.
 
     Args:
         one: `VIEWS` hashes.
@@ -79,21 +75,21 @@ def view_distances(one: Hashes, other: Hashes) -> tuple[npt.NDArray[np.int64], i
 
     Returns:
         2 x 2 x (`VIEWS` - 1): the whole and the mirrored whole of the one, then of the other, against the views of the
-        other one; 65 where there is no hash. And the bits by which their edges differ.
+        other one; 65 where there is no hash.
     """
     both = np.stack([one, other])
     asking, asked = both[:, :2, None], both[::-1, None, :EDGES]
-    apart = np.bitwise_count(asking ^ asked).astype(np.int64)
+    apart: npt.NDArray[np.int64] = np.bitwise_count(asking ^ asked).astype(np.int64)
     apart[(asking == 0) | (asked == 0)] = 65
-    return apart, int(np.bitwise_count(one[EDGES] ^ other[EDGES])) if one[EDGES] and other[EDGES] else 65
+    return apart
 
 
 def _near(hashes: Hashes, asking: int, distance: int, most: int) -> Hashes:
     """Pairs of rows of an n x k table, as `near_owners` has them, of which the first `asking` columns ask."""
-    owners, columns = np.nonzero(hashes)
-    asks = columns < asking
-    del columns
-    return near_owners(hashes[hashes != 0], owners.astype(np.int32), asks, distance, most)
+    there = hashes != 0
+    owners = np.repeat(np.arange(len(hashes), dtype=np.int32), there.sum(axis=1))
+    asks = np.broadcast_to(np.arange(hashes.shape[1]) < asking, hashes.shape)[there]
+    return near_owners(hashes[there], owners, asks, distance, most)
 
 
 def _shared(packed: Hashes) -> Hashes:

@@ -82,7 +82,7 @@ def uncertainty(verdict: Verdict, rules: CurationRules) -> float:
 
     * Object score s against its threshold t: 1 at the threshold, falling linearly to 0 at s = 0 and at s = 1.
     * Near duplicates at d bits, with the limit m: (d + 1) / (m + 1), so 1 at the limit. Equal bytes: 0.
-    * Altered copies by their agreement and copies by the cosine of their embeddings, against the threshold t, and salient regions: likewise.
+    * Altered copies by their agreement, others by the cosine of their embeddings, and salient regions: likewise.
     * Kept without screening: 0.5. Kept in place of a copy that a person rejected: 1, because nobody has seen it.
     * 0 for what was measured (unreadable, too small) and for what a person decided.
 

@@ -90,7 +90,7 @@ class Sketch:
     def units(self) -> Floats:
         """The descriptors as n x 128 vectors of length 1."""
         values = self.descriptors.astype(np.float32)
-        return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), np.float32(1))
+        return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), np.float32(1)))
 
     def to_bytes(self) -> bytes:
         """The sketch as it is stored."""
@@ -98,7 +98,7 @@ class Sketch:
         places = np.rint(self.places * _PLACE).astype("<u2").tobytes()
         pairs = self.descriptors[:, ::2] << 4 | self.descriptors[:, 1::2]
         picture = cv2.imencode(".jpg", self.picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
-        return header + places + pairs.tobytes() + picture
+        return b"".join([header, places, pairs.tobytes(), picture])
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Sketch:
@@ -127,7 +127,8 @@ def _framed(grey: Pixels) -> Pixels:
 
 @lru_cache(maxsize=1)
 def _sift() -> Any:
-    return cv2.SIFT_create(nfeatures=600, contrastThreshold=_CONTRAST)
+    create: Any = vars(cv2)["SIFT_create"]  # OpenCV's stubs do not know it
+    return create(nfeatures=600, contrastThreshold=_CONTRAST)
 
 
 def _projections() -> npt.NDArray[np.int64]:
@@ -144,7 +145,7 @@ def _projections() -> npt.NDArray[np.int64]:
 def _sideways() -> npt.NDArray[np.int64]:
     """128 numbers; a descriptor's product with them changes its sign when the patch is mirrored."""
     sines = np.tile([0, 5, 7, 5, 0, -5, -7, -5], 16)
-    return sines - sines[_MIRROR]
+    return np.asarray(sines - sines[_MIRROR])
 
 
 _PROJECTIONS = _projections()

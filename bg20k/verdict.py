@@ -156,8 +156,8 @@ class Verdict:
             hashes differ, None for equal bytes; for `altered` the agreement of the aligned pictures, for
             `similar` the cosine of the embeddings. In the stages `salience` and `split`: the object score; None where
             no network looked. Stage `review`: None.
-        duplicate_of: Content id of the keeper, for duplicates only; of reason `known`, and of `altered` where its message says so,
-            in the existing set.
+        duplicate_of: Content id of the keeper, for duplicates only; of reason `known` in the existing set, of
+            `altered` there where the message says so.
         split: `train` or `validation`, for kept photographs only.
     """
 

@@ -1,19 +1,21 @@
 """Pairs of photographs of which one may be a copy of the other: found by hashes and codes alone, never quadratic.
 
 Four searches, each exact within its distance (see `hamming`): the whole of one photograph, as it is or mirrored,
-against the views of all others; wholes against wholes, at a larger distance; the edges of the wholes, which dark,
+against the views of all others; wholes against wholes, at a larger distance; their edges, which dark,
 tinted and negative copies share; and codes of local features, which a crop of any place shares and a logo or a text
 leaves alone. What is common is passed over, so the number of pairs is bounded by the number of photographs.
 """
 
 from __future__ import annotations
 
+from itertools import accumulate
+from math import comb
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from bg20k.hamming import Hashes, Integers, near_owners
+from bg20k.hamming import BITS, Hashes, Integers, near_owners
 from bg20k.sketch import CODES, Sketch
 from bg20k.views import EDGES, VIEWS, view_hashes
 from rssn.image.arrays import Pixels
@@ -21,7 +23,7 @@ from rssn.image.arrays import Pixels
 VIEW_DISTANCE: Final = 8
 """Bits by which the whole of one photograph and a view of another may differ."""
 
-_WHOLE_DISTANCE = 12  # bits, of two wholes or of their edges
+_CHANCE = 0.2  # pairs of wholes per photograph that may be near by chance, and of their edges
 _CODE_DISTANCE = 4  # bits
 _CODES_SHARED = 2
 _MOST_VIEWS = 32  # near photographs of a whole; of more, the view is common
@@ -57,13 +59,22 @@ def lookalikes(prints: Hashes, fixed: npt.NDArray[np.bool_]) -> Integers:
     views, edges, codes = np.split(prints, [VIEWS - 1, VIEWS], axis=1)
     found = [
         np.unique(_near(views, 2, VIEW_DISTANCE, _MOST_VIEWS)),
-        np.unique(_near(views[:, :1], 1, _WHOLE_DISTANCE, _MOST_VIEWS)),
-        np.unique(_near(edges, 1, _WHOLE_DISTANCE, _MOST_VIEWS)),
+        np.unique(_near(views[:, :1], 1, reach(len(prints)), _MOST_VIEWS)),
+        np.unique(_near(edges, 1, reach(len(prints)), _MOST_VIEWS)),
         _shared(_near(codes, CODES, _CODE_DISTANCE, _MOST_CODES)),
     ]
     packed = np.unique(np.concatenate(found))
     pairs = np.stack([packed >> np.uint64(32), packed & np.uint64(0xFFFFFFFF)], axis=1).astype(np.int64)
     return pairs[~fixed[pairs].all(axis=1)]
+
+
+def reach(count: int) -> int:
+    """Bits by which wholes, and edges, of so many photographs may differ: few enough that chance makes few pairs.
+
+    It is 15 up to some 27,000 photographs, 14 up to 100,000, and 12 for a million.
+    """
+    near = accumulate(comb(BITS, bits) / 2.0**BITS for bits in range(16))
+    return max(VIEW_DISTANCE, sum(share * count / 2 <= _CHANCE for share in near) - 1)
 
 
 def view_distances(one: Hashes, other: Hashes) -> npt.NDArray[np.int64]:

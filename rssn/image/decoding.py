@@ -404,7 +404,7 @@ def _unit_range(picture: PillowImage.Image) -> npt.NDArray[np.float32]:
 def other_profile(picture: PillowImage.Image) -> bytes | None:
     """The profile of a picture's colours, unless it has none, or one that is sRGB's whatever it is called."""
     profile = picture.info.get("icc_profile")
-    return None if not profile or (picture.mode == "RGB" and _is_srgb(profile)) else profile
+    return None if not profile or _is_srgb(profile) else profile
 
 
 @lru_cache(maxsize=64)

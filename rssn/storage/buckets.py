@@ -80,10 +80,8 @@ def object_facts(url: str) -> FileFacts | None:
     Raises:
         RemoteError: If the bucket does not say.
     """
-    with suppress(FileNotFoundError), translate_errors(url):
-        said = store(url).info(url)
-        return _facts(said) if said["type"] == "file" else None
-    return None
+    said = _said_of(url)
+    return _facts(said) if said and said["type"] == "file" else None
 
 
 def is_folder(url: str) -> bool:
@@ -92,9 +90,23 @@ def is_folder(url: str) -> bool:
     Raises:
         RemoteError: If the bucket does not say.
     """
+    said = _said_of(url)
+    return said is not None and said["type"] == "directory"
+
+
+def is_there(url: str) -> bool:
+    """Whether there is an object, or objects lie below; likewise.
+
+    Raises:
+        RemoteError: If the bucket does not say.
+    """
+    return _said_of(url) is not None
+
+
+def _said_of(url: str) -> Mapping[str, Any] | None:
     with suppress(FileNotFoundError), translate_errors(url):
-        return bool(store(url).info(url)["type"] == "directory")
-    return False
+        return dict(store(url).info(url))
+    return None
 
 
 def version_of(url: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from rssn.storage.buckets import is_folder, list_objects, object_facts, remove
+from rssn.storage.buckets import is_folder, is_there, list_objects, object_facts, remove
 from rssn.storage.machine import private_folder
 from rssn.storage.stores import STORES
 from rssn.storage.urls import checked_url, is_plain, is_url
@@ -98,7 +98,7 @@ class BucketPath:
 
     def exists(self) -> bool:
         """Whether it is a file or a folder."""
-        return self.is_file() or self.is_dir()
+        return is_there(self.url)
 
     def iterdir(self) -> Iterator[BucketPath]:
         """The objects and folders in it, in order of name."""

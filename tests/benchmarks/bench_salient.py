@@ -23,6 +23,8 @@ from typing import Any, Final, get_args
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
 
 import bg20k
 from bg20k.candidates import examine
@@ -104,14 +106,10 @@ class Problem:
 
     def fit(self, strength: float) -> Any:
         """A logistic regression on all of them."""
-        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  (development only)
-
         return LogisticRegression(C=strength, max_iter=500).fit(self.x, self.y, sample_weight=self.weights)
 
     def choose(self) -> float:
         """The regularisation with the least log loss over folds of groups."""
-        from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415
-
         folds = list(StratifiedGroupKFold(_INNER, shuffle=True, random_state=0).split(self.x, self.y, self.groups))
         losses = {strength: sum(self._loss(strength, *fold) for fold in folds) for strength in _STRENGTHS}
         return min(losses, key=lambda strength: losses[strength])

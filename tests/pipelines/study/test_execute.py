@@ -41,12 +41,12 @@ def test_in_a_bucket_the_log_goes_on_from_one_machine_to_the_next(
 ) -> None:
     step = Step("crops", "none", {"curated": str(tmp_path / "nowhere")})
     root = BucketPath(f"{bucket}/study")
-    for machine in ("one", "other"):
-        (tmp_path / machine).mkdir()
+    for machine in ("one", "other", "one"):
+        (tmp_path / machine).mkdir(exist_ok=True)
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path / machine))
         with pytest.raises(RssnError, match=rf"exit code 1: .*nowhere.* \({step.folder(root)}/log\.txt\)"):
             make_steps([step], root, LocalRunner(), {}, lambda _: None)
-    assert content(step.folder(root) / "log.txt").count(b"nowhere") == 2
+    assert content(step.folder(root) / "log.txt").count(b"nowhere") == 3
     assert duration(step, root) is None
     assert json.loads(content(step.folder(root) / "job.json"))["options"]["out"] == str(step.out(root))
 

@@ -196,7 +196,9 @@ def test_an_icc_profile_moves_colours_as_pillow_moves_them(mode: str) -> None:
 def test_a_profile_of_srgb_changes_nothing_and_a_broken_one_is_ignored() -> None:
     picture = PillowImage.fromarray(_smooth(12, 12))
     same = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    assert np.array_equal(decode_pixels(_save(picture, "PNG", icc_profile=same)), _smooth(12, 12))
+    for mode in ("RGB", "RGBA", "P"):
+        plain = picture.convert(mode)
+        assert np.array_equal(decode_pixels(_save(plain, "PNG", icc_profile=same)), np.asarray(plain.convert("RGB")))
     for wrong in (b"no profile", same[:200]):
         assert np.array_equal(decode_pixels(_save(picture, "PNG", icc_profile=wrong)), _smooth(12, 12))
     grey = PillowImage.fromarray(_noise(6, 6))

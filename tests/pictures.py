@@ -41,3 +41,13 @@ def wide_profile() -> bytes:
     red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
     profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
     return bytes(profile)
+
+
+def nearly_srgb_profile() -> bytes:
+    """sRGB's profile with a red that is a little stronger, as rounding leaves it: colours move by one step at most."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    entry = profile.index(b"rXYZ")
+    place = int.from_bytes(profile[entry + 4 : entry + 8], "big") + 8  # behind the type's name
+    red = int.from_bytes(profile[place : place + 4], "big")
+    profile[place : place + 4] = (red + 20).to_bytes(4, "big")
+    return bytes(profile)

@@ -22,7 +22,7 @@ from rssn.errors import Rejected
 from rssn.image.arrays import encode_jpeg, encode_png, fit_inside, read_bytes, resize_area, to_float, to_uint8
 from rssn.image.decoding import converted, decode_image, decode_pixels, has_alpha_channel, picture_size
 from rssn.sources.mattes import read_matte
-from tests.pictures import TURNS, wide_profile
+from tests.pictures import TURNS, nearly_srgb_profile, wide_profile
 
 
 def _noise(*shape: int) -> np.ndarray:
@@ -193,12 +193,25 @@ def test_an_icc_profile_moves_colours_as_pillow_moves_them(mode: str) -> None:
     assert np.abs(decoded.astype(int) - np.asarray(plain)).max() > 50
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_a_profile_that_is_srgbs_but_for_rounding_changes_nothing(mode: str) -> None:
+    profile, colours = nearly_srgb_profile(), _noise(1, 60_000, 3)
+    source, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+
+    def moves(picture: PillowImage.Image) -> np.ndarray:
+        return (np.asarray(ImageCms.profileToProfile(picture, source, srgb)) != np.asarray(picture)).any(axis=2)
+
+    moving = colours[moves(PillowImage.fromarray(colours))][:144].reshape(12, 12, 3)
+    plain = PillowImage.fromarray(moving).convert(mode, palette=PillowImage.Palette.ADAPTIVE)
+    expected = plain.convert("RGB")
+    assert moves(expected).any()
+    assert np.array_equal(decode_pixels(_save(plain, "PNG", icc_profile=profile)), np.asarray(expected))
+
+
 def test_a_profile_of_srgb_changes_nothing_and_a_broken_one_is_ignored() -> None:
     picture = PillowImage.fromarray(_smooth(12, 12))
     same = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    for mode in ("RGB", "RGBA", "P"):
-        plain = picture.convert(mode)
-        assert np.array_equal(decode_pixels(_save(plain, "PNG", icc_profile=same)), np.asarray(plain.convert("RGB")))
+    assert np.array_equal(decode_pixels(_save(picture, "PNG", icc_profile=same)), _smooth(12, 12))
     for wrong in (b"no profile", same[:200]):
         assert np.array_equal(decode_pixels(_save(picture, "PNG", icc_profile=wrong)), _smooth(12, 12))
     grey = PillowImage.fromarray(_noise(6, 6))

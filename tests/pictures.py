@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -51,3 +53,14 @@ def nearly_srgb_profile() -> bytes:
     red = int.from_bytes(profile[place : place + 4], "big")
     profile[place : place + 4] = (red + 20).to_bytes(4, "big")
     return bytes(profile)
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a table of tabs with a heading, such as `labels.tsv`."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t"))
+
+
+def group_of(row: Mapping[str, str]) -> str:
+    """What the copies of a photograph have in common; the file's name where `labels.tsv` names no copies."""
+    return row.get("duplicate_group") or row.get("group") or row["file"]

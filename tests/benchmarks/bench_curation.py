@@ -9,7 +9,6 @@ photographs without copies); PHOTOS is the folder of those files. Nothing is ass
 from __future__ import annotations
 
 import argparse
-import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +35,7 @@ from bg20k.yolo import YoloDetector
 from rssn.image.arrays import Pixels, encode_jpeg, fit_inside, to_float, to_uint8
 from rssn.image.decoding import decode_pixels
 from tests.benchmarks.table import Job, Row, measured, table_lines
+from tests.pictures import read_table
 
 RULES = CurationRules()
 _KINDS = {(True, True): "hits", (True, False): "misses", (False, True): "false alarms"}  # salient, rejected
@@ -85,8 +85,7 @@ class Screened:
 
 def screen(labels: Path, photos: Path, networks: Networks) -> Screened:
     """Examine, screen and judge all labelled photographs."""
-    with labels.open(encoding="utf-8") as stream:
-        table = {row["file"]: row for row in csv.DictReader(stream, delimiter="\t")}
+    table = {row["file"]: row for row in read_table(labels)}
     records = [_record(photos / name, name, networks) for name in table]
     return Screened(
         table, records, {r.source: v for r, v in zip(records, decide(Crawl.of(records), RULES), strict=True)}

@@ -12,7 +12,6 @@ photographs, for at most 2 % false alarms, and judged on the last fifth.
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 import zlib
 from collections import defaultdict
@@ -36,6 +35,7 @@ from bg20k.verdict import THRESHOLDS
 from rssn.image.arrays import Pixels, encode_jpeg, resize_area, to_uint8
 from rssn.image.decoding import decode_pixels
 from rssn.synthetic.backgrounds import render_scene
+from tests.pictures import read_table
 
 LABELS = Path(__file__).parent / "flag_labels.tsv"
 FLAGS = ("drawn_on", "text", "frame", "collage", "flat_graphic")
@@ -76,14 +76,10 @@ def measure(pixels: Pixels) -> dict[str, float]:
 
 def labelled(data: Path) -> list[Labelled]:
     """All labelled pictures but the copies."""
-    with LABELS.open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream, delimiter="\t") if not row["file"].startswith("copy-")]
-    pixels = (examine((data / row["set"] / row["file"]).read_bytes(), _rules()).pixels for row in rows)
+    rows = [row for row in read_table(LABELS) if not row["file"].startswith("copy-")]
+    rules = CurationRules(min_side=_SMALLEST)
+    pixels = (examine((data / row["set"] / row["file"]).read_bytes(), rules).pixels for row in rows)
     return [Labelled(row, one, measure(one)) for row, one in zip(rows, map(_fitted, pixels), strict=True)]
-
-
-def _rules() -> CurationRules:
-    return CurationRules(min_side=_SMALLEST)
 
 
 def _fitted(pixels: Pixels) -> Pixels:

@@ -11,7 +11,6 @@ folder at a time. `--cache` keeps what the networks found, `--write` writes the 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import re
 from collections import Counter
@@ -34,6 +33,7 @@ from bg20k.onnx_model import Scaling
 from bg20k.rules import CurationRules
 from bg20k.saliency import OnnxSaliency, Saliency, find_salient, saliency_score
 from bg20k.yolo import YoloDetector
+from tests.pictures import group_of, read_table
 
 Floats = npt.NDArray[np.float64]
 
@@ -161,9 +161,7 @@ def read_labelled(
     known: dict[str, Any] = json.loads(cache.read_text()) if cache and cache.exists() else {}
     photos = []
     for folder in folders:
-        with (folder / "labels.tsv").open(encoding="utf-8") as stream:
-            rows = [row for row in csv.DictReader(stream, delimiter="\t") if row["label"] in ("clean", "salient")]
-        for row in rows:
+        for row in [row for row in read_table(folder / "labels.tsv") if row["label"] in ("clean", "salient")]:
             path = folder / row["file"]
             found = known.setdefault(f"{folder.name}/{path.name}", {})
             _look(found, path, networks)
@@ -186,10 +184,9 @@ def _look(found: dict[str, Any], path: Path, networks: tuple[YoloDetector, OnnxS
 
 
 def _labelled(folder: str, row: Mapping[str, str], found: Mapping[str, Any]) -> Labelled:
-    group = row.get("duplicate_group") or row.get("group") or row["file"]
     boxes = [Detection.of_box(box) for box in found["boxes"]]
     saliency = Saliency(**found["saliency"]) if "saliency" in found else None
-    return Labelled(folder, row["file"], f"{folder}/{group}", row["label"] == "salient", boxes, saliency)
+    return Labelled(folder, row["file"], f"{folder}/{group_of(row)}", row["label"] == "salient", boxes, saliency)
 
 
 def lines(photos: Sequence[Labelled]) -> Iterator[str]:

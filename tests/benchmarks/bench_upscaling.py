@@ -12,7 +12,6 @@ without a sixth of the photographs (copies together), and judged on those. `--fi
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -31,11 +30,12 @@ from bg20k.upscaling import traces, upscaling_score
 from bg20k.verdict import THRESHOLDS
 from rssn.image.arrays import Pixels
 from rssn.image.photograph import TILE_SIDE, decode_photograph
+from tests.benchmarks.bench_flags import LABELS
+from tests.pictures import group_of, read_table
 
 _SIDE = 1000  # px
 _LONGEST = 1500  # px
 _FOLDS = 6
-_FLAG_LABELS = Path(__file__).parent / "flag_labels.tsv"
 _OPENCV = {
     "linear": cv2.INTER_LINEAR,
     "cubic": cv2.INTER_CUBIC,
@@ -95,17 +95,13 @@ class Sample:
 
 def samples(data: Path) -> Iterator[Sample]:
     """All pictures of both sets, in a fixed order."""
-    with _FLAG_LABELS.open(encoding="utf-8") as stream:
-        kinds = {(row["set"], row["file"]): row["kind"] for row in csv.DictReader(stream, delimiter="\t")}
+    kinds = {(row["set"], row["file"]): row["kind"] for row in read_table(LABELS)}
     for folder in ("photos", "crawl"):
-        with (data / folder / "labels.tsv").open(encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
-        for row in rows:
+        for row in read_table(data / folder / "labels.tsv"):
             if not row["file"].startswith("copy-"):
-                group = (row.get("group") or row.get("duplicate_group") or "") or row["file"]
                 graphic = kinds[folder, row["file"]] == "graphic"
                 for way, pixels in _made(data / folder / row["file"], folder):
-                    yield Sample(way, group, graphic, traces(_tiles(pixels)))
+                    yield Sample(way, group_of(row), graphic, traces(_tiles(pixels)))
 
 
 def _made(path: Path, folder: str) -> Iterator[tuple[Way, Pixels]]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 from collections import Counter
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from rssn.image.arrays import Pixels, to_uint8
 from rssn.synthetic.backgrounds import render_background
 from tests.benchmarks.bench_flags import FLAGS, LABELS, Labelled, made, measure, rate_lines
+from tests.pictures import read_table
 
 
 def labelled(name: str, overlay: str, values: dict[str, float]) -> Labelled:
@@ -16,8 +16,7 @@ def labelled(name: str, overlay: str, values: dict[str, float]) -> Labelled:
 
 
 def test_the_labels_name_each_picture_once() -> None:
-    with LABELS.open(encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
+    rows = read_table(LABELS)
     assert Counter(row["set"] for row in rows) == {"photos": 47, "crawl": 79}
     assert len({(row["set"], row["file"]) for row in rows}) == 126
     assert {row["overlay"] for row in rows} == {"", "text", "logo", "both"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
 from rssn.image.arrays import Pixels, resize_area
 from rssn.image.photograph import decode_photograph
+from tests.pictures import read_table
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +24,7 @@ RULES = CurationRules()
 
 @pytest.fixture(scope="module")
 def labels(shared: Path) -> dict[str, dict[str, str]]:
-    with (shared / "data/photos/labels.tsv").open(encoding="utf-8") as stream:
-        return {row["file"]: row for row in csv.DictReader(stream, delimiter="\t")}
+    return {row["file"]: row for row in read_table(shared / "data/photos/labels.tsv")}
 
 
 def spread(pixels: Pixels) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from pipelines.compose.job import run_compose
 from pipelines.executor.runner import LocalRunner
+from tests.pictures import read_table
 from tests.pipelines.composing import QUICK, job_of, rows
 from tests.pipelines.conftest import MIN_SIDE
 
@@ -102,10 +102,8 @@ def test_a_prune(matting: Path, synthetic: Path, tmp_path: Path, ended_by: str) 
 
 def test_a_curation(synthetic: Path, tmp_path: Path) -> None:
     """Photographs of every verdict: kept for both splits, a copy, one too small, one that cannot be read."""
-    with (synthetic / "photos" / "labels.tsv").open() as stream:
-        labels = list(csv.DictReader(stream, delimiter="\t"))
     chosen: dict[str, list[str]] = {}
-    for label in labels:
+    for label in read_table(synthetic / "photos" / "labels.tsv"):
         chosen.setdefault(label["verdict"], []).append(label["file"])
     (tmp_path / "photos").mkdir()
     for name in [name for names in chosen.values() for name in names[:4]]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import io
 import shutil
 import subprocess
@@ -24,14 +23,14 @@ from rssn.dataset.shards import DatasetFolder
 from rssn.errors import InputError
 from rssn.image.decoding import decode_pixels
 from rssn.sources.backgrounds import background_bytes, find_backgrounds
+from tests.pictures import group_of, read_table
 from tests.pipelines.conftest import MIN_SIDE
 
 RULES = CurationRules(min_side=MIN_SIDE)
 
 
 def labels(folder: Path) -> dict[str, dict[str, str]]:
-    with (folder / "labels.tsv").open() as stream:
-        return {row["file"]: row for row in csv.DictReader(stream, delimiter="\t")}
+    return {row["file"]: row for row in read_table(folder / "labels.tsv")}
 
 
 def verdicts(out: Path) -> dict[str, dict[str, Any]]:
@@ -159,12 +158,10 @@ def test_real_photographs_meet_their_labels(
         "build-bg20k", shared / "data" / "photos", "--out", tmp_path / "out", "--detector", detector, "--workers", 2
     )
     assert run.returncode == 0, run.stderr
-    with (shared / "data" / "photos" / "labels.tsv").open() as stream:
-        truth = list(csv.DictReader(stream, delimiter="\t"))
     found = verdicts(tmp_path / "out")
     groups: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for row in truth:
-        groups[row["duplicate_group"] or row["file"]].append(row)
+    for row in read_table(shared / "data" / "photos" / "labels.tsv"):
+        groups[group_of(row)].append(row)
     kept = {name: [row["file"] for row in rows if found[row["file"]]["keep"]] for name, rows in groups.items()}
     clean = [name for name, rows in groups.items() if rows[0]["label"] == "clean"]
     assert {name: files for name, files in kept.items() if len(files) > (name in clean)} == {}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import hashlib
 from itertools import combinations
 from pathlib import Path
@@ -18,6 +17,7 @@ from rssn.image.decoding import decode_image, decode_pixels, picture_size
 from rssn.sources.mattes import read_matte
 from rssn.sources.tree import list_tree
 from rssn.synthetic import SyntheticPlan, SyntheticShot, render_background, render_shot, write_synthetic
+from tests.pictures import read_table
 
 SHOTS = {seed: ((240, 180) if seed % 4 < 2 else (180, 240)) for seed in range(10)}
 PLAN = SyntheticPlan(foregrounds=4, evaluation=1, backgrounds=4, copies=2, shot_size=(160, 120), photo_side=200, seed=3)
@@ -39,8 +39,7 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def labels(synthetic: Path) -> dict[str, dict[str, str]]:
-    with (synthetic / "photos" / "labels.tsv").open(encoding="utf-8", newline="") as lines:
-        return {row["file"]: row for row in csv.DictReader(lines, delimiter="\t")}
+    return {row["file"]: row for row in read_table(synthetic / "photos" / "labels.tsv")}
 
 
 def digests(folder: Path) -> dict[str, str]:

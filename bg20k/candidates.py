@@ -41,6 +41,7 @@ class Candidate:
         tiles: n x S x S uint8 grey samples of the source at full resolution, see `rssn.image.photograph`.
         source_width: Width in px of the source, after EXIF orientation.
         source_height: Height in px.
+        size: Bytes of the source file.
         format: What the bytes are: `JPEG`, `PNG`, ...
         converted: What decoding had to change, see `rssn.image.photograph.CONVERSIONS`.
         detections: Findings of the detector, uncertain ones included; None where none looked.
@@ -56,6 +57,7 @@ class Candidate:
     tiles: Pixels
     source_width: int
     source_height: int
+    size: int
     format: str
     converted: tuple[str, ...]
     detections: Sequence[Detection] | None = None
@@ -100,6 +102,7 @@ def examine(data: bytes, rules: CurationRules, source: str = "") -> Candidate:
         tiles=photograph.tiles,
         source_width=photograph.width,
         source_height=photograph.height,
+        size=len(data),
         format=photograph.format,
         converted=(*photograph.converted, *(["mislabelled"] if is_mislabelled(source, photograph.format) else [])),
     )

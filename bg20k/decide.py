@@ -7,20 +7,23 @@ verdict already (`Verdict.refused`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from bg20k.copies import NO_COPIES, Copies, Link, describe
 from bg20k.duplicates import FingerprintColumns, find_duplicates
 from bg20k.embedding import find_similar
+from bg20k.lookalikes import unpacked
 from bg20k.objects import Detection
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
 from bg20k.saliency import Saliency
 from bg20k.verdict import (
+    ALTERED,
     DUPLICATE,
     KEPT,
     KEPT_UNSCREENED,
@@ -41,11 +44,13 @@ class KnownSet:
         ids: Content ids.
         phashes: Perceptual hashes.
         low_texture: True where the hash means nothing.
+        prints: By what altered copies are looked for, see `bg20k.lookalikes.unpacked`; without rows, by nothing.
     """
 
     ids: npt.NDArray[np.bytes_]
     phashes: npt.NDArray[np.uint64]
     low_texture: npt.NDArray[np.bool_]
+    prints: npt.NDArray[np.uint64] = field(default_factory=lambda: unpacked(b""))
 
 
 NOTHING_KNOWN = KnownSet(
@@ -64,6 +69,7 @@ class Judged:
         keepers: n rows: a photograph's keeper, itself where it is no duplicate; -1 - m for the m-th of the
             existing set.
         similar: n truth values: whether the embeddings made it a duplicate.
+        altered: By row, what it matches on the way to its keeper.
     """
 
     crawl: Crawl
@@ -71,6 +77,7 @@ class Judged:
     known: KnownSet
     keepers: npt.NDArray[np.int64]
     similar: npt.NDArray[np.bool_]
+    altered: Mapping[int, Link] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.crawl)
@@ -84,11 +91,23 @@ class Judged:
             return _judge(record, self.rules)
         if self.similar[row]:
             return self._similar(row, keeper)
+        if row in self.altered:
+            return self._altered(keeper, self.altered[row])
         if keeper < 0:
             known, phash = self.known.ids[-1 - keeper].decode(), int(self.known.phashes[-1 - keeper])
             return _duplicate(KNOWN, record, known, phash, f"{known} of the existing set")
         other = self.crawl[keeper]
         return _duplicate(DUPLICATE, record, other.background_id, other.phash, other.source)
+
+    def _altered(self, keeper: int, link: Link) -> Verdict:
+        message = describe(link.match.found, self._name(link.place))
+        if link.place != keeper:
+            message += f"; of that one {self._name(keeper)} is kept or judged"
+        name = self.known.ids[-1 - keeper].decode() if keeper < 0 else self.crawl.id_of(keeper)
+        return Verdict(False, "duplicates", ALTERED, message, link.match.found.agreement, duplicate_of=name)
+
+    def _name(self, row: int) -> str:
+        return f"{self.known.ids[-1 - row].decode()} of the existing set" if row < 0 else self.crawl.source(row)
 
     def _similar(self, row: int, keeper: int) -> Verdict:
         cosine = float(self.crawl.embeddings[row] @ self.crawl.embeddings[keeper])
@@ -96,7 +115,7 @@ class Judged:
         return Verdict(False, "duplicates", SIMILAR, message, cosine, duplicate_of=self.crawl.id_of(keeper))
 
 
-def decide(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN) -> Judged:
+def decide(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN, copies: Copies = NO_COPIES) -> Judged:
     """Judge a whole crawl; the verdicts do not depend on the order of the records.
 
     Flags that the rules refuse come first, so that such a photograph is never a keeper. A duplicate is judged by its
@@ -107,19 +126,62 @@ def decide(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN) 
         crawl: All photographs that could be examined.
         rules: All but those of reading apply.
         known: An existing set: what looks like one of its photographs is rejected.
+        copies: Altered copies that were found among the photographs that `leaders` leaves.
 
     Returns:
         One verdict per record, in the order of the records.
     """
-    keepers, similar = np.arange(len(crawl)), np.zeros(len(crawl), np.bool_)
-    rows = np.flatnonzero(crawl.rows["flag"] < 0)
-    keepers[rows] = _placed(find_duplicates(_columns(crawl.take(rows), known), rules.phash_distance)[: len(rows)], rows)
-    left = rows[keepers[rows] == rows]
+    keepers, similar = leaders(crawl, rules, known), np.zeros(len(crawl), np.bool_)
+    altered: dict[int, Link] = {}
+    if copies.matches:
+        altered = _claim_copies(crawl, known, copies, keepers)
+    left = _left(crawl, keepers)
     left = left[crawl.embedded[left] & ~crawl.rows["low_texture"][left]]  # those look all alike
     if len(left):
         keepers[left] = left[_by_embedding(crawl.take(left), rules.cosine)]
         similar[left] = keepers[left] != left
-    return Judged(crawl, rules, known, keepers, similar)
+    return Judged(crawl, rules, known, keepers, similar, altered)
+
+
+def leaders(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN) -> npt.NDArray[np.int64]:
+    """Keepers by equal bytes and near hashes, as in `Judged.keepers`; refused photographs keep themselves."""
+    keepers = np.arange(len(crawl))
+    rows = np.flatnonzero(crawl.rows["flag"] < 0)
+    keepers[rows] = _placed(find_duplicates(_columns(crawl.take(rows), known), rules.phash_distance)[: len(rows)], rows)
+    return keepers
+
+
+def compared(crawl: Crawl, keepers: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which photographs are looked at for altered copies: those that are not flagged, no duplicates, and textured."""
+    chosen = np.zeros(len(crawl), np.bool_)
+    chosen[_left(crawl, keepers)] = True
+    return chosen & ~np.asarray(crawl.rows["low_texture"], np.bool_)
+
+
+def _left(crawl: Crawl, keepers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.flatnonzero((keepers == np.arange(len(crawl))) & (crawl.rows["flag"] < 0))
+
+
+def _claim_copies(crawl: Crawl, known: KnownSet, copies: Copies, keepers: npt.NDArray[np.int64]) -> dict[int, Link]:
+    """Give altered copies among the keepers, and copies of the existing set, their keepers; returns why, by row."""
+    left = _left(crawl, keepers)
+    left = left[_matched(crawl.ids[left], copies)]
+    columns = _columns(crawl.take(left), known, copies.cropped)
+    order = columns.best_first()
+    names = [*(crawl.id_of(row) for row in left.tolist()), *(name.decode() for name in known.ids.tolist())]
+    claimed, altered = copies.claimed([names[place] for place in order.tolist()], columns.fixed[order])
+    found = np.empty_like(order)
+    found[order] = order[claimed]
+    keepers[left] = _placed(found[: len(left)], left)
+    rows = np.concatenate([left, -1 - np.arange(len(known.ids))])[order]  # by rank, as keepers are numbered
+    return {int(rows[rank]): Link(int(rows[link.place]), link.match) for rank, link in altered.items()}
+
+
+def _matched(ids: npt.NDArray[np.bytes_], copies: Copies) -> npt.NDArray[np.bool_]:
+    """Which photographs have a match, themselves or through their leader: few of a crawl."""
+    names = {name for match in copies.matches for name in (match.one, match.other)}
+    names |= {name for name, leader in copies.leaders.items() if leader in names}
+    return np.asarray(np.isin(ids, np.array(sorted(names), dtype=np.bytes_)))
 
 
 def _placed(found: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -128,7 +190,7 @@ def _placed(found: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.ND
     return np.where(found < count, rows[np.minimum(found, count - 1)] if count else found, count - 1 - found)
 
 
-def _columns(crawl: Crawl, known: KnownSet) -> FingerprintColumns:
+def _columns(crawl: Crawl, known: KnownSet, cropped: Set[str] = frozenset()) -> FingerprintColumns:
     """The records, and behind them the existing set; ids and sources as numbers in the same order."""
     rows, more = crawl.rows, len(known.ids)
     _, ids, counts = np.unique(np.concatenate([crawl.ids, known.ids]), return_inverse=True, return_counts=True)
@@ -141,6 +203,8 @@ def _columns(crawl: Crawl, known: KnownSet) -> FingerprintColumns:
         sources=sources,
         grey=np.concatenate([rows["grey"], np.zeros(more, np.bool_)]),
         areas=np.concatenate([areas, np.zeros(more, np.int64)]),
+        cropped=np.isin(np.concatenate([crawl.ids, known.ids]), np.array(sorted(cropped), dtype=np.bytes_)),
+        bits_per_pixel=np.concatenate([rows["bits_per_pixel"], np.zeros(more)]),
         sharpness=np.concatenate([rows["sharpness"], np.zeros(more)]),
         phashes=np.concatenate([rows["phash"], known.phashes]),
         low_texture=np.concatenate([rows["low_texture"], known.low_texture]),

@@ -26,6 +26,8 @@ class FingerprintColumns:
         sources: Paths or URLs, or numbers in the same order; they rank copies of equal bytes and nothing else.
         grey: True where there are no colours.
         areas: Pixels of the source.
+        cropped: True where a copy is known that shows more of the same picture.
+        bits_per_pixel: Of the source file.
         sharpness: Variance of the Laplacian, see `bg20k.measures.sharpness`.
         phashes: 64-bit perceptual hashes.
         low_texture: True where the perceptual hash means nothing.
@@ -36,25 +38,28 @@ class FingerprintColumns:
     sources: npt.NDArray[Any]
     grey: npt.NDArray[np.bool_]
     areas: Integers
+    cropped: npt.NDArray[np.bool_]
+    bits_per_pixel: npt.NDArray[np.float64]
     sharpness: npt.NDArray[np.float64]
     phashes: Hashes
     low_texture: npt.NDArray[np.bool_]
     fixed: npt.NDArray[np.bool_]
 
     def best_first(self) -> Integers:
-        """Rows in order of rank: fixed, with colours, largest, sharpest, then by content id and source."""
-        return np.lexsort((self.sources, self.ids, -self.sharpness, -self.areas, self.grey, ~self.fixed))
+        """Rows in order of rank: fixed, coloured, largest, uncropped, least compressed, sharpest, by id, by source."""
+        quality = (-self.sharpness, -self.bits_per_pixel, self.cropped, -self.areas, self.grey)
+        return np.lexsort((self.sources, self.ids, *quality, ~self.fixed))
 
 
 def find_duplicates(columns: FingerprintColumns, distance: int) -> Integers:
     """Assign every photograph to its keeper.
 
-    Photographs are ranked: those of an existing set first, then those with colours, then the largest source, then the
-    sharpest, then the smallest content id, then the smallest source. In that order, each one that is no duplicate yet
-    becomes a keeper and claims all that are within `distance` of it and not yet claimed. This equals: cluster by single
-    link, keep the best of each cluster, verify its members against it, and cluster those that are too far away again.
-    So every duplicate is within `distance` of its own keeper, chains do not merge strangers, and the result does not
-    depend on the order of the rows.
+    Photographs are ranked: those of an existing set first, then those with colours, then the largest source, then
+    what is uncropped, then the least compressed, then the sharpest, then the smallest content id, then the smallest
+    source. In that order, each one that is no duplicate yet becomes a keeper and claims all that are within `distance`
+    of it and not yet claimed. This equals: cluster by single link, keep the best of each cluster, verify its members
+    against it, and cluster those that are too far away again. So every duplicate is within `distance` of its own
+    keeper, chains do not merge strangers, and the result does not depend on the order of the rows.
 
     Equal content ids are duplicates always; those of low texture have no other duplicates. Photographs of an existing
     set are duplicates of each other only by equal bytes or equal hashes, which has no effect.

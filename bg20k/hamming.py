@@ -56,6 +56,44 @@ def near_pairs(hashes: Hashes, distance: int) -> Integers:
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
+def near_owners(
+    hashes: Hashes, owners: npt.NDArray[np.signedinteger[Any]], asking: npt.NDArray[np.bool_], distance: int, most: int
+) -> npt.NDArray[np.uint64]:
+    """Pairs of owners that have near hashes, where each owner has several and common hashes say nothing.
+
+    Of two hashes one at least asks, and has at most `most` near ones of other owners: more, and it is a logo, a plain
+    sky or a simple edge that thousands of photographs share. So there are at most `most` pairs for every hash that
+    asks, and memory is bounded.
+
+    Args:
+        hashes: n 64-bit hashes.
+        owners: n whole numbers of 0 or more, whose hash it is.
+        asking: n truth values.
+        distance: 0 to 15.
+        most: 1 to 254.
+
+    Returns:
+        One number for each near pair of hashes, ascending: the smaller owner times 2**32, plus the larger one.
+    """
+    hashes = spread_bits(hashes)
+    bands = choose_bands(hashes, distance)
+    seen = np.zeros(hashes.size, np.uint8)
+    found = np.empty(0, np.uint64)
+    for last in (False, True):
+        count = 0
+        for band in range(len(bands.edges) - 1):
+            order, starts, flips, below = _runs(hashes, bands, band)
+            near = seen[order]
+            arguments = (hashes[order], owners[order], asking[order], starts, flips, below, bands.radius, distance)
+            count = _link_runs(*arguments, near, most, found, count, last)
+            seen[order] = near
+        if not last:
+            found = np.empty(int(seen[asking & (seen <= most)].sum(dtype=np.int64)), np.uint64)
+    found = found[:count]
+    found.sort()
+    return found
+
+
 def spread_bits(hashes: Hashes) -> Hashes:
     """Permute the bits so that every band has its share of the discriminating ones; distances do not change.
 
@@ -92,16 +130,31 @@ def _work(hashes: Hashes, bands: Bands) -> float:
     return total
 
 
-def _values(hashes: Hashes, bands: Bands, band: int) -> Integers:
+def _values(hashes: Hashes, bands: Bands, band: int) -> npt.NDArray[np.int32]:
     low, width = bands.edges[band], bands.edges[band + 1] - bands.edges[band]
     return ((hashes >> np.uint64(low)) & np.uint64((1 << width) - 1)).astype(np.int64)
 
 
 def _pairs_in_band(hashes: Hashes, bands: Bands, band: int, distance: int) -> Integers:
     """Near pairs that are within the radius in this band and in no band below."""
+    order, starts, flips, below = _runs(hashes, bands, band)
+    found = np.empty((1024, 2), dtype=np.int64)
+    arguments = (hashes[order], order, starts, flips, below, bands.radius, distance)
+    while (count := _compare_runs(*arguments, found)) > len(found):
+        found = np.empty((count, 2), dtype=np.int64)
+    return found[:count]
+
+
+def _runs(hashes: Hashes, bands: Bands, band: int) -> tuple[npt.NDArray[np.int32], Integers, Integers, Hashes]:
+    """How the hashes lie in a band.
+
+    Returns:
+        Their order by their values, the start of each value's run, the flips that lead from a run to those within the
+        radius, and the masks of the bands below.
+    """
     width = bands.edges[band + 1] - bands.edges[band]
     values = _values(hashes, bands, band)
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values, kind="stable").astype(np.int32)  # half the memory
     starts = np.concatenate([[0], np.cumsum(np.bincount(values, minlength=1 << width))]).astype(np.int64)
     flips = np.array(
         [
@@ -112,11 +165,7 @@ def _pairs_in_band(hashes: Hashes, bands: Bands, band: int, distance: int) -> In
         dtype=np.int64,
     )
     below = np.array([_mask(bands.edges[n], bands.edges[n + 1]) for n in range(band)], dtype=np.uint64)
-    found = np.empty((1024, 2), dtype=np.int64)
-    arguments = (hashes[order], order, starts, flips, below, bands.radius, distance)
-    while (count := _compare_runs(*arguments, found)) > len(found):
-        found = np.empty((count, 2), dtype=np.int64)
-    return found[:count]
+    return order, starts, flips, below
 
 
 def _mask(low: int, high: int) -> int:
@@ -142,6 +191,45 @@ def _compare_runs(
                             found[count, 0] = min(order[i], order[j])
                             found[count, 1] = max(order[i], order[j])
                         count += 1
+    return count
+
+
+@compiled
+def _link_runs(
+    hashes: Any,
+    owners: Any,
+    asking: Any,
+    starts: Any,
+    flips: Any,
+    below: Any,
+    radius: int,
+    distance: int,
+    seen: Any,
+    most: int,
+    found: Any,
+    count: int,
+    last: bool,
+) -> int:
+    """First count in `seen` how many near ones each hash has, up to one more than `most`; at `last` note the pairs."""
+    for flip in flips:
+        for value in range(len(starts) - 1):
+            other = value ^ flip
+            if other < value or starts[value] == starts[value + 1]:
+                continue
+            for i in range(starts[value], starts[value + 1]):
+                for j in range(i + 1 if flip == 0 else starts[other], starts[other + 1]):
+                    if not ((asking[i] and seen[i] <= most) or (asking[j] and seen[j] <= most)):
+                        continue
+                    apart = hashes[i] ^ hashes[j]
+                    if owners[i] == owners[j] or _ones(apart) > distance or not _first_time(apart, below, radius):
+                        continue
+                    if last:
+                        low, high = min(owners[i], owners[j]), max(owners[i], owners[j])
+                        found[count] = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
+                        count += 1
+                    else:
+                        seen[i] = min(seen[i] + 1, most + 1)
+                        seen[j] = min(seen[j] + 1, most + 1)
     return count
 
 

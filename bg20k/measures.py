@@ -103,6 +103,12 @@ MEASURES: Final = (
         lambda photo: is_low_texture(photo.square, photo.rules),
         "nearly constant: the perceptual hash means nothing",
     ),
+    Measure(
+        "bits_per_pixel",
+        pa.float64(),
+        lambda photo: 8 * photo.size / (photo.source_width * photo.source_height),
+        "of the source file: of two copies of the same size the more compressed one has fewer",
+    ),
     Measure("grey", pa.bool_(), is_grey, "without colours, even where the file has three channels"),
     Measure(
         "upscaling_score",

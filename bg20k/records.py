@@ -1,6 +1,6 @@
 """Light records of a whole crawl: one photograph as the global stages see it, and millions of them as columns.
 
-A record as an object takes some 2 KB. `Crawl` holds the same in a packed row of 130 bytes and the source's characters,
+A record as an object takes some 2 KB. `Crawl` holds the same in a packed row of 140 bytes and the source's characters,
 and creates the object again on demand.
 """
 
@@ -30,6 +30,7 @@ _ROW = np.dtype(
         ("source_height", np.int32),
         ("phash", np.uint64),
         ("sharpness", np.float64),
+        ("bits_per_pixel", np.float64),
         ("low_texture", np.bool_),
         ("grey", np.bool_),
         ("flag", np.int16),  # place in FLAGS; -1: none
@@ -41,7 +42,15 @@ _ROW = np.dtype(
         ("saliency", np.float64, 3),
     ]
 )
-_PLAIN = ("source_width", "source_height", "phash", "sharpness", "low_texture", "grey")  # packed as they are
+_PLAIN = (
+    "source_width",
+    "source_height",
+    "phash",
+    "sharpness",
+    "bits_per_pixel",
+    "low_texture",
+    "grey",
+)  # packed as they are
 _Floats: TypeAlias = npt.NDArray[np.float32]
 _Rows: TypeAlias = npt.NDArray[np.int64]
 
@@ -58,6 +67,7 @@ class Record:
         phash: 64-bit perceptual hash, the first bit is the most significant one.
         sharpness: Variance of the Laplacian, see `bg20k.measures.sharpness`.
         low_texture: Nearly constant: the perceptual hash is noise and must not be compared.
+        bits_per_pixel: Of the source file.
         grey: Without colours.
         refused_flag: The flag that rejects it and the value that raised it, see `CurationRules.refused_flag`.
         object_score: See `bg20k.evidence.object_score`; None where no network looked.
@@ -73,6 +83,7 @@ class Record:
     phash: int
     sharpness: float
     low_texture: bool
+    bits_per_pixel: float = 0.0
     grey: bool = False
     refused_flag: tuple[str, float] | None = None
     object_score: float | None = None

@@ -18,6 +18,7 @@ from bg20k.decide import Judged, split_of
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
 from bg20k.verdict import (
+    ALTERED,
     DUPLICATE,
     HUMAN,
     KEPT_HUMAN,
@@ -35,6 +36,7 @@ Judge: TypeAlias = Callable[[Crawl], Judged]
 UNSCREENED: Final = 0.5
 """Uncertainty of a photograph that no network screened."""
 
+_COPIES: Final = (DUPLICATE, ALTERED, SIMILAR)
 _FACTS: Final = frozenset({"read", "resolution", "run"})
 
 
@@ -80,7 +82,7 @@ def uncertainty(verdict: Verdict, rules: CurationRules) -> float:
 
     * Object score s against its threshold t: 1 at the threshold, falling linearly to 0 at s = 0 and at s = 1.
     * Near duplicates at d bits, with the limit m: (d + 1) / (m + 1), so 1 at the limit. Equal bytes: 0.
-    * Duplicates by their embeddings, of cosine c against its threshold t: likewise.
+    * Altered copies by their agreement, others by the cosine of their embeddings, and salient regions: likewise.
     * Kept without screening: 0.5. Kept in place of a copy that a person rejected: 1, because nobody has seen it.
     * 0 for what was measured (unreadable, too small) and for what a person decided.
 
@@ -210,7 +212,7 @@ class _Orphans:
         same = crawl.rows_of(gone)
         rejected = (row for row, choice in chosen.items() if choice == "reject")
         left = np.ones(len(crawl), np.bool_)
-        left[[row for row in {*same.tolist(), *rejected} if final[row].reason in (DUPLICATE, SIMILAR, HUMAN)]] = False
+        left[[row for row in {*same.tolist(), *rejected} if final[row].reason in (*_COPIES, HUMAN)]] = False
         keepers = final.before.keepers
         followers = np.flatnonzero(left & np.isin(keepers, same) & (keepers != np.arange(len(crawl)))).tolist()
         return cls([row for row in followers if final[row].duplicate_of in gone], np.flatnonzero(left))

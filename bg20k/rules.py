@@ -41,6 +41,10 @@ class CurationRules:
         phash_distance: Photographs whose 64-bit perceptual hashes differ in at most this many bits are duplicates,
             0 to 15. Copies differ by 0 to 2 bits, re-gradings, crops of 1 % and rotations of 1 degree by up to 6,
             different photographs by 18 and more. Among 50,000 random hashes 0.01 pairs fall within 6 by chance.
+        agreement: Photographs are copies of each other if this share of their structure agrees after one was laid over
+            the other, see `bg20k.alignment`; without matching features half of the rest, too. Measured by
+            `tests/benchmarks/bench_duplicates.py` on 100 photographs of two crawls: different ones reach up to 0.52
+            (with the same logo or text on both), of made copies 99 % reach 0.6.
         flat_std: A photograph whose 32 x 32 px grey version has a standard deviation below this (8-bit units) has no
             meaningful perceptual hash, and is flagged as empty. Flat pictures collide below 0.5; of 47 photographs the
             flattest has 24, of 79 in a crawl of wallpapers 6.8.
@@ -76,6 +80,7 @@ class CurationRules:
     thresholds: dict[str, float] = field(default_factory=dict)
     refused_flags: tuple[str, ...] = ()
     phash_distance: Annotated[int, Field(ge=0, le=15)] = 6
+    agreement: Share = 0.6
     flat_std: EightBit = 1.0
     grey: EightBit = 5.0
     salient_cost: Annotated[float, Field(gt=0)] = 10.0

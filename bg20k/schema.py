@@ -14,6 +14,7 @@ from rssn.dataset.schema import BACKGROUNDS, IMAGE, table_schema
 _MEASURES = tuple((measure.name, measure.type) for measure in MEASURES)
 _ORIGIN = (("source", pa.string()), ("origin", pa.string()), ("licence", pa.string()))
 _FLAGS = ("flags", pa.list_(pa.string()))
+_SKETCH = (("prints", pa.binary()), ("sketch", pa.binary()))
 _OBJECT_SCORE = ("object_score", pa.float32())
 
 PUBLISHED: Final = table_schema(
@@ -22,6 +23,7 @@ PUBLISHED: Final = table_schema(
     _FLAGS,
     ("screened_by", pa.string()),
     _OBJECT_SCORE,
+    *_SKETCH,
 )
 """One row per curated background: BG-20k. A composition reads the columns of `BACKGROUNDS` alone."""
 
@@ -38,6 +40,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "flags": ", ".join(FLAGS),
     "screened_by": "names of the networks that looked for salient objects; null: none did",
     "object_score": "probability of a salient object by all networks that looked, 0 to 1; null: none looked",
+    "prints": "hashes of views and codes of local features, by which altered copies are looked for",
+    "sketch": "local features and a small grey picture, by which copies are verified, see bg20k/sketch.py",
 }
 """Every column of `PUBLISHED`, explained."""
 
@@ -49,6 +53,7 @@ CANDIDATES: Final = table_schema(
     ("width", pa.int32()),
     ("height", pa.int32()),
     *_MEASURES,
+    *_SKETCH,
     ("embedding", pa.list_(pa.float32())),  # of length 1; null where no network made one
 )
 """One row per photograph that can be read and is large enough: the working set of the curation."""
@@ -70,3 +75,29 @@ VERDICTS: Final = table_schema(
     *_MEASURES,
 )
 """One row per photograph of the crawl: what became of it, and why."""
+
+PAIRS: Final = table_schema(
+    ("one", pa.string()),  # content id
+    ("one_shard", pa.string()),
+    ("one_row", pa.int64()),
+    ("other", pa.string()),
+    ("other_shard", pa.string()),
+    ("other_row", pa.int64()),
+    ("other_known", pa.bool_()),  # in the existing set
+)
+"""One row per pair of photographs of which one may be an altered copy of the other, and where they are."""
+
+_SHARES = pa.list_(pa.float64(), 2)
+
+COMPARED: Final = table_schema(
+    ("one", pa.string()),
+    ("other", pa.string()),
+    ("agreement", pa.float64()),
+    ("details", pa.float64()),
+    ("structure", pa.float64()),
+    ("covered", _SHARES),
+    ("beyond", _SHARES),
+    ("inliers", pa.int32()),
+    ("mirrored", pa.bool_()),
+)
+"""One row per pair that was compared, see `bg20k.alignment.Comparison`."""

@@ -21,6 +21,7 @@ TOO_LONG: Final = "too_long"
 EMPTY: Final = "empty_picture"
 DUPLICATE: Final = "duplicate"
 KNOWN: Final = "known"
+ALTERED: Final = "altered"
 SIMILAR: Final = "similar"
 SALIENT_OBJECT: Final = "salient_object"
 SALIENT_REGION: Final = "salient_region"
@@ -135,6 +136,11 @@ REASONS: Final[Mapping[str, Reason]] = {
         ),
         Reason(KNOWN, "the same picture as one of the set named by --against", "phash_distance"),
         Reason(DUPLICATE, "the same picture as another one that is kept or judged in its place", "phash_distance"),
+        Reason(
+            ALTERED,
+            "a crop of another one that is kept or judged in its place, mirrored, recoloured or drawn over",
+            "agreement",
+        ),
         Reason(SIMILAR, "by its deep embedding the same picture as another one, kept or judged in its place", "cosine"),
         Reason(SALIENT_OBJECT, "a person, an animal or a large thing stands out", "salient_limit"),
         Reason(SALIENT_REGION, "something stands out that is of no known class", "salient_limit"),
@@ -172,9 +178,11 @@ class Verdict:
         reason: A stable name, one of `REASONS`.
         message: What was found, in one sentence.
         score: Stage `resolution`: the value that raised the flag. Stage `duplicates`: bits by which the perceptual
-            hashes differ, None for equal bytes; for `similar` the cosine of the embeddings. In the stages `salience`
-            and `split`: the object score; None where no network looked. Stage `review`: None.
-        duplicate_of: Content id of the keeper, for duplicates only; of reason `known`, in the existing set.
+            hashes differ, None for equal bytes; for `altered` the agreement of the aligned pictures, for
+            `similar` the cosine of the embeddings. In the stages `salience` and `split`: the object score; None where
+            no network looked. Stage `review`: None.
+        duplicate_of: Content id of the keeper, for duplicates only; of reason `known` in the existing set, of
+            `altered` there where the message says so.
         split: `train` or `validation`, for kept photographs only.
     """
 

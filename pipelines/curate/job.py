@@ -1,14 +1,15 @@
 """`rssn build-bg20k`: photographs of a crawl in, a background set out (section 4.1).
 
-Three steps, each resumable. Examine: one task per range of photographs fills `candidates/`. Decide: the driver compares
-light columns of all candidates, applies a person's decisions, and writes `verdicts.parquet`. Publish: one task per
+Four steps, each resumable. Examine: one task per range of photographs fills `candidates/`. Compare: one
+task per range of pairs lays photographs over each other of which one may be a copy. Decide: the driver compares light
+columns of all candidates, applies a person's decisions, and writes `verdicts.parquet`. Publish: one task per
 candidate shard and split copies what was kept into `data/`. The driver never holds a picture or a list of all names.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from bg20k.review import Decision, apply_review
 from bg20k.rules import CurationRules
 from bg20k.schema import VERDICTS
 from bg20k.verdict import Verdict
+from pipelines.curate.compare import compare_shard, compared_folder, load_copies, plan_pairs
 from pipelines.curate.decisions import SOURCE, decided_by, decisions_to_apply, effects, outdated_shards
 from pipelines.curate.examine import ExamineTask, Models, examine_shard
 from pipelines.curate.known_set import known_facts, load_known
@@ -118,11 +120,19 @@ def _curate_listed(job: CurationJob, known: KnownSet, crawl: CrawlListing, runne
     examined = run_tasks(_examine_work(job, folder, facts), runner)
     if examined.failed:
         return Curated(examined, Counter(), Counter())
-    write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, candidates_folder(folder), decisions or {}, known))
+    listed = _crawl(job, candidates_folder(folder))
+    tasks = plan_pairs(folder, job.against, listed, known, job.rules)
+    looked = run_tasks(Work(compared_folder(folder), tasks, compare_shard, "pairs", ErrorBudget(), 0), runner)
+    if looked.failed:
+        return Curated(looked, Counter(), Counter())
+    judge = partial(decide, rules=job.rules, known=known, copies=load_copies(folder, tasks, listed, known, job.rules))
+    judged = apply_review(listed, decisions or {}, job.rules, judge)
+    write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, candidates_folder(folder), decisions or {}, judged))
     summary = run_tasks(_publish_work(job, folder, screened_by(facts)), runner)
-    summary.damaged += examined.damaged
-    summary.seconds.update(examined.seconds)
-    summary.peak_bytes = max(summary.peak_bytes, examined.peak_bytes)
+    for before in (examined, looked):
+        summary.damaged += before.damaged
+        summary.seconds.update(before.seconds)
+        summary.peak_bytes = max(summary.peak_bytes, before.peak_bytes)
     summary.unread = {"photos": crawl.unread} if crawl.unread else {}
     curated = _count(job, summary, decisions)
     if not summary.failed:
@@ -192,15 +202,17 @@ def _examine_work(job: CurationJob, folder: DatasetFolder, facts: Mapping[str, A
     return Work(candidates_folder(folder), tasks, examine_shard, "photos", job.budget, 0)
 
 
+def _crawl(job: CurationJob, folder: DatasetFolder) -> Crawl:
+    """Every candidate as the global stages see it, shard by shard."""
+    return Crawl.of(record for mark in folder.marks() for record in records(folder, mark.name, job.rules))
+
+
 def _verdicts(
-    job: CurationJob, folder: DatasetFolder, decisions: Mapping[str, Decision], known: KnownSet
+    job: CurationJob, folder: DatasetFolder, decisions: Mapping[str, Decision], found: Iterable[Verdict]
 ) -> Iterator[dict[str, Any]]:
-    """Judge every candidate, shard by shard; of each shard first those that could not be read."""
-    shards = [mark.name for mark in folder.marks()]
-    crawl = Crawl.of(record for name in shards for record in records(folder, name, job.rules))
-    judge = partial(decide, rules=job.rules, known=known)
-    judged = iter(apply_review(crawl, decisions, job.rules, judge))
-    for name in shards:
+    """The rows of the verdicts, shard by shard; of each shard first those that could not be read."""
+    judged = iter(found)
+    for name in (mark.name for mark in folder.marks()):
         for row in iter_rows(folder.rejects_path(name)):
             refused = Verdict.refused(Rejected(row["stage"], row["reason"], row["message"]))
             facts = {"candidate_shard": name, "decided_by": decided_by({**row, "background_id": None}, decisions)}

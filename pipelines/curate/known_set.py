@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from bg20k.decide import NOTHING_KNOWN, KnownSet
+from bg20k.lookalikes import unpacked
 from bg20k.schema import PUBLISHED
 from rssn.dataset.dataset import open_dataset
 from rssn.dataset.rows import own_parquet
@@ -16,7 +17,7 @@ from rssn.errors import InputError
 from rssn.storage.files import list_digest
 from rssn.storage.location import Location
 
-_COLUMNS = ("background_id", "phash", "low_texture")
+_COLUMNS = ("background_id", "phash", "low_texture", "prints")
 
 
 def load_known(root: Location | None) -> KnownSet:
@@ -38,6 +39,7 @@ def load_known(root: Location | None) -> KnownSet:
         ids=np.array([name.encode() for name in table["background_id"].to_pylist()], dtype=np.bytes_),
         phashes=table["phash"].to_numpy(),
         low_texture=table["low_texture"].to_numpy(),
+        prints=unpacked(b"".join(table["prints"].to_pylist())),
     )
 
 

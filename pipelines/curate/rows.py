@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bg20k.candidates import Candidate
+from bg20k.lookalikes import print_of
 from bg20k.measures import MEASURES, measured
 from bg20k.records import Record, screened
 from bg20k.rules import CurationRules
 from bg20k.schema import CANDIDATES, PUBLISHED
+from bg20k.sketch import Sketch
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import picture
 from rssn.dataset.shards import DatasetFolder
@@ -22,8 +24,10 @@ THUMBNAIL_SIDE = 256  # px
 
 ORIGIN = ("source", "origin", "licence")
 
-LIGHT = tuple(name for name in CANDIDATES.names if name not in ("image", "thumbnail", "width", "height"))
-"""Columns of a candidate that are no pictures."""
+_HEAVY = ("image", "thumbnail", "width", "height", "prints", "sketch")
+
+LIGHT = tuple(name for name in CANDIDATES.names if name not in _HEAVY)
+"""Columns of a candidate by which it is judged."""
 
 COPIED = tuple(name for name in PUBLISHED.names if name in CANDIDATES.names)
 """Columns of a candidate that a published row has too."""
@@ -48,6 +52,7 @@ def photos_plan(root: Location) -> Location:
 
 def candidate_row(place: Photograph, found: Candidate, embedding: Sequence[float] | None) -> Row:
     """The row of a photograph that could be examined, after the networks have looked."""
+    sketch = Sketch.of(found.grey)
     return {
         "background_id": found.background_id,
         **origin_of(place),
@@ -56,6 +61,8 @@ def candidate_row(place: Photograph, found: Candidate, embedding: Sequence[float
         "width": found.pixels.shape[1],
         "height": found.pixels.shape[0],
         **measured(found),
+        "prints": print_of(found.grey, sketch, found.rules.flat_std),
+        "sketch": sketch.to_bytes(),
         "embedding": embedding,
     }
 

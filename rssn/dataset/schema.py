@@ -1,4 +1,4 @@
-"""The columns of the Parquet contract, version 6.
+"""The columns of the Parquet contract, version 7.
 
 Since version 4 a composite has one column `steps` for what its recipe's steps drew, in the place of `denoised`,
 `denoiser`, `denoise_sigma`, `background_denoise_sigma`, `blur_size`, `noise_sigma` and `noise_seed`.
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """An encoded picture (PNG or JPEG bytes) and a file name for it."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bg20k.alignment import Comparison
+from bg20k.copies import Copies, Match
 from bg20k.decide import NOTHING_KNOWN, KnownSet, decide, split_of
 from bg20k.objects import Detection
 from bg20k.records import Crawl, Record
@@ -119,6 +122,62 @@ def test_an_existing_photograph_is_no_less_known_for_having_a_twin_in_its_set() 
     )
     [verdict] = judge([record("new", 0b111111111111)], RULES, known)
     assert (verdict.reason, verdict.duplicate_of) == ("known", "b")
+
+
+def match(one: str, other: str, **found: Any) -> Match:
+    facts = {"agreement": 0.9, "structure": 1.0, "covered": (1.0, 1.0), "inliers": 50}
+    return Match(one, other, Comparison(**(facts | found)))
+
+
+FAR = [0, 2**40 - 1, (2**40 - 1) << 24, 0x5555555555555555]
+
+
+def test_an_altered_copy_is_rejected_and_the_message_says_by_what() -> None:
+    copies = Copies([match("crop", "whole", covered=(1.0, 0.5), beyond=(0.0, 0.4), mirrored=True)])
+    whole, crop = record("whole", FAR[0]), record("crop", FAR[1])
+    verdicts = list(decide(Crawl.of([crop, whole]), RULES, copies=copies))
+    message = "shows the same as whole.jpg: mirrored, aligned by 50 local features, 90% of the structure agrees"
+    assert verdicts[0] == Verdict(
+        False, "duplicates", "altered", f"{message} on 100% of the frame", 0.9, duplicate_of="whole"
+    )
+    assert verdicts[1].keep  # it shows more, and is as large
+
+
+def test_a_chain_of_copies_keeps_its_best_photograph_in_any_order() -> None:
+    copies = Copies([match("light", "dim"), match("dim", "colour")])
+    photos = [
+        record("light", FAR[0], width=3000),
+        replace(record("dim", FAR[1], width=5000), grey=True),
+        record("colour", FAR[2], width=4000),
+    ]
+    for order in permutations(photos):
+        verdicts = {
+            r.background_id: v for r, v in zip(order, decide(Crawl.of(order), RULES, copies=copies), strict=True)
+        }
+        assert [name for name, verdict in verdicts.items() if verdict.keep] == ["colour"]
+        assert {verdicts[name].duplicate_of for name in ("light", "dim")} == {"colour"}
+        assert verdicts["light"].message.endswith("; of that one colour.jpg is kept or judged")
+
+
+def test_an_altered_copy_of_an_existing_photograph_is_rejected() -> None:
+    copies = Copies([match("new", "old"), match("old", "twin")])
+    [verdict] = decide(Crawl.of([record("new", FAR[1])]), RULES, KNOWN, copies)
+    assert (verdict.reason, verdict.duplicate_of, verdict.score) == ("altered", "old", 0.9)
+    assert "shows the same as old of the existing set" in verdict.message
+
+
+def test_what_follows_a_rejected_leader_matches_in_its_place() -> None:
+    copies = Copies([match("leader", "crop")], {"follower": "leader"})
+    photos = [record("follower", FAR[0] ^ 1, width=5000), record("crop", FAR[1])]
+    verdicts = list(decide(Crawl.of(photos), RULES, copies=copies))
+    assert [v.reason for v in verdicts] == ["kept", "altered"]
+    assert verdicts[1].duplicate_of == "follower"
+
+
+def test_refused_flags_come_before_altered_copies() -> None:
+    photos = [replace(record("whole", FAR[0]), refused_flag=("upscaled", 0.01)), record("crop", FAR[1])]
+    verdicts = list(decide(Crawl.of(photos), RULES, copies=Copies([match("crop", "whole")])))
+    assert [v.reason for v in verdicts] == ["upscaled", "kept"]
 
 
 def embedded(name: str, phash: int, angle: float, **facts: Any) -> Record:

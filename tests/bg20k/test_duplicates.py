@@ -10,13 +10,21 @@ from bg20k.duplicates import FingerprintColumns, find_duplicates
 Photo = tuple[str, str, int, float, int, bool]  # id, source, area, sharpness, phash, flat
 
 
-def columns(photos: list[Photo], fixed: list[bool] | None = None, grey: list[bool] | None = None) -> FingerprintColumns:
+def columns(
+    photos: list[Photo],
+    fixed: list[bool] | None = None,
+    grey: list[bool] | None = None,
+    cropped: list[bool] | None = None,
+    bits: list[float] | None = None,
+) -> FingerprintColumns:
     ids, sources, areas, sharpness, phashes, flat = zip(*photos, strict=True) if photos else [()] * 6
     return FingerprintColumns(
         ids=np.array(ids, np.str_),
         sources=np.array(sources, np.str_),
         grey=np.zeros(len(photos), np.bool_) if grey is None else np.array(grey, np.bool_),
         areas=np.array(areas, np.int64),
+        cropped=np.zeros(len(photos), np.bool_) if cropped is None else np.array(cropped, np.bool_),
+        bits_per_pixel=np.ones(len(photos)) if bits is None else np.array(bits, np.float64),
         sharpness=np.array(sharpness, np.float64),
         phashes=np.array(phashes, np.uint64),
         low_texture=np.array(flat, np.bool_),
@@ -114,6 +122,13 @@ def test_colours_rank_before_size_and_what_stands_before_colours() -> None:
     assert find_duplicates(columns(photos, grey=[True, False]), 6).tolist() == [1, 1]
     assert find_duplicates(columns(photos, grey=[True, True]), 6).tolist() == [0, 0]
     assert find_duplicates(columns(photos, fixed=[True, False], grey=[True, False]), 6).tolist() == [0, 0]
+
+
+def test_of_one_size_the_uncropped_the_less_compressed_and_the_sharper_one_is_kept_in_this_order() -> None:
+    photos: list[Photo] = [("a", "1", 9, 9.0, 5, False), ("b", "2", 9, 1.0, 5, False)]
+    assert find_duplicates(columns(photos), 6).tolist() == [0, 0]
+    assert find_duplicates(columns(photos, bits=[1.0, 2.0]), 6).tolist() == [1, 1]
+    assert find_duplicates(columns(photos, bits=[1.0, 2.0], cropped=[False, True]), 6).tolist() == [0, 0]
 
 
 def test_no_photographs() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bg20k.hamming import Hashes, choose_bands, near_pairs, spread_bits
+from bg20k.hamming import Hashes, choose_bands, near_owners, near_pairs, spread_bits
 
 
 def _random(count: int, seed: int = 0) -> Hashes:
@@ -78,3 +78,24 @@ def test_bits_that_are_always_the_same_lose_nothing_and_cost_little(distance: in
 def test_even_bits_are_left_alone() -> None:
     values = np.random.default_rng(5).integers(0, 2**64, 5000, dtype=np.uint64)
     assert spread_bits(values) is values
+
+
+def test_near_owners_are_those_of_all_pairs_where_nothing_is_common() -> None:
+    rng = np.random.default_rng(3)
+    hashes = rng.integers(0, 2**64, 600, dtype=np.uint64)
+    hashes[300:] = hashes[:300] ^ np.uint64(0b1011) << np.uint64(20)
+    owners, asking = np.arange(600) % 290, np.arange(600) % 3 == 0
+    expected = [
+        (min(owners[i], owners[j]) << 32) + max(owners[i], owners[j])
+        for i in range(600)
+        for j in range(i)
+        if owners[i] != owners[j] and (asking[i] or asking[j]) and (int(hashes[i]) ^ int(hashes[j])).bit_count() <= 4
+    ]
+    assert len(expected) > 50
+    assert near_owners(hashes, owners, asking, 4, 8).tolist() == sorted(expected)
+
+
+def test_a_hash_that_many_share_links_nobody() -> None:
+    hashes = np.array([5] * 10 + [2**40 - 1] * 3, np.uint64)
+    found = near_owners(hashes, np.arange(13), np.ones(13, np.bool_), 4, 3)
+    assert [(int(pair) >> 32, int(pair) & 0xFFFFFFFF) for pair in found] == [(10, 11), (10, 12), (11, 12)]

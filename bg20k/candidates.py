@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
@@ -18,10 +19,12 @@ from bg20k.saliency import Saliency
 from bg20k.strokes import Strokes, find_strokes
 from bg20k.verdict import TOO_LONG, TOO_SMALL
 from rssn.errors import Rejected
-from rssn.image.arrays import Pixels, resize_area
+from rssn.image.arrays import Pixels, fit_inside, resize_area
 from rssn.image.decoding import picture_size
 from rssn.image.photograph import decode_photograph, is_mislabelled
 from rssn.storage.files import content_id
+
+THUMBNAIL_SIDE: Final = 256  # px
 
 _HASH_SIDE = 256  # px
 _JPEG_SIDE = 65_500  # px; what libjpeg writes at most
@@ -35,6 +38,7 @@ class Candidate:
         background_id: Content id of the source file.
         rules: What it is examined by.
         pixels: H x W x 3 uint8 RGB; the shorter side has exactly `min_side` px.
+        thumbnail: h x w x 3 uint8, the same with `THUMBNAIL_SIDE` px on the longer side.
         grey: H x W uint8, the same without colours.
         square: 256 x 256 px uint8, the same squeezed: small enough to hash fast, large enough to change no bit.
         strokes: What looks drawn in it, see `bg20k.strokes`.
@@ -51,6 +55,7 @@ class Candidate:
     background_id: str
     rules: CurationRules
     pixels: Pixels
+    thumbnail: Pixels
     grey: Pixels
     square: Pixels
     strokes: Strokes
@@ -96,6 +101,7 @@ def examine(data: bytes, rules: CurationRules, source: str = "") -> Candidate:
         background_id=content_id(data),
         rules=rules,
         pixels=pixels,
+        thumbnail=fit_inside(pixels, THUMBNAIL_SIDE),
         grey=grey,
         square=hash_square(grey),
         strokes=find_strokes(grey),

@@ -32,7 +32,8 @@ def flat_share(grey: Pixels) -> float | None:
 
 
 def _blocks(values: np.ndarray) -> np.ndarray:
-    """Means of the whole blocks of an H x W picture."""
+    """Means of the whole blocks of an H x W uint8 picture."""
     rows, columns = (length // _BLOCK for length in values.shape)
-    whole = values[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
-    return np.asarray(whole.mean(axis=(1, 3), dtype=np.float32))
+    whole = np.ascontiguousarray(values[: rows * _BLOCK, : columns * _BLOCK]).reshape(rows, _BLOCK, columns * _BLOCK)
+    lines = whole.sum(axis=1, dtype=np.uint16).reshape(rows, columns, _BLOCK)
+    return np.asarray(lines.sum(axis=2, dtype=np.uint16) / np.float32(_BLOCK**2))

@@ -62,7 +62,7 @@ def seam_share(grey: Pixels) -> float:
     Returns:
         0 to 1; photographs mostly stay below 0.6, a level horizon can reach 0.8.
     """
-    return max(_upright_seam(grey), _upright_seam(np.ascontiguousarray(grey.T)))
+    return max(_upright_seam(grey), _upright_seam(np.asarray(cv2.transpose(grey), dtype=np.uint8)))
 
 
 def _upright_seam(grey: Pixels) -> float:
@@ -70,10 +70,11 @@ def _upright_seam(grey: Pixels) -> float:
         return 0.0
     smooth = cv2.blur(grey, (1, 3))
     steps = np.zeros(grey.shape, np.uint8)
-    steps[:, 1:-2] = cv2.absdiff(np.ascontiguousarray(smooth[:, 3:]), np.ascontiguousarray(smooth[:, :-3]))
+    cv2.absdiff(smooth[:, 3:], smooth[:, :-3], steps[:, 1:-2])
     largest = np.asarray(cv2.dilate(steps, np.ones((1, 3), np.uint8)), dtype=np.uint8)
     beside = np.zeros_like(steps)
-    beside[:, _BESIDE:-_BESIDE] = np.maximum(largest[:, : -2 * _BESIDE], largest[:, 2 * _BESIDE :])
-    seams = (steps >= _STEP) & (steps >= _ALONE * beside.astype(np.uint16))
+    np.maximum(largest[:, : -2 * _BESIDE], largest[:, 2 * _BESIDE :], out=beside[:, _BESIDE:-_BESIDE])
+    seams = (steps >= _STEP) & (steps // _ALONE >= beside)
     broad = cv2.dilate(seams.view(np.uint8), np.ones((1, 2), np.uint8))  # the step lies between two pixels
-    return float(np.asarray(broad).mean(axis=0)[_MARGIN:-_MARGIN].max())
+    covered = np.asarray(cv2.reduce(broad, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S))[0, _MARGIN:-_MARGIN]
+    return int(covered.max()) / len(grey)

@@ -76,7 +76,7 @@ def sharpness(photo: Candidate) -> float:
 
 def is_grey(photo: Candidate) -> bool:
     """Whether there are no colours, even where the file has three channels; see `CurationRules.grey`."""
-    small = resize_area(photo.pixels, _COLOUR_SIDE, _COLOUR_SIDE)
+    small = resize_area(photo.thumbnail, _COLOUR_SIDE, _COLOUR_SIDE)
     return float(np.ptp(small, axis=2).max()) < photo.rules.grey
 
 

@@ -34,6 +34,7 @@ _FIRST_RHYTHM, _RHYTHM_STEP = 16, 8  # bins
 _JPEG_BINS = (32, 64, 96, 128)  # of a 256 px sample; blocks of 8 px beat here
 
 _Floats: TypeAlias = npt.NDArray[np.float32]
+_Indices: TypeAlias = npt.NDArray[np.intp]
 
 
 def upscaling_score(tiles: Pixels) -> float | None:
@@ -57,20 +58,23 @@ def traces(tiles: Pixels) -> npt.NDArray[np.float64]:
         tiles: n x 256 x 256 uint8, at least one.
     """
     energy = np.stack([_energy(tile) for tile in tiles])
-    rhythms = np.zeros((len(_ORDERS), tiles.shape[1] // 2 + 1))
-    for tile in tiles:
-        for lines in (tile, tile.T):
-            values = lines.astype(np.float32, order="C")
-            rhythms += [_rhythm(values, order) for order in _ORDERS]
+    upright = np.ascontiguousarray(tiles.transpose(0, 2, 1))
+    rhythms = (_rhythm(tiles, order) + _rhythm(upright, order) for order in _ORDERS)
     beats = (_beats(one / (2 * len(tiles))) for one in rhythms)
     return np.concatenate([_bands(energy.mean(axis=0)), *_rings(energy), *beats])
 
 
 def _energy(tile: Pixels) -> npt.NDArray[np.float32]:
     """A tile's energy by frequency, as OpenCV packs it: rows are vertical frequencies, columns 2k - 1 and 2k hold k."""
-    window = _window(len(tile))
-    sample = (tile - np.float32(tile.mean())) * window * window[:, None]
-    return np.square(cv2.dft(sample)) * np.float32(2 / float((window**2).sum()) ** 2)
+    spectrum = cv2.dft((tile - np.float32(tile.mean())) * _window_of_tile(len(tile)))
+    return np.asarray(np.multiply(spectrum, spectrum, out=spectrum))
+
+
+@lru_cache(maxsize=2)
+def _window_of_tile(side: int) -> _Floats:
+    """Falls off to the borders, and makes of squares of the spectrum energies in squared 8-bit units."""
+    window = _window(side)
+    return np.asarray(np.outer(window, window) * np.float32(np.sqrt(2) / float((window**2).sum())))
 
 
 def _bands(energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -87,28 +91,42 @@ def _bands(energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 def _rings(energy: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """The energy in rings of frequencies against the low ones: of all samples, and at most in one sample."""
-    owners, sizes = _ring_of_coefficient(energy.shape[1])
-    rings = np.stack([np.bincount(owners, one.ravel(), _RINGS + 1)[:_RINGS] for one in energy]) / sizes
+    groups, owners, sizes = _rings_of(energy.shape[1])
+    summed = np.add.reduceat(energy[:, :, 1:-1], groups, axis=2)
+    rings = np.stack([np.bincount(owners, one.ravel(), _RINGS) for one in summed]) / sizes
     low = rings[:, _LOW_RINGS].mean(axis=1, keepdims=True)
     together = np.log((rings.mean(axis=0) + _FAINT) / (low.mean() + _FAINT))
     return together, np.log(((rings + _FAINT) / (low + _QUIET)).max(axis=0))
 
 
 @lru_cache(maxsize=2)
-def _ring_of_coefficient(side: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """The ring of each packed coefficient, and how many each has; the odd first and last column are in none."""
-    across, down = np.meshgrid((np.arange(side) + 1) // 2 * 2 / side, 2 * np.abs(np.fft.fftfreq(side)))
-    rings = np.minimum(np.maximum(across, down) * _RINGS, _RINGS - 1).astype(np.intp)
-    rings[:, [0, -1]] = _RINGS
-    return rings.ravel(), np.bincount(rings.ravel())[:_RINGS]
+def _rings_of(side: int) -> tuple[_Indices, _Indices, _Indices]:
+    """Where each ring of columns begins; the ring of each line's part in each; and how many coefficients each ring has.
+
+    The odd first and last column of the packed spectrum are left out.
+    """
+    across = np.minimum((np.arange(2, side) // 2) * 2 * _RINGS // side, _RINGS - 1)
+    down = np.minimum(np.abs(np.fft.fftfreq(side)) * 2 * _RINGS, _RINGS - 1).astype(np.intp)
+    groups, widths = np.unique(across, return_index=True, return_counts=True)[1:]
+    owners = np.maximum.outer(down, across[groups]).ravel()
+    return groups, owners, np.bincount(owners, np.tile(widths, side), _RINGS).astype(np.intp)
 
 
-def _rhythm(lines: _Floats, order: int) -> npt.NDArray[np.float64]:
-    """The energy at each frequency of the differences' mean size, against that size."""
-    sizes = np.abs(np.diff(lines, order, axis=1)).mean(axis=0)
-    window, mean = _window(len(sizes)), float(sizes.mean())
-    energy = np.abs(np.fft.rfft((sizes - mean) * window, lines.shape[1])) ** 2 / float((window**2).sum())
-    return np.asarray(energy / (mean**2 + _FAINT), dtype=np.float64)
+def _rhythm(tiles: Pixels, order: int) -> npt.NDArray[np.float64]:
+    """The energy at each frequency of the differences' mean size along the rows, against that size; summed over n."""
+    sizes = np.stack([_mean_differences(tile, order) for tile in tiles])
+    window, mean = _window(sizes.shape[1]), sizes.mean(axis=1, keepdims=True)
+    energy = np.abs(np.fft.rfft((sizes - mean) * window, tiles.shape[2])) ** 2 / float((window**2).sum())
+    return np.asarray((energy / (mean**2 + _FAINT)).sum(axis=0))
+
+
+def _mean_differences(tile: Pixels, order: int) -> npt.NDArray[np.float64]:
+    """The mean size of each column's differences along the rows."""
+    values = tile.astype(np.int16)
+    for _ in range(order):
+        values = values[:, 1:] - values[:, :-1]
+    sums = cv2.reduce(np.abs(values).view(np.uint16), 0, cv2.REDUCE_SUM, dtype=cv2.CV_64F)
+    return np.asarray(sums[0] / len(tile), dtype=np.float64)
 
 
 def _beats(energy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bg20k.candidates import Candidate, examine
+from bg20k.candidates import THUMBNAIL_SIDE, Candidate, examine
 from bg20k.embedding import Embedder, load_embedder
 from bg20k.objects import Detection, Detector, look
 from bg20k.onnx_model import Scaling
@@ -18,7 +18,7 @@ from bg20k.rules import CurationRules
 from bg20k.saliency import OnnxSaliency, SaliencyModel, find_salient
 from bg20k.schema import CANDIDATES
 from bg20k.yolo import YoloDetector
-from pipelines.curate.rows import THUMBNAIL_SIDE, candidate_row, candidates_folder, origin_of, photos_plan
+from pipelines.curate.rows import candidate_row, candidates_folder, origin_of, photos_plan
 from pipelines.executor.clock import StageClock
 from pipelines.executor.runner import Done
 from pipelines.executor.work import begin_item, refusal

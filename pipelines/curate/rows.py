@@ -15,12 +15,10 @@ from bg20k.sketch import Sketch
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.schema import picture
 from rssn.dataset.shards import DatasetFolder
-from rssn.image.arrays import encode_jpeg, fit_inside
+from rssn.image.arrays import encode_jpeg
 from rssn.sources.crawl import Photograph
 from rssn.storage.files import Row
 from rssn.storage.location import Location
-
-THUMBNAIL_SIDE = 256  # px
 
 ORIGIN = ("source", "origin", "licence")
 
@@ -57,7 +55,7 @@ def candidate_row(place: Photograph, found: Candidate, embedding: Sequence[float
         "background_id": found.background_id,
         **origin_of(place),
         "image": picture(encode_jpeg(found.pixels), f"{found.background_id}.jpg"),
-        "thumbnail": picture(encode_jpeg(fit_inside(found.pixels, THUMBNAIL_SIDE), 85), "thumbnail.jpg"),
+        "thumbnail": picture(encode_jpeg(found.thumbnail, 85), "thumbnail.jpg"),
         "width": found.pixels.shape[1],
         "height": found.pixels.shape[0],
         **measured(found),

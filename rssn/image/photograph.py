@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import cv2
 import numpy as np
 from PIL import Image as PillowImage
 
@@ -59,8 +60,8 @@ class Photograph:
         pixels: H x W x 3 uint8, upright sRGB. The shorter side has the asked px or more, unless the source has less.
         width: Of the source as a viewer shows it, px.
         height: Likewise.
-        tiles: n x 256 x 256 uint8, grey samples of the source in its own orientation and resolution, evenly spread;
-            none where the shorter side has less than 256 px, or where grey has more than 8 bits.
+        tiles: n x 256 x 256 uint8, grey samples of the source in its own resolution, evenly spread; none where the
+            shorter side has less than 256 px, or where grey has more than 8 bits.
         format: What the bytes are: `JPEG`, `PNG`, ...
         converted: What was changed to get at 8-bit sRGB, see `CONVERSIONS`.
     """
@@ -84,8 +85,8 @@ def decode_photograph(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> P
     converted = _conversions(picture, data)
     scale = _scale(picture, math.ceil(_MARGIN * side))
     pixels = background_pixels(picture, scale)
-    whole = load(open_header(data, max_pixels), grey=True) if is_jpeg(picture) else picture
-    return Photograph(pixels, width, height, _tiles(whole), picture.format or "", converted)
+    whole = pixels if scale == 1 else np.asarray(load(open_header(data, max_pixels), grey=True).convert("L"))
+    return Photograph(pixels, width, height, _tiles(whole, is_deep(picture)), picture.format or "", converted)
 
 
 def salvaged(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -133,10 +134,13 @@ def _has_deep_colours(picture: PillowImage.Image, data: bytes) -> bool:
     return max(depths if isinstance(depths, tuple) else (depths,), default=8) > 8
 
 
-def _tiles(picture: PillowImage.Image) -> Pixels:
-    width, height = picture.size
-    if min(width, height) < TILE_SIDE or is_deep(picture):
+def _tiles(pixels: Pixels, deep: bool) -> Pixels:
+    height, width = pixels.shape[:2]
+    if min(width, height) < TILE_SIDE or deep:
         return np.empty((0, TILE_SIDE, TILE_SIDE), np.uint8)
     lefts, tops = (np.linspace(0, length - TILE_SIDE, _GRID).astype(int).tolist() for length in (width, height))
-    boxes = ((left, top, left + TILE_SIDE, top + TILE_SIDE) for top in tops for left in lefts)
-    return np.stack([np.asarray(picture.crop(box).convert("L")) for box in boxes])
+    return np.stack([_grey(pixels[top : top + TILE_SIDE, left : left + TILE_SIDE]) for top in tops for left in lefts])
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    return pixels if pixels.ndim == 2 else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)

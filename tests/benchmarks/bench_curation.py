@@ -12,10 +12,8 @@ import argparse
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from statistics import median
-from time import process_time
 from typing import NamedTuple, get_args
 
 import cv2
@@ -25,7 +23,7 @@ from bg20k.candidates import examine
 from bg20k.decide import decide
 from bg20k.embedding import Embedder, load_embedder
 from bg20k.measures import measured as measures_of
-from bg20k.objects import VIEWS, Detector, look
+from bg20k.objects import Detector, look
 from bg20k.onnx_model import Scaling
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
@@ -154,20 +152,6 @@ def screening_lines(found: Screened) -> Iterator[str]:
         yield f"  margin: least salient {min(salient):.2f}, most salient clean {max(clean):.2f}"
 
 
-def detection_line(photos: Sequence[Path], detector: Detector) -> str:
-    """CPU seconds a photograph to examine it, and to look at the resized picture: in all views, in the whole frame."""
-    seconds = []
-    for path in photos:
-        times = [process_time()]
-        pixels = examine(path.read_bytes(), RULES).pixels
-        for find in (detector.detect, partial(look, detector)):
-            times.append(process_time())
-            find([pixels])
-        seconds.append(np.diff([*times, process_time()]))
-    examined, whole, views = np.median(seconds, axis=0)
-    return f"CPU-s a photograph: examine {examined:.2f}, detect {views:.2f} in {len(VIEWS)} views, {whole:.2f} in one"
-
-
 def embedding_lines(photos: Sequence[Path], embedder: Embedder) -> Iterator[str]:
     """How alike copies of a photograph look to a network, and how alike two photographs."""
     pixels = [examine(path.read_bytes(), RULES).pixels for path in photos]
@@ -223,7 +207,6 @@ def main() -> None:
         firsts = {found.labels[name]["duplicate_group"] or name: name for name in names[::-1]}
         lines += embedding_lines([options.photos / name for name in sorted(firsts.values())], networks.embedder)
     photos = [options.photos / name for name in names[:: max(1, len(names) // _TIMED)][:_TIMED]]
-    lines += [detection_line(photos, networks.detector)] if networks.detector else []
     print("\n".join([*lines, "", *table_lines(rows(photos))]))  # noqa: T201
 
 

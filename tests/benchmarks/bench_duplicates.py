@@ -1,16 +1,14 @@
 """Duplicates by geometry: what is found of made copies, which strangers are merged, and what it costs.
 
-python -m tests.benchmarks.bench_duplicates LABELS PHOTOS [LABELS PHOTOS ...] [--count 1000000]
+python -m tests.benchmarks.bench_duplicates FOLDER... [--count 1000000]
 
-LABELS is a table of tabs with the columns `file` and `duplicate_group` (or `group`; empty for photographs without
-copies); PHOTOS is the folder of those files. Of every group the first photograph stands for it; copies are made of
+FOLDER is that of `bench_salient`. Of every group the first photograph stands for it; copies are made of
 those. With --count as many random prints are searched as well. Nothing is asserted: the figures are printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import resource
 import time
 from collections import defaultdict
@@ -36,6 +34,7 @@ from bg20k.verdict import ALTERED, DUPLICATE
 from bg20k.views import VIEWS
 from rssn.image.arrays import Pixels, encode_jpeg, resize_area, to_float, to_uint8
 from rssn.image.decoding import decode_pixels
+from tests.pictures import group_of, read_table
 
 RULES: Final = CurationRules()
 _SIDE = 720  # px of the shorter side of what copies are made of
@@ -162,12 +161,10 @@ class Labelled:
     pixels: Mapping[str, Pixels]
 
     @classmethod
-    def read(cls, labels: Path, photos: Path) -> Labelled:
-        """Decode all photographs of a table, and shrink them."""
-        with labels.open(encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
-        groups = {row["file"]: row.get("duplicate_group") or row.get("group") or row["file"] for row in rows}
-        return cls(groups, {name: _shrunk((photos / name).read_bytes()) for name in groups})
+    def read(cls, folder: Path) -> Labelled:
+        """Decode all labelled photographs of a folder, and shrink them."""
+        groups = {row["file"]: group_of(row) for row in read_table(folder / "labels.tsv")}
+        return cls(groups, {name: _shrunk((folder / name).read_bytes()) for name in groups})
 
     def originals(self) -> list[str]:
         """The first of each group."""
@@ -292,17 +289,17 @@ def million_line(count: int) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("paths", type=Path, nargs="*", metavar="LABELS PHOTOS", help="pairs of a table and a folder")
+    parser.add_argument("folders", type=Path, nargs="*")
     parser.add_argument("--count", type=int, default=0, help="random prints to search")
     options = parser.parse_args()
     if options.count:
         print(million_line(options.count))  # noqa: T201
     originals: dict[str, Pixels] = {}
-    for labels, photos in zip(options.paths[::2], options.paths[1::2], strict=True):
-        found = Labelled.read(labels, photos)
+    for folder in options.folders:
+        found = Labelled.read(folder)
         for line in group_lines(found):
-            print(f"{photos}: {line}", flush=True)  # noqa: T201
-        originals |= {f"{photos.name}/{name}": found.pixels[name] for name in found.originals()}
+            print(f"{folder}: {line}", flush=True)  # noqa: T201
+        originals |= {f"{folder.name}/{name}": found.pixels[name] for name in found.originals()}
     if originals:
         made = Made(originals)
         print(f"copies of {len(originals)} photographs:")  # noqa: T201

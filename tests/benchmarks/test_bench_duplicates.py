@@ -22,9 +22,8 @@ def labelled(tmp_path: Path) -> Labelled:
     photos = {"a.jpg": scene(1), "b.jpg": scene(1)[:288, :432], "c.jpg": scene(2), "d.jpg": scene(3)}
     for name, pixels in photos.items():
         (tmp_path / name).write_bytes(encode_jpeg(np.ascontiguousarray(pixels)))
-    labels = tmp_path / "labels.tsv"
-    labels.write_text("file\tgroup\na.jpg\tone\nb.jpg\tone\nc.jpg\ttwo\nd.jpg\ttwo\n")
-    return Labelled.read(labels, tmp_path)
+    (tmp_path / "labels.tsv").write_text("file\tgroup\na.jpg\tone\nb.jpg\tone\nc.jpg\ttwo\nd.jpg\ttwo\n")
+    return Labelled.read(tmp_path)
 
 
 def test_groups_that_keep_one_and_others_are_named(labelled: Labelled) -> None:
@@ -55,7 +54,7 @@ def test_every_labelled_group_keeps_one(shared: Path) -> None:
         "photos": "groups: 34 of 34 keep exactly one; others: none",
         "crawl": "groups: 65 of 66 keep exactly one; others: minotaur",
     }.items():
-        found = Labelled.read(shared / "data" / folder / "labels.tsv", shared / "data" / folder)
+        found = Labelled.read(shared / "data" / folder)
         first, second = group_lines(found)
         assert first == lines
         assert second.startswith("  merged with another group: none")

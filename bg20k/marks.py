@@ -100,8 +100,11 @@ def _held(marks: Sequence[Window], rows: _Rows, pictures: _Rows, upright: bool, 
     counts = np.bincount(np.unique(np.stack([held, pictures[owners]]), axis=1)[0], minlength=len(marks))
     order = np.lexsort((held, -counts[held], owners))
     order = order[counts[held[order]] >= FEWEST]
-    _, first = np.unique(owners[order], return_index=True)
-    best = zip(rows[owners[order[first]]].tolist(), held[order[first]].tolist(), strict=True)
+    _, first, number = np.unique(owners[order], return_index=True, return_inverse=True)
+    most = order[counts[held[order]] == counts[held[order[first]]][number]]
+    _, first, many = np.unique(owners[most], return_index=True, return_counts=True)
+    middle = most[first + many // 2]  # a line of text covers several windows
+    best = zip(rows[owners[middle]].tolist(), held[middle].tolist(), strict=True)
     return {row: Mark(int(counts[mark]), place_of(marks[mark].number, upright)) for row, mark in best}
 
 

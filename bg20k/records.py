@@ -1,6 +1,6 @@
 """Light records of a whole crawl: one photograph as the global stages see it, and millions of them as columns.
 
-A record as an object takes some 2 KB. `Crawl` holds the same in a packed row of 153 bytes and the source's characters,
+A record as an object takes some 2 KB. `Crawl` holds the same in a packed row of 151 bytes and the source's characters,
 and creates the object again on demand.
 """
 

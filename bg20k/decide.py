@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from bg20k.copies import NO_COPIES, Copies, Link, describe
 from bg20k.duplicates import FingerprintColumns, find_duplicates
 from bg20k.embedding import find_similar
 from bg20k.lookalikes import unpacked
+from bg20k.marks import EdgeTable, shared_marks
 from bg20k.objects import Detection
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
@@ -30,6 +31,7 @@ from bg20k.verdict import (
     KNOWN,
     SALIENT_OBJECT,
     SALIENT_REGION,
+    SHARED_MARK,
     SIMILAR,
     Verdict,
     explain,
@@ -143,6 +145,30 @@ def decide(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN, 
     return Judged(crawl, rules, known, keepers, similar, altered)
 
 
+def find_marks(
+    crawl: Crawl, edges: EdgeTable, rules: CurationRules, known: KnownSet = NOTHING_KNOWN, copies: Copies = NO_COPIES
+) -> Crawl:
+    """A crawl with the marks that its photographs share, and with the flag of those for which the rules refuse one.
+
+    Copies of one picture count once; so duplicates are found first, whatever flags photographs have. Then `decide` may
+    refuse marked ones and keep a copy without the mark.
+
+    Args:
+        crawl: All photographs that could be examined.
+        edges: By row, of `bg20k.edges.find_edges`.
+        rules: As of `decide`.
+        known: Likewise.
+        copies: Likewise.
+    """
+    rows = crawl.rows.copy()
+    rows["flag"] = -1
+    pictures = decide(replace(crawl, rows=rows), rules, known, copies).keepers
+    upright = crawl.rows["source_height"] > crawl.rows["source_width"]
+    order = pc.sort_indices(crawl.sources).to_numpy().astype(np.int64)
+    found = shared_marks(crawl.rows["site"], upright, pictures, order, edges)
+    return crawl.marked(found, rules)
+
+
 def leaders(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN) -> npt.NDArray[np.int64]:
     """Keepers by equal bytes and near hashes, as in `Judged.keepers`; refused photographs keep themselves."""
     keepers = np.arange(len(crawl))
@@ -232,7 +258,8 @@ def _judge(record: Record, rules: CurationRules) -> Verdict:
     """The verdict on a photograph that is no duplicate."""
     if record.refused_flag:
         flag, value = record.refused_flag
-        return Verdict(False, "resolution", flag, f"{explain(flag)} (score {value:.3g})", value)
+        detail = str(record.mark) if flag == SHARED_MARK else f"score {value:.3g}"
+        return Verdict(False, "resolution", flag, f"{explain(flag)} ({detail})", value)
     score, found, part = record.object_score, record.salient, record.saliency
     split = split_of(record.background_id, rules.train_share)
     if score is None:

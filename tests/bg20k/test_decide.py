@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from bg20k.alignment import Comparison
 from bg20k.copies import Copies, Match
-from bg20k.decide import NOTHING_KNOWN, KnownSet, decide, split_of
+from bg20k.decide import NOTHING_KNOWN, KnownSet, decide, find_marks, split_of
+from bg20k.edges import COLUMNS, Edges
 from bg20k.objects import Detection
-from bg20k.records import Crawl, Record
+from bg20k.records import Crawl, Mark, Record
 from bg20k.rules import CurationRules
 from bg20k.saliency import Saliency
 from bg20k.verdict import REASONS, STAGES, Verdict
@@ -236,3 +237,47 @@ def test_verdicts_follow_their_photograph_in_any_order(crawl: list[Record], rand
         assert (verdict.split is not None) == verdict.keep
         if verdict.duplicate_of:
             assert verdicts[f"{verdict.duplicate_of}.jpg"].reason != "duplicate"
+
+
+class OneMark:
+    """Edges of a mark on every photograph but some, and no others."""
+
+    def __init__(self, without: Sequence[int] = ()) -> None:
+        self._without = without
+
+    def __getitem__(self, row: int, /) -> Edges:
+        cells = ((20 + np.arange(6))[:, None] * COLUMNS + 20 + np.arange(6)).ravel()
+        return (8 * cells + cells % 4)[: 0 if row in self._without else None]
+
+
+MARKED = replace(RULES, refused_flags=("shared_mark",))
+
+
+def test_a_marked_photograph_makes_room_for_a_copy_without_the_mark() -> None:
+    photos = [record("a", FAR[0]), record("b", FAR[1]), record("c", FAR[2]), record("copy", FAR[2] ^ 1, width=3900)]
+    crawl = Crawl.of(photos)
+    plain = find_marks(crawl, OneMark(without=[3]), RULES)
+    assert [one.mark for one in plain] == [*[Mark(3, "upper left")] * 3, None]
+    assert [v.reason for v in decide(plain, RULES)] == ["kept", "kept", "kept", "duplicate"]
+    verdicts = list(decide(find_marks(crawl, OneMark(without=[3]), MARKED), MARKED))
+    assert [v.reason for v in verdicts] == [*["shared_mark"] * 3, "kept"]
+    assert verdicts[0].score == 3.0
+    assert verdicts[0].stage == "resolution"
+    assert verdicts[0].message.endswith("(at the upper left, as in 2 other pictures of its source)")
+
+
+def test_copies_are_no_different_pictures_whatever_flags_they_have() -> None:
+    photos = [record("a", FAR[0]), record("b", FAR[1]), record("copy", FAR[1] ^ 1, width=3900)]
+    refused = [replace(one, refused_flag=("upscaled", 0.9)) for one in photos]
+    for some in (photos, refused):
+        assert not any(one.mark for one in find_marks(Crawl.of(some), OneMark(), MARKED))
+    altered = [record("a", FAR[0]), record("whole", FAR[1]), record("crop", FAR[2])]
+    copies = Copies([match("crop", "whole")])
+    assert not any(one.mark for one in find_marks(Crawl.of(altered), OneMark(), MARKED, copies=copies))
+
+
+def test_marks_do_not_depend_on_the_order_of_the_records() -> None:
+    photos = [record(name, FAR[n % 3] ^ (n // 3)) for n, name in enumerate("abcdef")]
+    for order in ([0, 1, 2, 3, 4, 5], [5, 3, 1, 0, 2, 4]):
+        crawl = find_marks(Crawl.of([photos[n] for n in order]), OneMark(), MARKED)
+        assert {one.background_id: one.mark for one in crawl} == dict.fromkeys("abcdef", Mark(3, "upper left"))

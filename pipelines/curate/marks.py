@@ -1,0 +1,45 @@
+"""The edges of all candidates on this disk, from which `bg20k.marks` reads those of one source after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from tempfile import TemporaryFile
+
+import numpy as np
+import numpy.typing as npt
+
+from bg20k.edges import Edges, unpack_edges
+from pipelines.curate.rows import candidates_folder
+from rssn.dataset.rows import iter_rows
+from rssn.dataset.shards import DatasetFolder
+
+
+@dataclass(frozen=True, eq=False)
+class StoredEdges:
+    """The edges of n photographs, 4 KB each on disk, by row.
+
+    Attributes:
+        data: All of them, one after the other, as they are stored.
+        ends: n + 1 places in it.
+    """
+
+    data: npt.NDArray[np.uint8]
+    ends: npt.NDArray[np.int64]
+
+    def __getitem__(self, row: int, /) -> Edges:
+        return unpack_edges(self.data[self.ends[row] : self.ends[row + 1]].data)
+
+
+@contextmanager
+def stored_edges(folder: DatasetFolder) -> Iterator[StoredEdges]:
+    """The edges of all candidates of a set, in their order; the scratch file is removed at the end."""
+    candidates = candidates_folder(folder)
+    rows = (row for mark in candidates.marks() for row in iter_rows(candidates.data(mark.name), ["edges"]))
+    with TemporaryFile(prefix="rssn-edges-") as scratch:
+        sizes = [scratch.write(row["edges"]) for row in rows]
+        scratch.flush()
+        ends = np.cumsum([0, *sizes], dtype=np.int64)
+        data = np.memmap(scratch, np.uint8, "r") if ends[-1] else np.empty(0, np.uint8)
+        yield StoredEdges(data, ends)

@@ -7,8 +7,10 @@ with all in batches of 64; what three of a batch share is then looked for in the
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -32,6 +34,8 @@ _PAIR = 4.0  # standard deviations; two strangers in a thousand have a window wi
 _SIZE = 8  # edges of a mark in a window, those along its main axis left out
 _HOLDS = 4.0  # standard deviations, as above; from 3 on one in 200 without the mark has it
 _SHARE = 3  # of those which have a mark in common, one in so many has each of its edges at least
+_KINDS = 16  # findings of a window that are kept, those of most photographs: bursts have some of their own each
+_MOST = 1000  # marks of a source, likewise
 _ALIKE = 0.5  # share of the smaller one's edges that two findings in one window have in common, if they are one mark
 
 _Rows: TypeAlias = npt.NDArray[np.int64]
@@ -45,10 +49,11 @@ class EdgeTable(Protocol):
 
 
 class Window(NamedTuple):
-    """What photographs have in common in one window."""
+    """What photographs of a batch have in common in one window."""
 
     number: int
     edges: Edges
+    holders: int  # how many
 
 
 def shared_marks(
@@ -80,13 +85,14 @@ def _marks_of(rows: _Rows, pictures: _Rows, upright: bool, edges: EdgeTable) -> 
     ones = rows[np.sort(np.unique(pictures, return_index=True)[1])]
     if len(ones) < FEWEST:
         return {}
-    windows: dict[int, list[Edges]] = {}
+    windows: dict[int, list[Window]] = {}
     for batch in np.array_split(ones, -(-len(ones) // _BATCH)):
-        for number, common in _common_windows(_Batch.of([edges[row] for row in batch.tolist()])):
-            known = windows.setdefault(number, [])
-            if not any(_is_same(common, other) for other in known):
-                known.append(common)
-    marks = [Window(number, common) for number in sorted(windows) for common in windows[number]]
+        for window in _common_windows(_Batch.of([edges[row] for row in batch.tolist()])):
+            known = windows.setdefault(window.number, [])
+            if not any(_is_same(window.edges, other.edges) for other in known):
+                windows[window.number] = heapq.nlargest(_KINDS, [*known, window], key=attrgetter("holders"))
+    every = (window for number in sorted(windows) for window in windows[number])
+    marks = heapq.nlargest(_MOST, every, key=attrgetter("holders"))
     return _held(marks, rows, pictures, upright, edges) if marks else {}
 
 
@@ -157,7 +163,7 @@ def _common_windows(batch: _Batch) -> Iterator[Window]:
             common = _in_common([batch.edges[one] for one in np.flatnonzero(chosen).tolist()], number)
             axes = np.bincount(common % _AXES, minlength=_AXES)
             if axes.sum() - axes.max() >= _SIZE:
-                yield Window(number, common)
+                yield Window(number, common, int(chosen.sum()))
 
 
 def _in_common(edges: Sequence[Edges], window: int) -> Edges:

@@ -149,12 +149,20 @@ class Record:
 def site_of(source: str, origin: str | None) -> int:
     """A 64-bit number for the source that photographs have in common.
 
-    It is the host of a URL, in the table's column `source` (`origin`) or in the photograph's own name; else what that
-    column says, or the folder of the file, in an archive too.
+    It is the host of a URL of the web, in the table's column `source` (`origin`) or in the photograph's own name; else
+    what that column says, or the folder of the file, in an archive and in a bucket too.
     """
-    hosts = (urlsplit(text).hostname for text in (origin or "", source) if "://" in text)
+    hosts = (_host(text) for text in (origin or "", source))
     site = next(filter(None, hosts), None) or origin or PurePosixPath(source).parent.as_posix()
     return int.from_bytes(hashlib.sha256(site.encode(errors="surrogateescape")).digest()[:8], "big")
+
+
+def _host(text: str) -> str | None:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # brackets that are no address
+        return None
+    return parts.hostname if parts.scheme in ("http", "https") else None
 
 
 def screened(row: Mapping[str, Any], rules: CurationRules) -> tuple[float | None, Detection | None]:

@@ -1,10 +1,10 @@
 """`rssn build-bg20k`: photographs of a crawl in, a background set out (section 4.1).
 
-Four steps, each resumable. Examine: one task per range of photographs fills `candidates/`. Compare: one
-task per range of pairs lays photographs over each other of which one may be a copy. Decide: the driver compares light
-columns of all candidates, looks for marks that photographs share, applies a person's decisions, and writes
-`verdicts.parquet`. Publish: one task per candidate shard and split copies what was kept into `data/`. The driver never
-holds a picture or a list of all names.
+Four steps. Examine: one task per range of photographs fills `candidates/`. Compare: one task per range of pairs lays
+photographs over each other of which one may be a copy. Decide: the driver compares light columns of all candidates,
+looks for marks that photographs share, applies a person's decisions, and writes `verdicts.parquet`. Publish: one task
+per candidate shard and split copies what was kept into `data/`. Tasks are not made again; what the driver does itself,
+finding pairs and marks included, each run does again. It never holds a picture or a list of all names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bg20k.review import Decision, apply_review
 from bg20k.rules import CurationRules
 from bg20k.schema import VERDICTS
 from bg20k.verdict import Verdict
-from pipelines.curate.compare import compare_shard, compared_folder, load_copies, plan_pairs
+from pipelines.curate.compare import compare_shard, load_copies, plan_pairs
 from pipelines.curate.decisions import SOURCE, decided_by, decisions_to_apply, effects, outdated_shards
 from pipelines.curate.examine import ExamineTask, Models, examine_shard
 from pipelines.curate.known_set import known_facts, load_known
@@ -124,11 +124,11 @@ def _curate_listed(job: CurationJob, known: KnownSet, crawl: CrawlListing, runne
     if examined.failed:
         return Curated(examined, Counter(), Counter())
     listed = _crawl(job, candidates_folder(folder))
-    tasks = plan_pairs(folder, job.against, listed, known, job.rules)
-    looked = run_tasks(Work(compared_folder(folder), tasks, compare_shard, "pairs", ErrorBudget(), 0), runner)
+    compared, tasks = plan_pairs(folder, job.against, listed, known, job.rules)
+    looked = run_tasks(Work(compared, tasks, compare_shard, "pairs", ErrorBudget(), 0), runner)
     if looked.failed:
         return Curated(looked, Counter(), Counter())
-    copies = load_copies(folder, tasks, listed, known, job.rules)
+    copies = load_copies(tasks, listed, known, job.rules)
     with stored_edges(folder) as edges:
         listed = find_marks(listed, edges, job.rules, known, copies)
     judge = partial(decide, rules=job.rules, known=known, copies=copies)

@@ -14,6 +14,7 @@ from bg20k.edges import Edges, unpack_edges
 from pipelines.curate.rows import candidates_folder
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder
+from rssn.storage.location import BucketPath
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,8 @@ def stored_edges(folder: DatasetFolder) -> Iterator[StoredEdges]:
     """The edges of all candidates of a set, in their order; the scratch file is removed at the end."""
     candidates = candidates_folder(folder)
     rows = (row for mark in candidates.marks() for row in iter_rows(candidates.data(mark.name), ["edges"]))
-    with TemporaryFile(prefix="rssn-edges-") as scratch:
+    beside = None if isinstance(folder.root, BucketPath) else folder.root  # /tmp may be memory
+    with TemporaryFile(prefix=".edges-", dir=beside) as scratch:
         sizes = [scratch.write(row["edges"]) for row in rows]
         scratch.flush()
         ends = np.cumsum([0, *sizes], dtype=np.int64)

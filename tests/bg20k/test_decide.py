@@ -175,6 +175,40 @@ def test_what_follows_a_rejected_leader_matches_in_its_place() -> None:
     assert verdicts[1].duplicate_of == "follower"
 
 
+def test_copies_of_copies_name_the_one_that_is_kept() -> None:
+    photos = [record("k", FAR[0], 4400), record("l", FAR[1], 4300), record("f", FAR[1] ^ 1, 4200)]
+    copies = Copies([match("k", "l")], {"f": "l"})
+    for order in permutations(photos):
+        found = {r.background_id: v for r, v in zip(order, decide(Crawl.of(order), RULES, copies=copies), strict=True)}
+        assert [(found[name].reason, found[name].duplicate_of) for name in "lf"] == [
+            ("altered", "k"),
+            ("duplicate", "k"),
+        ]
+        assert found["f"].score == 1
+        assert found["f"].message.startswith("looks like l.jpg: the perceptual hashes differ in 1 of 64 bits")
+        assert found["f"].message.endswith("; of that one k.jpg is kept or judged")
+
+
+def test_copies_of_a_copy_of_an_existing_photograph_are_known() -> None:
+    known = KnownSet(ids=np.array([b"old"]), phashes=np.array([FAR[3]], np.uint64), low_texture=np.array([False]))
+    photos = [record("l", FAR[1], 4300), record("f", FAR[1] ^ 1, 4200)]
+    verdicts = list(decide(Crawl.of(photos), RULES, known, Copies([match("l", "old")], {"f": "l"})))
+    assert [(v.reason, v.duplicate_of, v.score) for v in verdicts] == [("altered", "old", 0.9), ("known", "old", 1)]
+
+
+def test_copies_of_a_refused_photograph_are_still_one_picture() -> None:
+    refused = replace(record("whole", FAR[0], 4400), refused_flag=("shared_mark", 3.0))
+    photos = [refused, record("left", FAR[1], 4300), record("right", FAR[2], 4200)]
+    copies = Copies([match("left", "whole"), match("right", "whole")])
+    for order in permutations(photos):
+        found = {r.background_id: v for r, v in zip(order, decide(Crawl.of(order), RULES, copies=copies), strict=True)}
+        assert {name: v.reason for name, v in found.items()} == {
+            "whole": "shared_mark", "left": "kept", "right": "altered"
+        }  # fmt: skip
+        assert found["right"].duplicate_of == "left"
+        assert found["right"].message.startswith("shows the same as whole, which was refused, as left.jpg does: ")
+
+
 def test_refused_flags_come_before_altered_copies() -> None:
     photos = [replace(record("whole", FAR[0]), refused_flag=("upscaled", 0.01)), record("crop", FAR[1])]
     verdicts = list(decide(Crawl.of(photos), RULES, copies=Copies([match("crop", "whole")])))
@@ -274,6 +308,10 @@ def test_copies_are_no_different_pictures_whatever_flags_they_have() -> None:
     altered = [record("a", FAR[0]), record("whole", FAR[1]), record("crop", FAR[2])]
     copies = Copies([match("crop", "whole")])
     assert not any(one.mark for one in find_marks(Crawl.of(altered), OneMark(), MARKED, copies=copies))
+    follower = replace(record("near", FAR[2] ^ 1, width=4400), refused_flag=("upscaled", 0.9))
+    chain = Copies([match("crop", "whole")], {"near": "crop"})
+    for some in permutations([*altered, follower]):
+        assert not any(one.mark for one in find_marks(Crawl.of(some), OneMark(), MARKED, copies=chain))
 
 
 def test_marks_do_not_depend_on_the_order_of_the_records() -> None:

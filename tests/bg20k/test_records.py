@@ -70,12 +70,14 @@ def test_a_source_is_a_host_else_what_the_table_says_else_a_folder() -> None:
     assert (
         site_of("https://a.org/1/x.jpg", None)
         == site_of("https://A.org:443/2/y.jpg", "")
-        == site_of("7", "ftp://a.org")
+        == site_of("7", "http://a.org")
     )
     assert site_of("one/x.jpg", None) == site_of("one/y.jpg", None) == site_of("z", "one")
     different = ["x.jpg", "one/x.jpg", "one/two/x.jpg", "one.zip/x.jpg", "https://b.org/one/x.jpg"]
     assert len({site_of(source, None) for source in different}) == 5
     assert site_of("one/x.jpg", "an archive") == site_of("two/y.jpg", "an archive")
+    assert site_of("s3://bucket/one/x.jpg", None) != site_of("s3://bucket/two/x.jpg", None)
+    assert site_of("one/x.jpg", "http://[no address/") == site_of("two/y.jpg", "http://[no address/")
 
 
 def test_a_mark_refuses_where_the_rules_say_so_and_nothing_did_before() -> None:

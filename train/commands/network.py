@@ -6,10 +6,9 @@ import click
 
 from rssn.storage.location import Location
 from train.commands.options import FILE, ROSTAS, use_all_cpus
-from train.network.backbones import BACKBONES
 from train.targets.rosta import Rosta
 
-_DESCRIBED = tuple(name for name in BACKBONES if name != "tiny")
+_DESCRIBED = ("r34", "d121", "r34_2b", "r101")
 
 
 @click.command()

@@ -100,9 +100,14 @@ class NetworkRow:
         count, whole = len(self.stages), sum(stage.share for stage in self.stages)
         if steps < count:
             raise InputError(f"--max-steps {steps}: {self.name} learns in {count} stages; give {count} at least")
-        ends = [round(steps * share / whole) for share in accumulate(stage.share for stage in self.stages)]
-        ends = [min(max(end, at), steps - count + at) for at, end in enumerate(ends, start=1)]
-        return [Span(*parts) for parts in zip(self.stages, [0, *ends], ends, strict=False)]
+        spans: list[Span] = []
+        for at, (stage, share) in enumerate(
+            zip(self.stages, accumulate(each.share for each in self.stages), strict=True)
+        ):
+            start = spans[-1].end if spans else 0
+            end = min(max(round(steps * share / whole), start + 1), steps - count + at + 1)
+            spans.append(Span(stage, start, end))
+        return spans
 
 
 def span_at(spans: Sequence[Span], step: int) -> Span:

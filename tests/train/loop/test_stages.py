@@ -187,3 +187,14 @@ def test_a_schedule_begins_anew_with_each_stage(config: TrainConfig) -> None:
     assert rates[0] == rates[12] == pytest.approx(1e-3)
     assert rates[11] == pytest.approx(1e-3 * 0.5 * (1 + math.cos(math.pi * 11 / 12)), rel=1e-4)
     assert rates[21] == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_precision_and_layout_change_speed_not_meaning(config: TrainConfig, name: str) -> None:
+    """A step of each stage, in bf16 and channels-last beside fp32, from the same weights."""
+    config = replace(settings(config, name), max_steps=3 if name != "hatt" else 2)
+    other = replace(config, precision="bf16", channels_last=True)
+    one, rough = (Learner(each, Group()) for each in (config, other))
+    for batch in staged_batches(ShardDataset(config), config):
+        rough.network.load_state_dict(one.network.state_dict())
+        assert rough.update(batch) == pytest.approx(one.update(batch), rel=0.1, abs=0.05)

@@ -48,7 +48,9 @@ class Checkpoint:
     scales: Mapping[str, Any] = field(default_factory=dict)  # of `train.network.strategy.Scales.to_plain`
     gpu_rng: Tensor | None = None  # and on the GPU, where it has one; drawn from in step by all processes
     stage: str = ""  # of `train.network.networks.Stage`, that `optimiser` is of; of earlier versions the only one
-    further: Mapping[str, Any] = field(default_factory=dict)  # optimisers of a stage's further updates, by their ways
+    further: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # optimisers of a stage's further updates, by their methods
     best: Mapping[str, Plain] = field(default_factory=dict)  # of `train.loop.best.Best.to_plain`, after this step
 
 

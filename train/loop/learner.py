@@ -34,20 +34,20 @@ class NonFiniteLoss(RssnError):
 
 
 class Pass(nn.Module):
-    """A way through a network as a module, for what wraps modules."""
+    """A method of a network as a module, for what wraps modules."""
 
-    def __init__(self, network: MattingNetwork, way: str) -> None:
+    def __init__(self, network: MattingNetwork, method: str) -> None:
         super().__init__()
-        self.network, self._way = network, way
+        self.network, self._method = network, method
 
     def forward(self, *inputs: Tensor) -> Any:
         """As that method of the network."""
-        return getattr(self.network, self._way)(*inputs)
+        return getattr(self.network, self._method)(*inputs)
 
 
 @dataclass(frozen=True, eq=False)
-class Player:
-    """What makes one of a stage's updates."""
+class ActiveUpdate:
+    """One of the updates of the stage at hand, with its optimiser."""
 
     network: MattingNetwork
     update: Update
@@ -56,9 +56,9 @@ class Player:
     forward: Callable[..., Any]  # of `wrapped`, perhaps compiled
     weights: Mapping[str, float]  # of the terms of its loss
 
-    def move(self, scaler: torch.amp.GradScaler, rate: float, clip: float) -> bool:
+    def step(self, scaler: torch.amp.GradScaler, rate: float, clip: float) -> bool:
         """A step of the optimiser; whether there was one: with fp16 a gradient may be infinite."""
-        if self.update.own is None:
+        if self.update.optimiser is None:
             set_rate(self.optimiser, rate * self.update.rate)
         scaler.unscale_(self.optimiser)
         known = {id(each) for group in self.optimiser.param_groups for each in group["params"]}
@@ -138,7 +138,7 @@ class Learner:
         self._check(math.isfinite(sum(found.values())), f"the loss is not finite ({terms})", batch)
         rate = learning_rate(self._config, self.step, self._span)
         scale = self.scaler.get_scale()
-        moved = [player.move(self.scaler, rate, self._config.clip) for player in self._players]
+        moved = [active.step(self.scaler, rate, self._config.clip) for active in self._updates]
         skipped = not all(moved)
         if self.scaler.is_enabled():
             self.scaler.update()
@@ -160,7 +160,7 @@ class Learner:
             data_digest=data_digest,
             optimiser=self.optimiser.state_dict(),
             stage=self._span.stage.name,
-            further={player.update.way: player.optimiser.state_dict() for player in self._players[1:]},
+            further={active.update.method: active.optimiser.state_dict() for active in self._updates[1:]},
             ema=self._ema,
             scaler=self.scaler.state_dict(),
             position=self.position,
@@ -188,47 +188,47 @@ class Learner:
     def _begin_stage(self) -> None:
         """Freeze what the stage at hand does not train, and give what it trains fresh optimisers."""
         self._span = span_at(self._spans, self.step)
-        updates, frozen = self._span.stage.updates, self._frozen()
-        self._players = []
+        updates = self._span.stage.updates
+        frozen = (*self._config.freeze, *(() if self._span.stage.norms else ("norms",)))
+        self.network.zero_grad(set_to_none=True)
+        self._updates = []
         for update in updates:
-            self.network.freeze(frozen, update.trains)  # the processes exchange the gradients of what learns here alone
+            self.network.freeze(frozen, update.trains)  # processes exchange gradients of what learns here
             optimiser = build_optimiser(self._config, self.network, update)
-            wrapped = self._group.wrap(self.network if update.way == "forward" else Pass(self.network, update.way))
+            module = self.network if update.method == "forward" else Pass(self.network, update.method)
+            wrapped = self._group.wrap(module)
             forward = torch.compile(wrapped) if self._config.compile else wrapped
             weights = self._config.weights_of(update)
-            self._players.append(Player(self.network, update, optimiser, wrapped, forward, weights))
-        every = [update.trains for update in updates]
-        self.network.freeze(frozen, [part for parts in every for part in parts] if all(every) else [])
-        self.optimiser = self._players[0].optimiser
-
-    def _frozen(self) -> tuple[str, ...]:
-        return (*self._config.freeze, *(() if self._span.stage.norms else ("norms",)))
+            self._updates.append(ActiveUpdate(self.network, update, optimiser, wrapped, forward, weights))
+        trained = [part for update in updates for part in update.trains]
+        self.network.freeze(frozen, trained if all(update.trains for update in updates) else ())
+        self.optimiser = self._updates[0].optimiser
 
     def _gradient(self, batch: Batch) -> dict[str, float]:
         """Leave the gradients of a batch's losses with the parameters; their terms are returned."""
-        for player in self._players:
-            player.optimiser.zero_grad(set_to_none=True)
+        for active in self._updates:
+            active.optimiser.zero_grad(set_to_none=True)
         parts = batch.split(self._config.batch_size)
         count = self._group.mean(batch.transition.sum().to(self._group.device) / len(parts))
         found: dict[str, Tensor] = {}
         for each in parts:
-            losses = self._turns(each.to(self._group.device), count, len(parts), last=each is parts[-1])
+            losses = self._run_updates(each.to(self._group.device), count, len(parts), last=each is parts[-1])
             found = {name: value.detach() / len(parts) + found.get(name, 0.0) for name, value in losses.items()}
         means = self._group.mean(torch.stack(list(found.values())))
         return dict(zip(found, means.tolist(), strict=True))
 
-    def _turns(self, batch: Batch, count: Tensor, parts: int, *, last: bool) -> dict[str, Tensor]:
+    def _run_updates(self, batch: Batch, count: Tensor, parts: int, *, last: bool) -> dict[str, Tensor]:
         """One update after the other on a part of a batch; `total` is the first one's."""
         seen: dict[str, Tensor] = {name: value for name, value in batch._asdict().items() if name != "sample_ids"}
         if self._config.channels_last:
             seen["image"] = batch.image.contiguous(memory_format=torch.channels_last)
         half = _HALVES.get(self._config.precision)
         terms: dict[str, Tensor] = {}
-        for player in self._players:
-            with nullcontext() if last else unsynchronised(player.wrapped):
+        for active in self._updates:
+            with nullcontext() if last else unsynchronised(active.wrapped):
                 with torch.autocast(self._group.device.type, dtype=half, enabled=half is not None):
-                    found = player.forward(*(seen[name] for name in player.update.reads))
-                losses = self.network.losses(found, batch, player.weights, count)
+                    found = active.forward(*(seen[name] for name in active.update.reads))
+                losses = self.network.losses(found, batch, active.weights, count)
                 torch.autograd.backward(self.scaler.scale(losses["total"] / parts))
             seen |= {f"predicted.{name}": value.detach() for name, value in found._asdict().items()}
             terms |= {name: value for name, value in losses.items() if name not in terms}
@@ -261,7 +261,7 @@ class Learner:
             self._load(stored)
         except Exception as error:  # torch raises whatever a foreign state makes it raise
             raise InputError(f"{path}: cannot be resumed with these settings: {first_line(error)}") from error
-        states = [each for player in self._players for each in player.optimiser.state.items()]
+        states = [each for active in self._updates for each in active.optimiser.state.items()]
         for at, (parameter, state) in enumerate(states):
             moments = {f"{name} of parameter {at}": value for name, value in state.items() if isinstance(value, Tensor)}
             check_values(moments, str(path))
@@ -272,9 +272,9 @@ class Learner:
         self.network.load_state_dict(stored.model)
         names = [name for name, _ in self.network.named_parameters()]
         if stored.stage in ("", self._span.stage.name):  # else the next stage begins, as it does without a break
-            for player in self._players:
-                state = stored.optimiser if player is self._players[0] else stored.further[player.update.way]
-                load_optimiser(player.optimiser, state, names)
+            for active in self._updates:
+                state = stored.optimiser if active is self._updates[0] else stored.further[active.update.method]
+                load_optimiser(active.optimiser, state, names)
         if stored.scaler and self.scaler.is_enabled():
             self.scaler.load_state_dict(dict(stored.scaler))
         if self._config.ema:

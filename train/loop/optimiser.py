@@ -27,8 +27,10 @@ def build_optimiser(config: TrainConfig, network: MattingNetwork, update: Update
         for name, each in network.named_parameters()
         if each.requires_grad and (not update.trains or name.startswith(tuple(f"{part}." for part in update.trains)))
     ]
-    if update.own:
-        return _KINDS[update.own.kind]([{"params": learning}], lr=update.own.rate, betas=update.own.betas)
+    if update.optimiser:
+        return _KINDS[update.optimiser.kind](
+            [{"params": learning}], lr=update.optimiser.rate, betas=update.optimiser.betas
+        )
     encoders = tuple(f"{place}." for place in network.encoders)
     groups = [
         {

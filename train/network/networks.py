@@ -29,12 +29,12 @@ class OwnOptimiser:
 class Update:
     """What a step does to some parts of a network: a pass, a loss, a step of an optimiser."""
 
-    way: str  # the method of the network that is run
+    method: str  # of the network, that is run
     terms: Mapping[str, float]  # of the loss, with their weights
     reads: tuple[str, ...] = ("image",)  # what the method takes: fields of `train.batch.Batch`, or `predicted.NAME`
     trains: tuple[str, ...] = ()  # the parts that learn, by the names of modules; none: all of the network
     rate: float = 1.0  # factor of the run's learning rate
-    own: OwnOptimiser | None = None  # None: the run's
+    optimiser: OwnOptimiser | None = None  # None: the run's
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ _ROWS = (
                         {"discriminator": 1.0},
                         ("image", "alpha", "predicted.alpha"),
                         ("discriminator",),
-                        own=OwnOptimiser("adam", 1e-4, (0.5, 0.999)),
+                        optimiser=OwnOptimiser("adam", 1e-4, (0.5, 0.999)),
                     ),
                 ),
                 share=0.9,

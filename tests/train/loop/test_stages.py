@@ -69,7 +69,10 @@ def test_a_run_that_dies_in_every_step_of_every_stage_is_the_unbroken_one(config
         assert all(torch.equal(first[key], second[key]) for key in first)
     assert (one.stage, other.stage) == (NETWORKS[name].stages[-1].name,) * 2
     assert one.further.keys() == other.further.keys()
-    pairs = [(one.optimiser, other.optimiser), *((one.further[way], other.further[way]) for way in one.further)]
+    pairs = [
+        (one.optimiser, other.optimiser),
+        *((one.further[method], other.further[method]) for method in one.further),
+    ]
     for first, second in pairs:
         assert all(
             torch.equal(value, second["state"][at][key])

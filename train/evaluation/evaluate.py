@@ -66,7 +66,9 @@ class Evaluator:
     def name(self) -> str:
         """The first column of Table 1, or of Table 2 for an ensemble."""
         names = [network.name for network in self.networks]
-        return names[0] if len(names) == 1 else f"GFM-ENS({', '.join(names)})"
+        families = {network.family for network in self.networks}
+        ensemble = f"{families.pop()}-ENS" if len(families) == 1 else "ENS"
+        return names[0] if len(names) == 1 else f"{ensemble}({', '.join(names)})"
 
     @property
     def view(self) -> str:

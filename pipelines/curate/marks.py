@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,15 +23,16 @@ class StoredEdges:
     """The edges of n photographs, 4 KB each on disk, by row.
 
     Attributes:
-        data: All of them, one after the other, as they are stored.
+        file: Descriptor of a file that holds all of them, one after the other, as they are stored.
         ends: n + 1 places in it.
     """
 
-    data: npt.NDArray[np.uint8]
+    file: int
     ends: npt.NDArray[np.int64]
 
     def __getitem__(self, row: int, /) -> Edges:
-        return unpack_edges(self.data[self.ends[row] : self.ends[row + 1]].data)
+        start, stop = self.ends[row : row + 2].tolist()
+        return unpack_edges(os.pread(self.file, stop - start, start))
 
 
 @contextmanager
@@ -42,6 +44,4 @@ def stored_edges(folder: DatasetFolder) -> Iterator[StoredEdges]:
     with TemporaryFile(prefix=".edges-", dir=beside) as scratch:
         sizes = [scratch.write(row["edges"]) for row in rows]
         scratch.flush()
-        ends = np.cumsum([0, *sizes], dtype=np.int64)
-        data = np.memmap(scratch, np.uint8, "r") if ends[-1] else np.empty(0, np.uint8)
-        yield StoredEdges(data, ends)
+        yield StoredEdges(scratch.fileno(), np.cumsum([0, *sizes], dtype=np.int64))

@@ -75,7 +75,7 @@ def pack_edges(edges: Edges) -> bytes:
     return packed.tobytes()
 
 
-def unpack_edges(data: bytes | memoryview) -> Edges:
+def unpack_edges(data: bytes) -> Edges:
     """What `pack_edges` wrote."""
     steps = np.frombuffer(data, np.uint8)
     return np.cumsum(steps, dtype=np.int64)[steps < _JUMP]

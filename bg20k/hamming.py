@@ -186,7 +186,7 @@ def _compare_runs(
             for i in range(starts[value], starts[value + 1]):
                 for j in range(i + 1 if flip == 0 else starts[other], starts[other + 1]):
                     apart = hashes[i] ^ hashes[j]
-                    if _ones(apart) <= distance and _first_time(apart, below, radius):
+                    if count_ones(apart) <= distance and _first_time(apart, below, radius):
                         if count < len(found):
                             found[count, 0] = min(order[i], order[j])
                             found[count, 1] = max(order[i], order[j])
@@ -241,7 +241,7 @@ def _link(i: int, j: int, rest: Any, count: int, last: bool) -> int:
     """Count or note two hashes if they are near; returns how many are noted."""
     hashes, owners, below, radius, distance, seen, most, found = rest
     apart = hashes[i] ^ hashes[j]
-    if owners[i] == owners[j] or _ones(apart) > distance or not _first_time(apart, below, radius):
+    if owners[i] == owners[j] or count_ones(apart) > distance or not _first_time(apart, below, radius):
         return count
     if not last:
         seen[i] = min(seen[i] + 1, most + 1)
@@ -277,13 +277,13 @@ def _open_ones(asking: Any, seen: Any, most: int, start: int, stop: int, waiting
 @compiled
 def _first_time(apart: Any, below: Any, radius: int) -> bool:
     for mask in below:  # noqa: SIM110  (numba knows no generators)
-        if _ones(apart & mask) <= radius:
+        if count_ones(apart & mask) <= radius:
             return False
     return True
 
 
 @compiled
-def _ones(bits: Any) -> int:
+def count_ones(bits: Any) -> int:
     """How many bits are set; LLVM makes one instruction of it where the processor has one."""
     ones = 0
     while bits:

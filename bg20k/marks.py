@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bg20k.edges import COLUMNS, DIRECTIONS, ROWS, Edges
+from bg20k.hamming import count_ones
 from bg20k.records import PLACES, Mark
 from rssn.kernels.simd import compiled
 
@@ -153,7 +154,7 @@ def _common_windows(batch: _Batch) -> Iterator[Window]:
     """What three photographs of a batch or more have in common, window by window."""
     count = len(batch.edges)
     near = np.zeros((_DOWN * _ACROSS, count, count), np.bool_)
-    _compare_all(batch.flat, _blocks(batch.flat), batch.starts, batch.counts, near)
+    _compare_all(batch.flat, batch.starts, batch.counts, near)
     for number in np.flatnonzero(near.any(axis=(1, 2))).tolist():
         alike = near[number] | near[number].T
         while (degrees := alike.sum(axis=1)).max() >= FEWEST - 1:
@@ -195,43 +196,66 @@ def _blocks(edges: Edges) -> _Rows:
 
 
 @compiled
-def _compare_all(edges: Any, blocks: Any, starts: Any, counts: Any, near: Any) -> None:
+def _compare_all(edges: Any, starts: Any, counts: Any, near: Any) -> None:
     """Note for each window which photographs have more edges in common than chance gives them."""
+    bits = np.zeros((len(starts) - 1, ROWS * COLUMNS * DIRECTIONS // 64), np.uint64)
+    for one in range(len(bits)):
+        for edge in edges[starts[one] : starts[one + 1]]:
+            bits[one, edge // 64] |= np.uint64(1) << np.uint64(edge % 64)
     common = np.zeros((_BLOCK_ROWS, _BLOCK_COLUMNS, _AXES), np.float32)
-    beside = np.zeros((_BLOCK_ROWS, _ACROSS, _AXES), np.float32)
-    window = np.zeros(_AXES, np.float32)
-    for one in range(len(starts) - 1):
+    totals = np.zeros((_DOWN, _ACROSS), np.int32)
+    shared = np.zeros(ROWS * COLUMNS * DIRECTIONS, np.int32)
+    for one in range(len(bits)):
         for other in range(one):
-            common[:] = 0
-            _count_common(edges, blocks, starts[one : one + 2], starts[other : other + 2], common)
-            beside[:] = 0
-            for step in range(_WINDOW):
-                beside += common[:, step : step + _ACROSS]
-            for down in range(_DOWN):
-                for across in range(_ACROSS):
-                    for axis in range(_AXES):
-                        window[axis] = 0
-                        for step in range(_WINDOW):
-                            window[axis] += beside[down + step, across, axis]
-                    number = down * _ACROSS + across
-                    if _score(window, counts[one, number], counts[other, number]) >= _PAIR:
-                        near[number, one, other] = True
+            found = shared[: _share(bits[one], bits[other], shared)]
+            for edge in found:
+                row, column = _block_of(edge)
+                common[row, column, edge % _AXES] += 1
+                totals[_first(row) : row + 1, _first(column) : column + 1] += 1
+            for edge in found:
+                _note_windows(edge, common, totals, counts[one], counts[other], near[:, one, other])
+            for edge in found:
+                row, column = _block_of(edge)
+                common[row, column, edge % _AXES] = 0
 
 
 @compiled
-def _count_common(edges: Any, blocks: Any, one: Any, other: Any, common: Any) -> None:
-    """Count the numbers that two ascending ranges share, by block and axis."""
-    first, second = one[0], other[0]
-    while first < one[1] and second < other[1]:
-        if edges[first] == edges[second]:
-            block = blocks[first]
-            common[block // _BLOCK_COLUMNS, block % _BLOCK_COLUMNS, edges[first] % _AXES] += 1
-            first += 1
-            second += 1
-        elif edges[first] < edges[second]:
-            first += 1
-        else:
-            second += 1
+def _note_windows(edge: int, common: Any, totals: Any, one: Any, other: Any, near: Any) -> None:
+    """Judge the windows around an edge in which enough edges are, each once."""
+    row, column = _block_of(edge)
+    for down in range(_first(row), min(row + 1, _DOWN)):
+        for across in range(_first(column), min(column + 1, _ACROSS)):
+            if totals[down, across] >= _PAIR:
+                number = down * _ACROSS + across
+                axes = common[down : down + _WINDOW, across : across + _WINDOW].sum(axis=0).sum(axis=0)
+                near[number] = _score(axes, one[number], other[number]) >= _PAIR
+            totals[down, across] = 0
+
+
+@compiled
+def _first(block: int) -> int:
+    """The first window, along one side, in which a block lies."""
+    return max(block - _WINDOW + 1, 0)
+
+
+@compiled
+def _share(one: Any, other: Any, shared: Any) -> int:
+    """Note the edges that two photographs share; returns how many."""
+    count = 0
+    for word in range(len(one)):
+        bits = one[word] & other[word]
+        while bits:
+            rest = bits & (bits - np.uint64(1))
+            shared[count] = 64 * word + count_ones((bits ^ rest) - np.uint64(1))
+            count += 1
+            bits = rest
+    return count
+
+
+@compiled
+def _block_of(edge: int) -> tuple[int, int]:
+    cell = edge // DIRECTIONS
+    return cell // COLUMNS // _BLOCK, cell % COLUMNS // _BLOCK
 
 
 @compiled

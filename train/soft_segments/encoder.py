@@ -1,0 +1,93 @@
+"""Encoders as sources of semantic features: an ImageNet encoder's, or that of a trained network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rssn.image.arrays import Image
+from rssn.storage.location import Location
+from train.device import best_device
+from train.network.backbones import backbone_named
+from train.network.encoders import Encoder, LibraryEncoder, build_encoder
+from train.soft_segments.features import Maps
+
+_FINEST = 4  # px: stages of finer strides have edges, not meaning
+_ZOOM = 2  # the encoder sees so many px for a px of the layers
+_STRIDE = 32
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSource:
+    """An encoder, and what it is to see.
+
+    Attributes:
+        encoder: In `eval` mode.
+        mean: 1 x 3 x 1 x 1, subtracted from a picture in [0, 1].
+        std: Its divisor.
+        levels: Stages whose features are taken.
+        name: Of the encoder and its weights, in words.
+    """
+
+    encoder: Encoder | LibraryEncoder
+    mean: Tensor
+    std: Tensor
+    levels: tuple[int, ...]
+    name: str
+
+    @classmethod
+    def of_weights(cls, backbone: str, weights: Location) -> FeatureSource:
+        """An encoder with published weights; a stage that these do not fill is left out.
+
+        Raises:
+            InputError: If there is no such backbone, or the weights are not its own.
+            DependencyError: If its library is not installed.
+        """
+        encoder = build_encoder(backbone_named(backbone), weights).eval().to(best_device())
+        levels = tuple(level for level in _levels(encoder) if _is_published(encoder, level))
+        name = f"{backbone}, weights {weights.name}"
+        return cls(encoder, torch.tensor(_MEAN).view(1, 3, 1, 1), torch.tensor(_STD).view(1, 3, 1, 1), levels, name)
+
+    def stages(self, image: Image, size: tuple[int, int]) -> Maps:
+        """Features of a photograph.
+
+        Args:
+            image: H x W x 3 RGB in [0, 1].
+            size: Width and height of the layers, px; the encoder sees twice as much, if there is so much.
+
+        Returns:
+            C x h x w of each stage.
+        """
+        device = next(self.encoder.parameters()).device
+        tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+        seen = tuple(max(1, round(_ZOOM * side / _STRIDE)) * _STRIDE for side in reversed(size))
+        small = F.interpolate(tensor, seen, mode="bilinear", antialias=True, align_corners=False)
+        with torch.inference_mode():
+            found = _features(self.encoder, ((small - self.mean) / self.std).to(device))
+        return [found[level][0].float().cpu().numpy() for level in self.levels]
+
+
+def _features(encoder: Encoder | LibraryEncoder, image: Tensor) -> list[Tensor]:
+    """Of every stage; of a library's backbone as the library gives them, before they are reduced for GFM."""
+    if isinstance(encoder, LibraryEncoder):
+        found = encoder.features(image)
+        return list(found.values() if isinstance(found, dict) else found)
+    return encoder(image)
+
+
+def _levels(encoder: Encoder | LibraryEncoder) -> list[int]:
+    return [level for level, stride in enumerate(encoder.backbone.strides) if stride >= _FINEST]
+
+
+def _is_published(encoder: Encoder | LibraryEncoder, level: int) -> bool:
+    """Whether the library's weights fill a stage: parts of our own start from random values."""
+    if isinstance(encoder, LibraryEncoder):
+        return True
+    parts = [name for name in encoder.state_dict() if name.startswith(f"stages.{level}.")]
+    return encoder.published.issuperset(parts)

@@ -1,0 +1,40 @@
+"""What the segmentation is made with: the values of the published code, and what stands in for its parts. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+from rssn.errors import InputError
+
+SMALLEST, LARGEST = 64, 1024
+"""Limits of the side, px: below there are no regions, above the factors of the Laplacian take tens of gigabytes."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a photograph is segmented. The source of all but the first is the published code.
+
+    Attributes:
+        side: Longer side that a photograph is reduced to, px. The paper's figures are of an unknown size. At 320 a
+            photograph takes about two CPU-minutes and 1.5 GB, at 640 about a quarter of an hour and 5 GB.
+        seed: Of k-means and of the eigenvectors' start.
+        superpixels: Of SLIC, wanted; small pictures have one for each 8 px at most.
+        eigenvectors: Of the graph's Laplacian, those of the smallest magnitude.
+        clusters: Layers before the first sparsification.
+        layers: Layers of the result, at most.
+    """
+
+    side: int = 320
+    seed: int = 0
+    superpixels: int = 2500
+    eigenvectors: int = 100
+    clusters: int = 40
+    layers: int = 5
+
+    def __post_init__(self) -> None:
+        if not SMALLEST <= self.side <= LARGEST:
+            raise InputError(f"--sss-side {self.side}: must be from {SMALLEST} to {LARGEST}")
+
+    def describe(self) -> str:
+        """All of them, for the name of what is made with them."""
+        return repr(astuple(self))

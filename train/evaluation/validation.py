@@ -16,6 +16,7 @@ from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.evaluation.evaluate import Evaluation, Evaluator, evaluate_examples, strip
 from train.evaluation.examples import ExampleSet
+from train.evaluation.method import TrainedNetworks
 from train.network.gfm import GFM
 
 _SHOWN = 4
@@ -79,7 +80,7 @@ def _with_weights(network: GFM, weights: Mapping[str, Tensor]) -> GFM:
 
 
 def _evaluated(network: GFM, name: str, found: ExampleSet, config: TrainConfig) -> Evaluation:
-    evaluator = Evaluator([network], config.validation_strategy)
+    evaluator = Evaluator(TrainedNetworks([network], config.validation_strategy))
     return evaluate_examples(evaluator, found, lambda _: None, f"--validation {name}")
 
 

@@ -93,7 +93,7 @@ def _spread(points: Points, labels: Labels) -> npt.NDArray[np.float64]:
     """Of each cluster the sum of squared distances from its centre."""
     labels = _used(labels)
     distances = ((points - _centres(points, labels)[labels]) ** 2).sum(axis=1)
-    return np.bincount(labels, weights=distances)
+    return np.asarray(np.bincount(labels, weights=distances), dtype=np.float64)
 
 
 def _used(labels: Labels) -> Labels:

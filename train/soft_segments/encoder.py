@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rssn.errors import InputError
 from rssn.image.arrays import Image
+from rssn.storage.files import sha256
 from rssn.storage.location import Location
+from rssn.storage.weights import weights_copy
+from train.checkpoint import load_network
 from train.device import best_device
 from train.network.backbones import backbone_named
 from train.network.encoders import Encoder, LibraryEncoder, build_encoder
@@ -33,6 +38,7 @@ class FeatureSource:
         std: Its divisor.
         levels: Stages whose features are taken.
         name: Of the encoder and its weights, in words.
+        digest: Of the file that the weights are of.
     """
 
     encoder: Encoder | LibraryEncoder
@@ -40,6 +46,7 @@ class FeatureSource:
     std: Tensor
     levels: tuple[int, ...]
     name: str
+    digest: str
 
     @classmethod
     def of_weights(cls, backbone: str, weights: Location) -> FeatureSource:
@@ -52,7 +59,29 @@ class FeatureSource:
         encoder = build_encoder(backbone_named(backbone), weights).eval().to(best_device())
         levels = tuple(level for level in _levels(encoder) if _is_published(encoder, level))
         name = f"{backbone}, weights {weights.name}"
-        return cls(encoder, torch.tensor(_MEAN).view(1, 3, 1, 1), torch.tensor(_STD).view(1, 3, 1, 1), levels, name)
+        mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (_MEAN, _STD))
+        return cls(encoder, mean, std, levels, name, sha256(weights_copy(weights)))
+
+    @classmethod
+    def of_checkpoint(cls, path: Location, weights: str | None = None) -> FeatureSource:
+        """The encoder of a trained network.
+
+        Args:
+            path: As `train.checkpoint.load_network` takes it.
+            weights: One of `train.config.WEIGHTS`.
+
+        Raises:
+            InputError: If the checkpoint holds none, or the network has no one encoder.
+            DependencyError: If its library is not installed.
+        """
+        network = load_network(path, best_device(), weights)
+        whole: Any = getattr(network, "gfm", network)
+        encoder = getattr(whole, "encoder", None)
+        if not isinstance(encoder, Encoder | LibraryEncoder):
+            raise InputError(f"--checkpoint {path}: {network.name} has no one encoder; give --backbone instead")
+        name = f"the encoder of {network.name}, {path.name}"
+        levels = tuple(_levels(encoder))
+        return cls(encoder, whole.mean.cpu(), whole.std.cpu(), levels, name, sha256(weights_copy(path)))
 
     def stages(self, image: Image, size: tuple[int, int]) -> Maps:
         """Features of a photograph.
@@ -76,9 +105,10 @@ class FeatureSource:
 def _features(encoder: Encoder | LibraryEncoder, image: Tensor) -> list[Tensor]:
     """Of every stage; of a library's backbone as the library gives them, before they are reduced for GFM."""
     if isinstance(encoder, LibraryEncoder):
-        found = encoder.features(image)
-        return list(found.values() if isinstance(found, dict) else found)
-    return encoder(image)
+        given = encoder.features(image)
+        return list(given.values() if isinstance(given, dict) else given)
+    found: list[Tensor] = encoder(image)
+    return found
 
 
 def _levels(encoder: Encoder | LibraryEncoder) -> list[int]:

@@ -91,13 +91,13 @@ def _balanced(stage: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         raise Rejected("features", "not_finite", "the encoder gives features that are not finite")
     centred = stage - stage.mean(axis=(1, 2), keepdims=True)
     deviation = float(np.sqrt(np.mean(centred**2)))
-    return np.clip(centred / max(deviation, 1e-12), -_LIMIT, _LIMIT)
+    return np.asarray(np.clip(centred / max(deviation, 1e-12), -_LIMIT, _LIMIT), dtype=np.float32)
 
 
 def _enlarged(chunk: Image, weight: float, size: tuple[int, int]) -> Image:
-    """h x w x c -> H x W x c, linearly."""
-    enlarged = cv2.resize(chunk, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(enlarged * np.float32(weight)).reshape(size[1], size[0], chunk.shape[2])
+    """From h x w x c to H x W x c, linearly."""
+    enlarged = np.asarray(cv2.resize(chunk, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    return (enlarged * np.float32(weight)).reshape(size[1], size[0], chunk.shape[2])
 
 
 def _spanned(values: Image) -> Image:

@@ -36,7 +36,7 @@ class Superpixels:
     def nodes(self) -> npt.NDArray[np.int64]:
         """Of each region the index of the pixel at its rounded centroid, row by row."""
         rows, columns = np.rint(self.centroids).astype(np.int64).T
-        return rows * self.labels.shape[1] + columns
+        return np.asarray(rows * self.labels.shape[1] + columns)
 
     def means(self, values: Image) -> Doubles:
         """H x W x C -> K x C, means over the regions."""

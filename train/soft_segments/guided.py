@@ -1,4 +1,4 @@
-"""The guided filter (He, Sun and Tang 2010): smooths values along the edges of a guide, and enlarges them to a larger one.
+"""The guided filter (He, Sun and Tang 2010): smooths values along the edges of a picture, and enlarges them to it.
 
 In each window the values are taken for a linear function of the guide's colours; it is found by least squares with a
 small weight on its slope.
@@ -34,7 +34,7 @@ class GuidedFilter:
     epsilon: float
 
     def apply(self, values: Image) -> Image:
-        """H x W x C values -> smoothed ones, float32."""
+        """H x W x C values -> smoothed ones, float32; C is at most 42, as OpenCV has at most 128 channels."""
         slopes, offsets = self.coefficients(values)
         smoothed = np.einsum("hwgc,hwg->hwc", slopes, self.guide.astype(np.float64)) + offsets
         return np.asarray(smoothed, dtype=np.float32)
@@ -51,10 +51,10 @@ class GuidedFilter:
         """
         slopes, offsets = self.coefficients(values[..., None])
         size = (large.shape[1], large.shape[0])
-        result = cv2.resize(offsets[..., 0].astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+        result = np.asarray(cv2.resize(offsets[..., 0].astype(np.float32), size, interpolation=cv2.INTER_LINEAR))
         for colour in range(3):
             slope = cv2.resize(slopes[..., colour, 0].astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-            result += slope * large[..., colour]
+            result = result + np.asarray(slope) * large[..., colour]
         return np.asarray(result, dtype=np.float32)
 
     def coefficients(self, values: Image) -> tuple[Doubles, Doubles]:
@@ -95,4 +95,4 @@ def _box_sum(values: npt.NDArray[np.floating], radius: int) -> Doubles:
     side = 2 * radius + 1
     doubles = np.ascontiguousarray(values, dtype=np.float64)
     summed = cv2.boxFilter(doubles, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
-    return np.asarray(summed).reshape(values.shape)
+    return np.asarray(summed, dtype=np.float64).reshape(values.shape)

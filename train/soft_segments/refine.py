@@ -35,7 +35,7 @@ class LayerSystem:
     weights: Doubles
 
     def multiply(self, layers: Doubles) -> Doubles:
-        """n x k -> n x k."""
+        """The product with layers, n x k."""
         shared = _TOGETHER * layers.sum(axis=1, keepdims=True)
         return np.asarray(self.laplacian @ layers + shared + (self.weights + 1) * layers)
 
@@ -98,5 +98,5 @@ def _edges(image: Image) -> Doubles:
         gaussian_filter(colours, _SIGMA, order=order, mode="nearest", truncate=_TRUNCATE, axes=(0, 1))
         for order in ((0, 1), (1, 0))
     ]
-    length = np.sqrt(sum(slope**2 for slope in slopes).sum(axis=2))
-    return np.minimum(length, 0.1) + 0.9
+    length = np.sqrt((slopes[0] ** 2 + slopes[1] ** 2).sum(axis=2))
+    return np.asarray(np.minimum(length, 0.1) + 0.9)

@@ -35,6 +35,11 @@ class Settings:
         if not SMALLEST <= self.side <= LARGEST:
             raise InputError(f"--sss-side {self.side}: must be from {SMALLEST} to {LARGEST}")
 
-    def describe(self) -> str:
+    def reduced(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the layers of a photograph, px; a small one is not enlarged."""
+        scale = min(1.0, self.side / max(width, height))
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+    def to_bytes(self) -> bytes:
         """All of them, for the name of what is made with them."""
-        return repr(astuple(self))
+        return repr(astuple(self)).encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -59,8 +58,8 @@ def _weights(distance: Doubles) -> Doubles:
 def weighted_grams(vectors: Doubles, weights: Doubles) -> Doubles:
     """V^T diag(d) V for each column d: most of the time of the whole method.
 
-    BLAS takes the symmetric product of blocks of pixels. In float32 it would take half as long, but weights reach from 0.3
-    to 1e11, and what is lost beside the largest gives layers of -30 to 20 instead of -2 to 2.
+    BLAS takes the symmetric product of blocks of pixels. In float32 it would take half as long, but weights reach from
+    0.3 to 1e11, and what is lost beside the largest gives layers of -30 to 20 instead of -2 to 2.
 
     Args:
         vectors: n x m.
@@ -95,7 +94,7 @@ def solve_coupled(grams: Doubles, last: Doubles, right: Doubles) -> Doubles:
     Returns:
         k x m.
     """
-    inverses: Sequence[Doubles] = np.linalg.inv(grams)
+    inverses = np.linalg.inv(grams)
     alone = np.einsum("kij,kj->ki", inverses, right)
     coupling = np.eye(len(last)) + np.sum(inverses, axis=0) @ last
     shared = np.linalg.solve(coupling, alone.sum(axis=0))

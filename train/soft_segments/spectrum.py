@@ -43,9 +43,7 @@ def find_spectrum(laplacian: csr_array, count: int, seed: int) -> Spectrum:
     start = np.random.default_rng(seed).uniform(-1, 1, size)
     shifted = csc_array(laplacian + _SHIFT * eye_array(size))
     try:
-        factors = splu(
-            shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-        )
+        factors = splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
         inverse = LinearOperator((size, size), matvec=factors.solve, dtype=np.float64)
         values, vectors = eigsh(
             laplacian, min(count, size - 2), sigma=-_SHIFT, which="LM", OPinv=inverse, tol=_TOLERANCE, v0=start

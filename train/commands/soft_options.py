@@ -53,12 +53,12 @@ class SoftOptions:
             InputError: If the side is too small or too large, or there is no encoder that has learned.
             DependencyError: If a library is not installed.
         """
-        from train.soft_segments.graph import require_slic  # noqa: PLC0415  (loads SciPy, and torch below)
+        from train.soft_segments.libraries import require_libraries  # noqa: PLC0415  (loads torch below)
         from train.soft_segments.method import Choice, SoftSegmentation  # noqa: PLC0415
         from train.soft_segments.store import LayerStore  # noqa: PLC0415
 
         settings = Settings(self.side, self.seed)
-        require_slic()
+        require_libraries()
         store = LayerStore(out / "layers", self._source(networks), settings)
         folders = {Choice.AUTOMATIC: out, Choice.ORACLE: out / "oracle"}
         return [(SoftSegmentation(store, choice, out / "sheets"), folder) for choice, folder in folders.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,8 @@ from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 from scipy.special import erf
 
-from rssn.errors import DependencyError
 from rssn.image.arrays import Image
+from train.soft_segments.libraries import require_libraries
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Pairs: TypeAlias = npt.NDArray[np.int64]
@@ -68,7 +68,7 @@ def find_superpixels(image: Image, wanted: int) -> Superpixels:
     Raises:
         DependencyError: If scikit-image is not installed.
     """
-    slic = require_slic()
+    slic = require_libraries()
     pixels = image.shape[0] * image.shape[1]
     found = slic(image, n_segments=max(1, min(wanted, pixels // _PX_EACH)), compactness=_COMPACTNESS, start_label=0)
     labels = np.unique(found, return_inverse=True)[1].reshape(image.shape[:2]).astype(np.int64)
@@ -76,19 +76,6 @@ def find_superpixels(image: Image, wanted: int) -> Superpixels:
     places = np.indices(labels.shape).reshape(2, -1)
     centroids = np.stack([np.bincount(labels.ravel(), weights=each) for each in places], axis=1) / count[:, None]
     return Superpixels(labels, centroids)
-
-
-def require_slic() -> Any:
-    """scikit-image's SLIC.
-
-    Raises:
-        DependencyError: If it is not installed.
-    """
-    try:
-        from skimage.segmentation import slic  # noqa: PLC0415  (an extra)
-    except ImportError as error:
-        raise DependencyError("--method sss: scikit-image is not installed: pip install 'rssn[sss]'") from error
-    return slic
 
 
 def matting_laplacian(image: Image) -> csr_array:

@@ -44,11 +44,8 @@ def segment(image: Image, features: Image, settings: Settings) -> Image:
         raise Rejected("segment", "no_features", "its features are the same everywhere")
     superpixels = find_superpixels(image, settings.superpixels)
     laplacian = build_laplacian(image, features, superpixels)
-    spectrum = find_spectrum(laplacian, settings.eigenvectors, settings.seed)
-    layers = sparsify(spectrum, labels)
-    del spectrum
-    grouped = group_layers(layers, points, settings)
-    refined = refine(laplacian, grouped, image)
+    layers = sparsify(find_spectrum(laplacian, settings.eigenvectors, settings.seed), labels)
+    refined = refine(laplacian, group_layers(layers, points, settings), image)
     return np.ascontiguousarray(refined.T.reshape(-1, height, width), dtype=np.float32)
 
 

@@ -17,6 +17,7 @@ from rssn.versions import version
 from train.evaluation.inference import resized
 from train.soft_segments.encoder import FeatureSource
 from train.soft_segments.features import semantic_features
+from train.soft_segments.libraries import one_thread
 from train.soft_segments.segment import segment
 from train.soft_segments.settings import Settings
 
@@ -59,8 +60,11 @@ class LayerStore:
         image = resized(picture, size)
         note = self._made_from(picture)
         if not path.is_file() or png_note(path) != note:
-            features = semantic_features(self.source.stages(picture, size), image)
-            found = segment(image, features, self.settings)
+            with (
+                one_thread()
+            ):  # sums of several threads depend on how many there are, and rounds of weights enlarge that
+                features = semantic_features(self.source.stages(picture, size), image)
+                found = segment(image, features, self.settings)
             write_bytes(path, encode_png(to_uint16(found.reshape(-1, size[0])), note), durable=False)
         stored = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED)
         if stored is None:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 import train.soft_segments.store as store_module
 from rssn.errors import InputError, Rejected
@@ -97,6 +98,18 @@ def test_layers_are_made_once_and_again_when_something_differs(
     assert len(made) == 5
     with pytest.raises(Rejected, match="unsafe_path"):
         store.layers("../a", truth.picture)
+
+
+def test_layers_do_not_depend_on_the_number_of_threads(source: FeatureSource, truth: Truth, tmp_path: Path) -> None:
+    found = []
+    before = torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        with threadpool_limits(threads):
+            found.append(LayerStore(tmp_path / str(threads), source, SMALL).layers("a", truth.picture).layers)
+        assert torch.get_num_threads() == threads, "left as it was"
+    torch.set_num_threads(before)
+    np.testing.assert_array_equal(*found)
 
 
 def test_both_choices_are_of_the_same_layers_and_the_oracle_is_the_better(

@@ -17,7 +17,7 @@ from train.soft_segments.choice import choose_automatically, choose_by_truth, un
 from train.soft_segments.guided import GuidedFilter
 from train.soft_segments.store import LayerStore, Segmented
 
-_RADIUS, _EPSILON = 2, 1e-4  # of the filter that enlarges layers, in px of the layers
+_RADIUS, _EPSILON = 1, 1e-5  # of the filter that enlarges layers, in px of the layers
 _TILE = 240  # px
 
 

@@ -88,7 +88,7 @@ class FeatureSource:
 
         Args:
             image: H x W x 3 RGB in [0, 1].
-            size: Width and height of the layers, px; the encoder sees twice as much, if there is so much.
+            size: Width and height of the layers, px; the encoder sees the photograph at twice this size.
 
         Returns:
             C x h x w of each stage.

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 import train.soft_segments.store as store_module
 from rssn.errors import InputError, Rejected
+from rssn.storage.location import parse_location
 from tests.train.soft_segments.test_segment import rendered
 from train.checkpoint import Checkpoint, save_checkpoint
 from train.evaluation.examples import Truth
@@ -98,6 +99,15 @@ def test_layers_are_made_once_and_again_when_something_differs(
     assert len(made) == 5
     with pytest.raises(Rejected, match="unsafe_path"):
         store.layers("../a", truth.picture)
+
+
+def test_layers_are_kept_in_a_bucket(
+    source: FeatureSource, truth: Truth, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LayerStore(parse_location(f"{bucket}/layers"), source, SMALL)
+    first = store.layers("a", truth.picture)
+    monkeypatch.setattr(store_module, "segment", None)
+    np.testing.assert_array_equal(store.layers("a", truth.picture).layers, first.layers)
 
 
 def test_layers_do_not_depend_on_the_number_of_threads(source: FeatureSource, truth: Truth, tmp_path: Path) -> None:

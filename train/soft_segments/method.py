@@ -13,7 +13,7 @@ from rssn.storage.atomic import write_bytes
 from rssn.storage.location import Location
 from train.evaluation.examples import Truth
 from train.evaluation.inference import resized
-from train.soft_segments.choice import choose_automatically, choose_by_truth, unite
+from train.soft_segments.choice import CentreRule, choose_by_truth, unite
 from train.soft_segments.guided import GuidedFilter
 from train.soft_segments.store import LayerStore, Segmented
 
@@ -73,7 +73,7 @@ class SoftSegmentation:
             return unite(large, choose_by_truth(large, truth.alpha))
         sheet = encode_png(draw_sheet(found, truth))
         write_bytes(self.sheets / f"{name}.png", sheet, durable=False, only_writer=True)
-        return unite(large, choose_automatically(found.layers))
+        return unite(large, CentreRule().choose(found.layers))
 
 
 def enlarge_layers(found: Segmented, picture: Image) -> Image:
@@ -88,7 +88,7 @@ def draw_sheet(found: Segmented, truth: Truth) -> Pixels:
     """Photograph, layers, both choices and the true matte beside each other."""
     size = (found.image.shape[1], found.image.shape[0])
     alpha = resized(truth.alpha, size)
-    automatic, oracle = choose_automatically(found.layers), choose_by_truth(found.layers, alpha)
+    automatic, oracle = CentreRule().choose(found.layers), choose_by_truth(found.layers, alpha)
     tiles = [Tile(fit_inside(to_uint8(found.image), _TILE), "photograph")]
     tiles += [_tile(layer, f"layer {number}") for number, layer in enumerate(found.layers)]
     for words, chosen in (("automatic", automatic), ("oracle", oracle)):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rssn.errors import InputError, Rejected
-from train.soft_segments.choice import choose_automatically, choose_by_truth, unite
+from train.soft_segments.choice import CentreRule, choose_by_truth, unite
 from train.soft_segments.segment import group_layers, segment
 from train.soft_segments.settings import Settings
 
@@ -32,7 +32,7 @@ def test_a_subject_with_features_of_its_own_becomes_the_foreground() -> None:
     assert (layers.min() >= 0, layers.max() <= 1) == (True, True)
     np.testing.assert_allclose(layers.sum(axis=0), 1, atol=1e-5)
     empty = np.abs(alpha).mean()
-    for chosen in (choose_automatically(layers), choose_by_truth(layers, alpha)):
+    for chosen in (CentreRule().choose(layers), choose_by_truth(layers, alpha)):
         assert np.abs(unite(layers, chosen) - alpha).mean() < 0.1 * empty
     np.testing.assert_array_equal(layers, segment(image, features, SMALL))
 

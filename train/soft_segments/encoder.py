@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from rssn.errors import InputError
 from rssn.image.arrays import Image
-from rssn.storage.files import sha256
+from rssn.storage.files import content_id, sha256
 from rssn.storage.location import Location
 from rssn.storage.weights import weights_copy
 from train.checkpoint import load_network
@@ -38,7 +40,7 @@ class FeatureSource:
         std: Its divisor.
         levels: Stages whose features are taken.
         name: Of the encoder and its weights, in words.
-        digest: Of the file that the weights are of.
+        digest: Of the file that the weights are of, and of what is taken from it.
     """
 
     encoder: Encoder | LibraryEncoder
@@ -50,17 +52,19 @@ class FeatureSource:
 
     @classmethod
     def of_weights(cls, backbone: str, weights: Location) -> FeatureSource:
-        """An encoder with published weights; a stage that these do not fill is left out.
+        """An encoder with published weights; from the first stage on that these do not fill, stages are left out.
 
         Raises:
-            InputError: If there is no such backbone, or the weights are not its own.
+            InputError: If there is no such backbone, the weights are not its own, or its first stage is not in them.
             DependencyError: If its library is not installed.
         """
         encoder = build_encoder(backbone_named(backbone), weights).eval().to(best_device())
-        levels = tuple(level for level in _levels(encoder) if _is_published(encoder, level))
-        name = f"{backbone}, weights {weights.name}"
+        known = list(takewhile(partial(_is_published, encoder), range(len(encoder.backbone.strides))))
+        levels = tuple(level for level in _levels(encoder) if level in known)
+        if not levels:
+            raise InputError(f"--backbone {backbone}: its weights do not fill its first stage; take another one")
         mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (_MEAN, _STD))
-        return cls(encoder, mean, std, levels, name, sha256(weights_copy(weights)))
+        return cls(encoder, mean, std, levels, f"{backbone}, weights {weights.name}", _digest(weights, backbone))
 
     @classmethod
     def of_checkpoint(cls, path: Location, weights: str | None = None) -> FeatureSource:
@@ -80,8 +84,8 @@ class FeatureSource:
         if not isinstance(encoder, Encoder | LibraryEncoder):
             raise InputError(f"--checkpoint {path}: {network.name} has no one encoder; give --backbone instead")
         name = f"the encoder of {network.name}, {path.name}"
-        levels = tuple(_levels(encoder))
-        return cls(encoder, whole.mean.cpu(), whole.std.cpu(), levels, name, sha256(weights_copy(path)))
+        mean, std = whole.mean.cpu(), whole.std.cpu()
+        return cls(encoder, mean, std, tuple(_levels(encoder)), name, _digest(path, weights or ""))
 
     def stages(self, image: Image, size: tuple[int, int]) -> Maps:
         """Features of a photograph.
@@ -100,6 +104,10 @@ class FeatureSource:
         with torch.inference_mode():
             found = _features(self.encoder, ((small - self.mean) / self.std).to(device))
         return [found[level][0].float().cpu().numpy() for level in self.levels]
+
+
+def _digest(file: Location, taken: str) -> str:
+    return content_id(sha256(weights_copy(file)).encode(), taken.encode())
 
 
 def _features(encoder: Encoder | LibraryEncoder, image: Tensor) -> list[Tensor]:

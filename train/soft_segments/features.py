@@ -45,21 +45,14 @@ def semantic_features(maps: Maps, image: Image) -> Image:
         Rejected: If they are not finite.
     """
     stages = [_balanced(each) for each in maps]
-    smooth = GuidedFilter(image, _RADIUS, _EPSILON)
-    weights = [np.sqrt(1 / len(each)) for each in stages]
-    chunks = [
-        (np.ascontiguousarray(each[start : start + _CHUNK].transpose(1, 2, 0)), weight)
-        for each, weight in zip(stages, weights, strict=True)
-        for start in range(0, len(each), _CHUNK)
-    ]
-    size = (image.shape[1], image.shape[0])
-    sampled = [smooth.apply(_enlarged(chunk, weight, size))[::_STEP, ::_STEP] for chunk, weight in chunks]
-    axes = principal_axes(np.concatenate(sampled, axis=2).reshape(-1, sum(len(each) for each in stages)), _KEPT)
-    projected, start = np.zeros((*image.shape[:2], _KEPT), dtype=np.float32), 0
-    for chunk, weight in chunks:
-        channels = chunk.shape[2]
-        projected += _enlarged(chunk, weight, size) @ axes[start : start + channels]
-        start += channels
+    chunks = [stage[..., start : start + _CHUNK] for stage in stages for start in range(0, stage.shape[2], _CHUNK)]
+    smooth, size = GuidedFilter(image, _RADIUS, _EPSILON), (image.shape[1], image.shape[0])
+    samples = np.concatenate([smooth.apply(_enlarged(each, size))[::_STEP, ::_STEP] for each in chunks], axis=2)
+    axes = principal_axes(samples.reshape(-1, samples.shape[2]), _KEPT)
+    parts = np.split(axes, np.cumsum([each.shape[2] for each in chunks])[:-1])
+    projected = np.zeros((*image.shape[:2], _KEPT), dtype=np.float32)
+    for chunk, part in zip(chunks, parts, strict=True):
+        projected += _enlarged(chunk, size) @ part
     return _spanned(smooth.apply(projected))  # linear: to filter three sums is to add up filtered features
 
 
@@ -85,19 +78,20 @@ def principal_axes(samples: npt.NDArray[np.float32], count: int) -> npt.NDArray[
     return axes
 
 
-def _balanced(stage: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Of standard deviation 1, cut at 5."""
+def _balanced(stage: npt.NDArray[np.float32]) -> Image:
+    """From C x h x w to h x w x C, as `semantic_features` says."""
     if not np.isfinite(stage).all():
         raise Rejected("features", "not_finite", "the encoder gives features that are not finite")
-    centred = stage - stage.mean(axis=(1, 2), keepdims=True)
-    deviation = float(np.sqrt(np.mean(centred**2)))
-    return np.asarray(np.clip(centred / max(deviation, 1e-12), -_LIMIT, _LIMIT), dtype=np.float32)
+    centred = stage.transpose(1, 2, 0) - stage.mean(axis=(1, 2))
+    deviation = max(float(np.sqrt(np.mean(centred**2))), 1e-12)
+    limited = np.clip(centred / deviation, -_LIMIT, _LIMIT)
+    return np.asarray(limited / np.sqrt(len(stage)), dtype=np.float32)
 
 
-def _enlarged(chunk: Image, weight: float, size: tuple[int, int]) -> Image:
+def _enlarged(chunk: Image, size: tuple[int, int]) -> Image:
     """From h x w x c to H x W x c, linearly."""
-    enlarged = np.asarray(cv2.resize(chunk, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-    return (enlarged * np.float32(weight)).reshape(size[1], size[0], chunk.shape[2])
+    enlarged = cv2.resize(np.ascontiguousarray(chunk), size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(enlarged, dtype=np.float32).reshape(size[1], size[0], chunk.shape[2])
 
 
 def _spanned(values: Image) -> Image:

@@ -60,9 +60,8 @@ class LayerStore:
         image = resized(picture, size)
         note = self._made_from(picture)
         if not path.is_file() or png_note(path) != note:
-            with (
-                one_thread()
-            ):  # sums of several threads depend on how many there are, and rounds of weights enlarge that
+            # sums of several threads depend on how many there are, and round upon round of weights enlarges that
+            with one_thread():
                 features = semantic_features(self.source.stages(picture, size), image)
                 found = segment(image, features, self.settings)
             write_bytes(path, encode_png(to_uint16(found.reshape(-1, size[0])), note), durable=False)

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 import train.soft_segments.store as store_module
 from rssn.errors import InputError, Rejected
 from rssn.storage.location import parse_location
+from rssn.vision import torchvision_models
 from tests.train.soft_segments.test_segment import rendered
 from train.checkpoint import Checkpoint, save_checkpoint
 from train.evaluation.examples import Truth
@@ -61,6 +62,23 @@ def test_features_are_those_of_the_checkpoints_encoder(tmp_path: Path, truth: Tr
 def test_stages_that_no_library_fills_are_left_out() -> None:
     encoder = build_encoder(backbone_named("d121"))
     assert [_is_published(encoder, level) for level in range(5)] == [True, True, True, True, False]
+
+
+@pytest.mark.slow
+def test_features_behind_a_stage_of_random_values_are_refused(tmp_path: Path) -> None:
+    """`r34_2b` begins with a convolution of its own."""
+    torch.save(torchvision_models().resnet34(weights=None).state_dict(), tmp_path / "resnet34.pth")
+    assert FeatureSource.of_weights("r34", tmp_path / "resnet34.pth").levels == (1, 2, 3, 4)
+    with pytest.raises(InputError, match="--backbone r34_2b: its weights do not fill its first stage"):
+        FeatureSource.of_weights("r34_2b", tmp_path / "resnet34.pth")
+
+
+def test_raw_and_averaged_weights_have_other_layers(tmp_path: Path) -> None:
+    raw, averaged = (seeded_gfm("tiny", Rosta.TT, seed).state_dict() for seed in (1, 2))
+    stored = Checkpoint(1, {"backbone": "tiny", "rosta": "TT"}, raw, ema=averaged)
+    save_checkpoint(tmp_path / "tiny.pt", stored)
+    sources = [FeatureSource.of_checkpoint(tmp_path / "tiny.pt", weights) for weights in ("raw", "ema")]
+    assert sources[0].digest != sources[1].digest
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ def measure(picture: Image, source: FeatureSource, settings: Settings) -> dict[s
     image = resized(picture, size)
     seconds: dict[str, float] = {}
     with one_thread(), _timing(seconds):
-        features = _timed("features", lambda: semantic_features(source.stages(picture, size), image), seconds)()
+        features = _timed("features", lambda: semantic_features(source.stages(picture), image), seconds)()
         steps.segment(image, features, settings)
     return seconds
 

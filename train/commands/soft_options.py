@@ -38,7 +38,7 @@ class SoftOptions:
         "--sss-side",
         type=int,
         default=_SETTINGS.side,
-        help="sss: longer side at which layers are made, px; 320 takes about two CPU-minutes and 1.5 GB a photograph.",
+        help="sss: longer side at which layers are made, px; 320 takes about two CPU-minutes and 1.3 GB a photograph.",
     )
     seed: int = option("--seed", type=int, default=_SETTINGS.seed, help="sss: of its clusters.")
 

@@ -21,7 +21,7 @@ from train.soft_segments.libraries import one_thread
 from train.soft_segments.segment import segment
 from train.soft_segments.settings import Settings
 
-_FORMAT = "layers-1"  # another one where the method gives other layers
+_FORMAT = "layers-2"  # another one where the method gives other layers
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class LayerStore:
         if not path.is_file() or png_note(path) != note:
             # sums of several threads depend on how many there are, and round upon round of weights enlarges that
             with one_thread():
-                features = semantic_features(self.source.stages(picture, size), image)
+                features = semantic_features(self.source.stages(picture), image)
                 found = segment(image, features, self.settings)
             write_bytes(path, encode_png(to_uint16(found.reshape(-1, size[0])), note), durable=False)
         stored = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED)

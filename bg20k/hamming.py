@@ -210,26 +210,67 @@ def _link_runs(
     count: int,
     last: bool,
 ) -> int:
-    """First count in `seen` how many near ones each hash has, up to one more than `most`; at `last` note the pairs."""
+    """First count in `seen` how many near ones each hash has, up to one more than `most`; at `last` note the pairs.
+
+    A hash is open while it asks and is not common yet. Pairs of which none is open are not visited: so a hash that n
+    owners share costs some n comparisons, not n squared.
+    """
+    waiting = np.empty(np.max(starts[1:] - starts[:-1]), np.int32)
+    rest = (hashes, owners, below, radius, distance, seen, most, found)
     for flip in flips:
         for value in range(len(starts) - 1):
             other = value ^ flip
             if other < value or starts[value] == starts[value + 1]:
                 continue
+            left = _open_ones(asking, seen, most, starts[other], starts[other + 1], waiting)
             for i in range(starts[value], starts[value + 1]):
-                for j in range(i + 1 if flip == 0 else starts[other], starts[other + 1]):
-                    if not ((asking[i] and seen[i] <= most) or (asking[j] and seen[j] <= most)):
-                        continue
-                    apart = hashes[i] ^ hashes[j]
-                    if owners[i] == owners[j] or _ones(apart) > distance or not _first_time(apart, below, radius):
-                        continue
-                    if last:
-                        low, high = min(owners[i], owners[j]), max(owners[i], owners[j])
-                        found[count] = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
-                        count += 1
-                    else:
-                        seen[i] = min(seen[i] + 1, most + 1)
-                        seen[j] = min(seen[j] + 1, most + 1)
+                first = i + 1 if flip == 0 else starts[other]
+                if asking[i] and seen[i] <= most:
+                    for j in range(first, starts[other + 1]):
+                        count = _link(i, j, rest, count, last)
+                else:
+                    left = _still_open(seen, most, waiting, left)
+                    for j in waiting[:left]:
+                        if j >= first:
+                            count = _link(i, j, rest, count, last)
+    return count
+
+
+@compiled
+def _link(i: int, j: int, rest: Any, count: int, last: bool) -> int:
+    """Count or note two hashes if they are near; returns how many are noted."""
+    hashes, owners, below, radius, distance, seen, most, found = rest
+    apart = hashes[i] ^ hashes[j]
+    if owners[i] == owners[j] or _ones(apart) > distance or not _first_time(apart, below, radius):
+        return count
+    if not last:
+        seen[i] = min(seen[i] + 1, most + 1)
+        seen[j] = min(seen[j] + 1, most + 1)
+        return count
+    low, high = min(owners[i], owners[j]), max(owners[i], owners[j])
+    found[count] = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
+    return count + 1
+
+
+@compiled
+def _still_open(seen: Any, most: int, waiting: Any, left: int) -> int:
+    """Take out of the open ones what has become common; returns how many are left."""
+    kept = 0
+    for j in waiting[:left]:
+        if seen[j] <= most:
+            waiting[kept] = j
+            kept += 1
+    return kept
+
+
+@compiled
+def _open_ones(asking: Any, seen: Any, most: int, start: int, stop: int, waiting: Any) -> int:
+    """Note which hashes of a run are open, see `_link_runs`; returns how many."""
+    count = 0
+    for place in range(start, stop):
+        if asking[place] and seen[place] <= most:
+            waiting[count] = place
+            count += 1
     return count
 
 

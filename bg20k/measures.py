@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import cv2
 import imagehash
@@ -20,6 +20,7 @@ from bg20k.candidates import Candidate, hash_square
 from bg20k.flatness import flat_share
 from bg20k.frames import border_share, seam_share
 from bg20k.overlays import drawn_length, letters_in_line
+from bg20k.records import Record
 from bg20k.rules import CurationRules
 from bg20k.upscaling import upscaling_score
 from rssn.image.arrays import Pixels, resize_area
@@ -34,20 +35,24 @@ _BOX = pa.struct(
 _SALIENCY = pa.struct([(name, pa.float32()) for name in ("confidence", "area", "compactness")])
 
 
+_Subject = TypeVar("_Subject")
+
+
 @dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(Generic[_Subject]):
     """One number or name that is stored for every photograph.
 
     Attributes:
         name: Of its column, in snake case.
         type: Of its column. The report shows histograms of floats, and counts truth values and texts.
-        compute: Its value for a photograph, after the networks have looked; None where there is none.
+        compute: Its value for a photograph, after the networks have looked, or for its record, after the whole crawl
+            was looked at; None where there is none.
         meaning: One line for people, with range and unit.
     """
 
     name: str
     type: pa.DataType
-    compute: Callable[[Candidate], Any]
+    compute: Callable[[_Subject], Any]
     meaning: str
 
 
@@ -86,7 +91,7 @@ def aspect_ratio(photo: Candidate) -> float:
     return longer / shorter
 
 
-MEASURES: Final = (
+MEASURES: Final[tuple[Measure[Candidate], ...]] = (
     Measure("source_width", pa.int32(), lambda photo: photo.source_width, "of the source as a viewer shows it, px"),
     Measure("source_height", pa.int32(), lambda photo: photo.source_height, "of the source as a viewer shows it, px"),
     Measure("aspect_ratio", pa.float64(), aspect_ratio, "longer side of the source over its shorter one"),
@@ -167,9 +172,30 @@ MEASURES: Final = (
         "largest part of the class-free network's mask: confidence, area, compactness; null: none looked",
     ),
 )
-"""Everything that is measured, in the order of the columns."""
+"""Everything that is measured on a photograph alone, in the order of the columns."""
+
+CRAWL_MEASURES: Final[tuple[Measure[Record], ...]] = (
+    Measure(
+        "mark_pictures",
+        pa.float64(),
+        lambda record: None if record.mark is None else float(record.mark.pictures),
+        "different pictures of its source with the same mark at the same place, itself included; null: no mark",
+    ),
+    Measure(
+        "mark_place",
+        pa.string(),
+        lambda record: None if record.mark is None else record.mark.place,
+        "where that mark stands; null: no mark",
+    ),
+)
+"""What is measured on a whole crawl."""
 
 
 def measured(photo: Candidate) -> dict[str, Any]:
     """The value of every measure, by name."""
     return {measure.name: measure.compute(photo) for measure in MEASURES}
+
+
+def measured_in_crawl(record: Record) -> dict[str, Any]:
+    """The value of every measure on the whole crawl, by name."""
+    return {measure.name: measure.compute(record) for measure in CRAWL_MEASURES}

@@ -1,15 +1,18 @@
 """Light records of a whole crawl: one photograph as the global stages see it, and millions of them as columns.
 
-A record as an object takes some 2 KB. `Crawl` holds the same in a packed row of 140 bytes and the source's characters,
+A record as an object takes some 2 KB. `Crawl` holds the same in a packed row of 151 bytes and the source's characters,
 and creates the object again on demand.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, TypeAlias
+from pathlib import PurePosixPath
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +22,14 @@ from bg20k.evidence import object_score
 from bg20k.objects import Detection
 from bg20k.rules import CurationRules
 from bg20k.saliency import Saliency
-from bg20k.verdict import FLAGS
+from bg20k.verdict import FLAGS, SHARED_MARK
+
+PLACES: Final = (
+    *("upper left", "top", "upper right"),
+    *("left", "middle", "right"),
+    *("lower left", "bottom", "lower right"),
+)
+"""Where a mark may stand, row by row."""
 
 _ID_BYTES = 20  # of a content id, see rssn.storage.files.content_id
 _BLOCK = 4096  # records turned into columns at a time
@@ -40,6 +50,9 @@ _ROW = np.dtype(
         ("confidence", np.float64),
         ("box", np.float64, 4),
         ("saliency", np.float64, 3),
+        ("site", np.uint64),
+        ("mark_pictures", np.int32),  # 0: no mark
+        ("mark_place", np.int8),  # of PLACES
     ]
 )
 _PLAIN = (
@@ -53,6 +66,23 @@ _PLAIN = (
 )  # packed as they are
 _Floats: TypeAlias = npt.NDArray[np.float32]
 _Rows: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A mark on a photograph.
+
+    Attributes:
+        pictures: Different ones of the source that have it, this one included.
+        place: Of `PLACES`.
+    """
+
+    pictures: int
+    place: str
+
+    def __str__(self) -> str:
+        others = self.pictures - 1
+        return f"at the {self.place}, as in {others} other pictures of its source"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +103,8 @@ class Record:
         object_score: See `bg20k.evidence.object_score`; None where no network looked.
         salient: The detection that says most about it, if any; a crawl forgets its view.
         saliency: What the class-free network marked; None where none looked.
+        site: A number for where it came from, see `site_of`.
+        mark: What it shares with others of its source, see `bg20k.marks`; None where nothing, or nobody looked yet.
         embedding: Vector of length 1; None where no network made one.
     """
 
@@ -89,6 +121,8 @@ class Record:
     object_score: float | None = None
     salient: Detection | None = None
     saliency: Saliency | None = None
+    site: int = 0
+    mark: Mark | None = None
     embedding: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
@@ -96,7 +130,7 @@ class Record:
         """The record of a stored row, or of what was measured a moment ago.
 
         Args:
-            row: `background_id`, `source`, every measure, and `embedding` where there is one.
+            row: `background_id`, `source`, `origin`, every measure, and `embedding` where there is one.
             rules: What flags and detections are judged by.
         """
         score, salient = screened(row, rules)
@@ -107,8 +141,28 @@ class Record:
             object_score=score,
             salient=salient,
             saliency=None if row["saliency"] is None else Saliency(**row["saliency"]),
+            site=site_of(row["source"], row.get("origin")),
             embedding=None if embedding is None else np.asarray(embedding, dtype=np.float32),
         )
+
+
+def site_of(source: str, origin: str | None) -> int:
+    """A 64-bit number for the source that photographs have in common.
+
+    It is the host of a URL of the web, in the table's column `source` (`origin`) or in the photograph's own name; else
+    what that column says, or the folder of the file, in an archive and in a bucket too.
+    """
+    hosts = (_host(text) for text in (origin or "", source))
+    site = next(filter(None, hosts), None) or origin or PurePosixPath(source).parent.as_posix()
+    return int.from_bytes(hashlib.sha256(site.encode(errors="surrogateescape")).digest()[:8], "big")
+
+
+def _host(text: str) -> str | None:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # brackets that are no address
+        return None
+    return parts.hostname if parts.scheme in ("http", "https") else None
 
 
 def screened(row: Mapping[str, Any], rules: CurationRules) -> tuple[float | None, Detection | None]:
@@ -159,7 +213,7 @@ class Crawl:
         return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, row: int) -> Record:
-        name, *plain, flag, value, score, label, confidence, box, saliency = self.rows[row].item()
+        name, *plain, flag, value, score, label, confidence, box, saliency, site, count, place = self.rows[row].item()
         return Record(
             background_id=name.decode(),
             source=self.source(row),
@@ -168,6 +222,8 @@ class Crawl:
             object_score=None if np.isnan(score) else score,
             salient=None if label < 0 else Detection(self.labels[label], confidence, tuple(box.tolist())),
             saliency=None if np.isnan(saliency[0]) else Saliency(*saliency.tolist()),
+            site=site,
+            mark=Mark(count, PLACES[place]) if count else None,
             embedding=self.embeddings[row] if self.embedded[row] else None,
         )
 
@@ -201,6 +257,22 @@ class Crawl:
         """Some of the photographs."""
         return Crawl(self.rows[rows], self.sources.take(pa.array(rows)), self.labels, self.embeddings[rows])
 
+    def marked(self, marks: Mapping[int, Mark], rules: CurationRules) -> Crawl:
+        """The same with marks, by row; and with the flag of those for which the rules refuse a photograph.
+
+        What refuses a photograph by itself stays its reason.
+        """
+        rows = self.rows.copy()
+        chosen = np.array(list(marks), np.int64)
+        rows["mark_pictures"][chosen] = [mark.pictures for mark in marks.values()]
+        rows["mark_place"][chosen] = [PLACES.index(mark.place) for mark in marks.values()]
+        if SHARED_MARK in rules.refused_flags:
+            crossed = rows["mark_pictures"] >= rules.thresholds[SHARED_MARK]
+            crossed &= (rows["flag"] < 0) & ~rows["low_texture"]
+            rows["flag"][crossed] = FLAGS.index(SHARED_MARK)
+            rows["flag_value"][crossed] = rows["mark_pictures"][crossed]
+        return replace(self, rows=rows)
+
 
 def _packed(record: Record, labels: dict[str, int]) -> tuple[Any, ...]:
     name, found, part = record.background_id.encode(), record.salient, record.saliency
@@ -217,6 +289,8 @@ def _packed(record: Record, labels: dict[str, int]) -> tuple[Any, ...]:
         nan if found is None else found.confidence,
         (nan,) * 4 if found is None else found.box,
         (nan,) * 3 if part is None else (part.confidence, part.area, part.compactness),
+        record.site,
+        *((0, 0) if record.mark is None else (record.mark.pictures, PLACES.index(record.mark.place))),
     )
 
 

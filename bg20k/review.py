@@ -225,9 +225,10 @@ def _replace_rejected(crawl: Crawl, final: Reviewed, judge: Judge, orphans: _Orp
     for row, place in zip(orphans.rows, np.searchsorted(orphans.crawl, orphans.rows).tolist(), strict=True):
         verdict, kept = again[place], lookalikes.get(crawl.id_of(row))
         if verdict.keep and kept:
-            other = min(kept, key=lambda one: (again[one].score or 0, again.crawl.source(one)))
+            other = min(kept, key=lambda one: (*_least_alike_last(again[one]), again.crawl.source(one)))
             message = f"looks like {again.crawl.source(other)}, which is kept already"
-            final.changed[row] = _duplicate(message, again[other].score, again.crawl.id_of(other))
+            keeper = again.crawl.id_of(other)
+            final.changed[row] = replace(again[other], message=message, duplicate_of=keeper)
         else:
             final.changed[row] = _kept_instead(verdict) if verdict.keep else verdict
     _resolve_keepers(crawl, final, orphans.rows)
@@ -269,5 +270,7 @@ def _kept_instead(verdict: Verdict) -> Verdict:
     return replace(verdict, reason=KEPT_INSTEAD, message=message)
 
 
-def _duplicate(message: str, score: float | None, keeper: str) -> Verdict:
-    return Verdict(False, "duplicates", DUPLICATE, message, score, duplicate_of=keeper)
+def _least_alike_last(duplicate: Verdict) -> tuple[bool, float]:
+    """What orders duplicates by how alike they are: by bits that differ, then by what agrees."""
+    score = duplicate.score or 0.0
+    return (False, score) if duplicate.reason == DUPLICATE else (True, -score)

@@ -155,11 +155,12 @@ class CurationRules:
         An empty picture has no other flag, because its other measures mean nothing; its value is its sharpness.
 
         Args:
-            measured: Of a photograph, by the names of `bg20k.measures.MEASURES`, and its `object_score`.
+            measured: Of a photograph, by the names of `bg20k.measures.MEASURES`, and its `object_score`; those of
+                `CRAWL_MEASURES` once the whole crawl was measured.
         """
         if measured["low_texture"]:
             return {EMPTY: measured["sharpness"]}
-        values = ((name, measured[one.measure]) for name, one in THRESHOLDS.items())
+        values = ((name, measured.get(one.measure)) for name, one in THRESHOLDS.items())
         found = {
             name: value
             for name, value in values

@@ -7,11 +7,12 @@ from typing import Final
 
 import pyarrow as pa
 
-from bg20k.measures import MEASURES
+from bg20k.measures import CRAWL_MEASURES, MEASURES
 from bg20k.verdict import FLAGS
 from rssn.dataset.schema import BACKGROUNDS, IMAGE, table_schema
 
 _MEASURES = tuple((measure.name, measure.type) for measure in MEASURES)
+_CRAWL_MEASURES = tuple((measure.name, measure.type) for measure in CRAWL_MEASURES)
 _ORIGIN = (("source", pa.string()), ("origin", pa.string()), ("licence", pa.string()))
 _FLAGS = ("flags", pa.list_(pa.string()))
 _SKETCH = (("prints", pa.binary()), ("sketch", pa.binary()))
@@ -20,6 +21,7 @@ _OBJECT_SCORE = ("object_score", pa.float32())
 PUBLISHED: Final = table_schema(
     *((field.name, field.type) for field in BACKGROUNDS),
     *_MEASURES,
+    *_CRAWL_MEASURES,
     _FLAGS,
     ("screened_by", pa.string()),
     _OBJECT_SCORE,
@@ -37,6 +39,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "licence": "what the crawl's table says in its column `licence`",
     "split": "`train` or `validation`, by content id alone",
     **{measure.name: measure.meaning for measure in MEASURES},
+    **{measure.name: measure.meaning for measure in CRAWL_MEASURES},
     "flags": ", ".join(FLAGS),
     "screened_by": "names of the networks that looked for salient objects; null: none did",
     "object_score": "probability of a salient object by all networks that looked, 0 to 1; null: none looked",
@@ -54,6 +57,7 @@ CANDIDATES: Final = table_schema(
     ("height", pa.int32()),
     *_MEASURES,
     *_SKETCH,
+    ("edges", pa.binary()),  # see bg20k.edges
     ("embedding", pa.list_(pa.float32())),  # of length 1; null where no network made one
 )
 """One row per photograph that can be read and is large enough: the working set of the curation."""
@@ -73,6 +77,7 @@ VERDICTS: Final = table_schema(
     _FLAGS,
     _OBJECT_SCORE,
     *_MEASURES,
+    *_CRAWL_MEASURES,
 )
 """One row per photograph of the crawl: what became of it, and why."""
 

@@ -25,6 +25,7 @@ ALTERED: Final = "altered"
 SIMILAR: Final = "similar"
 SALIENT_OBJECT: Final = "salient_object"
 SALIENT_REGION: Final = "salient_region"
+SHARED_MARK: Final = "shared_mark"
 UNSURE: Final = "unsure"
 KEPT: Final = "kept"
 KEPT_UNSCREENED: Final = "kept_unscreened"
@@ -38,7 +39,8 @@ class Threshold:
     """A limit on a measure; `--rule REASON=NUMBER` sets another one.
 
     Attributes:
-        measure: A number of `bg20k.measures.MEASURES`; where a photograph has none, the limit does not apply.
+        measure: A number of `bg20k.measures.MEASURES` or `CRAWL_MEASURES`; where a photograph has none, the limit does
+            not apply.
         sign: Whether values below the limit are flagged, or the limit and what lies above.
         limit: The default.
         lowest: The smallest limit that makes sense.
@@ -133,6 +135,11 @@ REASONS: Final[Mapping[str, Reason]] = {
             "flat_graphic",
             "much of it has no grain at all: a drawing or a graphic",
             Threshold("flat_share", ">=", 0.52, highest=1.0),
+        ),
+        Reason(
+            SHARED_MARK,
+            "the same mark stands at the same place in other pictures of its source: a watermark, a logo, a date",
+            Threshold("mark_pictures", ">=", 3.0, lowest=3.0),
         ),
         Reason(KNOWN, "the same picture as one of the set named by --against", "phash_distance"),
         Reason(DUPLICATE, "the same picture as another one that is kept or judged in its place", "phash_distance"),

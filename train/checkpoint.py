@@ -18,7 +18,7 @@ from rssn.storage.atomic import atomic_path
 from rssn.storage.location import Location
 from rssn.storage.weights import check_values, is_state, load_tensors
 from train.config import Plain
-from train.network.gfm import GFM, check_evidence
+from train.network.network import MattingNetwork, build_network, check_evidence, setting
 from train.network.published import PublishedGFM
 from train.network.strategy import Scales
 from train.targets.rosta import Rosta
@@ -27,8 +27,8 @@ FORMAT = "rssn-gfm-1"
 
 _PROBE = 64  # px, the side of a picture that a network must answer with numbers
 
-Network: TypeAlias = GFM | PublishedGFM
-"""What predicts: gives `evidence`, and knows its `rosta` and the `scales` that it was trained at."""
+Network: TypeAlias = MattingNetwork | PublishedGFM
+"""What predicts: gives `evidence`, makes a `matte` of it, and knows the `scales` that it was trained at."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ class Checkpoint:
     rng: Tensor | None = None  # state of torch's generator on the CPU
     scales: Mapping[str, Any] = field(default_factory=dict)  # of `train.network.strategy.Scales.to_plain`
     gpu_rng: Tensor | None = None  # and on the GPU, where it has one; drawn from in step by all processes
+    stage: str = ""  # of `train.network.networks.Stage`, that `optimiser` is of; of earlier versions the only one
+    further: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # optimisers of a stage's further updates, by their methods
     best: Mapping[str, Plain] = field(default_factory=dict)  # of `train.loop.best.Best.to_plain`, after this step
 
 
@@ -140,30 +144,23 @@ def load_network(path: Location, device: torch.device, weights: str | None = Non
         raise InputError(f"{path}: its weights are not those of {network.name}: {error}".replace("\n", " ")) from error
     network = network.to(device).eval()
     try:
-        _probe(network.gfm if isinstance(network, PublishedGFM) else network, device)
+        _probe(network, device)
     except Rejected as error:
         raise InputError(f"{path}: {error.message}; take an earlier checkpoint, or train anew") from error
     return network
 
 
-def _probe(network: GFM, device: torch.device) -> None:
+def _probe(network: Network, device: torch.device) -> None:
     """Look at the logits of a small picture: behind the sigmoid an infinite one is 0 or 1."""
     picture = torch.rand((1, 3, _PROBE, _PROBE), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        check_evidence(*network.decode(picture.to(device)), network.name)
+        check_evidence(network.decode(picture.to(device)), network.name)
 
 
 def _build(config: Mapping[str, Plain]) -> Network:
-    backbone, rosta, ablations = (config.get(name) for name in ("backbone", "rosta", "ablations"))
-    if not isinstance(backbone, str):
-        raise InputError(f"its settings name the backbone {backbone!r}")
-    if rosta not in list(Rosta):
-        raise InputError(f"its settings name the RoSTa {rosta!r}; there are {', '.join(Rosta)}")
-    if not isinstance(ablations, list | None):
-        raise InputError(f"its settings name the ablations {ablations!r}")
     if config.get("published"):
-        return PublishedGFM(backbone, Rosta(str(rosta)))
-    return GFM(backbone, Rosta(str(rosta)), ablations=[str(each) for each in ablations or []])
+        return PublishedGFM(setting(config, "backbone"), Rosta(str(config.get("rosta"))))
+    return build_network(config)
 
 
 def _misfit(content: Mapping[Any, Any]) -> str:
@@ -182,11 +179,11 @@ def _misfit(content: Mapping[Any, Any]) -> str:
         *(name for name in ("model", "ema") if not is_state(getattr(checkpoint, name))),
         *(
             name
-            for name in ("config", "optimiser", "scaler", "scales", "best")
+            for name in ("config", "optimiser", "further", "scaler", "scales", "best")
             if not isinstance(getattr(checkpoint, name), Mapping)
         ),
         *(name for name in ("rng", "gpu_rng") if not isinstance(getattr(checkpoint, name), Tensor | None)),
-        *(name for name in ("data_digest",) if not isinstance(getattr(checkpoint, name), str)),
+        *(name for name in ("data_digest", "stage") if not isinstance(getattr(checkpoint, name), str)),
     ]
     return "; ".join(f"its {name} is {content[name]!r:.60}" for name in wrong)
 

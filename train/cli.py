@@ -45,7 +45,7 @@ _TABLE = (
 
 @click.group(cls=LazyGroup, table=_TABLE, context_settings=SETTINGS)
 def main() -> None:
-    """Train, evaluate and use GFM, the Glance and Focus Matting network.
+    """Train, evaluate and use GFM, the Glance and Focus Matting network, and those that it is compared with.
 
     \b
     train run --data shards/ --backbone r34 --rosta TT --out runs/first

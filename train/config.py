@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -13,9 +13,10 @@ from rssn.errors import InputError
 from rssn.storage.files import sha256
 from rssn.storage.location import BucketPath, Location, parse_location
 from rssn.storage.settings import settings
-from rssn.storage.weights import weights_copy
+from rssn.storage.weights import weights_copy, weights_file
 from train.metrics.paper import METRICS
 from train.network.backbones import backbone_named
+from train.network.networks import OPTIONAL, OptimiserKind, Span, Update, network_named
 from train.network.strategy import Strategy
 from train.targets.rosta import Rosta
 from train.validation_sets import ValidationSet
@@ -38,18 +39,19 @@ _FREE_ON_RESUME = frozenset(
     {
         "data", "out", "checkpoint_every", "keep", "workers", "compile", "tensorboard", "batch_size",
         "validation", "validate_every", "validation_side", "validation_hybrid",
-        "best_by", "patience", "weights", "override",
+        "best_by", "patience", "weights", "part_weights", "override",
     }
 )  # fmt: skip
 """Settings that may be others when a run is resumed."""
 
-FIXED = frozenset({"backbone", "rosta", "ablations", "init"})
+FIXED = frozenset({"network", "backbone", "rosta", "ablations", "width", "init"})
 """Settings that a run has for good: which tensors its network has, and where they came from."""
 
 ORDER = frozenset({"seed", "mixture"})
 """Settings that the order of the samples depends on."""
 
 _FORMERLY: Mapping[str, Plain] = {
+    "network": "gfm", "width": 1.0,
     "accumulate": 1, "schedule": "constant", "warm_up": None, "freeze": [], "encoder_rate": 1.0,
 }  # fmt: skip
 """What runs did of which an earlier version stored no setting."""
@@ -61,39 +63,20 @@ Side: TypeAlias = Annotated[int, Field(ge=1, le=1 << 16)]
 Weight: TypeAlias = Annotated[float, Field(ge=0)]
 
 
-@settings
-class LossWeights:
-    """How much each term of equation 8 counts; the paper's 1 each."""
+def parse_loss_weights(words: tuple[str, ...]) -> dict[str, float]:
+    """From `name=value` words.
 
-    cross_entropy: Weight = 1.0  # equation 2
-    focus_alpha: Weight = 1.0  # equation 4
-    focus_laplacian: Weight = 1.0  # equation 5
-    alpha: Weight = 1.0  # equation 6, as equation 4 on the whole matte
-    laplacian: Weight = 1.0  # equation 6, as equation 5 on the whole matte
-    composition: Weight = 1.0  # equation 7; at 0 neither F nor B is read
-
-    def __post_init__(self) -> None:
-        if not any(asdict(self).values()):
-            raise InputError("all are 0; nothing would be learned")
-
-    @classmethod
-    def parse(cls, words: tuple[str, ...]) -> LossWeights:
-        """From `name=value` words.
-
-        Raises:
-            InputError: If there is no such term, or the value is no weight.
-        """
-        found: dict[str, float] = {}
-        for word in words:
-            name, _, value = word.partition("=")
-            try:
-                found[name] = float(value)
-            except ValueError as error:
-                raise InputError(f"--loss-weight {word}: give NAME=NUMBER, as in composition=0") from error
+    Raises:
+        InputError: If a value is no number.
+    """
+    found: dict[str, float] = {}
+    for word in words:
+        name, _, value = word.partition("=")
         try:
-            return cls(**found)
-        except InputError as error:
-            raise InputError(f"--loss-weight {' '.join(words)}: {error}") from error
+            found[name] = float(value)
+        except ValueError as error:
+            raise InputError(f"--loss-weight {word}: give NAME=NUMBER, as in composition=0") from error
+    return found
 
 
 @dataclass(frozen=True)
@@ -142,21 +125,23 @@ class TrainConfig:
     data: tuple[str, ...]  # folders or URLs of shards
     out: Location  # a folder, or one in a bucket: checkpoints, metrics and curve
     mixture: tuple[float, ...] = ()  # share of samples from each of `data`; empty: each row once an epoch
+    network: str = "gfm"  # of `train.network.networks.NETWORKS`
     backbone: str = "r34"
     rosta: Annotated[Rosta, BeforeValidator(Rosta)] = Rosta.TT
     ablations: tuple[Literal["single", "no-ppm", "no-bb"], ...] = ()  # what of `train.network.gfm.Ablation` is left out
+    width: Annotated[float, Field(gt=0, le=4)] = 1.0  # factor of the channels beside the encoder
     max_steps: Positive = 10_000
     batch_size: Batch = 4  # samples that a process computes with at once
     accumulate: Batch = 1  # such batches of each process to a step
     world_size: int = 1  # processes
-    optimiser: Literal["adam", "adamw"] = "adamw"
+    optimiser: OptimiserKind = "adamw"
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 5e-4  # the highest of the schedule
-    schedule: Literal["constant", "cosine"] = "cosine"  # of the learning rate, see `train.loop.optimiser`
+    schedule: Literal["constant", "cosine", "poly"] = "cosine"  # of the learning rate, see `train.loop.optimiser`
     warm_up: Annotated[int, Field(ge=0)] | None = None  # steps in which the rate rises; None: the schedule's own
     weight_decay: Annotated[float, Field(ge=0, le=1e6)] = 0.01  # of weights; biases and norms have none
     clip: Weight = 0.0  # norm to which gradients are clipped; 0: they are not
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999  # decay of the weights' moving average; 0: none is kept
-    losses: LossWeights = field(default_factory=LossWeights)
+    losses: Mapping[str, float] = field(default_factory=dict)  # factors of the terms' own weights; 1 where not named
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = False
     compile: bool = False
@@ -164,6 +149,7 @@ class TrainConfig:
     crop_sizes: Annotated[tuple[Side, ...], Field(min_length=1)] = (640, 960, 1280)  # px, of the square crops
     input_size: Annotated[int, Field(multiple_of=32, ge=64, le=1 << 13)] = 320  # px, what a crop is resized to
     weights: Location | None = None  # a state dict for the encoder, in torchvision's or timm's names
+    part_weights: tuple[str, ...] = ()  # PART=FILE, as `weights` for a further encoder
     init: Origin | None = None  # a whole network to start from
     freeze: Annotated[tuple[Literal["encoder", "norms"], ...], AfterValidator(_sorted)] = ()  # what does not learn
     encoder_rate: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0  # factor of the learning rate, for the encoder
@@ -186,8 +172,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         backbone_named(self.backbone)
-        if self.warm_up is not None and self.warm_up >= self.max_steps:
-            raise InputError(f"--warm-up {self.warm_up}: must be less than the {self.max_steps} steps")
+        self._check_network()
+        shortest = min(self.spans, key=lambda span: span.length)
+        if self.warm_up is not None and self.warm_up >= shortest.length:
+            words = f" of the stage {shortest.stage.name}" if len(self.spans) > 1 else ""
+            raise InputError(f"--warm-up {self.warm_up}: must be less than the {shortest.length} steps{words}")
         if "single" in self.ablations and ("no-ppm" in self.ablations or self.rosta is not Rosta.TT):
             raise InputError("--ablation single: without a glance there is no PPM, and only --rosta TT")
         chosen, metric = self.best_metric
@@ -199,6 +188,57 @@ class TrainConfig:
         if self.mixture and not (min(self.mixture) >= 0 and 0 < sum(self.mixture) < math.inf):
             raise InputError(f"--mix {self.mixture}: shares must be 0 or more, and not all 0")
         _ = self.validation_strategy
+
+    def _check_network(self) -> None:
+        """Refuse what the network has no use for."""
+        row = network_named(self.network)
+        defaults = {each.name: each.default for each in fields(self)}
+        for name in OPTIONAL:
+            if name in defaults and name not in row.takes and getattr(self, name) != defaults[name]:
+                raise InputError(f"{self.key_name(name)}: the network {row.name} has no use for it; leave it out")
+        unknown = [name for name in self.losses if name not in row.terms]
+        if unknown:
+            words = f"the network {row.name} has no such term; it has {', '.join(row.terms)}"
+            raise InputError(f"--loss-weight {unknown[0]}={self.losses[unknown[0]]:g}: {words}")
+        negative = [name for name, factor in self.losses.items() if factor < 0]
+        if negative:
+            raise InputError(f"--loss-weight {negative[0]}={self.losses[negative[0]]:g}: expected 0 or more")
+        if not all(any(self.weights_of(each).values()) for stage in row.stages for each in stage.updates):
+            raise InputError(f"--loss-weight {self.losses}: all are 0; nothing would be learned")
+        if self.patience and len(row.stages) > 1:
+            words = f"{row.name} learns in stages, and mattes of all but the last say little; leave it out"
+            raise InputError(f"--patience {self.patience}: {words}")
+        self.parse_part_weights()
+
+    def parse_part_weights(self) -> dict[str, Location]:
+        """Files of weights for further encoders, by the names of parts.
+
+        Raises:
+            InputError: If the network has no such part.
+        """
+        parts = network_named(self.network).parts
+        found: dict[str, Location] = {}
+        for word in self.part_weights:
+            part, _, path = word.partition("=")
+            if part not in parts or not path:
+                known = "; ".join(f"{name}=FILE with {what}" for name, what in parts.items())
+                raise InputError(f"--part-weights {word}: the network {self.network} takes {known or 'none'}")
+            found[part] = weights_file(path)
+        return found
+
+    def weights_of(self, update: Update) -> dict[str, float]:
+        """The weights of the terms of a loss."""
+        return {name: weight * self.losses.get(name, 1.0) for name, weight in update.terms.items()}
+
+    @property
+    def spans(self) -> list[Span]:
+        """The stages of the run."""
+        return network_named(self.network).spans(self.max_steps)
+
+    @property
+    def reads_colours(self) -> bool:
+        """Whether a loss reads F and B."""
+        return any(self.losses.get(name, 1.0) for name in network_named(self.network).coloured)
 
     @property
     def validation_strategy(self) -> Strategy | None:
@@ -231,14 +271,17 @@ class TrainConfig:
 
     def to_plain(self) -> dict[str, Plain]:
         """The settings as values that `torch.load(weights_only=True)` and JSON know."""
-        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)} | {"step_size": self.step_size}
+        plain = {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+        weights: dict[str, Plain] = {name: self.losses.get(name, 1.0) for name in network_named(self.network).terms}
+        return plain | {"losses": weights, "step_size": self.step_size}
 
     def difference(self, stored: Mapping[str, Plain]) -> dict[str, str]:
         """In which settings a stored run of the same folder differs, and how; those that may change are left out.
 
-        Only a constant rate does not depend on where the run ends.
+        Only a constant rate in a single stage does not depend on where the run ends.
         """
-        free = _FREE_ON_RESUME | {"world_size"} | ({"max_steps"} if self.schedule == "constant" else set())
+        endless = self.schedule == "constant" and len(self.spans) == 1
+        free = _FREE_ON_RESUME | {"world_size"} | ({"max_steps"} if endless else set())
         before = {**_FORMERLY, **stored}
         origin = Origin.stored(before.get("init"))
         if self.init is None or self.init.same(origin):
@@ -255,6 +298,8 @@ class TrainConfig:
 def _plain(value: object) -> Plain:
     if is_dataclass(value) and not isinstance(value, BucketPath):
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     if value is None or type(value) in (bool, int, float, str):

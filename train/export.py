@@ -18,26 +18,30 @@ from rssn.errors import DependencyError, RssnError, first_line
 from rssn.storage.atomic import atomic_path, write_bytes
 from rssn.storage.location import Location
 from train.checkpoint import Network
-from train.network.gfm import check_evidence, decide, fuse
+from train.network.network import check_evidence
 from train.network.strategy import STRIDE, Strategy
 
 TOLERANCE = 1e-4
-"""Largest difference of the focus, and of the scores relative to their largest, that a runtime may show."""
+"""Largest difference that a runtime may show, relative to the largest value where that is above 1."""
 
 EXTRA_FILE = "rssn.json"
 """Where a TorchScript file keeps what an ONNX file has in its metadata."""
 
-_OUTPUTS = ("alpha", "focus", "scores")
 _TRACED = (1, 64, 96)  # batch, height and width
 _CHECKED = ((1, 32, 64), (2, 160, 96), (1, 224, 128))
 _OPSET = 18
 
 Run: TypeAlias = Callable[[Tensor], Sequence[np.ndarray]]
-"""A written file at work: an image in; alpha, focus and scores out."""
+"""A written file at work: an image in; what `output_names` says out."""
+
+
+def output_names(network: Network) -> tuple[str, ...]:
+    """What a file gives: alpha, and what it was made of."""
+    return tuple(dict.fromkeys(("alpha", *list(network.outputs)[::-1])))
 
 
 class Exported(nn.Module):
-    """A network as other runtimes see it: RGB in [0, 1] in; alpha, focus and the glance's scores out.
+    """A network as other runtimes see it: RGB in [0, 1] in; alpha and what it was made of out.
 
     Its sizes are free: where the runtimes' own pooling to a grid wants a fixed size, another takes its place.
     """
@@ -45,13 +49,13 @@ class Exported(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = copy.deepcopy(network)
-        self.rosta = network.rosta
         _free_pooling(self.network)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """N x 3 x H x W in [0, 1], sides multiples of 32 -> N x 1 x H x W, N x 1 x H x W, N x C x H x W."""
-        scores, focus = self.network.evidence(image)
-        return fuse(decide(scores), focus, self.rosta), focus, scores
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """N x 3 x H x W in [0, 1], sides multiples of 32 -> `output_names`, each N x C x H x W."""
+        evidence = self.network.evidence(image)
+        named = {**dict(zip(self.network.outputs, evidence, strict=True)), "alpha": self.network.matte(evidence)}
+        return tuple(named[name] for name in output_names(self.network))
 
 
 class FreePooling(nn.Module):
@@ -89,7 +93,7 @@ def export_network(network: Network, path: Location, kind: str, strategy: Strate
         strategy: How it is to see a photograph, for the file's metadata; without `hybrid`.
 
     Returns:
-        The largest difference of a focus value.
+        The largest difference of a value of the last of `MattingNetwork.outputs`.
 
     Raises:
         DependencyError: If a package is missing.
@@ -105,14 +109,15 @@ def export_network(network: Network, path: Location, kind: str, strategy: Strate
     return difference
 
 
+_ALPHA = "N x 1 x H x W float32, 0 to 1"
+
+
 def describe(network: Network, strategy: Strategy) -> dict[str, str]:
     """What a user of the file must know, as the file's metadata holds it."""
     return {
         "network": network.name,
         "image": f"N x 3 x H x W float32, RGB, 0 to 1; H and W are multiples of {STRIDE}",
-        "alpha": "N x 1 x H x W float32, 0 to 1",
-        "focus": "N x 1 x H x W float32, 0 to 1, what alpha is where the glance sees a transition",
-        "scores": "N x C x H x W float32; the largest is the class that the glance sees",
+        **{name: {"alpha": _ALPHA, **network.outputs}[name] for name in output_names(network)},
         "stride": str(STRIDE),
         "max_side": str(strategy.max_side),
         "share": str(strategy.share),
@@ -134,7 +139,7 @@ def _picture(shape: tuple[int, int, int]) -> Tensor:
     return torch.rand((batch, 3, height, width), generator=torch.Generator().manual_seed(height))
 
 
-def _write_torchscript(module: nn.Module, image: Tensor, path: Path, metadata: Mapping[str, str]) -> Run:
+def _write_torchscript(module: Exported, image: Tensor, path: Path, metadata: Mapping[str, str]) -> Run:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecation
         traced: Any = torch.jit.trace(module, image, check_trace=False)  # type: ignore[no-untyped-call]
@@ -143,13 +148,14 @@ def _write_torchscript(module: nn.Module, image: Tensor, path: Path, metadata: M
     return lambda picture: [value.numpy() for value in written(picture)]
 
 
-def _write_onnx(module: nn.Module, image: Tensor, path: Path, metadata: Mapping[str, str]) -> Run:
+def _write_onnx(module: Exported, image: Tensor, path: Path, metadata: Mapping[str, str]) -> Run:
     for package in ("onnx", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             raise DependencyError(f"--format onnx: {package} is not installed: pip install 'rssn[onnx]'")
     import onnx  # noqa: PLC0415  (optional, as the next)
     import onnxruntime  # noqa: PLC0415
 
+    names = list(output_names(module.network))
     axes = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -160,8 +166,8 @@ def _write_onnx(module: nn.Module, image: Tensor, path: Path, metadata: Mapping[
                 (image,),
                 str(path),
                 input_names=["image"],
-                output_names=list(_OUTPUTS),
-                dynamic_axes=dict.fromkeys(("image", *_OUTPUTS), axes),
+                output_names=names,
+                dynamic_axes=dict.fromkeys(("image", *names), axes),
                 opset_version=_OPSET,
                 dynamo=False,
             )
@@ -182,31 +188,27 @@ def _write_onnx(module: nn.Module, image: Tensor, path: Path, metadata: Mapping[
 
 
 def _compare(network: Network, run: Run, image: Tensor, path: Location) -> float:
-    """Alpha is not compared where the two largest scores nearly meet: there the last digit decides the class."""
-    scores, focus = network.evidence(image)
-    check_evidence(scores, focus, network.name)
-    alpha = fuse(decide(scores), focus, network.rosta)
-    expected = [value.numpy() for value in (alpha, focus, scores)]
+    """Alpha is not compared where a digit decides it, see `MattingNetwork.sure`."""
+    evidence = network.evidence(image)
+    check_evidence(evidence, network.name)
+    alpha = network.matte(evidence)
+    values = {**dict(zip(network.outputs, evidence, strict=True)), "alpha": alpha}
+    expected = {name: values[name].numpy() for name in output_names(network)}
     try:
-        found = run(image)
+        found = dict(zip(expected, run(image), strict=True))
     except Exception as error:  # each runtime raises errors of its own
         shape = " x ".join(map(str, image.shape))
         raise RssnError(f"{path}: not written; the file fails on {shape} px: {first_line(error)}") from error
-    largest = max(1.0, float(np.abs(expected[2]).max(initial=0.0)))
-    sure = np.ones(alpha.shape, bool)
-    if scores.numel():
-        ordered = np.sort(expected[2], axis=1)
-        sure = (ordered[:, -1:] - ordered[:, -2:-1]) > 4 * TOLERANCE * largest
-    apart = [np.abs(one - other) for one, other in zip(found, expected, strict=True)]
+    apart = {name: np.abs(found[name] - value) for name, value in expected.items()}
+    apart["alpha"] = apart["alpha"][network.sure(evidence, TOLERANCE).numpy()]
     worst = {
-        "focus": float(apart[1].max()),
-        "scores": float(apart[2].max(initial=0.0)) / largest,
-        "alpha": float(apart[0][sure].max(initial=0.0)),
+        name: float(each.max(initial=0.0)) / max(1.0, float(np.abs(expected[name]).max(initial=0.0)))
+        for name, each in apart.items()
     }
     wrong = [f"{name} by {value:.2g}" for name, value in worst.items() if not value <= TOLERANCE]
     if wrong:
         raise RssnError(f"{path}: not written; what it computes differs from the network: {', '.join(wrong)}")
-    return worst["focus"]
+    return worst[list(network.outputs)[-1]]
 
 
 _OPENED = {

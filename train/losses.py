@@ -1,4 +1,4 @@
-"""The training losses, equations 2 to 8 of the paper, as a dict of named terms.
+"""Parts of training losses: equations 4 to 7 of the paper, and what networks share.
 
 Shapes: N pictures, C classes, H x W px, sides multiples of 16. `weight` is W^T of equations 4 and 5, N x 1 x H x W
 of 0 and 1; without it a term is taken over the whole matte, as equation 6 wants.
@@ -6,19 +6,14 @@ of 0 and 1; without it a term is taken over the whole matte, as equation 6 wants
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from train.config import LossWeights
-from train.data.batch import Batch
-from train.network.gfm import Prediction
-
 EPSILON = 1e-6
 """The paper's constant of equations 4 and 7."""
-
-EQUAL = LossWeights()
-"""Equation 8: every term counts 1."""
 
 LEVELS = 5
 """Levels of the Laplacian pyramid; the last one is what the four bands leave."""
@@ -26,32 +21,9 @@ LEVELS = 5
 _BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
 
 
-def gfm_losses(
-    prediction: Prediction, batch: Batch, weights: LossWeights = EQUAL, count: Tensor | None = None
-) -> dict[str, Tensor]:
-    """The terms of equation 8, each a scalar, not weighted; `total` is their weighted sum.
-
-    `cross_entropy` is L_CE, `focus_alpha` and `focus_laplacian` are L_FD, `alpha`, `laplacian` and `composition`
-    are L_CM. A network with a single decoder has L_CM alone. Without weight the composition loss is not computed, as
-    its F and B are not read then. `count` is the number of transition pixels that L_FD is a mean over, where it is not
-    this batch's: of the parts of a large batch the mean, so that the mean of their losses is that of the large one.
-    """
-    terms = {
-        "alpha": alpha_loss(prediction.alpha, batch.alpha),
-        "laplacian": laplacian_loss(prediction.alpha, batch.alpha),
-    }
-    if weights.composition:
-        colours = (batch.foreground, batch.background)
-        terms["composition"] = composition_loss(prediction.alpha, batch.alpha, *colours)
-    if prediction.glance.shape[1]:
-        focus = prediction.focus.sigmoid()
-        terms = {
-            "cross_entropy": F.cross_entropy(prediction.glance, batch.glance),
-            "focus_alpha": alpha_loss(focus, batch.focus, batch.transition, count),
-            "focus_laplacian": laplacian_loss(focus, batch.focus, batch.transition, count),
-            **terms,
-        }
-    return {**terms, "total": torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()}
+def with_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> dict[str, Tensor]:
+    """The terms of a loss, and as `total` the sum of each times its weight."""
+    return {**terms, "total": torch.stack([weights[name] * term for name, term in terms.items()]).sum()}
 
 
 def alpha_loss(predicted: Tensor, alpha: Tensor, weight: Tensor | None = None, count: Tensor | None = None) -> Tensor:
@@ -60,7 +32,7 @@ def alpha_loss(predicted: Tensor, alpha: Tensor, weight: Tensor | None = None, c
     The weight stands outside the root: that is equation 4 without the constant that epsilon adds for every pixel
     outside the transition area. A batch without any transition pixel gives 0. `count` replaces the sum of `weight`.
     """
-    difference = _smooth_absolute(alpha - predicted)
+    difference = smooth_absolute(alpha - predicted)
     if weight is None:
         return difference.mean()
     return (difference * weight).sum() / (weight.sum() if count is None else count).clamp(min=EPSILON)
@@ -100,7 +72,7 @@ def composition_loss(predicted: Tensor, alpha: Tensor, foreground: Tensor, backg
     """
     truth = alpha * foreground + (1.0 - alpha) * background
     guess = predicted * foreground + (1.0 - predicted) * background
-    return _smooth_absolute(truth - guess).sum(dim=1).mean()
+    return smooth_absolute(truth - guess).sum(dim=1).mean()
 
 
 def laplacian_pyramid(image: Tensor, levels: int = LEVELS) -> list[Tensor]:
@@ -138,5 +110,6 @@ def _double(image: Tensor, axis: int) -> Tensor:
     return torch.stack([even, odd], dim=axis + 1).flatten(axis, axis + 1)
 
 
-def _smooth_absolute(difference: Tensor) -> Tensor:
-    return (difference.square() + EPSILON**2).sqrt()
+def smooth_absolute(difference: Tensor, epsilon: float = EPSILON) -> Tensor:
+    """|x| with a gradient everywhere, as equations 4 and 7 have it."""
+    return (difference.square() + epsilon**2).sqrt()

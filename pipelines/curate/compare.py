@@ -16,20 +16,20 @@ import numpy as np
 import numpy.typing as npt
 
 from bg20k.alignment import Comparison, compare
-from bg20k.copies import Copies, Match, copies_of, pairs_to_compare
+from bg20k.copies import Copies, Match, copies_of
 from bg20k.decide import KnownSet, compared, leaders
 from bg20k.hamming import Hashes, Integers
-from bg20k.lookalikes import unpacked
+from bg20k.lookalikes import lookalikes, unpacked
 from bg20k.records import Crawl
 from bg20k.rules import CurationRules
 from bg20k.schema import COMPARED, PAIRS
-from bg20k.sketch import Sketch
+from bg20k.sketch import CODES, Sketch
 from bg20k.views import VIEWS
 from pipelines.curate.rows import candidates_folder
 from pipelines.executor.runner import Done, shard_ranges
 from rssn.dataset.rows import iter_rows, own_parquet, read_range
 from rssn.dataset.shards import DatasetFolder, shard_name, write_shard
-from rssn.storage.files import Row, write_parquet
+from rssn.storage.files import Row, content_id, write_parquet
 from rssn.storage.location import Location
 
 PAIRS_PER_SHARD = 2000
@@ -44,6 +44,7 @@ class CompareTask:
     """The pairs `start` to `stop - 1` of the plan."""
 
     folder: DatasetFolder  # of the set
+    compared: DatasetFolder
     known: Location | None
     name: str
     start: int
@@ -53,7 +54,7 @@ class CompareTask:
     @property
     def current_item(self) -> Path:
         """Nothing is decoded here but what this package wrote, so that no item is ever named."""
-        return compared_folder(self.folder).current_item(self.name)
+        return self.compared.current_item(self.name)
 
     @property
     def size(self) -> int:
@@ -66,11 +67,6 @@ class CompareTask:
         return 700 << 20
 
 
-def compared_folder(folder: DatasetFolder) -> DatasetFolder:
-    """What the comparisons found."""
-    return DatasetFolder(folder.root / "compared", folder.plan_digest)
-
-
 def pairs_plan(root: Location) -> Location:
     """The pairs that are compared."""
     return root / "plan" / "pairs.parquet"
@@ -79,38 +75,44 @@ def pairs_plan(root: Location) -> Location:
 def compare_shard(task: CompareTask) -> Done:
     """Lay the photographs of each pair over each other."""
     pairs = read_range(pairs_plan(task.folder.root), task.start, task.stop)
-    return Done(write_shard(compared_folder(task.folder), task.name, COMPARED, _rows(task, pairs), []))
+    return Done(write_shard(task.compared, task.name, COMPARED, _rows(task, pairs), []))
 
 
 def plan_pairs(
     folder: DatasetFolder, known_root: Location | None, crawl: Crawl, known: KnownSet, rules: CurationRules
-) -> list[CompareTask]:
-    """Find the pairs that are worth a look, write them down, and give the tasks that compare them."""
+) -> tuple[DatasetFolder, list[CompareTask]]:
+    """Find the pairs that are worth a look, and write them down.
+
+    Returns:
+        What the comparisons find: of other pairs nothing counts. And the tasks that compare them.
+    """
     candidates = candidates_folder(folder)
     places = _shards(candidates)
-    prints = [own_prints(candidates.data(name)) for name, _ in places]
     chosen = np.concatenate([compared(crawl, leaders(crawl, rules, known)), ~known.low_texture])
-    everything = np.concatenate([unpacked(b""), *prints, known.prints])
-    pairs = pairs_to_compare(everything, chosen, np.arange(len(chosen)) >= len(crawl))
+    everything = np.zeros((len(chosen), VIEWS + CODES), np.uint64)
+    everything[len(crawl) :] = known.prints
+    start = 0
+    for name, rows in places:
+        everything[start : start + rows] = own_prints(candidates.data(name))
+        start += rows
+    everything[~chosen] = 0
+    pairs = lookalikes(everything, np.arange(len(chosen)) >= len(crawl))
     if known_root is not None:
         places += _shards(DatasetFolder(known_root))
     ids = np.concatenate([crawl.ids, known.ids])
-    count = write_parquet(pairs_plan(folder.root), PAIRS, _planned(pairs, ids, places, len(crawl))).rows
-    ranges = shard_ranges([1] * count, PAIRS_PER_SHARD) if count else []
+    written = write_parquet(pairs_plan(folder.root), PAIRS, _planned(pairs, ids, places, len(crawl)))
+    ranges = shard_ranges([1] * written.rows, PAIRS_PER_SHARD) if written.rows else []
     names = [shard_name("compared", index, len(ranges)) for index in range(len(ranges))]
-    return [
-        CompareTask(folder, known_root, name, start, stop) for name, (start, stop) in zip(names, ranges, strict=True)
-    ]
+    found = DatasetFolder(folder.root / "compared", content_id(folder.plan_digest.encode(), written.sha256.encode()))
+    spans = zip(names, ranges, strict=True)
+    return found, [CompareTask(folder, found, known_root, name, start, stop) for name, (start, stop) in spans]
 
 
-def load_copies(
-    folder: DatasetFolder, tasks: Sequence[CompareTask], crawl: Crawl, known: KnownSet, rules: CurationRules
-) -> Copies:
+def load_copies(tasks: Sequence[CompareTask], crawl: Crawl, known: KnownSet, rules: CurationRules) -> Copies:
     """The verified pairs of finished tasks."""
     keepers = leaders(crawl, rules, known)
     followers = np.flatnonzero((keepers != np.arange(len(crawl))) & (keepers >= 0)).tolist()
-    compared_in = compared_folder(folder)
-    rows = (row for task in tasks for row in iter_rows(compared_in.data(task.name)))
+    rows = (row for task in tasks for row in iter_rows(task.compared.data(task.name)))
     matches = (_match(row) for row in rows)
     return copies_of(
         (match for match in matches if match.found.is_copy(rules.agreement)),
@@ -132,6 +134,7 @@ def _planned(
 ) -> Iterator[Row]:
     """Rows of `PAIRS`; of rows from `count` on the existing set is meant."""
     starts = np.cumsum([0, *(rows for _, rows in places)])
+    pairs = pairs[np.lexsort((*pairs.T[::-1], *(np.searchsorted(starts, pairs, "right").T[::-1])))]  # shard by shard
     for start in range(0, len(pairs), PAIRS_PER_SHARD):
         some = pairs[start : start + PAIRS_PER_SHARD]
         shards = np.searchsorted(starts, some, "right") - 1

@@ -1,9 +1,10 @@
 """`rssn build-bg20k`: photographs of a crawl in, a background set out (section 4.1).
 
-Four steps, each resumable. Examine: one task per range of photographs fills `candidates/`. Compare: one
-task per range of pairs lays photographs over each other of which one may be a copy. Decide: the driver compares light
-columns of all candidates, applies a person's decisions, and writes `verdicts.parquet`. Publish: one task per
-candidate shard and split copies what was kept into `data/`. The driver never holds a picture or a list of all names.
+Four steps. Examine: one task per range of photographs fills `candidates/`. Compare: one task per range of pairs lays
+photographs over each other of which one may be a copy. Decide: the driver compares light columns of all candidates,
+looks for marks that photographs share, applies a person's decisions, and writes `verdicts.parquet`. Publish: one task
+per candidate shard and split copies what was kept into `data/`. Tasks are not made again; what the driver does itself,
+finding pairs and marks included, each run does again. It never holds a picture or a list of all names.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from bg20k.decide import KnownSet, decide
+from bg20k.decide import KnownSet, decide, find_marks
+from bg20k.measures import measured_in_crawl
 from bg20k.onnx_model import Scaling
 from bg20k.records import Crawl
 from bg20k.review import Decision, apply_review
 from bg20k.rules import CurationRules
 from bg20k.schema import VERDICTS
 from bg20k.verdict import Verdict
-from pipelines.curate.compare import compare_shard, compared_folder, load_copies, plan_pairs
+from pipelines.curate.compare import compare_shard, load_copies, plan_pairs
 from pipelines.curate.decisions import SOURCE, decided_by, decisions_to_apply, effects, outdated_shards
 from pipelines.curate.examine import ExamineTask, Models, examine_shard
 from pipelines.curate.known_set import known_facts, load_known
 from pipelines.curate.listing import CrawlListing, list_crawl
+from pipelines.curate.marks import stored_edges
 from pipelines.curate.publish import PublishTask, publish_shard
 from pipelines.curate.replaced import refuse_replaced
 from pipelines.curate.rows import (
@@ -121,13 +124,18 @@ def _curate_listed(job: CurationJob, known: KnownSet, crawl: CrawlListing, runne
     if examined.failed:
         return Curated(examined, Counter(), Counter())
     listed = _crawl(job, candidates_folder(folder))
-    tasks = plan_pairs(folder, job.against, listed, known, job.rules)
-    looked = run_tasks(Work(compared_folder(folder), tasks, compare_shard, "pairs", ErrorBudget(), 0), runner)
+    compared, tasks = plan_pairs(folder, job.against, listed, known, job.rules)
+    looked = run_tasks(Work(compared, tasks, compare_shard, "pairs", ErrorBudget(), 0), runner)
     if looked.failed:
         return Curated(looked, Counter(), Counter())
-    judge = partial(decide, rules=job.rules, known=known, copies=load_copies(folder, tasks, listed, known, job.rules))
+    copies = load_copies(tasks, listed, known, job.rules)
+    with stored_edges(folder) as edges:
+        listed = find_marks(listed, edges, job.rules, known, copies)
+    judge = partial(decide, rules=job.rules, known=known, copies=copies)
     judged = apply_review(listed, decisions or {}, job.rules, judge)
-    write_parquet(verdicts_path(job.out), VERDICTS, _verdicts(job, candidates_folder(folder), decisions or {}, judged))
+    write_parquet(
+        verdicts_path(job.out), VERDICTS, _verdicts(job, candidates_folder(folder), decisions or {}, listed, judged)
+    )
     summary = run_tasks(_publish_work(job, folder, screened_by(facts)), runner)
     for before in (examined, looked):
         summary.damaged += before.damaged
@@ -208,10 +216,14 @@ def _crawl(job: CurationJob, folder: DatasetFolder) -> Crawl:
 
 
 def _verdicts(
-    job: CurationJob, folder: DatasetFolder, decisions: Mapping[str, Decision], found: Iterable[Verdict]
+    job: CurationJob,
+    folder: DatasetFolder,
+    decisions: Mapping[str, Decision],
+    crawl: Crawl,
+    found: Iterable[Verdict],
 ) -> Iterator[dict[str, Any]]:
     """The rows of the verdicts, shard by shard; of each shard first those that could not be read."""
-    judged = iter(found)
+    judged = zip(crawl, found, strict=True)
     for name in (mark.name for mark in folder.marks()):
         for row in iter_rows(folder.rejects_path(name)):
             refused = Verdict.refused(Rejected(row["stage"], row["reason"], row["message"]))
@@ -219,7 +231,8 @@ def _verdicts(
             yield {column: row[column] for column in ORIGIN} | facts | asdict(refused)
         for row in iter_rows(folder.data(name), LIGHT):
             facts = {"candidate_shard": name, "decided_by": decided_by(row, decisions)}
-            yield judged_facts(row, job.rules) | facts | asdict(next(judged))
+            record, verdict = next(judged)
+            yield judged_facts(row | measured_in_crawl(record), job.rules) | facts | asdict(verdict)
 
 
 def _publish_work(job: CurationJob, folder: DatasetFolder, screeners: str | None) -> Work[PublishTask]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from bg20k.rules import CurationRules
 from bg20k.schema import PUBLISHED
-from pipelines.curate.rows import COPIED, ORIGIN, background_row, candidates_folder, verdicts_path
+from pipelines.curate.rows import COPIED, CRAWL_FACTS, ORIGIN, background_row, candidates_folder, verdicts_path
 from pipelines.executor.runner import Done
 from rssn.dataset.rows import iter_rows
 from rssn.dataset.shards import DatasetFolder, write_shard
@@ -42,7 +42,7 @@ class PublishTask:
 def publish_shard(task: PublishTask) -> Done:
     """Copy kept photographs of a candidate shard into the set; the first split also writes the shard's rejects."""
     wanted = [("candidate_shard", "=", task.candidates)]
-    columns = ["source", "keep", "stage", "reason", "message", "split"]
+    columns = ["source", "keep", "stage", "reason", "message", "split", *CRAWL_FACTS]
     with opened(verdicts_path(task.folder.root)) as stream:
         table = pq.read_table(stream, columns=columns, filters=wanted)
     verdicts = {row["source"]: row for row in table.to_pylist()}
@@ -56,8 +56,11 @@ def publish_shard(task: PublishTask) -> Done:
 
 def _background_rows(task: PublishTask, candidates: DatasetFolder, verdicts: dict[str, Any]) -> Iterator[Row]:
     for row in iter_rows(candidates.data(task.candidates), COPIED):
-        if verdicts[row["source"]]["split"] == task.split:
-            yield background_row(row, task.split, task.screened_by, task.rules)
+        verdict = verdicts[row["source"]]
+        if verdict["split"] == task.split:
+            yield background_row(
+                row | {name: verdict[name] for name in CRAWL_FACTS}, task.split, task.screened_by, task.rules
+            )
 
 
 def _rejects(candidates: DatasetFolder, name: str, verdicts: dict[str, Any]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from bg20k.evidence import salient_table
-from bg20k.measures import MEASURES, Measure
+from bg20k.measures import CRAWL_MEASURES, MEASURES, Measure
 from bg20k.verdict import FLAGS, explain
 from pipelines.curate.rows import verdicts_path
 from rssn.dataset.rows import iter_rows, place_of, read_row
@@ -29,6 +29,7 @@ from rssn.storage.location import Location
 _FLAGGED = 24  # kept photographs with a flag on the page
 _TAIL = 0.99  # share of the values that a histogram shows at least; a long tail beyond it falls into the last bar
 _TRUE = "yes"
+_MEASURES: Final[tuple[Measure[Any], ...]] = (*MEASURES, *CRAWL_MEASURES)
 
 _Row: TypeAlias = Mapping[str, Any]
 
@@ -38,7 +39,7 @@ def _saliency(row: _Row) -> float | None:
     return None if found is None else found["confidence"] * found["compactness"]
 
 
-def _stored(measure: Measure) -> Callable[[_Row], float | None]:
+def _stored(measure: Measure[Any]) -> Callable[[_Row], float | None]:
     return lambda row: row[measure.name]
 
 
@@ -50,11 +51,11 @@ _SHOWN: Final[Mapping[str, Mapping[str, Callable[[_Row], float | None]]]] = {
     "Scores": {
         "object score": lambda row: row["object_score"],
         "saliency: confidence times compactness": _saliency,
-        **{each.name.replace("_", " "): _stored(each) for each in MEASURES if pa.types.is_floating(each.type)},
+        **{each.name.replace("_", " "): _stored(each) for each in _MEASURES if pa.types.is_floating(each.type)},
     },
 }
-_COUNTED = [each for each in MEASURES if each.type in (pa.bool_(), pa.string(), pa.list_(pa.string()))]
-_COLUMNS = ("object_score", "flags", *(measure.name for measure in MEASURES if measure.name != "boxes"))
+_COUNTED = [each for each in _MEASURES if each.type in (pa.bool_(), pa.string(), pa.list_(pa.string()))]
+_COLUMNS = ("object_score", "flags", *(measure.name for measure in _MEASURES if measure.name != "boxes"))
 
 
 def curation_sections(folder: DatasetFolder, marks: Sequence[Mark]) -> list[Section]:

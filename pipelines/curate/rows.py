@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bg20k.candidates import Candidate
+from bg20k.edges import find_edges, pack_edges
 from bg20k.lookalikes import print_of
-from bg20k.measures import MEASURES, measured
+from bg20k.measures import CRAWL_MEASURES, MEASURES, measured
 from bg20k.records import Record, screened
 from bg20k.rules import CurationRules
 from bg20k.schema import CANDIDATES, PUBLISHED
@@ -22,7 +23,7 @@ from rssn.storage.location import Location
 
 ORIGIN = ("source", "origin", "licence")
 
-_HEAVY = ("image", "thumbnail", "width", "height", "prints", "sketch")
+_HEAVY = ("image", "thumbnail", "width", "height", "prints", "sketch", "edges")
 
 LIGHT = tuple(name for name in CANDIDATES.names if name not in _HEAVY)
 """Columns of a candidate by which it is judged."""
@@ -30,7 +31,10 @@ LIGHT = tuple(name for name in CANDIDATES.names if name not in _HEAVY)
 COPIED = tuple(name for name in PUBLISHED.names if name in CANDIDATES.names)
 """Columns of a candidate that a published row has too."""
 
-_DESCRIBED = ("background_id", *ORIGIN, *(measure.name for measure in MEASURES))
+CRAWL_FACTS = tuple(measure.name for measure in CRAWL_MEASURES)
+"""Columns of a verdict that the whole crawl gave."""
+
+_DESCRIBED = ("background_id", *ORIGIN, *(measure.name for measure in MEASURES), *CRAWL_FACTS)
 
 
 def candidates_folder(folder: DatasetFolder) -> DatasetFolder:
@@ -61,6 +65,7 @@ def candidate_row(place: Photograph, found: Candidate, embedding: Sequence[float
         **measured(found),
         "prints": print_of(found.grey, sketch, found.rules.flat_std),
         "sketch": sketch.to_bytes(),
+        "edges": pack_edges(find_edges(found.grey)),
         "embedding": embedding,
     }
 
@@ -76,13 +81,18 @@ def records(folder: DatasetFolder, name: str, rules: CurationRules) -> Iterator[
 
 
 def judged_facts(row: Row, rules: CurationRules) -> dict[str, Any]:
-    """The columns of a verdict that describe the candidate: its measures, flags and object score."""
+    """The columns of a verdict that describe the candidate: its measures, flags and object score.
+
+    Args:
+        row: A candidate, with what the whole crawl gave.
+        rules: What it is judged by.
+    """
     return {column: row[column] for column in _DESCRIBED} | _scored(row, rules)
 
 
 def background_row(row: Row, split: str, screened_by: str | None, rules: CurationRules) -> dict[str, Any]:
-    """The published row of a candidate."""
-    copied = {column: row[column] for column in COPIED}
+    """The published row of a candidate, with what the whole crawl gave."""
+    copied = {column: row[column] for column in (*COPIED, *CRAWL_FACTS)}
     return copied | {"split": split, "screened_by": screened_by} | _scored(row, rules)
 
 

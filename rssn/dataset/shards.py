@@ -31,7 +31,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _SHARD = r"[a-z0-9][a-z0-9-]*-\d{5,}-of-\d{5,}"  # see `shard_name`
 _OWN = re.compile(
     rf"marks/{_SHARD}\.json|data/{_SHARD}\.parquet|rejects/(plan|{_SHARD}({_FAILED})?)\.parquet|"
-    rf"progress/{_SHARD}(\.item)?|plan/(foregrounds(-\d+)?|backgrounds|photos|pruned)\.parquet|verdicts\.parquet|"
+    rf"progress/{_SHARD}(\.item)?|plan/(foregrounds(-\d+)?|backgrounds|photos|pairs|pruned)\.parquet|verdicts\.parquet|"
     r"README\.md|\.run\.json|report/(index\.html|(contact-sheet-[a-z]+|step-strip)-\d+\.png|replay-[\w-]+\.png)"
 )
 _HALF = re.compile(

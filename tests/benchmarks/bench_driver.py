@@ -2,9 +2,10 @@
 
 python -m tests.benchmarks.bench_driver 50000 200000
 
-The photographs are made up: rows of a table whose candidates lie there already, with random fingerprints, one in ten a
-copy of another, and pictures of a few bytes. So nothing is examined, and everything else runs as it does in earnest:
-listing, checking what is done, judging, writing the verdicts, publishing (in this process, as with `--workers 0`).
+The photographs are made up: rows of a table whose candidates lie there already, with random fingerprints and edges, one
+in ten a copy of another, and pictures of a few bytes. So nothing is examined, no altered copies are looked for (see
+`bench_duplicates`), and everything else runs as it does in earnest: listing, checking what is done, judging, marks of
+one source, writing the verdicts, publishing (in this process, as with `--workers 0`).
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bg20k.decide import NOTHING_KNOWN
+from bg20k.edges import COLUMNS, DIRECTIONS, ROWS, pack_edges
 from bg20k.rules import CurationRules
 from bg20k.schema import CANDIDATES
+from bg20k.sketch import CODES
+from bg20k.views import VIEWS
 from pipelines.curate.job import PHOTOS_PER_SHARD, CurationJob, plan_facts, run_curation
 from pipelines.curate.listing import list_crawl
 from pipelines.curate.rows import candidates_folder, photos_plan
@@ -38,6 +42,8 @@ from tests.benchmarks.table import Cost, command_cost
 
 _BLOCK = 4096
 _PICTURE = picture(b"picture", "a.jpg")
+_PRINT = bytes(8 * (VIEWS + CODES))  # looks like nothing
+_EDGES = 0.015  # of all that a photograph may have
 _AMONG = 10_000_000  # photographs, to which the figures are continued
 
 
@@ -77,6 +83,8 @@ def _job(table: Path) -> CurationJob:
 
 def _rows(places: Iterator[Photograph], hashes: Any, start: int, stop: int) -> Iterator[dict[str, Any]]:
     for number in range(start, stop):
+        rng = np.random.default_rng(number)
+        edges = np.flatnonzero(rng.random(ROWS * COLUMNS * DIRECTIONS, np.float32) < _EDGES)
         yield {
             "background_id": f"{number:020x}",
             "source": next(places).source,
@@ -89,6 +97,7 @@ def _rows(places: Iterator[Photograph], hashes: Any, start: int, stop: int) -> I
             "phash": int(hashes[number]),
             "sharpness": float(number % 1000),
             "low_texture": False,
+            "bits_per_pixel": 2.0,
             "grey": False,
             "aspect_ratio": 4 / 3,
             "upscaling_score": 0.2,
@@ -99,6 +108,8 @@ def _rows(places: Iterator[Photograph], hashes: Any, start: int, stop: int) -> I
             "flat_share": 0.1,
             "format": "JPEG",
             "converted": [],
+            "prints": _PRINT,
+            "edges": pack_edges(edges),
             "boxes": [{"label": "bird", "confidence": 0.2, "x": 0.1, "y": 0.1, "width": 0.1, "height": 0.1}],
         }
 

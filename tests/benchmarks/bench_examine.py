@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from bg20k.candidates import Candidate, examine
+from bg20k.edges import find_edges, pack_edges
 from bg20k.lookalikes import print_of
 from bg20k.measures import MEASURES
 from bg20k.objects import VIEWS, Detector, look
@@ -61,6 +62,7 @@ def stages(data: bytes, found: Candidate) -> Iterator[tuple[str, str, Work]]:
     yield STAGES, "find strokes", lambda: find_strokes(found.grey)
     yield STAGES, "local features (SIFT)", lambda: Sketch.of(found.grey)
     yield STAGES, "hashes of views", lambda: print_of(found.grey, sketch, RULES.flat_std)
+    yield STAGES, "edges", lambda: pack_edges(find_edges(found.grey))
     yield STAGES, "encode the picture", lambda: encode_jpeg(found.pixels)
     yield STAGES, "all of it", lambda: candidate_row(_NOWHERE, examine(data, RULES), None)
     for measure in MEASURES:

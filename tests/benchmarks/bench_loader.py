@@ -16,7 +16,7 @@ from skimage.transform import resize
 
 from rssn.image.arrays import Pixels, encode_jpeg, encode_png
 from tests.benchmarks.table import Cost, Job, Row, command_cost, measured
-from train.config import LossWeights, TrainConfig
+from train.config import TrainConfig
 from train.data.loader import ShardDataset
 
 _SAMPLES = 24
@@ -100,7 +100,7 @@ def _decode(data: bytes) -> Pixels:
 
 
 def _config(shards: Path, composition: float) -> TrainConfig:
-    losses = LossWeights(composition=composition)
+    losses = {"composition": composition}
     return TrainConfig(data=(str(shards),), out=shards / "run", losses=losses, crop_sizes=_CROPS, input_size=_INPUT)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rssn.image.arrays import Pixels, encode_jpeg
-from tests.benchmarks.bench_duplicates import Labelled, Made, group_lines, million_line
+from tests.benchmarks.bench_duplicates import Labelled, Made, group_lines, million_lines
 
 
 def scene(seed: int) -> Pixels:
@@ -44,7 +44,9 @@ def test_copies_and_strangers_are_counted(labelled: Labelled) -> None:
 
 
 def test_random_prints_are_searched() -> None:
-    assert million_line(200).startswith("200 random prints: ")
+    random, shared = million_lines(200)
+    assert random.startswith("200 random prints: ")
+    assert shared.endswith(random[random.rindex(",") :]), "what all have is common"
 
 
 @pytest.mark.slow

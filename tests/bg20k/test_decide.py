@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from bg20k.alignment import Comparison
 from bg20k.copies import Copies, Match
-from bg20k.decide import NOTHING_KNOWN, KnownSet, decide, split_of
+from bg20k.decide import NOTHING_KNOWN, KnownSet, decide, find_marks, split_of
+from bg20k.edges import COLUMNS, Edges
 from bg20k.objects import Detection
-from bg20k.records import Crawl, Record
+from bg20k.records import Crawl, Mark, Record
 from bg20k.rules import CurationRules
 from bg20k.saliency import Saliency
 from bg20k.verdict import REASONS, STAGES, Verdict
@@ -174,6 +175,40 @@ def test_what_follows_a_rejected_leader_matches_in_its_place() -> None:
     assert verdicts[1].duplicate_of == "follower"
 
 
+def test_copies_of_copies_name_the_one_that_is_kept() -> None:
+    photos = [record("k", FAR[0], 4400), record("l", FAR[1], 4300), record("f", FAR[1] ^ 1, 4200)]
+    copies = Copies([match("k", "l")], {"f": "l"})
+    for order in permutations(photos):
+        found = {r.background_id: v for r, v in zip(order, decide(Crawl.of(order), RULES, copies=copies), strict=True)}
+        assert [(found[name].reason, found[name].duplicate_of) for name in "lf"] == [
+            ("altered", "k"),
+            ("duplicate", "k"),
+        ]
+        assert found["f"].score == 1
+        assert found["f"].message.startswith("looks like l.jpg: the perceptual hashes differ in 1 of 64 bits")
+        assert found["f"].message.endswith("; of that one k.jpg is kept or judged")
+
+
+def test_copies_of_a_copy_of_an_existing_photograph_are_known() -> None:
+    known = KnownSet(ids=np.array([b"old"]), phashes=np.array([FAR[3]], np.uint64), low_texture=np.array([False]))
+    photos = [record("l", FAR[1], 4300), record("f", FAR[1] ^ 1, 4200)]
+    verdicts = list(decide(Crawl.of(photos), RULES, known, Copies([match("l", "old")], {"f": "l"})))
+    assert [(v.reason, v.duplicate_of, v.score) for v in verdicts] == [("altered", "old", 0.9), ("known", "old", 1)]
+
+
+def test_copies_of_a_refused_photograph_are_still_one_picture() -> None:
+    refused = replace(record("whole", FAR[0], 4400), refused_flag=("shared_mark", 3.0))
+    photos = [refused, record("left", FAR[1], 4300), record("right", FAR[2], 4200)]
+    copies = Copies([match("left", "whole"), match("right", "whole")])
+    for order in permutations(photos):
+        found = {r.background_id: v for r, v in zip(order, decide(Crawl.of(order), RULES, copies=copies), strict=True)}
+        assert {name: v.reason for name, v in found.items()} == {
+            "whole": "shared_mark", "left": "kept", "right": "altered"
+        }  # fmt: skip
+        assert found["right"].duplicate_of == "left"
+        assert found["right"].message.startswith("shows the same as whole, which was refused, as left.jpg does: ")
+
+
 def test_refused_flags_come_before_altered_copies() -> None:
     photos = [replace(record("whole", FAR[0]), refused_flag=("upscaled", 0.01)), record("crop", FAR[1])]
     verdicts = list(decide(Crawl.of(photos), RULES, copies=Copies([match("crop", "whole")])))
@@ -236,3 +271,51 @@ def test_verdicts_follow_their_photograph_in_any_order(crawl: list[Record], rand
         assert (verdict.split is not None) == verdict.keep
         if verdict.duplicate_of:
             assert verdicts[f"{verdict.duplicate_of}.jpg"].reason != "duplicate"
+
+
+class OneMark:
+    """Edges of a mark on every photograph but some, and no others."""
+
+    def __init__(self, without: Sequence[int] = ()) -> None:
+        self._without = without
+
+    def __getitem__(self, row: int, /) -> Edges:
+        cells = ((20 + np.arange(6))[:, None] * COLUMNS + 20 + np.arange(6)).ravel()
+        return (8 * cells + cells % 4)[: 0 if row in self._without else None]
+
+
+MARKED = replace(RULES, refused_flags=("shared_mark",))
+
+
+def test_a_marked_photograph_makes_room_for_a_copy_without_the_mark() -> None:
+    photos = [record("a", FAR[0]), record("b", FAR[1]), record("c", FAR[2]), record("copy", FAR[2] ^ 1, width=3900)]
+    crawl = Crawl.of(photos)
+    plain = find_marks(crawl, OneMark(without=[3]), RULES)
+    assert [one.mark for one in plain] == [*[Mark(3, "upper left")] * 3, None]
+    assert [v.reason for v in decide(plain, RULES)] == ["kept", "kept", "kept", "duplicate"]
+    verdicts = list(decide(find_marks(crawl, OneMark(without=[3]), MARKED), MARKED))
+    assert [v.reason for v in verdicts] == [*["shared_mark"] * 3, "kept"]
+    assert verdicts[0].score == 3.0
+    assert verdicts[0].stage == "resolution"
+    assert verdicts[0].message.endswith("(at the upper left, as in 2 other pictures of its source)")
+
+
+def test_copies_are_no_different_pictures_whatever_flags_they_have() -> None:
+    photos = [record("a", FAR[0]), record("b", FAR[1]), record("copy", FAR[1] ^ 1, width=3900)]
+    refused = [replace(one, refused_flag=("upscaled", 0.9)) for one in photos]
+    for some in (photos, refused):
+        assert not any(one.mark for one in find_marks(Crawl.of(some), OneMark(), MARKED))
+    altered = [record("a", FAR[0]), record("whole", FAR[1]), record("crop", FAR[2])]
+    copies = Copies([match("crop", "whole")])
+    assert not any(one.mark for one in find_marks(Crawl.of(altered), OneMark(), MARKED, copies=copies))
+    follower = replace(record("near", FAR[2] ^ 1, width=4400), refused_flag=("upscaled", 0.9))
+    chain = Copies([match("crop", "whole")], {"near": "crop"})
+    for some in permutations([*altered, follower]):
+        assert not any(one.mark for one in find_marks(Crawl.of(some), OneMark(), MARKED, copies=chain))
+
+
+def test_marks_do_not_depend_on_the_order_of_the_records() -> None:
+    photos = [record(name, FAR[n % 3] ^ (n // 3)) for n, name in enumerate("abcdef")]
+    for order in ([0, 1, 2, 3, 4, 5], [5, 3, 1, 0, 2, 4]):
+        crawl = find_marks(Crawl.of([photos[n] for n in order]), OneMark(), MARKED)
+        assert {one.background_id: one.mark for one in crawl} == dict.fromkeys("abcdef", Mark(3, "upper left"))

@@ -99,3 +99,18 @@ def test_a_hash_that_many_share_links_nobody() -> None:
     hashes = np.array([5] * 10 + [2**40 - 1] * 3, np.uint64)
     found = near_owners(hashes, np.arange(13), np.ones(13, np.bool_), 4, 3)
     assert [(int(pair) >> 32, int(pair) & 0xFFFFFFFF) for pair in found] == [(10, 11), (10, 12), (11, 12)]
+
+
+@pytest.mark.parametrize("most", [1, 3, 8])
+def test_what_is_common_is_counted_out_however_many_share_it(most: int) -> None:
+    rng = np.random.default_rng(most)
+    hashes = np.concatenate([np.full(60, 5, np.uint64), _with_neighbours(60, 4), np.repeat(_random(9, 3), 5)])
+    hashes[70:75] = 5 ^ (np.uint64(1) << np.arange(5, dtype=np.uint64))  # near what is common
+    rng.shuffle(hashes)
+    owners, asking = rng.integers(0, 120, hashes.size), rng.random(hashes.size) < 0.7
+    near = (np.bitwise_count(hashes[:, None] ^ hashes) <= 4) & (owners[:, None] != owners)
+    opened = asking & (near.sum(axis=1) <= most)
+    one, other = np.nonzero(np.triu(near & (opened[:, None] | opened)))
+    pairs = np.sort(np.stack([owners[one], owners[other]]), axis=0)
+    assert len(one) > 5
+    assert near_owners(hashes, owners, asking, 4, most).tolist() == sorted(((pairs[0] << 32) + pairs[1]).tolist())

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from bg20k.candidates import examine
-from bg20k.measures import MEASURES, measured, perceptual_hash
+from bg20k.measures import CRAWL_MEASURES, MEASURES, measured, perceptual_hash
 from bg20k.objects import Detection
 from bg20k.rules import CurationRules
 from bg20k.saliency import Saliency
@@ -95,9 +95,11 @@ def test_every_measure_fits_its_type_and_is_a_column_of_every_table(render) -> N
     table = pa.table({each.name: pa.array([values[each.name]], each.type) for each in MEASURES})
     for schema in (CANDIDATES, VERDICTS, PUBLISHED):
         assert [schema.field(each.name).type for each in MEASURES] == table.schema.types
-    assert list(MEANINGS) == PUBLISHED.names
+    assert sorted(MEANINGS) == sorted(PUBLISHED.names)
+    for schema in (VERDICTS, PUBLISHED):
+        assert [schema.field(each.name).type for each in CRAWL_MEASURES] == [each.type for each in CRAWL_MEASURES]
 
 
 def test_every_threshold_limits_a_measure_that_is_a_number() -> None:
-    types = {each.name: each.type for each in MEASURES}
+    types = {each.name: each.type for each in (*MEASURES, *CRAWL_MEASURES)}
     assert {name: str(types[one.measure]) for name, one in THRESHOLDS.items()} == dict.fromkeys(THRESHOLDS, "double")

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bg20k.copies import Copies
 from bg20k.decide import decide, split_of
 from bg20k.records import Crawl, Record
 from bg20k.review import Choice, Decision, apply_review, keep_refusal, uncertainty
 from bg20k.rules import CurationRules
 from bg20k.verdict import REASONS, STAGES, Verdict
-from tests.bg20k.test_decide import CAT, record
+from tests.bg20k.test_decide import CAT, FAR, match, record
 
 CAT_SEEN = "cat with confidence 0.88 on 25.0% of the frame; salient with a probability of 0.90"
 
@@ -253,3 +254,35 @@ def test_the_verdict_says_that_a_model_decided() -> None:
     assert [verdict.reason for verdict in found] == ["human", "human"]
     assert found[0].message.startswith("rejected by a person; before: kept for ")
     assert found[1].message.startswith("rejected by the model of a person's decisions; before: kept for ")
+
+
+def altered_copies(decisions: dict[str, Choice], *more: Record) -> dict[str, Verdict]:
+    """Of `whole`, its crops `left` and `right`, and `near`, which looks like `left`; of them `whole` is kept."""
+    photos = [record("whole", FAR[0], 4400), record("left", FAR[1], 4300), record("near", FAR[1] ^ 1, 4200), *more]
+    copies = Copies(
+        [match("left", "whole"), *(match(one.background_id, "whole", agreement=0.8) for one in more)], {"near": "left"}
+    )
+    made = {f"{name}.jpg": Decision(choice, name) for name, choice in decisions.items()}
+    found = apply_review(Crawl.of(photos), made, RULES, partial(decide, rules=RULES, copies=copies))
+    return {one.background_id: verdict for one, verdict in zip(photos, found, strict=True)}
+
+
+def test_a_copy_of_a_rejected_photograph_and_of_its_copies_comes_in_alone() -> None:
+    found = altered_copies({"whole": "reject"}, record("right", FAR[2], 4100))
+    assert {name: verdict.reason for name, verdict in found.items()} == {
+        "whole": "human", "left": "kept_instead", "near": "duplicate", "right": "altered"
+    }  # fmt: skip
+    assert {found[name].duplicate_of for name in ("near", "right")} == {"left"}
+
+
+def test_where_a_photograph_and_its_altered_copy_are_rejected_the_next_one_comes_in() -> None:
+    found = altered_copies({"whole": "reject", "left": "reject"})
+    assert {name: verdict.keep for name, verdict in found.items()} == {"whole": False, "left": False, "near": True}
+    assert found["near"].reason == "kept_instead"
+
+
+def test_an_altered_copy_of_what_a_person_keeps_says_so() -> None:
+    found = altered_copies({"whole": "reject", "right": "keep"}, record("right", FAR[2], 4100))
+    assert found["right"].reason == "kept_human"
+    assert (found["left"].reason, found["left"].score, found["left"].duplicate_of) == ("altered", 0.8, "right")
+    assert found["left"].message == "looks like right.jpg, which is kept already"

@@ -55,6 +55,7 @@ def test_numbers_are_set_by_name() -> None:
         ("phash_distance=1.5", "give phash_distance=NUMBER, as phash_distance=6"),
         ("upscaled=2", "upscaled is 2; expected a number from 0 to 1"),
         ("panorama=0.5", "panorama is 0.5; expected a number from 1 to inf"),
+        ("shared_mark=2", "shared_mark is 2; expected a number from 3 to inf"),
         ("panorama=nan", r"thresholds\.panorama is nan; expected a finite number"),
         ("cosine=2", r"cosine is 2\.0; expected 1 or less"),
     ],
@@ -78,6 +79,7 @@ def test_limits_of_flags_are_set_by_the_flags_name() -> None:
         "frame": 0.008,
         "collage": 0.7,
         "flat_graphic": 0.52,
+        "shared_mark": 3.0,
     }
     assert CurationRules.parse(["panorama=4"]).thresholds == CurationRules().thresholds | {"panorama": 4.0}
     with pytest.raises(InputError, match=r"thresholds\.blurred: there is no such flag; known here: upscaled, panorama"):
@@ -118,7 +120,9 @@ def test_flags_come_with_the_value_that_raised_them() -> None:
     }
     assert list(rules.flags(drawn)) == ["drawn_on", "frame", "collage", "flat_graphic"]
     drawn_flags = ("drawn_on", "text", "frame", "collage", "flat_graphic")
-    assert ("empty_picture", "upscaled", "panorama", *drawn_flags, "unsure") == FLAGS
+    assert ("empty_picture", "upscaled", "panorama", *drawn_flags, "shared_mark", "unsure") == FLAGS
+    assert rules.flags(PLAIN | {"mark_pictures": 3.0, "mark_place": "top"}) == {"shared_mark": 3.0}
+    assert rules.flags(PLAIN | {"mark_pictures": None, "mark_place": None}) == {}
 
 
 def test_what_one_look_is_worth_is_unsure() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rssn.errors import InputError
-from train.config import LossWeights, TrainConfig
+from train.config import TrainConfig, parse_loss_weights
 from train.targets.rosta import Rosta
 
 CONFIG = TrainConfig(data=("shards",), out=Path("run"), schedule="constant")
@@ -36,7 +36,7 @@ def test_crops_and_network_are_the_papers_by_default() -> None:
         ({"input_size": 32}, "--input-size is 32; expected 64 or more"),
         ({"crop_sizes": ()}, r"--crop-size is \(\); expected at least 1 of them"),
         ({"crop_sizes": (640, 0)}, "--crop-size is 0; expected 1 or more"),
-        ({"optimiser": "sgd"}, "--optimiser is 'sgd'; expected one of 'adam' or 'adamw'"),
+        ({"optimiser": "lion"}, "--optimiser is 'lion'; expected one of 'adam', 'adamw' or 'sgd'"),
         ({"precision": "fp8"}, "--precision is 'fp8'; expected one of"),
         ({"freeze": ("focus",)}, "--freeze is 'focus'; expected one of 'encoder' or 'norms'"),
         ({"encoder_rate": 0.0}, "--encoder-rate is 0.0; expected 1e-06 or more"),
@@ -112,13 +112,15 @@ def test_what_no_computer_has_is_refused(name: str, value: object, message: str)
 
 
 def test_loss_weights_are_named_as_the_terms() -> None:
-    assert LossWeights.parse(("composition=0", "alpha=2.5")) == LossWeights(composition=0.0, alpha=2.5)
+    weights = parse_loss_weights(("composition=0", "alpha=2.5"))
+    assert replace(CONFIG, losses=weights).losses == {"composition": 0.0, "alpha": 2.5}
+    assert replace(CONFIG, losses=weights).to_plain()["losses"]["laplacian"] == 1.0
     for word, message in (
-        ("beta=1", "--loss-weight beta=1: unknown key 'beta'; known here: alpha, composition"),
+        ("beta=1", "--loss-weight beta=1: the network gfm has no such term; it has cross_entropy, focus_alpha"),
         ("alpha", "NAME=NUMBER"),
-        ("alpha=-1", "--loss-weight alpha=-1: alpha is -1.0; expected 0 or more"),
+        ("alpha=-1", "--loss-weight alpha=-1: expected 0 or more"),
     ):
         with pytest.raises(InputError, match=message):
-            LossWeights.parse((word,))
+            replace(CONFIG, losses=parse_loss_weights((word,)))
     with pytest.raises(InputError, match="all are 0"):
-        LossWeights(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        replace(CONFIG, losses=dict.fromkeys(CONFIG.to_plain()["losses"], 0.0))

@@ -6,19 +6,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from train.config import LossWeights
-from train.data.batch import Batch
+from train.batch import Batch
 from train.losses import (
     EPSILON,
     alpha_loss,
     composition_loss,
-    gfm_losses,
     laplacian_loss,
     laplacian_pyramid,
     pyramid_down,
     pyramid_up,
 )
-from train.network.gfm import Prediction, fuse
+from train.network.gfm import EQUAL, Prediction, fuse, gfm_losses
 from train.targets.rosta import Rosta, focus_target, glance_and_transition
 
 SIDES = (32, 64)
@@ -188,13 +186,11 @@ def test_composition_loss_is_the_authors_with_the_same_noise_on_foreground_backg
 def test_weights_scale_the_terms_of_the_total() -> None:
     batch, glance, focus = scene(Rosta.TT)
     prediction = predict(glance * 0.01, focus * 0.1, Rosta.TT)
-    weights = LossWeights(cross_entropy=0.5, focus_alpha=2, focus_laplacian=3, alpha=4, laplacian=5, composition=0)
+    weights = {**dict(zip(EQUAL, (0.5, 2, 3, 4, 5), strict=False)), "composition": 0}
     losses = gfm_losses(prediction, batch._replace(foreground=torch.empty(0), background=torch.empty(0)), weights)
     assert "composition" not in losses
     total = losses.pop("total")
-    assert float(total) == pytest.approx(
-        sum(getattr(weights, name) * float(value) for name, value in losses.items()), rel=1e-6
-    )
+    assert float(total) == pytest.approx(sum(weights[name] * float(value) for name, value in losses.items()), rel=1e-6)
 
 
 def test_a_single_decoder_has_the_collaborative_terms_alone() -> None:

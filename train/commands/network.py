@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import click
 
 from rssn.storage.location import Location
+from train.commands.effect import refuse_given, was_given
 from train.commands.options import FILE, ROSTAS, use_all_cpus
-from train.network.backbones import BACKBONES
+from train.network.networks import NETWORKS
 from train.targets.rosta import Rosta
 
-_DESCRIBED = tuple(name for name in BACKBONES if name != "tiny")
+_DESCRIBED = ("r34", "d121", "r34_2b", "r101")
 
 
 @click.command()
@@ -28,25 +31,45 @@ _DESCRIBED = tuple(name for name in BACKBONES if name != "tiny")
     default=[each.value for each in Rosta],
     help="Which representation, repeat for several.",
 )
+@click.option(
+    "--network",
+    "networks",
+    type=click.Choice(list(NETWORKS), case_sensitive=False),
+    multiple=True,
+    help="Which networks, repeat for several; --backbone and --rosta are of gfm, others have the paper's encoders.  "
+    "[default: all, with --backbone gfm]",
+)
 @click.option("--time/--no-time", "timed", default=True, help="Run each network once on 800 x 800 px.")
-def describe(backbones: tuple[str, ...], rostas: tuple[str, ...], timed: bool) -> None:
+def describe(backbones: tuple[str, ...], rostas: tuple[str, ...], networks: tuple[str, ...], timed: bool) -> None:
     """Show what each network costs, beside the paper's Table 4.
 
-    GMac count convolutions and matrix products at 800 x 800 px. `released` counts the authors' state dict: ImageNet's
-    classifier is in it (513,000 of r34) and, of r34_2b, a branch that no block reads.
+    GMac count convolutions and matrix products at 800 x 800 px. `with unused` adds what the paper counts and no matte
+    needs: ImageNet's classifiers (513,000 of r34) and branches that nothing reads.
 
     \b
-    Example:
-      train describe --backbone r34 --backbone timm:convnext_tiny --rosta TT
+    Examples:
+      train describe --network gfm --backbone r34 --backbone timm:convnext_tiny --rosta TT
+      train describe --network shm --network lf --no-time
     """  # noqa: D301
-    from train.network.complexity import HEADINGS, cells, measure  # noqa: PLC0415
+    from train.network.complexity import HEADINGS, cells, measure, measure_gfm, notes  # noqa: PLC0415
 
+    networks = networks or (("gfm",) if was_given("--backbone") else tuple(NETWORKS))
+    if "gfm" not in networks:
+        for option in ("--backbone", "--rosta"):
+            refuse_given(option, "it is of gfm, and --network names others")
     use_all_cpus()
-    click.echo("".join(f"{heading:>{10 if at else 24}}" for at, heading in enumerate(HEADINGS)))
-    for backbone in backbones:
-        for rosta in rostas:
-            row = cells(measure(backbone, Rosta(rosta), timed=timed))
-            click.echo("".join(f"{cell:>{10 if at else 24}}" for at, cell in enumerate(row)))
+    _show(HEADINGS)
+    for backbone, rosta in product(backbones, rostas) if "gfm" in networks else ():
+        _show(cells(measure_gfm(backbone, Rosta(rosta), timed=timed)))
+    for name in networks:
+        if name != "gfm":
+            _show(cells(measure(NETWORKS[name], timed=timed)))
+    for note in notes(networks):
+        click.echo(f"  {note}")
+
+
+def _show(cells: tuple[str, ...]) -> None:
+    click.echo("".join(f"{cell:>{13 if at else 24}}" for at, cell in enumerate(cells)))
 
 
 @click.command("import")

@@ -142,7 +142,7 @@ def max_side_option() -> Any:
     return option(
         "--max-side",
         type=int,
-        help="Larger photographs are shrunk for GFM, px; 0: they are not.  [default: as in training]",
+        help="Larger photographs are shrunk for the network, px; 0: they are not.  [default: as in training]",
     )
 
 
@@ -181,6 +181,8 @@ def open_networks(
     use_all_cpus()
     opened = [load_network(path, best_device(), weights) for path in checkpoints]
     for path, network in zip(checkpoints, opened, strict=True):
+        if strategy is not None and strategy.hybrid and not network.hybrid:
+            raise InputError(f"--hybrid: {path} is {network.name}, which has no glance and focus; leave it out")
         if strategy is None and network.scales is None:
             words = "an earlier version wrote it, and it does not say at which scale it was trained"
             raise InputError(f"{path}: {words}; give --max-side, about 2 times its --input-size")

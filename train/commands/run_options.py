@@ -12,9 +12,10 @@ import click
 
 from train.commands.effect import Idle, refuse_given, without
 from train.commands.options import FILE, FOLDER, ROSTAS, WEIGHTS_FILE, NamedFolder
-from train.config import LossWeights, Origin, TrainConfig
+from train.config import Origin, TrainConfig, parse_loss_weights
 from train.metrics.paper import METRICS
 from train.network.backbones import BACKBONES, LIBRARIES
+from train.network.networks import NETWORKS, OPTIONAL, network_named
 from train.presets import PRESETS
 from train.validation_sets import validation_sets
 
@@ -26,25 +27,29 @@ _HELP: Mapping[str, str] = {
     "crop_sizes": "Side of the square crops, px; repeat it for several.",
     "input_size": "Side that crops are resized to, px.",
     "workers": "Processes that prepare samples; 0: none.",
+    "network": f"What is trained: {', '.join(f'{row.name} ({row.what})' for row in NETWORKS.values())}. Each has "
+    "defaults of its own for the options below.",
     "backbone": f"The encoder: {', '.join(BACKBONES)}, or {' or '.join(f'{name}:MODEL' for name in LIBRARIES)}.",
     "rosta": "What the glance decoder learns: trimap, foreground or background (section 3.4).",
     "ablations": "Leave out a part, as section 5.5 does: one decoder, no pyramid pooling, no bridge block.",
     "weights": "ImageNet weights for the encoder: a file, or package:NAME for those that an installed package brings.",
+    "part_weights": "PART=FILE: weights for a further encoder of the network, as --weights; repeat it for several.",
+    "width": "Factor of the channels beside the encoder, for small networks.",
     "init": "Start from a trained network, as far as it fits: last.pt of any run, or a checkpoint that the authors "
     "released.",
     "freeze": "Keep the encoder, or all norms with their statistics as --init or --weights gave them.",
     "max_steps": "Stop after so many steps, earlier ones included.",
     "batch_size": "Samples that each process computes with at once. The paper: 32 for r34, 4 for d121.",
     "accumulate": "Batches to a step: 8 of 4 have the losses of one of 32, in an eighth of the memory.",
-    "optimiser": "AdamW decouples the weight decay from the gradient.",
+    "optimiser": "AdamW decouples the weight decay from the gradient; SGD has momentum 0.9.",
     "learning_rate": "The highest of the schedule. The paper: 1e-5 for composites, 1e-4 for photographs, constant.",
     "encoder_rate": "Factor of the learning rate for the encoder, such as 0.1 in fine-tuning.",
-    "schedule": "The learning rate stays constant, or falls to 0 at --max-steps by half a cosine.",
+    "schedule": "The learning rate stays constant, or falls to 0 by half a cosine or, with poly, almost in a line.",
     "warm_up": "Steps in which the rate rises.  [default: with cosine a tenth of all, at most 50]",
     "weight_decay": "Of weights, not of norms and biases.",
     "clip": "Norm to which gradients are clipped; 0: they are not.",
     "ema": "Decay of the weights' moving average, such as 0.999; 0: none is kept.",
-    "losses": "NAME=NUMBER of equation 8; with composition=0 neither F nor B is read.",
+    "losses": "NAME=NUMBER: factor of the weight that a term of the loss has; composition=0 spares F and B.",
     "precision": "bf16, fp16: the network runs under autocast, with fp16 the loss is scaled; losses stay in fp32.",
     "channels_last": "Store features in the channels-last layout; faster on GPUs.",
     "compile": "Compile the network with torch.compile.",
@@ -66,6 +71,7 @@ _HELP: Mapping[str, str] = {
 
 _TYPES: Mapping[str, dict[str, Any]] = {
     "out": {"type": FOLDER},
+    "network": {"type": click.Choice(list(NETWORKS), case_sensitive=False), "is_eager": True},
     "rosta": {"type": ROSTAS},
     "weights": {"type": WEIGHTS_FILE},
     "init": {"type": FILE},
@@ -80,7 +86,19 @@ def _is_idle_loss(term: str, given: Mapping[str, Any]) -> bool:
     return "single" in given["ablations"] and any(text.partition("=")[0] == term for text in given["losses"])
 
 
+def _is_unused(name: str, given: Mapping[str, Any]) -> bool:
+    return name not in network_named(given["network"]).takes
+
+
 _IDLE = (
+    *(
+        Idle(
+            "--preset" if name == "preset" else TrainConfig.key_name(name),
+            partial(_is_unused, name),
+            "this --network has no use for it; leave it out",
+        )
+        for name in OPTIONAL
+    ),
     Idle("--validate-every", without("validation"), "there is nothing to validate on; give --validation"),
     Idle("--validation-side", without("validation"), "there is nothing to validate on; give --validation"),
     Idle("--validation-hybrid", without("validation"), "there is nothing to validate on; give --validation"),
@@ -141,6 +159,8 @@ def _option(setting: Field[Any]) -> Callable[..., Any]:
         attributes["default"] = setting.default
     else:
         attributes["required"] = setting.default_factory is MISSING
+    if setting.name == "network":
+        attributes["callback"] = _apply_network
     return click.option(TrainConfig.key_name(setting.name), setting.name, **attributes | _TYPES.get(setting.name, {}))
 
 
@@ -162,7 +182,11 @@ def _attributes(hint: Any) -> dict[str, Any]:
 def _config(given: Mapping[str, Any]) -> TrainConfig:
     init, words = given["init"], given["validation"]
     sets = validation_sets(words, given["alpha_scales"])
-    made = {"losses": LossWeights.parse(given["losses"]), "init": Origin.of(init) if init else None, "validation": sets}
+    made = {
+        "losses": parse_loss_weights(given["losses"]),
+        "init": Origin.of(init) if init else None,
+        "validation": sets,
+    }
     return TrainConfig(**{name: value for name, value in given.items() if name != "alpha_scales"} | made)
 
 
@@ -170,6 +194,12 @@ def _apply_preset(context: click.Context, _: click.Parameter, name: str | None) 
     """Its values become the defaults of the other options, which are read after it."""
     if name:
         context.default_map = {**(context.default_map or {}), **PRESETS[name].values}
+    return name
+
+
+def _apply_network(context: click.Context, _: click.Parameter, name: str) -> str:
+    """As a preset does."""
+    context.default_map = {**(context.default_map or {}), **network_named(name).defaults}
     return name
 
 

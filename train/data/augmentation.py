@@ -20,7 +20,7 @@ from rssn.errors import InputError
 from rssn.image.arrays import Alpha, Pixels, resize_area, to_float
 from rssn.image.decoding import is_jpeg, open_header, orientation, srgb_pixels
 from rssn.sources.mattes import stored_matte
-from train.data.batch import Sample
+from train.batch import Sample
 from train.targets.rosta import Rosta, focus_target, glance_and_transition, make_trimap
 
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])

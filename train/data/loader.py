@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import cv2
@@ -21,14 +23,17 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 from rssn.errors import InputError, Rejected, first_line
 from rssn.storage.files import content_id
 from rssn.storage.location import Location
+from train.batch import Batch, Sample, collate
 from train.config import TrainConfig
 from train.data.augmentation import Augmentation, make_sample
-from train.data.batch import Batch, Sample, collate
 from train.data.order import START, Key, Mixture, Place, lanes, step_keys
 from train.data.prefetch import exit_with_trainer, prefetch
 from train.data.shards import RowPlace, open_set, read_group
 from train.network.strategy import Scales
 from train.signals import NEVER, Stop
+
+_WHOLE = 1 << 16
+"""Side of a crop that only the picture limits, px."""
 
 
 class ShardDataset(Dataset[Sample]):
@@ -42,7 +47,7 @@ class ShardDataset(Dataset[Sample]):
     """
 
     def __init__(self, config: TrainConfig) -> None:
-        colours = config.losses.composition > 0
+        colours = config.reads_colours
         pictures = ("image", "alpha", "foreground", "background") if colours else ("image", "alpha")
         sets = [open_set(root, ("sample_id", *pictures)) for root in config.data]
         self.places = [place for each in sets for place in each.places]
@@ -78,6 +83,13 @@ class ShardDataset(Dataset[Sample]):
             self.mixture = replace(self.mixture, step_size=order_size)
             self._open_groups = max(self._open_groups, lanes(order_size, self._count))
 
+    def seeing_whole(self) -> ShardDataset:
+        """The same rows, of which each sample sees the largest square that its picture has."""
+        seen = copy(self)
+        seen._augmentation = replace(self._augmentation, crop_sizes=(_WHOLE,))
+        seen._groups = OrderedDict()
+        return seen
+
     def _row(self, place: RowPlace) -> dict[str, Any]:
         """A row, taken out of its group, of which the others are kept: they come soon, see `train.data.order`."""
         key = (place.path, place.group)
@@ -107,12 +119,14 @@ def count_rows(data: Sequence[str]) -> int:
 
 
 class StepSampler(Sampler[list[Key]]):
-    """The keys of a rank's batches, from where the run is to its last step."""
+    """The keys of a rank's batches, from where the run is to a step, by default its last."""
 
-    def __init__(self, mixture: Mixture, config: TrainConfig, place: Place = START, rank: int = 0) -> None:
+    def __init__(
+        self, mixture: Mixture, config: TrainConfig, place: Place = START, rank: int = 0, end: int | None = None
+    ) -> None:
         self._mixture = mixture
         size = config.step_size
-        steps = max(0, config.max_steps - place.step)
+        steps = max(0, (config.max_steps if end is None else end) - place.step)
         self._starts = range(place.position, place.position + steps * size, size)
         self._part = slice(rank * config.rank_size, (rank + 1) * config.rank_size)
 
@@ -124,16 +138,21 @@ class StepSampler(Sampler[list[Key]]):
 
 
 def batches(
-    dataset: ShardDataset, config: TrainConfig, place: Place = START, rank: int = 0, stop: Stop = NEVER
+    dataset: ShardDataset,
+    config: TrainConfig,
+    place: Place = START,
+    rank: int = 0,
+    stop: Stop = NEVER,
+    end: int | None = None,
 ) -> Iterator[Batch]:
-    """A rank's batches from where the run is to step `config.max_steps`; none any more once a stop is asked for.
+    """A rank's batches from where the run is to a step, by default its last; none any more once a stop is asked for.
 
     Raises:
         InputError: If a row cannot be read; one line, also when another process met it.
         RssnError: If a loader process dies.
     """
     dataset.keep_order(place.order_size)
-    keys = StepSampler(dataset.mixture, config, place, rank)
+    keys = StepSampler(dataset.mixture, config, place, rank, end)
     try:
         if config.workers:
             yield from prefetch(_loader(dataset, keys, config.workers), stop)
@@ -141,6 +160,20 @@ def batches(
             yield from _here(dataset, keys, stop)
     except InputError as error:
         raise InputError(str(error).rpartition("InputError: ")[2].strip()) from error
+
+
+def staged_batches(
+    dataset: ShardDataset, config: TrainConfig, place: Place = START, rank: int = 0, stop: Stop = NEVER
+) -> Iterator[Batch]:
+    """As `batches`, each stage of the run with the crops that it wants."""
+    for whole, spans in groupby(config.spans, lambda span: span.stage.whole):
+        end = list(spans)[-1].end
+        if place.step < end:
+            seen = dataset.seeing_whole() if whole else dataset
+            yield from batches(seen, config, place, rank, stop, end)
+            place = Place(end, place.position + (end - place.step) * config.step_size, place.order_size)
+        if stop.received:
+            return
 
 
 def _loader(dataset: ShardDataset, keys: StepSampler, workers: int) -> DataLoader[Any]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rssn.image.arrays import Alpha, Image
 from train.checkpoint import Network
-from train.network.gfm import check_evidence, decide, fuse
+from train.network.network import check_evidence
 from train.network.strategy import Strategy
 
 
@@ -50,21 +50,21 @@ def predict_alpha(networks: Sequence[Network], image: Image, strategy: Strategy 
 def _matte(network: Network, seen: Sequence[Image], size: tuple[int, int], *, hybrid: bool) -> Alpha:
     """The matte of a photograph of a height and width, of which glance and focus see one picture, or one each."""
     evidence = [_evidence(network, each) for each in seen]
-    scores, focus = evidence[0][0], evidence[-1][1]
-    del evidence
+    found = evidence[0]
     if hybrid:
-        scores, focus = _enlarged(scores, size), _enlarged(focus, size)
-    alpha = fuse(decide(scores), focus, network.rosta)[0, 0].cpu().numpy()
+        found = (_enlarged(evidence[0][0], size), _enlarged(evidence[-1][1], size))
+    del evidence
+    alpha = network.matte(found)[0, 0].cpu().numpy()
     return resized(np.asarray(alpha, dtype=np.float32), (size[1], size[0]))
 
 
 def _evidence(network: Network, image: Image) -> tuple[Tensor, ...]:
-    """Scores of the glance and the focus, of the image's size."""
+    """What a network says of an image, of the image's size."""
     tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).unsqueeze(0)
     with torch.inference_mode():
-        scores, focus = network.evidence(tensor.to(next(network.parameters()).device))
-    check_evidence(scores, focus, network.name)
-    return scores, focus
+        found = network.evidence(tensor.to(next(network.parameters()).device))
+    check_evidence(found, network.name)
+    return found
 
 
 def _enlarged(values: Tensor, size: tuple[int, int]) -> Tensor:

@@ -54,7 +54,9 @@ class TrainedNetworks:
     def name(self) -> str:
         """As Table 1 has it, or Table 2 for an ensemble."""
         names = [network.name for network in self.members]
-        return names[0] if len(names) == 1 else f"GFM-ENS({', '.join(names)})"
+        families = {network.family for network in self.members}
+        ensemble = f"{families.pop()}-ENS" if len(families) == 1 else "ENS"
+        return names[0] if len(names) == 1 else f"{ensemble}({', '.join(names)})"
 
     @property
     def view(self) -> str:

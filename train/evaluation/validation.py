@@ -17,7 +17,7 @@ from train.config import TrainConfig
 from train.evaluation.evaluate import Evaluation, Evaluator, evaluate_examples, strip
 from train.evaluation.examples import ExampleSet
 from train.evaluation.method import TrainedNetworks
-from train.network.gfm import GFM
+from train.network.network import MattingNetwork
 
 _SHOWN = 4
 
@@ -41,7 +41,7 @@ class Validation:
 
 
 def validate(
-    network: GFM, state: Checkpoint, config: TrainConfig, examples: Mapping[str, ExampleSet], folder: Path
+    network: MattingNetwork, state: Checkpoint, config: TrainConfig, examples: Mapping[str, ExampleSet], folder: Path
 ) -> Validation:
     """Evaluate a network as it is now; writes `validation/<set>/step-<n>.png`.
 
@@ -73,13 +73,13 @@ def validate(
     return Validation(metrics, photographs, pictures, tuple(notes))
 
 
-def _with_weights(network: GFM, weights: Mapping[str, Tensor]) -> GFM:
+def _with_weights(network: MattingNetwork, weights: Mapping[str, Tensor]) -> MattingNetwork:
     copied = copy.deepcopy(network).eval()
     copied.load_state_dict(weights)
     return copied
 
 
-def _evaluated(network: GFM, name: str, found: ExampleSet, config: TrainConfig) -> Evaluation:
+def _evaluated(network: MattingNetwork, name: str, found: ExampleSet, config: TrainConfig) -> Evaluation:
     evaluator = Evaluator(TrainedNetworks([network], config.validation_strategy))
     return evaluate_examples(evaluator, found, lambda _: None, f"--validation {name}")
 

@@ -12,35 +12,36 @@ from PIL import ImageDraw
 
 from rssn.image.arrays import encode_png
 from rssn.report.charts import Axes, Curve, blank
+from train.network.networks import NETWORKS
 
 History: TypeAlias = Sequence[Mapping[str, float]]
 Panel: TypeAlias = tuple[int, int, int, int]
 """Left, top, width and height, px."""
 
-_TERMS = ("cross_entropy", "focus_alpha", "focus_laplacian", "alpha", "laplacian", "composition")
 _RAW, _LINE = (201, 214, 232), (31, 95, 168)
 _OTHER = (184, 100, 44)  # raw weights beside their average
 _WIDTH, _TOTAL_HEIGHT, _PANEL_HEIGHT, _COLUMNS = 960, 360, 200, 3
 
 
-def draw_curve(history: History, path: Path, metric: str = "sad") -> Path:
+def draw_curve(history: History, path: Path, metric: str = "sad", terms: Sequence[str] = NETWORKS["gfm"].terms) -> Path:
     """Draw the losses of a run, and what its validations found.
 
     Args:
         history: The lines of `train.loop.history.History`.
         path: Where the PNG goes.
         metric: Which metric of the validations is drawn.
+        terms: Those of the loss.
 
     Returns:
         `path`.
     """
-    panels = [*_TERMS, *(f"validation/{name}/{metric}" for name in _sets(history))]
+    panels = [*terms, *(f"validation/{name}/{metric}" for name in _sets(history))]
     sheet, pen = blank(_WIDTH, _TOTAL_HEIGHT + -(-len(panels) // _COLUMNS) * _PANEL_HEIGHT)
     _draw_term(pen, (0, 0, _WIDTH, _TOTAL_HEIGHT), "total", history)
     width = _WIDTH // _COLUMNS
     for index, name in enumerate(panels):
         row, column = divmod(index, _COLUMNS)
-        draw = _draw_term if name in _TERMS else _draw_validations
+        draw = _draw_term if name in terms else _draw_validations
         draw(pen, (column * width, _TOTAL_HEIGHT + row * _PANEL_HEIGHT, width, _PANEL_HEIGHT), name, history)
     path.write_bytes(encode_png(np.asarray(sheet)))
     return path

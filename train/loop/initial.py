@@ -12,7 +12,8 @@ from rssn.errors import InputError
 from rssn.storage.location import Location
 from rssn.storage.weights import load_tensors
 from train.checkpoint import FORMAT, load_checkpoint
-from train.network.gfm import GFM
+from train.network.network import MattingNetwork
+from train.network.networks import network_named
 from train.network.published import RELEASED_INPUT, from_released
 from train.network.weights import first_of, read_state
 
@@ -30,7 +31,7 @@ class Initial:
     words: str
 
 
-def initialise(network: GFM, path: Location) -> Initial:
+def initialise(network: MattingNetwork, path: Location) -> Initial:
     """Give a network the weights of a file, as far as they fit; the rest keeps its values.
 
     A stage of the encoder fits whole or not at all, and so does a layer of a decoder. Of a checkpoint of ours the
@@ -57,9 +58,9 @@ def initialise(network: GFM, path: Location) -> Initial:
     return Initial(loaded, f"--init {path}: {_summary(loaded, fits, given, own)}")
 
 
-def _read(path: Location, network: GFM) -> tuple[dict[str, Tensor], str]:
+def _read(path: Location, network: MattingNetwork) -> tuple[dict[str, Tensor], str]:
     """Weights by the names that the network has for them, and what they are of, in words."""
-    state, kind = _weights(path)
+    state, kind = _weights(path, network)
     published = all(name.startswith(_PUBLISHED) for name in state)
     state = {name.removeprefix(_PUBLISHED if published else ""): value for name, value in state.items()}
     if any(name.startswith(_RELEASED) for name in state):
@@ -67,13 +68,16 @@ def _read(path: Location, network: GFM) -> tuple[dict[str, Tensor], str]:
     return {**state, **(RELEASED_INPUT if published else {})}, kind
 
 
-def _weights(path: Location) -> tuple[dict[str, Tensor], str]:
+def _weights(path: Location, network: MattingNetwork) -> tuple[dict[str, Tensor], str]:
     try:
         content = load_tensors(path)
     except InputError:
         content = None  # wrapped in more than tensors, or broken
     if isinstance(content, dict) and content.get("format") == FORMAT:
         stored = load_checkpoint(path)
+        row = network_named(str(stored.config.get("network", "gfm")))
+        if row.module.rpartition(":")[2] != type(network).__name__:
+            raise InputError(f"--init {path}: it is of the network {row.name}, and this run's is {network.name}")
         kind = f"it is of --backbone {stored.config.get('backbone')} --rosta {stored.config.get('rosta')}"
         return {**stored.model, **stored.ema}, kind
     return read_state(path, "--init"), "an encoder's weights alone are given with --weights"
@@ -82,9 +86,9 @@ def _weights(path: Location) -> tuple[dict[str, Tensor], str]:
 def _unit(name: str, own: Iterable[str]) -> str:
     """What fits or does not fit as a whole; what the encoder is to see goes with its first stage."""
     if name in _INPUT:
-        name = next(each for each in own if each.startswith("encoder."))
+        name = next((each for each in own if "encoder" in each.split(".")), name)
     places = name.split(".")
-    return ".".join(places[:3] if places[0] == "encoder" else places[:-1])
+    return ".".join(places[: places.index("encoder") + 3] if "encoder" in places else places[:-1])
 
 
 def _fits(name: str, given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:

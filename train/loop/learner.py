@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rssn.errors import InputError, RssnError, first_line
+from rssn.storage.location import Location
 from rssn.storage.weights import check_values
+from train.batch import Batch
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
-from train.data.batch import Batch
 from train.data.order import Place
 from train.device import gpu_rng_state, set_gpu_rng_state
 from train.loop.distributed import Group, unsynchronised
 from train.loop.initial import Initial, initialise
 from train.loop.optimiser import build_optimiser, learning_rate, load_optimiser, set_rate
-from train.losses import gfm_losses
-from train.network.gfm import seeded_gfm
+from train.network.network import MattingNetwork, build_network
+from train.network.networks import Update, span_at
 from train.network.weights import first_of
 
 _HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -27,6 +31,47 @@ _HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 class NonFiniteLoss(RssnError):
     """Training diverged; the message names the step, the terms and the samples."""
+
+
+class Pass(nn.Module):
+    """A method of a network as a module, for what wraps modules."""
+
+    def __init__(self, network: MattingNetwork, method: str) -> None:
+        super().__init__()
+        self.network, self._method = network, method
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """As that method of the network."""
+        return getattr(self.network, self._method)(*inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class ActiveUpdate:
+    """One of the updates of the stage at hand, with its optimiser."""
+
+    network: MattingNetwork
+    update: Update
+    optimiser: torch.optim.Optimizer
+    wrapped: nn.Module
+    forward: Callable[..., Any]  # of `wrapped`, perhaps compiled
+    weights: Mapping[str, float]  # of the terms of its loss
+
+    def step(self, scaler: torch.amp.GradScaler, rate: float, clip: float) -> bool:
+        """A step of the optimiser; whether there was one: with fp16 a gradient may be infinite."""
+        if self.update.optimiser is None:
+            set_rate(self.optimiser, rate * self.update.rate)
+        scaler.unscale_(self.optimiser)
+        known = {id(each) for group in self.optimiser.param_groups for each in group["params"]}
+        learning = [each for each in self.network.parameters() if id(each) in known]
+        norm = float(nn.utils.clip_grad_norm_(learning, clip or math.inf))
+        if math.isfinite(norm):
+            scaler.step(self.optimiser)
+        return math.isfinite(norm)
+
+
+def _weights(config: TrainConfig) -> dict[str, Location]:
+    """The files for encoders, by the names of parts."""
+    return config.parse_part_weights() | ({"encoder": config.weights} if config.weights else {})
 
 
 class Learner:
@@ -47,26 +92,23 @@ class Learner:
     def __init__(self, config: TrainConfig, group: Group, stored: Checkpoint | None = None) -> None:
         self._config = config
         self._group = group
-        weights = None if stored or config.init else config.weights
         torch.backends.cudnn.deterministic = True
         torch.manual_seed(config.seed)
-        self.network = seeded_gfm(config.backbone, config.rosta, config.seed, weights, config.ablations)
+        self.network = build_network(config.to_plain(), {} if stored or config.init else _weights(config), config.seed)
         self.started = "" if stored else self._begin()
-        self.network.freeze(config.freeze)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.network.to(group.device, memory_format=layout).train()  # type: ignore[call-overload]
-        self.optimiser = build_optimiser(config, self.network)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=config.precision == "fp16")
-        self.step = 0
+        self.step = stored.step if stored else 0
         self.position = 0
         self._order_size = (stored and stored.order_size) or config.step_size
         self._ema: dict[str, Tensor] = {}
+        self._spans = config.spans
+        self._begin_stage()
         if stored:
             self._restore(stored)
         if config.ema and not self._ema:
             self._ema = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
-        self._wrapped = group.wrap(self.network)
-        self._forward: nn.Module = torch.compile(self._wrapped) if config.compile else self._wrapped  # type: ignore[assignment]
 
     @property
     def place(self) -> Place:
@@ -89,18 +131,17 @@ class Learner:
             NonFiniteLoss: If the loss or its gradient is not finite in any process; with fp16, if scaling the loss
                 by less and less, down to 1, did not help.
         """
+        if self.step == self._span.end:
+            self._begin_stage()
         found = self._gradient(batch)
         terms = ", ".join(f"{name} {value:g}" for name, value in found.items())
-        self._check(math.isfinite(found["total"]), f"the loss is not finite ({terms})", batch)
-        set_rate(self.optimiser, learning_rate(self._config, self.step))
-        self.scaler.unscale_(self.optimiser)
-        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), self._config.clip or math.inf))
+        self._check(math.isfinite(sum(found.values())), f"the loss is not finite ({terms})", batch)
+        rate = learning_rate(self._config, self.step, self._span)
         scale = self.scaler.get_scale()
-        if math.isfinite(norm):
-            self.scaler.step(self.optimiser)
+        moved = [active.step(self.scaler, rate, self._config.clip) for active in self._updates]
+        skipped = not all(moved)
         if self.scaler.is_enabled():
             self.scaler.update()
-        skipped = not math.isfinite(norm)
         helps = 1.0 <= self.scaler.get_scale() < scale
         self._check(helps or not skipped, f"the loss is finite ({terms}), its gradient is not", batch)
         self.step += 1
@@ -118,6 +159,8 @@ class Learner:
             model=self.network.state_dict(),
             data_digest=data_digest,
             optimiser=self.optimiser.state_dict(),
+            stage=self._span.stage.name,
+            further={active.update.method: active.optimiser.state_dict() for active in self._updates[1:]},
             ema=self._ema,
             scaler=self.scaler.state_dict(),
             position=self.position,
@@ -133,7 +176,7 @@ class Learner:
         if config.init:
             found = initialise(self.network, config.init.path)
         else:
-            found = Initial({f"encoder.{name}" for name in self.network.encoder.published if config.weights}, "")
+            found = Initial(self.network.published(_weights(config)), "")
         random = [name for name in self.network.frozen(config.freeze) if name not in found.loaded]
         if random:
             raise InputError(
@@ -142,19 +185,54 @@ class Learner:
             )
         return found.words
 
+    def _begin_stage(self) -> None:
+        """Freeze what the stage at hand does not train, and give what it trains fresh optimisers."""
+        self._span = span_at(self._spans, self.step)
+        updates = self._span.stage.updates
+        frozen = (*self._config.freeze, *(() if self._span.stage.norms else ("norms",)))
+        self.network.zero_grad(set_to_none=True)
+        self._updates = []
+        for update in updates:
+            self.network.freeze(frozen, update.trains)  # processes exchange gradients of what learns here
+            optimiser = build_optimiser(self._config, self.network, update)
+            module = self.network if update.method == "forward" else Pass(self.network, update.method)
+            wrapped = self._group.wrap(module)
+            forward = torch.compile(wrapped) if self._config.compile else wrapped
+            weights = self._config.weights_of(update)
+            self._updates.append(ActiveUpdate(self.network, update, optimiser, wrapped, forward, weights))
+        trained = [part for update in updates for part in update.trains]
+        self.network.freeze(frozen, trained if all(update.trains for update in updates) else ())
+        self.optimiser = self._updates[0].optimiser
+
     def _gradient(self, batch: Batch) -> dict[str, float]:
-        """Leave the gradient of a batch's loss with the parameters; its terms are returned."""
-        self.optimiser.zero_grad(set_to_none=True)
+        """Leave the gradients of a batch's losses with the parameters; their terms are returned."""
+        for active in self._updates:
+            active.optimiser.zero_grad(set_to_none=True)
         parts = batch.split(self._config.batch_size)
         count = self._group.mean(batch.transition.sum().to(self._group.device) / len(parts))
         found: dict[str, Tensor] = {}
         for each in parts:
-            with nullcontext() if each is parts[-1] else unsynchronised(self._wrapped):
-                losses = self._losses(each.to(self._group.device), count)
-                torch.autograd.backward(self.scaler.scale(losses["total"] / len(parts)))
+            losses = self._run_updates(each.to(self._group.device), count, len(parts), last=each is parts[-1])
             found = {name: value.detach() / len(parts) + found.get(name, 0.0) for name, value in losses.items()}
         means = self._group.mean(torch.stack(list(found.values())))
         return dict(zip(found, means.tolist(), strict=True))
+
+    def _run_updates(self, batch: Batch, count: Tensor, parts: int, *, last: bool) -> dict[str, Tensor]:
+        """One update after the other on a part of a batch; `total` is the first one's."""
+        seen: dict[str, Tensor] = {name: value for name, value in batch._asdict().items() if name != "sample_ids"}
+        if self._config.channels_last:
+            seen["image"] = batch.image.contiguous(memory_format=torch.channels_last)
+        half = _HALVES.get(self._config.precision)
+        terms: dict[str, Tensor] = {}
+        for active in self._updates:
+            with nullcontext() if last else unsynchronised(active.wrapped):
+                with torch.autocast(self._group.device.type, dtype=half, enabled=half is not None):
+                    found = active.forward(*(seen[name] for name in active.update.reads))
+                losses = self.network.losses(found, batch, active.weights, count)
+                torch.autograd.backward(self.scaler.scale(losses["total"] / parts))
+            seen |= {f"predicted.{name}": value.detach() for name, value in found._asdict().items()}
+            terms |= {name: value for name, value in losses.items() if name not in terms}
+        return terms
 
     def _check(self, good: bool, problem: str, batch: Batch) -> None:
         if not good:
@@ -163,15 +241,6 @@ class Learner:
                 f"step {self.step + 1}: {problem}; samples: {names}; look at them with `rssn "
                 f"inspect`, or lower --learning-rate; {self._config.out / 'last.pt'} is from before"
             )
-
-    def _losses(self, batch: Batch, count: Tensor) -> dict[str, Tensor]:
-        image = batch.image
-        if self._config.channels_last:
-            image = image.contiguous(memory_format=torch.channels_last)
-        half = _HALVES.get(self._config.precision)
-        with torch.autocast(self._group.device.type, dtype=half, enabled=half is not None):
-            prediction = self._forward(image)
-        return gfm_losses(prediction, batch, self._config.losses, count)
 
     def _update_ema(self) -> None:
         """Move the average towards the weights; what is no float (batch counters) is taken over.
@@ -192,7 +261,8 @@ class Learner:
             self._load(stored)
         except Exception as error:  # torch raises whatever a foreign state makes it raise
             raise InputError(f"{path}: cannot be resumed with these settings: {first_line(error)}") from error
-        for at, (parameter, state) in enumerate(self.optimiser.state.items()):
+        states = [each for active in self._updates for each in active.optimiser.state.items()]
+        for at, (parameter, state) in enumerate(states):
             moments = {f"{name} of parameter {at}": value for name, value in state.items() if isinstance(value, Tensor)}
             check_values(moments, str(path))
             if any(value.ndim and value.shape != parameter.shape for value in moments.values()):
@@ -200,12 +270,16 @@ class Learner:
 
     def _load(self, stored: Checkpoint) -> None:
         self.network.load_state_dict(stored.model)
-        load_optimiser(self.optimiser, stored.optimiser, [name for name, _ in self.network.named_parameters()])
+        names = [name for name, _ in self.network.named_parameters()]
+        if stored.stage in ("", self._span.stage.name):  # else the next stage begins, as it does without a break
+            for active in self._updates:
+                state = stored.optimiser if active is self._updates[0] else stored.further[active.update.method]
+                load_optimiser(active.optimiser, state, names)
         if stored.scaler and self.scaler.is_enabled():
             self.scaler.load_state_dict(dict(stored.scaler))
         if self._config.ema:
             self._ema = {name: value.to(self._group.device) for name, value in stored.ema.items()}
-        self.step, self.position = stored.step, stored.position
+        self.position = stored.position
         if stored.rng is not None:
             torch.set_rng_state(stored.rng)
         if stored.gpu_rng is not None:

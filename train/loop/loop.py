@@ -21,10 +21,10 @@ from rssn.errors import InputError
 from rssn.storage.atomic import sweep
 from rssn.storage.files import write_json
 from rssn.storage.location import Location
+from train.batch import Batch
 from train.checkpoint import Checkpoint, load_checkpoint, rotate, save_checkpoint
 from train.config import Origin, TrainConfig
-from train.data.batch import Batch
-from train.data.loader import ShardDataset, batches
+from train.data.loader import ShardDataset, staged_batches
 from train.evaluation.examples import ExampleSet, find_validation
 from train.loop.best import Best, BestTracker, validation_id
 from train.loop.curve import draw_curve
@@ -33,6 +33,7 @@ from train.loop.history import History, TensorBoardLogger
 from train.loop.learner import Learner
 from train.loop.resume import resume
 from train.loop.run_folder import RunFolder, open_run
+from train.network.networks import network_named
 from train.signals import Stop, StopSignals
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _train(
         run = _Run(config, group, folder, dataset, examples, say)
         with StopSignals() as signals:
             stop = stop or signals
-            stream = batches(dataset, config, run.learner.place, group.rank, stop)
+            stream = staged_batches(dataset, config, run.learner.place, group.rank, stop)
             stopped_by = run.steps(stream, stop, on_step)
         return run.finish(stopped_by)
 
@@ -178,7 +179,8 @@ class _Run:
         out, best = self.config.out, None
         if self.folder:
             self.tensorboard.close()
-            draw_curve(self.history.read(), self.folder.path / "curve.png", self.config.best_metric[1])
+            terms = network_named(self.config.network).terms
+            draw_curve(self.history.read(), self.folder.path / "curve.png", self.config.best_metric[1], terms)
             self.folder.publish()
             best = self.tracker.best
         return TrainResult(self.learner.step, out / "last.pt", out / "curve.png", stopped_by, best)

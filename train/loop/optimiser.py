@@ -4,49 +4,74 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
 import torch
-from torch import nn
 
 from train.config import TrainConfig
+from train.network.network import MattingNetwork
+from train.network.networks import OptimiserKind, Span, Update
 
 
-def build_optimiser(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """One for what is not frozen. Weights decay; biases and the scales of norms, which have one dimension, do not.
+def build_optimiser(config: TrainConfig, network: MattingNetwork, update: Update) -> torch.optim.Optimizer:
+    """One for what an update trains, as far as it is not frozen.
+
+    Weights decay; biases and the scales of norms, which have one dimension, do not.
 
     Each group knows its `share` of the learning rate, which the encoder may have another of than the decoders.
     """
-    kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-    learning = [(name, each) for name, each in network.named_parameters() if each.requires_grad]
+    learning = [
+        (name, each)
+        for name, each in network.named_parameters()
+        if each.requires_grad and (not update.trains or name.startswith(tuple(f"{part}." for part in update.trains)))
+    ]
+    if update.optimiser:
+        return _KINDS[update.optimiser.kind](
+            [{"params": learning}], lr=update.optimiser.rate, betas=update.optimiser.betas
+        )
+    encoders = tuple(f"{place}." for place in network.encoders)
     groups = [
         {
-            "params": [(name, each) for name, each in learning if _kind(name, each) == (encoder, decays)],
+            "params": [
+                (name, each)
+                for name, each in learning
+                if (name.startswith(encoders), each.ndim > 1) == (encoder, decays)
+            ],
             "share": config.encoder_rate if encoder else 1.0,
             "weight_decay": config.weight_decay if decays else 0.0,
         }
         for encoder, decays in product((True, False), repeat=2)
     ]
-    return kind([group for group in groups if group["params"]], lr=config.learning_rate)
+    return _KINDS[config.optimiser]([group for group in groups if group["params"]], lr=config.learning_rate)
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
+_KINDS: Mapping[OptimiserKind, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+}
+
+
+def learning_rate(config: TrainConfig, step: int, span: Span | None = None) -> float:
     """The rate of a step, counted from 0, by the settings alone: a linear warm-up, times what the schedule leaves.
 
-    `constant` leaves all of it. `cosine` leaves half a wave, from all at the start to nothing after `max_steps`
-    (Loshchilov and Hutter 2017, one period). Where no warm-up is given, a cosine has one of a tenth of the steps, of
-    50 at most.
+    Each stage has a schedule of its own. `constant` leaves all of it. `cosine` leaves half a wave, from all at the
+    start to nothing after the last step (Loshchilov and Hutter 2017, one period); where no warm-up is given, it has one
+    of a tenth of the steps, of 50 at most. `poly` leaves (1 - done)^0.9.
     """
+    length, step = (span.length, step - span.start) if span else (config.max_steps, step)
     steps = config.warm_up
     if steps is None:
-        steps = min(50, config.max_steps // 10) if config.schedule == "cosine" else 0
+        steps = min(50, length // 10) if config.schedule == "cosine" else 0
     warm_up = min(1.0, (step + 1) / (steps + 1))
-    return config.learning_rate * warm_up * _LEFT[config.schedule](min(1.0, step / config.max_steps))
+    return config.learning_rate * warm_up * _LEFT[config.schedule](min(1.0, step / length))
 
 
 _LEFT: Mapping[str, Callable[[float], float]] = {
     "constant": lambda _: 1.0,
+    "poly": lambda done: (1.0 - done) ** 0.9,
     "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
 }
 
@@ -55,11 +80,6 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """The learning rate of the next step; each group takes its share of it."""
     for group in optimiser.param_groups:
         group["lr"] = group["share"] * rate
-
-
-def _kind(name: str, parameter: nn.Parameter) -> tuple[bool, bool]:
-    """Whether it belongs to the encoder, and whether it decays."""
-    return name.startswith("encoder."), parameter.ndim > 1
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, stored: Mapping[str, Any], names: Sequence[str]) -> None:

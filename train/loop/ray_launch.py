@@ -165,6 +165,7 @@ def _anywhere(config: TrainConfig) -> TrainConfig:
         data=tuple(str(_absolute(parse_location(root))) for root in config.data),
         init=config.init and replace(config.init, path=_absolute(config.init.path)),
         weights=config.weights and _absolute(config.weights),
+        part_weights=tuple(f"{part}={_absolute(path)}" for part, path in config.parse_part_weights().items()),
         validation=tuple(replace(each, path=_absolute(each.path)) for each in config.validation),
     )
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from rssn.errors import InputError
 
 _HALVES = (2, 4, 8, 16, 32)
+_EIGHTHS = (2, 4, 8, 8, 8)
+_RESNET_50 = (64, 256, 512, 1024, 2048)
+_DENSENET_201 = (64, 256, 512, 1792, 1920)
 _BLOCKS = ((64, 64), (64, 64, 64), (128, 128, 64), (256, 256, 128), (512, 512, 256))
 
 LIBRARIES = ("torchvision", "timm")
@@ -26,6 +29,7 @@ class Backbone:
     strides: tuple[int, ...] = ()  # px of the picture for a px of each stage
     blocks: tuple[tuple[int, ...], ...] = ()  # channels that the convolutions of each block give; the head of D0 apart
     model: str = ""  # its name in the library
+    dilated: bool = False  # whether the last two stages keep the resolution of the one before, dilated by 2 and 4
     unused: tuple[str, ...] = ()  # prefixes of that model's parameters which no stage uses
 
     def alone(self, level: int) -> bool:
@@ -35,6 +39,13 @@ class Backbone:
     def scale(self, level: int) -> int:
         """How much a block enlarges: to the resolution of the stage below, D0 to the picture's."""
         return self.strides[level] // (self.strides[level - 1] if level else 1)
+
+
+def fitting_blocks(channels: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Decoder blocks for any encoder, made as those of r34: as wide as the stage, then as the stage below."""
+    widths = [min(width, DEEPEST) for width in channels]
+    above = [(width, width, below) for width, below in zip(widths[1:], widths, strict=False)]
+    return ((widths[0], widths[0]), *above)
 
 
 _OWN = (
@@ -75,6 +86,35 @@ _OWN = (
         unused=("fc.",),
     ),
     Backbone(
+        name="r50_8",
+        family="resnet",
+        channels=_RESNET_50,
+        strides=_EIGHTHS,
+        blocks=fitting_blocks(_RESNET_50),
+        model="resnet50",
+        unused=("fc.",),
+        dilated=True,
+    ),
+    Backbone(
+        name="rx101_8",
+        family="resnet",
+        channels=_RESNET_50,
+        strides=_EIGHTHS,
+        blocks=fitting_blocks(_RESNET_50),
+        model="resnext101_32x8d",
+        unused=("fc.",),
+        dilated=True,
+    ),
+    Backbone(
+        name="d201",
+        family="densenet_whole",
+        channels=_DENSENET_201,
+        strides=_HALVES,
+        blocks=fitting_blocks(_DENSENET_201),
+        model="densenet201",
+        unused=("classifier.",),
+    ),
+    Backbone(
         name="tiny",
         family="plain",
         channels=(4, 4, 4, 4, 8),
@@ -99,10 +139,3 @@ def backbone_named(name: str) -> Backbone:
         libraries = " or ".join(f"{library}:MODEL" for library in LIBRARIES)
         raise InputError(f"--backbone {name}: unknown; choose one of {', '.join(BACKBONES)}, or {libraries}")
     return BACKBONES[name]
-
-
-def fitting_blocks(channels: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-    """Decoder blocks for any encoder, made as those of r34: as wide as the stage, then as the stage below."""
-    widths = [min(width, DEEPEST) for width in channels]
-    above = [(width, width, below) for width, below in zip(widths[1:], widths, strict=False)]
-    return ((widths[0], widths[0]), *above)

@@ -19,19 +19,20 @@ class PyramidPooling(nn.Module):
     """Global context: the feature pooled to 1, 3 and 5 cells a side, brought back and mixed with itself.
 
     Args:
-        channels: Of the feature, in and out.
+        channels: Of the feature.
         sizes: Cells a side.
+        outputs: Channels of the result; None: those of the feature.
     """
 
-    def __init__(self, channels: int, sizes: Sequence[int] = (1, 3, 5)) -> None:
+    def __init__(self, channels: int, sizes: Sequence[int] = (1, 3, 5), outputs: int | None = None) -> None:
         super().__init__()
         self.stages = nn.ModuleList(
             nn.Sequential(nn.AdaptiveAvgPool2d(size), nn.Conv2d(channels, channels, 1, bias=False)) for size in sizes
         )
-        self.bottleneck = nn.Conv2d(channels * (len(sizes) + 1), channels, 1)
+        self.bottleneck = nn.Conv2d(channels * (len(sizes) + 1), outputs or channels, 1)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """N x C x H x W -> the same shape."""
+        """N x C x H x W -> the same size."""
         height, width = feature.shape[2:]
         pooled = [
             F.interpolate(stage(feature), (height, width), mode="bilinear", align_corners=True) for stage in self.stages

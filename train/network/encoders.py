@@ -93,7 +93,8 @@ def _torchvision_model(backbone: Backbone, weights: Location | None) -> nn.Modul
                 f"--weights {weights}: the backbone {backbone.name} has no published weights; leave it out"
             )
         return None
-    model: nn.Module = getattr(torchvision_models(), backbone.model)(weights=None)
+    dilation = {"replace_stride_with_dilation": [False, True, True]} if backbone.dilated else {}
+    model: nn.Module = getattr(torchvision_models(), backbone.model)(weights=None, **dilation)
     if weights is not None:
         load_encoder_weights(model, weights, f"torchvision's {backbone.model}", backbone.unused)
     return model
@@ -129,6 +130,18 @@ def _cut_densenet(backbone: Backbone, model: Any) -> list[nn.Module]:
     ]
 
 
+def _cut_densenet_whole(_: Backbone, model: Any) -> list[nn.Module]:
+    """As a feature pyramid wants it: each stage ends before the transition to the next, the last one with its norm."""
+    layers = model.features
+    return [
+        nn.Sequential(layers.conv0, layers.norm0, layers.relu0),
+        nn.Sequential(layers.pool0, layers.denseblock1),
+        nn.Sequential(layers.transition1, layers.denseblock2),
+        nn.Sequential(layers.transition2, layers.denseblock3),
+        nn.Sequential(layers.transition3, layers.denseblock4, layers.norm5, nn.ReLU(inplace=True)),
+    ]
+
+
 def _plain_stages(backbone: Backbone, _: None) -> list[nn.Module]:
     """One strided convolution a stage."""
     steps = zip((3, *backbone.channels), backbone.channels, strict=False)
@@ -146,5 +159,6 @@ _CUTS: Mapping[str, Callable[[Backbone, Any], list[nn.Module]]] = {
     "resnet": _cut_resnet,
     "resnet_2b": _cut_resnet_2b,
     "densenet": _cut_densenet,
+    "densenet_whole": _cut_densenet_whole,
     "plain": _plain_stages,
 }

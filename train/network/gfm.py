@@ -5,25 +5,27 @@ Both decoders give logits; sigmoid and argmax belong to the fusion, so the cross
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
-from rssn.errors import InputError, Rejected
+from rssn.errors import InputError
 from rssn.storage.location import Location
+from train.batch import Batch
+from train.losses import alpha_loss, composition_loss, laplacian_loss, with_total
 from train.network.backbones import backbone_named
 from train.network.decoders import FocusDecoder, GlanceDecoder
 from train.network.encoders import build_encoder
-from train.network.strategy import Scales
+from train.network.network import MattingNetwork, setting, widened
+from train.network.networks import NETWORKS
 from train.targets.rosta import FOREGROUND, TRANSITION, Rosta
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
-
-_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.InstanceNorm2d, nn.LayerNorm, nn.GroupNorm)
+EQUAL = dict.fromkeys(NETWORKS["gfm"].terms, 1.0)
+"""Equation 8: every term counts 1."""
 
 
 class Ablation(StrEnum):
@@ -42,11 +44,8 @@ class Prediction(NamedTuple):
     alpha: Tensor  # N x 1 x H x W in [0, 1]
 
 
-class GFM(nn.Module):
+class GFM(MattingNetwork):
     """The Glance and Focus Matting network.
-
-    Its state says by `mean` and `std` what its encoder is to see of a picture: ImageNet's, unless it is loaded from
-    one that learned otherwise. States of earlier versions lack them.
 
     Args:
         backbone: A name that `train.network.backbones.backbone_named` knows.
@@ -58,8 +57,12 @@ class GFM(nn.Module):
         InputError: If there is no such backbone or ablation, or the weights do not fit.
     """
 
-    mean: Tensor
-    std: Tensor
+    family: ClassVar[str] = "GFM"
+    hybrid: ClassVar[bool] = True
+    outputs: ClassVar[Mapping[str, str]] = {
+        "scores": "N x C x H x W float32; the largest is the class that the glance sees",
+        "focus": "N x 1 x H x W float32, 0 to 1, what alpha is where the glance sees a transition",
+    }
 
     def __init__(
         self, backbone: str, rosta: Rosta | str, weights: Location | None = None, ablations: Collection[str] = ()
@@ -69,52 +72,26 @@ class GFM(nn.Module):
             if ablation not in list(Ablation):
                 raise InputError(f"--ablation {ablation}: unknown; choose one of {', '.join(Ablation)}")
         self.rosta = Rosta(rosta)
-        self._frozen: tuple[str, ...] = ()
-        self.scales: Scales | None = None  # that it was trained at
         self.encoder = build_encoder(backbone_named(backbone), weights)
         parts = self.encoder.backbone
         single = Ablation.SINGLE in ablations
         self.glance = None if single else GlanceDecoder(parts, self.rosta.classes, Ablation.NO_PPM not in ablations)
         self.focus = FocusDecoder(parts, Ablation.NO_BB not in ablations)
-        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1))
-        self.register_load_state_dict_pre_hook(_keep_normalisation)  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], weights: Mapping[str, Location]) -> GFM:
+        """As in `MattingNetwork`."""
+        backbone, rosta, ablations = setting(settings, "backbone"), settings.get("rosta"), settings.get("ablations")
+        if rosta not in list(Rosta):
+            raise InputError(f"its settings name the RoSTa {rosta!r}; there are {', '.join(Rosta)}")
+        if not isinstance(ablations, list | None):
+            raise InputError(f"its settings name the ablations {ablations!r}")
+        return cls(backbone, Rosta(str(rosta)), weights.get("encoder"), [str(each) for each in ablations or []])
 
     @property
     def name(self) -> str:
         """As the paper's tables call it: `GFM-TT(r34)`."""
         return f"GFM-{self.rosta}({self.encoder.backbone.name})"
-
-    def frozen(self, parts: Collection[str]) -> list[str]:
-        """Names of the tensors that stay as they are when these parts are frozen, see `freeze`."""
-        frozen = {id(each) for module in self._standing(parts) for each in _own(module)}
-        return [name for name, each in self.state_dict(keep_vars=True).items() if id(each) in frozen]
-
-    def freeze(self, parts: Collection[str]) -> None:
-        """Keep parts as they are from now on: no gradients, and in training too norms and drop-out as in use.
-
-        Args:
-            parts: `encoder`, all of it, or `norms`: scales, offsets and statistics, in the decoders too.
-        """
-        self._frozen = tuple(parts)
-        for module in self._standing(parts):
-            for parameter in module.parameters(recurse=False):
-                parameter.requires_grad_(False)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> GFM:
-        """As everywhere in torch; what is frozen stays as in use."""
-        super().train(mode)
-        for module in self._standing(self._frozen):
-            module.train(False)
-        return self
-
-    def _standing(self, parts: Collection[str]) -> Iterator[nn.Module]:
-        """The modules of these parts; looked up each time, as norms may be exchanged for those of several GPUs."""
-        if "encoder" in parts:
-            yield from self.encoder.modules()
-        if "norms" in parts:
-            yield from (module for module in self.modules() if isinstance(module, _NORMS))
 
     def forward(self, image: Tensor) -> Prediction:
         """Predict a batch.
@@ -122,7 +99,7 @@ class GFM(nn.Module):
         Args:
             image: N x 3 x H x W RGB in [0, 1]; H and W are multiples of 32.
         """
-        glance, focus = (_widened(logits) for logits in self.decode((image - self.mean) / self.std))
+        glance, focus = (widened(logits) for logits in self.decode(self.normalised(image)))
         return Prediction(glance, focus, fuse(decide(glance), focus.sigmoid(), self.rosta))
 
     def decode(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,23 +109,28 @@ class GFM(nn.Module):
         return focus[:, :0] if self.glance is None else self.glance(features), focus
 
     def evidence(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """What `inference` fuses: N x C x H x W scores, whose largest is the class, and the focus in [0, 1]."""
+        """N x C x H x W scores, whose largest is the class, and the focus in [0, 1]."""
         prediction = self(image)
         return prediction.glance, prediction.focus.sigmoid()
 
+    def matte(self, evidence: Sequence[Tensor]) -> Tensor:
+        """Collaborative matting, see `fuse`."""
+        scores, focus = evidence
+        return fuse(decide(scores), focus, self.rosta)
 
-def _keep_normalisation(network: GFM, state: dict[str, Any], prefix: str, *_: object) -> None:
-    for name in ("mean", "std"):
-        state.setdefault(f"{prefix}{name}", getattr(network, name))
+    def sure(self, evidence: Sequence[Tensor], tolerance: float) -> Tensor:
+        """Where the two largest scores are apart: where they nearly meet the last digit decides the class."""
+        scores, focus = evidence
+        if not scores.numel():
+            return torch.ones_like(focus, dtype=torch.bool)
+        best = scores.topk(2, dim=1).values
+        return best[:, :1] - best[:, 1:] > 4 * tolerance * max(1.0, float(scores.abs().max()))
 
-
-def _own(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters(recurse=False)
-    yield from module.buffers(recurse=False)
-
-
-def _widened(logits: Tensor) -> Tensor:
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+    def losses(
+        self, found: Prediction, batch: Batch, weights: Mapping[str, float], count: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Equation 8, see `gfm_losses`."""
+        return gfm_losses(found, batch, weights, count)
 
 
 def seeded_gfm(
@@ -160,14 +142,31 @@ def seeded_gfm(
         return GFM(backbone, rosta, weights, ablations)
 
 
-def check_evidence(scores: Tensor, focus: Tensor, name: str) -> None:
-    """Refuse what `evidence` gave where it is no matte: every comparison with NaN fails, and alpha would be 0.
+def gfm_losses(
+    prediction: Prediction, batch: Batch, weights: Mapping[str, float] = EQUAL, count: Tensor | None = None
+) -> dict[str, Tensor]:
+    """The terms of equation 8, each a scalar, not weighted; `total` is their weighted sum.
 
-    Raises:
-        Rejected: If a value is infinite or no number.
+    `cross_entropy` is L_CE, `focus_alpha` and `focus_laplacian` are L_FD, `alpha`, `laplacian` and `composition`
+    are L_CM. A network with a single decoder has L_CM alone. Without weight the composition loss is not computed, as
+    its F and B are not read then. For `count` see `MattingNetwork.losses`.
     """
-    if not (scores.isfinite().all() and focus.isfinite().all()):
-        raise Rejected("predict", "not_finite", f"{name} gives values that are not finite")
+    terms = {
+        "alpha": alpha_loss(prediction.alpha, batch.alpha),
+        "laplacian": laplacian_loss(prediction.alpha, batch.alpha),
+    }
+    if weights["composition"]:
+        colours = (batch.foreground, batch.background)
+        terms["composition"] = composition_loss(prediction.alpha, batch.alpha, *colours)
+    if prediction.glance.shape[1]:
+        focus = prediction.focus.sigmoid()
+        terms = {
+            "cross_entropy": F.cross_entropy(prediction.glance, batch.glance),
+            "focus_alpha": alpha_loss(focus, batch.focus, batch.transition, count),
+            "focus_laplacian": laplacian_loss(focus, batch.focus, batch.transition, count),
+            **terms,
+        }
+    return with_total(terms, weights)
 
 
 def decide(scores: Tensor) -> Tensor:

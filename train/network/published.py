@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,7 @@ class PublishedGFM(nn.Module):
         self.gfm.mean, self.gfm.std = (RELEASED_INPUT[name].clone() for name in ("mean", "std"))
         self.rosta = self.gfm.rosta
         self.name = self.gfm.name
+        self.family, self.hybrid, self.outputs = GFM.family, GFM.hybrid, GFM.outputs
 
     def forward(self, image: Tensor) -> Prediction:
         """Predict a batch.
@@ -57,6 +58,18 @@ class PublishedGFM(nn.Module):
         """As `train.network.gfm.GFM.evidence`: takes RGB in [0, 1]."""
         glance, focus, _ = self(255.0 * image)
         return glance, focus
+
+    def decode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """As `GFM.decode`."""
+        return self.gfm.decode(image)
+
+    def matte(self, evidence: Sequence[Tensor]) -> Tensor:
+        """As `GFM.matte`."""
+        return self.gfm.matte(evidence)
+
+    def sure(self, evidence: Sequence[Tensor], tolerance: float) -> Tensor:
+        """As `GFM.sure`."""
+        return self.gfm.sure(evidence, tolerance)
 
     def load_released(self, state: Mapping[str, Tensor], source: str) -> None:
         """Load the authors' state dict; every tensor in it is used, known as unused, or refused.

@@ -48,7 +48,9 @@ def read_state(path: Location, flag: str) -> dict[str, Tensor]:
         raise type(error)(f"{flag} {error}") from error
 
 
-def load_encoder_weights(model: nn.Module, path: Location, name: str, unused: Collection[str]) -> None:
+def load_encoder_weights(
+    model: nn.Module, path: Location, name: str, unused: Collection[str], flag: str = "--weights"
+) -> None:
     """Load a library's state dict into its model.
 
     Args:
@@ -56,18 +58,19 @@ def load_encoder_weights(model: nn.Module, path: Location, name: str, unused: Co
         path: The file.
         name: What it should hold, for the message.
         unused: Prefixes of tensors that no stage of the encoder uses; they may be absent.
+        flag: What the user gave it with, for the message.
 
     Raises:
         InputError: If the file does not fit; the message names the difference.
     """
     expected, prefixes = model.state_dict(), tuple(unused)
     rename = _efficient_names(expected)
-    given = {rename(_LEGACY_DENSE.sub(r"\1\2", key)): value for key, value in read_state(path, "--weights").items()}
+    given = {rename(_LEGACY_DENSE.sub(r"\1\2", key)): value for key, value in read_state(path, flag).items()}
     optional = {key for key in expected if key.endswith("num_batches_tracked") or key.startswith(prefixes)}
     relevant = {key: value for key, value in given.items() if not key.startswith(prefixes)}
     problems = differences(relevant, {key: tuple(value.shape) for key, value in expected.items()}, optional)
     if problems:
-        raise InputError(f"--weights {path}: not {name}: {problems}")
+        raise InputError(f"{flag} {path}: not {name}: {problems}")
     model.load_state_dict(relevant, strict=False)
 
 

@@ -32,6 +32,7 @@ WORDS = {
     "rssn study study",
     "rssn study --input",
     "train run --data",
+    "train run --part-weights",
 }
 """Places among other words: a recipe that ships, a pair of a name and a place."""
 

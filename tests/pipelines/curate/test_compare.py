@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,17 @@ import cv2
 import numpy as np
 import pytest
 
+from bg20k.decide import NOTHING_KNOWN
+from bg20k.records import Crawl
 from bg20k.rules import CurationRules
+from pipelines.curate.compare import plan_pairs
 from pipelines.curate.job import CurationJob, run_curation
+from pipelines.curate.rows import candidates_folder, records
 from pipelines.executor.runner import LocalRunner
 from pipelines.executor.work import ErrorBudget
+from rssn.dataset.manifest import MANIFEST
 from rssn.dataset.rows import iter_rows
+from rssn.dataset.shards import DatasetFolder, is_half_written, is_own
 from rssn.image.arrays import Pixels, encode_jpeg
 
 RULES = CurationRules(min_side=192)
@@ -90,6 +97,20 @@ def test_a_second_run_compares_nothing_again_and_repairs_what_is_lost(
     assert shard.read_bytes() == before
 
 
+def test_what_was_found_of_other_pairs_does_not_count(photos: Path, found: dict[str, dict[str, Any]]) -> None:
+    folder = DatasetFolder(photos.parent / "out")
+    candidates = candidates_folder(folder)
+    every = [record for mark in candidates.marks() for record in records(candidates, mark.name, RULES)]
+    refused = [replace(one, refused_flag=("upscaled", 0.9)) if "dark" in one.source else one for one in every]
+    before, after, again = (
+        plan_pairs(folder, None, Crawl.of(some), NOTHING_KNOWN, RULES) for some in (every, refused, every)
+    )
+    assert before[0].plan_digest != after[0].plan_digest
+    assert sum(task.size for task in before[1]) > sum(task.size for task in after[1]) > 0
+    assert again == before
+    assert curate(photos, folder.root) == found
+
+
 def test_what_an_existing_set_shows_is_rejected_and_that_set_stays(tmp_path: Path, photos: Path) -> None:
     curate(photos, tmp_path / "old")
     crops = {"crop": scene(2)[40:440, 60:660], "new": scene(7)}
@@ -97,3 +118,13 @@ def test_what_an_existing_set_shows_is_rejected_and_that_set_stays(tmp_path: Pat
     assert (found["crop"]["reason"], found["crop"]["keep"]) == ("altered", False)
     assert "of the existing set" in found["crop"]["message"]
     assert found["new"]["keep"]
+
+
+def test_every_file_of_a_curation_is_known_as_its_own(photos: Path, found: dict[str, dict[str, Any]]) -> None:
+    assert len(found) == 6
+    root = photos.parent / "out"
+    names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    of_parts = [name.removeprefix("candidates/").removeprefix("compared/") for name in names]
+    assert "plan/pairs.parquet" in of_parts
+    assert [name for name in of_parts if not is_own(name)] == [MANIFEST]
+    assert is_half_written("plan/.pairs.parquet.123.tmp")

@@ -26,8 +26,8 @@ from rssn.image.arrays import encode_png, to_uint8
 from rssn.storage.files import write_json
 from tests.bucket import Store
 from tests.train.conftest import Scene
-from train.config import LossWeights, TrainConfig
-from train.data.batch import Batch
+from train.batch import Batch
+from train.config import TrainConfig
 from train.data.loader import ShardDataset, StepSampler, batches
 from train.data.order import START, Mixture, Place
 from train.data.shards import open_set
@@ -185,7 +185,7 @@ def test_without_composition_loss_neither_layer_is_needed(config: TrainConfig, t
     config = replace(config, data=(str(root),))
     with pytest.raises(InputError, match="no column background, foreground"):
         ShardDataset(config)
-    batch = read(replace(config, losses=LossWeights(composition=0.0)))[0]
+    batch = read(replace(config, losses={"composition": 0.0}))[0]
     assert (batch.foreground.numel(), batch.background.numel()) == (0, 0)
     assert batch.image.shape == (4, 3, 64, 64)
 

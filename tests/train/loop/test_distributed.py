@@ -93,6 +93,25 @@ def test_processes_that_accumulate_have_the_losses_of_one_large_batch(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["shm", "lf", "hatt", "shmc"])
+def test_networks_of_several_stages_learn_in_two_processes_as_in_one(
+    name: str, shards: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """SHM's drop-out falls on each half of a batch alike, so only that it learns is asked of it."""
+    network = ["--network", name, "--clip", "0", *([] if name == "shmc" else ["--width", "0.05"])]
+    alone, pair = tmp_path / "alone", tmp_path / "pair"
+    subprocess.run(two_forked(*command(shards, pair, 2, 4), *network), check=True, env=environment)
+    found = [json.loads(line) for line in (pair / "metrics.jsonl").read_text().splitlines()]
+    assert len(found) == 4
+    if name != "shm":
+        run_alone([*command(shards, alone, 4, 4), *network])
+        for one, line in zip(found, (alone / "metrics.jsonl").read_text().splitlines(), strict=True):
+            other = json.loads(line)
+            assert one.keys() == other.keys()
+            assert {**one, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the processes in Linux's /proc")
 def test_a_signal_to_one_of_them_stops_both_after_the_same_step(
     shards: Path, tmp_path: Path, environment: dict[str, str]

@@ -10,9 +10,9 @@ import torch
 
 from rssn.errors import InputError
 from rssn.vision import torchvision_models
+from train.batch import Batch
 from train.checkpoint import load_checkpoint
 from train.config import Origin, TrainConfig
-from train.data.batch import Batch
 from train.data.loader import ShardDataset, batches
 from train.loop.distributed import Group, SharedBatchNorm
 from train.loop.learner import Learner

@@ -11,9 +11,9 @@ import torch._dynamo
 from torch._dynamo.utils import counters
 
 from rssn.errors import InputError
+from train.batch import Batch
 from train.checkpoint import load_checkpoint, load_network
 from train.config import TrainConfig
-from train.data.batch import Batch
 from train.data.loader import ShardDataset, batches
 from train.loop.distributed import Group
 from train.loop.learner import Learner, NonFiniteLoss

@@ -164,7 +164,12 @@ KINDS: Mapping[str, Kind] = {
     "pack": Kind(pack, ("rssn", "pack"), _typed(PackOptions), _pack, _SHARDS),
     "train": Kind(run, ("train", "run"), read_options, _train, _TRAINING, side_by_side=True),
     "eval": Kind(
-        evaluate, ("train", "eval"), _typed(EvalOptions, _has_strategy), _evaluate, resumes=False, side_by_side=True
+        evaluate,
+        ("train", "eval"),
+        _typed(EvalOptions, EvalOptions.refuse_idle, _has_strategy),
+        _evaluate,
+        resumes=False,
+        side_by_side=True,
     ),
 }
 """In the order of the work."""

@@ -117,6 +117,17 @@ def say_unread(unread: Mapping[str, int]) -> None:
         click.echo(unread_words(unread), err=True)
 
 
+def checkpoint_option(*, required: bool) -> Any:
+    """Trained networks."""
+    return option(
+        "--checkpoint",
+        type=FILE,
+        multiple=True,
+        required=required,
+        help="last.pt or best.pt of a run; repeat it for an ensemble: the median of their mattes (section 5.4).",
+    )
+
+
 def weights_option() -> Any:
     """Which weights of a checkpoint."""
     return option(
@@ -139,13 +150,7 @@ def max_side_option() -> Any:
 class NetworkOptions:
     """Trained networks, and what they see of a photograph."""
 
-    checkpoints: tuple[Location, ...] = option(
-        "--checkpoint",
-        type=FILE,
-        multiple=True,
-        required=True,
-        help="last.pt or best.pt of a run; repeat it for an ensemble: the median of their mattes (section 5.4).",
-    )
+    checkpoints: tuple[Location, ...] = checkpoint_option(required=True)
     weights: str | None = weights_option()
     max_side: int | None = max_side_option()
     hybrid: tuple[str, str] | None = option(

@@ -1,4 +1,4 @@
-"""`train eval`: trained networks evaluated on photographs as in the paper's Table 1, or as alphamatting's heirs do."""
+"""`train eval`: methods evaluated on photographs as in the paper's Table 1, or as alphamatting's heirs do."""
 
 from __future__ import annotations
 
@@ -20,13 +20,11 @@ from rssn.storage.atomic import write_bytes
 from rssn.storage.files import write_json, write_parquet
 from rssn.storage.location import Location
 from rssn.storage.urls import is_plain
-from train.checkpoint import Network
 from train.evaluation.examples import Example, ExampleSet, Failure, find_examples, read_trimap
-from train.evaluation.inference import predict_alpha
+from train.evaluation.method import Method
 from train.metrics.dim import DIM_METRICS, dim_metrics
 from train.metrics.metric import Metric
 from train.metrics.paper import METRICS, matting_metrics
-from train.network.strategy import Strategy
 from train.targets.rosta import make_trimap
 
 Row: TypeAlias = dict[str, str | float]
@@ -54,27 +52,12 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Networks, and the rules that they are evaluated by."""
+    """A method, and the rules that it is evaluated by."""
 
-    networks: Sequence[Network]  # in `eval` mode; several: the median of their mattes
-    strategy: Strategy | None = None  # what they see of a photograph; None: each what training saw
+    method: Method
     protocol: Protocol = Protocol.GFM
     trimaps: Location | None = None  # a folder of the data set's own; made of alpha with 25 px where None
     mattes: Location | None = None  # a folder into which each prediction is written as <name>.png
-
-    @property
-    def name(self) -> str:
-        """The first column of Table 1, or of Table 2 for an ensemble."""
-        names = [network.name for network in self.networks]
-        families = {network.family for network in self.networks}
-        ensemble = f"{families.pop()}-ENS" if len(families) == 1 else "ENS"
-        return names[0] if len(names) == 1 else f"{ensemble}({', '.join(names)})"
-
-    @property
-    def view(self) -> str:
-        """What the networks see of a photograph, in words."""
-        own = (Strategy.as_trained(network.scales) for network in self.networks)
-        return "; ".join(dict.fromkeys(each.describe() for each in ([self.strategy] if self.strategy else own)))
 
     @property
     def region(self) -> str:
@@ -87,11 +70,11 @@ class Evaluator:
         """Predict one photograph and compare with its matte; the prediction is rounded to 8 bits first.
 
         Raises:
-            Rejected: If a file cannot be read, or there is no photograph, or a network gives no matte of it.
+            Rejected: If a file cannot be read, or there is no photograph, or the method gives no matte of it.
         """
         truth = example.load()
         picture, alpha = truth.picture, truth.alpha
-        matte = to_uint8(predict_alpha(self.networks, picture, self.strategy))
+        matte = to_uint8(self.method.predict(example.name, truth))
         if self.mattes:
             _write_matte(self.mattes, example.name, matte)
         predicted = to_float(matte)
@@ -158,10 +141,10 @@ def evaluate(
     without: Location | None = None,
     alpha_scale: float | None = None,
 ) -> Evaluation:
-    """Evaluate networks on a data set.
+    """Evaluate a method on a data set.
 
     Args:
-        evaluator: Networks and rules.
+        evaluator: Method and rules.
         data: See `train.evaluation.examples.find_examples`.
         on_image: Told the number of photographs before the first, and 0 after each.
         without: A folder that does not count, wherever it lies: where results go.
@@ -179,10 +162,10 @@ def evaluate(
 def evaluate_examples(
     evaluator: Evaluator, found: ExampleSet, on_image: Callable[[int], None], source: str
 ) -> Evaluation:
-    """Evaluate networks on examples that were found; see `evaluate`.
+    """Evaluate a method on examples that were found; see `evaluate`.
 
     Args:
-        evaluator: Networks and rules.
+        evaluator: Method and rules.
         found: The examples.
         on_image: As for `evaluate`.
         source: What they are of, for the message.
@@ -228,15 +211,15 @@ def write_evaluation(evaluation: Evaluation, evaluator: Evaluator, out: Location
     write_parquet(out / "per_image.parquet", schema, evaluation.rows)
     write_bytes(out / "worst.png", encode_png(strip(evaluation.worst)))
     summary = {
-        "name": evaluator.name,
-        "row": format_table([(evaluator.name, evaluation.mean)], evaluator.protocol.metrics).splitlines()[-1],
+        "name": evaluator.method.name,
+        "row": format_table([(evaluator.method.name, evaluation.mean)], evaluator.protocol.metrics).splitlines()[-1],
         "images": len(evaluation.counted),
         "left_out": evaluation.left_out,
         "mean": evaluation.mean,
         "protocol": str(evaluator.protocol),
         "region": evaluator.region,
-        "strategy": evaluator.view,
-        "networks": len(evaluator.networks),
+        "strategy": evaluator.method.view,
+        "networks": evaluator.method.networks,
         "unread": dict(evaluation.unread),
         "flags": {name: list(flags) for name, flags in evaluation.flags.items() if flags},
         "failures": [{"name": each.name, "reason": each.reason} for each in evaluation.failures],

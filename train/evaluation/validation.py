@@ -16,6 +16,7 @@ from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.evaluation.evaluate import Evaluation, Evaluator, evaluate_examples, strip
 from train.evaluation.examples import ExampleSet
+from train.evaluation.method import TrainedNetworks
 from train.network.network import MattingNetwork
 
 _SHOWN = 4
@@ -79,7 +80,7 @@ def _with_weights(network: MattingNetwork, weights: Mapping[str, Tensor]) -> Mat
 
 
 def _evaluated(network: MattingNetwork, name: str, found: ExampleSet, config: TrainConfig) -> Evaluation:
-    evaluator = Evaluator([network], config.validation_strategy)
+    evaluator = Evaluator(TrainedNetworks([network], config.validation_strategy))
     return evaluate_examples(evaluator, found, lambda _: None, f"--validation {name}")
 
 

@@ -47,6 +47,7 @@ NO_PLACES = {
     "train run --validation-hybrid",
     "train run --alpha-scale",
     "train eval --hybrid",
+    "train eval --backbone",
     "train predict --hybrid",
     "train describe --backbone",
     *(f"rssn {command} --max-errors" for command in ("build-bg20k", "compose", "pack")),

@@ -13,6 +13,7 @@ from rssn.errors import InputError
 from rssn.image.arrays import encode_png, to_float, to_uint8
 from train.evaluation.evaluate import Evaluation, Evaluator, Protocol, evaluate, format_table, write_evaluation
 from train.evaluation.inference import predict_alpha
+from train.evaluation.method import TrainedNetworks
 from train.metrics.dim import DIM_METRICS, dim_metrics
 from train.metrics.paper import METRICS, matting_metrics
 from train.network.gfm import GFM, seeded_gfm
@@ -35,7 +36,7 @@ def test_figures_are_those_of_the_rounded_prediction(
     network: GFM, photographs: Path, scenes: list, tmp_path: Path
 ) -> None:
     heard: list[int] = []
-    evaluator = Evaluator([network])
+    evaluator = Evaluator(TrainedNetworks([network]))
     result = evaluate(evaluator, photographs, heard.append)
     write_evaluation(result, evaluator, tmp_path)
     assert heard == [4, 0, 0, 0, 0]
@@ -52,7 +53,7 @@ def test_figures_are_those_of_the_rounded_prediction(
 
 
 def test_the_sheet_starts_with_the_worst(network: GFM, photographs: Path, scenes: list, tmp_path: Path) -> None:
-    result = run(Evaluator([network]), photographs, tmp_path)
+    result = run(Evaluator(TrainedNetworks([network])), photographs, tmp_path)
     worst = max(result.rows, key=lambda row: row["sad"])["name"]
     sheet = cv2.cvtColor(cv2.imread(str(tmp_path / "worst.png")), cv2.COLOR_BGR2RGB)
     pixels = next(scene.image for scene in scenes if scene.name == worst)
@@ -67,7 +68,7 @@ def test_a_failed_photograph_is_reported_and_the_rest_is_judged(
     shutil.copytree(photographs, data)
     (data / "original" / "scene1.png").write_bytes(b"")
     (data / "mask" / "scene2.png").unlink()
-    result = run(Evaluator([network]), data, tmp_path / "out")
+    result = run(Evaluator(TrainedNetworks([network])), data, tmp_path / "out")
     assert [row["name"] for row in result.rows] == ["scene0", "scene3"]
     reasons = {Path(failure.name).stem: failure.reason for failure in result.failures}
     assert "missing_partner" in reasons["scene2"]
@@ -82,7 +83,7 @@ def test_a_folder_where_all_fail_is_refused(network: GFM, photographs: Path, tmp
     for path in (data / "original").iterdir():
         path.write_bytes(b"")
     with pytest.raises(InputError, match="no photograph could be evaluated; the first: scene0: read: empty"):
-        run(Evaluator([network]), data, tmp_path / "out")
+        run(Evaluator(TrainedNetworks([network])), data, tmp_path / "out")
 
 
 def test_foregrounds_without_photographs_cannot_be_judged(network: GFM, photographs: Path, tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_foregrounds_without_photographs_cannot_be_judged(network: GFM, photogra
     shutil.copytree(photographs / "original", data / "fg")
     shutil.copytree(photographs / "mask", data / "alpha")
     with pytest.raises(InputError, match="no_photograph"):
-        run(Evaluator([network]), data, tmp_path / "out")
+        run(Evaluator(TrainedNetworks([network])), data, tmp_path / "out")
 
 
 def test_the_table_has_the_columns_of_table_1() -> None:
@@ -102,7 +103,9 @@ def test_the_table_has_the_columns_of_table_1() -> None:
 
 
 def test_shards_give_the_figures_of_the_folder(network: GFM, photographs: Path, shards: Path, tmp_path: Path) -> None:
-    folder, stored = (run(Evaluator([network]), data, tmp_path / data.name) for data in (photographs, shards))
+    folder, stored = (
+        run(Evaluator(TrainedNetworks([network])), data, tmp_path / data.name) for data in (photographs, shards)
+    )
     assert [row.pop("name") for row in stored.rows] == [f"scene{n}/0" for n in range(4)]
     assert [row.pop("name") for row in folder.rows] == [f"scene{n}" for n in range(4)]
     assert stored.rows == folder.rows
@@ -116,7 +119,9 @@ def test_the_dim_protocol_takes_the_data_sets_own_trimaps(
         unknown = np.where(make_trimap(scene.alpha, 7) == 128, 90, make_trimap(scene.alpha, 7)).astype(np.uint8)
         (tmp_path / "trimaps" / f"{scene.name}.png").write_bytes(encode_png(unknown))
     result = run(
-        Evaluator([network], protocol=Protocol.DIM, trimaps=tmp_path / "trimaps"), photographs, tmp_path / "out"
+        Evaluator(TrainedNetworks([network]), protocol=Protocol.DIM, trimaps=tmp_path / "trimaps"),
+        photographs,
+        tmp_path / "out",
     )
     assert [failure.reason.split(": ")[1] for failure in result.failures] == ["no_trimap"]
     for scene, row in zip(scenes[1:], result.rows, strict=True):
@@ -148,7 +153,7 @@ def with_scenes_of_one_value(photographs: Path, root: Path) -> Path:
 
 def test_empty_and_full_scenes_are_judged(network: GFM, photographs: Path, tmp_path: Path) -> None:
     data = with_scenes_of_one_value(photographs, tmp_path / "data")
-    result = run(Evaluator([network], mattes=tmp_path / "mattes"), data, tmp_path / "out")
+    result = run(Evaluator(TrainedNetworks([network]), mattes=tmp_path / "mattes"), data, tmp_path / "out")
     assert result.failures == []
     rows = {row.pop("name"): row for row in pq.read_table(tmp_path / "out" / "per_image.parquet").to_pylist()}
     assert len(rows) == 6
@@ -172,7 +177,7 @@ def predicted_above(path: Path, least: float = 0.15) -> float:
 
 def test_the_dim_protocol_leaves_out_what_has_no_unknown_pixel(network: GFM, photographs: Path, tmp_path: Path) -> None:
     data = with_scenes_of_one_value(photographs, tmp_path / "data")
-    evaluator = Evaluator([network], protocol=Protocol.DIM)
+    evaluator = Evaluator(TrainedNetworks([network]), protocol=Protocol.DIM)
     all_six, four = run(evaluator, data, tmp_path / "six"), run(evaluator, photographs, tmp_path / "four")
     assert all_six.mean == four.mean
     assert len(all_six.worst) == 4
@@ -195,7 +200,7 @@ def test_results_among_the_data_are_not_judged(network: GFM, photographs: Path, 
     for folder in ("original", "mask"):
         (data / "eval" / folder).mkdir(parents=True)
         (data / "eval" / folder / "worst.png").write_bytes(encode_png(np.full((64, 64), 99, np.uint8)))
-    result = evaluate(Evaluator([network]), data, lambda _: None, data / "eval")
+    result = evaluate(Evaluator(TrainedNetworks([network])), data, lambda _: None, data / "eval")
     assert (len(result.rows), result.failures, result.unread) == (4, [], {".NEF": 1})
     with pytest.raises(InputError, match="results would be written among the pictures"):
-        evaluate(Evaluator([network]), data, lambda _: None, data)
+        evaluate(Evaluator(TrainedNetworks([network])), data, lambda _: None, data)

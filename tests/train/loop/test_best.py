@@ -18,6 +18,7 @@ from tests.conftest import Once
 from train.checkpoint import Checkpoint, load_checkpoint, load_network, save_checkpoint
 from train.config import TrainConfig
 from train.evaluation.evaluate import Evaluator, evaluate
+from train.evaluation.method import TrainedNetworks
 from train.loop.best import Best, BestTracker
 from train.loop.loop import StepReport, train
 from train.validation_sets import ValidationSet
@@ -116,7 +117,9 @@ def test_the_best_step_is_a_checkpoint_of_its_own_that_says_why(config: TrainCon
     assert record == {**expected, "checkpoint": "best.pt", "set": "real", "metric": "sad"}
     assert {name: load_checkpoint(best).best[name] for name in expected} == expected
     assert result.best == replace(Best.from_plain(load_checkpoint(best).best), worse=8 - step)  # type: ignore[type-var]
-    judged = evaluate(Evaluator([load_network(best, torch.device("cpu"))]), config.validation[0].path, lambda _: None)
+    judged = evaluate(
+        Evaluator(TrainedNetworks([load_network(best, torch.device("cpu"))])), config.validation[0].path, lambda _: None
+    )
     assert judged.mean["sad"] == pytest.approx(min(found))
 
 
@@ -144,7 +147,7 @@ def test_the_average_is_judged_where_there_is_one(config: TrainConfig) -> None:
     best = load_checkpoint(config.out / "best.pt")
     assert best.best["weights"] == "ema"
     assert best.best["value"] == min(sads(config.out))
-    evaluator = Evaluator([load_network(config.out / "best.pt", torch.device("cpu"))])
+    evaluator = Evaluator(TrainedNetworks([load_network(config.out / "best.pt", torch.device("cpu"))]))
     assert evaluate(evaluator, config.validation[0].path, lambda _: None).mean["sad"] == pytest.approx(
         min(sads(config.out))
     )

@@ -21,6 +21,7 @@ from rssn.image.arrays import to_float
 from train.checkpoint import Checkpoint, load_checkpoint, load_network, save_checkpoint
 from train.config import TrainConfig
 from train.evaluation.evaluate import Evaluator, evaluate
+from train.evaluation.method import TrainedNetworks
 from train.loop.learner import NonFiniteLoss
 from train.loop.loop import StepReport, train
 from train.metrics.paper import matting_metrics
@@ -150,7 +151,7 @@ def test_the_tiny_network_learns_four_scenes(config: TrainConfig, photographs: P
     totals = [line["total"] for line in losses(config.out)]
     assert np.mean(totals[-5:]) < 0.5 * np.mean(totals[:5])
     network = load_network(result.checkpoint, torch.device("cpu"))
-    judged = evaluate(Evaluator([network], Strategy(96)), photographs, lambda _: None)
+    judged = evaluate(Evaluator(TrainedNetworks([network], Strategy(96))), photographs, lambda _: None)
     constants = constant_predictions(photographs)
     assert judged.mean["sad"] < 0.5 * min(each["sad"] for each in constants)
     assert judged.mean["mse"] < 0.5 * min(each["mse"] for each in constants)
@@ -181,10 +182,12 @@ def test_validation_is_in_the_record_and_in_pictures(config: TrainConfig, photog
         "step-00000006.png",
     ]
     network = load_network(result.checkpoint, torch.device("cpu"))
-    mean = evaluate(Evaluator([network]), photographs, lambda _: None).mean
+    mean = evaluate(Evaluator(TrainedNetworks([network])), photographs, lambda _: None).mean
     assert {name: lines[-1][f"validation/real/{name}"] for name in mean} == pytest.approx(mean)
     raw = evaluate(
-        Evaluator([load_network(result.checkpoint, torch.device("cpu"), "raw")]), photographs, lambda _: None
+        Evaluator(TrainedNetworks([load_network(result.checkpoint, torch.device("cpu"), "raw")])),
+        photographs,
+        lambda _: None,
     ).mean
     assert {name: lines[-1][f"validation/real/raw/{name}"] for name in raw} == pytest.approx(raw)
     assert raw["sad"] != mean["sad"]

@@ -141,7 +141,7 @@ def _members(row: Row, layout: Layout) -> Iterator[tuple[str, bytes]]:
     """The pictures of a row, and its light columns as `<key>.json`."""
     yield from layout.files(row)
     pictures = {each.column for each in layout.pictures}
-    light = {name: value for name, value in row.items() if name not in pictures}
+    light = {name: value for name, value in row.items() if name not in pictures and not isinstance(value, bytes)}
     yield f"{key_of(row, layout.key)}.json", json.dumps(light, sort_keys=True, ensure_ascii=False).encode()
 
 
@@ -149,7 +149,7 @@ def _write_index(export: Export, path: Path) -> None:
     """The light columns as CSV: `key` is the name of the row's files; structs become a column for each part."""
     shards = export.source.shards
     with own_parquet(shards[0].path) as first:
-        schema = pa.schema([item for item in first.schema_arrow if item.type != IMAGE])
+        schema = pa.schema([item for item in first.schema_arrow if item.type not in (IMAGE, pa.binary())])
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["key", *_flat_names(schema)])

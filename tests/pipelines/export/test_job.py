@@ -253,6 +253,14 @@ def test_backgrounds_are_plain_files_in_train_and_testval(bg20k: Path, tmp_path:
     assert {name.split("-")[0] for name in content(tmp_path / "tars")} == {"train", "testval", "export.json"}
     for name, data in expected.items():
         assert PillowImage.open(io.BytesIO(data)).format == "JPEG", name
+    with (tmp_path / "files" / "index.csv").open(newline="") as stream:
+        heading = next(csv.reader(stream))
+    with tarfile.open(min((tmp_path / "tars").glob("*.tar"))) as archive:
+        member = next(one for one in archive if one.name.endswith(".json"))
+        light = json.load(archive.extractfile(member))  # type: ignore[arg-type]
+    for names_of in (heading, light):
+        assert {"phash", "sharpness"} < set(names_of)
+        assert not {"prints", "sketch"} & set(names_of)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ def test_stages_have_the_channels_and_resolutions_of_the_table(name: str) -> Non
 def test_an_unknown_backbone_is_refused() -> None:
     for name in ("vgg", "timm:", "keras:resnet50"):
         with pytest.raises(
-            InputError, match=f"--backbone {name}: unknown; choose one of r34, d121, r34_2b, r101, tiny"
+            InputError, match=f"--backbone {name}: unknown; choose one of r34, d121, r34_2b, r101, r50_8"
         ):
             backbone_named(name)
 

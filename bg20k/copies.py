@@ -1,4 +1,4 @@
-"""Altered copies of a whole crawl: which pairs are worth a look, and what the looks gave.
+"""Altered copies of a whole crawl: what the comparisons of pairs make of it.
 
 A perceptual hash of the whole frame finds re-encoded and resized copies. What it misses, because it was cropped,
 mirrored, recoloured or drawn over, is looked for among the photographs that the hash leaves.

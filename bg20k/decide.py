@@ -107,9 +107,9 @@ class Judged:
             return SIMILAR, cosine, f"looks like {self._name(nearest)}: the embeddings have a cosine of {cosine:.3f}"
         if row in self.altered:
             link = self.altered[row]
-            beside = f"{link.through}, which was refused, as {self._name(nearest)} does"
-            beside = beside if link.through else self._name(nearest)
-            return ALTERED, link.match.found.agreement, describe(link.match.found, beside)
+            other = self._name(nearest)
+            shown = f"{link.through}, which was refused, as {other} does" if link.through else other
+            return ALTERED, link.match.found.agreement, describe(link.match.found, shown)
         reason = KNOWN if self.keepers[row] < 0 else DUPLICATE
         if record.background_id == self._id(nearest):
             return reason, None, f"the same bytes as {self._name(nearest)}"

@@ -26,7 +26,7 @@ VIEW_DISTANCE: Final = 8
 _CHANCE = 0.2  # pairs of wholes per photograph that may be near by chance, and of their edges
 _CODE_DISTANCE = 4  # bits
 _CODES_SHARED = 2
-_MOST_VIEWS = 32  # near photographs of a whole; of more, the view is common
+_MOST_VIEWS = 32  # near hashes of a whole; of more, the view is common
 _MOST_CODES = 8
 
 

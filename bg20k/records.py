@@ -23,6 +23,7 @@ from bg20k.objects import Detection
 from bg20k.rules import CurationRules
 from bg20k.saliency import Saliency
 from bg20k.verdict import FLAGS, SHARED_MARK
+from rssn.storage.stores import STORES
 
 PLACES: Final = (
     *("upper left", "top", "upper right"),
@@ -149,8 +150,8 @@ class Record:
 def site_of(source: str, origin: str | None) -> int:
     """A 64-bit number for the source that photographs have in common.
 
-    It is the host of a URL of the web, in the table's column `source` (`origin`) or in the photograph's own name; else
-    what that column says, or the folder of the file, in an archive and in a bucket too.
+    It is the host of a URL, in the table's column `source` (`origin`) or in the photograph's own name; else what that
+    column says, or the folder of the file, in an archive and in a bucket too.
     """
     hosts = (_host(text) for text in (origin or "", source))
     site = next(filter(None, hosts), None) or origin or PurePosixPath(source).parent.as_posix()
@@ -162,7 +163,7 @@ def _host(text: str) -> str | None:
         parts = urlsplit(text)
     except ValueError:  # brackets that are no address
         return None
-    return parts.hostname if parts.scheme in ("http", "https") else None
+    return None if parts.scheme in STORES else parts.hostname
 
 
 def screened(row: Mapping[str, Any], rules: CurationRules) -> tuple[float | None, Detection | None]:

@@ -189,7 +189,7 @@ class Verdict:
             `similar` the cosine of the embeddings. In the stages `salience` and `split`: the object score; None where
             no network looked. Stage `review`: None.
         duplicate_of: Content id of the keeper, for duplicates only; of reason `known` in the existing set, of
-            `altered` there where the message says so.
+            `altered` and `similar` there where the message says so.
         split: `train` or `validation`, for kept photographs only.
     """
 

@@ -40,6 +40,12 @@ def output_names(network: Network) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("alpha", *list(network.outputs)[::-1])))
 
 
+def _named(network: Network, evidence: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The values of `output_names`, in that order."""
+    found = {**dict(zip(network.outputs, evidence, strict=True)), "alpha": network.matte(evidence)}
+    return {name: found[name] for name in output_names(network)}
+
+
 class Exported(nn.Module):
     """A network as other runtimes see it: RGB in [0, 1] in; alpha and what it was made of out.
 
@@ -53,9 +59,7 @@ class Exported(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """N x 3 x H x W in [0, 1], sides multiples of 32 -> `output_names`, each N x C x H x W."""
-        evidence = self.network.evidence(image)
-        named = {**dict(zip(self.network.outputs, evidence, strict=True)), "alpha": self.network.matte(evidence)}
-        return tuple(named[name] for name in output_names(self.network))
+        return tuple(_named(self.network, self.network.evidence(image)).values())
 
 
 class FreePooling(nn.Module):
@@ -191,9 +195,7 @@ def _compare(network: Network, run: Run, image: Tensor, path: Location) -> float
     """Alpha is not compared where a digit decides it, see `MattingNetwork.sure`."""
     evidence = network.evidence(image)
     check_evidence(evidence, network.name)
-    alpha = network.matte(evidence)
-    values = {**dict(zip(network.outputs, evidence, strict=True)), "alpha": alpha}
-    expected = {name: values[name].numpy() for name in output_names(network)}
+    expected = {name: value.numpy() for name, value in _named(network, evidence).items()}
     try:
         found = dict(zip(expected, run(image), strict=True))
     except Exception as error:  # each runtime raises errors of its own

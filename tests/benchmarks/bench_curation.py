@@ -30,8 +30,9 @@ from bg20k.rules import CurationRules
 from bg20k.saliency import OnnxSaliency, SaliencyModel, find_salient
 from bg20k.verdict import DUPLICATE, Verdict
 from bg20k.yolo import YoloDetector
-from rssn.image.arrays import Pixels, encode_jpeg, fit_inside, to_float, to_uint8
+from rssn.image.arrays import Pixels, to_float, to_uint8
 from rssn.image.decoding import decode_pixels
+from tests.benchmarks.bench_examine import curated
 from tests.benchmarks.table import Job, Row, measured, table_lines
 from tests.pictures import read_table
 
@@ -102,13 +103,13 @@ def rows(photos: Sequence[Path]) -> Iterator[Row]:
 
 
 def prepare(which: str, path: Path) -> Job:
-    """Decode, resize to 1080 px and encode with OpenCV; or the same with all that the curation measures besides."""
+    """Decode, resize to 1080 px and encode with OpenCV; or all that the curation makes of it."""
     whole = decode_pixels(path.read_bytes())
     size = (4000, 3000) if whole.shape[1] >= whole.shape[0] else (3000, 4000)
     data = encode_jpeg_420(np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA)))
     if which == "opencv":
         return Job(lambda: _bare(data))
-    return Job(lambda: _curated(data))
+    return Job(lambda: curated(data))
 
 
 def encode_jpeg_420(pixels: np.ndarray) -> bytes:
@@ -121,12 +122,6 @@ def _bare(data: bytes) -> bytes:
     scale = RULES.min_side / min(pixels.shape[:2])
     small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
-
-
-def _curated(data: bytes) -> bytes:
-    found = examine(data, RULES)
-    measures_of(found)
-    return encode_jpeg(found.pixels) + encode_jpeg(fit_inside(found.pixels, 256), 85)
 
 
 def _record(path: Path, name: str, networks: Networks) -> Record:

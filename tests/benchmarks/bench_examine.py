@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -36,11 +35,11 @@ from rssn.image.arrays import encode_jpeg, resize_area
 from rssn.image.decoding import decode_pixels
 from rssn.image.photograph import decode_photograph
 from rssn.sources.crawl import Photograph
+from rssn.storage.files import Row
 
 RULES = CurationRules()
 _LEAST_PIXELS = 8_000_000
 _REPEATS = 3
-_NOWHERE = Photograph("photograph")
 _SMALL = 1.0  # ms; measures below this are counted together
 
 Work: TypeAlias = Callable[[], Any]
@@ -64,9 +63,14 @@ def stages(data: bytes, found: Candidate) -> Iterator[tuple[str, str, Work]]:
     yield STAGES, "hashes of views", lambda: print_of(found.grey, sketch, RULES.flat_std)
     yield STAGES, "edges", lambda: pack_edges(find_edges(found.grey))
     yield STAGES, "encode the picture", lambda: encode_jpeg(found.pixels)
-    yield STAGES, "all of it", lambda: candidate_row(_NOWHERE, examine(data, RULES), None)
+    yield STAGES, "all of it", lambda: curated(data)
     for measure in MEASURES:
         yield MEASURED, measure.name, partial(measure.compute, found)
+
+
+def curated(data: bytes) -> Row:
+    """All that the curation makes of a photograph, without networks."""
+    return candidate_row(Photograph("photograph"), examine(data, RULES), None)
 
 
 def detector_stages(found: Candidate, detector: Detector, network: Work) -> Iterator[tuple[str, str, Work]]:
@@ -118,7 +122,7 @@ def main() -> None:
         data = path.read_bytes()
         if decode_pixels(data).size < 3 * _LEAST_PIXELS:
             continue
-        found = replace(examine(data, RULES), detections=[])
+        found = examine(data, RULES)
         work = [*stages(data, found)]
         if detector:
             work += detector_stages(found, detector, _network(options.detector))

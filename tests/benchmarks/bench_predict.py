@@ -15,9 +15,9 @@ from rssn.route.foreground_tiles import foreground_colours
 from rssn.sources.mattes import read_matte
 from tests.benchmarks.inputs import Pair
 from tests.benchmarks.table import Job, Row, command_cost, measured
+from tests.train.seeded import seeded_gfm
 from train.checkpoint import Checkpoint, save_checkpoint
 from train.config import TrainConfig
-from train.network.gfm import seeded_gfm
 from train.network.strategy import PAPER_SCALES
 
 LARGE = 24_000_000

@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from tests.benchmarks.bench_strategies import BORDERS, sad, table
+from tests.train.seeded import seeded_gfm
 from train.evaluation.examples import Truth
 from train.evaluation.inference import predict_alpha
-from train.network.gfm import GFM, seeded_gfm
+from train.network.gfm import GFM
 from train.network.strategy import Scales, Strategy
 from train.targets.rosta import Rosta
 

@@ -70,7 +70,7 @@ def test_a_source_is_a_host_else_what_the_table_says_else_a_folder() -> None:
     assert (
         site_of("https://a.org/1/x.jpg", None)
         == site_of("https://A.org:443/2/y.jpg", "")
-        == site_of("7", "http://a.org")
+        == site_of("7", "ftp://a.org")
     )
     assert site_of("one/x.jpg", None) == site_of("one/y.jpg", None) == site_of("z", "one")
     different = ["x.jpg", "one/x.jpg", "one/two/x.jpg", "one.zip/x.jpg", "https://b.org/one/x.jpg"]

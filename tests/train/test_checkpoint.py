@@ -15,10 +15,11 @@ import torch
 from click.testing import CliRunner
 
 from rssn.errors import InputError
+from tests.train.seeded import seeded_gfm
 from train.checkpoint import Checkpoint, load_checkpoint, load_network, save_checkpoint
 from train.cli import main
 from train.config import TrainConfig
-from train.network.gfm import GFM, seeded_gfm
+from train.network.gfm import GFM
 from train.targets.rosta import Rosta
 
 

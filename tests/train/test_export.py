@@ -14,9 +14,10 @@ from rssn.errors import DependencyError, Rejected, RssnError
 from rssn.image.arrays import encode_jpeg, to_uint8
 from rssn.image.decoding import decode_image, decode_pixels
 from rssn.synthetic import render_shot
+from tests.train.seeded import seeded_gfm
 from train.evaluation.inference import predict_alpha
 from train.export import EXTRA_FILE, FreePooling, card_path, describe, export_network
-from train.network.gfm import GFM, decide, fuse, seeded_gfm
+from train.network.gfm import GFM, decide, fuse
 from train.network.published import PublishedGFM
 from train.network.strategy import Strategy
 from train.targets.rosta import Rosta

@@ -20,8 +20,8 @@ from rssn.storage.atomic import write_bytes
 from tests.bucket import Store
 from tests.rssn.sources.packing import uploaded
 from tests.rssn.sources.test_archives import write_tar
+from tests.train.seeded import seeded_gfm
 from train.evaluation.inference import predict_alpha
-from train.network.gfm import seeded_gfm
 from train.network.strategy import Strategy
 from train.predict import Cutter, Wanted, composite, cut_all, find_photos, read_background
 from train.targets.rosta import Rosta

@@ -8,7 +8,7 @@ from rssn.errors import InputError
 
 _HALVES = (2, 4, 8, 16, 32)
 _EIGHTHS = (2, 4, 8, 8, 8)
-_RESNET_50 = (64, 256, 512, 1024, 2048)
+_BOTTLENECKS = (64, 256, 512, 1024, 2048)
 _DENSENET_201 = (64, 256, 512, 1792, 1920)
 _BLOCKS = ((64, 64), (64, 64, 64), (128, 128, 64), (256, 256, 128), (512, 512, 256))
 
@@ -79,7 +79,7 @@ _OWN = (
     Backbone(
         name="r101",
         family="resnet",
-        channels=(64, 256, 512, 1024, 2048),
+        channels=_BOTTLENECKS,
         strides=_HALVES,
         blocks=((64, 64), (256, 128, 64), (512, 256, 256), (1024, 512, 512), (2048, 1024, 1024)),
         model="resnet101",
@@ -88,9 +88,9 @@ _OWN = (
     Backbone(
         name="r50_8",
         family="resnet",
-        channels=_RESNET_50,
+        channels=_BOTTLENECKS,
         strides=_EIGHTHS,
-        blocks=fitting_blocks(_RESNET_50),
+        blocks=fitting_blocks(_BOTTLENECKS),
         model="resnet50",
         unused=("fc.",),
         dilated=True,
@@ -98,9 +98,9 @@ _OWN = (
     Backbone(
         name="rx101_8",
         family="resnet",
-        channels=_RESNET_50,
+        channels=_BOTTLENECKS,
         strides=_EIGHTHS,
-        blocks=fitting_blocks(_RESNET_50),
+        blocks=fitting_blocks(_BOTTLENECKS),
         model="resnext101_32x8d",
         unused=("fc.",),
         dilated=True,

@@ -133,15 +133,6 @@ class GFM(MattingNetwork):
         return gfm_losses(found, batch, weights, count)
 
 
-def seeded_gfm(
-    backbone: str, rosta: Rosta, seed: int, weights: Location | None = None, ablations: Collection[str] = ()
-) -> GFM:
-    """A GFM whose random starting values depend on `seed` alone; torch's own generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return GFM(backbone, rosta, weights, ablations)
-
-
 def gfm_losses(
     prediction: Prediction, batch: Batch, weights: Mapping[str, float] = EQUAL, count: Tensor | None = None
 ) -> dict[str, Tensor]:

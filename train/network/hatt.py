@@ -72,11 +72,6 @@ class HATT(MattingNetwork):
         """As in `MattingNetwork`."""
         return cls(setting(settings, "backbone"), float(settings.get("width", 1.0)), weights.get("encoder"))
 
-    @property
-    def name(self) -> str:
-        """With its encoder."""
-        return f"HATT({self.encoder.backbone.name})"
-
     def forward(self, image: Tensor) -> Prediction:
         """N x 3 x H x W RGB in [0, 1] -> alpha; sides are multiples of 32."""
         (logits,) = self.decode(self.normalised(image))

@@ -80,11 +80,6 @@ class LF(MattingNetwork):
         """As in `MattingNetwork`."""
         return cls(setting(settings, "backbone"), float(settings.get("width", 1.0)), weights.get("encoder"))
 
-    @property
-    def name(self) -> str:
-        """With its encoder."""
-        return f"LF({self.encoder.backbone.name})"
-
     def forward(self, image: Tensor) -> Blend:
         """N x 3 x H x W RGB in [0, 1] -> the blend of both branches; sides are multiples of 32."""
         logits = self.decode(self.normalised(image))

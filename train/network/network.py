@@ -16,8 +16,8 @@ from train.batch import Batch
 from train.network.networks import network_named
 from train.network.strategy import Scales
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.InstanceNorm2d, nn.LayerNorm, nn.GroupNorm)
 
@@ -51,8 +51,8 @@ class MattingNetwork(nn.Module, ABC):
         self.scales = None
         self._frozen: tuple[str, ...] = ()
         self._trained: tuple[str, ...] = ()
-        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
         self.register_load_state_dict_pre_hook(_keep_normalisation)  # type: ignore[no-untyped-call]
 
     @classmethod
@@ -69,9 +69,9 @@ class MattingNetwork(nn.Module, ABC):
         """
 
     @property
-    @abstractmethod
     def name(self) -> str:
-        """As the paper's tables call it, with its backbone: `SHM(r50_8)`."""
+        """As the paper's tables call it, with the backbone of its first encoder: `SHM(r50_8)`."""
+        return f"{self.family}({self._module(self.encoders[0]).backbone.name})"
 
     @abstractmethod
     def decode(self, image: Tensor) -> tuple[Tensor, ...]:

@@ -90,11 +90,6 @@ class SHM(MattingNetwork):
         """As in `MattingNetwork`."""
         return cls(setting(settings, "backbone"), float(settings.get("width", 1.0)), weights)
 
-    @property
-    def name(self) -> str:
-        """With T-Net's encoder."""
-        return f"SHM({self.tnet.encoder.backbone.name})"
-
     def published(self, weights: Collection[str]) -> set[str]:
         """Each encoder has a file of its own."""
         files = zip(("encoder", "mnet"), self.encoders, strict=True)

@@ -79,11 +79,6 @@ class SHMC(MattingNetwork):
         """As in `MattingNetwork`."""
         return cls(setting(settings, "backbone"), weights.get("encoder"))
 
-    @property
-    def name(self) -> str:
-        """With its encoders."""
-        return f"SHMC({self.mpn.encoder.backbone.name})"
-
     def forward(self, image: Tensor) -> Refined:
         """N x 3 x H x W RGB in [0, 1] -> alpha and the foreground's colours; sides are multiples of 32."""
         *_, found = self.decode(self.normalised(image))

@@ -21,13 +21,12 @@ from train.checkpoint import load_network
 from train.device import best_device
 from train.network.backbones import backbone_named
 from train.network.encoders import Encoder, LibraryEncoder, build_encoder
+from train.network.network import IMAGENET_MEAN, IMAGENET_STD
 from train.soft_segments.features import Maps
 
 _FINEST = 4  # px: stages of finer strides have edges, not meaning
 _SEEN = 640  # px; longer side of what the encoder sees, of larger photographs
 _STRIDE = 32
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +62,7 @@ class FeatureSource:
         levels = tuple(level for level in _levels(encoder) if level in known)
         if not levels:
             raise InputError(f"--backbone {backbone}: its weights do not fill its first stage; take another one")
-        mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (_MEAN, _STD))
+        mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (IMAGENET_MEAN, IMAGENET_STD))
         return cls(encoder, mean, std, levels, f"{backbone}, weights {weights.name}", _digest(weights, backbone))
 
     @classmethod

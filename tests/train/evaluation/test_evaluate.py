@@ -11,12 +11,13 @@ import pytest
 
 from rssn.errors import InputError
 from rssn.image.arrays import encode_png, to_float, to_uint8
+from tests.train.seeded import seeded_gfm
 from train.evaluation.evaluate import Evaluation, Evaluator, Protocol, evaluate, format_table, write_evaluation
 from train.evaluation.inference import predict_alpha
 from train.evaluation.method import TrainedNetworks
 from train.metrics.dim import DIM_METRICS, dim_metrics
 from train.metrics.paper import METRICS, matting_metrics
-from train.network.gfm import GFM, seeded_gfm
+from train.network.gfm import GFM
 from train.network.strategy import Strategy
 from train.targets.rosta import Rosta, make_trimap
 

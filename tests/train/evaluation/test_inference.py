@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from rssn.errors import InputError, Rejected
+from tests.train.seeded import seeded_gfm
 from train.evaluation.inference import predict_alpha
-from train.network.gfm import GFM, seeded_gfm
+from train.network.gfm import GFM
 from train.network.strategy import Scales, Strategy
 from train.targets.rosta import Rosta
 

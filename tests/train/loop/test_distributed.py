@@ -19,11 +19,11 @@ from click.testing import CliRunner
 
 from rssn.errors import RssnError
 from rssn.vision import torchvision_models
+from tests.train.seeded import seeded_gfm
 from train.checkpoint import load_checkpoint, save_checkpoint
 from train.cli import main
 from train.loop import distributed
 from train.loop.distributed import Group, SharedBatchNorm, process_group
-from train.network.gfm import seeded_gfm
 from train.targets.rosta import Rosta
 
 TERMS = ("cross_entropy", "focus_alpha", "focus_laplacian", "alpha", "laplacian", "composition", "total")

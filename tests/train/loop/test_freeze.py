@@ -10,6 +10,7 @@ import torch
 
 from rssn.errors import InputError
 from rssn.vision import torchvision_models
+from tests.train.seeded import seeded_gfm
 from train.batch import Batch
 from train.checkpoint import load_checkpoint
 from train.config import Origin, TrainConfig
@@ -17,7 +18,7 @@ from train.data.loader import ShardDataset, batches
 from train.loop.distributed import Group, SharedBatchNorm
 from train.loop.learner import Learner
 from train.loop.loop import train
-from train.network.gfm import GFM, seeded_gfm
+from train.network.gfm import GFM
 from train.targets.rosta import Rosta
 from train.validation_sets import ValidationSet
 

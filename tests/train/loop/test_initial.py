@@ -13,13 +13,14 @@ import torch.nn.functional as F
 
 from rssn.errors import InputError
 from tests.train.network.released import calibrate, random_state, released, shapes
+from tests.train.seeded import seeded_gfm
 from train.checkpoint import load_checkpoint, load_network
 from train.config import Origin, TrainConfig
 from train.loop.distributed import Group
 from train.loop.initial import initialise
 from train.loop.learner import Learner
 from train.loop.loop import train
-from train.network.gfm import GFM, seeded_gfm
+from train.network.gfm import GFM
 from train.published import import_published
 from train.targets.rosta import Rosta
 

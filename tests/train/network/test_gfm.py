@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.train.seeded import seeded_gfm
 from train.network.backbones import BACKBONES
-from train.network.gfm import GFM, Ablation, fuse, seeded_gfm
+from train.network.gfm import GFM, Ablation, fuse
 from train.targets.rosta import Rosta
 
 

@@ -9,7 +9,8 @@ import torch
 
 from rssn.errors import DependencyError, InputError
 from rssn.vision import torchvision_models
-from train.network.gfm import GFM, seeded_gfm
+from tests.train.seeded import seeded_gfm
+from train.network.gfm import GFM
 from train.network.libraries import synchronised
 from train.targets.rosta import Rosta
 

@@ -12,12 +12,13 @@ import train.soft_segments.store as store_module
 from rssn.errors import InputError, Rejected
 from rssn.storage.location import parse_location
 from rssn.vision import torchvision_models
+from tests.train.seeded import seeded_gfm
 from tests.train.soft_segments.test_segment import rendered
 from train.checkpoint import Checkpoint, save_checkpoint
 from train.evaluation.examples import Truth
 from train.network.backbones import backbone_named
 from train.network.encoders import build_encoder
-from train.network.gfm import GFM, seeded_gfm
+from train.network.gfm import GFM
 from train.soft_segments.encoder import FeatureSource, _is_published
 from train.soft_segments.method import Choice, SoftSegmentation, enlarge_layers
 from train.soft_segments.settings import Settings

@@ -226,9 +226,9 @@ def _left(crawl: Crawl, keepers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]
 
 def _claim_copies(crawl: Crawl, known: KnownSet, copies: Copies, keepers: npt.NDArray[np.int64]) -> dict[int, Link]:
     """Link altered copies among the keepers to what they match, copies of the existing set too; returns why, by row."""
-    left = _left(crawl, keepers)
-    left = left[_matched(crawl.ids[left], copies)]
-    places = np.flatnonzero(_matched(known.ids, copies))
+    left, matched = _left(crawl, keepers), _matched(copies)
+    left = left[np.isin(crawl.ids[left], matched)]
+    places = np.flatnonzero(np.isin(known.ids, matched))
     known = replace(known, ids=known.ids[places], phashes=known.phashes[places], low_texture=known.low_texture[places])
     columns = _columns(crawl.take(left), known, copies.cropped)
     order = columns.best_first()
@@ -240,11 +240,11 @@ def _claim_copies(crawl: Crawl, known: KnownSet, copies: Copies, keepers: npt.ND
     return altered
 
 
-def _matched(ids: npt.NDArray[np.bytes_], copies: Copies) -> npt.NDArray[np.bool_]:
-    """Which photographs have a match, themselves or through their leader: few of a crawl."""
+def _matched(copies: Copies) -> npt.NDArray[np.bytes_]:
+    """Content ids of what has a match, itself or through its leader: few of a crawl."""
     names = {name for match in copies.matches for name in (match.one, match.other)}
     names |= {name for name, leader in copies.leaders.items() if leader in names}
-    return np.asarray(np.isin(ids, np.array(sorted(names), dtype=np.bytes_)))
+    return np.array(sorted(names), dtype=np.bytes_)
 
 
 def _placed(found: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -51,8 +51,8 @@ def find_edges(grey: Pixels) -> Edges:
         Up to 4,000 numbers, see `Edges`.
     """
     small = _shrunk(grey)
-    across, down = (cv2.Sobel(small, cv2.CV_32F, *order, scale=0.25) for order in ((1, 0), (0, 1)))
-    strength = np.asarray(cv2.magnitude(across, down), np.float32)
+    across, down = (np.asarray(cv2.Sobel(small, cv2.CV_32F, *o, scale=0.25), np.float32) for o in ((1, 0), (0, 1)))
+    strength = _strength(across, down)
     ground = cv2.boxFilter(strength, -1, (_AROUND, _AROUND)) + np.float32(_FLOOR)
     starts = (0, (small.shape[1] - _PART) // 2, small.shape[1] - _PART)
     found = strength >= np.maximum(ground * np.float32(_CLEAR), np.float32(_LEAST))
@@ -61,7 +61,8 @@ def find_edges(grey: Pixels) -> Edges:
     steep = np.abs(across.ravel()[pixels]) > np.abs(down.ravel()[pixels])
     ridge = _is_ridge(strength.ravel(), pixels, np.where(steep, 1, small.shape[1]))
     y, x, pixels = y[ridge], x[ridge], pixels[ridge]
-    turns = np.arctan2(down.ravel()[pixels], across.ravel()[pixels]) * (DIRECTIONS / (2 * np.pi))
+    steps = (each.ravel()[pixels].astype(np.float64) for each in (down, across))
+    turns = np.arctan2(*steps) * (DIRECTIONS / (2 * np.pi))
     numbers = ((y // CELL) * COLUMNS + x // CELL) * DIRECTIONS + np.rint(turns).astype(np.int64) % DIRECTIONS
     return _clearest(numbers, strength.ravel()[pixels] / ground.ravel()[pixels])
 
@@ -84,6 +85,11 @@ def unpack_edges(data: bytes) -> Edges:
 def _shrunk(grey: Pixels) -> Pixels:
     lying = np.ascontiguousarray(grey.T) if grey.shape[0] > grey.shape[1] else grey
     return resize_area(lying, max(_SIDE, round(lying.shape[1] * _SIDE / lying.shape[0])), _SIDE)
+
+
+def _strength(across: _Floats, down: _Floats) -> _Floats:
+    """Length of each step, rounded correctly; the last bit of OpenCV's depends on where its result lies in memory."""
+    return np.asarray(np.sqrt(across * across + down * down), np.float32)
 
 
 def _is_ridge(strength: _Floats, pixels: Edges, step: Edges) -> npt.NDArray[np.bool_]:

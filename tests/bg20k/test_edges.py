@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bg20k.edges import COLUMNS, DIRECTIONS, ROWS, Edges, find_edges, pack_edges, unpack_edges
+from bg20k.edges import COLUMNS, DIRECTIONS, ROWS, Edges, _strength, find_edges, pack_edges, unpack_edges
 from rssn.image.arrays import Pixels, resize_area
 
 numbers = st.sets(st.integers(0, ROWS * COLUMNS * DIRECTIONS - 1), max_size=50)
@@ -68,3 +68,9 @@ def test_any_shape_has_edges(shape: tuple[int, int]) -> None:
     edges = find_edges(picture)
     assert np.all(np.diff(edges) > 0)
     assert edges.max(initial=0) < ROWS * COLUMNS * DIRECTIONS
+
+
+def test_how_strong_edges_are_is_the_same_to_the_bit_in_every_run() -> None:
+    across, down = np.meshgrid(*2 * [np.arange(-1020, 1021, 5, dtype=np.float32) / 4])
+    assert np.array_equal(_strength(across, down), np.hypot(across, down, dtype=np.float64).astype(np.float32))
+    assert _strength(across, np.zeros_like(across)).tolist() == np.abs(across).tolist()

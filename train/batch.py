@@ -20,6 +20,8 @@ class Sample(NamedTuple):
     glance: Tensor  # H x W int64 class labels
     focus: Tensor  # 1 x H x W in [0, 1]
     transition: Tensor  # 1 x H x W of 0 and 1
+    context: Tensor  # 3 x H x W RGB, a largest square of the picture with the crop in it, or 3 x 0 x 0
+    window: Tensor  # left, top, right and bottom of the crop in the context, from 0 to 1 within 3 px
     sample_id: str
 
 
@@ -33,6 +35,8 @@ class Batch(NamedTuple):
     glance: Tensor
     focus: Tensor
     transition: Tensor
+    context: Tensor
+    window: Tensor
     sample_ids: tuple[str, ...]
 
     def to(self, device: torch.device) -> Batch:

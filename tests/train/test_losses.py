@@ -118,6 +118,8 @@ def scene(rosta: Rosta) -> tuple[Batch, torch.Tensor, torch.Tensor]:
         glance=labels,
         focus=torch.from_numpy(focus_target(glance_target, alpha, rosta))[None, None],
         transition=torch.from_numpy(transition.astype(np.float32))[None, None],
+        context=torch.empty(1, 3, 0, 0),
+        window=torch.zeros(1, 4),
         sample_ids=("a/0",),
     )
     glance = 40.0 * F.one_hot(labels, rosta.classes).permute(0, 3, 1, 2).float()

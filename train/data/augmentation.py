@@ -36,6 +36,7 @@ class Augmentation:
     centred: float = 0.5  # share of crops with a transition pixel in the middle
     flip: float = 0.5
     colours: bool = True  # whether F and B are decoded
+    context: bool = False  # whether a largest square around each crop is decoded, too
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,22 @@ class Crop:
         """Mirror the columns of a square, if this crop does; it is cheaper after resizing."""
         return np.ascontiguousarray(square[:, ::-1]) if self.flip else square  # type: ignore[return-value]
 
+    def within(self, square: Crop) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom in a square that holds it and is mirrored as it is, from 0 to 1."""
+        left, top = (self.left - square.left) / square.size, (self.top - square.top) / square.size
+        share = self.size / square.size
+        left = 1 - share - left if self.flip else left
+        return left, top, left + share, top + share
+
     def scale_for(self, input_size: int) -> int:
         """How many times smaller a picture may be decoded so that the crop still has `input_size` px: 1, 2 or 4."""
         return max(scale for scale in (1, 2, 4) if scale == 1 or self.size >= scale * input_size)
+
+    def rounded(self, input_size: int) -> Crop:
+        """With a corner and a side that a picture decoded smaller can show: by at most 3 px less."""
+        scale = self.scale_for(input_size)
+        top, left, size = (value // scale * scale for value in (self.top, self.left, self.size))
+        return Crop(top, left, size, self.flip)
 
     def shrunk(self, scale: int) -> Crop:
         """The same square in a picture that was decoded smaller; its corners are multiples of the scale."""
@@ -78,9 +92,17 @@ def draw_crop(alpha: Alpha | Pixels, augmentation: Augmentation, rng: np.random.
     if crop is None:
         top, left = (int(rng.integers(side - size + 1)) for side in (height, width))
         crop = Crop(top, left, size, flip)
-    scale = crop.scale_for(augmentation.input_size)
-    top, left, size = (value // scale * scale for value in (crop.top, crop.left, crop.size))
-    return Crop(top, left, size, flip)
+    return crop.rounded(augmentation.input_size)
+
+
+def draw_context(crop: Crop, shape: tuple[int, ...], input_size: int, rng: np.random.Generator) -> Crop:
+    """Draw one of the largest squares of an H x W picture that hold a crop; mirrored and rounded as the crop is."""
+    size = min(shape)
+    top, left = (
+        int(rng.integers(max(0, start + crop.size - size), min(start, side - size) + 1))
+        for start, side in zip((crop.top, crop.left), shape, strict=True)
+    )
+    return Crop(top, left, size, crop.flip).rounded(input_size)
 
 
 def _centred(alpha: Alpha | Pixels, size: int, flip: bool, rng: np.random.Generator) -> Crop | None:
@@ -114,6 +136,10 @@ def make_sample(row: Mapping[str, Any], augmentation: Augmentation, rng: np.rand
     pictures = [_picture(row, name, alpha.shape, crop, size) for name in shown]
     pictures += [torch.empty(3, 0, 0)] * (3 - len(pictures))
     image, foreground, background = pictures
+    context, window = torch.empty(3, 0, 0), (0.0, 0.0, 0.0, 0.0)
+    if augmentation.context:
+        wide = draw_context(crop, alpha.shape, size, rng)
+        context, window = _picture(row, "image", alpha.shape, wide, size), crop.within(wide)
     return Sample(
         image=image,
         alpha=_plane(small_alpha),
@@ -122,6 +148,8 @@ def make_sample(row: Mapping[str, Any], augmentation: Augmentation, rng: np.rand
         glance=torch.from_numpy(glance.astype(np.int64)),
         focus=_plane(focus_target(glance, small_alpha, rosta)),
         transition=_plane(focused.astype(np.float32)),
+        context=context,
+        window=torch.tensor(window),
         sample_id=row["sample_id"],
     )
 

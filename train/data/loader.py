@@ -83,10 +83,11 @@ class ShardDataset(Dataset[Sample]):
             self.mixture = replace(self.mixture, step_size=order_size)
             self._open_groups = max(self._open_groups, lanes(order_size, self._count))
 
-    def seeing_whole(self) -> ShardDataset:
-        """The same rows, of which each sample sees the largest square that its picture has."""
+    def seeing(self, *, whole: bool, context: bool) -> ShardDataset:
+        """The same rows, of which each sample sees the largest square that its picture has, or such a one, too."""
         seen = copy(self)
-        seen._augmentation = replace(self._augmentation, crop_sizes=(_WHOLE,))
+        sizes = (_WHOLE,) if whole else self._augmentation.crop_sizes
+        seen._augmentation = replace(self._augmentation, crop_sizes=sizes, context=context)
         seen._groups = OrderedDict()
         return seen
 
@@ -166,11 +167,10 @@ def staged_batches(
     dataset: ShardDataset, config: TrainConfig, place: Place = START, rank: int = 0, stop: Stop = NEVER
 ) -> Iterator[Batch]:
     """As `batches`, each stage of the run with the crops that it wants."""
-    for whole, spans in groupby(config.spans, lambda span: span.stage.whole):
+    for (whole, context), spans in groupby(config.spans, lambda span: (span.stage.whole, span.stage.context)):
         end = list(spans)[-1].end
         if place.step < end:
-            seen = dataset.seeing_whole() if whole else dataset
-            yield from batches(seen, config, place, rank, stop, end)
+            yield from batches(dataset.seeing(whole=whole, context=context), config, place, rank, stop, end)
             place = Place(end, place.position + (end - place.step) * config.step_size, place.order_size)
         if stop.received:
             return

@@ -46,6 +46,7 @@ class Stage:
     share: float = 1.0  # of the run's steps
     norms: bool = True  # whether norms learn; else they stay as they are, statistics included
     whole: bool = False  # whether crops are as large as the pictures allow
+    context: bool = False  # whether each crop comes with such a square around it
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ _LF_FINEST = tuple(
 _LF_ALL = ("encoder", *_LF_FINEST, "fusion")  # without the coarser sides, which the blend does not read
 _HATT_TERMS = {"squared": 1.0, "structure": 0.1}
 _HATT_BODY = ("encoder", "decoder")
+_SHMC_REFINED = {"alpha": 0.5, "colours": 0.5}
+_SHMC_AROUND = ("image", "context", "window")
 _SHMC_UNITY = {"identity": 0.25, "repair": 0.25, "consistency": 0.5}
 
 _ROWS = (
@@ -204,7 +207,7 @@ _ROWS = (
         stages=(
             Stage("mpn", (Update("masks", {"foreground": 0.5, "background": 0.5}, trains=("mpn",)),), 0.3, whole=True),
             Stage("qun", (Update("unify", _SHMC_UNITY, ("image", "alpha"), ("qun",)),), 0.2, whole=True),
-            Stage("mrn", (Update("forward", {"alpha": 0.5, "colours": 0.5}, trains=("mrn",)),), 0.5),
+            Stage("mrn", (Update("refine", _SHMC_REFINED, _SHMC_AROUND, ("mrn",)),), 0.5, context=True),
         ),
         defaults={"backbone": "r34", "optimiser": "adam", "learning_rate": 1e-3, "weight_decay": 0.0},
         coloured=frozenset({"colours"}),

@@ -6,8 +6,8 @@ remembered from the paper, ResNet-34 is the GFM paper's; the U-Nets are a recons
 to 0.2 % and 139.55 GMac to 0.3 %. What the GFM authors took as coarse masks is not known. Here they are made of alpha:
 dilated or eroded, sampled through a lower resolution, blurred; MPN learns alpha itself.
 
-MPN and QUN learn from the largest squares of the pictures, MRN from GFM's crops, whose unified mask comes from the crop
-alone: at the same scale, with less around it than in use.
+MPN and QUN learn from the largest squares of the pictures. MRN learns from GFM's crops, each with its part of the
+unified mask of such a square around it: in use the mask is of the whole photograph, too.
 """
 
 from __future__ import annotations
@@ -82,15 +82,29 @@ class SHMC(MattingNetwork):
     def forward(self, image: Tensor) -> Refined:
         """N x 3 x H x W RGB in [0, 1] -> alpha and the foreground's colours; sides are multiples of 32."""
         *_, found = self.decode(self.normalised(image))
-        found = widened(found)
-        return Refined(found[:, :1].sigmoid(), found[:, 1:])
+        return _refined(found)
+
+    def refine(self, image: Tensor, context: Tensor, window: Tensor) -> Refined:
+        """MRN on a crop, with its part of the unified mask of what is around it.
+
+        Args:
+            image: N x 3 x H x W RGB in [0, 1].
+            context: N x 3 x H x W RGB in [0, 1], which holds the crop.
+            window: N x 4: left, top, right and bottom of the crop in the context, from 0 to 1.
+        """
+        _, unified = self._unified(reduced(self.normalised(context)))
+        sides = tuple(side // _REDUCED for side in image.shape[2:])
+        return _refined(self.mrn(self.normalised(image), cut(widened(unified).sigmoid(), window, sides)))
 
     def decode(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A normalised image -> logits of MPN and of QUN, N x 2 x h x w, and what MRN gives, N x 4 x H x W."""
-        small = reduced(image)
-        coarse = self.mpn(small)
-        unified = self.qun(torch.cat([small, coarse.sigmoid()], dim=1))
+        coarse, unified = self._unified(reduced(image))
         return coarse, unified, self.mrn(image, unified.sigmoid())
+
+    def _unified(self, small: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of MPN and of QUN."""
+        coarse = self.mpn(small)
+        return coarse, self.qun(torch.cat([small, coarse.sigmoid()], dim=1))
 
     def evidence(self, image: Tensor) -> tuple[Tensor]:
         """Alpha."""
@@ -137,6 +151,26 @@ class SHMC(MattingNetwork):
 def reduced(picture: Tensor) -> Tensor:
     """N x C x H x W -> a quarter of the sides, by area."""
     return F.avg_pool2d(picture, _REDUCED)
+
+
+def cut(masks: Tensor, window: Tensor, sides: tuple[int, ...]) -> Tensor:
+    """Parts of masks, each sampled bilinearly to the same size.
+
+    Args:
+        masks: N x C x h x w.
+        window: N x 4: left, top, right and bottom of each part, from 0 to 1.
+        sides: Height and width of the result.
+    """
+    low, high = window[:, :2], window[:, 2:]  # N x 2: across, down
+    shares = (torch.arange(side, device=masks.device, dtype=window.dtype).add(0.5).div(side) for side in sides)
+    down, across = torch.meshgrid(*shares, indexing="ij")
+    places = low[:, None, None] + (high - low)[:, None, None] * torch.stack([across, down], dim=-1)
+    return F.grid_sample(masks, 2 * places - 1, padding_mode="border", align_corners=False)
+
+
+def _refined(found: Tensor) -> Refined:
+    found = widened(found)
+    return Refined(found[:, :1].sigmoid(), found[:, 1:])
 
 
 def degraded(mask: Tensor) -> Tensor:

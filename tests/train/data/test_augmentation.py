@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,9 @@ from hypothesis import strategies as st
 
 from rssn.dataset.schema import picture
 from rssn.errors import Rejected
-from rssn.image.arrays import encode_jpeg, encode_png, to_uint8
+from rssn.image.arrays import Pixels, encode_jpeg, encode_png, to_uint8
 from rssn.image.decoding import decode_pixels
-from train.data.augmentation import Augmentation, Crop, draw_crop, make_sample
+from train.data.augmentation import Augmentation, Crop, draw_context, draw_crop, make_sample
 from train.network.gfm import fuse
 from train.targets.rosta import Rosta
 
@@ -135,6 +137,51 @@ def test_a_scaled_decode_shows_the_same_crop(side: int, height: int, width: int,
         error = 255 * (samples[0].image - samples[1].image)
         assert float(error.square().mean()) < 255**2 / 10**3.2  # 32 dB or more
         assert torch.equal(samples[0].glance, samples[1].glance)
+
+
+@given(SIDES, SIDES, st.integers(1, 90), st.booleans(), st.integers(0, 10_000))
+def test_a_context_is_a_largest_square_that_holds_the_crop(
+    height: int, width: int, side: int, flip: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    size = min(side, height, width)
+    top, left = (int(rng.integers(each - size + 1)) for each in (height, width))
+    crop = Crop(top, left, size, flip)
+    wide = draw_context(crop, (height, width), 128, rng)
+    assert wide.size == min(height, width)
+    assert 0 <= wide.top <= crop.top <= crop.top + size <= wide.top + wide.size <= height
+    assert 0 <= wide.left <= crop.left <= crop.left + size <= wide.left + wide.size <= width
+    mirrored, straight = (Crop(*place, each).within(Crop(wide.top, wide.left, wide.size, each))
+                          for each, place in ((True, (top, left, size)), (False, (top, left, size))))  # fmt: skip
+    assert np.allclose(mirrored, (1 - straight[2], straight[1], 1 - straight[0], straight[3]))
+    assert np.allclose(straight, np.array([left - wide.left, top - wide.top, left - wide.left + size,
+                                           top - wide.top + size]) / wide.size)  # fmt: skip
+
+
+@pytest.mark.parametrize("encode", [encode_jpeg, encode_png])
+def test_a_window_says_where_in_the_context_the_crop_is(encode: Callable[[Pixels], bytes]) -> None:
+    """Of a picture whose colours say where they are."""
+    y, x = np.mgrid[:512, :700]
+    pixels = np.dstack([x * 255 / 699, y * 255 / 511, 0 * x]).round().astype(np.uint8)
+    source = {
+        "sample_id": "a",
+        "image": picture(encode(pixels), "i"),
+        "alpha": picture(encode_png(pixels[..., 0]), "a"),
+    }
+    augmentation = Augmentation(Rosta.TT, (200,), 64, colours=False, context=True)
+    for seed in range(8):
+        sample = make_sample(source, augmentation, np.random.default_rng(seed))
+        assert sample.context.shape == (3, 64, 64)
+        left, top, right, bottom = sample.window
+        wide = float(sample.context[0, 32].diff().mean()) * 64  # change over the whole context
+        across = sample.context[0, 32, 0] + wide * ((left + right) / 2 - 1 / 128)
+        down = sample.context[1, 0, 32] + sample.context[1, :, 32].diff().mean() * 64 * ((top + bottom) / 2 - 1 / 128)
+        middle = sample.image[:2, 31:33, 31:33].mean((1, 2))
+        assert torch.allclose(middle, torch.stack([across, down]), atol=3 / 255)
+        assert abs(float(right - left) - 200 / 512) < 0.01
+    plain = make_sample(source, replace(augmentation, context=False), np.random.default_rng(0))
+    assert plain.context.shape == (3, 0, 0)
+    assert torch.equal(plain.image, make_sample(source, augmentation, np.random.default_rng(0)).image)
 
 
 def test_layers_are_not_decoded_where_they_are_not_needed() -> None:

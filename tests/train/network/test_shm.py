@@ -143,7 +143,7 @@ def batch_of(alpha: torch.Tensor, labels: torch.Tensor) -> Batch:
     front, back = (torch.rand((*alpha.shape[:1], 3, *alpha.shape[2:]), generator=dice) for _ in range(2))
     image = alpha * front + (1 - alpha) * back
     unknown = (labels == 1).float()[:, None]
-    return Batch(image, alpha, front, back, labels, alpha, unknown, ("a",) * len(alpha))
+    return Batch(image, alpha, front, back, labels, alpha, unknown, torch.empty(0), torch.empty(0), ("a",) * len(alpha))
 
 
 def test_losses_are_the_direct_forms(network: SHM) -> None:

@@ -11,7 +11,7 @@ from rssn.errors import InputError
 from rssn.vision import torchvision_models
 from tests.train.network.plain import convolution, give, picture, run, shake
 from tests.train.network.test_shm import batch_of
-from train.network.shmc import SHMC, Masks, Refined, Unified, degraded, reduced
+from train.network.shmc import SHMC, Masks, Refined, Unified, cut, degraded, reduced
 
 WEIGHTS = {"foreground": 0.5, "background": 0.5}
 
@@ -113,6 +113,23 @@ def test_a_degraded_mask_is_near_the_true_one_and_not_it() -> None:
     torch.manual_seed(0)
     assert float((degraded(mask) - mask).abs().mean()) == apart[0]
     assert reduced(mask).shape == (1, 1, 12, 16)
+
+
+def test_mrn_learns_from_a_crops_part_of_the_mask_of_what_is_around_it() -> None:
+    torch.manual_seed(2)
+    network = SHMC("tiny").eval()
+    shake(network, 1)
+    context, window = torch.rand(2, 3, 64, 64), torch.tensor([[0.5, 0.25, 1.0, 0.75], [0.0, 0.5, 0.5, 1.0]])
+    crops = torch.stack([context[0, :, 16:48, 32:], context[1, :, 32:, :32]])
+    with torch.inference_mode():
+        small = reduced(network.normalised(context))
+        masks = network.qun(torch.cat([small, network.mpn(small).sigmoid()], dim=1)).sigmoid()
+        parts = torch.stack([masks[0, :, 4:12, 8:], masks[1, :, 8:, :8]])
+        expected = network.mrn(network.normalised(crops), parts)[:, :1].sigmoid()
+        torch.testing.assert_close(network.refine(crops, context, window).alpha, expected)
+        torch.testing.assert_close(cut(masks, window, (8, 8)), parts)
+        every = torch.tensor([[0.0, 0.0, 1.0, 1.0]] * 2)
+        torch.testing.assert_close(network.refine(context, context, every), network(context))
 
 
 def test_a_backbone_that_masks_cannot_join_is_refused() -> None:

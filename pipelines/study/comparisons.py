@@ -18,14 +18,14 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two rows with the same representation.
+    """Two rows with the same variant of a network, or each with its own.
 
     A row is better if that holds for photographs that were not drawn (over the images) and for trainings that were not
     made (over the seeds): its p is the larger one of the two, which is a test of both at once (intersection and union).
 
     Attributes:
         first, second: The rows.
-        rosta: The representation.
+        variant: See `pipelines.study.schema.Network`; of networks without a common one, both.
         difference: Mean SAD of the second less that of the first.
         median: Of the images' differences.
         smaller: Images on which the second has the smaller SAD.
@@ -39,7 +39,7 @@ class Comparison:
 
     first: str
     second: str
-    rosta: str
+    variant: str
     difference: float
     median: float
     smaller: int
@@ -70,20 +70,25 @@ class Comparison:
 
 
 def compare(lines: Sequence[Line], pairs: Sequence[tuple[str, str]]) -> list[Comparison]:
-    """Test pairs of rows against each other, for each representation that both have."""
-    by_key = {(line.row, line.rosta): line for line in lines}
-    rostas = dict.fromkeys(line.rosta for line in lines)
-    found = [
-        _compared(by_key[first, rosta], by_key[second, rosta])
-        for rosta in rostas
-        for first, second in pairs
-        if (first, rosta) in by_key and (second, rosta) in by_key
-    ]
+    """Test pairs of rows against each other, for each variant that both have; where they have none, the first ones."""
+    found = [_compared(*each) for each in _chosen(lines, pairs)]
     corrected = holm([each.p for each in found])
     return [
         replace(each, corrected=value, least=min(1.0, each.least * len(found)))
         for each, value in zip(found, corrected, strict=True)
     ]
+
+
+def _chosen(lines: Sequence[Line], pairs: Sequence[tuple[str, str]]) -> list[tuple[Line, Line]]:
+    """What is compared, variant by variant; at the end rows that have none in common."""
+    by_row: dict[str, dict[str, Line]] = {}
+    for line in lines:
+        by_row.setdefault(line.row, {})[line.variant] = line
+    both = [(by_row[first], by_row[second]) for first, second in pairs if first in by_row and second in by_row]
+    variants = dict.fromkeys(line.variant for line in lines)
+    alike = [(one[each], other[each]) for each in variants for one, other in both if each in one and each in other]
+    first_of = [tuple(next(iter(row.values())) for row in pair) for pair in both if not pair[0].keys() & pair[1].keys()]
+    return [*alike, *((one, other) for one, other in first_of)]
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -103,7 +108,7 @@ def _compared(first: Line, second: Line) -> Comparison:
     return Comparison(
         first.row,
         second.row,
-        first.rosta,
+        ", ".join(dict.fromkeys((first.variant, second.variant))),
         difference=float(changes.mean()),
         median=float(np.median(changes)),
         smaller=int((changes < 0).sum()),

@@ -19,8 +19,8 @@ from rssn.errors import InputError
 from rssn.storage.documents import brief
 from rssn.storage.location import parse_location
 from rssn.storage.urls import is_url
-from train.commands.options import NamedFolder
-from train.validation_sets import split_name
+from rssn.storage.weights import PACKAGE, weights_file
+from train.commands.options import Place, Weights
 
 Options: TypeAlias = Mapping[str, Any]
 """By name, in the order of the file."""
@@ -92,10 +92,13 @@ class Kind:
         """
         located, found = dict(options), dict[str, list[str]]()
         for name, value in options.items():
-            split = _model if name == _MODEL else _split_by(self.options.get(name))
+            kind = self.options[name].type if name in self.options else None
+            split = _model if name == _MODEL else _split_by(kind)
             if split is None or not all(isinstance(word, str) for word in listed(value)):
                 continue  # no path; what is no text is refused when it is read
             parts = [split(word) for word in listed(value)]
+            if isinstance(kind, Weights):
+                parts = [(b, str(weights_file(path)) if path.startswith(PACKAGE) else path) for b, path in parts]
             try:
                 found[name] = [absolute(path) for _, path in parts]
             except ValueError as error:
@@ -107,11 +110,11 @@ class Kind:
         return located, found
 
 
-def _split_by(option: click.Parameter | None) -> Callable[[str], tuple[str, str]] | None:
+def _split_by(kind: object) -> Callable[[str], tuple[str, str]] | None:
     """How an option's value is a name, which may be empty, and a path; None where it is no path."""
-    if option is None or not isinstance(option.type, click.Path):
-        return None
-    return split_name if isinstance(option.type, NamedFolder) else lambda word: ("", word)
+    if isinstance(kind, Place):
+        return kind.split
+    return (lambda word: ("", word)) if isinstance(kind, click.Path) else None
 
 
 def _model(word: str) -> tuple[str, str]:

@@ -29,7 +29,7 @@ _SHOWN = 3  # photographs of each kind
 _SCHEMA = pa.schema(
     [
         ("row", pa.string()),
-        ("rosta", pa.string()),
+        ("variant", pa.string()),
         ("seed", pa.int64()),
         ("image", pa.string()),
         *((name, pa.float64()) for name in METRICS),
@@ -38,7 +38,7 @@ _SCHEMA = pa.schema(
 
 
 def write_report(study: Study, plan: Plan, root: Location, notes: Sequence[str]) -> str:
-    """Write `index.html`, `README.md`, `per_image.parquet` and `mattes-<RoSTa>.png` into the study's folder.
+    """Write `index.html`, `README.md`, `per_image.parquet` and `mattes-<network>.png` into the study's folder.
 
     Returns:
         The result in Markdown.
@@ -49,9 +49,9 @@ def write_report(study: Study, plan: Plan, root: Location, notes: Sequence[str])
     comparisons = compare(lines, study.pairs)
     text = markdown(study, lines, comparisons, notes)
     write_bytes(root / "README.md", text.encode())
-    mattes = {rosta: _mattes(study, plan.cells, by_rosta, root) for rosta, by_rosta in _groups(lines).items()}
-    for rosta, sheet in mattes.items():
-        write_bytes(root / f"mattes-{rosta}.png", encode_png(sheet))
+    mattes = {variant: _mattes(study, plan.cells, some, root) for variant, some in _groups(study, lines).items()}
+    for variant, sheet in mattes.items():
+        write_bytes(root / f"mattes-{variant}.png", encode_png(sheet))
     sections = [
         Section("Table", f"{study.about} {legend(study)}", table=table(lines, study.paper)),
         Section("Differences", TEST, table=differences(comparisons)),
@@ -89,15 +89,16 @@ def choose_images(lines: Sequence[Line], pairs: Sequence[tuple[str, str]], count
     return chosen
 
 
-def _groups(lines: Sequence[Line]) -> dict[str, list[Line]]:
-    groups: dict[str, list[Line]] = {}
+def _groups(study: Study, lines: Sequence[Line]) -> dict[str, list[Line]]:
+    """The lines of each sheet: one for each variant of the study's network; other networks stand beside the first."""
+    groups: dict[str, list[Line]] = {each: [] for each in study.network.variants}
     for line in lines:
-        groups.setdefault(line.rosta, []).append(line)
-    return groups
+        groups[line.variant if line.variant in groups else next(iter(groups))].append(line)
+    return {variant: some for variant, some in groups.items() if some}
 
 
 def _mattes(study: Study, cells: Sequence[Cell], lines: Sequence[Line], root: Location) -> Pixels:
-    first = {(cell.row, cell.rosta): cell for cell in cells[::-1]}
+    first = {(cell.row, cell.variant): cell for cell in cells[::-1]}
     images = choose_images(lines, study.pairs, _SHOWN)
     pictures = _truths(study, images)
     rows = []
@@ -105,8 +106,8 @@ def _mattes(study: Study, cells: Sequence[Cell], lines: Sequence[Line], root: Lo
         photo, alpha = pictures.get(image, (None, None))
         tiles = [Tile(photo, f"{why}: {image}"), Tile(alpha, "truth")]
         for line in lines:
-            cell = first[line.row, line.rosta]
-            matte = _read(cell.evaluation.out(root) / "mattes" / f"{image}.png")
+            cell = first[line.row, line.variant]
+            matte = _read(cell.results(root) / "mattes" / f"{image}.png")
             tiles.append(Tile(matte, f"SAD {line.sad[cell.seed][image]:.1f} ({line.by_image[image]:.1f})"))
         rows.append(tiles)
     return contact_sheet(rows, ["photograph", "truth", *(line.row for line in lines)], side=_SIDE)
@@ -129,9 +130,9 @@ def _truths(study: Study, images: Collection[str]) -> Mapping[str, tuple[Pixels,
 def _curves(cells: Sequence[Cell], root: Location) -> list[Pixels]:
     shown: dict[str, Location] = {}
     for cell in cells:
-        if cell.rosta != "ensemble":  # which has none but its members'
+        if len(cell.evaluation.needs) == 1:  # an ensemble has none but its members', SSS none at all
             [step] = cell.evaluation.needs
-            shown.setdefault(f"{cell.row}, {cell.rosta}", step.out(root) / "curve.png")
+            shown.setdefault(f"{cell.row}, {cell.variant}", step.out(root) / "curve.png")
     tiles = [Tile(_read(path), name) for name, path in shown.items()]
     return [contact_sheet([tiles[start : start + 2]], side=720) for start in range(0, len(tiles), 2)]
 

@@ -25,10 +25,10 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the table: a row of the study with one representation."""
+    """A line of the table: a row of the study with one variant of its network."""
 
     row: str
-    rosta: str
+    variant: str
     figures: Mapping[str, Figure]  # by column
     sad: Mapping[int, Mapping[str, float]]  # by seed and image
 
@@ -45,7 +45,7 @@ class Line:
 
 
 def read_figures(cells: Iterable[Cell], root: Location) -> list[dict[str, Any]]:
-    """Every image's figures: row, rosta, seed, image and the columns, from what `train eval` wrote.
+    """Every image's figures: row, variant, seed, image and the columns, from what `train eval` wrote.
 
     Images without figures, which the protocol leaves out, are left out here too.
 
@@ -54,13 +54,13 @@ def read_figures(cells: Iterable[Cell], root: Location) -> list[dict[str, Any]]:
     """
     found = []
     for cell in cells:
-        rows = iter_rows(cell.evaluation.out(root) / "per_image.parquet")
-        facts: dict[str, Any] = {"row": cell.row, "rosta": cell.rosta, "seed": cell.seed}
+        rows = iter_rows(cell.results(root) / "per_image.parquet")
+        facts: dict[str, Any] = {"row": cell.row, "variant": cell.variant, "seed": cell.seed}
         evaluated = [row for row in rows if row["sad"] is not None]
         found += [facts | {"image": row["name"]} | {name: row.get(name) for name in METRICS} for row in evaluated]
     groups: dict[tuple[Any, ...], set[str]] = {}
     for figures in found:
-        groups.setdefault((figures["row"], figures["rosta"], figures["seed"]), set()).add(figures["image"])
+        groups.setdefault((figures["row"], figures["variant"], figures["seed"]), set()).add(figures["image"])
     if len({frozenset(images) for images in groups.values()}) > 1:
         remedy = "remove the folders steps/eval-* and run the same command again"
         raise InputError(f"the networks were evaluated on different images; {remedy}")
@@ -69,16 +69,16 @@ def read_figures(cells: Iterable[Cell], root: Location) -> list[dict[str, Any]]:
 
 def summarise(figures: Sequence[Mapping[str, Any]]) -> list[Line]:
     """The lines of the table, in the order of the figures."""
-    keys = dict.fromkeys((each["row"], each["rosta"]) for each in figures)
-    return [_line(*key, [each for each in figures if (each["row"], each["rosta"]) == key]) for key in keys]
+    keys = dict.fromkeys((each["row"], each["variant"]) for each in figures)
+    return [_line(*key, [each for each in figures if (each["row"], each["variant"]) == key]) for key in keys]
 
 
-def _line(row: str, rosta: str, figures: Sequence[Mapping[str, Any]]) -> Line:
+def _line(row: str, variant: str, figures: Sequence[Mapping[str, Any]]) -> Line:
     columns = [name for name in METRICS if figures[0][name] is not None]
     seeds = sorted({each["seed"] for each in figures})
     means = {name: [np.mean([e[name] for e in figures if e["seed"] == seed]) for seed in seeds] for name in columns}
     sad = {seed: {each["image"]: each["sad"] for each in figures if each["seed"] == seed} for seed in seeds}
-    return Line(row, rosta, {name: _cell(values) for name, values in means.items()}, sad)
+    return Line(row, variant, {name: _cell(values) for name, values in means.items()}, sad)
 
 
 def _cell(values: Sequence[Any]) -> Figure:

@@ -19,7 +19,14 @@ from rssn.storage.settings import settings
 from rssn.storage.urls import is_url
 from rssn.storage.weights import PACKAGE
 from train.metrics.paper import METRICS
+from train.network.networks import NETWORKS
 from train.targets.rosta import Rosta
+
+NETWORKS_ALONE = ("max-side", "hybrid")
+"""Options of `train eval` that say what a trained network sees."""
+
+SSS = "sss"
+"""The network of a row that is not trained: Semantic Soft Segmentation."""
 
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -40,6 +47,12 @@ def _on_disk(place: str) -> str:
     return place
 
 
+def _network_name(name: str) -> str:
+    if name not in (*NETWORKS, SSS):
+        raise ValueError(f"one of {', '.join((*NETWORKS, SSS))}")
+    return name
+
+
 def _rosta(name: str) -> str:
     if name.upper() not in {*Rosta}:
         raise ValueError(f"one of {', '.join(Rosta)}")
@@ -57,6 +70,7 @@ RecipeName: TypeAlias = Annotated[
     Text, AfterValidator(lambda name: name if name in shipped_recipes() else absolute(name))
 ]
 Seed: TypeAlias = Annotated[int, Field(ge=0)]
+NetworkName: TypeAlias = Annotated[str, AfterValidator(_network_name)]
 RostaName: TypeAlias = Annotated[str, AfterValidator(_rosta)]
 Paper: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
 
@@ -80,39 +94,59 @@ class BackgroundSet:
 
 
 @settings
+class Network:
+    """What is trained; or `sss`, which segments photographs without a training.
+
+    Attributes:
+        name: As `train run --network` has it; or `sss`.
+        backbone: See `train run --backbone`.
+        rosta: Of `gfm`: one representation or several, in any case; TT where none is given.
+        ensemble: Of `gfm`: whether the median of their mattes is evaluated too.
+        weights: Of the encoder: a file, or `package:NAME/FILE` for one that an installed package brings along.
+        options: Of `train run`; of `sss` those of `train eval --method sss`.
+        evaluation: `max-side` and `hybrid` of `train eval` in place of the study's; `{}`: as the training saw pictures.
+    """
+
+    backbone: Text
+    name: NetworkName = "gfm"
+    rosta: Annotated[tuple[RostaName, ...], BeforeValidator(listed), AfterValidator(_distinct)] | None = None
+    ensemble: bool = False
+    weights: Weights | None = None
+    options: Options = field(default_factory=dict)
+    evaluation: Options | None = None
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """What is trained for each seed: GFM with each representation; any other network once; SSS not at all."""
+        if self.name == "gfm":
+            return self.rosta or ("TT",)
+        return () if self.name == SSS else (self.name.upper(),)
+
+    @property
+    def variants(self) -> Mapping[str, tuple[str, ...]]:
+        """What the table has a line for, and which of `trained` it consists of; of SSS both choices of layers."""
+        if self.name == SSS:
+            return {"SSS": (), "SSS-oracle": ()}
+        return {each: (each,) for each in self.trained} | ({"ensemble": self.trained} if self.ensemble else {})
+
+
+@settings
 class Row:
-    """A row of the table: what the network is trained on.
+    """A row of the table: what the network is trained on, and which one where it is not the study's.
 
     Attributes:
         recipe: As `rssn compose --recipe` takes it; None: the photographs themselves (`rssn pack`, the ORI-Track).
         backgrounds: The name of a set.
         options: Of `rssn compose` or `rssn pack`.
         training: Options of `train run` that differ from the network's, `backbone` and `weights` among them.
+        network: Takes the place of the study's; nothing of that is inherited.
     """
 
     recipe: RecipeName | None = None
     backgrounds: Text | None = None
     options: Options = field(default_factory=dict)
     training: Options = field(default_factory=dict)
-
-
-@settings
-class Network:
-    """What is trained.
-
-    Attributes:
-        backbone: See `train run --backbone`.
-        rosta: One representation or several, in any case.
-        ensemble: Whether the median of their mattes is evaluated too.
-        weights: Of the encoder: a file, or `package:NAME/FILE` for one that an installed package brings along.
-        options: Of `train run`.
-    """
-
-    backbone: Text
-    rosta: Annotated[tuple[RostaName, ...], BeforeValidator(listed), AfterValidator(_distinct)] = ("TT",)
-    ensemble: bool = False
-    weights: Weights | None = None
-    options: Options = field(default_factory=dict)
+    network: Network | None = None
 
 
 @settings
@@ -138,11 +172,11 @@ class Study:
         foregrounds: Matting data sets.
         backgrounds: By name.
         rows: By name, in the order of the table.
-        network: What is trained on each.
+        network: What is trained on each that names none of its own.
         seeds: Of the trainings, each another; three or more for a spread.
         evaluation: What all are evaluated on.
         compare: Pairs of rows to be tested against each other; all pairs where none are given.
-        paper: The paper's figures, by row, representation (or `ensemble`) and column.
+        paper: The paper's figures, by row, variant (see `Network.variants`) and column.
         synthetic: A folder into which the project renders pictures of its own, unless it is there.
     """
 
@@ -163,18 +197,21 @@ class Study:
             self._check_backgrounds(f"backgrounds.{name}", name, one)
         for name, row in self.rows.items():
             self._check_row(f"rows.{name}", name, row)
-        _check_options("network.options", self.network.options, "train", _TRAINING | _NETWORK)
+        _check_network("network", self.network)
         _check_options("evaluation.options", self.evaluation.options, "eval", _EVALUATION)
         for pair in self.compare:
             if not set(pair) <= set(self.rows):
                 raise InputError(f"'compare' holds {brief(list(pair))}; give pairs of rows: {', '.join(self.rows)}")
         for name, figures in self.paper.items():
-            known = {rosta: set(METRICS) for rosta in (*Rosta, "ensemble")}
-            if name not in self.rows or not all(set(of) <= known.get(rosta, set()) for rosta, of in figures.items()):
-                rows, columns = ", ".join(self.rows), ", ".join(METRICS)
-                raise InputError(
-                    f"'paper.{name}': give {{ROW: {{TT: {{sad: 1.0}}}}}}; rows are {rows}, columns {columns}"
-                )
+            known = self.network_of(name).variants if name in self.rows else {}
+            if not all(variant in known and set(of) <= set(METRICS) for variant, of in figures.items()) or not known:
+                rows, columns, own = (", ".join(each) for each in (self.rows, METRICS, known or ("TT",)))
+                words = f"give {{ROW: {{NETWORK: {{sad: 1.0}}}}}}; rows are {rows}, networks {own}, columns {columns}"
+                raise InputError(f"'paper.{name}': {words}")
+
+    def network_of(self, row: str) -> Network:
+        """What is trained for a row."""
+        return self.rows[row].network or self.network
 
     def _check_backgrounds(self, where: str, name: str, one: BackgroundSet) -> None:
         _check_name(where, name)
@@ -189,11 +226,23 @@ class Study:
 
     def _check_row(self, where: str, name: str, row: Row) -> None:
         _check_name(where, name)
+        if row.network:
+            _check_network(f"{where}.network", row.network)
+            self._check_view(f"{where}.network", row.network)
+            if row.network.name == SSS and row != Row(network=row.network):
+                raise InputError(f"'{where}': sss is not trained; leave out all but its network")
         if row.recipe is not None and row.backgrounds not in self.backgrounds:
             known = ", ".join(self.backgrounds)
             raise InputError(f"'{where}.backgrounds' is {brief(row.backgrounds)}; the sets are {known}")
         _check_options(f"{where}.options", row.options, "compose" if row.recipe else "pack", _SHARDS)
         _check_options(f"{where}.training", row.training, "train", _TRAINING)
+
+    def _check_view(self, where: str, network: Network) -> None:
+        """Of the study's network, `train eval` itself says what does not fit."""
+        seen = self.evaluation.options if network.evaluation is None else network.evaluation
+        if network.name not in (SSS, "gfm") and "hybrid" in seen:
+            words = f"{network.name} has no glance and no focus; give it an 'evaluation' without, such as {{}}"
+            raise InputError(f"'{where}': the evaluation's hybrid is GFM's, and {words}")
 
     @property
     def pairs(self) -> Sequence[tuple[str, str]]:
@@ -215,12 +264,34 @@ _SHARDS = {
     **_WORKERS, "matting": "foregrounds", "recipe": "the row's recipe", "backgrounds": "the row's backgrounds",
     "dry-run": "rssn study --dry-run", "extend": _ANEW, "overwrite": _ANEW, "retry-rejects": _ANEW,
 }  # fmt: skip
-_TRAINING = {"data": "foregrounds and rows", "seed": "seeds", "rosta": "network.rosta"}
+_TRAINING = {
+    "data": "foregrounds and rows", "seed": "seeds", "network": "network.name, of the study or of the row",
+    "rosta": "network.rosta",
+}  # fmt: skip
 _NETWORK = {"backbone": "network.backbone", "weights": "network.weights"}
+_SSS = {
+    "data": "evaluation.data", "seed": "seeds", "backbone": "network.backbone", "encoder-weights": "network.weights",
+    "method": "network.name", **dict.fromkeys(("checkpoint", "weights", *NETWORKS_ALONE), "nowhere: sss is no network"),
+}  # fmt: skip
 _EVALUATION = {
     "data": "evaluation.data", "checkpoint": "network", "weights": "network.weights",
-    "mattes": "nowhere: they are always written",
+    "mattes": "nowhere: they are always written", "method": "network.name, of a row",
+    **dict.fromkeys(("backbone", "encoder-weights", "sss-side", "seed"), "the network of a row with name: sss"),
 }  # fmt: skip
+
+
+def _check_network(where: str, network: Network) -> None:
+    """Refuse what its kind has no use for."""
+    if network.name != "gfm" and (network.rosta or network.ensemble):
+        raise InputError(f"'{where}': rosta and ensemble are GFM's; leave them out of {network.name}")
+    if network.evaluation is not None:
+        _check_options(f"{where}.evaluation", network.evaluation, "eval", {})
+        idle = [name for name in network.evaluation if name not in NETWORKS_ALONE]
+        if idle or network.name == SSS:
+            words = "sss sees all of them at its sss-side" if network.name == SSS else f"{idle[0]} is of all networks"
+            raise InputError(f"'{where}.evaluation': says what a network sees, by max-side and hybrid; {words}")
+    kind, owned = ("eval", _SSS) if network.name == SSS else ("train", _TRAINING | _NETWORK)
+    _check_options(f"{where}.options", network.options, kind, owned)
 
 
 def _check_name(where: str, name: str) -> None:

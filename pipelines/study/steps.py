@@ -23,11 +23,10 @@ from typing import Any, NamedTuple
 from pipelines.study.fingerprint import Facts, digests, fingerprint
 from pipelines.study.jobs import KINDS
 from pipelines.study.kinds import Options, listed
-from pipelines.study.schema import BackgroundSet, Row, Study
+from pipelines.study.schema import NETWORKS_ALONE, SSS, BackgroundSet, Network, Row, Study
 from rssn.errors import InputError
 from rssn.route.recipe import load_recipe
 from rssn.storage.location import BucketPath, Location, parse_location
-from rssn.storage.weights import weights_file
 from rssn.versions import version
 
 
@@ -144,12 +143,18 @@ class Step:
 
 
 class Cell(NamedTuple):
-    """Where the figures of a row, a representation and a seed come from."""
+    """Where the figures of a row, a variant of its network and a seed come from."""
 
     row: str
-    rosta: str  # `ensemble` for the median of all
+    variant: str  # see `Network.variants`
     seed: int
     evaluation: Step
+    inner: str = ""
+
+    def results(self, root: Location) -> Location:
+        """The folder with what was evaluated."""
+        out = self.evaluation.out(root)
+        return out / self.inner if self.inner else out
 
 
 class Plan(NamedTuple):
@@ -180,6 +185,9 @@ def plan_study(study: Study, memo: Location | None = None) -> Plan:
     made: dict[str, list[Step]] = {}
     known: dict[str, Step] = {}  # rows that differ in their network alone share their shards; those that do not, all
     for name, row in study.rows.items():
+        if not study.network_of(name).trained:
+            made[name] = []
+            continue
         made[name] = [known.setdefault(step.key, step) for step in _shard_steps(name, row, study, sets)]
     cells = [cell for name, row in study.rows.items() for cell in _cells(name, row, study, made[name], known)]
     steps = [step for name, step in sets.items() if isinstance(step, Step) and _is_used(name, used, study)]
@@ -228,28 +236,47 @@ def _shard_steps(name: str, row: Row, study: Study, sets: dict[str, Step | str])
 
 
 def _cells(name: str, row: Row, study: Study, shards: Sequence[Step], known: dict[str, Step]) -> Iterator[Cell]:
-    network, evaluation = study.network, study.evaluation
+    network, evaluation = study.network_of(name), study.evaluation
+    if network.name == SSS:
+        yield from _untrained_cells(name, network, study, known)
+        return
+    own = evaluation.options if network.evaluation is None else _shared(evaluation.options) | dict(network.evaluation)
     trainings: dict[tuple[str, int], Step] = {}
-    for rosta, seed in product(network.rosta, study.seeds):
-        step = _train_step(name, row, study, shards, rosta, seed)
-        trainings[rosta, seed] = known.setdefault(step.key, step)
-    groups = {rosta: (rosta,) for rosta in network.rosta} | ({"ensemble": network.rosta} if network.ensemble else {})
-    for label, members in groups.items():
+    for variant, seed in product(network.trained, study.seeds):
+        step = _train_step(name, row, network, shards, variant, seed)
+        trainings[variant, seed] = known.setdefault(step.key, step)
+    for variant, members in network.variants.items():
         for seed in study.seeds:
-            checkpoints = tuple(Result(trainings[rosta, seed], "last.pt") for rosta in members)
+            checkpoints = tuple(Result(trainings[each, seed], "last.pt") for each in members)
             inputs = {"checkpoint": checkpoints, "data": evaluation.data, "mattes": True}
-            step = _step("eval", f"{name}-{label.lower()}-{seed}", inputs, evaluation.options, [evaluation.data])
-            yield Cell(name, label, seed, known.setdefault(step.key, step))
+            step = _step("eval", f"{name}-{variant.lower()}-{seed}", inputs, own, [evaluation.data])
+            yield Cell(name, variant, seed, known.setdefault(step.key, step))
 
 
-def _train_step(name: str, row: Row, study: Study, shards: Sequence[Step], rosta: str, seed: int) -> Step:
-    network = study.network
+def _untrained_cells(name: str, network: Network, study: Study, known: dict[str, Step]) -> Iterator[Cell]:
+    """Of SSS, one evaluation for each seed, which chooses layers in two ways."""
+    weights = {"encoder-weights": network.weights} if network.weights else {}
+    for seed in study.seeds:
+        inputs = {"method": SSS, "data": study.evaluation.data, "backbone": network.backbone, "seed": seed}
+        options = weights | _shared(study.evaluation.options) | dict(network.options)
+        made = _step("eval", f"{name}-{seed}", inputs | {"mattes": True}, options, [study.evaluation.data])
+        step = known.setdefault(made.key, made)
+        for variant, inner in zip(network.variants, ("", "oracle"), strict=True):
+            yield Cell(name, variant, seed, step, inner)
+
+
+def _shared(options: Options) -> dict[str, Any]:
+    """Options of an evaluation that do not say what a network sees."""
+    return {name: value for name, value in options.items() if name not in NETWORKS_ALONE}
+
+
+def _train_step(name: str, row: Row, network: Network, shards: Sequence[Step], variant: str, seed: int) -> Step:
     options = {"backbone": network.backbone, "weights": network.weights} | dict(network.options) | dict(row.training)
-    inputs = {"data": tuple(map(Result, shards)), "backbone": options.pop("backbone"), "rosta": rosta, "seed": seed}
-    given = options.pop("weights")
-    if given:
-        options["weights"] = str(weights_file(given))
-    return _step("train", f"{name}-{rosta.lower()}-{seed}", inputs, options, [])
+    if not options["weights"]:
+        del options["weights"]
+    chosen = {"rosta": variant} if network.name == "gfm" else {"network": network.name}
+    inputs = {"data": tuple(map(Result, shards)), "backbone": options.pop("backbone"), **chosen, "seed": seed}
+    return _step("train", f"{name}-{variant.lower()}-{seed}", inputs, options, [])
 
 
 @lru_cache

@@ -12,24 +12,24 @@ from train.metrics.paper import METRICS
 
 
 def table(lines: Sequence[Line], paper: Paper) -> list[list[str]]:
-    """A heading and a line for each row and representation: mean ± deviation over seeds, the paper's in brackets."""
+    """A heading and a line for each row and variant: mean ± deviation over seeds, the paper's figure in brackets."""
     shown = [metric for metric in METRICS.values() if metric.name in lines[0].figures]
-    rows = [["trained on", "RoSTa", *(metric.heading for metric in shown)]]
+    rows = [["trained on", "network", *(metric.heading for metric in shown)]]
     for line in lines:
-        theirs = paper.get(line.row, {}).get(line.rosta, {})
+        theirs = paper.get(line.row, {}).get(line.variant, {})
         cells = [_words(line.figures[each.name], each.decimals, theirs.get(each.name)) for each in shown]
-        rows.append([line.row, line.rosta, *cells])
+        rows.append([line.row, line.variant, *cells])
     return rows
 
 
 def differences(comparisons: Sequence[Comparison]) -> list[list[str]]:
     """A heading and a line for each comparison."""
-    rows = [["from", "to", "RoSTa", "SAD", "median", "smaller on", "p, images", "p, seeds", "p, both, Holm", "so"]]
+    rows = [["from", "to", "network", "SAD", "median", "smaller on", "p, images", "p, seeds", "p, both, Holm", "so"]]
     for each in comparisons:
         counts = f"{each.smaller} of {each.images} images"
         tests = [_p(each.p_images), _p(each.p_seeds), _p(each.corrected)]
         changes = [f"{each.difference:+.2f}", f"{each.median:+.2f}"]
-        rows.append([each.first, each.second, each.rosta, *changes, counts, *tests, each.verdict])
+        rows.append([each.first, each.second, each.variant, *changes, counts, *tests, each.verdict])
     return rows
 
 

@@ -57,6 +57,11 @@ class Place(click.Path):
             raise InputError(f"{path}: a pipe, a device or a socket; give a file or a folder")
         return path
 
+    @staticmethod
+    def split(word: str) -> tuple[str, str]:
+        """A name before it, empty where there is none, and the place."""
+        return "", word
+
 
 class Weights(Place):
     """A file of weights, or `package:NAME` for the one that an installed package brings."""
@@ -66,12 +71,31 @@ class Weights(Place):
         return super().convert(weights_file(str(value)), param, ctx)
 
 
+class NamedWeights(Weights):
+    """The same for a part of a network, as `PART=FILE`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The words as they are, checked; that there is such a part is not known here."""
+        part, path = self.split(value)
+        if part and path:
+            super().convert(path, param, ctx)
+        return value
+
+    @staticmethod
+    def split(word: str) -> tuple[str, str]:
+        """The part and the file."""
+        part, _, path = word.partition("=")
+        return part, path
+
+
 class NamedFolder(Place):
     """Photographs to validate on: a folder or URL, plain or as `NAME=FOLDER`; see `train.validation_sets`."""
 
+    split = staticmethod(split_name)
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The words as they are, checked."""
-        super().convert(split_name(value)[1], param, ctx)
+        super().convert(self.split(value)[1], param, ctx)
         return value
 
 

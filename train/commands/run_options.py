@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import click
 
 from train.commands.effect import Idle, refuse_given, without
-from train.commands.options import FILE, FOLDER, ROSTAS, WEIGHTS_FILE, NamedFolder
+from train.commands.options import FILE, FOLDER, ROSTAS, WEIGHTS_FILE, NamedFolder, NamedWeights
 from train.config import Origin, TrainConfig, parse_loss_weights
 from train.metrics.paper import METRICS
 from train.network.backbones import BACKBONES, LIBRARIES
@@ -75,6 +75,7 @@ _TYPES: Mapping[str, dict[str, Any]] = {
     "rosta": {"type": ROSTAS},
     "weights": {"type": WEIGHTS_FILE},
     "init": {"type": FILE},
+    "part_weights": {"type": NamedWeights(dir_okay=False), "metavar": "PART=FILE"},
     "losses": {"type": str, "multiple": True, "default": ()},
     "validation": {"type": NamedFolder(file_okay=False), "metavar": "[NAME=]FOLDER"},
     "validation_hybrid": {"nargs": 2, "multiple": False, "metavar": "D1 D2"},

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,11 @@ def planned(tmp_path: Path) -> Planned:
         (tmp_path / "data" / name).mkdir(parents=True)
         (tmp_path / "data" / name / "a.jpg").write_bytes(name.encode())
 
-    def plan(old: str = "", new: str = "", place: str = "data") -> Plan:
-        assert old in TEXT
-        return plan_study(parse_study(TEXT.replace(old, new), "mine", [f"data={tmp_path / place}"]))
+    def plan(old: str = "", new: str = "", place: str = "data", also: Mapping[str, str] | None = None) -> Plan:
+        text = TEXT
+        for before, after in {old: new, **(also or {})}.items():
+            assert before in text
+            text = text.replace(before, after)
+        return plan_study(parse_study(text, "mine", [f"data={tmp_path / place}"]))
 
     return plan

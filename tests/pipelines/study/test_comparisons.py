@@ -54,6 +54,17 @@ def test_rows_are_compared_image_by_image_and_seed_by_seed() -> None:
     assert found.verdict == "rssn is better"
 
 
+def test_rows_of_other_networks_are_compared_by_their_first_variant() -> None:
+    rows = figures({name: {0: [1.0, 2.0], 1: [1.5, 2.5]} for name in ("gfm", "both", "shm")})
+    also = [{**each, "row": "both", "variant": "FT"} for each in rows if each["row"] == "gfm"]
+    lines = summarise([{**each, "variant": "SHM"} if each["row"] == "shm" else each for each in [*rows, *also]])
+    found = compare(lines, [("shm", "both"), ("gfm", "both")])
+    assert [(each.first, each.second, each.variant) for each in found] == [
+        ("gfm", "both", "TT"),
+        ("shm", "both", "SHM, TT"),
+    ]
+
+
 def test_networks_of_one_recipe_are_not_told_apart() -> None:
     """Each training is off by 5 % as a whole: the images agree on that, which says nothing of the data."""
     rng = np.random.default_rng(0)

@@ -41,9 +41,9 @@ def test_a_study_is_what_its_file_says(tmp_path: Path, monkeypatch: pytest.Monke
     assert study.backgrounds["bg"] == BackgroundSet(curate=f"{tmp_path}/some/where/photos", options={"min-side": 384})
     assert study.rows["coco"].options == {"k": 2}
     assert study.rows["real"].recipe is None
-    assert (study.network.rosta, study.seeds) == (("TT",), (0, 1))
+    assert (study.network.trained, study.seeds) == (("TT",), (0, 1))
     named = parse_study(TEXT.replace("backbone: tiny", "backbone: tiny, rosta: [tt, Bt]"), "mine.yaml")
-    assert named.network.rosta == ("TT", "BT")
+    assert named.network.trained == ("TT", "BT")
     assert list(study.pairs) == [("plain", "coco"), ("plain", "real"), ("coco", "real")]
 
 
@@ -72,7 +72,7 @@ def test_an_input_may_lie_elsewhere() -> None:
         (
             "seeds:",
             "paper: {plain: {TT: {SAD: 1}}}\nseeds:",
-            "'paper.plain': give .*; rows are plain, coco, real, columns sad, mse",
+            "'paper.plain': give .*; rows are plain, coco, real, networks TT, columns sad, mse",
         ),
         ("name: mine", "name: mine\nname: yours", "the key 'name' occurs twice"),
     ],

@@ -17,7 +17,7 @@ from train.metrics.paper import METRICS
 def figures(sads: dict[str, dict[int, list[float]]]) -> list[dict[str, Any]]:
     """Row -> seed -> SAD of each image; the other columns are a tenth of it."""
     return [
-        {"row": row, "rosta": "TT", "seed": seed, "image": f"{n}.jpg"}
+        {"row": row, "variant": "TT", "seed": seed, "image": f"{n}.jpg"}
         | {name: value if name == "sad" else value / 10 for name in METRICS}
         for row, seeds in sads.items()
         for seed, values in seeds.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.study.load import parse_study
+from rssn.errors import InputError
 from tests.pipelines.study.test_load import TEXT, refused
 
 ANEW = "nowhere: what was changed is made anew"
@@ -151,11 +152,11 @@ def test_a_study_has_rows() -> None:
         ("[1]", "paper is [1]; expected a mapping"),
         (
             "{plain: {XT: {sad: 1}}}",
-            "'paper.plain': give {ROW: {TT: {sad: 1.0}}}; rows are plain, coco, real, columns sad",
+            "'paper.plain': give {ROW: {NETWORK: {sad: 1.0}}}; rows are plain, coco, real, networks TT, columns sad",
         ),
         (
             "{other: {TT: {sad: 1}}}",
-            "'paper.other': give {ROW: {TT: {sad: 1.0}}}; rows are plain, coco, real, columns sad",
+            "'paper.other': give {ROW: {NETWORK: {sad: 1.0}}}; rows are plain, coco, real, networks TT, columns sad",
         ),
     ],
 )
@@ -190,3 +191,54 @@ def test_inputs_may_lie_in_buckets() -> None:
     assert study.foregrounds == ("s3://bucket/matting",)
     assert study.evaluation.data == "s3://bucket/eval"
     assert study.backgrounds["bg"].curate == "s3://bucket/photos"
+
+
+SHM = "network: {name: shm, backbone: tiny}"
+
+
+def test_a_row_may_name_a_network_that_takes_the_place_of_the_studys() -> None:
+    text = TEXT.replace(
+        "real: {}", f"real: {{{SHM}}}\n  soft: {{network: {{name: sss, backbone: r34, weights: r34.pth}}}}"
+    )
+    study = parse_study(
+        text.replace("seeds:", "paper: {real: {SHM: {sad: 17.81}}, soft: {SSS: {sad: 553}}}\nseeds:"), "m"
+    )
+    assert study.network_of("real").variants == {"SHM": ("SHM",)}
+    assert study.network_of("plain").variants == {"TT": ("TT",)}
+    assert study.network_of("soft").variants == {"SSS": (), "SSS-oracle": ()}
+    assert study.network_of("real").options == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            "network: {name: tnet, backbone: tiny}",
+            "rows.real.network.name is 'tnet'; expected one of gfm, shm, lf, hatt",
+        ),
+        ("network: {name: shm}", "the key 'rows.real.network.backbone' is missing"),
+        (f"{SHM[:-1]}, rosta: TT}}", "'rows.real.network': rosta and ensemble are GFM's; leave them out of shm"),
+        (f"{SHM[:-1]}, ensemble: true}}", "'rows.real.network': rosta and ensemble are GFM's; leave them out of shm"),
+        (f"{SHM[:-1]}, options: {{network: lf}}}}", "'rows.real.network.options.network': the study sets it itself"),
+        (f"{SHM[:-1]}, options: {{steps: 4}}}}", "'rows.real.network.options.steps': there is no such option"),
+        (f"{SHM[:-1]}, evaluation: {{protocol: dim}}}}", "protocol is of all networks"),
+        (
+            "training: {network: shm}",
+            "'rows.real.training.network': the study sets it itself; its place is network.name",
+        ),
+        ("network: {name: sss, backbone: r34}, options: {k: 2}", "sss is not trained; leave out all but its network"),
+        ("network: {name: sss, backbone: r34, options: {max-side: 320}}", "its place is nowhere: sss is no network"),
+        ("network: {name: sss, backbone: r34, evaluation: {}}", "sss sees all of them at its sss-side"),
+    ],
+)
+def test_what_a_rows_network_has_no_use_for_is_refused(row: str, message: str) -> None:
+    assert message in refused("real: {}", f"real: {{{row}}}")
+
+
+def test_a_network_without_glance_is_not_evaluated_as_gfm_is() -> None:
+    text = TEXT.replace("real: {}", f"real: {{{SHM}}}")
+    hybrid = "evaluation: {options: {hybrid: [[1/3, 1/2]]}, data: $data/eval}"
+    with pytest.raises(InputError, match=r"'rows\.real\.network': the evaluation's hybrid is GFM's, and shm has no"):
+        parse_study(text.replace("evaluation: {data: $data/eval}", hybrid), "mine.yaml")
+    own = text.replace(SHM, f"{SHM[:-1]}, evaluation: {{max-side: 320}}}}")
+    assert parse_study(own.replace("evaluation: {data: $data/eval}", hybrid), "mine.yaml").rows["real"].network

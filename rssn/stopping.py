@@ -83,16 +83,22 @@ def _end_with(parent: BaseProcess) -> None:
     os._exit(0)
 
 
-def farewell(number: int, done: str, *, resumes: bool) -> tuple[str, int]:
+class Resumable(KeyboardInterrupt):
+    """A stop of a command that starts over as a rule, in a case in which it resumes."""
+
+
+def farewell(number: int, done: KeyboardInterrupt | str, *, resumes: bool) -> tuple[str, int]:
     """The last line of a command that was stopped, and its exit code: 128 and the signal's number.
 
     Args:
         number: The signal's.
-        done: What was done until then, if that can be said.
+        done: What was done until then, if that can be said; or the exception that says it.
         resumes: Whether the same command, run again, continues or starts over.
     """
-    again = "run the same command again to resume" if resumes else "the same command starts over"
-    return f"stopped by {signal.Signals(number).name}{done and f': {done}'}; {again}", 128 + number
+    again = "the same command starts over"
+    if resumes or isinstance(done, Resumable):
+        again = "run the same command again to resume"
+    return f"stopped by {signal.Signals(number).name}{f': {done}' if str(done) else ''}; {again}", 128 + number
 
 
 def _stop(number: int, _: FrameType | None) -> None:

@@ -15,7 +15,6 @@ from pipelines.study.execute import duration
 from pipelines.study.jobs import KINDS
 from pipelines.study.steps import Plan, Step
 from rssn.storage.location import Location
-from train.commands.evaluate import EvalOptions
 from train.commands.run_options import RunOptions
 
 
@@ -70,10 +69,7 @@ def _expected(step: Step, root: Location, past: Mapping[Step, float], workers: i
 
 
 def _network(given: object) -> tuple[str, ...]:
-    """What a training's or an evaluation's time goes by: of an evaluation only whether it is of SSS."""
-    if isinstance(given, RunOptions):
-        return given.config.network, given.config.backbone
-    return (given.method,) if isinstance(given, EvalOptions) else ()
+    return (given.config.network, given.config.backbone) if isinstance(given, RunOptions) else ()
 
 
 def _work(given: object) -> float:

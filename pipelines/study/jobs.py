@@ -136,6 +136,7 @@ class _State:
         self._file.remove()
 
 
+_evaluation = _typed(EvalOptions, EvalOptions.refuse_idle, _has_strategy)
 _SHARDS = frozenset({"cache-dir", "cache-size", "max-errors", "recipe"})  # what a recipe says counts, not its name
 _TRAINING = frozenset({"workers", "checkpoint-every", "keep", "tensorboard", "validate-every"})
 
@@ -166,11 +167,12 @@ KINDS: Mapping[str, Kind] = {
     "eval": Kind(
         evaluate,
         ("train", "eval"),
-        _typed(EvalOptions, EvalOptions.refuse_idle, _has_strategy),
+        _evaluation,
         _evaluate,
         resumes=False,
         side_by_side=True,
     ),
+    "sss": Kind(evaluate, ("train", "eval"), _evaluation, _evaluate, side_by_side=True),  # its layers stay
 }
 """In the order of the work."""
 
@@ -186,7 +188,7 @@ def main() -> None:
     except (RssnError, OSError, ModuleNotFoundError) as error:
         sys.exit(f"Error: {error_line(error)}")
     except KeyboardInterrupt as error:
-        line, code = farewell(received() or SIGTERM, str(error), resumes=kind.resumes)
+        line, code = farewell(received() or SIGTERM, error, resumes=kind.resumes)
         click.echo(line, err=True)
         sys.exit(code)
 

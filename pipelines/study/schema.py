@@ -26,7 +26,7 @@ NETWORKS_ALONE = ("max-side", "hybrid")
 """Options of `train eval` that say what a trained network sees."""
 
 SSS = "sss"
-"""The network of a row that is not trained: Semantic Soft Segmentation."""
+"""The network of a row that is not trained, and the kind of its steps: Semantic Soft Segmentation."""
 
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -290,7 +290,7 @@ def _check_network(where: str, network: Network) -> None:
         if idle or network.name == SSS:
             words = "sss sees all of them at its sss-side" if network.name == SSS else f"{idle[0]} is of all networks"
             raise InputError(f"'{where}.evaluation': says what a network sees, by max-side and hybrid; {words}")
-    kind, owned = ("eval", _SSS) if network.name == SSS else ("train", _TRAINING | _NETWORK)
+    kind, owned = (SSS, _SSS) if network.name == SSS else ("train", _TRAINING | _NETWORK)
     _check_options(f"{where}.options", network.options, kind, owned)
 
 

@@ -259,7 +259,7 @@ def _untrained_cells(name: str, network: Network, study: Study, known: dict[str,
     for seed in study.seeds:
         inputs = {"method": SSS, "data": study.evaluation.data, "backbone": network.backbone, "seed": seed}
         options = weights | _shared(study.evaluation.options) | dict(network.options)
-        made = _step("eval", f"{name}-{seed}", inputs | {"mattes": True}, options, [study.evaluation.data])
+        made = _step(SSS, f"{name}-{seed}", inputs | {"mattes": True}, options, [study.evaluation.data])
         step = known.setdefault(made.key, made)
         for variant, inner in zip(network.variants, ("", "oracle"), strict=True):
             yield Cell(name, variant, seed, step, inner)

@@ -10,6 +10,7 @@ import click
 
 from rssn.errors import InputError
 from rssn.progress import Progress
+from rssn.stopping import Resumable
 from rssn.storage.location import Location
 from train.commands.options import FOLDER, PLACE, counter, fail_if, say_unread
 from train.commands.soft_options import NetworkOrEncoderOptions, SoftOptions
@@ -91,7 +92,10 @@ def evaluate(options: EvalOptions) -> None:
       train eval --method sss --backbone r34 --encoder-weights resnet34.pth --data AM-2k/validation --out sss/
     """  # noqa: D301
     options.refuse_idle()
-    result = run_evaluation(options)
+    try:
+        result = run_evaluation(options)
+    except KeyboardInterrupt as error:
+        raise Resumable(*error.args) if options.method == "sss" else error from error
     fail_if([f"{failure.name}: {failure.reason}" for failure in result.failures], "could not be evaluated")
 
 

@@ -77,7 +77,7 @@ class LazyGroup(click.Group):
             raise click.ClickException(error_line(error)) from error
         except KeyboardInterrupt as error:
             row = self._rows.get(ctx.invoked_subcommand or "")  # None while it is imported
-            line, code = farewell(received() or SIGINT, str(error), resumes=row is None or row.resumes)
+            line, code = farewell(received() or SIGINT, error, resumes=row is None or row.resumes)
             click.echo(f"\n{line}", err=True)
             sys.exit(code)
 

@@ -119,7 +119,7 @@ def test_sss_is_evaluated_without_a_training(planned: Planned, tmp_path: Path) -
         "real: {}", f"real: {row}", also={"{data: $data/eval}": "{data: $data/eval, options: {max-side: 96}}"}
     )
     steps = {step.label: step for step in plan.steps}
-    made = steps["eval-real-1"]
+    made = steps["sss-real-1"]
     assert made.command(tmp_path) == (
         f"train eval --method sss --data {tmp_path}/data/eval --backbone r34 --seed 1 --mattes "
         f"--encoder-weights {tmp_path}/r34.pth --sss-side 64 --out {made.out(tmp_path)}"

@@ -121,7 +121,7 @@ BASELINES = {
 
 STEPS = {
     "am2k-comp-track": {"compose": 3, "train": (6 * 3 + 3) * 3, "eval": (6 * (3 + 1) + 3) * 3},
-    "am2k-ori-track": {"pack": 1, "train": (2 * 3 + 4) * 3, "eval": (2 * (3 + 1) + 4 + 1) * 3},
+    "am2k-ori-track": {"pack": 1, "train": (2 * 3 + 4) * 3, "eval": (2 * (3 + 1) + 4) * 3, "sss": 3},
     "rssn-ablation": {"compose": 5, "train": 5 * 3, "eval": 5 * 3},
     "gfm-ablation": {"pack": 1, "train": 9 * 3, "eval": 9 * 3},
 }

@@ -152,12 +152,12 @@ network:"""
     assert {name for name in marks(Path("out")) if name not in before} == {
         "train-shm-shm-1",
         "eval-shm-shm-1",
-        "eval-sss-1",
+        "sss-sss-1",
     }
     found = list(iter_rows(Path("out/per_image.parquet")))
     lines = {(row["row"], row["variant"]) for row in found}
     assert lines == {("plain", "TT"), ("rssn", "TT"), ("shm", "SHM"), ("sss", "SSS"), ("sss", "SSS-oracle")}
-    [place] = Path("out").glob("steps/eval-sss-1-*/out/oracle/per_image.parquet")
+    [place] = Path("out").glob("steps/sss-sss-1-*/out/oracle/per_image.parquet")
     theirs = {row["name"]: row["sad"] for row in iter_rows(place)}
     assert theirs == {row["image"]: row["sad"] for row in found if row["variant"] == "SSS-oracle"}
     assert "| shm | sss | SHM, SSS |" in Path("out/README.md").read_text()

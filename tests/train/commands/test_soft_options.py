@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
+import train.soft_segments.store as store_module
 from rssn.image.arrays import encode_png, to_uint8
 from tests.train.soft_segments.test_method import save_gfm
 from tests.train.soft_segments.test_segment import rendered
@@ -55,6 +59,29 @@ def test_both_choices_are_evaluated_and_shown(data: Path, tmp_path: Path) -> Non
     again = call(*words)
     assert again.stdout == done.stdout
     assert {path: path.stat().st_mtime_ns for path in (out / "layers").iterdir()} == made, "layers are not made again"
+
+
+@pytest.mark.slow
+def test_one_that_is_stopped_says_that_it_resumes_and_does(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_gfm(tmp_path / "tiny.pt", 1)
+    words = ("--method", "sss", "--checkpoint", tmp_path / "tiny.pt", "--sss-side", 64, "--data", data)
+    made: list[int] = []
+    real = store_module.segment
+
+    def stopped_at_the_second(*given: Any) -> Any:
+        made.append(1)
+        if len(made) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*given)
+
+    monkeypatch.setattr(store_module, "segment", stopped_at_the_second)
+    done = call(*words)
+    assert (done.exit_code, len(made)) == (130, 2), done.output
+    assert done.stderr.splitlines()[-1] == "stopped by SIGINT; run the same command again to resume"
+    assert call(*words).exit_code == 0
+    assert len(made) == 3
 
 
 @pytest.mark.parametrize(

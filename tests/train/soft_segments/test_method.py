@@ -19,6 +19,7 @@ from train.evaluation.examples import Truth
 from train.network.backbones import backbone_named
 from train.network.encoders import build_encoder
 from train.network.gfm import GFM
+from train.network.network import build_network
 from train.soft_segments.encoder import FeatureSource, _is_published
 from train.soft_segments.method import Choice, SoftSegmentation, enlarge_layers
 from train.soft_segments.settings import Settings
@@ -58,6 +59,14 @@ def test_features_are_those_of_the_checkpoints_encoder(tmp_path: Path, truth: Tr
         expected = network.encoder((seen - network.mean) / network.std)[1:]
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other[0].numpy(), atol=1e-4)
+
+
+def test_a_network_of_several_encoders_gives_none(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    settings = {"network": "shmc", "backbone": "tiny"}
+    save_checkpoint(tmp_path / "shmc.pt", Checkpoint(1, settings, build_network(settings).state_dict()))
+    with pytest.raises(InputError, match=r"shmc.pt: SHMC\(tiny\) has no one encoder; give --backbone instead"):
+        FeatureSource.of_checkpoint(tmp_path / "shmc.pt")
 
 
 def test_stages_that_no_library_fills_are_left_out() -> None:

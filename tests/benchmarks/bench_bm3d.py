@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from rssn.image.arrays import Image
 from rssn.route.denoise import DenoiseBackend, denoise, warm_up
 from tests.benchmarks.inputs import CROP_SIDE, extent, photograph
-from tests.benchmarks.table import Cost, Job, Row, measured, table_lines
+from tests.benchmarks.table import Job, Row, measured, table_lines
 
 SIGMA = 10.0  # 8-bit units, as in the recipes
 
@@ -34,32 +33,17 @@ def psnr(image: Image, clean: Image) -> float:
     return float(-10.0 * np.log10(np.mean((image.astype(np.float64) - clean) ** 2)))
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Both on one photograph at sigma 10."""
-
-    path: Path
-    side: int | None
-    theirs: Cost
-    ours: Cost
-
-    @property
-    def row(self) -> Row:
-        """Its line in the table."""
-        quality = f"{self.ours.kept:.2f} dB, theirs {self.theirs.kept:.2f}"
-        work = f"BM3D, colour, sigma 10, {self.path.name}, {extent(self.side)}"
-        return Row(work, self.theirs, self.ours, quality=quality)
-
-    @property
-    def px(self) -> int:
-        """How many px were denoised."""
-        return int(np.prod(photograph(self.path, self.side).shape[:2]))
+def px(path: Path, side: int | None) -> int:
+    """How many px of a photograph are denoised."""
+    return int(np.prod(photograph(path, side).shape[:2]))
 
 
-def measure(path: Path, side: int | None) -> Comparison:
-    """Both on one photograph or its middle."""
+def measure(path: Path, side: int | None) -> Row:
+    """Both on one photograph or its middle, at sigma 10."""
     theirs = measured(prepare, "bm3d", path, SIGMA, side)
-    return Comparison(path, side, theirs, measured(prepare, "native", path, SIGMA, side, repeats=5))
+    ours = measured(prepare, "native", path, SIGMA, side, repeats=5)
+    quality = f"{ours.kept:.2f} dB, theirs {theirs.kept:.2f}"
+    return Row(f"BM3D, colour, sigma 10, {path.name}, {extent(side)}", theirs, ours, quality=quality)
 
 
 def psnr_lines(paths: Sequence[Path], sigmas: Sequence[float], side: int | None) -> Iterator[str]:
@@ -91,7 +75,7 @@ def main() -> None:
         sigmas = [float(sigma) for sigma in options.sigmas.split(",")]
         lines = psnr_lines(options.images, sigmas, side)
     else:
-        lines = table_lines(measure(path, side).row for path in options.images)
+        lines = table_lines(measure(path, side) for path in options.images)
     for line in lines:
         print(line, flush=True)  # noqa: T201
 

@@ -61,17 +61,21 @@ def times(run: Composed) -> dict[str, float]:
     return {name: number / count for name, number in taken.items()}
 
 
-def rows(pair: Pair, background: Path, run: Composed) -> list[Row]:
-    """Every step on one photograph, with its share of the run's mean composite."""
-    found = []
-    for name, number in times(run).items():
-        ours = measured(prepare, "ours", name, pair, background, repeats=REPEATS)
-        theirs = None
-        if name in _REFERENCES:
-            theirs = measured(prepare, "reference", name, pair, background, repeats=REPEATS)
-        quality = _agreement(theirs, ours) if theirs else ""
-        found.append(Row(name, theirs, ours, quality=quality, share=ours.seconds * number / run.seconds))
-    return found
+def row(name: str, pair: Pair, background: Path, share: float) -> Row:
+    """A step on one photograph.
+
+    Args:
+        name: Of `times`.
+        pair: The photograph and its matte.
+        background: The background.
+        share: How often a composite takes it, in a composite's seconds.
+    """
+    ours = measured(prepare, "ours", name, pair, background, repeats=REPEATS)
+    theirs = None
+    if name in _REFERENCES:
+        theirs = measured(prepare, "reference", name, pair, background, repeats=REPEATS)
+    quality = _agreement(theirs, ours) if theirs else ""
+    return Row(name, theirs, ours, quality=quality, share=ours.seconds * share)
 
 
 def compile_rows() -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rssn.dataset.shards import DatasetFolder
 from tests.benchmarks import pipeline1
 from tests.benchmarks.bench_bm3d import psnr
 from tests.benchmarks.inputs import Pair, Pictures, extent
+from tests.benchmarks.ledger import Ledger
 from tests.benchmarks.table import Cost, Row, command_cost, measured
 
 K = 5
@@ -39,12 +41,19 @@ class Composed:
         return len({row[column] for row in self.rows if (row["steps"]["denoise"] is not None) == denoised})
 
 
-def compose(pictures: Pictures, work: Path) -> Composed:
+def compose(pictures: Pictures, work: Path, ledger: Ledger) -> Composed:
     """Run `rssn compose` on everything, without Ray and with an empty cache of layers; kernels are compiled already."""
     out = work / "shards"
-    command = ["-m", "pipelines.cli", "compose", "--matting", str(pictures.matting)]
-    command += ["--backgrounds", str(pictures.backgrounds), "--out", str(out), "--k", str(K), "--workers", "0"]
-    cost = command_cost([*command, "--cache-dir", str(work / "cache")])
+
+    def run() -> list[float | int | None]:
+        for place in (out, work / "cache"):  # of an attempt that was stopped
+            shutil.rmtree(place, ignore_errors=True)
+        command = ["-m", "pipelines.cli", "compose", "--matting", str(pictures.matting)]
+        command += ["--backgrounds", str(pictures.backgrounds), "--out", str(out), "--k", str(K), "--workers", "0"]
+        cost = command_cost([*command, "--cache-dir", str(work / "cache")])
+        return [cost.seconds, cost.peak]
+
+    cost = Cost(*ledger.figure("rssn compose", run))
     columns = ["foreground_id", "background_id", "steps", "width", "height"]
     folder = DatasetFolder(out)
     rows = [row for mark in folder.marks() for row in iter_rows(folder.data(mark.name), columns)]

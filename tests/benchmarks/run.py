@@ -6,13 +6,16 @@ import argparse
 import os
 import platform
 import re
-import sys
-import tempfile
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
+from shutil import which
 
+from rssn.storage.atomic import write_bytes
+from rssn.storage.files import content_id
 from tests.benchmarks import (
     bench_bm3d,
     bench_kernels,
@@ -22,14 +25,18 @@ from tests.benchmarks import (
     bench_predict,
     bench_route,
 )
-from tests.benchmarks.inputs import CROP_SIDE, Pictures, open_pictures
-from tests.benchmarks.table import Row, table_lines
+from tests.benchmarks.inputs import CROP_SIDE, Pair, Pictures, open_pictures
+from tests.benchmarks.ledger import Ledger
+from tests.benchmarks.table import HEAD, Row, table_line, table_lines
 
+_ROOMS = ("rssn", "bg20k", "train", "pipelines", "tests/benchmarks")
 _LIBRARIES = ("bm3d", "pymatting", "numba", "numpy", "opencv-python", "pillow")
 
 
-def all_rows(pictures: Pictures, work: Path, side: int | None, large: int = bench_predict.LARGE) -> Iterator[Row]:
-    """Every row of the table but those of compilation.
+def all_rows(
+    pictures: Pictures, work: Path, side: int | None, large: int = bench_predict.LARGE, ledger: Ledger | None = None
+) -> Iterator[Row]:
+    """Every row of the table but those of compilation, each as it is measured.
 
     Args:
         pictures: What to work on.
@@ -37,31 +44,44 @@ def all_rows(pictures: Pictures, work: Path, side: int | None, large: int = benc
         side: BM3D and the single composite take so many px of the middle; None takes whole pictures, and measures how
             far both closed forms are from the converged one.
         large: Pixels of the photograph that is predicted.
+        ledger: What is measured already.
     """
+    ledger = Ledger() if ledger is None else ledger
     pairs, background = pictures.pairs, pictures.one_background(work)
-    bm3d = bench_bm3d.measure(pairs[0][0], side)
-    yield bm3d.row
-    levin = bench_levin.costs(pairs)
-    yield bench_levin.row(pairs, levin, exact=side is None)
-    yield bench_route.composite_row(pairs[0], background, side)
-    run = bench_route.compose(pictures, work)
+    for bm3d in ledger.rows("bm3d", lambda: [bench_bm3d.measure(pairs[0][0], side)]):
+        yield bm3d
+    yield from ledger.rows("closed form", lambda: _closed_form(pairs, ledger, exact=side is None))
+    yield from ledger.rows("composite", lambda: [bench_route.composite_row(pairs[0], background, side)])
+    run = bench_route.compose(pictures, work, ledger)
     parts = bench_route.Parts(
-        bm3d=bm3d.theirs.seconds / bm3d.px,
-        levin=sum(theirs.seconds for theirs, _ in levin),
-        rest=bench_route.rest_seconds(pairs[0], background),
+        bm3d=(bm3d.reference or bm3d.ours).seconds / bench_bm3d.px(pairs[0][0], side),
+        levin=ledger.figure("levin", float),
+        rest=ledger.figure("rest", lambda: bench_route.rest_seconds(pairs[0], background)),
     )
     yield bench_route.route_row(run, parts)
-    yield from bench_kernels.rows(pairs[0], background, run)
-    yield from bench_loader.rows(pictures.matting, work)
-    yield bench_metrics.row(pairs[0][1])
-    yield from bench_predict.rows(pairs[0], work, large)
+    for name, number in bench_kernels.times(run).items():
+        share = number / run.seconds
+        yield from ledger.rows(name, partial(_step, name, pairs[0], background, share))
+    yield from ledger.rows("loader", lambda: bench_loader.rows(pictures.matting, work))
+    yield from ledger.rows("metrics", lambda: [bench_metrics.row(pairs[0][1])])
+    yield from ledger.rows("predict", lambda: bench_predict.rows(pairs[0], work, large))
+
+
+def _closed_form(pairs: Sequence[Pair], ledger: Ledger, *, exact: bool) -> Iterator[Row]:
+    found = bench_levin.costs(pairs)
+    ledger.figure("levin", lambda: sum(theirs.seconds for theirs, _ in found))
+    yield bench_levin.row(pairs, found, exact=exact)
+
+
+def _step(name: str, pair: Pair, background: Path, share: float) -> list[Row]:
+    return [bench_kernels.row(name, pair, background, share)]
 
 
 def notes(pictures: Pictures, side: int | None) -> list[str]:
     """What the figures were measured on and how, in lines."""
     bm3d = "a whole photograph" if side is None else f"{side} x {side} px"
     return [
-        f"Pictures: {pictures.words}.",
+        f"Commit {_commit()}. Pictures: {pictures.words}.",
         f"Machine: {os.cpu_count()} CPUs, {_processor()}; Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
         + ".",
@@ -77,21 +97,48 @@ def notes(pictures: Pictures, side: int | None) -> list[str]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print; what an earlier attempt on the same code, machine and pictures has measured stays."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--am2k", type=Path, default=Path("../shared/data/am2k"), help="a matting data set")
     parser.add_argument("--photos", type=Path, default=Path("../shared/data/photos"), help="backgrounds to be curated")
     parser.add_argument("--full", action="store_true", help="whole photographs, and distances to F*, B*: half an hour")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"), help="a folder for what is measured")
     options = parser.parse_args()
     side = None if options.full else CROP_SIDE
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["TMPDIR"] = folder
-        pictures = open_pictures(options.am2k, options.photos, Path(folder))
-        rows = []
-        for row in chain(bench_kernels.compile_rows(), all_rows(pictures, Path(folder), side)):
-            print(f"measured: {row.work}", file=sys.stderr, flush=True)  # noqa: T201
-            rows.append(row)
-        print("\n".join([*table_lines(rows), "", *notes(pictures, side)]))  # noqa: T201
+    work = (options.out / _stamp(options.am2k, options.photos, side)).absolute()
+    (work / "tmp").mkdir(parents=True, exist_ok=True)
+    os.environ["TMPDIR"] = str(work / "tmp")
+    ledger, rows = Ledger(work / "measured.json"), list[Row]()
+    if "compilation" in ledger:
+        _say(f"measured before, on the same code: {work}; remove it to measure again")
+    for line in [table_line(HEAD), table_line("-" * len(word) for word in HEAD)]:
+        _say(line)
+    pictures = open_pictures(options.am2k, options.photos, work)
+    compilation = ledger.rows("compilation", bench_kernels.compile_rows)
+    for row in chain(compilation, all_rows(pictures, work, side, ledger=ledger)):
+        _say(table_line(row.cells()))
+        rows.append(row)
+    words = notes(pictures, side)
+    write_bytes(work / "table.md", "\n".join([*table_lines(rows), "", *words, ""]).encode())
+    for line in ["", *words, f"The table, aligned: {work / 'table.md'}"]:
+        _say(line)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
+
+
+def _stamp(*asked: object) -> str:
+    """A name for what figures depend on: the code, the processor, the libraries, and what is asked for."""
+    code = [path.read_bytes() for room in _ROOMS for path in sorted(Path(room).rglob("*.py"))]
+    facts = [_processor(), *map(version, _LIBRARIES), *map(str, asked)]
+    return content_id(*code, *(fact.encode() for fact in facts))[:8]
+
+
+def _commit() -> str:
+    git = which("git")
+    words = [git, "describe", "--always", "--dirty"] if git else ["true"]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def _processor() -> str:
@@ -99,7 +146,9 @@ def _processor() -> str:
     text = facts.read_text(encoding="utf-8") if facts.is_file() else ""
     found = re.search(r"model name\s*: (.*)", text)
     widest = next((words for flag, words in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in text), "no AVX2")
-    return f"{found[1] if found else platform.processor()}, {widest}"
+    asked = " ".join(os.environ[name] for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES") if name in os.environ)
+    compiled = f"; kernels for {asked}" if asked else ""
+    return f"{found[1] if found else platform.processor()}, {widest}{compiled}"
 
 
 if __name__ == "__main__":

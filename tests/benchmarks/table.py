@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -82,17 +82,31 @@ class Row:
             f"{100 * self.share:.1f} %" if self.share is not None else "",
         )
 
+    def without_results(self) -> Row:
+        """The same without what its jobs kept."""
+        costs = {
+            name: replace(cost, kept=None)
+            for name, cost in (("reference", self.reference), ("ours", self.ours))
+            if cost
+        }
+        return replace(self, **costs)
 
-_HEAD = ("work", "reference", "ours", "ratio", "quality", "peak memory", "of a composite")
+
+HEAD = ("work", "reference", "ours", "ratio", "quality", "peak memory", "of a composite")
 
 
 def table_lines(rows: Iterable[Row]) -> Iterator[str]:
     """The table in Markdown, columns aligned."""
-    cells = [_HEAD, *(row.cells() for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(_HEAD))]
+    cells = [HEAD, *(row.cells() for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
     cells.insert(1, tuple("-" * width for width in widths))
     for line in cells:
-        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        yield table_line(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+
+
+def table_line(cells: Iterable[str]) -> str:
+    """A line in Markdown."""
+    return f"| {' | '.join(cells)} |"
 
 
 def measured(prepare: Prepare, *arguments: Any, repeats: int = 1) -> Cost:

@@ -17,6 +17,7 @@ from rssn.kernels.closed_form.grid import build_grid
 from rssn.kernels.closed_form.native import refine, solve
 from rssn.kernels.closed_form.solver import FEW_UNKNOWNS
 from rssn.sources.mattes import read_matte
+from tests.benchmarks import bench_levin
 
 EPSILON = 1e-5
 
@@ -161,6 +162,17 @@ def test_unknowns_are_few_where_alpha_is_even(shape: tuple[int, int]) -> None:
     found = solve(np.full((*shape, 3), 0.4, np.float32), alpha, EPSILON)
     assert np.abs(found.foreground - 0.4).max() <= 1e-5
     assert np.abs(found.background - 0.4).max() <= 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shrink", [2, 3])
+def test_both_layers_of_a_smaller_photograph_are_the_converged_ones(shared: Path, shrink: int) -> None:
+    """But for what is known: F where alpha is 1 and B where it is 0 are the photograph, which F* and B* smooth."""
+    found = bench_levin.distances(
+        (shared / "data/am2k/original/sample4.jpg", shared / "data/am2k/mask/sample4.png"), shrink
+    )
+    assert max(found.foreground, found.background) <= 0.1
+    assert found.known_background > 1.0
 
 
 @pytest.mark.slow

@@ -2,7 +2,8 @@
 # make test   sets everything up, checks the code and runs the tests (WORKERS=1: one after another)
 # make check  the same without the slow tests, for daily work
 # make wheel  builds dist/rssn-*.whl, and tests that it composes in an empty environment
-# make bench  measures the kernels and the route against the libraries (BENCH=--full: whole photographs, half an hour)
+# make bench  measures the kernels and the route against the libraries, row by row into build/bench, where it goes on if it was stopped
+#             (BENCH=--full: whole photographs, half an hour)
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)

@@ -168,10 +168,12 @@ class Cutter:
     Attributes:
         matte: Predicts the alpha, H x W float32 in [0, 1], of a photograph, H x W x 3 uint8.
         wanted: What is made of it.
+        threads: Of the closed form of one photograph; nothing depends on it.
     """
 
     matte: Callable[[Pixels], Alpha]
     wanted: Wanted
+    threads: int = 1
 
     def cut(self, photo: PictureRef, name: str, go_on: Callable[[], None] = lambda: None) -> Results:
         """Write `<name>-alpha.png` and, as wanted, `<name>-cutout.png` and `<name>-composite.png`.
@@ -213,7 +215,7 @@ class Cutter:
         matte = to_uint8(alpha)
         if self.wanted.background is None:
             del alpha  # the closed form takes the most memory
-        foreground = foreground_colours(pixels, matte, go_on=go_on)
+        foreground = foreground_colours(pixels, matte, go_on=go_on, threads=self.threads)
         yield "cutout", np.dstack([foreground, matte])
         if self.wanted.background is not None:
             yield "composite", composite(foreground, alpha, self.wanted.background)

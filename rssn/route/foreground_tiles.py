@@ -11,7 +11,8 @@ enlarged to 24 MP, the result is at most 1.4/255 off the whole solution, weighte
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple, TypeAlias
@@ -43,7 +44,11 @@ class Tiling:
 
 
 def foreground_colours(
-    pixels: Pixels, matte: Pixels, tiling: Tiling | None = None, go_on: Callable[[], None] = lambda: None
+    pixels: Pixels,
+    matte: Pixels,
+    tiling: Tiling | None = None,
+    go_on: Callable[[], None] = lambda: None,
+    threads: int = 1,
 ) -> Pixels:
     """What a cut-out of 8 bits shows: the foreground's own colours, without the old background's.
 
@@ -52,34 +57,58 @@ def foreground_colours(
         matte: Its alpha, H x W uint8.
         tiling: How large pictures are cut.
         go_on: Called before each tile; what it raises ends the work.
+        threads: Tiles at a time; the result does not depend on it.
 
     Returns:
         H x W x 3 uint8: the photograph where the matte is 255, the closed form's F elsewhere, continued smoothly to
         where the matte is 0, so that a cut-out can be resized.
     """
-    return _solve(pixels, matte, tiling or Tiling(), go_on).foreground
+    with ThreadPoolExecutor(threads) as pool:
+        return _solve(pixels, matte, tiling or Tiling(), go_on, pool).foreground
 
 
-def _solve(pixels: Pixels, matte: Pixels, tiling: Tiling, go_on: Callable[[], None]) -> _Layers:
+def _solve(
+    pixels: Pixels, matte: Pixels, tiling: Tiling, go_on: Callable[[], None], pool: ThreadPoolExecutor
+) -> _Layers:
     go_on()
     if matte.size <= tiling.whole or np.ptp(matte) == 0:
         return _Layers(*map(to_uint8, estimate_foreground(to_float(pixels), to_float(matte))))
     height, width = matte.shape
     half = (width + 1) // 2, (height + 1) // 2
-    coarse = _solve(resize_area(pixels, *half), resize_area(matte, *half), tiling, go_on)
+    coarse = _solve(resize_area(pixels, *half), resize_area(matte, *half), tiling, go_on, pool)
     layers = _Layers(*(resize_area(layer, width, height) for layer in coarse))
     del coarse
-    solved: set[tuple[int, int]] = set()
-    for top, left in product(range(0, height, tiling.side), range(0, width, tiling.side)):
-        part = slice(top, top + tiling.side), slice(left, left + tiling.side)
-        if not _is_known(matte[part]):
-            go_on()
-            joined = (top - tiling.side, left) in solved, (top, left - tiling.side) in solved
-            _refine(pixels, matte, layers, part, tiling.margin, joined)
-            solved.add((top, left))
+    parts = {
+        (top, left): (
+            slice(top * tiling.side, (top + 1) * tiling.side),
+            slice(left * tiling.side, (left + 1) * tiling.side),
+        )
+        for top, left in product(range(-(-height // tiling.side)), range(-(-width // tiling.side)))
+    }
+    unknown = {at: part for at, part in parts.items() if not _is_known(matte[part])}
+
+    def refine_at(at: tuple[int, int]) -> None:
+        go_on()
+        joined = (at[0] - 1, at[1]) in unknown, (at[0], at[1] - 1) in unknown
+        _refine(pixels, matte, layers, unknown[at], tiling.margin, joined)
+
+    for wave in _waves(unknown):
+        list(pool.map(refine_at, wave))
     for layer, shown in zip(layers, (_OPAQUE, _CLEAR), strict=True):
         np.copyto(layer, pixels, where=(matte == shown)[..., None])
     return layers
+
+
+def _waves(tiles: Iterable[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """Tiles, row and column, in groups that do not see each other: each after its neighbours to the left and above.
+
+    In reading order a tile comes after those above it, the one to the right included, so two of a group are two
+    columns apart at least.
+    """
+    waves: dict[int, list[tuple[int, int]]] = {}
+    for row, column in tiles:
+        waves.setdefault(2 * row + column, []).append((row, column))
+    return [waves[number] for number in sorted(waves)]
 
 
 def _is_known(matte: Pixels) -> bool:

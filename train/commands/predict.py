@@ -81,8 +81,10 @@ def predict(options: PredictOptions) -> None:
     made_by = _name(files, options.networks.weights, strategy, options.depth)
     there = frozenset(list_files(options.out)) if isinstance(options.out, BucketPath) else None
     wanted = Wanted(options.out, made_by, cast("Depth", int(options.depth)), options.alpha_only, scene, there)
-    cutter = Cutter(lambda pixels: predict_alpha(networks, to_float(pixels), strategy), wanted)
-    failures = given.failures + _cut(cutter, given, options.workers or min(available_cpus(), _MOST_AT_ONCE))
+    workers = options.workers or min(available_cpus(), _MOST_AT_ONCE)
+    threads = max(1, workers // max(1, len(given.found)))
+    cutter = Cutter(lambda pixels: predict_alpha(networks, to_float(pixels), strategy), wanted, threads)
+    failures = given.failures + _cut(cutter, given, workers)
     say_unread(given.unread)
     fail_if(failures, "could not be predicted")
 

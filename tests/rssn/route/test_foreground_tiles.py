@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rssn.image.arrays import Pixels, to_float, to_uint8
 from rssn.image.decoding import decode_pixels
 from rssn.route.foreground import estimate_foreground
-from rssn.route.foreground_tiles import Tiling, foreground_colours
+from rssn.route.foreground_tiles import Tiling, _waves, foreground_colours
 from rssn.sources.mattes import read_matte
 
 SMALL = Tiling(whole=1 << 15, side=192, margin=64)
@@ -44,6 +47,26 @@ def _scene(height: int, width: int) -> tuple[Pixels, Pixels]:
 def test_tiles_give_what_the_whole_solution_gives() -> None:
     apart = _apart(*_scene(501, 803))
     assert apart.max() < 1
+
+
+def test_the_same_bytes_by_any_number_of_threads() -> None:
+    pixels, matte = _scene(501, 803)
+    tiling = Tiling(whole=1 << 13, side=64, margin=30)
+    once = foreground_colours(pixels, matte, tiling)
+    for threads in (2, 5):
+        assert foreground_colours(pixels, matte, tiling, threads=threads).tobytes() == once.tobytes()
+
+
+@given(st.sets(st.tuples(st.integers(0, 6), st.integers(0, 6))))
+def test_tiles_at_one_time_are_two_columns_apart_and_come_after_those_in_reading_order(
+    tiles: set[tuple[int, int]],
+) -> None:
+    waves = _waves(tiles)
+    assert sorted(tile for wave in waves for tile in wave) == sorted(tiles)
+    when = {tile: number for number, wave in enumerate(waves) for tile in wave}
+    for (row, column), (other_row, other_column) in product(tiles, tiles):
+        if (row, column) < (other_row, other_column) and max(abs(row - other_row), abs(column - other_column)) == 1:
+            assert when[row, column] < when[other_row, other_column]
 
 
 @pytest.mark.slow

@@ -216,32 +216,38 @@ def _link_runs(
     owners share costs some n comparisons, not n squared.
     """
     waiting = np.empty(np.max(starts[1:] - starts[:-1]), np.int32)
-    rest = (hashes, owners, below, radius, distance, seen, most, found)
     for flip in flips:
         for value in range(len(starts) - 1):
             other = value ^ flip
             if other < value or starts[value] == starts[value + 1]:
                 continue
-            left = _open_ones(asking, seen, most, starts[other], starts[other + 1], waiting)
+            left = -1  # open ones of the other run; noted when first needed
             for i in range(starts[value], starts[value + 1]):
                 first = i + 1 if flip == 0 else starts[other]
                 if asking[i] and seen[i] <= most:
                     for j in range(first, starts[other + 1]):
-                        count = _link(i, j, rest, count, last)
-                else:
-                    left = _still_open(seen, most, waiting, left)
-                    for j in waiting[:left]:
-                        if j >= first:
-                            count = _link(i, j, rest, count, last)
+                        apart = hashes[i] ^ hashes[j]
+                        if count_ones(apart) <= distance and _first_time(apart, below, radius):
+                            count = _link(i, j, owners, seen, most, found, count, last)
+                    continue
+                if left < 0:
+                    left = _open_ones(asking, seen, most, starts[other], starts[other + 1], waiting)
+                kept = 0
+                for j in waiting[:left]:
+                    if j >= first and seen[j] <= most:
+                        waiting[kept] = j
+                        kept += 1
+                        apart = hashes[i] ^ hashes[j]
+                        if count_ones(apart) <= distance and _first_time(apart, below, radius):
+                            count = _link(i, j, owners, seen, most, found, count, last)
+                left = kept
     return count
 
 
 @compiled
-def _link(i: int, j: int, rest: Any, count: int, last: bool) -> int:
-    """Count or note two hashes if they are near; returns how many are noted."""
-    hashes, owners, below, radius, distance, seen, most, found = rest
-    apart = hashes[i] ^ hashes[j]
-    if owners[i] == owners[j] or count_ones(apart) > distance or not _first_time(apart, below, radius):
+def _link(i: int, j: int, owners: Any, seen: Any, most: int, found: Any, count: int, last: bool) -> int:
+    """Count or note two near hashes, if they are of two owners; returns how many are noted."""
+    if owners[i] == owners[j]:
         return count
     if not last:
         seen[i] = min(seen[i] + 1, most + 1)
@@ -250,17 +256,6 @@ def _link(i: int, j: int, rest: Any, count: int, last: bool) -> int:
     low, high = min(owners[i], owners[j]), max(owners[i], owners[j])
     found[count] = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
     return count + 1
-
-
-@compiled
-def _still_open(seen: Any, most: int, waiting: Any, left: int) -> int:
-    """Take out of the open ones what has become common; returns how many are left."""
-    kept = 0
-    for j in waiting[:left]:
-        if seen[j] <= most:
-            waiting[kept] = j
-            kept += 1
-    return kept
 
 
 @compiled

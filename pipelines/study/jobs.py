@@ -38,6 +38,7 @@ from train.commands.options import use_all_cpus
 from train.commands.run import complete, run
 from train.commands.run_options import RunOptions, read_options
 from train.commands.typed import build
+from train.network.backbones import backbone_named
 from train.network.strategy import Strategy
 
 
@@ -99,6 +100,11 @@ def _has_strategy(given: EvalOptions) -> None:
     Strategy.parse(given.networks.max_side, given.networks.hybrid)
 
 
+def _can_segment(given: EvalOptions) -> None:
+    _ = given.soft.settings
+    backbone_named(given.soft.backbone or "")
+
+
 def _evaluate(given: EvalOptions) -> None:
     out = cast(Location, given.out)  # a study sets it
     out.mkdir(parents=True, exist_ok=True)
@@ -136,7 +142,6 @@ class _State:
         self._file.remove()
 
 
-_evaluation = _typed(EvalOptions, EvalOptions.refuse_idle, _has_strategy)
 _SHARDS = frozenset({"cache-dir", "cache-size", "max-errors", "recipe"})  # what a recipe says counts, not its name
 _TRAINING = frozenset({"workers", "checkpoint-every", "keep", "tensorboard", "validate-every"})
 
@@ -167,12 +172,18 @@ KINDS: Mapping[str, Kind] = {
     "eval": Kind(
         evaluate,
         ("train", "eval"),
-        _evaluation,
+        _typed(EvalOptions, EvalOptions.refuse_idle, _has_strategy),
         _evaluate,
         resumes=False,
         side_by_side=True,
     ),
-    "sss": Kind(evaluate, ("train", "eval"), _evaluation, _evaluate, side_by_side=True),  # its layers stay
+    "sss": Kind(  # its layers stay
+        evaluate,
+        ("train", "eval"),
+        _typed(EvalOptions, EvalOptions.refuse_idle, _can_segment),
+        _evaluate,
+        side_by_side=True,
+    ),
 }
 """In the order of the work."""
 

@@ -112,9 +112,7 @@ class Kind:
 
 def _split_by(kind: object) -> Callable[[str], tuple[str, str]] | None:
     """How an option's value is a name, which may be empty, and a path; None where it is no path."""
-    if isinstance(kind, Place):
-        return kind.split
-    return (lambda word: ("", word)) if isinstance(kind, click.Path) else None
+    return kind.split if isinstance(kind, Place) else None
 
 
 def _model(word: str) -> tuple[str, str]:

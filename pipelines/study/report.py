@@ -73,7 +73,7 @@ def choose_images(lines: Sequence[Line], pairs: Sequence[tuple[str, str]], count
     """Photographs to show, each once, and why: those on which compared rows differ most, the hardest, the easiest.
 
     Args:
-        lines: Of one representation.
+        lines: One of each row.
         pairs: The rows that are compared.
         count: Of each kind.
     """
@@ -90,11 +90,11 @@ def choose_images(lines: Sequence[Line], pairs: Sequence[tuple[str, str]], count
 
 
 def _groups(study: Study, lines: Sequence[Line]) -> dict[str, list[Line]]:
-    """The lines of each sheet: one for each variant of the study's network; other networks stand beside the first."""
-    groups: dict[str, list[Line]] = {each: [] for each in study.network.variants}
+    """The lines of each sheet, by the variants in it: the first variants of all rows, then their second ones."""
+    sheets: dict[int, list[Line]] = {}
     for line in lines:
-        groups[line.variant if line.variant in groups else next(iter(groups))].append(line)
-    return {variant: some for variant, some in groups.items() if some}
+        sheets.setdefault(list(study.network_of(line.row).variants).index(line.variant), []).append(line)
+    return {"-".join(dict.fromkeys(line.variant for line in sheet)): sheet for _, sheet in sorted(sheets.items())}
 
 
 def _mattes(study: Study, cells: Sequence[Cell], lines: Sequence[Line], root: Location) -> Pixels:
@@ -110,7 +110,7 @@ def _mattes(study: Study, cells: Sequence[Cell], lines: Sequence[Line], root: Lo
             matte = _read(cell.results(root) / "mattes" / f"{image}.png")
             tiles.append(Tile(matte, f"SAD {line.sad[cell.seed][image]:.1f} ({line.by_image[image]:.1f})"))
         rows.append(tiles)
-    return contact_sheet(rows, ["photograph", "truth", *(line.row for line in lines)], side=_SIDE)
+    return contact_sheet(rows, ["photograph", "truth", *(f"{line.row}, {line.variant}" for line in lines)], side=_SIDE)
 
 
 def _truths(study: Study, images: Collection[str]) -> Mapping[str, tuple[Pixels, Pixels]]:

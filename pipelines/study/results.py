@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,6 +14,8 @@ from rssn.dataset.rows import iter_rows
 from rssn.errors import InputError
 from rssn.storage.location import Location
 from train.metrics.paper import METRICS
+
+_NAMED = 5
 
 
 class Figure(NamedTuple):
@@ -44,7 +46,7 @@ class Line:
         return {seed: float(np.mean(list(sad.values()))) for seed, sad in self.sad.items()}
 
 
-def read_figures(cells: Iterable[Cell], root: Location) -> list[dict[str, Any]]:
+def read_figures(cells: Sequence[Cell], root: Location) -> list[dict[str, Any]]:
     """Every image's figures: row, variant, seed, image and the columns, from what `train eval` wrote.
 
     Images without figures, which the protocol leaves out, are left out here too.
@@ -61,9 +63,13 @@ def read_figures(cells: Iterable[Cell], root: Location) -> list[dict[str, Any]]:
     groups: dict[tuple[Any, ...], set[str]] = {}
     for figures in found:
         groups.setdefault((figures["row"], figures["variant"], figures["seed"]), set()).add(figures["image"])
-    if len({frozenset(images) for images in groups.values()}) > 1:
-        remedy = "remove the folders steps/eval-* and run the same command again"
-        raise InputError(f"the networks were evaluated on different images; {remedy}")
+    every = set[str]().union(*groups.values())
+    for cell in cells:
+        missing = sorted(every - groups.get((cell.row, cell.variant, cell.seed), set()))
+        if missing:
+            names = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if missing[_NAMED:] else "")
+            remedy = "leave them out of the evaluation's data, or remove that folder and run the same command again"
+            raise InputError(f"{cell.evaluation.folder(root)}: {cell.variant} has no figures of {names}; {remedy}")
     return found
 
 

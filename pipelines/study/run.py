@@ -20,7 +20,7 @@ from pipelines.study.forecast import forecast
 from pipelines.study.jobs import KINDS
 from pipelines.study.leaks import LeakCache, check_backgrounds, check_foregrounds
 from pipelines.study.report import write_report
-from pipelines.study.schema import Study
+from pipelines.study.schema import SSS, Study
 from pipelines.study.steps import Plan, Step, plan_study
 from rssn.errors import InputError
 from rssn.storage.atomic import sweep
@@ -159,7 +159,7 @@ def _notes(plan: Plan, root: Location) -> Iterator[str]:
             totals = _facts(step, "manifest.json", root)["totals"]
             refused = f", {totals['rejected']} rejected" if totals.get("rejected") else ""
             yield f"{step.label}: {totals['rows']} rows{refused}"
-    yield from _evaluated({step.label: _summary(step, root) for step in plan.steps if step.kind == "eval"})
+    yield from _evaluated({step.label: _summary(step, root) for step in plan.steps if step.kind in ("eval", SSS)})
     yield f"the steps took {_sum(plan.steps, root) / 60:.0f} minutes, added up"
 
 

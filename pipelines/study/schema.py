@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from itertools import combinations
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -172,7 +172,7 @@ class Study:
         foregrounds: Matting data sets.
         backgrounds: By name.
         rows: By name, in the order of the table.
-        network: What is trained on each that names none of its own.
+        network: What is trained on each that names none of its own; not sss.
         seeds: Of the trainings, each another; three or more for a spread.
         evaluation: What all are evaluated on.
         compare: Pairs of rows to be tested against each other; all pairs where none are given.
@@ -183,9 +183,9 @@ class Study:
     name: Text
     foregrounds: Annotated[tuple[Place, ...], BeforeValidator(listed), AfterValidator(_distinct)]
     rows: Annotated[Mapping[str, Row], Field(min_length=1)]
-    network: Network
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(listed), AfterValidator(_distinct)]
     evaluation: Evaluation
+    network: Network | None = None
     about: str = ""
     backgrounds: Mapping[str, BackgroundSet] = field(default_factory=dict)
     compare: tuple[tuple[Text, Text], ...] = ()
@@ -197,7 +197,7 @@ class Study:
             self._check_backgrounds(f"backgrounds.{name}", name, one)
         for name, row in self.rows.items():
             self._check_row(f"rows.{name}", name, row)
-        _check_network("network", self.network)
+        self._check_own_network()
         _check_options("evaluation.options", self.evaluation.options, "eval", _EVALUATION)
         for pair in self.compare:
             if not set(pair) <= set(self.rows):
@@ -211,7 +211,7 @@ class Study:
 
     def network_of(self, row: str) -> Network:
         """What is trained for a row."""
-        return self.rows[row].network or self.network
+        return self.rows[row].network or cast(Network, self.network)  # `__post_init__` has seen to it
 
     def _check_backgrounds(self, where: str, name: str, one: BackgroundSet) -> None:
         _check_name(where, name)
@@ -227,8 +227,7 @@ class Study:
     def _check_row(self, where: str, name: str, row: Row) -> None:
         _check_name(where, name)
         if row.network:
-            _check_network(f"{where}.network", row.network)
-            self._check_view(f"{where}.network", row.network)
+            self._check_network(f"{where}.network", row.network)
             if row.network.name == SSS and row != Row(network=row.network):
                 raise InputError(f"'{where}': sss is not trained; leave out all but its network")
         if row.recipe is not None and row.backgrounds not in self.backgrounds:
@@ -237,11 +236,34 @@ class Study:
         _check_options(f"{where}.options", row.options, "compose" if row.recipe else "pack", _SHARDS)
         _check_options(f"{where}.training", row.training, "train", _TRAINING)
 
-    def _check_view(self, where: str, network: Network) -> None:
-        """Of the study's network, `train eval` itself says what does not fit."""
+    def _check_own_network(self) -> None:
+        """The study's network is trained for the rows that name none: for one at least."""
+        without = [name for name, row in self.rows.items() if row.network is None]
+        if self.network is None:
+            if without:
+                raise InputError(f"'rows.{without[0]}' names no network; give the study one, 'network', or the row")
+            return
+        if not without:
+            raise InputError("'network': every row names a network of its own; leave this one out")
+        if self.network.name == SSS:
+            raise InputError("'network': sss is not trained; give it to a row as the row's network")
+        if self.network.evaluation is not None:
+            raise InputError("'network.evaluation': of the study's network its place is evaluation.options")
+        self._check_network("network", self.network)
+
+    def _check_network(self, where: str, network: Network) -> None:
+        """Refuse what its kind has no use for."""
+        if network.name != "gfm" and (network.rosta or network.ensemble):
+            raise InputError(f"'{where}': rosta and ensemble are GFM's; leave them out of {network.name}")
+        if network.name == SSS and network.weights is None:
+            raise InputError(f"'{where}.weights': sss takes features of an encoder that has learned; give its weights")
+        kind, owned = (SSS, _SSS) if network.name == SSS else ("train", _TRAINING | _NETWORK)
+        _check_options(f"{where}.options", network.options, kind, owned)
+        if network.evaluation is not None:
+            _check_view(f"{where}.evaluation", network, network.evaluation)
         seen = self.evaluation.options if network.evaluation is None else network.evaluation
         if network.name not in (SSS, "gfm") and "hybrid" in seen:
-            words = f"{network.name} has no glance and no focus; give it an 'evaluation' without, such as {{}}"
+            words = f"{network.name} has no glance and no focus; give the row's network an 'evaluation', such as {{}}"
             raise InputError(f"'{where}': the evaluation's hybrid is GFM's, and {words}")
 
     @property
@@ -272,6 +294,8 @@ _NETWORK = {"backbone": "network.backbone", "weights": "network.weights"}
 _SSS = {
     "data": "evaluation.data", "seed": "seeds", "backbone": "network.backbone", "encoder-weights": "network.weights",
     "method": "network.name", **dict.fromkeys(("checkpoint", "weights", *NETWORKS_ALONE), "nowhere: sss is no network"),
+    **dict.fromkeys(("protocol", "trimaps", "alpha-scale"), "evaluation.options, for all rows"),
+    "mattes": "nowhere: they are always written",
 }  # fmt: skip
 _EVALUATION = {
     "data": "evaluation.data", "checkpoint": "network", "weights": "network.weights",
@@ -280,18 +304,12 @@ _EVALUATION = {
 }  # fmt: skip
 
 
-def _check_network(where: str, network: Network) -> None:
-    """Refuse what its kind has no use for."""
-    if network.name != "gfm" and (network.rosta or network.ensemble):
-        raise InputError(f"'{where}': rosta and ensemble are GFM's; leave them out of {network.name}")
-    if network.evaluation is not None:
-        _check_options(f"{where}.evaluation", network.evaluation, "eval", {})
-        idle = [name for name in network.evaluation if name not in NETWORKS_ALONE]
-        if idle or network.name == SSS:
-            words = "sss sees all of them at its sss-side" if network.name == SSS else f"{idle[0]} is of all networks"
-            raise InputError(f"'{where}.evaluation': says what a network sees, by max-side and hybrid; {words}")
-    kind, owned = (SSS, _SSS) if network.name == SSS else ("train", _TRAINING | _NETWORK)
-    _check_options(f"{where}.options", network.options, kind, owned)
+def _check_view(where: str, network: Network, seen: Options) -> None:
+    _check_options(where, seen, "eval", {})
+    idle = [name for name in seen if name not in NETWORKS_ALONE]
+    if idle or network.name == SSS:
+        words = "sss sees all of them at its sss-side" if network.name == SSS else f"{idle[0]} is of all networks"
+        raise InputError(f"'{where}': says what a network sees, by max-side and hybrid; {words}")
 
 
 def _check_name(where: str, name: str) -> None:

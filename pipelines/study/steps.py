@@ -272,8 +272,9 @@ def _shared(options: Options) -> dict[str, Any]:
 
 def _train_step(name: str, row: Row, network: Network, shards: Sequence[Step], variant: str, seed: int) -> Step:
     options = {"backbone": network.backbone, "weights": network.weights} | dict(network.options) | dict(row.training)
-    if not options["weights"]:
-        del options["weights"]
+    weights = options.pop("weights")
+    if weights:
+        options["weights"] = weights
     chosen = {"rosta": variant} if network.name == "gfm" else {"network": network.name}
     inputs = {"data": tuple(map(Result, shards)), "backbone": options.pop("backbone"), **chosen, "seed": seed}
     return _step("train", f"{name}-{variant.lower()}-{seed}", inputs, options, [])

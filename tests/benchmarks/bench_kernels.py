@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -78,14 +78,13 @@ def row(name: str, pair: Pair, background: Path, share: float) -> Row:
     return Row(name, theirs, ours, quality=quality, share=ours.seconds * share)
 
 
-def compile_rows() -> list[Row]:
+def compile_rows() -> Iterator[Row]:
     """The first call of the compiled kernels on a machine and in a process, Python's start included."""
-    with tempfile.TemporaryDirectory() as folder:
-        cold, warm = (command_cost(["-c", _WARM], {"NUMBA_CACHE_DIR": folder}) for _ in range(2))
     start = command_cost(["-c", "import rssn.route.denoise, rssn.route.foreground"])
     words = f"{start.seconds:.1f} s of it without kernels"
-    named = {"first call of the kernels on a machine": cold, "first call in a process": warm}
-    return [Row(name, None, cost, quality=words) for name, cost in named.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("first call of the kernels on a machine", "first call in a process"):
+            yield Row(name, None, command_cost(["-c", _WARM], {"NUMBA_CACHE_DIR": folder}), quality=words)
 
 
 def prepare(which: str, name: str, pair: Pair, background: Path) -> Job:
@@ -113,7 +112,7 @@ class _Inputs:
         self.noisy = add_noise(self.composite, _SIGMA, 7)
         self.pixels = {"composite": to_uint8(self.noisy), "background": to_uint8(self.fitted)}
         self.pixels["foreground"] = to_uint8(self.image)
-        self.folder = Path(tempfile.mkdtemp())  # the benchmark's own folder removes it
+        self.folder = Path(tempfile.mkdtemp())  # removed with the benchmark's own
 
 
 def _store(inputs: _Inputs) -> _Step:

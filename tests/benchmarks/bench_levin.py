@@ -61,15 +61,15 @@ def row(pairs: Sequence[Pair], found: Sequence[tuple[Cost, Cost]], *, exact: boo
     work = f"closed form, median of {len(pairs)} photographs"
     judged = [distances(pair, 1 if exact else 3) for pair in (pairs if exact else pairs[:3])]
     worst = [max(each) for each in zip(*judged, strict=True)]
-    words = "F {:.2f} and B {:.2f}/255 from F*, B*; theirs {:.2f} and {:.2f}".format(*worst)
+    words = "F {:.2f}, B {:.2f}/255 from the converged; theirs {:.2f}, {:.2f}".format(*worst)
     return Row(work, theirs, ours, ratio, words if exact else f"{words}, at a third of the size")
 
 
 class Distances(NamedTuple):
     """The worst of |alpha (F - F*)| and |(1 - alpha)(B - B*)| over a photograph, times 255.
 
-    The photograph stands in all of them where alpha says what it is: in F at 1, in B at 0. There F* and B* are smoothed
-    across edges of alpha, and differ from it: `known` says by how much.
+    In F* and B*, and in pymatting's layers, the photograph stands where alpha says what they are: in F at 1, in B at 0,
+    as in ours. The energy smooths them there across edges of alpha: `known` says how far from the photograph.
     """
 
     foreground: float
@@ -92,7 +92,7 @@ def distances(pair: Pair, shrink: int = 1) -> Distances:
         return [np.where(weight == 1, image, layer) for weight, layer in zip(weights, layers, strict=True)]
 
     ends = known(goal)
-    judged = [*known(estimate_layers(image, alpha)[:2]), *known(by_pymatting(image, alpha, DEFAULT)), *goal]
+    judged = [*estimate_layers(image, alpha)[:2], *known(by_pymatting(image, alpha, DEFAULT)), *goal]
     return Distances(
         *(255 * float(np.abs(weights[n % 2] * (each - ends[n % 2])).max()) for n, each in enumerate(judged))
     )

@@ -7,6 +7,7 @@ trimap of 25 px and with 50 px kernels for FT and BT; cut one crop out of the st
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,13 @@ _INPUT = 320
 Files = dict[str, bytes]
 
 
-def rows(matting: Path, work: Path) -> list[Row]:
+def rows(matting: Path, work: Path) -> Iterator[Row]:
     """The cost of a sample with and without the layers that the composition loss needs."""
     shards = work / "packed"
     command_cost(["-m", "pipelines.cli", "pack", "--matting", str(matting), "--out", str(shards), "--workers", "0"])
     theirs = _each(measured(prepare_reference, shards))
-    return [
-        Row("training sample, with F and B", theirs, _each(measured(prepare, shards, 1.0))),
-        Row("training sample, image and alpha alone", theirs, _each(measured(prepare, shards, 0.0))),
-    ]
+    yield Row("training sample, with F and B", theirs, _each(measured(prepare, shards, 1.0)))
+    yield Row("training sample, image and alpha alone", theirs, _each(measured(prepare, shards, 0.0)))
 
 
 def prepare(shards: Path, composition: float) -> Job:

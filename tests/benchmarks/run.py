@@ -12,7 +12,7 @@ from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from shutil import which
+from shutil import rmtree, which
 
 from rssn.storage.atomic import write_bytes
 from rssn.storage.files import content_id
@@ -27,10 +27,13 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.inputs import CROP_SIDE, Pair, Pictures, open_pictures
 from tests.benchmarks.ledger import Ledger
-from tests.benchmarks.table import HEAD, Row, table_line, table_lines
+from tests.benchmarks.table import HEAD, Cost, Row, table_line, table_lines
 
-_ROOMS = ("rssn", "bg20k", "train", "pipelines", "tests/benchmarks")
+_ROOMS = ("rssn", "bg20k", "train", "pipelines", "tests/benchmarks", "tests/train")
 _LIBRARIES = ("bm3d", "pymatting", "numba", "numpy", "opencv-python", "pillow")
+_ALSO = ("pyarrow", "torch", "scikit-image", "scipy")
+_OUT = Path("build/bench")
+_CODE = (".py", ".yaml", ".json")
 
 
 def all_rows(
@@ -50,12 +53,13 @@ def all_rows(
     pairs, background = pictures.pairs, pictures.one_background(work)
     for bm3d in ledger.rows("bm3d", lambda: [bench_bm3d.measure(pairs[0][0], side)]):
         yield bm3d
-    yield from ledger.rows("closed form", lambda: _closed_form(pairs, ledger, exact=side is None))
+    solved = _solved(pairs, ledger)
+    yield from ledger.rows("closed form", lambda: [bench_levin.row(pairs, solved, exact=side is None)])
     yield from ledger.rows("composite", lambda: [bench_route.composite_row(pairs[0], background, side)])
     run = bench_route.compose(pictures, work, ledger)
     parts = bench_route.Parts(
         bm3d=(bm3d.reference or bm3d.ours).seconds / bench_bm3d.px(pairs[0][0], side),
-        levin=ledger.figure("levin", float),
+        levin=sum(theirs.seconds for theirs, _ in solved),
         rest=ledger.figure("rest", lambda: bench_route.rest_seconds(pairs[0], background)),
     )
     yield bench_route.route_row(run, parts)
@@ -67,10 +71,14 @@ def all_rows(
     yield from ledger.rows("predict", lambda: bench_predict.rows(pairs[0], work, large))
 
 
-def _closed_form(pairs: Sequence[Pair], ledger: Ledger, *, exact: bool) -> Iterator[Row]:
-    found = bench_levin.costs(pairs)
-    ledger.figure("levin", lambda: sum(theirs.seconds for theirs, _ in found))
-    yield bench_levin.row(pairs, found, exact=exact)
+def _solved(pairs: Sequence[Pair], ledger: Ledger) -> list[tuple[Cost, Cost]]:
+    """See `bench_levin.costs`."""
+
+    def measure() -> list[list[float | int | None]]:
+        return [[cost.seconds, cost.peak] for both in bench_levin.costs(pairs) for cost in both]
+
+    found = [Cost(*each) for each in ledger.figure("closed form", measure)]
+    return list(zip(found[::2], found[1::2], strict=True))
 
 
 def _step(name: str, pair: Pair, background: Path, share: float) -> list[Row]:
@@ -102,10 +110,9 @@ def main() -> None:
     parser.add_argument("--am2k", type=Path, default=Path("../shared/data/am2k"), help="a matting data set")
     parser.add_argument("--photos", type=Path, default=Path("../shared/data/photos"), help="backgrounds to be curated")
     parser.add_argument("--full", action="store_true", help="whole photographs, and distances to F*, B*: half an hour")
-    parser.add_argument("--out", type=Path, default=Path("build/bench"), help="a folder for what is measured")
     options = parser.parse_args()
     side = None if options.full else CROP_SIDE
-    work = (options.out / _stamp(options.am2k, options.photos, side)).absolute()
+    work = (_OUT / _stamp(options.am2k, options.photos, side)).absolute()
     (work / "tmp").mkdir(parents=True, exist_ok=True)
     os.environ["TMPDIR"] = str(work / "tmp")
     ledger, rows = Ledger(work / "measured.json"), list[Row]()
@@ -119,6 +126,9 @@ def main() -> None:
         _say(table_line(row.cells()))
         rows.append(row)
     words = notes(pictures, side)
+    for place in (work / "tmp", *_OUT.iterdir()):  # of other code or pictures
+        if place.name != work.name:
+            rmtree(place)
     write_bytes(work / "table.md", "\n".join([*table_lines(rows), "", *words, ""]).encode())
     for line in ["", *words, f"The table, aligned: {work / 'table.md'}"]:
         _say(line)
@@ -129,10 +139,13 @@ def _say(line: str) -> None:
 
 
 def _stamp(*asked: object) -> str:
-    """A name for what figures depend on: the code, the processor, the libraries, and what is asked for."""
-    code = [path.read_bytes() for room in _ROOMS for path in sorted(Path(room).rglob("*.py"))]
-    facts = [_processor(), *map(version, _LIBRARIES), *map(str, asked)]
-    return content_id(*code, *(fact.encode() for fact in facts))[:8]
+    """A name for what figures depend on: code, processor, libraries, and what is asked for; folders by their files."""
+    code = [path for room in _ROOMS for path in sorted(Path(room).rglob("*")) if path.suffix in _CODE]
+    facts = [_processor(), platform.python_version(), *map(version, (*_LIBRARIES, *_ALSO))]
+    for each in asked:
+        found = sorted(each.rglob("*")) if isinstance(each, Path) else []
+        facts += [str(each), *(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in found)]
+    return content_id(*(path.read_bytes() for path in code), *(fact.encode() for fact in facts))[:8]
 
 
 def _commit() -> str:

@@ -95,7 +95,9 @@ def evaluate(options: EvalOptions) -> None:
     try:
         result = run_evaluation(options)
     except KeyboardInterrupt as error:
-        raise Resumable(*error.args) if options.method == "sss" else error from error
+        if options.method == "sss":
+            raise Resumable(*error.args) from error
+        raise
     fail_if([f"{failure.name}: {failure.reason}" for failure in result.failures], "could not be evaluated")
 
 

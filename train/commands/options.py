@@ -76,15 +76,19 @@ class NamedWeights(Weights):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The words as they are, checked; that there is such a part is not known here."""
-        part, path = self.split(value)
-        if part and path:
-            super().convert(path, param, ctx)
+        super().convert(self.split(value)[1], param, ctx)
         return value
 
     @staticmethod
     def split(word: str) -> tuple[str, str]:
-        """The part and the file."""
+        """The part and the file.
+
+        Raises:
+            InputError: If one of them is missing.
+        """
         part, _, path = word.partition("=")
+        if not part or not path:
+            raise InputError(f"--part-weights {word}: give PART=FILE, a part of the network and its weights")
         return part, path
 
 

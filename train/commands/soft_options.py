@@ -42,6 +42,15 @@ class SoftOptions:
     )
     seed: int = option("--seed", type=int, default=_SETTINGS.seed, help="sss: of its clusters.")
 
+    @property
+    def settings(self) -> Settings:
+        """What layers are made with.
+
+        Raises:
+            InputError: If the side is too small or too large.
+        """
+        return Settings(self.side, self.seed)
+
     def methods(self, networks: NetworkOptions, out: Location) -> list[tuple[SoftSegmentation, Location]]:
         """Both choices of the same layers, each with the folder of its results: the automatic one first.
 
@@ -57,7 +66,7 @@ class SoftOptions:
         from train.soft_segments.method import Choice, SoftSegmentation  # noqa: PLC0415
         from train.soft_segments.store import LayerStore  # noqa: PLC0415
 
-        settings = Settings(self.side, self.seed)
+        settings = self.settings
         require_libraries()
         store = LayerStore(out / "layers", self._source(networks), settings)
         folders = {Choice.AUTOMATIC: out, Choice.ORACLE: out / "oracle"}

@@ -7,7 +7,8 @@ to 0.2 % and 139.55 GMac to 0.3 %. What the GFM authors took as coarse masks is 
 dilated or eroded, sampled through a lower resolution, blurred; MPN learns alpha itself.
 
 MPN and QUN learn from the largest squares of the pictures. MRN learns from GFM's crops, each with its part of the
-unified mask of such a square around it: in use the mask is of the whole photograph, too.
+unified mask of such a square around it, as in use, where the mask is of the whole photograph; it is coarser than in use
+where crops are smaller than the photograph.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pipelines.study.load import parse_study
@@ -194,6 +196,7 @@ def test_inputs_may_lie_in_buckets() -> None:
 
 
 SHM = "network: {name: shm, backbone: tiny}"
+SSS = "network: {name: sss, backbone: r34, weights: w}"
 
 
 def test_a_row_may_name_a_network_that_takes_the_place_of_the_studys() -> None:
@@ -226,9 +229,28 @@ def test_a_row_may_name_a_network_that_takes_the_place_of_the_studys() -> None:
             "training: {network: shm}",
             "'rows.real.training.network': the study sets it itself; its place is network.name",
         ),
-        ("network: {name: sss, backbone: r34}, options: {k: 2}", "sss is not trained; leave out all but its network"),
-        ("network: {name: sss, backbone: r34, options: {max-side: 320}}", "its place is nowhere: sss is no network"),
-        ("network: {name: sss, backbone: r34, evaluation: {}}", "sss sees all of them at its sss-side"),
+        (
+            "network: {name: sss, backbone: r34}",
+            "'rows.real.network.weights': sss takes features of an encoder that has",
+        ),
+        (
+            f"{SSS[:-1]}, options: {{protocol: dim}}}}",
+            "its place is evaluation.options",
+        ),
+        (f"{SSS[:-1]}, options: {{mattes: true}}}}", "they are always written"),
+        (
+            f"{SHM[:-1]}, options: {{part-weights: v.pth}}}}",
+            "--part-weights v.pth: give PART=FILE",
+        ),
+        (
+            f"{SSS}, options: {{k: 2}}",
+            "sss is not trained; leave out all but its network",
+        ),
+        (
+            f"{SSS[:-1]}, options: {{max-side: 320}}}}",
+            "its place is nowhere: sss is no network",
+        ),
+        (f"{SSS[:-1]}, evaluation: {{}}}}", "sss sees all of them at its sss-side"),
     ],
 )
 def test_what_a_rows_network_has_no_use_for_is_refused(row: str, message: str) -> None:
@@ -242,3 +264,36 @@ def test_a_network_without_glance_is_not_evaluated_as_gfm_is() -> None:
         parse_study(text.replace("evaluation: {data: $data/eval}", hybrid), "mine.yaml")
     own = text.replace(SHM, f"{SHM[:-1]}, evaluation: {{max-side: 320}}}}")
     assert parse_study(own.replace("evaluation: {data: $data/eval}", hybrid), "mine.yaml").rows["real"].network
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("backbone: tiny,", "name: sss, backbone: tiny,", "'network': sss is not trained; give it to a row"),
+        (
+            "backbone: tiny,",
+            "backbone: tiny, evaluation: {},",
+            "'network.evaluation': of the study's network its place",
+        ),
+        (
+            "network: {backbone: tiny, options: {max-steps: 4}}\n",
+            "",
+            "'rows.plain' names no network; give",
+        ),
+        ("rows:\n", f"rows:\n  own: {{{SHM}}}\n", ""),
+    ],
+)
+def test_the_studys_network_is_that_of_rows_without_one(old: str, new: str, message: str) -> None:
+    if message:
+        assert message in refused(old, new)
+    else:
+        parse_study(TEXT.replace(old, new), "mine.yaml")
+
+
+def test_a_network_that_no_row_trains_is_refused() -> None:
+    text = re.sub(r"(?m)^  (plain|coco): \{(.*)\}$", rf"  \1: {{\2, {SHM}}}", TEXT).replace(
+        "real: {}", f"real: {{{SHM}}}"
+    )
+    with pytest.raises(InputError, match="'network': every row names a network of its own; leave this one out"):
+        parse_study(text, "mine.yaml")
+    assert parse_study(text.replace("network: {backbone: tiny, options: {max-steps: 4}}\n", ""), "m").network is None

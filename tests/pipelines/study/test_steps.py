@@ -145,6 +145,21 @@ def test_weights_of_a_part_count_by_what_they_hold(planned: Planned, tmp_path: P
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("backbone: r34, options: {sss-side: 1}", "--sss-side 1: must be from 64 to 1024"),
+        ("backbone: nonsense", "--backbone nonsense: unknown"),
+    ],
+)
+def test_what_sss_cannot_take_is_said_before_anything_is_made(
+    planned: Planned, tmp_path: Path, given: str, message: str
+) -> None:
+    (tmp_path / "w.pth").write_bytes(b"weights")
+    with pytest.raises(InputError, match=message):
+        planned("real: {}", f"real: {{network: {{name: sss, weights: {tmp_path}/w.pth, {given}}}}}")
+
+
 def test_a_missing_input_is_named(planned: Planned, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "data" / "photos")
     with pytest.raises(InputError, match="photos: there is no such file or folder; name it in the study file"):

@@ -221,27 +221,36 @@ def _link_runs(
             other = value ^ flip
             if other < value or starts[value] == starts[value + 1]:
                 continue
-            left = -1  # open ones of the other run; noted when first needed
+            left = _open_ones(asking, seen, most, starts[other], starts[other + 1], waiting)
             for i in range(starts[value], starts[value + 1]):
                 first = i + 1 if flip == 0 else starts[other]
                 if asking[i] and seen[i] <= most:
                     for j in range(first, starts[other + 1]):
-                        apart = hashes[i] ^ hashes[j]
-                        if count_ones(apart) <= distance and _first_time(apart, below, radius):
+                        if _is_near(hashes[i] ^ hashes[j], below, radius, distance):
                             count = _link(i, j, owners, seen, most, found, count, last)
-                    continue
-                if left < 0:
-                    left = _open_ones(asking, seen, most, starts[other], starts[other + 1], waiting)
-                kept = 0
-                for j in waiting[:left]:
-                    if j >= first and seen[j] <= most:
-                        waiting[kept] = j
-                        kept += 1
-                        apart = hashes[i] ^ hashes[j]
-                        if count_ones(apart) <= distance and _first_time(apart, below, radius):
+                else:
+                    left = _still_open(seen, most, first, waiting, left)
+                    for j in waiting[:left]:
+                        if _is_near(hashes[i] ^ hashes[j], below, radius, distance):
                             count = _link(i, j, owners, seen, most, found, count, last)
-                left = kept
     return count
+
+
+@compiled
+def _is_near(apart: Any, below: Any, radius: int, distance: int) -> bool:
+    """Whether so many bits differ, and no band below has found the two."""
+    return count_ones(apart) <= distance and _first_time(apart, below, radius)
+
+
+@compiled
+def _still_open(seen: Any, most: int, first: int, waiting: Any, left: int) -> int:
+    """Take out of the open ones what has become common, and what lies before `first`; returns how many are left."""
+    kept = 0
+    for j in waiting[:left]:
+        if j >= first and seen[j] <= most:
+            waiting[kept] = j
+            kept += 1
+    return kept
 
 
 @compiled

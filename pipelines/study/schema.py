@@ -151,7 +151,7 @@ class Row:
 
 @settings
 class Evaluation:
-    """Real photographs with mattes, and the options of `train eval`."""
+    """Real photographs with mattes, and the options of `train eval`: `max-side` and `hybrid` for networks alone."""
 
     data: Place
     options: Options = field(default_factory=dict)
@@ -273,8 +273,9 @@ class Study:
 
     @property
     def alpha_scales(self) -> list[float | None]:
-        """The values that mean opaque in the mattes of the foregrounds, as the rows say."""
-        return list(dict.fromkeys(_alpha_scale(row.options) for row in self.rows.values()))
+        """The values that mean opaque in the mattes of the foregrounds, as the rows that train on them say."""
+        trained = [row for name, row in self.rows.items() if self.network_of(name).trained]
+        return list(dict.fromkeys(_alpha_scale(row.options) for row in trained))
 
 
 _ALWAYS = {"out": "rssn study --out", "help": "the command line, as train run --help"}

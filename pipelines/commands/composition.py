@@ -30,6 +30,7 @@ from rssn.route.recipe import (
     shipped_recipes,
 )
 from rssn.storage.location import Location
+from rssn.storage.machine import available_cpus, picture_threads
 from train.commands.effect import refuse_given
 from train.commands.options import PLACE
 from train.commands.typed import group, option, takes
@@ -196,7 +197,8 @@ def replay(shards: Location, sample_id: str, out: Location | None, side: int) ->
 
     Also shows every step as a picture. SAMPLE_ID is <foreground_id>/<k>. Exits with 1 if any byte differs.
     """
-    again = run_replay(shards, sample_id, out, side)
+    with picture_threads(available_cpus()):
+        again = run_replay(shards, sample_id, out, side)
     click.echo(f"steps: {again.strip}")
     if again.differences:
         click.echo(f"differs from the stored row: {', '.join(again.differences)}", err=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 from rssn.errors import DependencyError, InputError
 from rssn.image.arrays import Image, to_float, to_uint8
+from rssn.storage.machine import threads_of_a_picture
 from rssn.versions import version
 
 DenoiseBackend: TypeAlias = Literal["native", "bm3d", "nlmeans"]
@@ -24,14 +25,15 @@ SMALLEST_SIDE = 9
 end the process (bm4d 4.2.5)."""
 
 
-def denoise(image: Image, sigma: float, backend: DenoiseBackend = "native", threads: int = 1) -> Image:
+def denoise(image: Image, sigma: float, backend: DenoiseBackend = "native", threads: int | None = None) -> Image:
     """Remove Gaussian noise of a known standard deviation.
 
     Args:
         image: H x W x 3 RGB or H x W grey, float32 in [0, 1].
         sigma: Standard deviation of the noise in the same units; 10 in 8-bit units is `10 / 255`.
         backend: `native` or `bm3d` (Dabov et al. 2007, both stages), or `nlmeans`.
-        threads: Of `native`; the result is the same for any number. The others use one.
+        threads: Of `native`; the result is the same for any number. The others use one. None: as many as
+            `rssn.storage.machine.picture_threads` says, one where it says nothing.
 
     Returns:
         The same shape, float32 in [0, 1], every value finite. A sigma of 0 gives a copy.
@@ -43,6 +45,7 @@ def denoise(image: Image, sigma: float, backend: DenoiseBackend = "native", thre
     """
     if backend not in _BACKENDS:
         raise InputError(f"denoiser {backend!r} is unknown; choose {' or '.join(get_args(DenoiseBackend))}")
+    threads = threads_of_a_picture() if threads is None else threads
     _check(image, sigma, threads)
     image = np.clip(image, 0.0, 1.0).astype(np.float32)
     if sigma == 0:

@@ -7,7 +7,8 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 
@@ -19,6 +20,24 @@ def available_cpus(root: Path = Path("/")) -> int:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([cores, *(math.ceil(quota) for quota in _quotas(root))]))
+
+
+_PICTURE_THREADS: ContextVar[int] = ContextVar("picture_threads", default=1)
+
+
+@contextmanager
+def picture_threads(count: int) -> Iterator[None]:
+    """Let kernels that can work with so many threads on each picture; without it they take one, for runs have workers."""
+    token = _PICTURE_THREADS.set(count)
+    try:
+        yield
+    finally:
+        _PICTURE_THREADS.reset(token)
+
+
+def threads_of_a_picture() -> int:
+    """As `picture_threads` says here; 1 where it says nothing."""
+    return _PICTURE_THREADS.get()
 
 
 def cache_home() -> Path:

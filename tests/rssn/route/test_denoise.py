@@ -11,7 +11,9 @@ import pytest
 import rssn.route.denoise
 from rssn.errors import DependencyError, InputError
 from rssn.image.arrays import Image, to_uint8
+from rssn.kernels.bm3d import native
 from rssn.route.denoise import DenoiseBackend, denoise, require_backend
+from rssn.storage.machine import picture_threads
 
 _SIGMA = 10 / 255
 _BACKENDS: list[DenoiseBackend] = ["native", "bm3d", "nlmeans"]
@@ -46,6 +48,22 @@ def test_noise_goes_and_the_picture_stays(backend: DenoiseBackend, gain: float) 
     assert _psnr(cleaned, _clean()) >= _psnr(noisy, _clean()) + gain
     assert cleaned.dtype == np.float32
     assert np.array_equal(noisy, _noisy(_clean()))
+
+
+def test_a_picture_takes_the_threads_that_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+
+    def watched(image: Image, sigma: float, threads: int) -> Image:
+        taken.append(threads)
+        return bm3d_native(image, sigma, threads)
+
+    bm3d_native = native.bm3d
+    monkeypatch.setattr(native, "bm3d", watched)
+    noisy = _noisy(_clean(40, 36))
+    with picture_threads(3):
+        several = denoise(noisy, _SIGMA)
+    assert several.tobytes() == denoise(noisy, _SIGMA).tobytes() == denoise(noisy, _SIGMA, threads=2).tobytes()
+    assert taken == [3, 1, 2]
 
 
 @pytest.mark.slow

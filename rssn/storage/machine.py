@@ -27,7 +27,7 @@ _PICTURE_THREADS: ContextVar[int] = ContextVar("picture_threads", default=1)
 
 @contextmanager
 def picture_threads(count: int) -> Iterator[None]:
-    """Let kernels that can work with so many threads on each picture; without it they take one, for runs have workers."""
+    """Let kernels that can work with so many threads on each picture; otherwise one, for runs have workers."""
     token = _PICTURE_THREADS.set(count)
     try:
         yield

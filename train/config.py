@@ -13,6 +13,7 @@ from rssn.errors import InputError
 from rssn.storage.files import sha256
 from rssn.storage.location import BucketPath, Location, parse_location
 from rssn.storage.settings import settings
+from rssn.storage.urls import scrub
 from rssn.storage.weights import weights_copy, weights_file
 from train.metrics.paper import METRICS
 from train.network.backbones import backbone_named
@@ -222,7 +223,7 @@ class TrainConfig:
             part, _, path = word.partition("=")
             if part not in parts or not path:
                 known = "; ".join(f"{name}=FILE with {what}" for name, what in parts.items())
-                raise InputError(f"--part-weights {word}: the network {self.network} takes {known or 'none'}")
+                raise InputError(f"--part-weights {scrub(word)}: the network {self.network} takes {known or 'none'}")
             found[part] = weights_file(path)
         return found
 

@@ -20,7 +20,9 @@ def _loaded_after(code: str) -> set[str]:
 
 
 def test_import_loads_nothing_but_python_and_two_of_our_files() -> None:
-    python = _loaded_after("import math, os, pathlib, stat, tempfile, contextlib, collections.abc, importlib, typing")
+    python = _loaded_after(
+        "import math, os, pathlib, stat, tempfile, contextlib, contextvars, collections.abc, importlib, typing"
+    )
     ours = {"rssn", "rssn.storage", "rssn.storage.machine"}
     assert _loaded_after("import rssn") - python == ours
 

@@ -87,8 +87,8 @@ class NamedWeights(Weights):
             InputError: If one of them is missing.
         """
         part, _, path = word.partition("=")
-        if not part or not path:
-            raise InputError(f"--part-weights {word}: give PART=FILE, a part of the network and its weights")
+        if not part.isidentifier() or not path:
+            raise InputError(f"--part-weights {scrub(word)}: give PART=FILE, a part of the network and its weights")
         return part, path
 
 

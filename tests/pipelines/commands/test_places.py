@@ -14,7 +14,7 @@ from rssn.errors import InputError
 from rssn.storage.location import BucketPath
 from tests.bucket import Store
 from train.cli import main as train
-from train.commands.options import NamedFolder
+from train.commands.options import NamedFolder, NamedWeights
 
 URL = "s3://nobody-made-it/x"
 
@@ -32,7 +32,6 @@ WORDS = {
     "rssn study study",
     "rssn study --input",
     "train run --data",
-    "train run --part-weights",
 }
 """Places among other words: a recipe that ships, a pair of a name and a place."""
 
@@ -84,11 +83,14 @@ def test_a_place_is_one_in_a_bucket_or_refused_with_the_reason(name: str) -> Non
         with pytest.raises(InputError, match=f"^{URL}: a URL, but {each.opts[0]} {LOCAL[name]}"):
             each.type.convert(URL, each, None)
     else:
-        assert each.type.convert(URL, each, None) == (URL if isinstance(each.type, NamedFolder) else BucketPath(URL))
+        words = isinstance(each.type, NamedFolder | NamedWeights)  # which a command takes apart itself
+        asked = f"{_part(each)}{URL}"
+        assert each.type.convert(asked, each, None) == (asked if words else BucketPath(URL))
     for secret in ("s3://key:secret@bucket/x", "s3://bucket/x?X-Amz-Signature=secret"):
-        with pytest.raises(InputError) as caught:
-            each.type.convert(secret, each, None)
-        assert "secret" not in str(caught.value)
+        for word in {secret, f"{_part(each)}{secret}"}:
+            with pytest.raises(InputError) as caught:
+                each.type.convert(word, each, None)
+            assert "secret" not in str(caught.value)
 
 
 @pytest.mark.slow
@@ -101,7 +103,7 @@ def test_nothing_is_made_that_is_called_as_a_bucket(
     words: list[str] = []
     for each in command.params:
         if each is asked or each.required:
-            value = URL if each is asked else _any(each)
+            value = f"{_part(each)}{URL}" if each is asked else _any(each)
             words += [value] if isinstance(each, click.Argument) else [each.opts[0], value]
     group = rssn if name.startswith("rssn ") else train
     done = CliRunner().invoke(group, [name.split()[1], *words])
@@ -109,6 +111,10 @@ def test_nothing_is_made_that_is_called_as_a_bucket(
     assert isinstance(done.exception, SystemExit)
     assert "Error: " in done.stderr
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith(("s3:", "nobody"))]
+
+
+def _part(each: click.Parameter) -> str:
+    return "mnet=" if isinstance(each.type, NamedWeights) else ""
 
 
 def _any(each: click.Parameter) -> str:

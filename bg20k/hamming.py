@@ -185,8 +185,7 @@ def _compare_runs(
                 continue
             for i in range(starts[value], starts[value + 1]):
                 for j in range(i + 1 if flip == 0 else starts[other], starts[other + 1]):
-                    apart = hashes[i] ^ hashes[j]
-                    if count_ones(apart) <= distance and _first_time(apart, below, radius):
+                    if _is_near(hashes[i] ^ hashes[j], below, radius, distance):
                         if count < len(found):
                             found[count, 0] = min(order[i], order[j])
                             found[count, 1] = max(order[i], order[j])

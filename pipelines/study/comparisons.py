@@ -87,8 +87,8 @@ def _chosen(lines: Sequence[Line], pairs: Sequence[tuple[str, str]]) -> list[tup
     both = [(by_row[first], by_row[second]) for first, second in pairs if first in by_row and second in by_row]
     variants = dict.fromkeys(line.variant for line in lines)
     alike = [(one[each], other[each]) for each in variants for one, other in both if each in one and each in other]
-    first_of = [tuple(next(iter(row.values())) for row in pair) for pair in both if not pair[0].keys() & pair[1].keys()]
-    return [*alike, *((one, other) for one, other in first_of)]
+    apart = [(one, other) for one, other in both if not one.keys() & other.keys()]
+    return alike + [(next(iter(one.values())), next(iter(other.values()))) for one, other in apart]
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -98,7 +98,7 @@ class Kind:
                 continue  # no path; what is no text is refused when it is read
             parts = [split(word) for word in listed(value)]
             if isinstance(kind, Weights):
-                parts = [(b, str(weights_file(path)) if path.startswith(PACKAGE) else path) for b, path in parts]
+                parts = [(part, str(weights_file(at)) if at.startswith(PACKAGE) else at) for part, at in parts]
             try:
                 found[name] = [absolute(path) for _, path in parts]
             except ValueError as error:

@@ -49,9 +49,9 @@ def write_report(study: Study, plan: Plan, root: Location, notes: Sequence[str])
     comparisons = compare(lines, study.pairs)
     text = markdown(study, lines, comparisons, notes)
     write_bytes(root / "README.md", text.encode())
-    mattes = {variant: _mattes(study, plan.cells, some, root) for variant, some in _groups(study, lines).items()}
-    for variant, sheet in mattes.items():
-        write_bytes(root / f"mattes-{variant}.png", encode_png(sheet))
+    mattes = {name: _mattes(study, plan.cells, shown, root) for name, shown in _groups(study, lines).items()}
+    for name, sheet in mattes.items():
+        write_bytes(root / f"mattes-{name}.png", encode_png(sheet))
     sections = [
         Section("Table", f"{study.about} {legend(study)}", table=table(lines, study.paper)),
         Section("Differences", TEST, table=differences(comparisons)),

@@ -185,9 +185,6 @@ def plan_study(study: Study, memo: Location | None = None) -> Plan:
     made: dict[str, list[Step]] = {}
     known: dict[str, Step] = {}  # rows that differ in their network alone share their shards; those that do not, all
     for name, row in study.rows.items():
-        if not study.network_of(name).trained:
-            made[name] = []
-            continue
         made[name] = [known.setdefault(step.key, step) for step in _shard_steps(name, row, study, sets)]
     cells = [cell for name, row in study.rows.items() for cell in _cells(name, row, study, made[name], known)]
     steps = [step for name, step in sets.items() if isinstance(step, Step) and _is_used(name, used, study)]
@@ -224,7 +221,7 @@ def _background_step(name: str, one: BackgroundSet, sets: dict[str, Step | str])
 
 
 def _shard_steps(name: str, row: Row, study: Study, sets: dict[str, Step | str]) -> Iterator[Step]:
-    for number, matting in enumerate(study.foregrounds):
+    for number, matting in enumerate(study.foregrounds if study.network_of(name).trained else ()):
         label = name if len(study.foregrounds) == 1 else f"{name}-{number}"
         if row.recipe is None:
             yield _step("pack", label, {"matting": matting}, row.options, [matting])
@@ -255,11 +252,11 @@ def _cells(name: str, row: Row, study: Study, shards: Sequence[Step], known: dic
 
 def _untrained_cells(name: str, network: Network, study: Study, known: dict[str, Step]) -> Iterator[Cell]:
     """Of SSS, one evaluation for each seed, which chooses layers in two ways."""
-    weights = {"encoder-weights": network.weights} if network.weights else {}
+    data = study.evaluation.data
+    options = {"encoder-weights": network.weights} | _shared(study.evaluation.options) | dict(network.options)
     for seed in study.seeds:
-        inputs = {"method": SSS, "data": study.evaluation.data, "backbone": network.backbone, "seed": seed}
-        options = weights | _shared(study.evaluation.options) | dict(network.options)
-        made = _step(SSS, f"{name}-{seed}", inputs | {"mattes": True}, options, [study.evaluation.data])
+        inputs = {"method": SSS, "data": data, "backbone": network.backbone, "seed": seed, "mattes": True}
+        made = _step(SSS, f"{name}-{seed}", inputs, options, [data])
         step = known.setdefault(made.key, made)
         for variant, inner in zip(network.variants, ("", "oracle"), strict=True):
             yield Cell(name, variant, seed, step, inner)

@@ -51,8 +51,8 @@ def all_rows(
     """
     ledger = Ledger() if ledger is None else ledger
     pairs, background = pictures.pairs, pictures.one_background(work)
-    for bm3d in ledger.rows("bm3d", lambda: [bench_bm3d.measure(pairs[0][0], side)]):
-        yield bm3d
+    [bm3d] = ledger.rows("bm3d", lambda: [bench_bm3d.measure(pairs[0][0], side)])
+    yield bm3d
     solved = _solved(pairs, ledger)
     yield from ledger.rows("closed form", lambda: [bench_levin.row(pairs, solved, exact=side is None)])
     yield from ledger.rows("composite", lambda: [bench_route.composite_row(pairs[0], background, side)])

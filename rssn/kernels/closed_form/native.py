@@ -10,7 +10,7 @@ multigrid in F - B, which the sweep alone hardly moves.
 It stops when four steps in a row, and the last quarter of all, moved no value, weighted by its layer's opacity, by
 more than 0.3/255; that is what it takes for each of 22 photographs to end within 1/255 of the converged solution
 (worst 0.82/255). Where alpha is 1, F is the photograph, and B where alpha is 0; the minimum of the energy smooths both
-across edges of alpha, and differs from the photograph there by up to 51/255 (`tests.benchmarks.bench_levin`). Smoke
+across edges of alpha, and differs from the photograph there (`tests.benchmarks.bench_levin` says by how much). Smoke
 and veils that are soft everywhere take several times the steps of a photograph.
 
 Where the time goes, of a photograph of 1.75 MP with 225 thousand unknowns: sweeps and products of 11 steps 65 %, coarse

@@ -25,9 +25,9 @@ from rssn.errors import InputError, first_line
 
 LANES = 16
 """Lanes of a vector where nothing else is said."""
-_I32, _F32 = ir.IntType(32), ir.FloatType()
-FLOATS = ir.VectorType(_F32, LANES)
-INTS = ir.VectorType(_I32, LANES)
+INT = ir.IntType(32)
+_I16, _I32, _F32 = ir.IntType(16), INT, ir.FloatType()
+_REGISTERS = (("+avx512bw", 16), ("+avx2", 8))
 _ROUNDER = 1.5 * 2**23  # added to a float, it leaves the nearest whole number in the last bits
 _ROUNDER_BITS = 0x4B400000
 
@@ -37,7 +37,8 @@ Four: TypeAlias = Any
 Eight: TypeAlias = Any
 EightDoubles: TypeAlias = Any
 Same: TypeAlias = Any
-"""What vector code returns, by its annotation: a float, a vector of floats, or one like its last argument."""
+Index: TypeAlias = Any
+"""What vector code returns, by its annotation: a float, a vector of floats, one like its last argument, a 64-bit int."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -64,31 +65,52 @@ def aligned(size: int, dtype: Any = np.float32) -> Any:
 
 
 class Vectors:
-    """Writes LLVM instructions on vectors, of 16 lanes unless told otherwise; values are 32-bit floats or ints."""
+    """Writes LLVM instructions on vectors of `lanes` lanes unless told otherwise; values are 32-bit floats or ints."""
 
-    def __init__(self, builder: ir.IRBuilder) -> None:
+    def __init__(self, builder: ir.IRBuilder, lanes: int = LANES) -> None:
         self.builder = builder
+        self.lanes = lanes
 
-    def load(self, array: Any, index: Any, *, lanes: int = LANES, ints: bool = False, aligned: bool = True) -> Any:
+    def load(self, array: Any, index: Any, *, lanes: int = 0, ints: bool = False, aligned: bool = True) -> Any:
         """So many elements of an array from `index` on; an aligned load needs an index divisible by them."""
-        kind = ir.VectorType(_I32 if ints else _F32, lanes)
+        kind = ir.VectorType(_I32 if ints else _F32, lanes or self.lanes)
         return self.builder.load(self._at(array, index, kind), align=_alignment(kind, aligned))
 
     def load_short(self, array: Any, index: Any) -> Any:
-        """Sixteen 16-bit ints, as 32-bit ints; the index is divisible by 16."""
-        kind = ir.VectorType(ir.IntType(16), LANES)
-        return self.builder.sext(self.builder.load(self._at(array, index, kind), align=2 * LANES), INTS)
+        """16-bit ints, as 32-bit ints; the index is divisible by the lanes."""
+        kind = ir.VectorType(_I16, self.lanes)
+        found = self.builder.load(self._at(array, index, kind), align=_alignment(kind, aligned=True))
+        return self.builder.sext(found, ir.VectorType(_I32, self.lanes))
 
     def store_short(self, value: Any, array: Any, index: Any) -> None:
-        """Floats of an absolute value below 32767, rounded to 16-bit ints; the index is divisible by 16."""
+        """Floats of an absolute value below 32767, rounded to 16-bit ints; the index is divisible by the lanes."""
         lifted = self.as_ints(self.add(value, self.constant(_ROUNDER)))
         whole = self.builder.sub(lifted, self.whole(_ROUNDER_BITS))
-        short = self.builder.trunc(whole, ir.VectorType(ir.IntType(16), LANES))
-        self.builder.store(short, self._at(array, index, short.type), align=2 * LANES)
+        short = self.builder.trunc(whole, ir.VectorType(_I16, self.lanes))
+        self.builder.store(short, self._at(array, index, short.type), align=_alignment(short.type, aligned=True))
+
+    def load_pairs(self, array: Any, index: Any) -> Any:
+        """Pairs of neighbouring 16-bit ints, one for each lane; the index is divisible by twice the lanes."""
+        kind = ir.VectorType(_I16, 2 * self.lanes)
+        return self.builder.load(self._at(array, index, kind), align=_alignment(kind, aligned=True))
+
+    def interleave(self, array: Any, first: Any, second: Any, target: Any, start: Any) -> None:
+        """Make pairs of 16-bit ints: as many as there are lanes, from `first` and from `second` on."""
+        kind = ir.VectorType(_I16, self.lanes)
+        one, other = (self.builder.load(self._at(array, place, kind), align=2) for place in (first, second))
+        both = self.shuffle(one, other, [n for lane in range(self.lanes) for n in (lane, lane + self.lanes)])
+        self.builder.store(both, self._at(target, start, both.type), align=_alignment(both.type, aligned=True))
+
+    def sum_of_squares(self, pairs: Any) -> Any:
+        """The sum of the squares of each pair of 16-bit ints, as 32-bit ints."""
+        wide = self.builder.sext(pairs, ir.VectorType(_I32, pairs.type.count))
+        squares = self.builder.mul(wide, wide)
+        halves = (self.shuffle(squares, squares, range(side, pairs.type.count, 2)) for side in range(2))
+        return self.builder.add(*halves)
 
     def to_float(self, value: Any) -> Any:
         """Ints as floats of the same value."""
-        return self.builder.sitofp(value, FLOATS)
+        return self.builder.sitofp(value, ir.VectorType(_F32, value.type.count))
 
     def store(self, value: Any, array: Any, index: Any, *, aligned: bool = True) -> None:
         """The counterpart of `load`."""
@@ -105,23 +127,24 @@ class Vectors:
         pointer = self.builder.bitcast(self.builder.gep(array, [index]), ir.PointerType(ir.IntType(8)))
         self.builder.call(function, [pointer, *(ir.Constant(_I32, n) for n in (0, 3, 1))])
 
-    def splat(self, scalar: Any, lanes: int = LANES) -> Any:
+    def splat(self, scalar: Any, lanes: int = 0) -> Any:
         """A scalar in every lane."""
-        kind = ir.VectorType(scalar.type, lanes)
+        kind = ir.VectorType(scalar.type, lanes or self.lanes)
         first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(_I32, 0))
-        return self.shuffle(first, first, [0] * lanes)
+        return self.shuffle(first, first, [0] * kind.count)
 
-    def constant(self, value: float, kind: ir.VectorType = FLOATS) -> Any:
+    def constant(self, value: float, kind: ir.VectorType | None = None) -> Any:
         """A float in every lane."""
+        kind = kind or ir.VectorType(_F32, self.lanes)
         return ir.Constant(kind, [float(value)] * kind.count)
 
     def first(self, value: float) -> Any:
         """A float in the first lane, zero in the others."""
-        return ir.Constant(FLOATS, [float(value)] + [0.0] * (LANES - 1))
+        return ir.Constant(ir.VectorType(_F32, self.lanes), [float(value)] + [0.0] * (self.lanes - 1))
 
     def whole(self, value: int) -> Any:
         """A 32-bit int in every lane."""
-        return ir.Constant(INTS, [value] * LANES)
+        return ir.Constant(ir.VectorType(_I32, self.lanes), [value] * self.lanes)
 
     def shuffle(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
         """Lanes chosen from `a` and `b`, numbered through: of 16 lanes each, 0 to 15 and 16 to 31."""
@@ -171,14 +194,15 @@ class Vectors:
 
     def any_below(self, a: Any, b: Any) -> Any:
         """Whether an int of `a` is below that of `b` in any lane: one bit."""
-        bits = self.builder.bitcast(self.builder.icmp_signed("<", a, b), ir.IntType(LANES))
-        return self.builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(LANES), 0))
+        mask = ir.IntType(a.type.count)
+        bits = self.builder.bitcast(self.builder.icmp_signed("<", a, b), mask)
+        return self.builder.icmp_unsigned("!=", bits, ir.Constant(mask, 0))
 
     def total(self, value: Any) -> Any:
         """The sum of all float lanes, pair by pair."""
-        width = LANES // 2
+        width = self.lanes // 2
         while width:
-            lower = self.shuffle(value, value, [lane ^ width for lane in range(LANES)])
+            lower = self.shuffle(value, value, [lane ^ width for lane in range(self.lanes)])
             value = self.add(value, lower)
             width //= 2
         return self.builder.extract_element(value, ir.Constant(_I32, 0))
@@ -194,11 +218,11 @@ class Vectors:
 
     def as_ints(self, value: Any) -> Any:
         """The bits of floats."""
-        return self.builder.bitcast(value, INTS)
+        return self.builder.bitcast(value, ir.VectorType(_I32, value.type.count))
 
     def as_floats(self, value: Any) -> Any:
         """Floats of these bits."""
-        return self.builder.bitcast(value, FLOATS)
+        return self.builder.bitcast(value, ir.VectorType(_F32, value.type.count))
 
     def _call(self, name: str, *arguments: Any) -> Any:
         kind = arguments[0].type
@@ -213,7 +237,8 @@ class Vectors:
 
 
 def _alignment(kind: ir.VectorType, aligned: bool) -> int:
-    return 4 * kind.count if aligned else 4
+    size = kind.element.width // 8 if isinstance(kind.element, ir.IntType) else 4
+    return size * kind.count if aligned else size
 
 
 class Lanes(types.Type):
@@ -233,6 +258,7 @@ class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
 _RESULTS = {
     "None": types.void,
     "Float": types.float32,
+    "Index": types.int64,
     "Four": Lanes(_F32, 4),
     "Eight": Lanes(_F32, 8),
     "EightDoubles": Lanes(ir.DoubleType(), 8),
@@ -240,13 +266,26 @@ _RESULTS = {
 
 
 def vector_code(emit: Callable[..., Any]) -> Any:
-    """Make a numba function of a Python function that writes its instructions.
+    """Make a numba function of a Python function that writes its instructions, for vectors of 16 lanes.
 
     Args:
         emit: Called with a `Vectors` and one LLVM value per argument: the address of the first element for an array,
             the value itself for a vector, a 64-bit int or a 32-bit float (numbers are converted). What it returns is
-            said by its annotation: `Float`, `Four`, `Eight`, `EightDoubles`, `Same` or None.
+            said by its annotation: `Float`, `Four`, `Eight`, `EightDoubles`, `Same`, `Index` or None.
     """
+    return _intrinsic(emit, lambda _: LANES)
+
+
+def register_code(emit: Callable[..., Any]) -> Any:
+    """`vector_code` for vectors of `register_lanes()`: of what holds many vectors at a time, more stays in registers."""
+    return _intrinsic(emit, _lanes_of_register)
+
+
+def _lanes_of_register(features: str) -> int:
+    return next((lanes for name, lanes in _REGISTERS if name in features.split(",")), 4)
+
+
+def _intrinsic(emit: Callable[..., Any], lanes: Callable[[str], int]) -> Any:
     returns = inspect.signature(emit, eval_str=False).return_annotation
 
     def definition(typingctx: Any, *arguments: Any) -> Any:
@@ -255,7 +294,8 @@ def vector_code(emit: Callable[..., Any]) -> Any:
                 context.make_array(kind)(context, builder, value=value).data if isinstance(kind, types.Array) else value
                 for kind, value in zip(signature.args, values, strict=True)
             ]
-            found = emit(Vectors(builder), *plain)
+            _, _, features = context.codegen().magic_tuple()
+            found = emit(Vectors(builder, lanes(features)), *plain)
             return context.get_dummy_value() if result is types.void else found
 
         kinds = [_converted(kind) for kind in arguments]
@@ -271,8 +311,8 @@ def vector_code(emit: Callable[..., Any]) -> Any:
     return intrinsic(definition)
 
 
-def vector_code_for(*cases: int) -> Callable[[Callable[..., Any]], Any]:
-    """`vector_code` with a version for each of these values of the first argument; another value does nothing.
+def register_code_for(*cases: int) -> Callable[[Callable[..., Any]], Any]:
+    """`register_code` with a version for each of these values of the first argument; another value does nothing.
 
     Python code sees the value as a plain int. A version returns a float (0 for another value) or nothing.
     """
@@ -293,9 +333,15 @@ def vector_code_for(*cases: int) -> Callable[[Callable[..., Any]], Any]:
                     found = either
             return found
 
-        return vector_code(choose)
+        return register_code(choose)
 
     return decorate
+
+
+@register_code
+def register_lanes(v: Vectors) -> Index:
+    """How many 32-bit lanes a register has: 16, 8 or 4."""
+    return v.index(v.lanes)
 
 
 def _converted(kind: Any) -> Any:

@@ -1,23 +1,25 @@
 """Block matching of BM3D: the most similar blocks of a 39 x 39 search for each reference (Dabov et al. 2007, III-A).
 
-Sixteen neighbouring reference blocks, three px apart, are sixteen lanes. The image is split into three planes of
-columns (x mod 3), so that what they need lies side by side. Squared differences are summed over three rows and shared
-by the references above one another (four rows of references need 17 rows of px, not 32); the sums over columns are put
-together from neighbouring lanes. Three neighbouring offsets share their loads.
+Neighbouring reference blocks, three px apart, are neighbouring lanes. The image is split into three planes of columns
+(x mod 3), so that what they need lies side by side, in quarters of a grey level as 16-bit ints: two px make a pair, of
+which one instruction of most processors sums the squares. Sums of whole numbers are exact in any order. Squared
+differences are summed over three rows and shared by the references above one another (four rows of references need 17
+rows of px, not 32); the sums over columns are put together from neighbouring lanes.
 
-A candidate is one int: the bits of its distance with the last eleven replaced by its offset's label. Positive floats
-order as ints do, so that the best are found with integers, and sorting needs only minima and maxima, no branches:
-sixteen candidates are sorted by a network and merged into the sorted list of the best. Most of the time none of the
-sixteen is better than the worst of the list, and nothing is done.
+A candidate is one int: the bits of its distance, as a float, with the last eleven replaced by its offset's label.
+Positive floats order as ints do, so that the best are found with integers, and sorting needs only minima and maxima, no
+branches: sixteen candidates are sorted by a network and merged into the sorted list of the best. Where none of the
+sixteen is better than the worst of the list, nothing is done.
 """
 
 from __future__ import annotations
 
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
 
-from rssn.kernels.simd import LANES, Vectors, aligned, compiled, vector_code, vector_code_for
+from rssn.kernels.simd import LANES, Vectors, aligned, compiled, register_code, register_code_for, register_lanes, vector_code
 
 BLOCK = 8
 STEP = 3
@@ -27,35 +29,42 @@ BAND = 4  # rows of references matched together
 REFERENCES = 30  # neighbouring references matched together: two vectors, less the lanes that look at their neighbours
 WIDTH = 2 * LANES
 LABEL_BITS = 11
-PLANES = STEP + 2  # columns that three neighbouring offsets look at
+LEVELS = 4  # whole numbers to a grey level
+LIMIT = 1.05e8
+"""Squared distances, in whole numbers, from here on are too large for a candidate: those of all blocks that leave the
+image, and inside of it those that differ by 320 grey levels a px, of 441 that are possible."""
 
+_THIRDS = (0, -1, 1, -2, 2, -3, 3, -4, 4, -5, 5, -6, 6)
+"""Thirds of dx in the order of the search: once the nearest are found, few of the others are better."""
 _ROWS = (BAND - 1) * STEP + BLOCK
-_SLOTS = LANES + 2  # candidates that wait for a merge
 _TOP = REACH  # rows above the image in the planes
 _LEFT = 8  # lanes left of it
-_FAR = 1e4  # a value outside the image: no block with it is ever near
+_FAR = 4700  # outside the image: eight such px are beyond the limit, and 64 are below 2^31
 _WORST = 0x7F7FFFFF  # the bits of the largest float
+_PAIRS = 2 * WIDTH  # 16-bit ints of a row of pairs
+_REFERENCE_ROW = 2 * _PAIRS  # columns 0 and 1; column 2 in this row and the next
+_CANDIDATE_ROW = 2 * STEP * _PAIRS  # the same for three neighbouring offsets
 
 
 def phase_planes(luma: np.ndarray) -> tuple[np.ndarray, int, int]:
     """Split an image into planes of every third column, with a margin of far values.
 
     Args:
-        luma: H x W float32.
+        luma: H x W float32, 8-bit units, in [-250, 250].
 
     Returns:
-        The planes, flat; the distance between rows, and between planes, in elements.
+        The planes, flat, 16-bit ints; the distance between rows, and between planes, in elements.
     """
     height, width = luma.shape
     lanes = -(-width // STEP)
     columns = _LEFT + lanes + WIDTH + _LEFT
     rows = _TOP + height + REACH + _ROWS
-    flat = aligned(STEP * rows * columns)
+    flat = aligned(STEP * rows * columns, np.int16)
     flat[:] = _FAR
     planes = flat[: STEP * rows * columns].reshape(STEP, rows, columns)
     for phase in range(STEP):
         part = luma[:, phase::STEP]
-        planes[phase, _TOP : _TOP + height, _LEFT : _LEFT + part.shape[1]] = part
+        planes[phase, _TOP : _TOP + height, _LEFT : _LEFT + part.shape[1]] = np.rint(part * np.float32(LEVELS))
     return flat, columns, rows * columns
 
 
@@ -66,7 +75,7 @@ def offsets() -> tuple[np.ndarray, np.ndarray]:
         Labels in the order of the search (third of dx, dy, dx within the third), int32; and (dy, dx) by label, the
         nearest offset first, N x 2 int64.
     """
-    found = [(dy, 3 * third - 1 + r) for third in range(-6, 7) for dy in range(-REACH, REACH + 1) for r in range(3)]
+    found = [(dy, 3 * third - 1 + r) for third in _THIRDS for dy in range(-REACH, REACH + 1) for r in range(3)]
     order = sorted(range(len(found)), key=lambda n: (found[n][0] ** 2 + found[n][1] ** 2, found[n]))
     labels = np.empty(len(found), dtype=np.int32)
     labels[order] = np.arange(len(found), dtype=np.int32)
@@ -75,72 +84,57 @@ def offsets() -> tuple[np.ndarray, np.ndarray]:
 
 def matching_buffers(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Buffers of `match_band`: px of the references, px of the candidates, waiting candidates, best candidates."""
-    references = aligned(_ROWS * STEP * WIDTH)
-    candidates = aligned((_ROWS + SIDE - 1) * PLANES * WIDTH)
-    waiting = aligned(BAND * 2 * _SLOTS * LANES, np.int32)
+    references = aligned(_ROWS * _REFERENCE_ROW, np.int16)
+    candidates = aligned((_ROWS + SIDE - 1) * _CANDIDATE_ROW, np.int16)
+    waiting = aligned(BAND * 2 * LANES * LANES, np.int32)
     best = aligned(BAND * 2 * size * LANES, np.int32)
     return references, candidates, waiting, best
 
 
-@vector_code
+@register_code
 def _distances(
-    v: Vectors,
-    references: Any,
-    candidates: Any,
-    start: Any,
-    waiting: Any,
-    slot: Any,
-    labels: Any,
-    penalties: Any,
-    first: Any,
+    v: Vectors, references: Any, candidates: Any, start: Any, waiting: Any, slot: Any, labels: Any, penalties: Any, n: Any
 ) -> None:
-    """Distances of three offsets (one dy, three dx) to 4 x 32 references, as candidates in three slots."""
-    sums = [_vertical_sums(v, references, candidates, start, part) for part in range(2)]
-    for r in range(3):
-        label = v.splat(v.load_scalar(labels, v.offset(first, r)))
-        penalty = v.splat(v.load_scalar(penalties, v.offset(first, r)))
-        for row in range(BAND):
-            two = [sums[part][r][row][0] for part in range(2)]  # squared differences in columns 0 and 1
-            three = [v.add(sums[part][r][row][1], two[part]) for part in range(2)]  # in columns 0, 1 and 2
-            for part in range(2):
-                last = min(part + 1, 1)
-                right = v.shuffle(three[part], three[last], range(1, LANES + 1))
-                beyond = v.shuffle(two[part], two[last], range(2, LANES + 2))
-                distance = v.add(v.add(three[part], right), v.add(beyond, penalty))
-                bits = v.builder.and_(v.as_ints(distance), v.whole(-(1 << LABEL_BITS)))
-                where = v.offset(v.builder.mul(slot, v.index(LANES)), ((row * 2 + part) * _SLOTS + r) * LANES)
-                v.store(v.builder.or_(bits, label), waiting, where)
+    """Distances of the n-th offset to 4 x 32 references, as candidates in a slot."""
+    label, penalty = v.splat(v.load_scalar(labels, n)), v.splat(v.load_scalar(penalties, n))
+    after: list[tuple[Any, Any]] = []
+    for first in reversed(range(0, WIDTH, v.lanes)):
+        here = _vertical_sums(v, references, candidates, start, first)
+        for row, (three, two) in enumerate(here):
+            next_three, next_two = after[row] if after else (three, two)
+            right = v.shuffle(three, next_three, range(1, v.lanes + 1))
+            beyond = v.shuffle(two, next_two, range(2, v.lanes + 2))
+            whole = v.builder.add(v.builder.add(three, right), beyond)
+            bits = v.as_ints(v.add(v.to_float(whole), penalty))
+            kept = v.builder.and_(bits, v.whole(-(1 << LABEL_BITS)))
+            part, lane = divmod(first, LANES)
+            place = v.offset(v.builder.mul(slot, v.index(LANES)), (row * 2 + part) * LANES * LANES + lane)
+            v.store(v.builder.or_(kept, label), waiting, place)
+        after = here
 
 
-def _vertical_sums(v: Vectors, references: Any, candidates: Any, start: Any, part: int) -> list[list[tuple[Any, Any]]]:
-    """For three offsets and four rows of references: squared differences over eight rows, columns 0 + 1 and 2 apart."""
-    running: list[list[Any]] = [[None, None] for _ in range(3)]
-    found: list[list[Any]] = [[[None, None] for _ in range(BAND)] for _ in range(3)]
-    for row in range(_ROWS):
-        group, within = divmod(row, STEP)
-        here = [v.load(references, (row * STEP + phase) * WIDTH + part * LANES) for phase in range(STEP)]
-        there = [
-            v.load(candidates, v.offset(start, (row * PLANES + plane) * WIDTH + part * LANES))
-            for plane in range(PLANES)
-        ]
-        for r in range(3):
-            apart = [v.subtract(here[phase], there[r + phase]) for phase in range(STEP)]
-            if within == 0:
-                running[r] = [v.multiply(apart[0], apart[0]), v.multiply(apart[2], apart[2])]
-            else:
-                running[r] = [
-                    v.multiply_add(apart[0], apart[0], running[r][0]),
-                    v.multiply_add(apart[2], apart[2], running[r][1]),
-                ]
-            running[r][0] = v.multiply_add(apart[1], apart[1], running[r][0])
-            targets = {2: (group - 1, group), 1: (group - 2,)}.get(within, ())
-            for target in targets:
-                if 0 <= target < BAND:
-                    held = found[r][target]
-                    found[r][target] = [
-                        running[r][n] if held[n] is None else v.add(held[n], running[r][n]) for n in range(2)
-                    ]
-    return [[(pair[0], pair[1]) for pair in rows] for rows in found]
+def _vertical_sums(v: Vectors, references: Any, candidates: Any, start: Any, first: int) -> list[tuple[Any, Any]]:
+    """For four rows of references: squared differences over eight rows, in columns 0 to 2, and in 0 and 1 alone."""
+
+    @cache
+    def squares(row: int, kind: int) -> Any:
+        here = v.load_pairs(references, v.index(row * _REFERENCE_ROW + kind * _PAIRS + 2 * first))
+        there = v.load_pairs(candidates, v.offset(start, row * _CANDIDATE_ROW + kind * STEP * _PAIRS + 2 * first))
+        return v.sum_of_squares(v.builder.sub(here, there))
+
+    def total(*values: Any) -> Any:
+        return reduce(v.builder.add, values)
+
+    found, thirds = [], []
+    for row in range(0, _ROWS, STEP):
+        pair = total(squares(row, 0), squares(row + 1, 0))
+        if len(thirds) >= 2:
+            top = row - 2 * STEP
+            two = total(*thirds[-2:], pair)
+            found.append((total(two, *(squares(top + n, 1) for n in range(0, BLOCK, 2))), two))
+        if row + 2 < _ROWS:
+            thirds.append(total(pair, squares(row + 2, 0)))
+    return found
 
 
 @compiled
@@ -156,54 +150,59 @@ def match_band(stage: Any, buffers: Any, y: int, first: int) -> None:
     """
     references, candidates, waiting, best = buffers
     for row in range(_ROWS):
-        for phase in range(STEP):
-            source = phase * stage.plane + (y + row + _TOP) * stage.stride + first + _LEFT
-            _copy_lanes(stage.planes, source, references, (row * STEP + phase) * WIDTH)
+        source = (y + row + _TOP) * stage.stride + first + _LEFT
+        last = 2 * stage.plane + source
+        _pair(stage.planes, source, stage.plane + source, references, row * _REFERENCE_ROW)
+        _pair(stage.planes, last, last + stage.stride, references, row * _REFERENCE_ROW + _PAIRS)
     best[: BAND * 2 * stage.size * LANES] = stage.limit
-    count, number = 0, 0
-    for third in range(-6, 7):
+    count = number = 0
+    for third in _THIRDS:
         _load_candidates(stage, candidates, y, first + third)
-        for dy in range(SIDE):
-            start = dy * PLANES * WIDTH
-            _distances(references, candidates, start, waiting, count, stage.labels, stage.penalties, number)
-            number += STEP
-            count += STEP
-            if count >= LANES:
-                _merge_all(waiting, best, stage.size, count)
-                count -= LANES
+        for place in range(0, SIDE * _CANDIDATE_ROW, _CANDIDATE_ROW):
+            for r in range(STEP):
+                start = place + r * _PAIRS
+                _distances(
+                    references, candidates, start, waiting, count, stage.labels, stage.penalties, number
+                )
+                number += 1
+                count += 1
+                if count == LANES:
+                    _merge_all(waiting, best, stage.size)
+                    count = 0
     for group in range(BAND * 2):
-        waiting[(group * _SLOTS + count) * LANES : (group * _SLOTS + LANES) * LANES] = _WORST
-    _merge_all(waiting, best, stage.size, LANES)
+        waiting[(group * LANES + count) * LANES : (group + 1) * LANES * LANES] = _WORST
+    _merge_all(waiting, best, stage.size)
 
 
 @compiled
 def _load_candidates(stage: Any, candidates: Any, y: int, lane: int) -> None:
     """Rows above, beside and below the references, for three offsets: columns -1 to 3 of each lane."""
     for row in range(_ROWS + SIDE - 1):
-        for part in range(PLANES):
-            phase = (part + 2) % STEP
-            shifted = lane - 1 if part == 0 else (lane + 1 if part == PLANES - 1 else lane)
-            source = phase * stage.plane + (y + row) * stage.stride + shifted + _LEFT
-            _copy_lanes(stage.planes, source, candidates, (row * PLANES + part) * WIDTH)
+        source = (y + row) * stage.stride + lane + _LEFT
+        target = row * _CANDIDATE_ROW
+        columns = (2 * stage.plane + source - 1, source, stage.plane + source, 2 * stage.plane + source, source + 1)
+        for r in range(STEP):
+            _pair(stage.planes, columns[r], columns[r + 1], candidates, target + r * _PAIRS)
+            last = columns[r + 2]
+            _pair(stage.planes, last, last + stage.stride, candidates, target + (STEP + r) * _PAIRS)
+
+
+@vector_code
+def _pair(v: Vectors, planes: Any, first: Any, second: Any, target: Any, start: Any) -> None:
+    """Pairs of px from two rows of 32."""
+    for lane in range(0, WIDTH, LANES):
+        v.interleave(planes, v.offset(first, lane), v.offset(second, lane), target, v.offset(start, 2 * lane))
 
 
 @compiled
-def _copy_lanes(planes: Any, source: int, target: Any, start: int) -> None:
-    for lane in range(WIDTH):
-        target[start + lane] = planes[source + lane]
-
-
-@compiled
-def _merge_all(waiting: Any, best: Any, size: int, count: int) -> None:
-    """Merge the first sixteen waiting candidates of all groups; those beyond move to the front."""
+def _merge_all(waiting: Any, best: Any, size: int) -> None:
+    """Merge the sixteen waiting candidates of all references."""
     for group in range(BAND * 2):
-        start = group * _SLOTS * LANES
-        _merge(size, waiting, start, best, group * size * LANES)
-        for n in range((count - LANES) * LANES):
-            waiting[start + n] = waiting[start + LANES * LANES + n]
+        for lane in range(0, LANES, register_lanes()):
+            _merge(size, waiting, group * LANES * LANES + lane, best, group * size * LANES + lane)
 
 
-@vector_code_for(16, 32)
+@register_code_for(16, 32)
 def _merge(v: Vectors, size: int, waiting: Any, start: Any, best: Any, place: Any) -> None:
     """Merge sixteen waiting candidates into the best 16 or 32, lane by lane."""
     fresh = [v.load(waiting, v.offset(start, n * LANES), ints=True) for n in range(LANES)]

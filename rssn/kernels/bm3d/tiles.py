@@ -102,7 +102,7 @@ def make_scratch(channels: int, height: int, size: int) -> Scratch:
         basics=aligned(ring, np.int16),
         sums=aligned(ring),
         weights=aligned(RING * POSITIONS * WEIGHTS),
-        held=aligned(COEFFICIENTS * size),
+        held=aligned(COEFFICIENTS * (size + 1)),
         back=aligned(row),
         back_weights=aligned(BLOCK * _WEIGHT_ROW),
         out=aligned(channels * height * MARGIN),

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from rssn.kernels.simd import Eight, Float, Same, Vectors, vector_code, vector_code_for
+from rssn.kernels.simd import Eight, Float, Same, Vectors, vector_code, register_code_for
 
 
-@vector_code_for(2, 4)
+@register_code_for(2, 4)
 def _power(v: Vectors, exponent: int, base: Any) -> Float:
     """A power of a float, written out for each exponent."""
     vector = power = v.splat(base, 4)

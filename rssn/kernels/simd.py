@@ -116,6 +116,10 @@ class Vectors:
         """The counterpart of `load`."""
         self.builder.store(value, self._at(array, index, value.type), align=_alignment(value.type, aligned))
 
+    def at(self, array: Any, index: Any) -> Any:
+        """The array from an element on."""
+        return self.builder.gep(array, [index])
+
     def load_scalar(self, array: Any, index: Any) -> Any:
         """One element of an array, of the array's type."""
         return self.builder.load(self.builder.gep(array, [self.index(index) if isinstance(index, int) else index]))
@@ -150,6 +154,10 @@ class Vectors:
         """Lanes chosen from `a` and `b`, numbered through: of 16 lanes each, 0 to 15 and 16 to 31."""
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes)))
 
+    def joined(self, parts: Sequence[Any]) -> Any:
+        """One or two vectors as one."""
+        return parts[0] if len(parts) == 1 else self.shuffle(*parts, range(2 * parts[0].type.count))
+
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         """A * b + c, rounded once wherever the processor can."""
         return self._call("llvm.fmuladd", a, b, c)
@@ -170,15 +178,9 @@ class Vectors:
         """A * b."""
         return self.builder.fmul(a, b)
 
-    def reciprocal(self, a: Any) -> Any:
-        """1 / a for positive normal floats, within 2e-4: a guess from the exponent, and a step of the third order."""
-        guess = self.as_floats(self.builder.sub(self.whole(0x7EF127EA), self.as_ints(a)))
-        error = self.multiply_add(self.builder.fneg(a), guess, self.constant(1.0))
-        return self.multiply_add(guess, self.multiply_add(error, error, error), guess)
-
-    def times_power_of_two(self, a: Any, power: int) -> Any:
-        """A * 2^power for positive normal floats, by their exponent."""
-        return self.as_floats(self.builder.add(self.as_ints(a), self.whole(power << 23)))
+    def divide(self, a: Any, b: Any) -> Any:
+        """A / b, correctly rounded."""
+        return self.builder.fdiv(a, b)
 
     def absolute(self, a: Any) -> Any:
         """|a|."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 
 from rssn.kernels.bm3d.transforms import COEFFICIENTS
 from rssn.kernels.simd import LANES, Float, Vectors, compiled, register_code_for, register_lanes, vector_code
@@ -54,7 +55,8 @@ def _unhaar(v: Vectors, coefficient: Callable[[int], Any], size: int, give: Call
 
 
 def _block(v: Vectors, blocks: Any, places: Any, shift: Any) -> Callable[[int], Any]:
-    return lambda n: v.load_short(blocks, v.builder.add(v.load_scalar(places, n), shift))
+    moved = v.at(blocks, shift)
+    return lambda n: v.load_short(moved, v.load_scalar(places, n))
 
 
 @register_code_for(*_FIRST_SIZES)
@@ -66,7 +68,7 @@ def _threshold(
 
     def take(n: int, value: Any, power: int) -> None:
         nonlocal kept
-        over = v.builder.fcmp_ordered(">", v.absolute(value), v.splat(v.load_scalar(limits, power)))
+        over = v.builder.fcmp_ordered(">", v.absolute(value), v.load(limits, power * LANES))
         scaled = v.multiply(value, v.constant(2.0**-power))
         v.store(v.builder.select(over, scaled, v.constant(0.0)), held, v.offset(start, n * v.lanes))
         kept = v.add(kept, v.builder.select(over, v.constant(1.0), v.constant(0.0)))
@@ -84,8 +86,8 @@ def _weigh(
 
     def take(n: int, value: Any, power: int) -> None:
         square = v.multiply(value, value)
-        noise = v.splat(v.load_scalar(variances, power))
-        weight = v.multiply(square, v.reciprocal(v.times_power_of_two(v.add(square, noise), power)))
+        noise = v.load(variances, power * LANES)
+        weight = v.divide(square, v.multiply_add(square, v.constant(2.0**power), noise))
         squares[power] = v.multiply_add(weight, weight, squares.get(power, v.constant(0.0)))
         v.store(weight, held, v.offset(start, n * v.lanes))
 
@@ -112,11 +114,11 @@ def _attenuate(
 @register_code_for(*_SIZES)
 def _spread(v: Vectors, size: int, held: Any, start: Any, sums: Any, places: Any, shift: Any, weight: Any) -> None:
     """Transform coefficients of a group back and add them, weighted, to the sums of their blocks."""
-    share = v.splat(weight)
+    share, moved = v.splat(weight), v.at(sums, shift)
 
     def give(n: int, value: Any) -> None:
-        place = v.builder.add(v.load_scalar(places, n), shift)
-        v.store(v.multiply_add(value, share, v.load(sums, place)), sums, place)
+        place = v.load_scalar(places, n)
+        v.store(v.multiply_add(value, share, v.load(moved, place)), moved, place)
 
     _unhaar(v, lambda n: v.load(held, v.offset(start, n * v.lanes)), size, give)
 
@@ -129,19 +131,12 @@ def _total(v: Vectors, counts: Any, first: Any) -> Float:
 
 
 @vector_code
-def fetch_blocks(v: Vectors, blocks: Any, places: Any, n: Any, shift: Any) -> None:
-    """Ask for the two cache lines of one channel of a block."""
-    start = v.builder.add(v.load_scalar(places, n), shift)
-    for line in range(2):
-        v.prefetch(blocks, v.offset(start, line * 2 * LANES))
-
-
-@vector_code
-def fetch_sums(v: Vectors, sums: Any, places: Any, n: Any, shift: Any) -> None:
-    """Ask for the four cache lines of one channel of a block's sums."""
-    start = v.builder.add(v.load_scalar(places, n), shift)
-    for line in range(4):
-        v.prefetch(sums, v.offset(start, line * LANES))
+def fetch(v: Vectors, values: Any, places: Any, n: Any, shift: Any) -> None:
+    """Ask for the cache lines of one channel of a block, of 16-bit coefficients or of sums."""
+    line = 64 // (values.type.pointee.width // 8 if isinstance(values.type.pointee, ir.IntType) else 4)
+    moved = v.at(v.at(values, shift), v.load_scalar(places, n))
+    for start in range(0, COEFFICIENTS, line):
+        v.prefetch(moved, v.index(start))
 
 
 _LEAST = np.float32(1e-3)  # of a sum of squared weights

@@ -36,7 +36,7 @@ from rssn.image.arrays import Image
 from rssn.kernels.bm3d.matching import BLOCK, LABEL_BITS, LEVELS, LIMIT, REACH, REFERENCES, STEP, offsets, phase_planes
 from rssn.kernels.bm3d.tiles import MARGIN, Scratch, Stage, filter_tile, make_scratch
 from rssn.kernels.bm3d.transforms import SCALE, WEIGHTS
-from rssn.kernels.simd import aligned
+from rssn.kernels.simd import LANES, aligned
 
 Planes = npt.NDArray[np.float32]  # C x H x W, opponent space, 8-bit units
 
@@ -180,12 +180,17 @@ def _penalties(labels: npt.NDArray[np.int32], moves: npt.NDArray[np.int64], each
 
 
 def _shrinkage(channels: int, sigma: float, strength: Strength, *, wiener: bool) -> npt.NDArray[np.float32]:
-    """C x 6: thresholds or variances of coefficients whose variance has grown by 2^power in the Haar transform."""
+    """C x 96: sixteen times each threshold of coefficients whose variance has grown by 2^power in the Haar transform.
+
+    In stage 2 variances, times 2^power: weights are divided by it.
+    """
     growth = 2.0 ** np.arange(6)
     luma, chroma = strength.noise if wiener else strength.threshold
     factors = np.array([luma, chroma, chroma])[:channels, None]
-    values = factors * (SCALE * sigma) ** 2 * growth if wiener else factors * SCALE * sigma * np.sqrt(growth)
-    return values.astype(np.float32)
+    values = factors * (SCALE * sigma * growth) ** 2 if wiener else factors * SCALE * sigma * np.sqrt(growth)
+    repeated: npt.NDArray[np.float32] = aligned(channels * values.shape[1] * LANES)[: values.shape[1] * channels * LANES]
+    repeated[:] = np.repeat(values, LANES)
+    return repeated.reshape(channels, -1)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rssn.kernels.bm3d.groups import attenuate_group, fetch_blocks, fetch_sums, shrink_group
+from rssn.kernels.bm3d.groups import attenuate_group, fetch, shrink_group
 from rssn.kernels.bm3d.matching import (
     BAND,
     BLOCK,
@@ -43,6 +43,7 @@ POSITIONS = -(-((REFERENCES - 1) * STEP + 2 * REACH + 1) // LANES) * LANES
 MARGIN = POSITIONS + 2 * LANES
 """Floats that a source row needs from a tile's first position on, and that a row of a tile's result has."""
 _SPAN = POSITIONS * COEFFICIENTS
+_TO_WEIGHTS = 4  # places are 16 times those of weights
 _WEIGHT_ROW = POSITIONS * WEIGHTS + 2 * WEIGHTS_MARGIN
 
 
@@ -204,17 +205,17 @@ def _filter_groups(stage: Any, scratch: Any, channel: int, count: int) -> None:
         else:
             weight = shrink_group(scratch.blocks, scratch.sums, places, size, shift, scratch.held, shrinkage, lift)
         for rank in range(size):
-            scratch.weights[places[rank] // COEFFICIENTS * WEIGHTS + channel] += weight
+            scratch.weights[(places[rank] >> _TO_WEIGHTS) + channel] += weight
 
 
 @compiled
 def _fetch(stage: Any, scratch: Any, reference: int, shift: int) -> None:
     places = scratch.places[reference]
     for rank in range(scratch.sizes[reference]):
-        fetch_blocks(scratch.blocks, places, rank, shift)
-        fetch_sums(scratch.sums, places, rank, shift)
+        fetch(scratch.blocks, places, rank, shift)
+        fetch(scratch.sums, places, rank, shift)
         if stage.wiener:
-            fetch_blocks(scratch.basics, places, rank, shift)
+            fetch(scratch.basics, places, rank, shift)
 
 
 @compiled
@@ -222,10 +223,11 @@ def _aggregate(stage: Any, scratch: Any, line: int) -> None:
     """Add one row of blocks, and give away the rows of px that are complete with it."""
     row_size = stage.channels * POSITIONS * BLOCK
     slot = line % BLOCK
+    weights = (line % RING) * POSITIONS * WEIGHTS
     for channel in range(stage.channels):
         source = (channel * RING + line % RING) * _SPAN
-        column_inverse(scratch.sums, source, scratch.back, channel * POSITIONS * BLOCK, slot, row_size, POSITIONS)
-    weights = (line % RING) * POSITIONS * WEIGHTS
+        target = channel * POSITIONS * BLOCK
+        column_inverse(scratch.sums, source, scratch.weights, weights + channel, scratch.back, target, slot, row_size, POSITIONS)
     spread_weights(scratch.weights, weights, scratch.back_weights, slot, _WEIGHT_ROW, POSITIONS)
     bottom = line == stage.height - BLOCK
     for y in range(line, stage.height if bottom else line + 1):

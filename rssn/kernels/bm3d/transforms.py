@@ -9,12 +9,14 @@ added. The Kaiser window of the aggregation (Dabov et al. 2007, section III-D) i
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 
 from rssn.kernels.bm3d.matching import BLOCK
-from rssn.kernels.simd import LANES, Vectors, compiled, vector_code
+from rssn.kernels.simd import LANES, Vectors, compiled, register_code, register_lanes, vector_code
 
 COEFFICIENTS = BLOCK * BLOCK
 WEIGHTS = 4  # weights of a position: up to three channels, and one to fill up
@@ -108,20 +110,21 @@ def _column_forward(v: Vectors, rows: Any, source: Any, slot: Any, size: Any, bl
         v.store_short(right, blocks, v.offset(following, n * BLOCK))
 
 
-@vector_code
+@register_code
 def _column_inverse(v: Vectors, blocks: Any, source: Any, rows: Any, target: Any, slot: Any, size: Any) -> None:
-    """Two blocks, back to eight rows of a ring, to which they are added; the blocks become zero."""
-    following = v.offset(source, COEFFICIENTS)
-    out = []
-    for n in range(0, BLOCK, 2):
-        places = [v.offset(place, n * BLOCK) for place in (source, following)]
-        a, b = (v.load(blocks, place) for place in places)
-        out += [v.shuffle(a, b, [*range(8), *range(16, 24)]), v.shuffle(a, b, [*range(8, 16), *range(24, 32)])]
-        for place in places:
-            v.store(v.constant(0.0), blocks, place)
-    for n, value in enumerate(_inverse(v, out)):
-        place = _in_ring(v, target, slot, size, n)
-        v.store(v.multiply_add(value, v.constant(_KAISER[n]), v.load(rows, place)), rows, place)
+    """A block, or two where a register holds as much, back to eight rows of a ring, to which they are added.
+
+    The blocks become zero.
+    """
+    width = min(v.lanes, BLOCK)
+    for first in range(0, BLOCK, width):
+        places = [[v.offset(source, block + n * BLOCK + first) for block in range(0, v.lanes * BLOCK, COEFFICIENTS)] for n in range(BLOCK)]
+        values = _inverse(v, [v.joined([v.load(blocks, place, lanes=width) for place in row]) for row in places])
+        for place in chain.from_iterable(places):
+            v.store(v.constant(0.0, ir.VectorType(ir.FloatType(), width)), blocks, place)
+        for n, value in enumerate(values):
+            place = _in_ring(v, v.offset(target, first), slot, size, n)
+            v.store(v.multiply_add(value, v.constant(_KAISER[n]), v.load(rows, place)), rows, place)
 
 
 @vector_code
@@ -164,10 +167,20 @@ def column_forward(rows: Any, source: int, slot: int, size: int, blocks: Any, ta
 
 
 @compiled
-def column_inverse(sums: Any, source: int, rows: Any, target: int, slot: int, size: int, positions: int) -> None:
-    """Add the blocks of one row of positions to the eight rows of the ring that start at `slot`, and clear them."""
-    for x in range(0, positions, 2):
-        _column_inverse(sums, source + x * COEFFICIENTS, rows, target + x * BLOCK, slot, size)
+def column_inverse(
+    sums: Any, source: int, weights: Any, first: int, rows: Any, target: int, slot: int, size: int, positions: int
+) -> None:
+    """Add the blocks of one row of positions to the eight rows of the ring that start at `slot`, and clear them.
+
+    Blocks without a weight (the channel's from `first` on) were in no group, and are zero.
+    """
+    together = max(register_lanes() // BLOCK, 1)
+    for x in range(0, positions, together):
+        weight = weights[first + x * WEIGHTS]
+        if together == 2:
+            weight += weights[first + (x + 1) * WEIGHTS]
+        if weight > 0:
+            _column_inverse(sums, source + x * COEFFICIENTS, rows, target + x * BLOCK, slot, size)
 
 
 @compiled

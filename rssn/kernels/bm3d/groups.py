@@ -143,32 +143,56 @@ _LEAST = np.float32(1e-3)  # of a sum of squared weights
 
 
 @compiled
+def _fetch_share(values: Any, places: Any, size: int, shift: int, channel: int) -> None:
+    """Ask for the share of a group's blocks that belongs to these coefficients' time."""
+    for n in range(size * shift // COEFFICIENTS, size * (shift + register_lanes()) // COEFFICIENTS):
+        fetch(values, places, n, channel)
+
+
+@compiled
 def shrink_group(
-    blocks: Any, sums: Any, places: Any, size: int, channel: int, held: Any, limits: Any, lift: float
+    blocks: Any, sums: Any, places: Any, following: Any, size: int, channel: int, held: Any, limits: Any, lift: float
 ) -> np.float32:
-    """Stage 1 on one channel of a group; returns the weight its blocks were added with (equation 10)."""
+    """Stage 1 on one channel of a group; returns the weight its blocks were added with (equation 10).
+
+    The memory of the following group is asked for bit by bit.
+    """
     counts = COEFFICIENTS * size
     for shift in range(0, COEFFICIENTS, register_lanes()):
         rise = lift if shift == 0 else np.float32(0)
         _threshold(size, blocks, places, channel + shift, held, shift * size, limits, rise, held, counts + shift)
+        _fetch_share(blocks, following, size, shift, channel)
     weight = np.float32(1) / max(_total(held, counts), np.float32(1))
     for shift in range(0, COEFFICIENTS, register_lanes()):
         _spread(size, held, shift * size, sums, places, channel + shift, weight)
+        _fetch_share(sums, following, size, shift, channel)
     return weight
 
 
 @compiled
 def attenuate_group(
-    noisy: Any, basic: Any, sums: Any, places: Any, size: int, channel: int, held: Any, variances: Any, lift: float
+    noisy: Any,
+    basic: Any,
+    sums: Any,
+    places: Any,
+    following: Any,
+    size: int,
+    channel: int,
+    held: Any,
+    variances: Any,
+    lift: float,
 ) -> np.float32:
     """Stage 2 on one channel of a group; returns the weight its blocks were added with (equation 11)."""
     counts = COEFFICIENTS * size
     for shift in range(0, COEFFICIENTS, register_lanes()):
         rise = lift if shift == 0 else np.float32(0)
         _weigh(size, basic, places, channel + shift, held, shift * size, variances, rise, held, counts + shift)
+        _fetch_share(basic, following, size, shift, channel)
+        _fetch_share(noisy, following, size, shift, channel)
     weight = np.float32(1) / max(_total(held, counts), _LEAST)
     for shift in range(0, COEFFICIENTS, register_lanes()):
         rise = lift if shift == 0 else np.float32(0)
         _attenuate(size, noisy, places, channel + shift, held, shift * size, rise)
         _spread(size, held, shift * size, sums, places, channel + shift, weight)
+        _fetch_share(sums, following, size, shift, channel)
     return weight

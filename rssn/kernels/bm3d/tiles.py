@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rssn.kernels.bm3d.groups import attenuate_group, fetch, shrink_group
+from rssn.kernels.bm3d.groups import attenuate_group, shrink_group
 from rssn.kernels.bm3d.matching import (
     BAND,
     BLOCK,
@@ -194,28 +194,18 @@ def _filter_groups(stage: Any, scratch: Any, channel: int, count: int) -> None:
     shift = channel * RING * _SPAN
     lift = stage.lift[channel]
     shrinkage = stage.shrinkage[channel]
+    blocks, basics, sums, held = scratch.blocks, scratch.basics, scratch.sums, scratch.held
     for reference in range(count):
-        if reference + 1 < count:
-            _fetch(stage, scratch, reference + 1, shift)
         places, size = scratch.places[reference], scratch.sizes[reference]
+        following = scratch.places[min(reference + 1, count - 1)]
         if stage.wiener:
             weight = attenuate_group(
-                scratch.blocks, scratch.basics, scratch.sums, places, size, shift, scratch.held, shrinkage, lift
+                blocks, basics, sums, places, following, size, shift, held, shrinkage, lift
             )
         else:
-            weight = shrink_group(scratch.blocks, scratch.sums, places, size, shift, scratch.held, shrinkage, lift)
+            weight = shrink_group(blocks, sums, places, following, size, shift, held, shrinkage, lift)
         for rank in range(size):
             scratch.weights[(places[rank] >> _TO_WEIGHTS) + channel] += weight
-
-
-@compiled
-def _fetch(stage: Any, scratch: Any, reference: int, shift: int) -> None:
-    places = scratch.places[reference]
-    for rank in range(scratch.sizes[reference]):
-        fetch(scratch.blocks, places, rank, shift)
-        fetch(scratch.sums, places, rank, shift)
-        if stage.wiener:
-            fetch(scratch.basics, places, rank, shift)
 
 
 @compiled

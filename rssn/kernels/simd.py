@@ -28,6 +28,7 @@ LANES = 16
 INT = ir.IntType(32)
 _I16, _I32, _F32 = ir.IntType(16), INT, ir.FloatType()
 _REGISTERS = (("+avx512bw", 16), ("+avx2", 8))
+_LINE = 64  # bytes of a cache's line
 _ROUNDER = 1.5 * 2**23  # added to a float, it leaves the nearest whole number in the last bits
 _ROUNDER_BITS = 0x4B400000
 
@@ -58,10 +59,19 @@ def compiled(function: _Function) -> _Function:
 
 def aligned(size: int, dtype: Any = np.float32) -> Any:
     """A zeroed flat array that starts at a multiple of 64 bytes and has room for one vector more than its size."""
-    item = np.dtype(dtype).itemsize
-    raw = np.zeros((size + LANES) * item + 64, dtype=np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + (size + LANES) * item].view(dtype)
+    return aligned_together((size, dtype))[0]
+
+
+def aligned_together(*wanted: tuple[int, Any]) -> list[Any]:
+    """`aligned` arrays one after the other: 4 MB or more lie in pages of 2 MB, where Linux has them and numpy asks."""
+    sizes = [-(-(size + LANES) * np.dtype(dtype).itemsize // _LINE) * _LINE for size, dtype in wanted]
+    raw = np.zeros(sum(sizes) + _LINE, dtype=np.uint8)
+    start = -raw.ctypes.data % _LINE
+    found = []
+    for each, (size, dtype) in zip(sizes, wanted, strict=True):
+        found.append(raw[start : start + (size + LANES) * np.dtype(dtype).itemsize].view(dtype))
+        start += each
+    return found
 
 
 class Vectors:

@@ -34,7 +34,7 @@ from rssn.kernels.bm3d.transforms import (
     row_inverse,
     spread_weights,
 )
-from rssn.kernels.simd import LANES, aligned, compiled
+from rssn.kernels.simd import LANES, aligned_together, compiled
 
 RING = 2 * REACH + 1 + STEP
 """Rows of blocks that are held."""
@@ -92,22 +92,33 @@ def make_scratch(channels: int, height: int, size: int) -> Scratch:
     """Buffers for tiles of an image of this height; 14 MB for a colour image of 1,080 rows."""
     row = BLOCK * channels * POSITIONS * BLOCK
     ring = RING * channels * _SPAN
+    blocks, basics, sums, out, rows, rows_basic, back, weights, back_weights, out_weights, held = aligned_together(
+        (ring, np.int16),
+        (ring, np.int16),
+        (ring, np.float32),
+        (channels * height * MARGIN, np.float32),
+        *[(row, np.float32)] * 3,
+        (RING * POSITIONS * WEIGHTS, np.float32),
+        (BLOCK * _WEIGHT_ROW, np.float32),
+        (height * MARGIN * WEIGHTS, np.float32),
+        (COEFFICIENTS * (size + 1), np.float32),
+    )
     return Scratch(
         matching=matching_buffers(size),
         matches=np.zeros(BAND * REFERENCES * size, dtype=np.int32),
         places=np.zeros((REFERENCES, size), dtype=np.int64),
         sizes=np.zeros(REFERENCES, dtype=np.int64),
-        rows=aligned(row),
-        rows_basic=aligned(row),
-        blocks=aligned(ring, np.int16),
-        basics=aligned(ring, np.int16),
-        sums=aligned(ring),
-        weights=aligned(RING * POSITIONS * WEIGHTS),
-        held=aligned(COEFFICIENTS * (size + 1)),
-        back=aligned(row),
-        back_weights=aligned(BLOCK * _WEIGHT_ROW),
-        out=aligned(channels * height * MARGIN),
-        out_weights=aligned(height * MARGIN * WEIGHTS),
+        rows=rows,
+        rows_basic=rows_basic,
+        blocks=blocks,
+        basics=basics,
+        sums=sums,
+        weights=weights,
+        held=held,
+        back=back,
+        back_weights=back_weights,
+        out=out,
+        out_weights=out_weights,
     )
 
 

@@ -39,7 +39,7 @@ Eight: TypeAlias = Any
 EightDoubles: TypeAlias = Any
 Same: TypeAlias = Any
 Index: TypeAlias = Any
-"""What vector code returns, by its annotation: a float, a vector of floats, one like its last argument, a 64-bit int."""
+"""What vector code returns, by its annotation: a float, vectors, one like its last argument, a 64-bit int."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -166,7 +166,7 @@ class Vectors:
 
     def joined(self, parts: Sequence[Any]) -> Any:
         """One or two vectors as one."""
-        return parts[0] if len(parts) == 1 else self.shuffle(*parts, range(2 * parts[0].type.count))
+        return parts[0] if len(parts) == 1 else self.shuffle(parts[0], parts[1], range(2 * parts[0].type.count))
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         """A * b + c, rounded once wherever the processor can."""
@@ -289,7 +289,7 @@ def vector_code(emit: Callable[..., Any]) -> Any:
 
 
 def register_code(emit: Callable[..., Any]) -> Any:
-    """`vector_code` for vectors of `register_lanes()`: of what holds many vectors at a time, more stays in registers."""
+    """`vector_code` for vectors of `register_lanes()`: what works with many vectors keeps more of them there."""
     return _intrinsic(emit, _lanes_of_register)
 
 

@@ -20,9 +20,10 @@ def slow_bm3d(planes: Array, sigma: float, factors: dict[str, tuple[float, float
 def _stage(noisy: Array, guide: Array, sigma: float, factors: dict[str, tuple[float, float]], *, wiener: bool) -> Array:
     sums, weights = np.zeros_like(noisy), np.zeros_like(noisy)
     height, width = noisy.shape[1:]
+    luma = np.rint(4 * (guide[0] - 127.5 * np.sqrt(len(guide)))) / 4  # blocks are compared in quarters of a grey level
     for y in range(0, height - 7, 3):
         for x in range(0, width - 7, 3):
-            places = _match(guide[0], y, x, 32 if wiener else 16, factors["overlap"][wiener] * sigma**2)
+            places = _match(luma, y, x, 32 if wiener else 16, factors["overlap"][wiener] * sigma**2)
             for c in range(len(noisy)):
                 groups = [np.stack([image[c, a : a + 8, b : b + 8] for a, b in places]) for image in (noisy, guide)]
                 factor = factors["noise" if wiener else "threshold"][min(c, 1)]

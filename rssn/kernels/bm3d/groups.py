@@ -61,9 +61,18 @@ def _block(v: Vectors, blocks: Any, places: Any, shift: Any) -> Callable[[int], 
 
 @register_code_for(*_FIRST_SIZES)
 def _threshold(
-    v: Vectors, size: int, blocks: Any, places: Any, shift: Any, held: Any, start: Any, limits: Any, lift: Any, counts: Any, place: Any
+    v: Vectors,
+    size: int,
+    blocks: Any,
+    places: Any,
+    shift: Any,
+    held: Any,
+    start: Any,
+    limits: Any,
+    lift: Any,
+    place: Any,
 ) -> None:
-    """Hard-threshold coefficients of a group into `held`; how many were kept into `counts`."""
+    """Hard-threshold coefficients of a group into `held`; how many were kept goes to `place` in it."""
     kept = v.constant(0.0)
 
     def take(n: int, value: Any, power: int) -> None:
@@ -74,14 +83,23 @@ def _threshold(
         kept = v.add(kept, v.builder.select(over, v.constant(1.0), v.constant(0.0)))
 
     _haar(v, _block(v, blocks, places, shift), size, v.multiply(v.splat(lift), v.first(size)), take)
-    v.store(kept, counts, place)
+    v.store(kept, held, place)
 
 
 @register_code_for(*_SIZES)
 def _weigh(
-    v: Vectors, size: int, basic: Any, places: Any, shift: Any, held: Any, start: Any, variances: Any, lift: Any, counts: Any, place: Any
+    v: Vectors,
+    size: int,
+    basic: Any,
+    places: Any,
+    shift: Any,
+    held: Any,
+    start: Any,
+    variances: Any,
+    lift: Any,
+    place: Any,
 ) -> None:
-    """Wiener's weights of coefficients of a group into `held`; the sums of their squares into `counts`."""
+    """Wiener's weights of coefficients of a group into `held`; the sums of their squares go to `place` in it."""
     squares: dict[int, Any] = {}
 
     def take(n: int, value: Any, power: int) -> None:
@@ -95,13 +113,11 @@ def _weigh(
     total = v.constant(0.0)
     for power in sorted(squares):
         total = v.multiply_add(squares[power], v.constant(4.0**power), total)
-    v.store(total, counts, place)
+    v.store(total, held, place)
 
 
 @register_code_for(*_SIZES)
-def _attenuate(
-    v: Vectors, size: int, noisy: Any, places: Any, shift: Any, held: Any, start: Any, lift: Any
-) -> None:
+def _attenuate(v: Vectors, size: int, noisy: Any, places: Any, shift: Any, held: Any, start: Any, lift: Any) -> None:
     """Multiply coefficients of a group by the weights in `held`."""
 
     def take(n: int, value: Any, power: int) -> None:
@@ -160,9 +176,9 @@ def shrink_group(
     counts = COEFFICIENTS * size
     for shift in range(0, COEFFICIENTS, register_lanes()):
         rise = lift if shift == 0 else np.float32(0)
-        _threshold(size, blocks, places, channel + shift, held, shift * size, limits, rise, held, counts + shift)
+        _threshold(size, blocks, places, channel + shift, held, shift * size, limits, rise, counts + shift)
         _fetch_share(blocks, following, size, shift, channel)
-    weight = np.float32(1) / max(_total(held, counts), np.float32(1))
+    weight: np.float32 = np.float32(1) / max(_total(held, counts), np.float32(1))
     for shift in range(0, COEFFICIENTS, register_lanes()):
         _spread(size, held, shift * size, sums, places, channel + shift, weight)
         _fetch_share(sums, following, size, shift, channel)
@@ -186,10 +202,10 @@ def attenuate_group(
     counts = COEFFICIENTS * size
     for shift in range(0, COEFFICIENTS, register_lanes()):
         rise = lift if shift == 0 else np.float32(0)
-        _weigh(size, basic, places, channel + shift, held, shift * size, variances, rise, held, counts + shift)
+        _weigh(size, basic, places, channel + shift, held, shift * size, variances, rise, counts + shift)
         _fetch_share(basic, following, size, shift, channel)
         _fetch_share(noisy, following, size, shift, channel)
-    weight = np.float32(1) / max(_total(held, counts), _LEAST)
+    weight: np.float32 = np.float32(1) / max(_total(held, counts), _LEAST)
     for shift in range(0, COEFFICIENTS, register_lanes()):
         rise = lift if shift == 0 else np.float32(0)
         _attenuate(size, noisy, places, channel + shift, held, shift * size, rise)

@@ -19,7 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from rssn.kernels.simd import LANES, Vectors, aligned, compiled, register_code, register_code_for, register_lanes, vector_code
+from rssn.kernels.simd import (
+    LANES,
+    Vectors,
+    aligned,
+    compiled,
+    register_code,
+    register_code_for,
+    register_lanes,
+    vector_code,
+)
 
 BLOCK = 8
 STEP = 3
@@ -93,7 +102,15 @@ def matching_buffers(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
 
 @register_code
 def _distances(
-    v: Vectors, references: Any, candidates: Any, start: Any, waiting: Any, slot: Any, labels: Any, penalties: Any, n: Any
+    v: Vectors,
+    references: Any,
+    candidates: Any,
+    start: Any,
+    waiting: Any,
+    slot: Any,
+    labels: Any,
+    penalties: Any,
+    n: Any,
 ) -> None:
     """Distances of the n-th offset to 4 x 32 references, as candidates in a slot."""
     label, penalty = v.splat(v.load_scalar(labels, n)), v.splat(v.load_scalar(penalties, n))
@@ -125,7 +142,8 @@ def _vertical_sums(v: Vectors, references: Any, candidates: Any, start: Any, fir
     def total(*values: Any) -> Any:
         return reduce(v.builder.add, values)
 
-    found, thirds = [], []
+    found: list[tuple[Any, Any]] = []
+    thirds: list[Any] = []
     for row in range(0, _ROWS, STEP):
         pair = total(squares(row, 0), squares(row + 1, 0))
         if len(thirds) >= 2:
@@ -161,9 +179,7 @@ def match_band(stage: Any, buffers: Any, y: int, first: int) -> None:
         for place in range(0, SIDE * _CANDIDATE_ROW, _CANDIDATE_ROW):
             for r in range(STEP):
                 start = place + r * _PAIRS
-                _distances(
-                    references, candidates, start, waiting, count, stage.labels, stage.penalties, number
-                )
+                _distances(references, candidates, start, waiting, count, stage.labels, stage.penalties, number)
                 number += 1
                 count += 1
                 if count == LANES:

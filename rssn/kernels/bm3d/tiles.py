@@ -210,9 +210,7 @@ def _filter_groups(stage: Any, scratch: Any, channel: int, count: int) -> None:
         places, size = scratch.places[reference], scratch.sizes[reference]
         following = scratch.places[min(reference + 1, count - 1)]
         if stage.wiener:
-            weight = attenuate_group(
-                blocks, basics, sums, places, following, size, shift, held, shrinkage, lift
-            )
+            weight = attenuate_group(blocks, basics, sums, places, following, size, shift, held, shrinkage, lift)
         else:
             weight = shrink_group(blocks, sums, places, following, size, shift, held, shrinkage, lift)
         for rank in range(size):
@@ -228,7 +226,9 @@ def _aggregate(stage: Any, scratch: Any, line: int) -> None:
     for channel in range(stage.channels):
         source = (channel * RING + line % RING) * _SPAN
         target = channel * POSITIONS * BLOCK
-        column_inverse(scratch.sums, source, scratch.weights, weights + channel, scratch.back, target, slot, row_size, POSITIONS)
+        column_inverse(
+            scratch.sums, source, scratch.weights, weights + channel, scratch.back, target, slot, row_size, POSITIONS
+        )
     spread_weights(scratch.weights, weights, scratch.back_weights, slot, _WEIGHT_ROW, POSITIONS)
     bottom = line == stage.height - BLOCK
     for y in range(line, stage.height if bottom else line + 1):

@@ -118,7 +118,10 @@ def _column_inverse(v: Vectors, blocks: Any, source: Any, rows: Any, target: Any
     """
     width = min(v.lanes, BLOCK)
     for first in range(0, BLOCK, width):
-        places = [[v.offset(source, block + n * BLOCK + first) for block in range(0, v.lanes * BLOCK, COEFFICIENTS)] for n in range(BLOCK)]
+        places = [
+            [v.offset(source, block + n * BLOCK + first) for block in range(0, v.lanes * BLOCK, COEFFICIENTS)]
+            for n in range(BLOCK)
+        ]
         values = _inverse(v, [v.joined([v.load(blocks, place, lanes=width) for place in row]) for row in places])
         for place in chain.from_iterable(places):
             v.store(v.constant(0.0, ir.VectorType(ir.FloatType(), width)), blocks, place)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from rssn.kernels.simd import Eight, Float, Same, Vectors, vector_code, register_code_for
+from rssn.kernels.simd import Eight, Float, Same, Vectors, register_code_for, vector_code
 
 
 @register_code_for(2, 4)

@@ -110,8 +110,9 @@ def test_every_offset_of_the_search_has_a_label_of_its_own() -> None:
     assert sorted(labels) == list(range(39 * 39))
     assert {tuple(move) for move in moves} == {(y, x) for y in range(-19, 20) for x in range(-19, 20)}
     assert tuple(moves[0]) == (0, 0)
-    third, dy, r = 2, -5, 1  # the place in the search of dx = 3 * 2 - 1 + 1, dy = -5
-    assert tuple(moves[labels[((third + 6) * 39 + dy + 19) * 3 + r]]) == (-5, 6)
+    assert tuple(moves[labels[19 * 3 + 1]]) == (0, 0)  # the search begins in the middle third
+    nth, dy, r = 4, -5, 1  # the place in the search of dx = 3 * 2 - 1 + 1, dy = -5: thirds are 0, -1, 1, -2, 2, ...
+    assert tuple(moves[labels[(nth * 39 + dy + 19) * 3 + r]]) == (-5, 6)
 
 
 def test_a_tile_has_room_for_what_its_references_reach() -> None:
@@ -141,8 +142,9 @@ def guarded(size, dtype=np.float32, at_end=sys.argv[1] == "end"):
     kept.append(memory)
     return np.frombuffer(memory, dtype, count, (pages + 1) * PAGE - room if at_end else PAGE)
 
-for module in (bm3d_matching, bm3d_native, bm3d_tiles):
+for module in (bm3d_matching, bm3d_native):
     module.aligned = guarded
+bm3d_tiles.aligned_together = lambda *wanted: [guarded(*each) for each in wanted]
 SIZES = ((8, 8, 3), (9, 20, 1), (40, 97, 3), (31, 98, 1), (53, 190, 3), (8, 400, 1), (130, 11, 3))
 for height, width, channels in SIZES:
     image = np.random.default_rng(0).random((height, width, channels), dtype=np.float32)

@@ -30,9 +30,6 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# numba's cache looks at one file's date; a folder named by the kernels' content holds no code of older ones
-KERNELS = $(wildcard rssn/kernels/*.py rssn/kernels/*/*.py) bg20k/hamming.py bg20k/marks.py train/metrics/native.py
-kernels test check: export NUMBA_CACHE_DIR ?= $(abspath $(VENV))/numba-$(shell cat $(KERNELS) | cksum | cut -d' ' -f1)
 # tests start hundreds of commands: each would compile every module anew, and take all processors for small pictures
 test check: export PYTHONDONTWRITEBYTECODE =
 test check: export OMP_NUM_THREADS = 1

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rssn.kernels.simd import compiled
+from rssn.kernels.compiling import compiled
 
 Integers = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from bg20k.edges import COLUMNS, DIRECTIONS, ROWS, Edges
 from bg20k.hamming import count_ones
 from bg20k.records import PLACES, Mark
-from rssn.kernels.simd import compiled
+from rssn.kernels.compiling import compiled
 
 FEWEST: Final = 3
 """Different pictures that must share a mark."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rssn.kernels.simd import compiled
+from rssn.kernels.compiling import compiled
 
 
 @compiled

@@ -13,15 +13,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic, models, register_model
-
-from rssn.errors import InputError, first_line
 
 LANES = 16
 """Lanes of a vector where nothing else is said."""
@@ -42,19 +39,6 @@ Index: TypeAlias = Any
 """What vector code returns, by its annotation: a float, vectors, one like its last argument, a 64-bit int."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def compiled(function: _Function) -> _Function:
-    """Compile a module's function, once for all processes of a machine; it runs without the interpreter's lock.
-
-    Raises:
-        InputError: If there is no folder in which compiled code can be kept.
-    """
-    try:
-        return cast(_Function, njit(cache=True, nogil=True)(function))
-    except RuntimeError as error:
-        words = "compiled code can be kept nowhere; set NUMBA_CACHE_DIR to a folder that can be written"
-        raise InputError(f"{words} ({first_line(error)})") from error
 
 
 def aligned(size: int, dtype: Any = np.float32) -> Any:

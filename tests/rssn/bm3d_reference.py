@@ -35,7 +35,7 @@ def _stage(noisy: Array, guide: Array, sigma: float, factors: dict[str, tuple[fl
 
 
 def _match(luma: Array, y: int, x: int, most: int, penalty: float) -> list[tuple[int, int]]:
-    """The most similar blocks, nearest first where they are equal; a power of two."""
+    """The most similar blocks, nearest first where they are equal; where there are fewer, the block itself again."""
     block, found = luma[y : y + 8, x : x + 8], []
     for a in range(max(0, y - 19), min(luma.shape[0] - 8, y + 19) + 1):
         for b in range(max(0, x - 19), min(luma.shape[1] - 8, x + 19) + 1):
@@ -44,7 +44,7 @@ def _match(luma: Array, y: int, x: int, most: int, penalty: float) -> list[tuple
             rounded = int(distance.view(np.int32)) >> 11
             found.append((rounded, (a - y) ** 2 + (b - x) ** 2, a, b))
     found.sort()
-    return [(a, b) for *_, a, b in found[: 2 ** int(np.log2(min(most, len(found))))]]
+    return [(a, b) for *_, a, b in found[:most]] + [(y, x)] * (most - len(found))
 
 
 def _haar(size: int) -> Array:

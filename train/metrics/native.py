@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.image.arrays import Alpha, Pixels
-from rssn.kernels.simd import compiled
+from rssn.kernels.compiling import compiled
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int32]

@@ -1,9 +1,9 @@
 """What happens to a group of similar blocks: Haar's transform across it, shrinkage, and back (Dabov et al. 2007).
 
-As many coefficients of every block as a register has lanes are transformed at a time; groups have 1, 2, 4, 8, 16 or 32
-blocks, and the code of each size is written out. There and back, it goes down to one block after the other before it
-takes the next one, so that a handful of values is in registers. The transform is not normalised: its scaling is folded
-into thresholds and weights. Coefficients come as 16-bit ints and stay ints until they are shrunk.
+As many coefficients of every block as a register has lanes are transformed at a time. There and back, the code, which
+is written out, goes down to one block after the other before it takes the next one, so that a handful of values is in
+registers. The transform is not normalised: its scaling is folded into thresholds and weights. Coefficients come as
+16-bit ints and stay ints until they are shrunk.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import numpy as np
 from llvmlite import ir
 
 from rssn.kernels.bm3d.transforms import COEFFICIENTS
-from rssn.kernels.simd import LANES, Float, Vectors, compiled, register_code_for, register_lanes, vector_code
+from rssn.kernels.compiling import inlined
+from rssn.kernels.simd import LANES, Float, Vectors, register_code, register_code_for, register_lanes, vector_code
 
-_SIZES = (1, 2, 4, 8, 16, 32)
-"""Blocks in a group."""
-_FIRST_SIZES = _SIZES[:-1]
-"""The same, in stage 1."""
+FIRST, SECOND = 16, 32
+"""Blocks of a group in stage 1 and in stage 2."""
 
 
 def _haar(v: Vectors, block: Callable[[int], Any], size: int, lift: Any, take: Callable[[int, Any, int], None]) -> None:
@@ -59,10 +58,9 @@ def _block(v: Vectors, blocks: Any, places: Any, shift: Any) -> Callable[[int], 
     return lambda n: v.load_short(moved, v.load_scalar(places, n))
 
 
-@register_code_for(*_FIRST_SIZES)
+@register_code
 def _threshold(
     v: Vectors,
-    size: int,
     blocks: Any,
     places: Any,
     shift: Any,
@@ -82,14 +80,13 @@ def _threshold(
         v.store(v.builder.select(over, scaled, v.constant(0.0)), held, v.offset(start, n * v.lanes))
         kept = v.add(kept, v.builder.select(over, v.constant(1.0), v.constant(0.0)))
 
-    _haar(v, _block(v, blocks, places, shift), size, v.multiply(v.splat(lift), v.first(size)), take)
+    _haar(v, _block(v, blocks, places, shift), FIRST, v.multiply(v.splat(lift), v.first(FIRST)), take)
     v.store(kept, held, place)
 
 
-@register_code_for(*_SIZES)
+@register_code
 def _weigh(
     v: Vectors,
-    size: int,
     basic: Any,
     places: Any,
     shift: Any,
@@ -109,25 +106,25 @@ def _weigh(
         squares[power] = v.multiply_add(weight, weight, squares.get(power, v.constant(0.0)))
         v.store(weight, held, v.offset(start, n * v.lanes))
 
-    _haar(v, _block(v, basic, places, shift), size, v.multiply(v.splat(lift), v.first(size)), take)
+    _haar(v, _block(v, basic, places, shift), SECOND, v.multiply(v.splat(lift), v.first(SECOND)), take)
     total = v.constant(0.0)
     for power in sorted(squares):
         total = v.multiply_add(squares[power], v.constant(4.0**power), total)
     v.store(total, held, place)
 
 
-@register_code_for(*_SIZES)
-def _attenuate(v: Vectors, size: int, noisy: Any, places: Any, shift: Any, held: Any, start: Any, lift: Any) -> None:
+@register_code
+def _attenuate(v: Vectors, noisy: Any, places: Any, shift: Any, held: Any, start: Any, lift: Any) -> None:
     """Multiply coefficients of a group by the weights in `held`."""
 
     def take(n: int, value: Any, power: int) -> None:
         place = v.offset(start, n * v.lanes)
         v.store(v.multiply(value, v.load(held, place)), held, place)
 
-    _haar(v, _block(v, noisy, places, shift), size, v.multiply(v.splat(lift), v.first(size)), take)
+    _haar(v, _block(v, noisy, places, shift), SECOND, v.multiply(v.splat(lift), v.first(SECOND)), take)
 
 
-@register_code_for(*_SIZES)
+@register_code_for(FIRST, SECOND)
 def _spread(v: Vectors, size: int, held: Any, start: Any, sums: Any, places: Any, shift: Any, weight: Any) -> None:
     """Transform coefficients of a group back and add them, weighted, to the sums of their blocks."""
     share, moved = v.splat(weight), v.at(sums, shift)
@@ -158,57 +155,56 @@ def fetch(v: Vectors, values: Any, places: Any, n: Any, shift: Any) -> None:
 _LEAST = np.float32(1e-3)  # of a sum of squared weights
 
 
-@compiled
+@inlined
 def _fetch_share(values: Any, places: Any, size: int, shift: int, channel: int) -> None:
     """Ask for the share of a group's blocks that belongs to these coefficients' time."""
     for n in range(size * shift // COEFFICIENTS, size * (shift + register_lanes()) // COEFFICIENTS):
         fetch(values, places, n, channel)
 
 
-@compiled
+@inlined
 def shrink_group(
-    blocks: Any, sums: Any, places: Any, following: Any, size: int, channel: int, held: Any, limits: Any, lift: float
+    blocks: Any, sums: Any, places: Any, following: Any, channel: int, held: Any, limits: Any, lift: float
 ) -> np.float32:
     """Stage 1 on one channel of a group; returns the weight its blocks were added with (equation 10).
 
     The memory of the following group is asked for bit by bit.
     """
-    counts = COEFFICIENTS * size
+    counts = COEFFICIENTS * FIRST
     for shift in range(0, COEFFICIENTS, register_lanes()):
         rise = lift if shift == 0 else np.float32(0)
-        _threshold(size, blocks, places, channel + shift, held, shift * size, limits, rise, counts + shift)
-        _fetch_share(blocks, following, size, shift, channel)
+        _threshold(blocks, places, channel + shift, held, shift * FIRST, limits, rise, counts + shift)
+        _fetch_share(blocks, following, FIRST, shift, channel)
     weight: np.float32 = np.float32(1) / max(_total(held, counts), np.float32(1))
     for shift in range(0, COEFFICIENTS, register_lanes()):
-        _spread(size, held, shift * size, sums, places, channel + shift, weight)
-        _fetch_share(sums, following, size, shift, channel)
+        _spread(FIRST, held, shift * FIRST, sums, places, channel + shift, weight)
+        _fetch_share(sums, following, FIRST, shift, channel)
     return weight
 
 
-@compiled
+@inlined
 def attenuate_group(
     noisy: Any,
     basic: Any,
     sums: Any,
     places: Any,
     following: Any,
-    size: int,
     channel: int,
     held: Any,
     variances: Any,
     lift: float,
 ) -> np.float32:
     """Stage 2 on one channel of a group; returns the weight its blocks were added with (equation 11)."""
-    counts = COEFFICIENTS * size
+    counts = COEFFICIENTS * SECOND
     for shift in range(0, COEFFICIENTS, register_lanes()):
         rise = lift if shift == 0 else np.float32(0)
-        _weigh(size, basic, places, channel + shift, held, shift * size, variances, rise, counts + shift)
-        _fetch_share(basic, following, size, shift, channel)
-        _fetch_share(noisy, following, size, shift, channel)
+        _weigh(basic, places, channel + shift, held, shift * SECOND, variances, rise, counts + shift)
+        _fetch_share(basic, following, SECOND, shift, channel)
+        _fetch_share(noisy, following, SECOND, shift, channel)
     weight: np.float32 = np.float32(1) / max(_total(held, counts), _LEAST)
     for shift in range(0, COEFFICIENTS, register_lanes()):
         rise = lift if shift == 0 else np.float32(0)
-        _attenuate(size, noisy, places, channel + shift, held, shift * size, rise)
-        _spread(size, held, shift * size, sums, places, channel + shift, weight)
-        _fetch_share(sums, following, size, shift, channel)
+        _attenuate(noisy, places, channel + shift, held, shift * SECOND, rise)
+        _spread(SECOND, held, shift * SECOND, sums, places, channel + shift, weight)
+        _fetch_share(sums, following, SECOND, shift, channel)
     return weight

@@ -19,16 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from rssn.kernels.simd import (
-    LANES,
-    Vectors,
-    aligned,
-    compiled,
-    register_code,
-    register_code_for,
-    register_lanes,
-    vector_code,
-)
+from rssn.kernels.compiling import inlined
+from rssn.kernels.simd import LANES, Vectors, aligned, register_code, register_code_for, register_lanes, vector_code
 
 BLOCK = 8
 STEP = 3
@@ -40,8 +32,8 @@ WIDTH = 2 * LANES
 LABEL_BITS = 11
 LEVELS = 4  # whole numbers to a grey level
 LIMIT = 1.05e8
-"""Squared distances, in whole numbers, from here on are too large for a candidate: those of all blocks that leave the
-image, and inside of it those that differ by 320 grey levels a px, of 441 that are possible."""
+"""Squared distances, in whole numbers, from here on are no candidate's: those of all blocks that leave the image, and
+of those inside that differ by 320 grey levels in every px, of 441 that are possible."""
 
 _THIRDS = (0, -1, 1, -2, 2, -3, 3, -4, 4, -5, 5, -6, 6)
 """Thirds of dx in the order of the search: once the nearest are found, few of the others are better."""
@@ -155,7 +147,7 @@ def _vertical_sums(v: Vectors, references: Any, candidates: Any, start: Any, fir
     return found
 
 
-@compiled
+@inlined
 def match_band(stage: Any, buffers: Any, y: int, first: int) -> None:
     """Match 4 rows of 30 references: from row y and reference column `first` (px 3 `first`) on.
 
@@ -190,7 +182,7 @@ def match_band(stage: Any, buffers: Any, y: int, first: int) -> None:
     _merge_all(waiting, best, stage.size)
 
 
-@compiled
+@inlined
 def _load_candidates(stage: Any, candidates: Any, y: int, lane: int) -> None:
     """Rows above, beside and below the references, for three offsets: columns -1 to 3 of each lane."""
     for row in range(_ROWS + SIDE - 1):
@@ -210,7 +202,7 @@ def _pair(v: Vectors, planes: Any, first: Any, second: Any, target: Any, start: 
         v.interleave(planes, v.offset(first, lane), v.offset(second, lane), target, v.offset(start, 2 * lane))
 
 
-@compiled
+@inlined
 def _merge_all(waiting: Any, best: Any, size: int) -> None:
     """Merge the sixteen waiting candidates of all references."""
     for group in range(BAND * 2):

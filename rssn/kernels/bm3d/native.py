@@ -33,6 +33,7 @@ import numpy.typing as npt
 
 from rssn.errors import InputError
 from rssn.image.arrays import Image
+from rssn.kernels.bm3d.groups import FIRST, SECOND
 from rssn.kernels.bm3d.matching import BLOCK, LABEL_BITS, LEVELS, LIMIT, REACH, REFERENCES, STEP, offsets, phase_planes
 from rssn.kernels.bm3d.tiles import MARGIN, Scratch, Stage, filter_tile, make_scratch
 from rssn.kernels.bm3d.transforms import SCALE, WEIGHTS
@@ -42,7 +43,6 @@ Planes = npt.NDArray[np.float32]  # C x H x W, opponent space, 8-bit units
 
 _OPPONENT = (np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])).astype(np.float32)
 """Orthonormal, so that white noise stays white and of the same strength: luma, red against blue, green against both."""
-_GROUP = (16, 32)  # blocks, in stage 1 and stage 2
 _MOST = np.float32(32_000 / SCALE / BLOCK)  # a block of such px still has 16-bit coefficients; no px in range is beyond
 _LEAST_SIGMA = 1e-3  # 8-bit units; less cannot be told from rounding
 
@@ -153,7 +153,7 @@ def _make_stage(noisy: Planes, basic: Planes | None, sigma: float, middle: float
         width=width + MARGIN,
         channels=channels,
         wiener=wiener,
-        size=_GROUP[wiener],
+        size=SECOND if wiener else FIRST,
         limit=int(np.float32(LIMIT).view(np.int32)) | ((1 << LABEL_BITS) - 1),
         labels=labels,
         penalties=_penalties(labels, moves, strength.overlap[wiener] * (LEVELS * sigma) ** 2),

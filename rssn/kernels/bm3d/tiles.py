@@ -34,7 +34,8 @@ from rssn.kernels.bm3d.transforms import (
     row_inverse,
     spread_weights,
 )
-from rssn.kernels.simd import LANES, aligned_together, compiled
+from rssn.kernels.compiling import compiled, inlined
+from rssn.kernels.simd import LANES, aligned_together
 
 RING = 2 * REACH + 1 + STEP
 """Rows of blocks that are held."""
@@ -59,7 +60,7 @@ class Stage(NamedTuple):
     width: int  # floats in a row of the images
     channels: int
     wiener: bool
-    size: int  # blocks in a group at most: 16 or 32
+    size: int  # blocks in a group: 16 or 32
     limit: int  # candidates at or above it are none
     labels: Any
     penalties: Any
@@ -74,7 +75,6 @@ class Scratch(NamedTuple):
     matching: Any
     matches: Any
     places: Any
-    sizes: Any
     rows: Any
     rows_basic: Any
     blocks: Any
@@ -107,7 +107,6 @@ def make_scratch(channels: int, height: int, size: int) -> Scratch:
         matching=matching_buffers(size),
         matches=np.zeros(BAND * REFERENCES * size, dtype=np.int32),
         places=np.zeros((REFERENCES, size), dtype=np.int64),
-        sizes=np.zeros(REFERENCES, dtype=np.int64),
         rows=rows,
         rows_basic=rows_basic,
         blocks=blocks,
@@ -150,7 +149,7 @@ def filter_tile(stage: Any, scratch: Any, first: int, count: int, left: int) -> 
             aggregated = max(aggregated, until)
 
 
-@compiled
+@inlined
 def _keep_matches(stage: Any, scratch: Any, count: int) -> None:
     """From [row, vector, rank, lane] to [row, reference, rank]."""
     best = scratch.matching[3]
@@ -162,7 +161,7 @@ def _keep_matches(stage: Any, scratch: Any, count: int) -> None:
                 scratch.matches[target + rank] = best[source + rank * LANES]
 
 
-@compiled
+@inlined
 def _make_blocks(stage: Any, scratch: Any, left: int, first: int, last: int) -> None:
     """Transform rows of blocks `first` to `last`; the rows of px above are in the ring already."""
     row_size = stage.channels * POSITIONS * BLOCK
@@ -182,42 +181,37 @@ def _make_blocks(stage: Any, scratch: Any, left: int, first: int, last: int) -> 
                 column_forward(scratch.rows_basic, source, y % BLOCK, row_size, scratch.basics, target, POSITIONS)
 
 
-@compiled
+@inlined
 def _place_groups(stage: Any, scratch: Any, row: int, y: int, x: int, count: int) -> None:
-    """Where the blocks of each group lie in the ring, and how many they are: a power of two."""
+    """Where the blocks of each group lie in the ring; where fewer are in reach, the reference fills the group up."""
     for reference in range(count):
         found = (row * REFERENCES + reference) * stage.size
-        taken = 0
-        while taken < stage.size and scratch.matches[found + taken] < stage.limit:
-            label = scratch.matches[found + taken] & ((1 << LABEL_BITS) - 1)
+        for rank in range(stage.size):
+            match = scratch.matches[found + rank]
+            label = match & ((1 << LABEL_BITS) - 1) if match < stage.limit else 0
             line = (y + stage.moves[label, 0]) % RING
             column = x + reference * STEP + stage.moves[label, 1]
-            scratch.places[reference, taken] = line * _SPAN + column * COEFFICIENTS
-            taken += 1
-        size = 1
-        while 2 * size <= taken:
-            size *= 2
-        scratch.sizes[reference] = size
+            scratch.places[reference, rank] = line * _SPAN + column * COEFFICIENTS
 
 
-@compiled
+@inlined
 def _filter_groups(stage: Any, scratch: Any, channel: int, count: int) -> None:
     shift = channel * RING * _SPAN
     lift = stage.lift[channel]
     shrinkage = stage.shrinkage[channel]
     blocks, basics, sums, held = scratch.blocks, scratch.basics, scratch.sums, scratch.held
     for reference in range(count):
-        places, size = scratch.places[reference], scratch.sizes[reference]
+        places = scratch.places[reference]
         following = scratch.places[min(reference + 1, count - 1)]
         if stage.wiener:
-            weight = attenuate_group(blocks, basics, sums, places, following, size, shift, held, shrinkage, lift)
+            weight = attenuate_group(blocks, basics, sums, places, following, shift, held, shrinkage, lift)
         else:
-            weight = shrink_group(blocks, sums, places, following, size, shift, held, shrinkage, lift)
-        for rank in range(size):
+            weight = shrink_group(blocks, sums, places, following, shift, held, shrinkage, lift)
+        for rank in range(stage.size):
             scratch.weights[(places[rank] >> _TO_WEIGHTS) + channel] += weight
 
 
-@compiled
+@inlined
 def _aggregate(stage: Any, scratch: Any, line: int) -> None:
     """Add one row of blocks, and give away the rows of px that are complete with it."""
     row_size = stage.channels * POSITIONS * BLOCK

@@ -16,7 +16,8 @@ import numpy as np
 from llvmlite import ir
 
 from rssn.kernels.bm3d.matching import BLOCK
-from rssn.kernels.simd import LANES, Vectors, compiled, register_code, register_lanes, vector_code
+from rssn.kernels.compiling import inlined
+from rssn.kernels.simd import LANES, Vectors, register_code, register_lanes, vector_code
 
 COEFFICIENTS = BLOCK * BLOCK
 WEIGHTS = 4  # weights of a position: up to three channels, and one to fill up
@@ -155,21 +156,21 @@ def _in_ring(v: Vectors, place: Any, slot: Any, size: Any, n: int) -> Any:
     return v.builder.add(place, v.builder.mul(turned, size))
 
 
-@compiled
+@inlined
 def row_forward(pixels: Any, source: int, rows: Any, target: int, positions: int) -> None:
     """Transform one row of px at `positions` (a multiple of 16) places into a row of the ring."""
     for x in range(0, positions, LANES):
         _row_forward(pixels, source + x, rows, target + x * BLOCK)
 
 
-@compiled
+@inlined
 def column_forward(rows: Any, source: int, slot: int, size: int, blocks: Any, target: int, positions: int) -> None:
     """Make the blocks of one row of positions from the eight rows of the ring that start at `slot`."""
     for x in range(0, positions, 2):
         _column_forward(rows, source + x * BLOCK, slot, size, blocks, target + x * COEFFICIENTS)
 
 
-@compiled
+@inlined
 def column_inverse(
     sums: Any, source: int, weights: Any, first: int, rows: Any, target: int, slot: int, size: int, positions: int
 ) -> None:
@@ -186,7 +187,7 @@ def column_inverse(
             _column_inverse(sums, source + x * COEFFICIENTS, rows, target + x * BLOCK, slot, size)
 
 
-@compiled
+@inlined
 def row_inverse(rows: Any, source: int, pixels: Any, target: int, positions: int) -> None:
     """Add one row of the ring to a row of px, of which `positions` + 16 are touched, and clear it."""
     for x in range(0, positions, LANES):
@@ -219,14 +220,14 @@ def _gather_weights(v: Vectors, rows: Any, source: Any, pixels: Any, target: Any
     v.store(total, pixels, target)
 
 
-@compiled
+@inlined
 def spread_weights(weights: Any, source: int, rows: Any, slot: int, size: int, positions: int) -> None:
     """Add a row of block weights to eight rows of a ring, whose data start at `WEIGHTS_MARGIN`, and clear it."""
     for x in range(0, positions * WEIGHTS, LANES):
         _spread_weights(weights, source + x, rows, WEIGHTS_MARGIN + x, slot, size)
 
 
-@compiled
+@inlined
 def gather_weights(rows: Any, source: int, pixels: Any, target: int, positions: int) -> None:
     """Add a row of the ring of weights to the weights of px, of which `positions` + 8 are touched, and clear it."""
     for x in range(0, (positions + BLOCK) * WEIGHTS, LANES):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.image.arrays import Alpha
-from rssn.kernels.simd import compiled
+from rssn.kernels.compiling import compiled
 
 Indices = npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rssn.kernels.closed_form.grid import Floats, Grid, Indices
 from rssn.kernels.closed_form.nodes import add, load4, scale, scale_add, store, subtract
-from rssn.kernels.simd import compiled
+from rssn.kernels.compiling import compiled
 
 _COARSEST = 8
 _STALLED = 0.9

@@ -28,7 +28,7 @@ from rssn.image.arrays import Alpha, Image
 from rssn.kernels.closed_form.grid import Grid, build_grid
 from rssn.kernels.closed_form.levels import build_levels
 from rssn.kernels.closed_form.solver import iterate
-from rssn.kernels.simd import compiled
+from rssn.kernels.compiling import compiled
 
 TOLERANCE = 0.3 / 255
 """Largest weighted change of a value in each of the last steps."""

@@ -30,7 +30,7 @@ from rssn.kernels.closed_form.nodes import (
     zero_sums,
     zeros8,
 )
-from rssn.kernels.simd import compiled
+from rssn.kernels.compiling import compiled
 
 _ONE = np.float32(1.0)
 QUIET_STEPS, PATIENT_STEPS, FEW_UNKNOWNS = 4, 20, 60_000

@@ -1,0 +1,89 @@
+"""Compiled functions: numba's, kept on the disk for every process, environment and checkout of a user.
+
+numba keeps compiled code by the path and date of one file; what that file's functions call may be of another version.
+Here it is kept by the content of all kernels, below `~/.cache/rssn-kernels` or NUMBA_CACHE_DIR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from numba import __version__, config, njit
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+
+from rssn.errors import InputError, first_line
+from rssn.storage.machine import cache_home
+from rssn.versions import version
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def compiled(function: _Function) -> _Function:
+    """Compile a module's function, once for all processes of a machine; it runs without the interpreter's lock.
+
+    Raises:
+        InputError: If there is no folder in which compiled code can be kept.
+    """
+    made = njit(nogil=True)(function)
+    try:
+        made._cache = _Kept(function)
+    except (OSError, RuntimeError) as error:
+        words = "compiled code can be kept nowhere; set NUMBA_CACHE_DIR to a folder that can be written"
+        raise InputError(f"{words} ({first_line(error)})") from error
+    return cast(_Function, made)
+
+
+def inlined(function: _Function) -> _Function:
+    """A part of the compiled functions that call it: compiled inside of each of them, and never on its own.
+
+    A compiled function that is called by others is compiled once for itself and once more with each of them.
+    """
+    return cast(_Function, njit(inline="always")(function))
+
+
+class _Place(_CacheLocator):  # type: ignore[misc]
+    """Where the compiled code of a function is kept, and what it was made of."""
+
+    def __init__(self, function: Any, file: str) -> None:
+        root = Path(config.CACHE_DIR) if config.CACHE_DIR else cache_home() / "rssn-kernels"
+        self._folder = root / f"{version('rssn')}-numba-{__version__}"
+        self._name = f"{function.__module__}-{function.__code__.co_firstlineno}"
+        self._file = Path(file)
+
+    def get_cache_path(self) -> str:
+        return str(self._folder)
+
+    def get_source_stamp(self) -> str:
+        return sha256(_kernels() + self._file.read_bytes()).hexdigest()
+
+    def get_disambiguator(self) -> str:
+        return self._name
+
+    @classmethod
+    def from_function(cls, function: Any, file: str) -> _Place:
+        """The place of a function of this file.
+
+        Raises:
+            OSError: If it cannot be made.
+        """
+        place = cls(function, file)
+        place.ensure_cache_path()
+        return place
+
+
+@cache
+def _kernels() -> bytes:
+    """All kernels, for what is compiled of one may be part of another's code."""
+    return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
+
+
+class _Code(CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = (_Place,)
+
+
+class _Kept(FunctionCache):  # type: ignore[misc]
+    _impl_class = _Code

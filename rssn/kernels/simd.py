@@ -33,11 +33,12 @@ _ROUNDER_BITS = 0x4B400000
 
 
 Float: TypeAlias = Any
+Int: TypeAlias = Any
 Four: TypeAlias = Any
 Eight: TypeAlias = Any
 EightDoubles: TypeAlias = Any
 Same: TypeAlias = Any
-"""What vector code returns, by its annotation: a float, a vector of floats, or one like its last argument."""
+"""What vector code returns, by its annotation: a float, an int, a vector of floats, or one like its last argument."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -233,6 +234,7 @@ class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
 _RESULTS = {
     "None": types.void,
     "Float": types.float32,
+    "Int": types.int64,
     "Four": Lanes(_F32, 4),
     "Eight": Lanes(_F32, 8),
     "EightDoubles": Lanes(ir.DoubleType(), 8),
@@ -245,7 +247,7 @@ def vector_code(emit: Callable[..., Any]) -> Any:
     Args:
         emit: Called with a `Vectors` and one LLVM value per argument: the address of the first element for an array,
             the value itself for a vector, a 64-bit int or a 32-bit float (numbers are converted). What it returns is
-            said by its annotation: `Float`, `Four`, `Eight`, `EightDoubles`, `Same` or None.
+            said by its annotation: `Float`, `Int`, `Four`, `Eight`, `EightDoubles`, `Same` or None.
     """
     returns = inspect.signature(emit, eval_str=False).return_annotation
 

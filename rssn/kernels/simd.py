@@ -31,12 +31,12 @@ _ROUNDER_BITS = 0x4B400000
 
 
 Float: TypeAlias = Any
+Int: TypeAlias = Any
 Four: TypeAlias = Any
 Eight: TypeAlias = Any
 EightDoubles: TypeAlias = Any
 Same: TypeAlias = Any
-Index: TypeAlias = Any
-"""What vector code returns, by its annotation: a float, vectors, one like its last argument, a 64-bit int."""
+"""What vector code returns, by its annotation: a float, an int, vectors, or one like its last argument."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -254,7 +254,7 @@ class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
 _RESULTS = {
     "None": types.void,
     "Float": types.float32,
-    "Index": types.int64,
+    "Int": types.int64,
     "Four": Lanes(_F32, 4),
     "Eight": Lanes(_F32, 8),
     "EightDoubles": Lanes(ir.DoubleType(), 8),
@@ -267,7 +267,7 @@ def vector_code(emit: Callable[..., Any]) -> Any:
     Args:
         emit: Called with a `Vectors` and one LLVM value per argument: the address of the first element for an array,
             the value itself for a vector, a 64-bit int or a 32-bit float (numbers are converted). What it returns is
-            said by its annotation: `Float`, `Four`, `Eight`, `EightDoubles`, `Same`, `Index` or None.
+            said by its annotation: `Float`, `Int`, `Four`, `Eight`, `EightDoubles`, `Same` or None.
     """
     return _intrinsic(emit, lambda _: LANES)
 
@@ -335,7 +335,7 @@ def register_code_for(*cases: int) -> Callable[[Callable[..., Any]], Any]:
 
 
 @register_code
-def register_lanes(v: Vectors) -> Index:
+def register_lanes(v: Vectors) -> Int:
     """How many 32-bit lanes a register has: 16, 8 or 4."""
     return v.index(v.lanes)
 

@@ -18,6 +18,7 @@ from rssn.route.foreground import estimate_layers
 from rssn.route.recipe import DEFAULT, Recipe, load_recipe
 from rssn.route.step import CutOut, Layer
 from rssn.storage.files import content_id
+from rssn.storage.machine import picture_threads, threads_of_a_picture
 
 Picture = TypeVar("Picture", Pixels, Image)
 
@@ -46,6 +47,7 @@ def compose(  # noqa: PLR0913  (all by keyword)
     seed: int = 0,
     foreground_id: str | None = None,
     k: int = 0,
+    threads: int | None = None,
 ) -> Sample[Picture]:
     """Compose one foreground onto one background by a recipe (Pipeline 1 of the paper).
 
@@ -64,13 +66,14 @@ def compose(  # noqa: PLR0913  (all by keyword)
         foreground_id: Names the foreground in the draws, as the column of this name; by default the content of its
             arrays does, so that the same foreground has the same draws on every background.
         k: The number of the composite of this foreground, 0 or more; each draws on its own.
+        threads: Of `levin` and of `native` BM3D; the pixels are the same for any number. None: as in `rssn.denoise`.
 
     Returns:
         The composite and its layers; 8-bit ones are what `rssn compose --image-codec png` stores.
 
     Raises:
         InputError: If shapes, types or values do not fit, the recipe is not valid, or the background would have to be
-            enlarged more than the recipe allows.
+            enlarged more than the recipe allows, or threads is below 1.
         Rejected: If a step cannot place this foreground, or the other, as it was drawn.
         DependencyError: If a step of the recipe needs a package that is not installed.
     """
@@ -87,14 +90,15 @@ def compose(  # noqa: PLR0913  (all by keyword)
     if k < 0:
         raise InputError(f"k is {k}; expected 0 or more")
     drawn = draw(chosen, seed, identity, k)
-    layer, method = _foreground(floats, chosen)
-    front = _after_sources(layer, floats.get("image", layer), chosen, drawn)
-    cut_out = CutOut(front, floats["alpha"])
-    cut_out = route.place(cut_out, drawn.applied(chosen, "placement"), _others(floats, chosen, drawn))
-    back = floats["background"]
-    crop, fitted = _fit(back, cut_out, chosen, drawn)
-    full = _after_sources(back, back, chosen, drawn, "background")
-    done = route.compose(cut_out, route.fit_background(full, fitted, crop), chosen, drawn)
+    with picture_threads(threads_of_a_picture(threads)):
+        layer, method = _foreground(floats, chosen)
+        front = _after_sources(layer, floats.get("image", layer), chosen, drawn)
+        cut_out = CutOut(front, floats["alpha"])
+        cut_out = route.place(cut_out, drawn.applied(chosen, "placement"), _others(floats, chosen, drawn))
+        back = floats["background"]
+        crop, fitted = _fit(back, cut_out, chosen, drawn)
+        full = _after_sources(back, back, chosen, drawn, "background")
+        done = route.compose(cut_out, route.fit_background(full, fitted, crop), chosen, drawn)
 
     def out(values: Image) -> Any:
         return to_uint8(values) if alpha.dtype == np.uint8 else np.clip(values, 0.0, 1.0)

@@ -45,8 +45,8 @@ def denoise(image: Image, sigma: float, backend: DenoiseBackend = "native", thre
     """
     if backend not in _BACKENDS:
         raise InputError(f"denoiser {backend!r} is unknown; choose {' or '.join(get_args(DenoiseBackend))}")
-    threads = threads_of_a_picture() if threads is None else threads
-    _check(image, sigma, threads)
+    threads = threads_of_a_picture(threads)
+    _check(image, sigma)
     image = np.clip(image, 0.0, 1.0).astype(np.float32)
     if sigma == 0:
         return image
@@ -138,11 +138,9 @@ def _has_flat_chroma(pixels: np.ndarray) -> bool:
     return any(np.ptp(values) < 1e-9 for values in opponent)
 
 
-def _check(image: Image, sigma: float, threads: int) -> None:
+def _check(image: Image, sigma: float) -> None:
     if not 0 <= sigma <= 1:
         raise InputError(f"sigma is {sigma}; expected a value in [0, 1], as the image's: 10 in 8-bit units is 10 / 255")
-    if threads < 1:
-        raise InputError(f"threads is {threads}; expected 1 or more")
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
         raise InputError(f"image has the shape {image.shape}; expected H x W or H x W x 3")
     if image.size == 0:

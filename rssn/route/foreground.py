@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rssn.errors import InputError
 from rssn.image.arrays import Alpha, Image
+from rssn.storage.machine import threads_of_a_picture
 
 ForegroundMethod: TypeAlias = Literal["levin", "multilevel", "multiply"]
 
@@ -36,25 +37,31 @@ def foreground_cpu_seconds(method: ForegroundMethod | Literal["given"]) -> float
     return _CPU_SECONDS[method] if method != "given" else 0.0
 
 
-def estimate_foreground(image: Image, alpha: Alpha, method: ForegroundMethod = "levin") -> tuple[Image, Image]:
+def estimate_foreground(
+    image: Image, alpha: Alpha, method: ForegroundMethod = "levin", threads: int | None = None
+) -> tuple[Image, Image]:
     """Closed-form foreground and background of a photograph (section 4.1, step 5); see `estimate_layers` for more.
 
     Args:
         image: Photograph, H x W x 3 RGB float32 in [0, 1].
         alpha: Matte, H x W float32 in [0, 1].
         method: `levin`, `multilevel` or `multiply`.
+        threads: Of `levin`; the result is the same for any number. The others use one. None: as many as
+            `rssn.storage.machine.picture_threads` says, one where it says nothing.
 
     Returns:
         F and B, each H x W x 3 float32 in [0, 1]; `rssn.compose` takes F as `foreground`, or with `alpha` as `other`.
 
     Raises:
-        InputError: If shapes do not fit, values leave [0, 1] or the method is unknown.
+        InputError: If shapes do not fit, values leave [0, 1], threads is below 1 or the method is unknown.
     """
-    layers = estimate_layers(image, alpha, method)
+    layers = estimate_layers(image, alpha, method, threads)
     return layers.foreground, layers.background
 
 
-def estimate_layers(image: Image, alpha: Alpha, method: ForegroundMethod = "levin") -> Layers:
+def estimate_layers(
+    image: Image, alpha: Alpha, method: ForegroundMethod = "levin", threads: int | None = None
+) -> Layers:
     """Estimate complete foreground and background pictures from a photograph and its alpha (section 4.1, step 5).
 
     Args:
@@ -62,6 +69,7 @@ def estimate_layers(image: Image, alpha: Alpha, method: ForegroundMethod = "levi
         alpha: Matte, H x W float32 in [0, 1].
         method: `levin`, the closed form the paper uses; `multilevel`, Germer et al. 2020, not cheaper and less exact;
             `multiply`, alpha times the photograph, the paper's Figure 3c, to compare with.
+        threads: Of `levin`, see `estimate_foreground`.
 
     Returns:
         Foreground and background, each H x W x 3 float32 in [0, 1]. But for `multiply` the foreground equals the image
@@ -69,8 +77,9 @@ def estimate_layers(image: Image, alpha: Alpha, method: ForegroundMethod = "levi
         gives up, pymatting's is tried, also with a stronger preconditioner, and then `multilevel`; `method` says so.
 
     Raises:
-        InputError: If shapes do not fit, values leave [0, 1] or the method is unknown.
+        InputError: If shapes do not fit, values leave [0, 1], threads is below 1 or the method is unknown.
     """
+    threads = threads_of_a_picture(threads)
     if method not in get_args(ForegroundMethod):
         raise InputError(f"foreground method {method!r} is unknown; choose {' or '.join(get_args(ForegroundMethod))}")
     _check(image, alpha)
@@ -81,7 +90,7 @@ def estimate_layers(image: Image, alpha: Alpha, method: ForegroundMethod = "levi
         return Layers(weight * known, (np.float32(1.0) - weight) * known, method)
     if float(np.ptp(matte)) == 0.0:
         return Layers(known.copy(), known.copy(), method)  # nothing tells the layers apart; the photograph fits as both
-    return _solve(known, matte, method)
+    return _solve(known, matte, method, threads)
 
 
 def warm_up(method: ForegroundMethod) -> None:
@@ -97,11 +106,11 @@ _LADDER: tuple[tuple[str, dict[str, Any]], ...] = (
 """Settings of pymatting's incomplete Cholesky preconditioner, in the order they are tried."""
 
 
-def _solve(image: Image, alpha: Alpha, method: ForegroundMethod) -> Layers:
+def _solve(image: Image, alpha: Alpha, method: ForegroundMethod, threads: int) -> Layers:
     if method == "levin":
         from rssn.kernels.closed_form import native as closed_form  # noqa: PLC0415  (its import loads numba)
 
-        solution = closed_form.solve(image, alpha, REGULARIZATION)
+        solution = closed_form.solve(image, alpha, REGULARIZATION, threads)
         if solution.steps >= 0:
             return Layers(solution.foreground, solution.background, method)
     foreground, background, used = _solve_by_library(image, alpha, method)

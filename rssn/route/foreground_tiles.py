@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from rssn.image.arrays import Pixels, resize_area, to_float, to_uint8
 from rssn.route.foreground import REGULARIZATION, estimate_foreground
+from rssn.storage.machine import picture_threads
 
 Box: TypeAlias = tuple[slice, slice]
 """Rows and columns."""
@@ -57,13 +58,13 @@ def foreground_colours(
         matte: Its alpha, H x W uint8.
         tiling: How large pictures are cut.
         go_on: Called before each tile; what it raises ends the work.
-        threads: Tiles at a time; the result does not depend on it.
+        threads: Tiles at a time, or of a picture that is solved whole; the result does not depend on it.
 
     Returns:
         H x W x 3 uint8: the photograph where the matte is 255, the closed form's F elsewhere, continued smoothly to
         where the matte is 0, so that a cut-out can be resized.
     """
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool, picture_threads(threads):
         return _solve(pixels, matte, tiling or Tiling(), go_on, pool).foreground
 
 

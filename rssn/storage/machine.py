@@ -35,9 +35,18 @@ def picture_threads(count: int) -> Iterator[None]:
         _PICTURE_THREADS.reset(token)
 
 
-def threads_of_a_picture() -> int:
-    """As `picture_threads` says here; 1 where it says nothing."""
-    return _PICTURE_THREADS.get()
+def threads_of_a_picture(asked: int | None = None) -> int:
+    """As asked, or as `picture_threads` says here; 1 where it says nothing.
+
+    Raises:
+        InputError: If it is below 1.
+    """
+    from rssn.errors import InputError  # noqa: PLC0415  (`import rssn` loads this file, and little else)
+
+    threads = _PICTURE_THREADS.get() if asked is None else asked
+    if threads < 1:
+        raise InputError(f"threads is {threads}; expected 1 or more")
+    return threads
 
 
 def cache_home() -> Path:

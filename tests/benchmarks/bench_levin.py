@@ -98,6 +98,14 @@ def distances(pair: Pair, shrink: int = 1) -> Distances:
     )
 
 
+_HEAD = """In 1/255, the worst pixel, F weighted by alpha and B by 1 - alpha.
+F* and B* minimise the energy; what a solver is "off" them is its error. "Stored" is no error: where alpha is 1, F is
+stored as the photograph itself, and so is B where alpha is 0; the last columns say how far F* and B* are from it there.
+
+| photograph | a side of it | our F off F* | our B off B* | pymatting's F off F* | B off B* | F stored | B stored |
+| --- | --- | --- | --- | --- | --- | --- | --- |"""
+
+
 def _median(found: Sequence[Cost]) -> Cost:
     middle = statistics.median
     return Cost(middle(cost.seconds for cost in found), int(middle(cost.peak or 0 for cost in found)))
@@ -109,8 +117,7 @@ def main() -> None:
     parser.add_argument("data", nargs="+", type=Path, help="matting data sets with photographs")
     parser.add_argument("--shrink", default="3", help="how many times smaller, several by commas")
     options = parser.parse_args()
-    print("| photograph | a side of it | F | B | pymatting's F | B | F* from the photograph where it is known | B* |")  # noqa: T201
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")  # noqa: T201
+    print(_HEAD)  # noqa: T201
     for shrink in map(int, options.shrink.split(",")):
         worst: list[Distances] = []
         for pair in (pair for data in options.data for pair in find_pairs(data).pairs if pair.image is not None):

@@ -13,8 +13,8 @@ more than 0.3/255; that is what it takes for each of 22 photographs to end withi
 across edges of alpha, and differs from the photograph there (`tests.benchmarks.bench_levin` says by how much). Smoke
 and veils that are soft everywhere take several times the steps of a photograph.
 
-Where the time goes, of a photograph of 1.75 MP with 225 thousand unknowns: sweeps and products of 11 steps 65 %, coarse
-levels within them 12 %, building levels 13 %, the quadtree 5 %, filling the pictures 5 %.
+All of it but the smallest levels is done strip by strip, by as many threads as are asked for; the strips follow from
+alpha alone, and so does every byte.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.image.arrays import Alpha, Image
-from rssn.kernels.closed_form.grid import Grid, build_grid
+from rssn.kernels.closed_form.grid import Floats, Grid, build_grid
 from rssn.kernels.closed_form.levels import build_levels
-from rssn.kernels.closed_form.solver import iterate
+from rssn.kernels.closed_form.solver import iterate, make_memory
+from rssn.kernels.closed_form.team import Each, alone, make_team, sharing
 from rssn.kernels.compiling import compiled
 
 TOLERANCE = 0.3 / 255
@@ -47,17 +48,19 @@ class Solution(NamedTuple):
     steps: int  # of the solver; -1 where it reached its limit
 
 
-def solve(image: Image, alpha: Alpha, regularization: float) -> Solution:
+def solve(image: Image, alpha: Alpha, regularization: float, threads: int = 1) -> Solution:
     """Solve for F and B.
 
     Args:
         image: Photograph, H x W x 3 float32 in [0, 1].
         alpha: H x W float32 in [0, 1], not the same everywhere.
         regularization: Epsilon of the energy, above 0.
+        threads: How many work on it, at most 4 in most of it; the result does not depend on it.
     """
-    grid = build_grid(alpha, regularization)
-    seen = _node_means(image, grid)
-    return _solution(image, alpha, grid, np.concatenate([seen, seen], axis=1), np.zeros(len(grid.share), np.bool_))
+    with sharing(threads) as each:
+        grid = build_grid(alpha, regularization, each)
+        values = _node_means(image, image, grid, each)
+        return _solution(image, alpha, grid, values, np.zeros(len(grid.share), np.bool_), threads, each)
 
 
 def refine(image: Image, alpha: Alpha, regularization: float, guess: tuple[Image, Image], held: Edges) -> Solution:
@@ -71,46 +74,67 @@ def refine(image: Image, alpha: Alpha, regularization: float, guess: tuple[Image
         held: The edges at which the photograph goes on, one at least: there the guess is kept.
     """
     grid = build_grid(alpha, regularization)
-    values = np.concatenate([_node_means(layer, grid) for layer in guess], axis=1)
-    _blend_exactly(grid.share, _node_means(image, grid), values)
+    values = _node_means(*guess, grid)
+    _blend_exactly(grid.share, _node_means(image, image, grid), values)
     fixed = np.zeros(len(grid.share), np.bool_)
     for nodes, kept in zip((grid.node[:, 0], grid.node[0], grid.node[:, -1], grid.node[-1]), held, strict=True):
         fixed[nodes] |= kept
     return _solution(image, alpha, grid, values, fixed)
 
 
-def _solution(image: Image, alpha: Alpha, grid: Grid, values: Any, fixed: npt.NDArray[np.bool_]) -> Solution:
+def _solution(
+    image: Image,
+    alpha: Alpha,
+    grid: Grid,
+    values: Any,
+    fixed: npt.NDArray[np.bool_],
+    threads: int = 1,
+    each: Each = alone,
+) -> Solution:
     """Iterate from values of the nodes, N x 8, of which some are fixed, and fill the layers."""
-    steps = iterate(grid, build_levels(grid, fixed), values, fixed, TOLERANCE, MOST_STEPS)
+    levels, strips = build_levels(grid, fixed, each), len(grid.halo)
+    memory = make_memory(grid, levels)
+    team = make_team(min(threads, strips))
+    steps, *_ = each(lambda me: iterate(grid, levels, values, fixed, TOLERANCE, MOST_STEPS, memory, me), team)
     foreground, background = np.empty_like(image), np.empty_like(image)
-    _fill_pixels(grid, values, image, alpha, foreground, background)
-    _fill_squares(grid, values, image, alpha, foreground, background)
+    each(lambda strip: _fill(grid, strip, values, image, alpha, foreground, background), range(strips))
     return Solution(foreground, background, steps)
 
 
+def _node_means(first: Image, second: Image, grid: Grid, each: Each = alone) -> Floats:
+    """Two pictures at each node, their means over a square: N x 8, the fourth and the last 0, and rows for the halo."""
+    means = np.zeros((len(grid.share) + grid.halo.size, 8), np.float32)
+    each(lambda strip: _average(first, second, grid, strip, means), range(len(grid.halo)))
+    return means
+
+
 @compiled
-def _node_means(image: Any, grid: Any) -> Any:
-    """A picture at each node, its mean over a square: N x 4, the last 0."""
+def _average(first: Any, second: Any, grid: Any, strip: int, means: Any) -> None:
     pixels = len(grid.near)
-    x = np.zeros((len(grid.share), 4), np.float32)
-    for y in range(image.shape[0]):
-        for column in range(image.shape[1]):
-            node = grid.node[y, column]
+    for y in range(grid.strips[strip, 0], grid.strips[strip + 1, 0]):
+        for x in range(first.shape[1]):
+            node = grid.node[y, x]
             if node < pixels:
                 for c in range(3):
-                    x[node, c] = image[y, column, c]
-    for square in range(len(grid.squares)):
-        top, left, side = grid.squares[square]
-        area = np.float32(1.0) / np.float32(side * side)
-        r = g = b = np.float32(0.0)
-        for y in range(top, top + side):
-            for column in range(left, left + side):
-                r += image[y, column, 0]
-                g += image[y, column, 1]
-                b += image[y, column, 2]
+                    means[node, c] = first[y, x, c]
+                    means[node, c + 4] = second[y, x, c]
+    for square in range(grid.strips[strip, 2], grid.strips[strip + 1, 2]):
         node = pixels + square
-        x[node, 0], x[node, 1], x[node, 2] = r * area, g * area, b * area
-    return x
+        _average_square(first, grid.squares[square], means[node, :3])
+        _average_square(second, grid.squares[square], means[node, 4:7])
+
+
+@compiled
+def _average_square(picture: Any, corner: Any, mean: Any) -> None:
+    top, left, side = corner
+    area = np.float32(1.0) / np.float32(side * side)
+    r = g = b = np.float32(0.0)
+    for y in range(top, top + side):
+        for x in range(left, left + side):
+            r += picture[y, x, 0]
+            g += picture[y, x, 1]
+            b += picture[y, x, 2]
+    mean[0], mean[1], mean[2] = r * area, g * area, b * area
 
 
 @compiled
@@ -126,9 +150,15 @@ def _blend_exactly(share: Any, seen: Any, values: Any) -> None:
 
 
 @compiled
-def _fill_pixels(grid: Grid, values: Any, image: Any, alpha: Any, foreground: Any, background: Any) -> None:
+def _fill(grid: Any, strip: int, values: Any, image: Any, alpha: Any, foreground: Any, background: Any) -> None:
+    _fill_pixels(grid, strip, values, image, alpha, foreground, background)
+    _fill_squares(grid, strip, values, image, alpha, foreground, background)
+
+
+@compiled
+def _fill_pixels(grid: Any, strip: int, values: Any, image: Any, alpha: Any, foreground: Any, background: Any) -> None:
     pixels = len(grid.near)
-    for y in range(alpha.shape[0]):
+    for y in range(grid.strips[strip, 0], grid.strips[strip + 1, 0]):
         for x in range(alpha.shape[1]):
             node = grid.node[y, x]
             if node < pixels:
@@ -139,10 +169,10 @@ def _fill_pixels(grid: Grid, values: Any, image: Any, alpha: Any, foreground: An
 
 
 @compiled
-def _fill_squares(grid: Grid, values: Any, image: Any, alpha: Any, foreground: Any, background: Any) -> None:
+def _fill_squares(grid: Any, strip: int, values: Any, image: Any, alpha: Any, foreground: Any, background: Any) -> None:
     """The layer that is hidden in a square, bilinear between its corners; the other one is the photograph."""
     corners = np.empty((4, 3), np.float32)
-    for square in range(len(grid.squares)):
+    for square in range(grid.strips[strip, 2], grid.strips[strip + 1, 2]):
         top, left, side = grid.squares[square]
         opaque = alpha[top, left] == 1.0
         hidden, shown = (background, foreground) if opaque else (foreground, background)

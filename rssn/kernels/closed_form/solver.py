@@ -1,16 +1,21 @@
 """Conjugate gradients for the closed form.
 
 A step is preconditioned by a sweep over the nodes forwards, a multigrid cycle in t = F - B, and a sweep backwards. What
-belongs to one pass over memory is done in one: bandwidth is what limits them.
+belongs to one pass over memory is done in one: bandwidth is what limits them. Each thread does the passes over strips
+of its own. A sweep is Gauss-Seidel within a strip and takes from others what was there before it, and sums are added up
+strip by strip, so that nothing depends on how many threads there are.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from rssn.kernels.closed_form.levels import cycle
+from rssn.kernels.closed_form.cycle import cycle
+from rssn.kernels.closed_form.grid import Floats, Grid
+from rssn.kernels.closed_form.levels import Levels
 from rssn.kernels.closed_form.nodes import (
     add,
     add_products,
@@ -30,6 +35,7 @@ from rssn.kernels.closed_form.nodes import (
     zero_sums,
     zeros8,
 )
+from rssn.kernels.closed_form.team import meet, own_strips
 from rssn.kernels.compiling import compiled
 
 _ONE = np.float32(1.0)
@@ -40,27 +46,81 @@ steps cheap, and more of them are taken; and a solve that needed long, as soft m
 of its steps."""
 
 
+class Memory(NamedTuple):
+    """What the threads of a solve share, N nodes with a halo of G, n coarse nodes and S strips."""
+
+    inverse: Floats  # N x 4
+    r: Floats  # N x 8, the residual
+    p: Floats  # N x 8, the direction of search
+    q: Floats  # N x 8, A p
+    z: Floats  # N + G x 8, the preconditioned residual
+    coarse: tuple[Floats, Floats, Floats, Floats]  # n x 4, see `cycle`
+    rz: npt.NDArray[np.float64]  # S x 8, r z lane by lane
+    pq: npt.NDArray[np.float64]  # S x 8, p q
+    worst: Floats  # S x 8, the largest weighted changes
+
+
+def make_memory(grid: Grid, levels: Levels) -> Memory:
+    """Memory for a solve."""
+    nodes, strips = len(grid.share), len(grid.halo)
+    p, q, z = (np.zeros((nodes + more, 8), np.float32) for more in (0, 0, grid.halo.size))
+    r = np.empty((nodes, 8), np.float32)
+    e, right, before, kept = (np.zeros((levels.bounds[-1, -1], 4), np.float32) for _ in range(4))
+    rz, pq = (np.zeros((strips, 8), np.float64) for _ in range(2))
+    inverse, worst = np.empty((nodes, 4), np.float32), np.zeros((strips, 8), np.float32)
+    return Memory(inverse, r, p, q, z, (e, right, before, kept), rz, pq, worst)
+
+
 @compiled
-def invert_blocks(grid: Any) -> Any:
-    """Inverse of each node's 2 x 2 block over (F, B): N x 3, the elements FF, FB, BB."""
-    pixels, nodes = len(grid.near), len(grid.share)
-    inverse = np.empty((nodes, 4), np.float32)
-    for i in range(nodes):
-        total = 0.0
-        if i < pixels:
-            for slot in range(4):
-                total += grid.near_weight[i, slot]
-        else:
-            for slot in range(8):
-                total += grid.far_weight[i - pixels, slot]
-        a = float(grid.share[i])
-        b = 1.0 - a
-        determinant = total * (total + a * a + b * b)
-        inverse[i, 0] = (b * b + total) / determinant
-        inverse[i, 1] = -a * b / determinant
-        inverse[i, 2] = (a * a + total) / determinant
-        inverse[i, 3] = 1.0 / np.sqrt(a * a + b * b)
-    return inverse
+def _nodes(grid: Any, strip: int) -> Any:
+    """The strip's first pixel and the end of its pixels, the first square and the end, as nodes."""
+    pixels = len(grid.near)
+    return (
+        grid.strips[strip, 1],
+        grid.strips[strip + 1, 1],
+        pixels + grid.strips[strip, 2],
+        pixels + grid.strips[strip + 1, 2],
+    )
+
+
+@compiled
+def _invert_block(grid: Any, i: int, inverse: Any) -> None:
+    """Inverse of a node's 2 x 2 block over (F, B), the elements FF, FB, BB, and that of the length of (a, 1 - a)."""
+    pixels = len(grid.near)
+    total = 0.0
+    if i < pixels:
+        for slot in range(4):
+            total += grid.near_weight[i, slot]
+    else:
+        for slot in range(8):
+            total += grid.far_weight[i - pixels, slot]
+    a = float(grid.share[i])
+    b = 1.0 - a
+    determinant = total * (total + a * a + b * b)
+    inverse[i, 0] = (b * b + total) / determinant
+    inverse[i, 1] = -a * b / determinant
+    inverse[i, 2] = (a * a + total) / determinant
+    inverse[i, 3] = 1.0 / np.sqrt(a * a + b * b)
+
+
+@compiled
+def _invert_blocks(grid: Any, strip: int, fixed: Any, inverse: Any) -> None:
+    """Of fixed nodes 0, so that they stay as they are."""
+    first, last, square, last_square = _nodes(grid, strip)
+    for begin, end in ((first, last), (square, last_square)):
+        for i in range(begin, end):
+            if fixed[i]:
+                inverse[i] = 0.0
+            else:
+                _invert_block(grid, i, inverse)
+
+
+@compiled
+def _see_others(grid: Any, strip: int, z: Any) -> None:
+    """Copy what other strips have at the edges of this one into its halo."""
+    begin = len(grid.share) + strip * grid.halo.shape[1]
+    for k in range(grid.halo_size[strip]):
+        store(z, begin + k, load8(z, grid.halo[strip, k]))
 
 
 @compiled
@@ -69,13 +129,16 @@ def _apply_block(inverse: Any, i: Any, value: Any) -> Any:
 
 
 @compiled
-def _advance(grid: Any, inverse: Any, gamma: Any, x: Any, r: Any, p: Any, q: Any, z: Any, out: Any) -> Any:
-    """Step along p, update the residual, relax forwards from zero; out = the largest step weighted by alpha."""
-    pixels, nodes = len(grid.near), len(grid.share)
-    z[pixels:] = 0.0
+def _advance(grid: Any, strip: int, gamma: Any, x: Any, memory: Any) -> None:
+    """Step along p, update the residual, relax forwards from zero; note the largest step weighted by alpha."""
+    inverse, r, p, q, z = memory.inverse, memory.r, memory.p, memory.q, memory.z
+    pixels, halo = len(grid.near), len(grid.share) + strip * grid.halo.shape[1]
+    first, last, square, last_square = _nodes(grid, strip)
+    z[square:last_square] = 0.0
+    z[halo : halo + grid.halo_size[strip]] = 0.0
     g = load8(gamma, 0)
     worst = zeros8()
-    for i in range(pixels):
+    for i in range(first, last):
         a = grid.share[i]
         step = multiply(g, load8(p, i))
         store(x, i, add(load8(x, i), step))
@@ -85,8 +148,8 @@ def _advance(grid: Any, inverse: Any, gamma: Any, x: Any, r: Any, p: Any, q: Any
         s = scale_add(grid.near_weight[i, 0], load8(z, grid.near[i, 0]), s)
         s = scale_add(grid.near_weight[i, 1], load8(z, grid.near[i, 1]), s)
         store(z, i, _apply_block(inverse, i, s))
-    store(out, 0, worst)
-    for i in range(pixels, nodes):
+    store(memory.worst, strip, worst)
+    for i in range(square, last_square):
         store(x, i, multiply_add(g, load8(p, i), load8(x, i)))
         s = subtract(load8(r, i), multiply(g, load8(q, i)))
         store(r, i, s)
@@ -106,10 +169,11 @@ def _turning(grid: Any, inverse: Any, i: Any) -> Any:
 
 
 @compiled
-def _restrict(grid: Any, inverse: Any, finest: Any, z: Any, coarse: Any) -> Any:
+def _restrict(grid: Any, strip: int, inverse: Any, finest: Any, z: Any, coarse: Any) -> None:
     """Residual after the forward sweep, in t, summed over each parent."""
-    pixels, nodes = len(grid.near), len(grid.share)
-    for i in range(pixels):
+    pixels = len(grid.near)
+    first, last, square, last_square = _nodes(grid, strip)
+    for i in range(first, last):
         s = scale(grid.near_weight[i, 2], load8(z, grid.near[i, 2]))
         s = scale_add(grid.near_weight[i, 3], load8(z, grid.near[i, 3]), s)
         for slot in range(2):
@@ -117,7 +181,7 @@ def _restrict(grid: Any, inverse: Any, finest: Any, z: Any, coarse: Any) -> Any:
             if j >= pixels:
                 s = scale_add(grid.near_weight[i, slot], load8(z, j), s)
         store(coarse, finest[i], add(load4(coarse, finest[i]), fold(multiply(_turning(grid, inverse, i), s))))
-    for i in range(pixels, nodes):
+    for i in range(square, last_square):
         s = zeros8()
         for slot in range(8):
             j = grid.far[i - pixels, slot]
@@ -127,27 +191,35 @@ def _restrict(grid: Any, inverse: Any, finest: Any, z: Any, coarse: Any) -> Any:
 
 
 @compiled
-def _correct(grid: Any, inverse: Any, finest: Any, e: Any, r: Any, z: Any, out: Any) -> Any:
-    """Add the coarse correction, relax backwards; out = r z lane by lane."""
-    pixels, nodes = len(grid.near), len(grid.share)
-    for i in range(nodes):
-        store(z, i, multiply_add(_turning(grid, inverse, i), widen(load4(e, finest[i])), load8(z, i)))
+def _correct(grid: Any, strip: int, inverse: Any, finest: Any, e: Any, z: Any) -> None:
+    """Add the coarse correction."""
+    first, last, square, last_square = _nodes(grid, strip)
+    for begin, end in ((first, last), (square, last_square)):
+        for i in range(begin, end):
+            store(z, i, multiply_add(_turning(grid, inverse, i), widen(load4(e, finest[i])), load8(z, i)))
+
+
+@compiled
+def _relax_back(grid: Any, strip: int, inverse: Any, r: Any, z: Any, out: Any) -> None:
+    """Relax backwards, and note r z lane by lane."""
+    pixels = len(grid.near)
+    first, last, square, last_square = _nodes(grid, strip)
     sums = zero_sums()
-    for i in range(nodes - 1, pixels - 1, -1):
+    for i in range(last_square - 1, square - 1, -1):
         s = load8(r, i)
         for slot in range(8):
             s = scale_add(grid.far_weight[i - pixels, slot], load8(z, grid.far[i - pixels, slot]), s)
         s = _apply_block(inverse, i, s)
         store(z, i, s)
         sums = add_products(sums, s, load8(r, i))
-    for i in range(pixels - 1, -1, -1):
+    for i in range(last - 1, first - 1, -1):
         s = load8(r, i)
         for slot in range(4):
             s = scale_add(grid.near_weight[i, slot], load8(z, grid.near[i, slot]), s)
         s = _apply_block(inverse, i, s)
         store(z, i, s)
         sums = add_products(sums, s, load8(r, i))
-    store(out, 0, sums)
+    store(out, strip, sums)
 
 
 @compiled
@@ -158,86 +230,106 @@ def _data(a: Any, value: Any) -> Any:
 
 
 @compiled
-def _turn(grid: Any, beta: Any, z: Any, p: Any, q: Any, out: Any) -> Any:
-    """P = z + beta p and q = A p = A z + beta q; out = p q lane by lane."""
-    pixels, nodes = len(grid.near), len(grid.share)
+def _turn(grid: Any, strip: int, beta: Any, memory: Any) -> None:
+    """P = z + beta p and q = A p = A z + beta q; note p q lane by lane."""
+    p, q, z = memory.p, memory.q, memory.z
+    pixels = len(grid.near)
+    first, last, square, last_square = _nodes(grid, strip)
     b = load8(beta, 0)
     sums = zero_sums()
-    for i in range(nodes):
-        here = load8(z, i)
-        s = multiply_add(b, load8(q, i), _data(grid.share[i], here))
-        if i < pixels:
-            for slot in range(4):
-                s = scale_add(grid.near_weight[i, slot], subtract(here, load8(z, grid.near[i, slot])), s)
-        else:
-            for slot in range(8):
-                s = scale_add(
-                    grid.far_weight[i - pixels, slot], subtract(here, load8(z, grid.far[i - pixels, slot])), s
-                )
-        store(q, i, s)
-        along = multiply_add(b, load8(p, i), here)
-        store(p, i, along)
-        sums = add_products(sums, along, s)
-    store(out, 0, sums)
+    for begin, end in ((first, last), (square, last_square)):
+        for i in range(begin, end):
+            here = load8(z, i)
+            s = multiply_add(b, load8(q, i), _data(grid.share[i], here))
+            if i < pixels:
+                for slot in range(4):
+                    s = scale_add(grid.near_weight[i, slot], subtract(here, load8(z, grid.near[i, slot])), s)
+            else:
+                for slot in range(8):
+                    j = grid.far[i - pixels, slot]
+                    s = scale_add(grid.far_weight[i - pixels, slot], subtract(here, load8(z, j)), s)
+            store(q, i, s)
+            along = multiply_add(b, load8(p, i), here)
+            store(p, i, along)
+            sums = add_products(sums, along, s)
+    store(memory.pq, strip, sums)
 
 
 @compiled
-def _residual(grid: Any, x: Any) -> Any:
+def _set_residual(grid: Any, strip: int, x: Any, r: Any) -> None:
     """B - A x where the layers blend to the photograph: only the smoothness is left."""
-    pixels, nodes = len(grid.near), len(grid.share)
-    r = np.empty_like(x)
-    for i in range(nodes):
-        s = zeros8()
-        here = load8(x, i)
-        if i < pixels:
-            for slot in range(4):
-                s = scale_add(grid.near_weight[i, slot], subtract(load8(x, grid.near[i, slot]), here), s)
-        else:
-            for slot in range(8):
-                s = scale_add(
-                    grid.far_weight[i - pixels, slot], subtract(load8(x, grid.far[i - pixels, slot]), here), s
-                )
-        store(r, i, s)
-    return r
+    pixels = len(grid.near)
+    first, last, square, last_square = _nodes(grid, strip)
+    for begin, end in ((first, last), (square, last_square)):
+        for i in range(begin, end):
+            s = zeros8()
+            here = load8(x, i)
+            if i < pixels:
+                for slot in range(4):
+                    s = scale_add(grid.near_weight[i, slot], subtract(load8(x, grid.near[i, slot]), here), s)
+            else:
+                for slot in range(8):
+                    j = grid.far[i - pixels, slot]
+                    s = scale_add(grid.far_weight[i - pixels, slot], subtract(load8(x, j), here), s)
+            store(r, i, s)
 
 
 @compiled
-def _ratio(above: Any, below: Any, out: Any) -> Any:
+def _ratio(above: Any, below: Any, out: Any) -> None:
+    """Of the sums over F and B of each channel; 0 where the lower one is 0."""
     for c in range(3):
-        total = below[0, c] + below[0, c + 4]
-        out[0, c] = out[0, c + 4] = (above[0, c] + above[0, c + 4]) / total if total > 0.0 else 0.0
+        total = below[:, c].sum() + below[:, c + 4].sum()
+        out[0, c] = out[0, c + 4] = (above[:, c].sum() + above[:, c + 4].sum()) / total if total > 0.0 else 0.0
 
 
 @compiled
-def iterate(grid: Any, levels: Any, x: Any, fixed: Any, tolerance: float, most: int) -> int:
+def iterate(grid: Any, levels: Any, x: Any, fixed: Any, tolerance: float, most: int, memory: Any, team: Any) -> int:
     """Conjugate gradients from `x` until it stands still, see `native`; returns the steps, or -1 at the limit.
 
-    In `x` the layers of each node blend to the photograph; `fixed` nodes keep their values.
+    In `x`, which has rows for the halo, the layers of each node blend to the photograph; `fixed` nodes keep their
+    values. All threads of the team call this. They meet before a pass that reads what others have written in the one
+    before, or writes what they have read.
     """
-    inverse = invert_blocks(grid)
-    for i in range(len(fixed)):
-        if fixed[i]:
-            inverse[i] = 0.0
-    r = _residual(grid, x)
-    p, q, z = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
-    e = np.zeros((levels.start[-1], 4), np.float32)
-    right, kept = np.zeros_like(e), np.zeros_like(e)
-    gamma, beta, worst = np.zeros((1, 8), np.float32), np.zeros((1, 8), np.float32), np.zeros((1, 8), np.float32)
-    rz, old, pq = np.zeros((1, 8)), np.zeros((1, 8)), np.zeros((1, 8))
+    inverse, r, z, rz = memory.inverse, memory.r, memory.z, memory.rz
+    e, right, before, kept = memory.coarse
+    begin, end = own_strips(team, len(grid.halo))
+    for strip in range(begin, end):
+        _invert_blocks(grid, strip, fixed, inverse)
+        _see_others(grid, strip, x)
+        _set_residual(grid, strip, x, r)
+    meet(team)
+    gamma, beta = np.zeros((1, 8), np.float32), np.zeros((1, 8), np.float32)
+    old = np.zeros_like(rz)
     enough = PATIENT_STEPS if len(grid.share) < FEW_UNKNOWNS else QUIET_STEPS
     quiet = 0
     for step in range(most + 1):
-        _advance(grid, inverse, gamma, x, r, p, q, z, worst)
-        quiet = quiet + 1 if step > 0 and worst.max() <= tolerance else 0
+        for strip in range(begin, end):
+            _advance(grid, strip, gamma, x, memory)
+        meet(team)
+        quiet = quiet + 1 if step > 0 and memory.worst.max() <= tolerance else 0
         if quiet >= max(enough, step // _SLOWNESS):
             return step
-        right[: levels.start[1]] = 0.0
-        _restrict(grid, inverse, levels.finest, z, right)
-        cycle(levels, e, right, kept)
-        for lane in range(8):
-            old[0, lane] = rz[0, lane]
-        _correct(grid, inverse, levels.finest, e, r, z, rz)
+        right[levels.bounds[0, begin] : levels.bounds[0, end]] = 0.0
+        for strip in range(begin, end):
+            _see_others(grid, strip, z)
+            _restrict(grid, strip, inverse, levels.finest, z, right)
+        meet(team)
+        cycle(levels, e, right, before, kept, team)
+        meet(team)
+        for strip in range(begin, end):
+            _correct(grid, strip, inverse, levels.finest, e, z)
+        meet(team)
+        for strip in range(begin, end):
+            _see_others(grid, strip, z)
+        old[:] = rz
+        meet(team)
+        for strip in range(begin, end):
+            _relax_back(grid, strip, inverse, r, z, rz)
+        meet(team)
         _ratio(rz, old, beta)
-        _turn(grid, beta, z, p, q, pq)
-        _ratio(rz, pq, gamma)
+        for strip in range(begin, end):
+            _see_others(grid, strip, z)
+            _turn(grid, strip, beta, memory)
+        meet(team)
+        _ratio(rz, memory.pq, gamma)
     return -1

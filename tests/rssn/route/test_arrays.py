@@ -10,8 +10,11 @@ import pytest
 import rssn
 from rssn.errors import InputError
 from rssn.image.arrays import to_float, to_uint8
+from rssn.kernels.bm3d import native as bm3d
+from rssn.kernels.closed_form import native as closed_form
 from rssn.route.arrays import Sample
 from rssn.route.recipe import Recipe
+from rssn.route.steps.denoise import Denoise
 from rssn.route.steps.merge import Merge
 
 HEIGHT, WIDTH = 24, 32
@@ -46,6 +49,26 @@ def test_floats_in_floats_out_and_the_same_pixels() -> None:
         values = getattr(done, name)
         assert values.dtype == np.float32
         assert np.array_equal(to_uint8(values), getattr(eight_bit, name))
+
+
+def test_threads_change_no_pixel_and_reach_the_closed_form_and_bm3d(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = list[int]()
+
+    def watched(real: Any) -> Any:
+        def watch(*arguments: Any) -> Any:
+            taken.append(arguments[-1])
+            return real(*arguments)
+
+        return watch
+
+    monkeypatch.setattr(closed_form, "solve", watched(closed_form.solve))
+    monkeypatch.setattr(bm3d, "bm3d", watched(bm3d.bm3d))
+    recipe = replace(BARE, steps=(Denoise(probability=1.0),))
+    once, several = composed(recipe=recipe), composed(recipe=recipe, threads=2)
+    assert np.array_equal(once.image, several.image)
+    assert taken == [1, 1, 1, 2, 2, 2]  # F and B, F denoised, the background denoised
+    with pytest.raises(InputError, match="threads is -1; expected 1 or more"):
+        composed(threads=-1)
 
 
 def test_draws_follow_seed_k_and_the_foreground() -> None:

@@ -8,6 +8,7 @@ from rssn.errors import InputError
 from rssn.image.arrays import Alpha, Image
 from rssn.kernels.closed_form import native as closed_form
 from rssn.route.foreground import REGULARIZATION, ForegroundMethod, estimate_foreground, estimate_layers
+from rssn.storage.machine import picture_threads
 
 _METHODS: list[ForegroundMethod] = ["levin", "multilevel"]
 
@@ -54,6 +55,25 @@ def test_exact_layers_are_recovered(method: ForegroundMethod, bound: float) -> N
     found_f, found_b = estimate_foreground(image, alpha, method)
     assert np.abs(found_f - foreground)[alpha > 0.1].max() <= bound
     assert np.abs(found_b - background)[alpha < 0.9].max() <= bound
+
+
+def test_threads_of_a_picture_change_no_byte_and_are_one_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, alpha, _, _ = _scene(300, 260)
+    real, taken = closed_form.solve, list[int]()
+
+    def watched(image: Image, alpha: Alpha, regularization: float, threads: int) -> closed_form.Solution:
+        taken.append(threads)
+        return real(image, alpha, regularization, threads)
+
+    monkeypatch.setattr(closed_form, "solve", watched)
+    once = estimate_foreground(image, alpha)
+    with picture_threads(3):
+        several = estimate_foreground(image, alpha)
+    for found in (several, estimate_foreground(image, alpha, threads=2)):
+        assert [layer.tobytes() for layer in found] == [layer.tobytes() for layer in once]
+    assert taken == [1, 3, 2]
+    with pytest.raises(InputError, match="threads is 0; expected 1 or more"):
+        estimate_foreground(image, alpha, threads=0)
 
 
 def test_levin_is_pymattings_closed_form_solved_to_the_end() -> None:

@@ -13,8 +13,8 @@ from scipy.sparse.linalg import spsolve
 
 from rssn.image.arrays import Alpha, Image
 from rssn.image.decoding import decode_image
-from rssn.kernels.closed_form.grid import build_grid
-from rssn.kernels.closed_form.native import refine, solve
+from rssn.kernels.closed_form.grid import MOST_STRIPS, STRIP_NODES, build_grid
+from rssn.kernels.closed_form.native import Solution, refine, solve
 from rssn.kernels.closed_form.solver import FEW_UNKNOWNS
 from rssn.sources.mattes import read_matte
 from tests.benchmarks import bench_levin
@@ -142,12 +142,42 @@ def test_a_part_whose_edges_are_held_is_solved_as_in_the_whole() -> None:
     assert 255 * (share * np.abs(free.foreground - known[0])).max() > 1.0
 
 
-def test_the_same_bytes_every_time() -> None:
+def _same(first: Solution, second: Solution) -> bool:
+    layers = zip(first[:2], second[:2], strict=True)
+    return first.steps == second.steps and all(one.tobytes() == other.tobytes() for one, other in layers)
+
+
+@pytest.mark.parametrize(("shape", "strips"), [((90, 75), 1), ((330, 170), MOST_STRIPS)])
+def test_the_same_bytes_every_time_and_by_any_number_of_threads(shape: tuple[int, int], strips: int) -> None:
     rng = np.random.default_rng(5)
-    image, alpha = rng.random((90, 75, 3), dtype=np.float32), _matte("soft disc", 90, 75, rng)
-    first, again = solve(image, alpha, EPSILON), solve(image, alpha, EPSILON)
-    assert first.foreground.tobytes() == again.foreground.tobytes()
-    assert first.background.tobytes() == again.background.tobytes()
+    image, alpha = rng.random((*shape, 3), dtype=np.float32), _matte("noise", *shape, rng)
+    assert len(build_grid(alpha, EPSILON).halo) == strips
+    once = solve(image, alpha, EPSILON)
+    assert all(_same(once, solve(image, alpha, EPSILON, threads)) for threads in (1, 2, 3, 7))
+
+
+def test_edges_between_strips_are_the_same_from_both_ends() -> None:
+    """A grid of several strips has the edges, each twice, that its pixels and squares have in the picture."""
+    rng = np.random.default_rng(9)
+    alpha = np.concatenate([_matte("soft disc", 352, 340, rng), _matte("noise", 160, 340, rng)])
+    grid = build_grid(alpha, EPSILON)
+    nodes, pixels, width = len(grid.share), len(grid.near), alpha.shape[1]
+    assert len(grid.halo) > 1
+    assert nodes >= len(grid.halo) * STRIP_NODES
+
+    def real(ends: np.ndarray) -> np.ndarray:
+        """Numbers of nodes for those of places in a halo."""
+        strip, place = np.divmod(np.maximum(ends.astype(np.int64) - nodes, 0), 2 * width)
+        return np.where(ends < nodes, ends, grid.halo[strip, place])
+
+    rows = np.concatenate([np.repeat(np.arange(pixels), 4), np.repeat(np.arange(pixels, nodes), 8)])
+    columns = np.concatenate([real(grid.near).ravel(), real(grid.far).ravel()])
+    weights = np.concatenate([grid.near_weight.ravel(), grid.far_weight.ravel()])
+    matrix = sp.csr_matrix((weights, (rows, columns)), (nodes, nodes))
+    assert abs(matrix - matrix.T).max() == 0.0
+    strip_of = np.searchsorted(grid.strips[1:, 0], np.arange(alpha.shape[0]), "right")
+    crossing = grid.node[:-1][np.diff(strip_of) > 0], grid.node[1:][np.diff(strip_of) > 0]
+    assert np.array_equal(matrix[crossing[0].ravel(), crossing[1].ravel()] > 0, np.ones((1, crossing[0].size)))
 
 
 @pytest.mark.parametrize("shape", [(1, 3000), (3000, 2), (257, 513)])

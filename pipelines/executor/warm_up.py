@@ -1,6 +1,6 @@
 """Kernels are compiled once per node, not once per process: of those that start together one compiles, the others load.
 
-The compiled code lies beside the package, or in numba's own cache folder where that cannot be written.
+Where the compiled code is kept says `rssn.kernels.compiling`.
 """
 
 from __future__ import annotations

@@ -9,21 +9,26 @@ import os
 import tempfile
 from pathlib import Path
 
+import pyarrow as pa
+
 from rssn.route import foreground
 from rssn.route.recipe import Recipe
 from rssn.storage.lock import lock_file
+from rssn.storage.machine import keep_freed_memory
 
 _DONE: set[str] = set()  # labels of recipes
 
 
 def warm_up(recipe: Recipe) -> None:
-    """Compile what a recipe needs, or load it; once in each process (about half a minute on a new node).
+    """Make this process ready for pictures, once: what a recipe needs is compiled (about half a minute), or loaded.
 
     Raises:
         DependencyError: If a step of the recipe needs a package that is not installed.
     """
     if recipe.label in _DONE:
         return
+    keep_freed_memory()
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own gives back what it frees
     lock = Path(tempfile.gettempdir()) / f"rssn-{os.getuid()}-kernels.lock"
     descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     try:

@@ -47,7 +47,7 @@ def to_uint16(image: npt.NDArray[np.floating]) -> Pixels16:
 
 def to_float(pixels: Pixels) -> Image:
     """Scale 8-bit values to float32 in [0, 1]; `to_uint8(to_float(p)) == p`."""
-    return pixels.astype(np.float32) / np.float32(255.0)
+    return np.divide(pixels, np.float32(255.0), dtype=np.float32)  # in one pass
 
 
 def resize_area(pixels: Pixels, width: int, height: int) -> Pixels:

@@ -119,7 +119,8 @@ def fit_background(background: _Picture, fitted: tuple[int, int], crop: Crop) ->
         crop: The frame's place, see `place_crop`.
     """
     resized = _resize(background, *fitted)
-    return np.ascontiguousarray(resized[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width])
+    frame = resized[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+    return np.ascontiguousarray(frame) if frame.dtype == np.uint8 else np.clip(frame, 0.0, 1.0)  # cubics overshoot
 
 
 def upscaling(sizes: npt.NDArray[np.int32], frame: tuple[int, int]) -> npt.NDArray[np.float64]:
@@ -138,5 +139,4 @@ def _resize(image: _Picture, width: int, height: int) -> _Picture:
         return image
     enlarge = width > image.shape[1] or height > image.shape[0]
     interpolation = cv2.INTER_CUBIC if enlarge else cv2.INTER_AREA
-    resized = np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), dtype=image.dtype)
-    return resized if image.dtype == np.uint8 else np.clip(resized, 0.0, 1.0)
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), dtype=image.dtype)

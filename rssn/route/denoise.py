@@ -47,14 +47,14 @@ def denoise(image: Image, sigma: float, backend: DenoiseBackend = "native", thre
         raise InputError(f"denoiser {backend!r} is unknown; choose {' or '.join(get_args(DenoiseBackend))}")
     threads = threads_of_a_picture(threads)
     _check(image, sigma)
-    image = np.clip(image, 0.0, 1.0).astype(np.float32)
+    image = np.clip(image.astype(np.float32, copy=False), 0.0, 1.0)
     if sigma == 0:
         return image
     height, width = image.shape[:2]
     bottom, right = max(0, SMALLEST_SIDE - height), max(0, SMALLEST_SIDE - width)
-    padded = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT)
-    cleaned = _BACKENDS[backend](np.asarray(padded, dtype=np.float32), sigma, threads)[:height, :width]
-    return np.clip(cleaned, 0.0, 1.0).astype(np.float32)
+    if bottom or right:
+        image = np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT), dtype=np.float32)
+    return np.clip(_BACKENDS[backend](image, sigma, threads)[:height, :width], 0.0, 1.0)
 
 
 def require_backend(backend: DenoiseBackend) -> None:
@@ -128,7 +128,8 @@ _BACKENDS: dict[str, Callable[[Image, float, int], Image]] = {"native": _native,
 
 
 def _is_grey(pixels: np.ndarray) -> bool:
-    return bool(np.all(pixels[:, :, :1] == pixels))
+    red, green, blue = pixels[:, :, 0], pixels[:, :, 1], pixels[:, :, 2]
+    return np.array_equal(red, green) and np.array_equal(red, blue)
 
 
 def _has_flat_chroma(pixels: np.ndarray) -> bool:

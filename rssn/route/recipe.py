@@ -164,7 +164,8 @@ def recipe_from_dict(values: Mapping[str, Any], source: str) -> Recipe:
     Raises:
         InputError: Naming source, key and remedy.
     """
-    misplaced = next((key for key in values if key in step_names()), None)
+    steps = step_names()  # to look takes milliseconds
+    misplaced = next((key for key in values if key in steps), None)
     if misplaced:
         words = f"'{misplaced}' is a step: write it into the list 'steps', as `rssn recipe {DEFAULT}` shows"
         raise InputError(f"{source}: {words}")

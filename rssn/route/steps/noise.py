@@ -59,5 +59,7 @@ def add_noise(image: Image, sigma: float, seed: int) -> Image:
         sigma: Standard deviation in the image's units; 10 in 8-bit units is `10 / 255`.
         seed: Makes the same noise again for the same shape.
     """
-    dice = np.random.Generator(np.random.Philox(seed))
-    return image + dice.standard_normal(image.shape, dtype=np.float32) * np.float32(sigma)
+    noise = np.random.Generator(np.random.Philox(seed)).standard_normal(image.shape, dtype=np.float32)
+    noise *= np.float32(sigma)
+    noise += image
+    return noise

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -132,3 +133,25 @@ def test_a_user_whom_the_system_does_not_know(homeless: Path, monkeypatch: pytes
     monkeypatch.setattr(Path, "home", unknown)
     assert not home_takes(".ray")
     assert cache_home() == homeless
+
+
+_FAULTS = """
+import resource
+from rssn.storage.machine import keep_freed_memory
+if {keep}:
+    keep_freed_memory()
+b"x" * (96 << 20)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+b"x" * (96 << 20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+def test_freed_memory_is_not_cleared_anew() -> None:
+    lost, kept = (
+        int(subprocess.run([sys.executable, "-c", _FAULTS.format(keep=keep)], check=True, capture_output=True).stdout)
+        for keep in (False, True)
+    )
+    assert lost >= 96 << 20 >> 16  # pages have at most 64 KiB
+    assert kept < 100

@@ -27,7 +27,6 @@ from pipelines.compose.prune import finish_prune
 from pipelines.compose.resume import Asked, Reconciled, plan_backgrounds, plan_dataset, reconcile
 from pipelines.compose.shard import ComposeTask, compose_shard
 from pipelines.executor.runner import Runner, shard_ranges
-from pipelines.executor.warm_up import warm_up
 from pipelines.executor.work import ErrorBudget, RunSummary, Work, refusal, run_tasks
 from pipelines.output.card import write_card
 from pipelines.output.writer import check_dataset, close_dataset, refuse_foreign, remove_dataset
@@ -187,7 +186,6 @@ def _compose(job: ComposeJob, prepared: Prepared, runner: Runner, on_plan: Calla
     folder = plan_dataset(job.out, prepared.facts, prepared.reconciled, prepared.scratch, sources)
     shards = Shards.of(folder)
     write_refusals(folder, _refusals(prepared, _broken(shards)))
-    warm_up(job.recipe)
     tasks = plan_tasks(job, prepared.plan, folder)
     refused = len(prepared.refused)
     live = partial(count_live, folder, superseded(job.out, prepared.plan.batches))

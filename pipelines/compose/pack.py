@@ -101,7 +101,6 @@ def _pack(job: PackJob, scratch: Path, runner: Runner) -> RunSummary:
     }
     folder = plan_dataset(job.out, facts, reconciled, scratch, {"matting": str(job.matting.resolve())})
     write_refusals(folder, refused)
-    warm_up(job.recipe)
     plan = load_plan(job.out)
     tasks = _tasks(job, plan, folder)
     work = Work(folder, tasks, pack_shard, "photographs", job.budget, len(refused))

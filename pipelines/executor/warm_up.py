@@ -1,4 +1,4 @@
-"""Kernels are compiled once per node, not once per process: of those that start together one compiles, the others load.
+"""Kernels are compiled once per node, not once per process: of those that start together each compiles another one.
 
 Where the compiled code is kept says `rssn.kernels.compiling`.
 """
@@ -7,36 +7,50 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-
-import pyarrow as pa
 
 from rssn.route import foreground
 from rssn.route.recipe import Recipe
+from rssn.route.step import Step
 from rssn.storage.lock import lock_file
-from rssn.storage.machine import keep_freed_memory
 
 _DONE: set[str] = set()  # labels of recipes
 
 
 def warm_up(recipe: Recipe) -> None:
-    """Make this process ready for pictures, once: what a recipe needs is compiled (about half a minute), or loaded.
+    """Compile what a recipe needs, or load it; once in each process (a quarter of a minute on a new node).
+
+    What another process compiles at the moment comes last, and is loaded then.
 
     Raises:
         DependencyError: If a step of the recipe needs a package that is not installed.
     """
     if recipe.label in _DONE:
         return
-    keep_freed_memory()
-    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own gives back what it frees
-    lock = Path(tempfile.gettempdir()) / f"rssn-{os.getuid()}-kernels.lock"
+    parts = dict(_parts(recipe))
+    for wait in (False, True):
+        parts = {name: part for name, part in parts.items() if not _compile(name, part, wait=wait)}
+    _DONE.add(recipe.label)
+
+
+def _parts(recipe: Recipe) -> Iterator[tuple[str, Callable[[], None]]]:
+    if recipe.foreground != "given":
+        yield "foreground", partial(foreground.warm_up, recipe.foreground)
+    for step in recipe.drawn:
+        if type(step).warm_up is not Step.warm_up:
+            yield step.name, step.warm_up
+
+
+def _compile(name: str, part: Callable[[], None], *, wait: bool) -> bool:
+    """Returns False, having done nothing, where another process is at it and shall not be waited for."""
+    lock = Path(tempfile.gettempdir()) / f"rssn-{os.getuid()}-kernels-{name}.lock"
     descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     try:
-        lock_file(descriptor, wait=True)  # without locks, more than one compiles
-        if recipe.foreground != "given":
-            foreground.warm_up(recipe.foreground)
-        for step in recipe.drawn:
-            step.warm_up()
-        _DONE.add(recipe.label)
+        if lock_file(descriptor, wait=wait) is False:
+            return False
+        part()  # without locks, more than one compiles
+        return True
     finally:
         os.close(descriptor)

@@ -1,24 +1,35 @@
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from tests.conftest import PlainKernels
-
-_POOL = """
-from dataclasses import replace
-import pyarrow as pa
-from pipelines.executor.warm_up import warm_up
-from rssn.route.recipe import load_recipe
-warm_up(replace(load_recipe("rssn-noise-only"), foreground="given"))
-print(pa.default_memory_pool().backend_name)
-"""
 
 
 def test_of_processes_that_start_together_one_compiles(plain_kernels: PlainKernels) -> None:
     assert plain_kernels.words == ["0 1", "0 1", "1 0"]  # compiled, loaded
 
 
-def test_arrow_takes_the_memory_that_arrays_leave() -> None:
-    found = subprocess.run([sys.executable, "-c", _POOL], check=True, capture_output=True, text=True)
-    assert found.stdout == "system\n"
+_TWO_PARTS = """
+from pipelines.executor import warm_up as warm
+from rssn.route.recipe import load_recipe
+
+warm._parts = lambda recipe: ((name, lambda name=name: print(name, flush=True)) for name in ("held", "free"))
+warm.warm_up(load_recipe("comp-rssn"))
+"""
+
+
+def test_what_another_process_compiles_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with (tmp_path / f"rssn-{os.getuid()}-kernels-held.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = subprocess.Popen([sys.executable, "-c", _TWO_PARTS], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "free\n"
+        assert process.poll() is None
+    assert process.communicate(timeout=60)[0] == "held\n"

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pipelines.study.steps import Cell
 from rssn.dataset.rows import iter_rows
@@ -41,9 +42,9 @@ class Line:
         return {image: float(np.mean([sad[image] for sad in each])) for image in each[0]}
 
     @cached_property
-    def by_seed(self) -> Mapping[int, float]:
-        """Mean SAD over the images."""
-        return {seed: float(np.mean(list(sad.values()))) for seed, sad in self.sad.items()}
+    def matrix(self) -> npt.NDArray[np.float64]:
+        """P x S, SAD of each image, in order of name, and seed."""
+        return np.array([[sad[image] for sad in self.sad.values()] for image in sorted(self.by_image)])
 
 
 def read_figures(cells: Sequence[Cell], root: Location) -> list[dict[str, Any]]:

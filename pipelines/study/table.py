@@ -24,12 +24,14 @@ def table(lines: Sequence[Line], paper: Paper) -> list[list[str]]:
 
 def differences(comparisons: Sequence[Comparison]) -> list[list[str]]:
     """A heading and a line for each comparison."""
-    rows = [["from", "to", "network", "SAD", "median", "smaller on", "p, images", "p, seeds", "p, both, Holm", "so"]]
+    rows = [["from", "to", "network", "SAD", "95 %", "smaller on", "p", "p, Holm", "so"]]
     for each in comparisons:
-        counts = f"{each.smaller} of {each.images} images"
-        tests = [_p(each.p_images), _p(each.p_seeds), _p(each.corrected)]
-        changes = [f"{each.difference:+.2f}", f"{each.median:+.2f}"]
-        rows.append([each.first, each.second, each.variant, *changes, counts, *tests, each.verdict])
+        low, high = each.interval
+        interval = "-" if isnan(low) else f"[{low:+.2f}, {high:+.2f}]"
+        smaller = f"{each.smaller} of {each.images} images"
+        tests = ["-" if isnan(each.p) else f"{each.p:.2g}", f"{each.corrected:.2g}"]
+        rows.append([each.first, each.second, each.variant, f"{each.difference:+.2f}", interval, smaller, *tests])
+        rows[-1].append(each.verdict)
     return rows
 
 
@@ -50,14 +52,10 @@ def legend(study: Study) -> str:
 
 
 TEST = """\
-SAD: the change of the mean from the first to the second; median: of the images' changes. p, images: Wilcoxon's
-signed-rank test, each image by its mean over the seeds: would these networks differ on other photographs? p, seeds:
-Welch's t-test, each seed by its mean over the images: would other trainings on the same data differ? Both two-sided.
-A row is called better where the larger p is below 0.05 after Holm's correction for all comparisons."""
-
-
-def _p(value: float) -> str:
-    return "-" if isnan(value) else f"{value:.2g}"
+SAD: the change of the mean from the first to the second, with its interval of 95 %. One test, two-sided: would other
+trainings on the same data differ, on other photographs like these? Its variance is that over the photographs plus that
+over the trainings, its degrees of freedom are Satterthwaite's. A row is called better where p is below 0.05 after
+Holm's correction for all comparisons; intervals are not corrected."""
 
 
 def _words(figure: Figure, digits: int, paper: float | None) -> str:

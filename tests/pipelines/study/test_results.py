@@ -31,7 +31,7 @@ def test_a_cell_is_the_mean_and_deviation_of_the_seeds_means() -> None:
     assert line.figures["sad"].deviation == pytest.approx(np.std([15.0, 35.0, 40.0], ddof=1))
     assert line.figures["sad_bg"].mean == pytest.approx(3.0)
     assert line.by_image == {"0.jpg": pytest.approx(20.0), "1.jpg": pytest.approx(40.0)}
-    assert line.by_seed == {0: pytest.approx(15.0), 1: pytest.approx(35.0), 2: pytest.approx(40.0)}
+    assert line.matrix.tolist() == [[10.0, 30.0, 20.0], [20.0, 40.0, 60.0]]
 
 
 def test_one_seed_has_no_spread() -> None:

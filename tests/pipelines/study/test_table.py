@@ -30,11 +30,11 @@ def test_a_protocol_without_the_last_columns_has_none() -> None:
 
 def test_differences_say_what_may_be_claimed() -> None:
     assert differences([FOUND]) == [
-        ["from", "to", "network", "SAD", "median", "smaller on", "p, images", "p, seeds", "p, both, Holm", "so"],
-        ["a", "b", "TT", "-2.00", "-1.00", "8 of 9 images", "0.01", "0.02", "0.02", "b is better"],
+        ["from", "to", "network", "SAD", "95 %", "smaller on", "p", "p, Holm", "so"],
+        ["a", "b", "TT", "-2.00", "[-3.50, -0.50]", "8 of 9 images", "0.01", "0.02", "b is better"],
     ]
-    unknown = replace(FOUND, p_seeds=nan, corrected=1.0)
-    assert differences([unknown])[1][6:9] == ["0.01", "-", "1"]
+    unknown = replace(FOUND, interval=(nan, nan), p=nan, corrected=1.0)
+    assert differences([unknown])[1][4:8] == ["-", "8 of 9 images", "-", "1"]
 
 
 def test_the_text_is_whole() -> None:
@@ -42,5 +42,7 @@ def test_the_text_is_whole() -> None:
     text = markdown(study, LINES, compare(LINES, [("plain", "coco")]), ["compose-plain: 12 rows"])
     assert text.startswith("# mine\n\n| trained on | network |")
     assert "mean ± standard deviation over 2 seeds." in text
-    assert "| plain | coco | TT | +20.00 | +20.00 | 0 of 2 images | 0.5 | 0.005 | 0.5 | no claim: 2 images " in text
+    assert (
+        "| plain | coco | TT | +20.00 | [+14.49, +25.51] | 0 of 2 images | 0.0014 | 0.0014 | plain is better |" in text
+    )
     assert text.endswith("\n* compose-plain: 12 rows\n")

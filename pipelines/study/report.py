@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,7 +45,7 @@ def write_report(study: Study, plan: Plan, root: Location, notes: Sequence[str])
         The result in Markdown.
     """
     figures = read_figures(plan.cells, root)
-    write_parquet(root / "per_image.parquet", _SCHEMA, figures)
+    write_figures(root, figures)
     lines = summarise(figures)
     comparisons = compare(lines, study.pairs)
     text = markdown(study, lines, comparisons, notes)
@@ -61,6 +62,11 @@ def write_report(study: Study, plan: Plan, root: Location, notes: Sequence[str])
     ]
     write_bytes(root / "index.html", page(study.name, sections).encode())
     return text
+
+
+def write_figures(root: Location, figures: Sequence[Mapping[str, Any]]) -> None:
+    """Write what `pipelines.study.results.read_figures` found as `per_image.parquet`."""
+    write_parquet(root / "per_image.parquet", _SCHEMA, map(dict, figures))
 
 
 _WHICH = (

@@ -272,6 +272,17 @@ class Study:
         return self.compare or list(combinations(self.rows, 2))
 
     @property
+    def trainings(self) -> int:
+        """Of a seed."""
+        return sum(len(self.network_of(row).trained) for row in self.rows)
+
+    @property
+    def comparisons(self) -> int:
+        """As many as `pipelines.study.comparisons.compare` makes."""
+        variants = {row: set(self.network_of(row).variants) for row in self.rows}
+        return sum(max(1, len(variants[first] & variants[second])) for first, second in self.pairs)
+
+    @property
     def alpha_scales(self) -> list[float | None]:
         """The values that mean opaque in the mattes of the foregrounds, as the rows that train on them say."""
         trained = [row for name, row in self.rows.items() if self.network_of(name).trained]

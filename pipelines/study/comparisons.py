@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
+from typing import Any
 
 import numpy as np
 
 from pipelines.study.crossed import LEVEL, difference
-from pipelines.study.results import Line
+from pipelines.study.results import Line, summarise
+from pipelines.study.schema import EvaluationSet, Study
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,34 @@ class Comparison:
         if self.corrected < LEVEL:
             return f"{self.second if self.difference < 0 else self.first} is better"
         return "no significant difference"
+
+
+@dataclass(frozen=True)
+class SetResult:
+    """What was found on one set of photographs.
+
+    Attributes:
+        name: Of the set; empty where the study has one.
+        about: What is known of it.
+        tested: Whether this is the set of the study's one test; on others differences are described.
+        lines: Of its table.
+        comparisons: Of its rows.
+    """
+
+    name: str
+    about: EvaluationSet
+    tested: bool
+    lines: Sequence[Line]
+    comparisons: Sequence[Comparison]
+
+
+def by_set(study: Study, figures: Sequence[Mapping[str, Any]]) -> list[SetResult]:
+    """The results of a study on each set of photographs, that of the test first."""
+    found: list[SetResult] = []
+    for name, one in study.evaluation.named.items():
+        lines = summarise([each for each in figures if each["set"] == name])
+        found.append(SetResult(name, one, not found, lines, compare(lines, study.pairs)))
+    return found
 
 
 def compare(lines: Sequence[Line], pairs: Sequence[tuple[str, str]]) -> list[Comparison]:

@@ -22,7 +22,7 @@ class Pilot:
 
     Attributes:
         place: Its folder.
-        lines: Of its table.
+        lines: Of its first table: of the set that is tested.
         minutes: That a training and its evaluation took, on average.
     """
 
@@ -61,9 +61,10 @@ def read_pilot(place: Location) -> Pilot:
     Raises:
         InputError: If it is none, or has fewer than two photographs, seeds or rows with the same kind of network.
     """
-    lines = summarise(list(iter_rows(place / "per_image.parquet")))
-    if not lines:
+    figures = list(iter_rows(place / "per_image.parquet"))
+    if not figures:
         raise InputError(f"{place}: no figures in it; give the --out of a finished rssn study")
+    lines = summarise([each for each in figures if each.get("set") == figures[0].get("set")])
     seconds = [
         [
             read_json(path, "run that study again, which makes it anew")["seconds"]

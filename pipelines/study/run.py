@@ -18,7 +18,7 @@ from pipelines.study.execute import duration, make_steps
 from pipelines.study.fingerprint import digests
 from pipelines.study.forecast import forecast
 from pipelines.study.jobs import KINDS
-from pipelines.study.leaks import LeakCache, check_backgrounds, check_foregrounds
+from pipelines.study.leaks import LeakCache, check_backgrounds, check_foregrounds, check_sets
 from pipelines.study.report import write_report
 from pipelines.study.schema import SSS, Study
 from pipelines.study.steps import Plan, Step, plan_study
@@ -69,6 +69,7 @@ def dry_run(job: StudyJob) -> list[str]:
         known = Path(scratch) / _LEAKS
         with suppress(FileNotFoundError):  # nothing was looked at before
             known.write_bytes(content(job.out / _LEAKS))
+        check_sets(job.study, LeakCache(known))
         check_foregrounds(job.study, LeakCache(known))
     plan = _plan(job)
     with closing(job.network_runner()) as runner:
@@ -98,6 +99,7 @@ def run_study(job: StudyJob, log: Callable[[str], None]) -> str:
         plan = _plan(job)
         digests.save(job.out / _INPUTS)
         clean = LeakCache(job.out / _LEAKS)
+        check_sets(job.study, clean)
         check_foregrounds(job.study, clean)
         for kind in KINDS:
             if kind == "compose":

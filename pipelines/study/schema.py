@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from itertools import combinations
 from typing import Annotated, Any, TypeAlias, cast
 
@@ -150,16 +150,53 @@ class Row:
 
 
 @settings
-class Evaluation:
-    """Real photographs with mattes, and the options of `train eval`: `max-side` and `hybrid` for networks alone."""
+class EvaluationSet:
+    """Real photographs with mattes.
+
+    Attributes:
+        data: A matting data set, or shards.
+        options: Of `train eval`; `max-side` and `hybrid`, for networks alone, are those of all sets.
+        tuned: What was chosen on these photographs; empty: nothing was.
+        predicted: Whether a network made the mattes, so that what is alike is measured, not what is right.
+        note: What else the report says of it.
+    """
 
     data: Place
     options: Options = field(default_factory=dict)
+    tuned: str = ""
+    predicted: bool = False
+    note: str = ""
 
     @property
     def alpha_scale(self) -> float | None:
         """The value that means opaque in its mattes."""
         return _alpha_scale(self.options)
+
+
+@settings
+class Evaluation:
+    """What rows are evaluated on: one set of photographs, or several, which are reported apart.
+
+    Attributes:
+        data: The set, where there is one.
+        sets: By name, where there are several. The one test is made on the first on which nothing was chosen and whose
+            mattes no network made, or on the first where there is none such; the others are described.
+        options: Of all sets.
+    """
+
+    data: Place | None = None
+    sets: Mapping[str, EvaluationSet] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
+
+    @property
+    def named(self) -> Mapping[str, EvaluationSet]:
+        """All sets by name, with all of their options; first the one that is tested, whose name is empty if alone."""
+        sets = self.sets or {"": EvaluationSet(data=self.data or "")}
+        tested = next((name for name, one in sets.items() if not one.tuned and not one.predicted), next(iter(sets)))
+        return {
+            name: replace(sets[name], options={**self.options, **sets[name].options})
+            for name in sorted(sets, key=lambda name: name != tested)
+        }
 
 
 @settings
@@ -174,7 +211,7 @@ class Study:
         rows: By name, in the order of the table.
         network: What is trained on each that names none of its own; not sss.
         seeds: Of the trainings, each another; three or more for a spread.
-        evaluation: What all are evaluated on.
+        evaluation: What all are evaluated on; see `Evaluation`.
         compare: Pairs of rows to be tested against each other; all pairs where none are given.
         paper: The paper's figures, by row, variant (see `Network.variants`) and column.
         synthetic: A folder into which the project renders pictures of its own, unless it is there.
@@ -198,7 +235,7 @@ class Study:
         for name, row in self.rows.items():
             self._check_row(f"rows.{name}", name, row)
         self._check_own_network()
-        _check_options("evaluation.options", self.evaluation.options, "eval", _EVALUATION)
+        self._check_evaluation()
         for pair in self.compare:
             if not set(pair) <= set(self.rows):
                 raise InputError(f"'compare' holds {brief(list(pair))}; give pairs of rows: {', '.join(self.rows)}")
@@ -235,6 +272,19 @@ class Study:
             raise InputError(f"'{where}.backgrounds' is {brief(row.backgrounds)}; the sets are {known}")
         _check_options(f"{where}.options", row.options, "compose" if row.recipe else "pack", _SHARDS)
         _check_options(f"{where}.training", row.training, "train", _TRAINING)
+
+    def _check_evaluation(self) -> None:
+        """Either one set or several; what a network sees is the same of all."""
+        _check_options("evaluation.options", self.evaluation.options, "eval", _EVALUATION)
+        if (self.evaluation.data is None) != bool(self.evaluation.sets):
+            raise InputError("'evaluation': give one of data and sets")
+        for name, one in self.evaluation.sets.items():
+            where = f"evaluation.sets.{name}"
+            _check_name(where, name)
+            for option in one.options:
+                if option in NETWORKS_ALONE:
+                    raise InputError(f"'{where}.options.{option}': its place is evaluation.options, for all sets")
+            _check_options(f"{where}.options", one.options, "eval", _EVALUATION)
 
     def _check_own_network(self) -> None:
         """The study's network is trained for the rows that name none: for one at least."""

@@ -150,6 +150,7 @@ class Cell(NamedTuple):
     seed: int
     evaluation: Step
     inner: str = ""
+    set: str = ""  # of photographs, by name
 
     def results(self, root: Location) -> Location:
         """The folder with what was evaluated."""
@@ -233,33 +234,34 @@ def _shard_steps(name: str, row: Row, study: Study, sets: dict[str, Step | str])
 
 
 def _cells(name: str, row: Row, study: Study, shards: Sequence[Step], known: dict[str, Step]) -> Iterator[Cell]:
-    network, evaluation = study.network_of(name), study.evaluation
+    network = study.network_of(name)
     if network.name == SSS:
         yield from _untrained_cells(name, network, study, known)
         return
-    own = evaluation.options if network.evaluation is None else _shared(evaluation.options) | dict(network.evaluation)
     trainings: dict[tuple[str, int], Step] = {}
     for variant, seed in product(network.trained, study.seeds):
         step = _train_step(name, row, network, shards, variant, seed)
         trainings[variant, seed] = known.setdefault(step.key, step)
-    for variant, members in network.variants.items():
-        for seed in study.seeds:
-            checkpoints = tuple(Result(trainings[each, seed], "last.pt") for each in members)
-            inputs = {"checkpoint": checkpoints, "data": evaluation.data, "mattes": True}
-            step = _step("eval", f"{name}-{variant.lower()}-{seed}", inputs, own, [evaluation.data])
-            yield Cell(name, variant, seed, known.setdefault(step.key, step))
+    for (place, one), (variant, members), seed in product(
+        study.evaluation.named.items(), network.variants.items(), study.seeds
+    ):
+        own = one.options if network.evaluation is None else _shared(one.options) | dict(network.evaluation)
+        checkpoints = tuple(Result(trainings[each, seed], "last.pt") for each in members)
+        inputs = {"checkpoint": checkpoints, "data": one.data, "mattes": True}
+        label = "-".join(filter(None, (name, variant.lower(), place, str(seed))))
+        step = _step("eval", label, inputs, own, [one.data])
+        yield Cell(name, variant, seed, known.setdefault(step.key, step), set=place)
 
 
 def _untrained_cells(name: str, network: Network, study: Study, known: dict[str, Step]) -> Iterator[Cell]:
-    """Of SSS, one evaluation for each seed, which chooses layers in two ways."""
-    data = study.evaluation.data
-    options = {"encoder-weights": network.weights} | _shared(study.evaluation.options) | dict(network.options)
-    for seed in study.seeds:
-        inputs = {"method": SSS, "data": data, "backbone": network.backbone, "seed": seed, "mattes": True}
-        made = _step(SSS, f"{name}-{seed}", inputs, options, [data])
+    """Of SSS, one evaluation for each set and seed, which chooses layers in two ways."""
+    for (place, one), seed in product(study.evaluation.named.items(), study.seeds):
+        options = {"encoder-weights": network.weights} | _shared(one.options) | dict(network.options)
+        inputs = {"method": SSS, "data": one.data, "backbone": network.backbone, "seed": seed, "mattes": True}
+        made = _step(SSS, "-".join(filter(None, (name, place, str(seed)))), inputs, options, [one.data])
         step = known.setdefault(made.key, made)
         for variant, inner in zip(network.variants, ("", "oracle"), strict=True):
-            yield Cell(name, variant, seed, step, inner)
+            yield Cell(name, variant, seed, step, inner, place)
 
 
 def _shared(options: Options) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan
 
-from pipelines.study.comparisons import Comparison
+from pipelines.study.comparisons import Comparison, SetResult
 from pipelines.study.results import Figure, Line
 from pipelines.study.schema import Paper, Study
 from train.metrics.paper import METRICS
@@ -22,33 +22,50 @@ def table(lines: Sequence[Line], paper: Paper) -> list[list[str]]:
     return rows
 
 
-def differences(comparisons: Sequence[Comparison]) -> list[list[str]]:
-    """A heading and a line for each comparison."""
-    rows = [["from", "to", "network", "SAD", "95 %", "smaller on", "p", "p, Holm", "so"]]
+def differences(comparisons: Sequence[Comparison], tested: bool = True) -> list[list[str]]:
+    """A heading and a line for each comparison; p and verdict where it is tested."""
+    rows = [["from", "to", "network", "SAD", "95 %", "smaller on", *(("p", "p, Holm", "so") if tested else ())]]
     for each in comparisons:
         low, high = each.interval
         interval = "-" if isnan(low) else f"[{low:+.2f}, {high:+.2f}]"
         smaller = f"{each.smaller} of {each.images} images"
-        tests = ["-" if isnan(each.p) else f"{each.p:.2g}", f"{each.corrected:.2g}"]
+        tests = ["-" if isnan(each.p) else f"{each.p:.2g}", f"{each.corrected:.2g}", each.verdict] if tested else []
         rows.append([each.first, each.second, each.variant, f"{each.difference:+.2f}", interval, smaller, *tests])
-        rows[-1].append(each.verdict)
     return rows
 
 
-def markdown(study: Study, lines: Sequence[Line], comparisons: Sequence[Comparison], notes: Sequence[str]) -> str:
+def markdown(study: Study, results: Sequence[SetResult], notes: Sequence[str]) -> str:
     """The whole result as text."""
-    parts = [f"# {study.name}", study.about, "\n".join(_pipes(table(lines, study.paper)))]
-    parts.append(legend(study))
-    if comparisons:
-        parts += ["\n".join(_pipes(differences(comparisons))), TEST]
+    parts = [f"# {study.name}", study.about]
+    for one in results:
+        parts += [f"## {heading(one)}" if one.name else "", introduction(one)]
+        parts += ["\n".join(_pipes(table(one.lines, study.paper if one.tested else {}))), legend(study, one)]
+        if one.comparisons:
+            parts.append("\n".join(_pipes(differences(one.comparisons, one.tested))))
+            parts.append(TEST if one.tested else DESCRIBED)
     parts.append("\n".join(f"* {note}" for note in notes))
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def legend(study: Study) -> str:
+def heading(one: SetResult) -> str:
+    """The set's name, its size, and whether it is tested."""
+    return f"{one.name}: {len(one.lines[0].by_image)} photographs, {'tested' if one.tested else 'described'}"
+
+
+def introduction(one: SetResult) -> str:
+    """What is to be known of a set before its figures are read; empty where there is nothing."""
+    words = [one.about.note]
+    if one.about.tuned:
+        words.append(f"Chosen on these photographs: {one.about.tuned}")
+    if one.about.predicted:
+        words.append("The mattes are a network's, not true ones: figures say what is alike.")
+    return " ".join(" ".join(each.split()) for each in words if each)
+
+
+def legend(study: Study, one: SetResult) -> str:
     """What the cells are."""
     spread = f"mean ± standard deviation over {len(study.seeds)} seeds" if len(study.seeds) > 1 else "one seed"
-    return f"{spread}; in brackets the paper's figure." if study.paper else f"{spread}."
+    return f"{spread}; in brackets the paper's figure." if study.paper and one.tested else f"{spread}."
 
 
 TEST = """\
@@ -56,6 +73,11 @@ SAD: the change of the mean from the first to the second, with its interval of 9
 trainings on the same data differ, on other photographs like these? Its variance is that over the photographs plus that
 over the trainings, its degrees of freedom are Satterthwaite's. A row is called better where p is below 0.05 after
 Holm's correction for all comparisons; intervals are not corrected."""
+
+
+DESCRIBED = """\
+SAD: the change of the mean from the first to the second, with its interval of 95 %. Nothing is tested here: a study
+makes one test, on one set."""
 
 
 def _words(figure: Figure, digits: int, paper: float | None) -> str:

@@ -14,6 +14,7 @@ from pipelines.study.command import study as command
 from pipelines.study.pilot import read_pilot
 from pipelines.study.power import POWER, STUDIES, Component, Size, Spread, power
 from pipelines.study.report import write_figures
+from rssn.dataset.rows import iter_rows
 from rssn.errors import InputError
 from tests.pipelines.study.test_load import TEXT
 from tests.pipelines.study.test_results import figures
@@ -115,6 +116,13 @@ def test_a_pilot_is_read_as_a_study_writes_it(tmp_path: Path) -> None:
     assert (pilot.shape, pilot.size, pilot.minutes) == ((9, 3), (3, 3), 10.5)
     assert pilot.kinds[0] == pytest.approx(kind(3, 9, 3).clip(1))
     assert Size(9, 5, 2).hours(5, 10.5) == pytest.approx(23 * 10.5 / 60)
+
+
+def test_of_a_pilot_with_sets_the_first_counts(tmp_path: Path) -> None:
+    one = finished(tmp_path / "one")
+    rows = list(iter_rows(one / "per_image.parquet"))
+    write_figures(tmp_path, [*rows, *({**each, "set": "old", "sad": 0.0} for each in rows)])
+    assert read_pilot(tmp_path).lines == read_pilot(one).lines
 
 
 def test_the_command_prints_the_table(tmp_path: Path) -> None:

@@ -297,3 +297,41 @@ def test_a_network_that_no_row_trains_is_refused() -> None:
     with pytest.raises(InputError, match="'network': every row names a network of its own; leave this one out"):
         parse_study(text, "mine.yaml")
     assert parse_study(text.replace("network: {backbone: tiny, options: {max-steps: 4}}\n", ""), "m").network is None
+
+
+SETS = "{data: $data/eval}"
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "message"),
+    [
+        ("{}", "'evaluation': give one of data and sets"),
+        ("{data: a, sets: {b: {data: c}}}", "'evaluation': give one of data and sets"),
+        ("{sets: {New: {data: a}}}", "'evaluation.sets.New': use lower-case letters"),
+        ("{sets: {new: {}}}", "the key 'evaluation.sets.new.data' is missing"),
+        (
+            "{sets: {new: {data: a, options: {max-side: 9}}}}",
+            "'evaluation.sets.new.options.max-side': its place is evaluation.options, for all sets",
+        ),
+        (
+            "{sets: {new: {data: a, options: {mattes: false}}}}",
+            "'evaluation.sets.new.options.mattes': the study sets it",
+        ),
+    ],
+)
+def test_sets_of_photographs_are_checked(evaluation: str, message: str) -> None:
+    assert message in refused(SETS, evaluation)
+
+
+@pytest.mark.parametrize(
+    ("sets", "first"),
+    [
+        ("{a: {data: x, tuned: rates}, b: {data: y, predicted: true}, c: {data: z}, d: {data: w}}", "c"),
+        ("{a: {data: x, tuned: rates}, b: {data: y, predicted: true}}", "a"),
+    ],
+)
+def test_the_set_that_is_tested_is_the_first_on_which_nothing_was_chosen(sets: str, first: str) -> None:
+    evaluation = parse_study(TEXT.replace(SETS, f"{{options: {{alpha-scale: 255}}, sets: {sets}}}"), "mine").evaluation
+    names = list(evaluation.named)
+    assert (names[0], sorted(names)) == (first, sorted(evaluation.sets))
+    assert {one.alpha_scale for one in evaluation.named.values()} == {255.0}

@@ -132,6 +132,38 @@ def test_sss_is_evaluated_without_a_training(planned: Planned, tmp_path: Path) -
     )  # fmt: skip
 
 
+def test_networks_are_trained_once_and_evaluated_on_each_set(planned: Planned, tmp_path: Path) -> None:
+    (tmp_path / "r34.pth").write_bytes(b"weights")
+    row = f"{{network: {{name: sss, backbone: r34, weights: {tmp_path}/r34.pth}}}}"
+    sets = """
+  options: {max-side: 96}
+  sets:
+    old: {data: $data/eval, tuned: the rates}
+    new: {data: $data/more, options: {trimaps: $data/photos}}"""
+    plan = planned("real: {}", f"real: {row}", also={" {data: $data/eval}": sets})
+    steps = {step.label: step for step in plan.steps}
+    assert sum(step.kind == "train" for step in plan.steps) == 2 * 2
+    assert [label for label in steps if label.startswith(("eval-plain", "sss"))] == [
+        *(f"eval-plain-tt-{place}-{seed}" for place in ("new", "old") for seed in (0, 1)),
+        *(f"sss-real-{place}-{seed}" for place in ("new", "old") for seed in (0, 1)),
+    ]
+    commands = [steps[f"eval-plain-tt-{place}-1"].command(tmp_path) for place in ("new", "old")]
+    assert [
+        f" --data {tmp_path}/data/{name} " in each for name, each in zip(("more", "eval"), commands, strict=True)
+    ] == ([True, True])
+    assert [f" --trimaps {tmp_path}/data/photos" in each for each in commands] == [True, False]
+    assert all(" --max-side 96" in each for each in commands)
+    assert [(cell.set, cell.variant) for cell in plan.cells if cell.row == "real" and cell.seed == 0] == [
+        ("new", "SSS"), ("new", "SSS-oracle"), ("old", "SSS"), ("old", "SSS-oracle")
+    ]  # fmt: skip
+
+
+def test_one_set_alone_is_evaluated_as_ever(planned: Planned) -> None:
+    """Its name is in no key: naming it makes nothing again."""
+    alone, named = planned(), planned(" {data: $data/eval}", "\n  sets: {one: {data: $data/eval, note: kept apart}}")
+    assert [step.key for step in alone.steps] == [step.key for step in named.steps]
+
+
 def test_weights_of_a_part_count_by_what_they_hold(planned: Planned, tmp_path: Path) -> None:
     def plan(part: str) -> Plan:
         options = f"{{part-weights: mnet={tmp_path}/{part}}}"

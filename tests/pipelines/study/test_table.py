@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import nan
+from typing import Any
 
-from pipelines.study.comparisons import compare
+from pipelines.study.comparisons import SetResult, compare
 from pipelines.study.load import parse_study
 from pipelines.study.results import summarise
+from pipelines.study.schema import EvaluationSet
 from pipelines.study.table import differences, markdown, table
 from tests.pipelines.study.test_comparisons import FOUND
 from tests.pipelines.study.test_load import TEXT
@@ -37,12 +39,34 @@ def test_differences_say_what_may_be_claimed() -> None:
     assert differences([unknown])[1][4:8] == ["-", "8 of 9 images", "-", "1"]
 
 
+def result(**about: Any) -> SetResult:
+    name = about.pop("name", "")
+    tested = about.pop("tested", True)
+    return SetResult(name, EvaluationSet(data="there", **about), tested, LINES, compare(LINES, [("plain", "coco")]))
+
+
 def test_the_text_is_whole() -> None:
-    study = parse_study(TEXT, "mine")
-    text = markdown(study, LINES, compare(LINES, [("plain", "coco")]), ["compose-plain: 12 rows"])
+    text = markdown(parse_study(TEXT, "mine"), [result()], ["compose-plain: 12 rows"])
     assert text.startswith("# mine\n\n| trained on | network |")
     assert "mean ± standard deviation over 2 seeds." in text
     assert (
         "| plain | coco | TT | +20.00 | [+14.49, +25.51] | 0 of 2 images | 0.0014 | 0.0014 | plain is better |" in text
     )
     assert text.endswith("\n* compose-plain: 12 rows\n")
+
+
+def test_sets_are_reported_apart_and_one_is_tested() -> None:
+    results = [
+        result(name="new", note="Kept apart."),
+        result(name="old", tuned="crops and\n rates", tested=False),
+        result(name="made", predicted=True, tested=False),
+    ]
+    study = parse_study(TEXT + "paper: {plain: {TT: {sad: 25.19}}}\n", "mine")
+    new, old, made = markdown(study, results, []).split("\n## ")[1:]
+    assert new.startswith("new: 2 photographs, tested\n\nKept apart.\n\n|")
+    assert old.startswith("old: 2 photographs, described\n\nChosen on these photographs: crops and rates\n\n|")
+    assert "The mattes are a network's, not true ones" in made
+    assert ["plain is better" in each for each in (new, old, made)] == [True, False, False]
+    assert ["[25.19]" in each for each in (new, old, made)] == [True, False, False]
+    assert "| plain | coco | TT | +20.00 | [+14.49, +25.51] | 0 of 2 images |\n" in old
+    assert "Nothing is tested here" in old

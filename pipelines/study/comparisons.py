@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.study.correlation import Measured
 from pipelines.study.crossed import LEVEL, difference
 from pipelines.study.results import Line, summarise
 from pipelines.study.schema import EvaluationSet, Study
@@ -63,6 +64,7 @@ class SetResult:
         tested: Whether this is the set of the study's one test; on others differences are described.
         lines: Of its table.
         comparisons: Of its rows.
+        measured: The meter's figures by row; empty where it was not asked.
     """
 
     name: str
@@ -70,14 +72,15 @@ class SetResult:
     tested: bool
     lines: Sequence[Line]
     comparisons: Sequence[Comparison]
+    measured: Mapping[str, Measured]
 
 
-def by_set(study: Study, figures: Sequence[Mapping[str, Any]]) -> list[SetResult]:
+def by_set(study: Study, figures: Sequence[Mapping[str, Any]], measured: Mapping[str, Measured]) -> list[SetResult]:
     """The results of a study on each set of photographs, that of the test first."""
     found: list[SetResult] = []
     for name, one in study.evaluation.named.items():
         lines = summarise([each for each in figures if each["set"] == name])
-        found.append(SetResult(name, one, not found, lines, compare(lines, study.pairs)))
+        found.append(SetResult(name, one, not found, lines, compare(lines, study.pairs), measured))
     return found
 
 

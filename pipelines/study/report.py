@@ -10,10 +10,21 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.study.comparisons import SetResult, by_set
+from pipelines.study.correlation import read_measured
 from pipelines.study.results import Line, read_figures
 from pipelines.study.schema import EvaluationSet, Study
 from pipelines.study.steps import Cell, Plan
-from pipelines.study.table import DESCRIBED, TEST, differences, heading, introduction, legend, markdown, table
+from pipelines.study.table import (
+    DESCRIBED,
+    TEST,
+    differences,
+    heading,
+    introduction,
+    legend,
+    markdown,
+    meter_words,
+    table,
+)
 from rssn.image.arrays import Pixels, encode_png, fit_inside, to_uint8
 from rssn.image.decoding import decode_pixels
 from rssn.report.page import Section, Tile, contact_sheet, page
@@ -47,7 +58,7 @@ def write_report(study: Study, plan: Plan, root: Location, notes: Sequence[str])
     """
     figures = read_figures(plan.cells, root)
     write_figures(root, figures)
-    results = by_set(study, figures)
+    results = by_set(study, figures, read_measured(plan, root))
     text = markdown(study, results, notes)
     write_bytes(root / "README.md", text.encode())
     sections = [section for one in results for section in _sections(study, plan.cells, one, root)]
@@ -62,8 +73,8 @@ def write_report(study: Study, plan: Plan, root: Location, notes: Sequence[str])
 def _sections(study: Study, cells: Sequence[Cell], one: SetResult, root: Location) -> Iterator[Section]:
     """Of one set of photographs."""
     title = f"{heading(one)}: " if one.name else ""
-    words = f"{study.about} {introduction(one)} {legend(study, one)}"
-    yield Section(f"{title}Table", words, table=table(one.lines, study.paper if one.tested else {}))
+    words = f"{study.about} {introduction(one)} {legend(study, one)} {meter_words(one)}"
+    yield Section(f"{title}Table", words, table=table(one.lines, study.paper if one.tested else {}, one.measured))
     told = TEST if one.tested else DESCRIBED
     yield Section(f"{title}Differences", told, table=differences(one.comparisons, one.tested))
     here = [cell for cell in cells if cell.set == one.name]

@@ -214,6 +214,7 @@ class Study:
         evaluation: What all are evaluated on; see `Evaluation`.
         compare: Pairs of rows to be tested against each other; all pairs where none are given.
         paper: The paper's figures, by row, variant (see `Network.variants`) and column.
+        gap: Options of `rssn gap`, whose two figures of each composed row then stand beside SAD; true: without any.
         synthetic: A folder into which the project renders pictures of its own, unless it is there.
     """
 
@@ -227,6 +228,7 @@ class Study:
     backgrounds: Mapping[str, BackgroundSet] = field(default_factory=dict)
     compare: tuple[tuple[Text, Text], ...] = ()
     paper: Paper = field(default_factory=dict)
+    gap: Annotated[Options | None, BeforeValidator(lambda given: {} if given is True else given or None)] = None
     synthetic: LocalPlace | None = None
 
     def __post_init__(self) -> None:
@@ -236,6 +238,7 @@ class Study:
             self._check_row(f"rows.{name}", name, row)
         self._check_own_network()
         self._check_evaluation()
+        _check_options("gap", self.gap or {}, "gap", _GAP)
         for pair in self.compare:
             if not set(pair) <= set(self.rows):
                 raise InputError(f"'compare' holds {brief(list(pair))}; give pairs of rows: {', '.join(self.rows)}")
@@ -359,6 +362,7 @@ _SSS = {
     **dict.fromkeys(("protocol", "trimaps", "alpha-scale"), "evaluation.options, for all rows"),
     "mattes": "nowhere: they are always written",
 }  # fmt: skip
+_GAP = {"composed": "rows", "real": "foregrounds"}
 _EVALUATION = {
     "data": "evaluation.data", "checkpoint": "network", "weights": "network.weights",
     "mattes": "nowhere: they are always written", "method": "network.name, of a row",

@@ -18,6 +18,7 @@ from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pipelines.study.fingerprint import Facts, digests, fingerprint
@@ -25,6 +26,7 @@ from pipelines.study.jobs import KINDS
 from pipelines.study.kinds import Options, listed
 from pipelines.study.schema import NETWORKS_ALONE, SSS, BackgroundSet, Network, Row, Study
 from rssn.errors import InputError
+from rssn.gap.classifiers import require_scikit_learn
 from rssn.route.recipe import load_recipe
 from rssn.storage.location import BucketPath, Location, parse_location
 from rssn.versions import version
@@ -159,10 +161,11 @@ class Cell(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All steps of a study, in an order in which they can be made, and what each cell of its table comes from."""
+    """All steps of a study, in an order in which they can be made, and where the cells of its table come from."""
 
     steps: list[Step]
     cells: list[Cell]
+    meters: Mapping[str, Step] = MappingProxyType({})  # by row: what measures its composites against photographs
 
 
 def plan_study(study: Study, memo: Location | None = None) -> Plan:
@@ -174,8 +177,10 @@ def plan_study(study: Study, memo: Location | None = None) -> Plan:
 
     Raises:
         InputError: If an input is missing, or a command does not know an option.
-        DependencyError: If the package that brings the weights is not installed.
+        DependencyError: If the package that brings the weights is not installed, or that of the meter.
     """
+    if study.gap is not None:
+        require_scikit_learn()
     input_fingerprint.cache_clear()
     _made_in_bucket.cache_clear()
     digests.open(memo)
@@ -188,15 +193,16 @@ def plan_study(study: Study, memo: Location | None = None) -> Plan:
     for name, row in study.rows.items():
         made[name] = [known.setdefault(step.key, step) for step in _shard_steps(name, row, study, sets)]
     cells = [cell for name, row in study.rows.items() for cell in _cells(name, row, study, made[name], known)]
+    meters = dict(_meters(study, made, known))
     steps = [step for name, step in sets.items() if isinstance(step, Step) and _is_used(name, used, study)]
     steps += [step for shards in made.values() for step in shards]
-    for cell in cells:
-        steps += [*cell.evaluation.needs, cell.evaluation]
+    for step in (*meters.values(), *(cell.evaluation for cell in cells)):
+        steps += [*step.needs, step]
     for step in dict.fromkeys(steps):
         _ = step.key  # what lies there now decides, and what is missing is said before anything is made
         step.settings(Path())
     order = list(KINDS)
-    return Plan(sorted(dict.fromkeys(steps), key=lambda step: order.index(step.kind)), cells)
+    return Plan(sorted(dict.fromkeys(steps), key=lambda step: order.index(step.kind)), cells, meters)
 
 
 def _is_used(name: str, used: set[str | None], study: Study) -> bool:
@@ -231,6 +237,22 @@ def _shard_steps(name: str, row: Row, study: Study, sets: dict[str, Step | str])
         place, reads = (Result(found), []) if isinstance(found, Step) else (found, [found])
         inputs = {"matting": matting, "backgrounds": place, "recipe": row.recipe}
         yield _step("compose", label, inputs, row.options, [matting, *reads])
+
+
+def _meters(study: Study, made: Mapping[str, Sequence[Step]], known: dict[str, Step]) -> Iterator[tuple[str, Step]]:
+    """Of each composed row, against its foregrounds' photographs, read and stored as the row's composites are."""
+    for name, row in study.rows.items() if study.gap is not None else ():
+        if row.recipe is None or not made[name]:
+            continue
+        alike = {option: value for option, value in row.options.items() if option in KINDS["pack"].options}
+        packed = []
+        for number, matting in enumerate(study.foregrounds):
+            label = f"photographs-{name}" if len(study.foregrounds) == 1 else f"photographs-{name}-{number}"
+            step = _step("pack", label, {"matting": matting}, alike, [matting])
+            packed.append(known.setdefault(step.key, step))
+        inputs = {"composed": tuple(map(Result, made[name])), "real": tuple(map(Result, packed))}
+        step = _step("gap", name, inputs, study.gap or {}, [])
+        yield name, known.setdefault(step.key, step)
 
 
 def _cells(name: str, row: Row, study: Study, shards: Sequence[Step], known: dict[str, Step]) -> Iterator[Cell]:

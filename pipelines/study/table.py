@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan
 
 from pipelines.study.comparisons import Comparison, SetResult
+from pipelines.study.correlation import Measured, correlations
 from pipelines.study.results import Figure, Line
 from pipelines.study.schema import Paper, Study
 from train.metrics.paper import METRICS
 
 
-def table(lines: Sequence[Line], paper: Paper) -> list[list[str]]:
-    """A heading and a line for each row and variant: mean ± deviation over seeds, the paper's figure in brackets."""
+def table(lines: Sequence[Line], paper: Paper, measured: Mapping[str, Measured] | None = None) -> list[list[str]]:
+    """A heading and a line for each row and variant: mean ± deviation over seeds, the paper's figure in brackets.
+
+    The meter's figures of its composites stand last, where they were measured.
+    """
     shown = [metric for metric in METRICS.values() if metric.name in lines[0].figures]
     rows = [["trained on", "network", *(metric.heading for metric in shown)]]
     for line in lines:
         theirs = paper.get(line.row, {}).get(line.variant, {})
         cells = [_words(line.figures[each.name], each.decimals, theirs.get(each.name)) for each in shown]
         rows.append([line.row, line.variant, *cells])
+    if measured:
+        rows[0] += ["cue strength", "distance"]
+        for line, row in zip(lines, rows[1:], strict=True):
+            one = measured.get(line.row)
+            row.extend([str(one.strength), str(one.distance)] if one else ["-", "-"])
     return rows
 
 
@@ -39,7 +48,8 @@ def markdown(study: Study, results: Sequence[SetResult], notes: Sequence[str]) -
     parts = [f"# {study.name}", study.about]
     for one in results:
         parts += [f"## {heading(one)}" if one.name else "", introduction(one)]
-        parts += ["\n".join(_pipes(table(one.lines, study.paper if one.tested else {}))), legend(study, one)]
+        cells = table(one.lines, study.paper if one.tested else {}, one.measured)
+        parts += ["\n".join(_pipes(cells)), legend(study, one), meter_words(one)]
         if one.comparisons:
             parts.append("\n".join(_pipes(differences(one.comparisons, one.tested))))
             parts.append(TEST if one.tested else DESCRIBED)
@@ -67,6 +77,20 @@ def legend(study: Study, one: SetResult) -> str:
     spread = f"mean ± standard deviation over {len(study.seeds)} seeds" if len(study.seeds) > 1 else "one seed"
     return f"{spread}; in brackets the paper's figure." if study.paper and one.tested else f"{spread}."
 
+
+def meter_words(one: SetResult) -> str:
+    """What the meter's figures are, and whether they order the rows as SAD does; empty where it was not asked."""
+    if not one.measured:
+        return ""
+    targets = dict.fromkeys(f"{each.target.value:.3f}" for each in one.measured.values())
+    said = [f"{each.words}." for each in correlations(one.lines, one.measured)]
+    return " ".join([METER.format(" or ".join(targets)), *(said or ["Too few rows for a rank correlation."])])
+
+
+METER = """\
+Cue strength and distance are the gap meter's, of composites against the photographs of the foregrounds: {} is the
+photographs' cue strength, which is the target, as 0.5 is of distance. Does the meter order rows as SAD does? By
+Spearman's rank correlation, with its p by permutations of the rows:"""
 
 TEST = """\
 SAD: the change of the mean from the first to the second, with its interval of 95 %. One test, two-sided: would other

@@ -335,3 +335,11 @@ def test_the_set_that_is_tested_is_the_first_on_which_nothing_was_chosen(sets: s
     names = list(evaluation.named)
     assert (names[0], sorted(names)) == (first, sorted(evaluation.sets))
     assert {one.alpha_scale for one in evaluation.named.values()} == {255.0}
+
+
+def test_the_meters_options_are_checked() -> None:
+    given = {text: parse_study(f"{TEXT}gap: {text}\n", "mine").gap for text in ("true", "false", "{at: 1/3}")}
+    assert given == {"true": {}, "false": None, "{at: 1/3}": {"at": "1/3"}}
+    for option, message in {"real: x": "its place is foregrounds", "trials: 3": "there is no such option"}.items():
+        assert message in refused("seeds:", f"gap: {{{option}}}\nseeds:")
+    assert "gap is 'yes'; expected a mapping" in refused("seeds:", "gap: 'yes'\nseeds:")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from pipelines.study.jobs import KINDS
 from pipelines.study.kinds import arguments
 from pipelines.study.steps import Plan
-from rssn.errors import InputError
+from rssn.errors import DependencyError, InputError
 from tests.pipelines.study.conftest import Planned
 
 
@@ -156,6 +157,41 @@ def test_networks_are_trained_once_and_evaluated_on_each_set(planned: Planned, t
     assert [(cell.set, cell.variant) for cell in plan.cells if cell.row == "real" and cell.seed == 0] == [
         ("new", "SSS"), ("new", "SSS-oracle"), ("old", "SSS"), ("old", "SSS-oracle")
     ]  # fmt: skip
+
+
+def test_the_meter_measures_each_composed_row_against_its_photographs(planned: Planned, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    plan = planned(
+        "seeds:",
+        "gap: {at: 1/3}\nseeds:",
+        also={"options: {k: 2}": "options: {k: 2, alpha-scale: 255}", "$data/matting": "[$data/matting, $data/more]"},
+    )
+    steps = {step.label: step for step in plan.steps}
+    assert {row: step.label for row, step in plan.meters.items()} == {"plain": "gap-plain", "coco": "gap-coco"}
+    packed = [label for label in steps if label.startswith("pack-")]
+    assert packed == [*(f"pack-real-{n}" for n in (0, 1)), *(f"pack-photographs-coco-{n}" for n in (0, 1))]
+    assert [step.label for step in plan.meters["plain"].needs] == [
+        "compose-plain-0", "compose-plain-1", "pack-real-0", "pack-real-1"
+    ]  # fmt: skip
+    assert "--alpha-scale 255" in steps["pack-photographs-coco-0"].command(tmp_path)
+    places = [steps[f"{kind}-{n}"].out(tmp_path) for kind in ("compose-coco", "pack-photographs-coco") for n in (0, 1)]
+    assert plan.meters["coco"].command(tmp_path) == (
+        "python -m pipelines.study.meter --composed {} --composed {} --real {} --real {} --at 1/3 --out {}".format(
+            *places, plan.meters["coco"].out(tmp_path)
+        )
+    )
+    order = [step.kind for step in plan.steps]
+    assert max(n for n, kind in enumerate(order) if kind in ("compose", "pack")) < order.index("gap")
+    assert order.index("gap") < order.index("train")
+
+
+def test_without_scikit_learn_only_a_study_that_asks_for_the_meter_stops(
+    planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    assert not planned().meters
+    with pytest.raises(DependencyError, match=r"scikit-learn is not installed: pip install 'rssn\[gap\]'"):
+        planned("seeds:", "gap: true\nseeds:")
 
 
 def test_one_set_alone_is_evaluated_as_ever(planned: Planned) -> None:

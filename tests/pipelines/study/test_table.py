@@ -5,10 +5,12 @@ from math import nan
 from typing import Any
 
 from pipelines.study.comparisons import SetResult, compare
+from pipelines.study.correlation import Measured
 from pipelines.study.load import parse_study
 from pipelines.study.results import summarise
 from pipelines.study.schema import EvaluationSet
-from pipelines.study.table import differences, markdown, table
+from pipelines.study.table import differences, markdown, meter_words, table
+from rssn.gap.pairs import Estimate
 from tests.pipelines.study.test_comparisons import FOUND
 from tests.pipelines.study.test_load import TEXT
 from tests.pipelines.study.test_results import figures
@@ -39,10 +41,38 @@ def test_differences_say_what_may_be_claimed() -> None:
     assert differences([unknown])[1][4:8] == ["-", "8 of 9 images", "-", "1"]
 
 
+MEASURED = {
+    "plain": Measured(Estimate(0.87, 0.8, 0.9), Estimate(0.825, 0.7, 0.9), Estimate(0.853, 0.7, 1.0)),
+    "coco": Measured(Estimate(0.99, 0.9, 1.0), Estimate(0.825, 0.7, 0.9), Estimate(0.992, 0.9, 1.0)),
+}
+
+
+def test_the_meters_figures_stand_last_where_a_row_has_them() -> None:
+    rows = table(LINES, {}, {"coco": MEASURED["coco"]})
+    assert [row[-2:] for row in rows] == [
+        ["cue strength", "distance"], ["-", "-"], ["0.990 [0.900, 1.000]", "0.992 [0.900, 1.000]"]
+    ]  # fmt: skip
+    assert table(LINES, {}, {}) == table(LINES, {})
+
+
+def test_what_the_meter_says_of_the_rows() -> None:
+    assert meter_words(result()) == ""
+    two = replace(result(), measured=MEASURED)
+    assert "0.825 is the\nphotographs' cue strength" in meter_words(two)
+    assert meter_words(two).endswith("Too few rows for a rank correlation.")
+    third = summarise(figures({"blur": {0: [20.0, 30.0], 1: [20.0, 30.0]}}))
+    middle = Measured(Estimate(0.9, 0.8, 1.0), Estimate(0.825, 0.7, 0.9), Estimate(0.9, 0.8, 1.0))
+    three = replace(two, lines=[*LINES, *third], measured=MEASURED | {"blur": middle})
+    assert "distance and SAD of 3 rows (TT): rho +1.00, p 0.33; of 3 rows no rho gives a p below 0.05." in meter_words(
+        three
+    )
+    assert meter_words(three) in markdown(parse_study(TEXT, "mine"), [three], [])
+
+
 def result(**about: Any) -> SetResult:
     name = about.pop("name", "")
     tested = about.pop("tested", True)
-    return SetResult(name, EvaluationSet(data="there", **about), tested, LINES, compare(LINES, [("plain", "coco")]))
+    return SetResult(name, EvaluationSet(data="there", **about), tested, LINES, compare(LINES, [("plain", "coco")]), {})
 
 
 def test_the_text_is_whole() -> None:

@@ -11,8 +11,9 @@ import numpy as np
 
 from pipelines.study.correlation import Measured
 from pipelines.study.crossed import LEVEL, difference
+from pipelines.study.parts import EvaluationSet
 from pipelines.study.results import Line, summarise
-from pipelines.study.schema import EvaluationSet, Study
+from pipelines.study.schema import Study
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Comparison:
 
     Attributes:
         first, second: The rows.
-        variant: See `pipelines.study.schema.Network`; of networks without a common one, both.
+        variant: See `pipelines.study.parts.Network`; of networks without a common one, both.
         difference: Mean SAD of the second less that of the first.
         interval: Of 95 %, not corrected for several comparisons; NaN where there is one training or photograph.
         smaller: Photographs on which the second has the smaller SAD, by the mean over the seeds.

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import product
 from pathlib import PurePosixPath
 
+from pipelines.study.parts import EvaluationSet
 from pipelines.study.photo_hashes import (
     OVERLAP,
     RULES,
@@ -19,7 +20,7 @@ from pipelines.study.photo_hashes import (
     salient_hashes,
     same_pictures,
 )
-from pipelines.study.schema import EvaluationSet, Study
+from pipelines.study.schema import Study
 from pipelines.study.steps import input_fingerprint
 from rssn.errors import InputError, RemoteError
 from rssn.sources.mattes import MATTE_RULES

@@ -11,12 +11,14 @@ import pyarrow as pa
 
 from pipelines.study.comparisons import SetResult, by_set
 from pipelines.study.correlation import read_measured
+from pipelines.study.parts import EvaluationSet
 from pipelines.study.results import Line, read_figures
-from pipelines.study.schema import EvaluationSet, Study
+from pipelines.study.schema import Study
 from pipelines.study.steps import Cell, Plan
 from pipelines.study.table import (
     DESCRIBED,
     TEST,
+    design_facts,
     differences,
     heading,
     introduction,
@@ -61,7 +63,8 @@ def write_report(study: Study, plan: Plan, root: Location, notes: Sequence[str])
     results = by_set(study, figures, read_measured(plan, root))
     text = markdown(study, results, notes)
     write_bytes(root / "README.md", text.encode())
-    sections = [section for one in results for section in _sections(study, plan.cells, one, root)]
+    sections = [Section("Design", facts=design_facts(study.design))] if study.design else []
+    sections += [section for one in results for section in _sections(study, plan.cells, one, root)]
     sections += [
         Section("Training curves", "The first seed of each.", pictures=_curves(plan.cells, root)),
         Section("Notes", " ".join(notes)),

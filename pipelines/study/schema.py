@@ -4,199 +4,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 from itertools import combinations
-from typing import Annotated, Any, TypeAlias, cast
+from typing import Annotated, NoReturn, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from pipelines.study.jobs import KINDS
-from pipelines.study.kinds import Options, absolute, check_option, listed
+from pipelines.study.kinds import Options, check_option, listed
+from pipelines.study.parts import (
+    NETWORKS_ALONE,
+    SSS,
+    BackgroundSet,
+    Design,
+    Evaluation,
+    LocalPlace,
+    Network,
+    Paper,
+    Place,
+    Row,
+    Seed,
+    Text,
+    alpha_scale_of,
+    distinct,
+)
 from rssn.errors import InputError
-from rssn.route.recipe import shipped_recipes
 from rssn.storage.documents import brief
 from rssn.storage.settings import settings
-from rssn.storage.urls import is_url
-from rssn.storage.weights import PACKAGE
 from train.metrics.paper import METRICS
-from train.network.networks import NETWORKS
-from train.targets.rosta import Rosta
-
-NETWORKS_ALONE = ("max-side", "hybrid")
-"""Options of `train eval` that say what a trained network sees."""
-
-SSS = "sss"
-"""The network of a row that is not trained, and the kind of its steps: Semantic Soft Segmentation."""
 
 
-def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if len(set(values)) < len(values) or not values:
-        raise ValueError("one or several, none of them twice")
-    return values
-
-
-def _not_blank(value: str) -> str:
-    if not value.strip():
-        raise ValueError("a text that is not empty")
-    return value
-
-
-def _on_disk(place: str) -> str:
-    if is_url(place):
-        raise ValueError("a path: pictures are rendered on this disk")
-    return place
-
-
-def _network_name(name: str) -> str:
-    if name not in (*NETWORKS, SSS):
-        raise ValueError(f"one of {', '.join((*NETWORKS, SSS))}")
-    return name
-
-
-def _rosta(name: str) -> str:
-    if name.upper() not in {*Rosta}:
-        raise ValueError(f"one of {', '.join(Rosta)}")
-    return name.upper()
-
-
-Text: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
-Place: TypeAlias = Annotated[Text, AfterValidator(absolute)]
-"""A file or folder, or its URL; a relative path is taken from the folder in which the study is read."""
-LocalPlace: TypeAlias = Annotated[Place, AfterValidator(_on_disk)]
-Weights: TypeAlias = Annotated[
-    Text, AfterValidator(lambda given: given if given.startswith(PACKAGE) else absolute(given))
-]
-RecipeName: TypeAlias = Annotated[
-    Text, AfterValidator(lambda name: name if name in shipped_recipes() else absolute(name))
-]
-Seed: TypeAlias = Annotated[int, Field(ge=0)]
-NetworkName: TypeAlias = Annotated[str, AfterValidator(_network_name)]
-RostaName: TypeAlias = Annotated[str, AfterValidator(_rosta)]
-Paper: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
-
-
-@settings
-class BackgroundSet:
-    """Where backgrounds come from: exactly one of the three.
-
-    Attributes:
-        take: A folder, a table or a curated set, as it is.
-        curate: Photographs for `rssn build-bg20k`, with its options.
-        crops: The name of a curated set, of whose rejected photographs with salient objects crops are taken; the
-            options are those of `pipelines.study.crops`.
-        options: See above.
-    """
-
-    take: Place | None = None
-    curate: Place | None = None
-    crops: Text | None = None
-    options: Options = field(default_factory=dict)
-
-
-@settings
-class Network:
-    """What is trained; or `sss`, which segments photographs without a training.
-
-    Attributes:
-        name: As `train run --network` has it; or `sss`.
-        backbone: See `train run --backbone`.
-        rosta: Of `gfm`: one representation or several, in any case; TT where none is given.
-        ensemble: Of `gfm`: whether the median of their mattes is evaluated too.
-        weights: Of the encoder: a file, or `package:NAME/FILE` for one that an installed package brings along.
-        options: Of `train run`; of `sss` those of `train eval --method sss`.
-        evaluation: `max-side` and `hybrid` of `train eval` in place of the study's; `{}`: as the training saw pictures.
-    """
-
-    backbone: Text
-    name: NetworkName = "gfm"
-    rosta: Annotated[tuple[RostaName, ...], BeforeValidator(listed), AfterValidator(_distinct)] | None = None
-    ensemble: bool = False
-    weights: Weights | None = None
-    options: Options = field(default_factory=dict)
-    evaluation: Options | None = None
-
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """What is trained for each seed: GFM with each representation; any other network once; SSS not at all."""
-        if self.name == "gfm":
-            return self.rosta or ("TT",)
-        return () if self.name == SSS else (self.name.upper(),)
-
-    @property
-    def variants(self) -> Mapping[str, tuple[str, ...]]:
-        """What the table has a line for, and which of `trained` it consists of; of SSS both choices of layers."""
-        if self.name == SSS:
-            return {"SSS": (), "SSS-oracle": ()}
-        return {each: (each,) for each in self.trained} | ({"ensemble": self.trained} if self.ensemble else {})
-
-
-@settings
-class Row:
-    """A row of the table: what the network is trained on, and which one where it is not the study's.
-
-    Attributes:
-        recipe: As `rssn compose --recipe` takes it; None: the photographs themselves (`rssn pack`, the ORI-Track).
-        backgrounds: The name of a set.
-        options: Of `rssn compose` or `rssn pack`.
-        training: Options of `train run` that differ from the network's, `backbone` and `weights` among them.
-        network: Takes the place of the study's; nothing of that is inherited.
-    """
-
-    recipe: RecipeName | None = None
-    backgrounds: Text | None = None
-    options: Options = field(default_factory=dict)
-    training: Options = field(default_factory=dict)
-    network: Network | None = None
-
-
-@settings
-class EvaluationSet:
-    """Real photographs with mattes.
-
-    Attributes:
-        data: A matting data set, or shards.
-        options: Of `train eval`; `max-side` and `hybrid`, for networks alone, are those of all sets.
-        tuned: What was chosen on these photographs; empty: nothing was.
-        predicted: Whether a network made the mattes, so that what is alike is measured, not what is right.
-        note: What else the report says of it.
-    """
-
-    data: Place
-    options: Options = field(default_factory=dict)
-    tuned: str = ""
-    predicted: bool = False
-    note: str = ""
-
-    @property
-    def alpha_scale(self) -> float | None:
-        """The value that means opaque in its mattes."""
-        return _alpha_scale(self.options)
-
-
-@settings
-class Evaluation:
-    """What rows are evaluated on: one set of photographs, or several, which are reported apart.
-
-    Attributes:
-        data: The set, where there is one.
-        sets: By name, where there are several. The one test is made on the first on which nothing was chosen and whose
-            mattes no network made, or on the first where there is none such; the others are described.
-        options: Of all sets.
-    """
-
-    data: Place | None = None
-    sets: Mapping[str, EvaluationSet] = field(default_factory=dict)
-    options: Options = field(default_factory=dict)
-
-    @property
-    def named(self) -> Mapping[str, EvaluationSet]:
-        """All sets by name, with all of their options; first the one that is tested, whose name is empty if alone."""
-        sets = self.sets or {"": EvaluationSet(data=self.data or "")}
-        tested = next((name for name, one in sets.items() if not one.tuned and not one.predicted), next(iter(sets)))
-        return {
-            name: replace(sets[name], options={**self.options, **sets[name].options})
-            for name in sorted(sets, key=lambda name: name != tested)
-        }
+def _wanted(given: object) -> object:
+    """True stands for no options, false for nothing at all."""
+    return ({} if given else None) if isinstance(given, bool) else given
 
 
 @settings
@@ -214,21 +54,23 @@ class Study:
         evaluation: What all are evaluated on; see `Evaluation`.
         compare: Pairs of rows to be tested against each other; all pairs where none are given.
         paper: The paper's figures, by row, variant (see `Network.variants`) and column.
+        design: Written before the data were seen; what contradicts it is refused.
         gap: Options of `rssn gap`, whose two figures of each composed row then stand beside SAD; true: without any.
         synthetic: A folder into which the project renders pictures of its own, unless it is there.
     """
 
     name: Text
-    foregrounds: Annotated[tuple[Place, ...], BeforeValidator(listed), AfterValidator(_distinct)]
+    foregrounds: Annotated[tuple[Place, ...], BeforeValidator(listed), AfterValidator(distinct)]
     rows: Annotated[Mapping[str, Row], Field(min_length=1)]
-    seeds: Annotated[tuple[Seed, ...], BeforeValidator(listed), AfterValidator(_distinct)]
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(listed), AfterValidator(distinct)]
     evaluation: Evaluation
     network: Network | None = None
     about: str = ""
     backgrounds: Mapping[str, BackgroundSet] = field(default_factory=dict)
     compare: tuple[tuple[Text, Text], ...] = ()
     paper: Paper = field(default_factory=dict)
-    gap: Annotated[Options | None, BeforeValidator(lambda given: {} if given is True else given or None)] = None
+    design: Design | None = None
+    gap: Annotated[Options | None, BeforeValidator(_wanted)] = None
     synthetic: LocalPlace | None = None
 
     def __post_init__(self) -> None:
@@ -238,6 +80,8 @@ class Study:
             self._check_row(f"rows.{name}", name, row)
         self._check_own_network()
         self._check_evaluation()
+        if self.design and self.design.seeds != len(self.seeds):
+            self.refuse_design("seeds", len(self.seeds))
         _check_options("gap", self.gap or {}, "gap", _GAP)
         for pair in self.compare:
             if not set(pair) <= set(self.rows):
@@ -248,6 +92,15 @@ class Study:
                 rows, columns, own = (", ".join(each) for each in (self.rows, METRICS, known or ("TT",)))
                 words = f"give {{ROW: {{NETWORK: {{sad: 1.0}}}}}}; rows are {rows}, networks {own}, columns {columns}"
                 raise InputError(f"'paper.{name}': {words}")
+
+    def refuse_design(self, key: str, count: int) -> NoReturn:
+        """Say that a number of the design is another in the study.
+
+        Raises:
+            InputError: Always.
+        """
+        words = f"'design.{key}' is {getattr(self.design, key)}, but the study has {count}"
+        raise InputError(f"{words}; keep to the design, or write another one, with its date")
 
     def network_of(self, row: str) -> Network:
         """What is trained for a row."""
@@ -339,7 +192,7 @@ class Study:
     def alpha_scales(self) -> list[float | None]:
         """The values that mean opaque in the mattes of the foregrounds, as the rows that train on them say."""
         trained = [row for name, row in self.rows.items() if self.network_of(name).trained]
-        return list(dict.fromkeys(_alpha_scale(row.options) for row in trained))
+        return list(dict.fromkeys(alpha_scale_of(row.options) for row in trained))
 
 
 _ALWAYS = {"out": "rssn study --out", "help": "the command line, as train run --help"}
@@ -397,11 +250,3 @@ def _check_options(where: str, options: Options, kind: str, owned: Mapping[str, 
             KINDS[kind].locate({name: value})
         except InputError as error:
             raise InputError(f"'{where}': {error}") from error
-
-
-def _alpha_scale(options: Options) -> float | None:
-    value = options.get("alpha-scale")
-    try:
-        return None if value is None else float(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"--alpha-scale {value!r}: give the value that means opaque, such as 1 or 255") from error

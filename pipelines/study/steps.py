@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 from pipelines.study.fingerprint import Facts, digests, fingerprint
 from pipelines.study.jobs import KINDS
 from pipelines.study.kinds import Options, listed
-from pipelines.study.schema import NETWORKS_ALONE, SSS, BackgroundSet, Network, Row, Study
+from pipelines.study.parts import NETWORKS_ALONE, SSS, BackgroundSet, Network, Row
+from pipelines.study.schema import Study
 from rssn.errors import InputError
 from rssn.gap.classifiers import require_scikit_learn
 from rssn.route.recipe import load_recipe

@@ -7,8 +7,9 @@ from math import isnan
 
 from pipelines.study.comparisons import Comparison, SetResult
 from pipelines.study.correlation import Measured, correlations
+from pipelines.study.parts import Design, Paper
 from pipelines.study.results import Figure, Line
-from pipelines.study.schema import Paper, Study
+from pipelines.study.schema import Study
 from train.metrics.paper import METRICS
 
 
@@ -46,6 +47,8 @@ def differences(comparisons: Sequence[Comparison], tested: bool = True) -> list[
 def markdown(study: Study, results: Sequence[SetResult], notes: Sequence[str]) -> str:
     """The whole result as text."""
     parts = [f"# {study.name}", study.about]
+    if study.design:
+        parts += ["## Design", "\n".join(f"* {name}: {value}" for name, value in design_facts(study.design).items())]
     for one in results:
         parts += [f"## {heading(one)}" if one.name else "", introduction(one)]
         cells = table(one.lines, study.paper if one.tested else {}, one.measured)
@@ -55,6 +58,17 @@ def markdown(study: Study, results: Sequence[SetResult], notes: Sequence[str]) -
             parts.append(TEST if one.tested else DESCRIBED)
     parts.append("\n".join(f"* {note}" for note in notes))
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def design_facts(design: Design) -> dict[str, str]:
+    """What was decided before the data were seen, by what it is."""
+    return {
+        "written before the data were seen": design.date,
+        "by the spread of": design.pilot,
+        "looked for": f"a difference of {design.difference:.0%} of the first row's mean SAD",
+        "by": f"{design.seeds} seeds and {design.photographs} photographs",
+        "power": f"{design.power:.2f}",
+    }
 
 
 def heading(one: SetResult) -> str:

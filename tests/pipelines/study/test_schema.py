@@ -338,8 +338,25 @@ def test_the_set_that_is_tested_is_the_first_on_which_nothing_was_chosen(sets: s
 
 
 def test_the_meters_options_are_checked() -> None:
-    given = {text: parse_study(f"{TEXT}gap: {text}\n", "mine").gap for text in ("true", "false", "{at: 1/3}")}
-    assert given == {"true": {}, "false": None, "{at: 1/3}": {"at": "1/3"}}
+    given = {text: parse_study(f"{TEXT}gap: {text}\n", "mine").gap for text in ("true", "{}", "false", "{at: 1/3}")}
+    assert given == {"true": {}, "{}": {}, "false": None, "{at: 1/3}": {"at": "1/3"}}
     for option, message in {"real: x": "its place is foregrounds", "trials: 3": "there is no such option"}.items():
         assert message in refused("seeds:", f"gap: {{{option}}}\nseeds:")
     assert "gap is 'yes'; expected a mapping" in refused("seeds:", "gap: 'yes'\nseeds:")
+
+
+DESIGN = "design: {date: '2026-11-30', pilot: small/, difference: 0.25, seeds: 2, photographs: 9, power: 0.8}\nseeds:"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds: 2", "seeds: 5", "'design.seeds' is 5, but the study has 2; keep to the design, or write another one"),
+        ("2026-11-30", "soon", "design.date is 'soon'; expected a date in quotes, such as '2026-11-30'"),
+        ("difference: 0.25", "difference: 25.0", "design.difference is 25.0; expected less than 1"),
+        (", power: 0.8", "", "the key 'design.power' is missing"),
+    ],
+)
+def test_a_design_that_says_something_else_is_refused(old: str, new: str, message: str) -> None:
+    assert parse_study(TEXT.replace("seeds:", DESIGN), "mine").design.date == "2026-11-30"
+    assert message in refused("seeds:", DESIGN.replace(old, new))

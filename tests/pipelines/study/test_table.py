@@ -7,8 +7,8 @@ from typing import Any
 from pipelines.study.comparisons import SetResult, compare
 from pipelines.study.correlation import Measured
 from pipelines.study.load import parse_study
+from pipelines.study.parts import EvaluationSet
 from pipelines.study.results import summarise
-from pipelines.study.schema import EvaluationSet
 from pipelines.study.table import differences, markdown, meter_words, table
 from rssn.gap.pairs import Estimate
 from tests.pipelines.study.test_comparisons import FOUND
@@ -83,6 +83,16 @@ def test_the_text_is_whole() -> None:
         "| plain | coco | TT | +20.00 | [+14.49, +25.51] | 0 of 2 images | 0.0014 | 0.0014 | plain is better |" in text
     )
     assert text.endswith("\n* compose-plain: 12 rows\n")
+
+
+def test_the_design_is_told_before_the_figures() -> None:
+    design = "design: {date: '2026-11-30', pilot: small/, difference: 0.25, seeds: 2, photographs: 9, power: 0.81}\n"
+    text = markdown(parse_study(TEXT + design, "mine"), [result()], [])
+    assert text.startswith(
+        "# mine\n\n## Design\n\n* written before the data were seen: 2026-11-30\n* by the spread of: small/\n"
+        "* looked for: a difference of 25% of the first row's mean SAD\n* by: 2 seeds and 9 photographs\n"
+        "* power: 0.81\n\n|"
+    )
 
 
 def test_sets_are_reported_apart_and_one_is_tested() -> None:

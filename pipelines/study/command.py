@@ -77,9 +77,9 @@ def study(given: StudyOptions) -> None:
     """Ask which training data make the better network.
 
     Curates, composes, trains, evaluates and compares. STUDY is a YAML file, or one of those that ship (am2k-comp-track,
-    am2k-ori-track, rssn-ablation, gfm-ablation, small, demo). Each step is the job of one of our commands; what is done
-    stays done, and a changed recipe makes again what depends on it. Trainings run side by side, one for each of
-    --workers, with a GPU each where there are some.
+    am2k-ori-track, rssn-ablation, gfm-ablation, steps, small, shm-small, demo). Each step is the job of one of our
+    commands; what is done stays done, and a changed recipe makes again what depends on it. Trainings run side by side,
+    one for each of --workers, with a GPU each where there are some.
 
     Writes index.html, README.md with the table in the paper's layout, mattes and per_image.parquet. Paths in a study
     file are relative to the current folder.

@@ -75,10 +75,10 @@ class Correlation:
     @property
     def words(self) -> str:
         """In a sentence, with what so many rows can show."""
-        found = f"{self.figure} and SAD of {self.rows} rows ({self.variant}): rho {self.rho:+.2f}, p {self.p:.2g}"
+        found = f"SAD and {self.figure}, {self.rows} rows of {self.variant}: rho {self.rho:+.2f}, p {self.p:.2g}"
         least = needed(self.rows)
-        can = f"below {LEVEL} is p where |rho| is {least:.3f} or more" if least else f"no rho gives a p below {LEVEL}"
-        return f"{found}; of {self.rows} rows {can}"
+        can = f"|rho| must be {least:.3f} or more for" if least else "no rho gives"
+        return f"{found}; of {self.rows} rows {can} a p below {LEVEL}"
 
 
 def correlations(lines: Sequence[Line], measured: Mapping[str, Measured]) -> Iterator[Correlation]:
@@ -94,9 +94,7 @@ def correlations(lines: Sequence[Line], measured: Mapping[str, Measured]) -> Ite
         rows = [measured[line.row] for line in some]
         figures = {
             "distance": [one.distance.value for one in rows],
-            "cue strength, how far from the photographs',": [
-                abs(one.strength.value - one.target.value) for one in rows
-            ],
+            "distance of cue strength from its target": [abs(one.strength.value - one.target.value) for one in rows],
         }
         for name, values in figures.items():
             yield Correlation(variant, name, len(some), *spearman(np.array(values), sad))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy
 
-from pipelines.study.correlation import Measured, correlations, needed, spearman
+from pipelines.study.correlation import Correlation, Measured, correlations, needed, spearman
 from pipelines.study.results import summarise
 from rssn.gap.pairs import Estimate
 from tests.pipelines.study.test_results import figures
@@ -54,4 +54,10 @@ def test_rows_are_correlated_variant_by_variant() -> None:
     )
     assert [(each.variant, each.rows) for each in found] == [("TT", 3)] * 2
     assert [each.rho for each in found] == pytest.approx([1.0, 0.5]), "a cue strength below the target is off as well"
-    assert found[0].words.startswith("distance and SAD of 3 rows (TT): rho +1.00, p 0.33; of 3 rows no rho gives")
+    assert found[0].words.startswith("SAD and distance, 3 rows of TT: rho +1.00, p 0.33; of 3 rows no rho gives")
+
+
+def test_of_seven_rows_much_is_asked() -> None:
+    assert Correlation("TT", "distance", 7, 0.75, 0.066).words == (
+        "SAD and distance, 7 rows of TT: rho +0.75, p 0.066; of 7 rows |rho| must be 0.786 or more for a p below 0.05"
+    )

@@ -63,7 +63,7 @@ def test_what_the_meter_says_of_the_rows() -> None:
     third = summarise(figures({"blur": {0: [20.0, 30.0], 1: [20.0, 30.0]}}))
     middle = Measured(Estimate(0.9, 0.8, 1.0), Estimate(0.825, 0.7, 0.9), Estimate(0.9, 0.8, 1.0))
     three = replace(two, lines=[*LINES, *third], measured=MEASURED | {"blur": middle})
-    assert "distance and SAD of 3 rows (TT): rho +1.00, p 0.33; of 3 rows no rho gives a p below 0.05." in meter_words(
+    assert "SAD and distance, 3 rows of TT: rho +1.00, p 0.33; of 3 rows no rho gives a p below 0.05." in meter_words(
         three
     )
     assert meter_words(three) in markdown(parse_study(TEXT, "mine"), [three], [])

@@ -72,20 +72,9 @@ class FitOptions:
 
 
 @dataclass(frozen=True)
-class GapOptions:
-    """What `rssn gap` is asked to do."""
+class MeterOptions:
+    """How sets are measured."""
 
-    sets: tuple[Location, ...] = argument(nargs=-1, type=PLACE)
-    real: Location = option(
-        "--real",
-        required=True,
-        type=PLACE,
-        help="The photographs that the network is meant for, with their mattes: what rssn pack wrote, a matting data "
-        "set's folder or table, or s3://...",
-    )
-    out: Location = option(
-        "--out", required=True, type=PLACE, help="Folder of gap.html, gap.json and gap.parquet, or s3://..."
-    )
     at: Fraction = option(
         "--at",
         callback=_share,
@@ -105,6 +94,24 @@ class GapOptions:
         default=0,
         help="Of the permutations; with --fit of the draws of composites, too.",
     )
+
+
+@dataclass(frozen=True)
+class GapOptions:
+    """What `rssn gap` is asked to do."""
+
+    sets: tuple[Location, ...] = argument(nargs=-1, type=PLACE)
+    real: Location = option(
+        "--real",
+        required=True,
+        type=PLACE,
+        help="The photographs that the network is meant for, with their mattes: what rssn pack wrote, a matting data "
+        "set's folder or table, or s3://...",
+    )
+    out: Location = option(
+        "--out", required=True, type=PLACE, help="Folder of gap.html, gap.json and gap.parquet, or s3://..."
+    )
+    meter: MeterOptions = group(MeterOptions)
     mattes: options.MatteOptions = group(options.MatteOptions)
     fitting: FitOptions = group(FitOptions)
     cache: options.CacheOptions = group(options.CacheOptions)
@@ -129,10 +136,10 @@ class GapOptions:
             out=self.out,
             cache=self.cache.open(),
             trials=self.fitting.trials,
-            foregrounds=self.foregrounds,
-            seed=self.seed,
+            foregrounds=self.meter.foregrounds,
+            seed=self.meter.seed,
             codec=self.fitting.image_codec,
-            at=self.at,
+            at=self.meter.at,
             layout=self.mattes.matting_format,
             alpha_scale=self.mattes.alpha_scale,
         )
@@ -142,7 +149,7 @@ class GapOptions:
         if holds_dataset(self.real):
             for name in ("--matting-format", "--alpha-scale"):
                 refuse_given(name, "--real is a data set, whose mattes are known; leave it out")
-        return open_photographs(self.real, self.foregrounds, self.mattes.matting_format, self.mattes.alpha_scale)
+        return open_photographs(self.real, self.meter.foregrounds, self.mattes.matting_format, self.mattes.alpha_scale)
 
 
 def _names(places: Sequence[Location]) -> Mapping[str, Location]:
@@ -169,8 +176,8 @@ def gap(given: GapOptions) -> None:
             return
         open_out(given.out)
         photographs = given.photographs()
-        sets = {name: open_set(place, given.foregrounds) for name, place in _names(given.sets).items()}
-        _say(run_gap(GapJob(sets, photographs, given.out, given.at, given.seed)))
+        sets = {name: open_set(place, given.meter.foregrounds) for name, place in _names(given.sets).items()}
+        _say(run_gap(GapJob(sets, photographs, given.out, given.meter.at, given.meter.seed)))
 
 
 def _fit(given: GapOptions) -> None:

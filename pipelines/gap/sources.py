@@ -166,6 +166,60 @@ class Rows:
         return frozenset(by_hash(self._light[0], "foregrounds")[: self.foregrounds])
 
 
+@dataclass(frozen=True)
+class Joined:
+    """Several of them, such as the composites of several foreground sets by one recipe, as one set."""
+
+    parts: tuple[Rows, ...]
+
+    @property
+    def place(self) -> Location:
+        """Where the first lies."""
+        return self.parts[0].place
+
+    @cached_property
+    def chosen(self) -> Chosen:
+        """What of all is measured."""
+        each = [part.chosen for part in self.parts]
+        return Chosen(
+            sum(one.count for one in each),
+            max(one.most for one in each),
+            sum(one.foregrounds for one in each),
+            sum(one.all_foregrounds for one in each),
+            sum(one.merged for one in each),
+            finished=all(one.finished for one in each),
+            refused=[words for one in each for words in one.refused],
+        )
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """That of the first."""
+        return self.parts[0].recipe
+
+    @property
+    def compressed(self) -> bool:
+        """Whether any of their pictures is, or was made from, a JPEG."""
+        return any(part.compressed for part in self.parts)
+
+    def caption(self, name: str) -> str:
+        """The files of foreground and background."""
+        return self._part(name).caption(name)
+
+    def pictures(self) -> Iterator[tuple[str, Callable[[], Loaded]]]:
+        """Each row's picture, one set after the other."""
+        for part in self.parts:
+            yield from part.pictures()
+
+    def load(self, name: str) -> Loaded:
+        """One row's picture."""
+        return self._part(name).load(name)
+
+    def _part(self, name: str) -> Rows:
+        return next(
+            part for part in self.parts if any(row["sample_id"] == name for row in part.data.rows(["sample_id"]))
+        )
+
+
 def _is_missing(refused: Mapping[str, Any]) -> bool:
     """Whether composites are missing: in the place of a background that cannot be used another is drawn."""
     return refused["stage"] != "background" or refused["reason"] in ("too_small", "none_left")

@@ -1,82 +1,95 @@
-"""Whether two rows of a study differ: over the photographs that they were evaluated on, and over the seeds."""
+"""Whether two rows of a study differ; the test is that of `pipelines.study.crossed`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isnan, nan
+from math import isnan
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import scipy  # its parts are loaded when they are used
 
-from pipelines.study.results import Line
-
-LEVEL = 0.05
-"""Below it a difference is called significant; after Holm's correction."""
+from pipelines.study.correlation import Measured
+from pipelines.study.crossed import LEVEL, difference
+from pipelines.study.parts import EvaluationSet
+from pipelines.study.results import Line, summarise
+from pipelines.study.schema import Study
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Two rows with the same variant of a network, or each with its own.
 
-    A row is better if that holds for photographs that were not drawn (over the images) and for trainings that were not
-    made (over the seeds): its p is the larger one of the two, which is a test of both at once (intersection and union).
-
     Attributes:
         first, second: The rows.
-        variant: See `pipelines.study.schema.Network`; of networks without a common one, both.
+        variant: See `pipelines.study.parts.Network`; of networks without a common one, both.
         difference: Mean SAD of the second less that of the first.
-        median: Of the images' differences.
-        smaller: Images on which the second has the smaller SAD.
+        interval: Of 95 %, not corrected for several comparisons; NaN where there is one training or photograph.
+        smaller: Photographs on which the second has the smaller SAD, by the mean over the seeds.
         images: All of them.
-        ranks: Sum of Wilcoxon's signed ranks; below 0 where the second tends to the smaller SAD.
-        p_images: Of Wilcoxon's signed-rank test, each image by its mean over the seeds; NaN where none differs.
-        p_seeds: Of Welch's t-test, each seed by its mean over the images; NaN where a row has one seed. Both two-sided.
-        least: The smallest p over the images that so many differences and comparisons allow.
-        corrected: The larger p after Holm's correction for all comparisons of the study.
+        seeds: Trainings of the row that has fewer.
+        p: Two-sided; NaN where the interval is.
+        corrected: p after Holm's correction for all comparisons of the study; 1 where there is none.
     """
 
     first: str
     second: str
     variant: str
     difference: float
-    median: float
+    interval: tuple[float, float]
     smaller: int
     images: int
-    ranks: float
-    p_images: float
-    p_seeds: float
-    least: float
+    seeds: int
+    p: float
     corrected: float = 1.0
-
-    @property
-    def p(self) -> float:
-        """Of both at once; 1 where one of them is not known."""
-        return max(1.0 if isnan(p) else p for p in (self.p_images, self.p_seeds))
 
     @property
     def verdict(self) -> str:
         """What may be claimed."""
-        if self.corrected < LEVEL:
-            if self.difference * self.ranks <= 0:
-                return "no claim: the mean says one thing, most photographs another"
-            return f"{self.second if self.ranks < 0 else self.first} is better"
-        if isnan(self.p_seeds):
+        if self.seeds < 2:
             return "no claim: one seed tells networks apart, not what they were trained on"
-        if self.least >= LEVEL:
-            return f"no claim: {self.images} images cannot give a p below {self.least:.2g}"
+        if self.images < 2:
+            return "no claim: one photograph tells nothing of others"
+        if self.corrected < LEVEL:
+            return f"{self.second if self.difference < 0 else self.first} is better"
         return "no significant difference"
+
+
+@dataclass(frozen=True)
+class SetResult:
+    """What was found on one set of photographs.
+
+    Attributes:
+        name: Of the set; empty where the study has one.
+        about: What is known of it.
+        tested: Whether this is the set of the study's one test; on others differences are described.
+        lines: Of its table.
+        comparisons: Of its rows.
+        measured: The meter's figures by row; empty where it was not asked.
+    """
+
+    name: str
+    about: EvaluationSet
+    tested: bool
+    lines: Sequence[Line]
+    comparisons: Sequence[Comparison]
+    measured: Mapping[str, Measured]
+
+
+def by_set(study: Study, figures: Sequence[Mapping[str, Any]], measured: Mapping[str, Measured]) -> list[SetResult]:
+    """The results of a study on each set of photographs, that of the test first."""
+    found: list[SetResult] = []
+    for name, one in study.evaluation.named.items():
+        lines = summarise([each for each in figures if each["set"] == name])
+        found.append(SetResult(name, one, not found, lines, compare(lines, study.pairs), measured))
+    return found
 
 
 def compare(lines: Sequence[Line], pairs: Sequence[tuple[str, str]]) -> list[Comparison]:
     """Test pairs of rows against each other, for each variant that both have; where they have none, the first ones."""
     found = [_compared(*each) for each in _chosen(lines, pairs)]
-    corrected = holm([each.p for each in found])
-    return [
-        replace(each, corrected=value, least=min(1.0, each.least * len(found)))
-        for each, value in zip(found, corrected, strict=True)
-    ]
+    corrected = holm([1.0 if isnan(each.p) else each.p for each in found])
+    return [replace(each, corrected=value) for each, value in zip(found, corrected, strict=True)]
 
 
 def _chosen(lines: Sequence[Line], pairs: Sequence[tuple[str, str]]) -> list[tuple[Line, Line]]:
@@ -101,33 +114,17 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def _compared(first: Line, second: Line) -> Comparison:
-    before, after = first.by_image, second.by_image
-    changes: npt.NDArray[np.float64] = np.array([after[image] - before[image] for image in before])
-    differing = changes[changes != 0]
-    ranks = float((np.sign(differing) * scipy.stats.rankdata(np.abs(differing))).sum())
+    found = difference(first.matrix, second.matrix)
+    low, high = found.interval()
+    changes = (second.matrix.mean(1) - first.matrix.mean(1)).tolist()
     return Comparison(
         first.row,
         second.row,
         ", ".join(dict.fromkeys((first.variant, second.variant))),
-        difference=float(changes.mean()),
-        median=float(np.median(changes)),
-        smaller=int((changes < 0).sum()),
+        difference=float(found.mean),
+        interval=(float(low), float(high)),
+        smaller=sum(change < 0 for change in changes),
         images=len(changes),
-        ranks=ranks,
-        p_images=float(scipy.stats.wilcoxon(differing).pvalue) if differing.size else nan,
-        p_seeds=_welch(list(first.by_seed.values()), list(second.by_seed.values())),
-        least=2.0 ** (1 - differing.size),
+        seeds=min(len(first.sad), len(second.sad)),
+        p=float(found.p),
     )
-
-
-def _welch(first: Sequence[float], second: Sequence[float]) -> float:
-    if min(len(first), len(second)) < 2:
-        return nan
-    facts = [float(f(each)) for each in (first, second) for f in (np.mean, _deviation)]
-    with np.errstate(divide="ignore", invalid="ignore"):  # no spread at all: equal or not, nothing in between
-        found = scipy.stats.ttest_ind_from_stats(*facts[:2], len(first), *facts[2:], len(second), equal_var=False)
-    return 1.0 if facts[0] == facts[2] else float(found.pvalue)
-
-
-def _deviation(values: Sequence[float]) -> float:
-    return float(np.std(values, ddof=1))

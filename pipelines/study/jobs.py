@@ -25,6 +25,7 @@ from pipelines.executor.run_state import RunState, StateFile
 from pipelines.inspect.inspect import run_inspect
 from pipelines.study.crops import CropsJob, crops, write_crops
 from pipelines.study.kinds import Kind
+from pipelines.study.meter import MeterJob, measure, meter
 from rssn.dataset.shards import DatasetFolder
 from rssn.errors import RssnError
 from rssn.progress import Progress
@@ -168,6 +169,7 @@ KINDS: Mapping[str, Kind] = {
         _SHARDS,
     ),
     "pack": Kind(pack, ("rssn", "pack"), _typed(PackOptions), _pack, _SHARDS),
+    "gap": Kind(meter, ("python", "-m", "pipelines.study.meter"), _typed(MeterJob), measure, resumes=False),
     "train": Kind(run, ("train", "run"), read_options, _train, _TRAINING, side_by_side=True),
     "eval": Kind(
         evaluate,

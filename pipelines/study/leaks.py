@@ -9,6 +9,7 @@ from functools import partial
 from itertools import product
 from pathlib import PurePosixPath
 
+from pipelines.study.parts import EvaluationSet
 from pipelines.study.photo_hashes import (
     OVERLAP,
     RULES,
@@ -19,7 +20,7 @@ from pipelines.study.photo_hashes import (
     salient_hashes,
     same_pictures,
 )
-from pipelines.study.schema import Evaluation, Study
+from pipelines.study.schema import Study
 from pipelines.study.steps import input_fingerprint
 from rssn.errors import InputError, RemoteError
 from rssn.sources.mattes import MATTE_RULES
@@ -33,8 +34,8 @@ _FORMAT = 2
 _NAMED = 5
 
 
-def check_foregrounds(study: Study, cache: LeakCache) -> None:
-    """Refuse foregrounds that are in the evaluation set, or look like one that is: their colours or their mattes.
+def check_sets(study: Study, cache: LeakCache) -> None:
+    """Refuse an evaluation set that holds a photograph of the one that is tested: what was tuned would be tested.
 
     Args:
         study: The study.
@@ -43,12 +44,28 @@ def check_foregrounds(study: Study, cache: LeakCache) -> None:
     Raises:
         InputError: Naming both.
     """
-    for matting, scale in product(study.foregrounds, study.alpha_scales):
-        cache.check(study.evaluation, matting, "foreground", partial(matting_hashes, alpha_scale=scale), scale)
+    (_, tested), *others = study.evaluation.named.items()
+    for name, one in others:
+        hashes = partial(evaluation_hashes, alpha_scale=one.alpha_scale)
+        cache.check(tested, one.data, f"photograph of the set {name}", hashes, one.alpha_scale)
+
+
+def check_foregrounds(study: Study, cache: LeakCache) -> None:
+    """Refuse foregrounds that are in an evaluation set, or look like one that is: their colours or their mattes.
+
+    Args:
+        study: The study.
+        cache: What was looked at before.
+
+    Raises:
+        InputError: Naming both.
+    """
+    for one, matting, scale in product(study.evaluation.named.values(), study.foregrounds, study.alpha_scales):
+        cache.check(one, matting, "foreground", partial(matting_hashes, alpha_scale=scale), scale)
 
 
 def check_backgrounds(study: Study, places: Sequence[Location], cache: LeakCache) -> None:
-    """Refuse backgrounds that are in the evaluation set, or look like one that is.
+    """Refuse backgrounds that are in an evaluation set, or look like one that is.
 
     Crops look like nothing but themselves: for those that the study made, the photographs that they are of count.
 
@@ -60,10 +77,10 @@ def check_backgrounds(study: Study, places: Sequence[Location], cache: LeakCache
     Raises:
         InputError: Naming both.
     """
-    for place in places:
-        cache.check(study.evaluation, str(place), "background", background_hashes)
+    for one, place in product(study.evaluation.named.values(), places):
+        cache.check(one, str(place), "background", background_hashes)
         if curated := _cropped(place):
-            cache.check(study.evaluation, curated, "photograph behind the crops", salient_hashes)
+            cache.check(one, curated, "photograph behind the crops", salient_hashes)
 
 
 class LeakCache:
@@ -79,7 +96,7 @@ class LeakCache:
 
     def check(
         self,
-        evaluation: Evaluation,
+        evaluation: EvaluationSet,
         place: str,
         what: str,
         hashes: Callable[[Location], Iterator[PhotoHash]],

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 import pyarrow as pa
 
-from pipelines.study.comparisons import compare
-from pipelines.study.results import Line, read_figures, summarise
+from pipelines.study.comparisons import SetResult, by_set
+from pipelines.study.correlation import read_measured
+from pipelines.study.parts import EvaluationSet
+from pipelines.study.results import Line, read_figures
 from pipelines.study.schema import Study
 from pipelines.study.steps import Cell, Plan
-from pipelines.study.table import TEST, differences, legend, markdown, table
+from pipelines.study.table import (
+    DESCRIBED,
+    TEST,
+    design_facts,
+    differences,
+    heading,
+    introduction,
+    legend,
+    markdown,
+    meter_words,
+    table,
+)
 from rssn.image.arrays import Pixels, encode_png, fit_inside, to_uint8
 from rssn.image.decoding import decode_pixels
 from rssn.report.page import Section, Tile, contact_sheet, page
@@ -28,6 +42,7 @@ _SIDE = 260  # px of a picture in the sheets
 _SHOWN = 3  # photographs of each kind
 _SCHEMA = pa.schema(
     [
+        ("set", pa.string()),
         ("row", pa.string()),
         ("variant", pa.string()),
         ("seed", pa.int64()),
@@ -38,29 +53,43 @@ _SCHEMA = pa.schema(
 
 
 def write_report(study: Study, plan: Plan, root: Location, notes: Sequence[str]) -> str:
-    """Write `index.html`, `README.md`, `per_image.parquet` and `mattes-<network>.png` into the study's folder.
+    """Write `index.html`, `README.md`, `per_image.parquet` and `mattes-<set>-<network>.png` into the study's folder.
 
     Returns:
         The result in Markdown.
     """
     figures = read_figures(plan.cells, root)
-    write_parquet(root / "per_image.parquet", _SCHEMA, figures)
-    lines = summarise(figures)
-    comparisons = compare(lines, study.pairs)
-    text = markdown(study, lines, comparisons, notes)
+    write_figures(root, figures)
+    results = by_set(study, figures, read_measured(plan, root))
+    text = markdown(study, results, notes)
     write_bytes(root / "README.md", text.encode())
-    mattes = {name: _mattes(study, plan.cells, shown, root) for name, shown in _groups(study, lines).items()}
-    for name, sheet in mattes.items():
-        write_bytes(root / f"mattes-{name}.png", encode_png(sheet))
-    sections = [
-        Section("Table", f"{study.about} {legend(study)}", table=table(lines, study.paper)),
-        Section("Differences", TEST, table=differences(comparisons)),
-        *(Section(f"Mattes of the same photographs: {r}", _WHICH, pictures=[sheet]) for r, sheet in mattes.items()),
+    sections = [Section("Design", facts=design_facts(study.design))] if study.design else []
+    sections += [section for one in results for section in _sections(study, plan.cells, one, root)]
+    sections += [
         Section("Training curves", "The first seed of each.", pictures=_curves(plan.cells, root)),
         Section("Notes", " ".join(notes)),
     ]
     write_bytes(root / "index.html", page(study.name, sections).encode())
     return text
+
+
+def _sections(study: Study, cells: Sequence[Cell], one: SetResult, root: Location) -> Iterator[Section]:
+    """Of one set of photographs."""
+    title = f"{heading(one)}: " if one.name else ""
+    words = f"{study.about} {introduction(one)} {legend(study, one)} {meter_words(one)}"
+    yield Section(f"{title}Table", words, table=table(one.lines, study.paper if one.tested else {}, one.measured))
+    told = TEST if one.tested else DESCRIBED
+    yield Section(f"{title}Differences", told, table=differences(one.comparisons, one.tested))
+    here = [cell for cell in cells if cell.set == one.name]
+    for name, shown in _groups(study, one.lines).items():
+        sheet = _mattes(study, here, shown, one.about, root)
+        write_bytes(root / f"mattes-{'-'.join(filter(None, (one.name, name)))}.png", encode_png(sheet))
+        yield Section(f"{title}Mattes of the same photographs: {name}", _WHICH, pictures=[sheet])
+
+
+def write_figures(root: Location, figures: Sequence[Mapping[str, Any]]) -> None:
+    """Write what `pipelines.study.results.read_figures` found as `per_image.parquet`."""
+    write_parquet(root / "per_image.parquet", _SCHEMA, map(dict, figures))
 
 
 _WHICH = (
@@ -97,10 +126,10 @@ def _groups(study: Study, lines: Sequence[Line]) -> dict[str, list[Line]]:
     return {"-".join(dict.fromkeys(line.variant for line in sheet)): sheet for _, sheet in sorted(sheets.items())}
 
 
-def _mattes(study: Study, cells: Sequence[Cell], lines: Sequence[Line], root: Location) -> Pixels:
+def _mattes(study: Study, cells: Sequence[Cell], lines: Sequence[Line], about: EvaluationSet, root: Location) -> Pixels:
     first = {(cell.row, cell.variant): cell for cell in cells[::-1]}
     images = choose_images(lines, study.pairs, _SHOWN)
-    pictures = _truths(study, images)
+    pictures = _truths(about, images)
     rows = []
     for image, why in images.items():
         photo, alpha = pictures.get(image, (None, None))
@@ -113,15 +142,13 @@ def _mattes(study: Study, cells: Sequence[Cell], lines: Sequence[Line], root: Lo
     return contact_sheet(rows, ["photograph", "truth", *(f"{line.row}, {line.variant}" for line in lines)], side=_SIDE)
 
 
-def _truths(study: Study, images: Collection[str]) -> Mapping[str, tuple[Pixels, Pixels]]:
+def _truths(about: EvaluationSet, images: Collection[str]) -> Mapping[str, tuple[Pixels, Pixels]]:
     """Small photographs and mattes of a folder data set; none of shards, whose mattes stand alone."""
-    data = parse_location(study.evaluation.data)
+    data = parse_location(about.data)
     if (data / "manifest.json").is_file():
         return {}
     found = {}
-    for pair in (
-        pair for pair in find_pairs(data, alpha_scale=study.evaluation.alpha_scale).pairs if pair.name in images
-    ):
+    for pair in (pair for pair in find_pairs(data, alpha_scale=about.alpha_scale).pairs if pair.name in images):
         sample = load_pair(pair)
         found[pair.name] = (fit_inside(to_uint8(sample.picture), _SIDE), _small(to_uint8(sample.alpha)))
     return found

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pipelines.study.steps import Cell
 from rssn.dataset.rows import iter_rows
@@ -41,31 +42,32 @@ class Line:
         return {image: float(np.mean([sad[image] for sad in each])) for image in each[0]}
 
     @cached_property
-    def by_seed(self) -> Mapping[int, float]:
-        """Mean SAD over the images."""
-        return {seed: float(np.mean(list(sad.values()))) for seed, sad in self.sad.items()}
+    def matrix(self) -> npt.NDArray[np.float64]:
+        """P x S, SAD of each image, in order of name, and seed."""
+        return np.array([[sad[image] for sad in self.sad.values()] for image in sorted(self.by_image)])
 
 
 def read_figures(cells: Sequence[Cell], root: Location) -> list[dict[str, Any]]:
-    """Every image's figures: row, variant, seed, image and the columns, from what `train eval` wrote.
+    """Every image's figures: set, row, variant, seed, image and the columns, from what `train eval` wrote.
 
     Images without figures, which the protocol leaves out, are left out here too.
 
     Raises:
-        InputError: If the networks were not evaluated on the same images.
+        InputError: If the networks were not evaluated on the same images of a set.
     """
     found = []
     for cell in cells:
         rows = iter_rows(cell.results(root) / "per_image.parquet")
-        facts: dict[str, Any] = {"row": cell.row, "variant": cell.variant, "seed": cell.seed}
+        facts: dict[str, Any] = {"set": cell.set, "row": cell.row, "variant": cell.variant, "seed": cell.seed}
         evaluated = [row for row in rows if row["sad"] is not None]
         found += [facts | {"image": row["name"]} | {name: row.get(name) for name in METRICS} for row in evaluated]
     groups: dict[tuple[Any, ...], set[str]] = {}
     for figures in found:
-        groups.setdefault((figures["row"], figures["variant"], figures["seed"]), set()).add(figures["image"])
-    every = set[str]().union(*groups.values())
+        group = (figures["set"], figures["row"], figures["variant"], figures["seed"])
+        groups.setdefault(group, set()).add(figures["image"])
     for cell in cells:
-        missing = sorted(every - groups.get((cell.row, cell.variant, cell.seed), set()))
+        every = set[str]().union(*(images for group, images in groups.items() if group[0] == cell.set))
+        missing = sorted(every - groups.get((cell.set, cell.row, cell.variant, cell.seed), set()))
         if missing:
             names = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if missing[_NAMED:] else "")
             remedy = "leave them out of the evaluation's data, or remove that folder and run the same command again"
@@ -74,7 +76,7 @@ def read_figures(cells: Sequence[Cell], root: Location) -> list[dict[str, Any]]:
 
 
 def summarise(figures: Sequence[Mapping[str, Any]]) -> list[Line]:
-    """The lines of the table, in the order of the figures."""
+    """The lines of the table of one set, in the order of the figures."""
     keys = dict.fromkeys((each["row"], each["variant"]) for each in figures)
     return [_line(*key, [each for each in figures if (each["row"], each["variant"]) == key]) for key in keys]
 

@@ -18,9 +18,10 @@ from pipelines.study.execute import duration, make_steps
 from pipelines.study.fingerprint import digests
 from pipelines.study.forecast import forecast
 from pipelines.study.jobs import KINDS
-from pipelines.study.leaks import LeakCache, check_backgrounds, check_foregrounds
+from pipelines.study.leaks import LeakCache, check_backgrounds, check_foregrounds, check_sets
+from pipelines.study.parts import SSS
 from pipelines.study.report import write_report
-from pipelines.study.schema import SSS, Study
+from pipelines.study.schema import Study
 from pipelines.study.steps import Plan, Step, plan_study
 from rssn.errors import InputError
 from rssn.storage.atomic import sweep
@@ -29,6 +30,7 @@ from rssn.storage.lease import hold_lease
 from rssn.storage.location import Location, lies_in, parse_location
 from rssn.storage.remote import content
 from rssn.synthetic import SyntheticPlan, write_synthetic
+from train.evaluation.examples import find_examples
 
 _LEAKS = "leaks.json"
 _INPUTS = "inputs.json"
@@ -69,6 +71,7 @@ def dry_run(job: StudyJob) -> list[str]:
         known = Path(scratch) / _LEAKS
         with suppress(FileNotFoundError):  # nothing was looked at before
             known.write_bytes(content(job.out / _LEAKS))
+        check_sets(job.study, LeakCache(known))
         check_foregrounds(job.study, LeakCache(known))
     plan = _plan(job)
     with closing(job.network_runner()) as runner:
@@ -98,6 +101,7 @@ def run_study(job: StudyJob, log: Callable[[str], None]) -> str:
         plan = _plan(job)
         digests.save(job.out / _INPUTS)
         clean = LeakCache(job.out / _LEAKS)
+        check_sets(job.study, clean)
         check_foregrounds(job.study, clean)
         for kind in KINDS:
             if kind == "compose":
@@ -108,12 +112,22 @@ def run_study(job: StudyJob, log: Callable[[str], None]) -> str:
 
 def _plan(job: StudyJob) -> Plan:
     """The steps, none of which may read the folder in which their results lie."""
+    _check_design(job.study)
     plan = plan_study(job.study, job.out / _INPUTS)
     for place in (place for step in plan.steps for place in step.reads):
         if lies_in(job.out, parse_location(place).resolve()):
             words = f"--out {job.out} lies in {place}, which the study reads: results would be taken for inputs"
             raise InputError(f"{words}; choose another --out")
     return plan
+
+
+def _check_design(study: Study) -> None:
+    """The set that is tested must have as many photographs as the design says."""
+    if study.design:
+        tested = next(iter(study.evaluation.named.values()))
+        count = len(find_examples(parse_location(tested.data), alpha_scale=tested.alpha_scale).examples)
+        if count != study.design.photographs:
+            study.refuse_design("photographs", count)
 
 
 def _render(synthetic: Path) -> None:

@@ -6,160 +6,37 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from itertools import combinations
-from typing import Annotated, Any, TypeAlias, cast
+from typing import Annotated, NoReturn, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from pipelines.study.jobs import KINDS
-from pipelines.study.kinds import Options, absolute, check_option, listed
+from pipelines.study.kinds import Options, check_option, listed
+from pipelines.study.parts import (
+    NETWORKS_ALONE,
+    SSS,
+    BackgroundSet,
+    Design,
+    Evaluation,
+    LocalPlace,
+    Network,
+    Paper,
+    Place,
+    Row,
+    Seed,
+    Text,
+    alpha_scale_of,
+    distinct,
+)
 from rssn.errors import InputError
-from rssn.route.recipe import shipped_recipes
 from rssn.storage.documents import brief
 from rssn.storage.settings import settings
-from rssn.storage.urls import is_url
-from rssn.storage.weights import PACKAGE
 from train.metrics.paper import METRICS
-from train.network.networks import NETWORKS
-from train.targets.rosta import Rosta
-
-NETWORKS_ALONE = ("max-side", "hybrid")
-"""Options of `train eval` that say what a trained network sees."""
-
-SSS = "sss"
-"""The network of a row that is not trained, and the kind of its steps: Semantic Soft Segmentation."""
 
 
-def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if len(set(values)) < len(values) or not values:
-        raise ValueError("one or several, none of them twice")
-    return values
-
-
-def _not_blank(value: str) -> str:
-    if not value.strip():
-        raise ValueError("a text that is not empty")
-    return value
-
-
-def _on_disk(place: str) -> str:
-    if is_url(place):
-        raise ValueError("a path: pictures are rendered on this disk")
-    return place
-
-
-def _network_name(name: str) -> str:
-    if name not in (*NETWORKS, SSS):
-        raise ValueError(f"one of {', '.join((*NETWORKS, SSS))}")
-    return name
-
-
-def _rosta(name: str) -> str:
-    if name.upper() not in {*Rosta}:
-        raise ValueError(f"one of {', '.join(Rosta)}")
-    return name.upper()
-
-
-Text: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
-Place: TypeAlias = Annotated[Text, AfterValidator(absolute)]
-"""A file or folder, or its URL; a relative path is taken from the folder in which the study is read."""
-LocalPlace: TypeAlias = Annotated[Place, AfterValidator(_on_disk)]
-Weights: TypeAlias = Annotated[
-    Text, AfterValidator(lambda given: given if given.startswith(PACKAGE) else absolute(given))
-]
-RecipeName: TypeAlias = Annotated[
-    Text, AfterValidator(lambda name: name if name in shipped_recipes() else absolute(name))
-]
-Seed: TypeAlias = Annotated[int, Field(ge=0)]
-NetworkName: TypeAlias = Annotated[str, AfterValidator(_network_name)]
-RostaName: TypeAlias = Annotated[str, AfterValidator(_rosta)]
-Paper: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
-
-
-@settings
-class BackgroundSet:
-    """Where backgrounds come from: exactly one of the three.
-
-    Attributes:
-        take: A folder, a table or a curated set, as it is.
-        curate: Photographs for `rssn build-bg20k`, with its options.
-        crops: The name of a curated set, of whose rejected photographs with salient objects crops are taken; the
-            options are those of `pipelines.study.crops`.
-        options: See above.
-    """
-
-    take: Place | None = None
-    curate: Place | None = None
-    crops: Text | None = None
-    options: Options = field(default_factory=dict)
-
-
-@settings
-class Network:
-    """What is trained; or `sss`, which segments photographs without a training.
-
-    Attributes:
-        name: As `train run --network` has it; or `sss`.
-        backbone: See `train run --backbone`.
-        rosta: Of `gfm`: one representation or several, in any case; TT where none is given.
-        ensemble: Of `gfm`: whether the median of their mattes is evaluated too.
-        weights: Of the encoder: a file, or `package:NAME/FILE` for one that an installed package brings along.
-        options: Of `train run`; of `sss` those of `train eval --method sss`.
-        evaluation: `max-side` and `hybrid` of `train eval` in place of the study's; `{}`: as the training saw pictures.
-    """
-
-    backbone: Text
-    name: NetworkName = "gfm"
-    rosta: Annotated[tuple[RostaName, ...], BeforeValidator(listed), AfterValidator(_distinct)] | None = None
-    ensemble: bool = False
-    weights: Weights | None = None
-    options: Options = field(default_factory=dict)
-    evaluation: Options | None = None
-
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """What is trained for each seed: GFM with each representation; any other network once; SSS not at all."""
-        if self.name == "gfm":
-            return self.rosta or ("TT",)
-        return () if self.name == SSS else (self.name.upper(),)
-
-    @property
-    def variants(self) -> Mapping[str, tuple[str, ...]]:
-        """What the table has a line for, and which of `trained` it consists of; of SSS both choices of layers."""
-        if self.name == SSS:
-            return {"SSS": (), "SSS-oracle": ()}
-        return {each: (each,) for each in self.trained} | ({"ensemble": self.trained} if self.ensemble else {})
-
-
-@settings
-class Row:
-    """A row of the table: what the network is trained on, and which one where it is not the study's.
-
-    Attributes:
-        recipe: As `rssn compose --recipe` takes it; None: the photographs themselves (`rssn pack`, the ORI-Track).
-        backgrounds: The name of a set.
-        options: Of `rssn compose` or `rssn pack`.
-        training: Options of `train run` that differ from the network's, `backbone` and `weights` among them.
-        network: Takes the place of the study's; nothing of that is inherited.
-    """
-
-    recipe: RecipeName | None = None
-    backgrounds: Text | None = None
-    options: Options = field(default_factory=dict)
-    training: Options = field(default_factory=dict)
-    network: Network | None = None
-
-
-@settings
-class Evaluation:
-    """Real photographs with mattes, and the options of `train eval`: `max-side` and `hybrid` for networks alone."""
-
-    data: Place
-    options: Options = field(default_factory=dict)
-
-    @property
-    def alpha_scale(self) -> float | None:
-        """The value that means opaque in its mattes."""
-        return _alpha_scale(self.options)
+def _wanted(given: object) -> object:
+    """True stands for no options, false for nothing at all."""
+    return ({} if given else None) if isinstance(given, bool) else given
 
 
 @settings
@@ -174,22 +51,26 @@ class Study:
         rows: By name, in the order of the table.
         network: What is trained on each that names none of its own; not sss.
         seeds: Of the trainings, each another; three or more for a spread.
-        evaluation: What all are evaluated on.
+        evaluation: What all are evaluated on; see `Evaluation`.
         compare: Pairs of rows to be tested against each other; all pairs where none are given.
         paper: The paper's figures, by row, variant (see `Network.variants`) and column.
+        design: Written before the data were seen; what contradicts it is refused.
+        gap: Options of `rssn gap`, whose two figures of each composed row then stand beside SAD; true: without any.
         synthetic: A folder into which the project renders pictures of its own, unless it is there.
     """
 
     name: Text
-    foregrounds: Annotated[tuple[Place, ...], BeforeValidator(listed), AfterValidator(_distinct)]
+    foregrounds: Annotated[tuple[Place, ...], BeforeValidator(listed), AfterValidator(distinct)]
     rows: Annotated[Mapping[str, Row], Field(min_length=1)]
-    seeds: Annotated[tuple[Seed, ...], BeforeValidator(listed), AfterValidator(_distinct)]
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(listed), AfterValidator(distinct)]
     evaluation: Evaluation
     network: Network | None = None
     about: str = ""
     backgrounds: Mapping[str, BackgroundSet] = field(default_factory=dict)
     compare: tuple[tuple[Text, Text], ...] = ()
     paper: Paper = field(default_factory=dict)
+    design: Design | None = None
+    gap: Annotated[Options | None, BeforeValidator(_wanted)] = None
     synthetic: LocalPlace | None = None
 
     def __post_init__(self) -> None:
@@ -198,7 +79,10 @@ class Study:
         for name, row in self.rows.items():
             self._check_row(f"rows.{name}", name, row)
         self._check_own_network()
-        _check_options("evaluation.options", self.evaluation.options, "eval", _EVALUATION)
+        self._check_evaluation()
+        if self.design and self.design.seeds != len(self.seeds):
+            self.refuse_design("seeds", len(self.seeds))
+        _check_options("gap", self.gap or {}, "gap", _GAP)
         for pair in self.compare:
             if not set(pair) <= set(self.rows):
                 raise InputError(f"'compare' holds {brief(list(pair))}; give pairs of rows: {', '.join(self.rows)}")
@@ -208,6 +92,15 @@ class Study:
                 rows, columns, own = (", ".join(each) for each in (self.rows, METRICS, known or ("TT",)))
                 words = f"give {{ROW: {{NETWORK: {{sad: 1.0}}}}}}; rows are {rows}, networks {own}, columns {columns}"
                 raise InputError(f"'paper.{name}': {words}")
+
+    def refuse_design(self, key: str, count: int) -> NoReturn:
+        """Say that a number of the design is another in the study.
+
+        Raises:
+            InputError: Always.
+        """
+        words = f"'design.{key}' is {getattr(self.design, key)}, but the study has {count}"
+        raise InputError(f"{words}; keep to the design, or write another one, with its date")
 
     def network_of(self, row: str) -> Network:
         """What is trained for a row."""
@@ -235,6 +128,19 @@ class Study:
             raise InputError(f"'{where}.backgrounds' is {brief(row.backgrounds)}; the sets are {known}")
         _check_options(f"{where}.options", row.options, "compose" if row.recipe else "pack", _SHARDS)
         _check_options(f"{where}.training", row.training, "train", _TRAINING)
+
+    def _check_evaluation(self) -> None:
+        """Either one set or several; what a network sees is the same of all."""
+        _check_options("evaluation.options", self.evaluation.options, "eval", _EVALUATION)
+        if (self.evaluation.data is None) != bool(self.evaluation.sets):
+            raise InputError("'evaluation': give one of data and sets")
+        for name, one in self.evaluation.sets.items():
+            where = f"evaluation.sets.{name}"
+            _check_name(where, name)
+            for option in one.options:
+                if option in NETWORKS_ALONE:
+                    raise InputError(f"'{where}.options.{option}': its place is evaluation.options, for all sets")
+            _check_options(f"{where}.options", one.options, "eval", _EVALUATION)
 
     def _check_own_network(self) -> None:
         """The study's network is trained for the rows that name none: for one at least."""
@@ -272,10 +178,21 @@ class Study:
         return self.compare or list(combinations(self.rows, 2))
 
     @property
+    def trainings(self) -> int:
+        """Of a seed."""
+        return sum(len(self.network_of(row).trained) for row in self.rows)
+
+    @property
+    def comparisons(self) -> int:
+        """As many as `pipelines.study.comparisons.compare` makes."""
+        variants = {row: set(self.network_of(row).variants) for row in self.rows}
+        return sum(max(1, len(variants[first] & variants[second])) for first, second in self.pairs)
+
+    @property
     def alpha_scales(self) -> list[float | None]:
         """The values that mean opaque in the mattes of the foregrounds, as the rows that train on them say."""
         trained = [row for name, row in self.rows.items() if self.network_of(name).trained]
-        return list(dict.fromkeys(_alpha_scale(row.options) for row in trained))
+        return list(dict.fromkeys(alpha_scale_of(row.options) for row in trained))
 
 
 _ALWAYS = {"out": "rssn study --out", "help": "the command line, as train run --help"}
@@ -298,6 +215,7 @@ _SSS = {
     **dict.fromkeys(("protocol", "trimaps", "alpha-scale"), "evaluation.options, for all rows"),
     "mattes": "nowhere: they are always written",
 }  # fmt: skip
+_GAP = {"composed": "rows", "real": "foregrounds"}
 _EVALUATION = {
     "data": "evaluation.data", "checkpoint": "network", "weights": "network.weights",
     "mattes": "nowhere: they are always written", "method": "network.name, of a row",
@@ -332,11 +250,3 @@ def _check_options(where: str, options: Options, kind: str, owned: Mapping[str, 
             KINDS[kind].locate({name: value})
         except InputError as error:
             raise InputError(f"'{where}': {error}") from error
-
-
-def _alpha_scale(options: Options) -> float | None:
-    value = options.get("alpha-scale")
-    try:
-        return None if value is None else float(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"--alpha-scale {value!r}: give the value that means opaque, such as 1 or 255") from error

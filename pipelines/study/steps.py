@@ -18,13 +18,16 @@ from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pipelines.study.fingerprint import Facts, digests, fingerprint
 from pipelines.study.jobs import KINDS
 from pipelines.study.kinds import Options, listed
-from pipelines.study.schema import NETWORKS_ALONE, SSS, BackgroundSet, Network, Row, Study
+from pipelines.study.parts import NETWORKS_ALONE, SSS, BackgroundSet, Network, Row
+from pipelines.study.schema import Study
 from rssn.errors import InputError
+from rssn.gap.classifiers import require_scikit_learn
 from rssn.route.recipe import load_recipe
 from rssn.storage.location import BucketPath, Location, parse_location
 from rssn.versions import version
@@ -150,6 +153,7 @@ class Cell(NamedTuple):
     seed: int
     evaluation: Step
     inner: str = ""
+    set: str = ""  # of photographs, by name
 
     def results(self, root: Location) -> Location:
         """The folder with what was evaluated."""
@@ -158,10 +162,11 @@ class Cell(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All steps of a study, in an order in which they can be made, and what each cell of its table comes from."""
+    """All steps of a study, in an order in which they can be made, and where the cells of its table come from."""
 
     steps: list[Step]
     cells: list[Cell]
+    meters: Mapping[str, Step] = MappingProxyType({})  # by row: what measures its composites against photographs
 
 
 def plan_study(study: Study, memo: Location | None = None) -> Plan:
@@ -173,8 +178,10 @@ def plan_study(study: Study, memo: Location | None = None) -> Plan:
 
     Raises:
         InputError: If an input is missing, or a command does not know an option.
-        DependencyError: If the package that brings the weights is not installed.
+        DependencyError: If the package that brings the weights is not installed, or that of the meter.
     """
+    if study.gap is not None:
+        require_scikit_learn()
     input_fingerprint.cache_clear()
     _made_in_bucket.cache_clear()
     digests.open(memo)
@@ -187,15 +194,16 @@ def plan_study(study: Study, memo: Location | None = None) -> Plan:
     for name, row in study.rows.items():
         made[name] = [known.setdefault(step.key, step) for step in _shard_steps(name, row, study, sets)]
     cells = [cell for name, row in study.rows.items() for cell in _cells(name, row, study, made[name], known)]
+    meters = dict(_meters(study, made, known))
     steps = [step for name, step in sets.items() if isinstance(step, Step) and _is_used(name, used, study)]
     steps += [step for shards in made.values() for step in shards]
-    for cell in cells:
-        steps += [*cell.evaluation.needs, cell.evaluation]
+    for step in (*meters.values(), *(cell.evaluation for cell in cells)):
+        steps += [*step.needs, step]
     for step in dict.fromkeys(steps):
         _ = step.key  # what lies there now decides, and what is missing is said before anything is made
         step.settings(Path())
     order = list(KINDS)
-    return Plan(sorted(dict.fromkeys(steps), key=lambda step: order.index(step.kind)), cells)
+    return Plan(sorted(dict.fromkeys(steps), key=lambda step: order.index(step.kind)), cells, meters)
 
 
 def _is_used(name: str, used: set[str | None], study: Study) -> bool:
@@ -232,34 +240,51 @@ def _shard_steps(name: str, row: Row, study: Study, sets: dict[str, Step | str])
         yield _step("compose", label, inputs, row.options, [matting, *reads])
 
 
+def _meters(study: Study, made: Mapping[str, Sequence[Step]], known: dict[str, Step]) -> Iterator[tuple[str, Step]]:
+    """Of each composed row, against its foregrounds' photographs, read and stored as the row's composites are."""
+    for name, row in study.rows.items() if study.gap is not None else ():
+        if row.recipe is None or not made[name]:
+            continue
+        alike = {option: value for option, value in row.options.items() if option in KINDS["pack"].options}
+        packed = []
+        for number, matting in enumerate(study.foregrounds):
+            label = f"photographs-{name}" if len(study.foregrounds) == 1 else f"photographs-{name}-{number}"
+            step = _step("pack", label, {"matting": matting}, alike, [matting])
+            packed.append(known.setdefault(step.key, step))
+        inputs = {"composed": tuple(map(Result, made[name])), "real": tuple(map(Result, packed))}
+        step = _step("gap", name, inputs, study.gap or {}, [])
+        yield name, known.setdefault(step.key, step)
+
+
 def _cells(name: str, row: Row, study: Study, shards: Sequence[Step], known: dict[str, Step]) -> Iterator[Cell]:
-    network, evaluation = study.network_of(name), study.evaluation
+    network = study.network_of(name)
     if network.name == SSS:
         yield from _untrained_cells(name, network, study, known)
         return
-    own = evaluation.options if network.evaluation is None else _shared(evaluation.options) | dict(network.evaluation)
     trainings: dict[tuple[str, int], Step] = {}
     for variant, seed in product(network.trained, study.seeds):
         step = _train_step(name, row, network, shards, variant, seed)
         trainings[variant, seed] = known.setdefault(step.key, step)
-    for variant, members in network.variants.items():
-        for seed in study.seeds:
-            checkpoints = tuple(Result(trainings[each, seed], "last.pt") for each in members)
-            inputs = {"checkpoint": checkpoints, "data": evaluation.data, "mattes": True}
-            step = _step("eval", f"{name}-{variant.lower()}-{seed}", inputs, own, [evaluation.data])
-            yield Cell(name, variant, seed, known.setdefault(step.key, step))
+    for (place, one), (variant, members), seed in product(
+        study.evaluation.named.items(), network.variants.items(), study.seeds
+    ):
+        own = one.options if network.evaluation is None else _shared(one.options) | dict(network.evaluation)
+        checkpoints = tuple(Result(trainings[each, seed], "last.pt") for each in members)
+        inputs = {"checkpoint": checkpoints, "data": one.data, "mattes": True}
+        label = "-".join(filter(None, (name, variant.lower(), place, str(seed))))
+        step = _step("eval", label, inputs, own, [one.data])
+        yield Cell(name, variant, seed, known.setdefault(step.key, step), set=place)
 
 
 def _untrained_cells(name: str, network: Network, study: Study, known: dict[str, Step]) -> Iterator[Cell]:
-    """Of SSS, one evaluation for each seed, which chooses layers in two ways."""
-    data = study.evaluation.data
-    options = {"encoder-weights": network.weights} | _shared(study.evaluation.options) | dict(network.options)
-    for seed in study.seeds:
-        inputs = {"method": SSS, "data": data, "backbone": network.backbone, "seed": seed, "mattes": True}
-        made = _step(SSS, f"{name}-{seed}", inputs, options, [data])
+    """Of SSS, one evaluation for each set and seed, which chooses layers in two ways."""
+    for (place, one), seed in product(study.evaluation.named.items(), study.seeds):
+        options = {"encoder-weights": network.weights} | _shared(one.options) | dict(network.options)
+        inputs = {"method": SSS, "data": one.data, "backbone": network.backbone, "seed": seed, "mattes": True}
+        made = _step(SSS, "-".join(filter(None, (name, place, str(seed)))), inputs, options, [one.data])
         step = known.setdefault(made.key, made)
         for variant, inner in zip(network.variants, ("", "oracle"), strict=True):
-            yield Cell(name, variant, seed, step, inner)
+            yield Cell(name, variant, seed, step, inner, place)
 
 
 def _shared(options: Options) -> dict[str, Any]:

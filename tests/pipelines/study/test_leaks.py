@@ -17,7 +17,7 @@ from pipelines.curate.rows import candidates_folder, verdicts_path
 from pipelines.executor.runner import LocalRunner
 from pipelines.study import leaks
 from pipelines.study.execute import make_steps
-from pipelines.study.leaks import LeakCache, check_backgrounds, check_foregrounds
+from pipelines.study.leaks import LeakCache, check_backgrounds, check_foregrounds, check_sets
 from pipelines.study.load import parse_study
 from pipelines.study.schema import Study
 from pipelines.study.steps import Step, input_fingerprint
@@ -161,6 +161,33 @@ def test_shards_to_be_judged_on_are_looked_into(study: Study, data: Path) -> Non
     write(data / "matting", "copy.png", encode_png(scene(3)), matte(15))
     with pytest.raises(InputError, match=r": .*mask/copy.png is the matte of .*\(original/15.png\)$"):
         check_foregrounds(packed, LeakCache(None))
+
+
+def with_sets(data: Path) -> Study:
+    sets = f"{{new: {{data: {data}/eval}}, old: {{data: {data}/old, tuned: rates}}}}"
+    return parse_study(TEXT.replace("{data: $data/eval}", f"{{sets: {sets}}}"), "mine", [f"data={data}"])
+
+
+def test_every_set_is_looked_through(data: Path) -> None:
+    write(data / "old", "tuned.png", encode_png(scene(40)), matte(40))
+    study = with_sets(data)
+    check_sets(study, LeakCache(None))
+    check_foregrounds(study, LeakCache(None))
+    write(data / "matting", "copy.png", encode_png(scene(40)), matte(3))
+    with pytest.raises(InputError, match=r"foreground of .*matting is in .*: .*copy.png is .*old/original/tuned.png$"):
+        check_foregrounds(study, LeakCache(None))
+    (data / "photos").mkdir()
+    (data / "photos" / "b.jpg").write_bytes(encode_jpeg(scene(40), 80))
+    with pytest.raises(InputError, match=r"background of .*photos is in .*: b.jpg is .*old/original/tuned.png$"):
+        check_backgrounds(study, [data / "photos"], LeakCache(None))
+
+
+def test_what_was_tuned_on_is_not_tested(data: Path) -> None:
+    write(data / "old", "tuned.png", encode_png(scene(11)), matte(40))
+    with pytest.raises(
+        InputError, match=r"photograph of the set old of .* is in the .*: .*tuned.png is .*judged1.png$"
+    ):
+        check_sets(with_sets(data), LeakCache(None))
 
 
 def test_what_cannot_be_read_is_no_evaluation_set(study: Study, data: Path) -> None:

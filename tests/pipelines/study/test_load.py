@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.study.load import load_study, parse_study, shipped
-from pipelines.study.schema import BackgroundSet
+from pipelines.study.parts import BackgroundSet
 from rssn.errors import InputError
 
 TEXT = """

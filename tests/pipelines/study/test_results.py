@@ -17,7 +17,7 @@ from train.metrics.paper import METRICS
 def figures(sads: dict[str, dict[int, list[float]]]) -> list[dict[str, Any]]:
     """Row -> seed -> SAD of each image; the other columns are a tenth of it."""
     return [
-        {"row": row, "variant": "TT", "seed": seed, "image": f"{n}.jpg"}
+        {"set": "", "row": row, "variant": "TT", "seed": seed, "image": f"{n}.jpg"}
         | {name: value if name == "sad" else value / 10 for name in METRICS}
         for row, seeds in sads.items()
         for seed, values in seeds.items()
@@ -31,7 +31,7 @@ def test_a_cell_is_the_mean_and_deviation_of_the_seeds_means() -> None:
     assert line.figures["sad"].deviation == pytest.approx(np.std([15.0, 35.0, 40.0], ddof=1))
     assert line.figures["sad_bg"].mean == pytest.approx(3.0)
     assert line.by_image == {"0.jpg": pytest.approx(20.0), "1.jpg": pytest.approx(40.0)}
-    assert line.by_seed == {0: pytest.approx(15.0), 1: pytest.approx(35.0), 2: pytest.approx(40.0)}
+    assert line.matrix.tolist() == [[10.0, 30.0, 20.0], [20.0, 40.0, 60.0]]
 
 
 def test_one_seed_has_no_spread() -> None:
@@ -61,3 +61,19 @@ def test_networks_that_saw_different_images_are_not_compared(tmp_path: Path) -> 
     assert len(read_figures(cells[:1], tmp_path)) == 2
     with pytest.raises(InputError, match=r"eval-plain-1-\w+: TT has no figures of b; leave them out of"):
         read_figures(cells, tmp_path)
+
+
+def test_sets_may_hold_other_images(tmp_path: Path) -> None:
+    cells = [
+        Cell("plain", "TT", seed, Step("eval", f"plain-{place}-{seed}", {"data": f"{place}{seed}"}), set=place)
+        for place in ("old", "new")
+        for seed in (0, 1)
+    ]
+    schema = pa.schema([("name", pa.string()), *((name, pa.float64()) for name in METRICS)])
+    for cell, images in zip(cells, ("a", "a", "bc", "bc"), strict=True):
+        rows = [{"name": image} | dict.fromkeys(METRICS, 1.0) for image in images]
+        write_parquet(cell.evaluation.out(tmp_path) / "per_image.parquet", schema, rows)
+    found = read_figures(cells, tmp_path)
+    assert [(each["set"], each["seed"], each["image"]) for each in found] == [
+        ("old", 0, "a"), ("old", 1, "a"), *(("new", seed, image) for seed in (0, 1) for image in "bc")
+    ]  # fmt: skip

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipelines.study.leaks import LeakCache, check_foregrounds
 from pipelines.study.load import load_study
+from pipelines.study.parts import Design
 from pipelines.study.run import StudyJob, _notes, dry_run, run_study
 from pipelines.study.steps import Plan, Step
 from rssn.errors import InputError
@@ -84,6 +86,17 @@ def test_results_may_not_lie_in_what_a_study_reads(
     monkeypatch.setattr("pipelines.study.run.check_foregrounds", lambda *_: None)
     with pytest.raises(InputError, match=r"--out .*out lies in .*, which the study reads: results would be taken"):
         dry_run(job_in(tmp_path, synthetic))
+
+
+def test_a_design_of_other_photographs_is_refused_before_anything_is_made(synthetic: Path, tmp_path: Path) -> None:
+    job = job_in(tmp_path, synthetic)
+    design = Design(date="2026-11-30", pilot="none", difference=0.2, seeds=2, photographs=40, power=0.8)
+    designed = replace(job, study=replace(job.study, design=design))
+    with pytest.raises(InputError, match=r"'design.photographs' is 40, but the study has \d+; keep to the design"):
+        dry_run(designed)
+    with pytest.raises(InputError, match=r"'design.photographs' is 40"):
+        run(designed)
+    assert not list(tmp_path.glob("out/steps"))
 
 
 def evaluated(root: Path, name: str, images: int, failures: Sequence[str], left_out: Sequence[str] = ()) -> Step:

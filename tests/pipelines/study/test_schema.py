@@ -297,3 +297,66 @@ def test_a_network_that_no_row_trains_is_refused() -> None:
     with pytest.raises(InputError, match="'network': every row names a network of its own; leave this one out"):
         parse_study(text, "mine.yaml")
     assert parse_study(text.replace("network: {backbone: tiny, options: {max-steps: 4}}\n", ""), "m").network is None
+
+
+SETS = "{data: $data/eval}"
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "message"),
+    [
+        ("{}", "'evaluation': give one of data and sets"),
+        ("{data: a, sets: {b: {data: c}}}", "'evaluation': give one of data and sets"),
+        ("{sets: {New: {data: a}}}", "'evaluation.sets.New': use lower-case letters"),
+        ("{sets: {new: {}}}", "the key 'evaluation.sets.new.data' is missing"),
+        (
+            "{sets: {new: {data: a, options: {max-side: 9}}}}",
+            "'evaluation.sets.new.options.max-side': its place is evaluation.options, for all sets",
+        ),
+        (
+            "{sets: {new: {data: a, options: {mattes: false}}}}",
+            "'evaluation.sets.new.options.mattes': the study sets it",
+        ),
+    ],
+)
+def test_sets_of_photographs_are_checked(evaluation: str, message: str) -> None:
+    assert message in refused(SETS, evaluation)
+
+
+@pytest.mark.parametrize(
+    ("sets", "first"),
+    [
+        ("{a: {data: x, tuned: rates}, b: {data: y, predicted: true}, c: {data: z}, d: {data: w}}", "c"),
+        ("{a: {data: x, tuned: rates}, b: {data: y, predicted: true}}", "a"),
+    ],
+)
+def test_the_set_that_is_tested_is_the_first_on_which_nothing_was_chosen(sets: str, first: str) -> None:
+    evaluation = parse_study(TEXT.replace(SETS, f"{{options: {{alpha-scale: 255}}, sets: {sets}}}"), "mine").evaluation
+    names = list(evaluation.named)
+    assert (names[0], sorted(names)) == (first, sorted(evaluation.sets))
+    assert {one.alpha_scale for one in evaluation.named.values()} == {255.0}
+
+
+def test_the_meters_options_are_checked() -> None:
+    given = {text: parse_study(f"{TEXT}gap: {text}\n", "mine").gap for text in ("true", "{}", "false", "{at: 1/3}")}
+    assert given == {"true": {}, "{}": {}, "false": None, "{at: 1/3}": {"at": "1/3"}}
+    for option, message in {"real: x": "its place is foregrounds", "trials: 3": "there is no such option"}.items():
+        assert message in refused("seeds:", f"gap: {{{option}}}\nseeds:")
+    assert "gap is 'yes'; expected a mapping" in refused("seeds:", "gap: 'yes'\nseeds:")
+
+
+DESIGN = "design: {date: '2026-11-30', pilot: small/, difference: 0.25, seeds: 2, photographs: 9, power: 0.8}\nseeds:"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds: 2", "seeds: 5", "'design.seeds' is 5, but the study has 2; keep to the design, or write another one"),
+        ("2026-11-30", "soon", "design.date is 'soon'; expected a date in quotes, such as '2026-11-30'"),
+        ("difference: 0.25", "difference: 25.0", "design.difference is 25.0; expected less than 1"),
+        (", power: 0.8", "", "the key 'design.power' is missing"),
+    ],
+)
+def test_a_design_that_says_something_else_is_refused(old: str, new: str, message: str) -> None:
+    assert parse_study(TEXT.replace("seeds:", DESIGN), "mine").design.date == "2026-11-30"
+    assert message in refused("seeds:", DESIGN.replace(old, new))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from pipelines.study.jobs import KINDS
 from pipelines.study.kinds import arguments
 from pipelines.study.steps import Plan
-from rssn.errors import InputError
+from rssn.errors import DependencyError, InputError
 from tests.pipelines.study.conftest import Planned
 
 
@@ -130,6 +131,73 @@ def test_sss_is_evaluated_without_a_training(planned: Planned, tmp_path: Path) -
     assert ([cell.variant for cell in cells], places) == (
         ["SSS", "SSS-oracle"], [made.out(tmp_path), made.out(tmp_path) / "oracle"]
     )  # fmt: skip
+
+
+def test_networks_are_trained_once_and_evaluated_on_each_set(planned: Planned, tmp_path: Path) -> None:
+    (tmp_path / "r34.pth").write_bytes(b"weights")
+    row = f"{{network: {{name: sss, backbone: r34, weights: {tmp_path}/r34.pth}}}}"
+    sets = """
+  options: {max-side: 96}
+  sets:
+    old: {data: $data/eval, tuned: the rates}
+    new: {data: $data/more, options: {trimaps: $data/photos}}"""
+    plan = planned("real: {}", f"real: {row}", also={" {data: $data/eval}": sets})
+    steps = {step.label: step for step in plan.steps}
+    assert sum(step.kind == "train" for step in plan.steps) == 2 * 2
+    assert [label for label in steps if label.startswith(("eval-plain", "sss"))] == [
+        *(f"eval-plain-tt-{place}-{seed}" for place in ("new", "old") for seed in (0, 1)),
+        *(f"sss-real-{place}-{seed}" for place in ("new", "old") for seed in (0, 1)),
+    ]
+    commands = [steps[f"eval-plain-tt-{place}-1"].command(tmp_path) for place in ("new", "old")]
+    assert [
+        f" --data {tmp_path}/data/{name} " in each for name, each in zip(("more", "eval"), commands, strict=True)
+    ] == ([True, True])
+    assert [f" --trimaps {tmp_path}/data/photos" in each for each in commands] == [True, False]
+    assert all(" --max-side 96" in each for each in commands)
+    assert [(cell.set, cell.variant) for cell in plan.cells if cell.row == "real" and cell.seed == 0] == [
+        ("new", "SSS"), ("new", "SSS-oracle"), ("old", "SSS"), ("old", "SSS-oracle")
+    ]  # fmt: skip
+
+
+def test_the_meter_measures_each_composed_row_against_its_photographs(planned: Planned, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    plan = planned(
+        "seeds:",
+        "gap: {at: 1/3}\nseeds:",
+        also={"options: {k: 2}": "options: {k: 2, alpha-scale: 255}", "$data/matting": "[$data/matting, $data/more]"},
+    )
+    steps = {step.label: step for step in plan.steps}
+    assert {row: step.label for row, step in plan.meters.items()} == {"plain": "gap-plain", "coco": "gap-coco"}
+    packed = [label for label in steps if label.startswith("pack-")]
+    assert packed == [*(f"pack-real-{n}" for n in (0, 1)), *(f"pack-photographs-coco-{n}" for n in (0, 1))]
+    assert [step.label for step in plan.meters["plain"].needs] == [
+        "compose-plain-0", "compose-plain-1", "pack-real-0", "pack-real-1"
+    ]  # fmt: skip
+    assert "--alpha-scale 255" in steps["pack-photographs-coco-0"].command(tmp_path)
+    places = [steps[f"{kind}-{n}"].out(tmp_path) for kind in ("compose-coco", "pack-photographs-coco") for n in (0, 1)]
+    assert plan.meters["coco"].command(tmp_path) == (
+        "python -m pipelines.study.meter --composed {} --composed {} --real {} --real {} --at 1/3 --out {}".format(
+            *places, plan.meters["coco"].out(tmp_path)
+        )
+    )
+    order = [step.kind for step in plan.steps]
+    assert max(n for n, kind in enumerate(order) if kind in ("compose", "pack")) < order.index("gap")
+    assert order.index("gap") < order.index("train")
+
+
+def test_without_scikit_learn_only_a_study_that_asks_for_the_meter_stops(
+    planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    assert not planned().meters
+    with pytest.raises(DependencyError, match=r"scikit-learn is not installed: pip install 'rssn\[gap\]'"):
+        planned("seeds:", "gap: true\nseeds:")
+
+
+def test_one_set_alone_is_evaluated_as_ever(planned: Planned) -> None:
+    """Its name is in no key: naming it makes nothing again."""
+    alone, named = planned(), planned(" {data: $data/eval}", "\n  sets: {one: {data: $data/eval, note: kept apart}}")
+    assert [step.key for step in alone.steps] == [step.key for step in named.steps]
 
 
 def test_weights_of_a_part_count_by_what_they_hold(planned: Planned, tmp_path: Path) -> None:

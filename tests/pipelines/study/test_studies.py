@@ -177,7 +177,7 @@ def test_every_study_that_ships_can_be_planned(plans: Plans) -> None:
     assert plans.keys() >= {"demo", *PAPER}
     for study, plan in plans.values():
         lines = sum(len(study.network_of(row).variants) for row in study.rows)
-        assert len(plan.cells) == lines * len(study.seeds)
+        assert len(plan.cells) == lines * len(study.seeds) * len(study.evaluation.named)
         assert len({step.label for step in plan.steps}) == len(plan.steps)
 
 

@@ -101,7 +101,7 @@ def test_every_figure_is_kept(finished: tuple[Path, dict[str, int], str]) -> Non
     [place] = out.glob("steps/eval-rssn-tt-1-*/out/per_image.parquet")
     theirs = {row["name"]: row["sad"] for row in iter_rows(place)}
     assert theirs == {row["image"]: row["sad"] for row in rows if (row["row"], row["seed"]) == ("rssn", 1)}
-    assert pq.read_schema(out / "per_image.parquet").names[:4] == ["row", "variant", "seed", "image"]
+    assert pq.read_schema(out / "per_image.parquet").names[:5] == ["set", "row", "variant", "seed", "image"]
 
 
 def test_the_result_can_be_read_and_seen(finished: tuple[Path, dict[str, int], str]) -> None:

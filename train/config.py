@@ -38,7 +38,7 @@ _OPTIONS = {
 
 _FREE_ON_RESUME = frozenset(
     {
-        "data", "out", "checkpoint_every", "keep", "workers", "compile", "tensorboard", "batch_size",
+        "data", "out", "checkpoint_every", "keep", "workers", "keep_decoded", "compile", "tensorboard", "batch_size",
         "validation", "validate_every", "validation_side", "validation_hybrid",
         "best_by", "patience", "weights", "part_weights", "override",
     }
@@ -53,7 +53,8 @@ ORDER = frozenset({"seed", "mixture"})
 
 _FORMERLY: Mapping[str, Plain] = {
     "network": "gfm", "width": 1.0,
-    "accumulate": 1, "schedule": "constant", "warm_up": None, "freeze": [], "encoder_rate": 1.0,
+    "accumulate": 1, "schedule": "constant", "warm_up": None, "freeze": [], "freeze_stages": 0,
+    "encoder_rate": 1.0,
 }  # fmt: skip
 """What runs did of which an earlier version stored no setting."""
 
@@ -153,10 +154,12 @@ class TrainConfig:
     part_weights: tuple[str, ...] = ()  # PART=FILE, as `weights` for a further encoder
     init: Origin | None = None  # a whole network to start from
     freeze: Annotated[tuple[Literal["encoder", "norms"], ...], AfterValidator(_sorted)] = ()  # what does not learn
+    freeze_stages: Annotated[int, Field(ge=0, le=8)] = 0  # the encoder's first ones, which do not learn
     encoder_rate: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0  # factor of the learning rate, for the encoder
     checkpoint_every: Positive = 500  # steps
     keep: Count = 0  # older checkpoints beside last.pt
     workers: Annotated[int, Field(ge=0, le=1 << 10)] = 1  # processes that prepare samples; 0: this one does
+    keep_decoded: Count = 0  # MB of rows and their decoded pictures that a process keeps for later epochs
     validation: tuple[ValidationSet, ...] = ()
     validate_every: Positive = 1000  # steps; there is a validation after the last one, too
     best_by: str = "sad"  # what chooses best.pt: a metric of the first validation set, or SET/METRIC

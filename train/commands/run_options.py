@@ -27,6 +27,8 @@ _HELP: Mapping[str, str] = {
     "crop_sizes": "Side of the square crops, px; repeat it for several.",
     "input_size": "Side that crops are resized to, px.",
     "workers": "Processes that prepare samples; 0: none.",
+    "keep_decoded": "Memory for decoded pictures that later epochs use again, MB, of all --workers together; what came "
+    "first is kept. A composite of 1.75 megapixels takes about 22.",
     "network": f"What is trained: {', '.join(f'{row.name} ({row.what})' for row in NETWORKS.values())}. Each has "
     "defaults of its own for the options below.",
     "backbone": f"The encoder: {', '.join(BACKBONES)}, or {' or '.join(f'{name}:MODEL' for name in LIBRARIES)}.",
@@ -38,6 +40,8 @@ _HELP: Mapping[str, str] = {
     "init": "Start from a trained network, as far as it fits: last.pt of any run, or a checkpoint that the authors "
     "released.",
     "freeze": "Keep the encoder, or all norms with their statistics as --init or --weights gave them.",
+    "freeze_stages": "Keep the first stages of the encoder as --weights or --init gave them, norms included; cheaper, "
+    "as nothing is computed backwards there. Of SHM T-Net's.",
     "max_steps": "Stop after so many steps, earlier ones included.",
     "batch_size": "Samples that each process computes with at once. The paper: 32 for r34, 4 for d121.",
     "accumulate": "Batches to a step: 8 of 4 have the losses of one of 32, in an eighth of the memory.",
@@ -108,6 +112,7 @@ _IDLE = (
     Idle("--patience", without("validation"), "there is nothing to validate on; give --validation"),
     Idle("--weights", lambda given: given["init"], "--init brings the whole network; leave one of them out"),
     Idle("--encoder-rate", lambda given: "encoder" in given["freeze"], "--freeze encoder leaves it nothing to learn"),
+    Idle("--freeze-stages", lambda given: "encoder" in given["freeze"], "--freeze encoder keeps all of them"),
     Idle("--mix", lambda given: len(given["data"]) == 1, "there is one --data, so nothing is mixed; leave it out"),
     *(
         Idle("--loss-weight", partial(_is_idle_loss, term), f"--ablation single has no {term}; leave it out")

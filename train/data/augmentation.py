@@ -21,6 +21,7 @@ from rssn.image.arrays import Alpha, Pixels, resize_area, to_float
 from rssn.image.decoding import is_jpeg, open_header, orientation, srgb_pixels
 from rssn.sources.mattes import stored_matte
 from train.batch import Sample
+from train.data.memo import FORGETFUL, Memo
 from train.targets.rosta import Rosta, focus_target, glance_and_transition, make_trimap
 
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
@@ -78,7 +79,9 @@ class Crop:
         return Crop(self.top // scale, self.left // scale, self.size // scale, self.flip)
 
 
-def draw_crop(alpha: Alpha | Pixels, augmentation: Augmentation, rng: np.random.Generator) -> Crop:
+def draw_crop(
+    alpha: Alpha | Pixels, augmentation: Augmentation, rng: np.random.Generator, memo: Memo = FORGETFUL
+) -> Crop:
     """Draw a crop; its side is limited by the picture's own.
 
     A centred crop has its chosen pixel, one of those where alpha changes or lies between 0 and 1, in the middle, or
@@ -88,7 +91,7 @@ def draw_crop(alpha: Alpha | Pixels, augmentation: Augmentation, rng: np.random.
     height, width = alpha.shape
     size = min(int(rng.choice(augmentation.crop_sizes)), height, width)
     centred, flip = bool(rng.random() < augmentation.centred), bool(rng.random() < augmentation.flip)
-    crop = _centred(alpha, size, flip, rng) if centred else None
+    crop = _centred(alpha, size, flip, rng, memo) if centred else None
     if crop is None:
         top, left = (int(rng.integers(side - size + 1)) for side in (height, width))
         crop = Crop(top, left, size, flip)
@@ -105,9 +108,11 @@ def draw_context(crop: Crop, shape: tuple[int, ...], input_size: int, rng: np.ra
     return Crop(top, left, size, crop.flip).rounded(input_size)
 
 
-def _centred(alpha: Alpha | Pixels, size: int, flip: bool, rng: np.random.Generator) -> Crop | None:
+def _centred(alpha: Alpha | Pixels, size: int, flip: bool, rng: np.random.Generator, memo: Memo) -> Crop | None:
     height, width = alpha.shape
-    transition = np.flatnonzero(make_trimap(alpha, kernel_size=3) == 128)
+    transition = memo.of(
+        "transition", lambda: np.flatnonzero(make_trimap(alpha, kernel_size=3) == 128).astype(np.int32)
+    )
     if not transition.size:
         return None
     y, x = divmod(int(rng.choice(transition)), width)
@@ -115,31 +120,39 @@ def _centred(alpha: Alpha | Pixels, size: int, flip: bool, rng: np.random.Genera
     return Crop(top, left, size, flip)
 
 
-def make_sample(row: Mapping[str, Any], augmentation: Augmentation, rng: np.random.Generator) -> Sample:
+def make_sample(
+    row: Mapping[str, Any], augmentation: Augmentation, rng: np.random.Generator, memo: Memo = FORGETFUL
+) -> Sample:
     """Decode a row of the `COMPOSITES` schema, cut a crop, make its targets.
 
     Pictures and alpha are resized by area averaging, labels and the transition mask by nearest neighbour; the focus
     target follows from the resized label and alpha, so that a perfect prediction still fuses to exactly alpha.
 
+    Args:
+        row: Its names, with the bytes of the pictures.
+        augmentation: How the crop is cut.
+        rng: Which crop it is.
+        memo: What was decoded of this row before.
+
     Raises:
         Rejected: stage `read`, if a picture cannot be decoded.
         InputError: If the row's pictures differ in size.
     """
-    alpha = stored_matte(row["alpha"]["bytes"])
-    crop = draw_crop(alpha, augmentation, rng)
+    alpha = memo.of("alpha", lambda: stored_matte(row["alpha"]["bytes"]))
+    crop = draw_crop(alpha, augmentation, rng, memo)
     size, rosta = augmentation.input_size, augmentation.rosta
     square = crop.cut(alpha)
     labels, transition = glance_and_transition(square, rosta)
     glance, focused = (crop.turn(_nearest(each, size)) for each in (labels, transition.view(np.uint8)))
     small_alpha = to_float(crop.turn(resize_area(square, size, size)))
     shown = ("image", "foreground", "background") if augmentation.colours else ("image",)
-    pictures = [_picture(row, name, alpha.shape, crop, size) for name in shown]
+    pictures = [_picture(row, name, alpha.shape, crop, size, memo) for name in shown]
     pictures += [torch.empty(3, 0, 0)] * (3 - len(pictures))
     image, foreground, background = pictures
     context, window = torch.empty(3, 0, 0), (0.0, 0.0, 0.0, 0.0)
     if augmentation.context:
         wide = draw_context(crop, alpha.shape, size, rng)
-        context, window = _picture(row, "image", alpha.shape, wide, size), crop.within(wide)
+        context, window = _picture(row, "image", alpha.shape, wide, size, memo), crop.within(wide)
     return Sample(
         image=image,
         alpha=_plane(small_alpha),
@@ -154,12 +167,15 @@ def make_sample(row: Mapping[str, Any], augmentation: Augmentation, rng: np.rand
     )
 
 
-def _picture(row: Mapping[str, Any], name: str, shape: tuple[int, ...], crop: Crop, size: int) -> torch.Tensor:
+def _picture(
+    row: Mapping[str, Any], name: str, shape: tuple[int, ...], crop: Crop, size: int, memo: Memo
+) -> torch.Tensor:
     header = open_header(row[name]["bytes"])
     if (header.height, header.width) != shape:
         raise InputError(f"{name} is {(header.height, header.width)}, alpha {shape}")
     scale = crop.scale_for(size) if is_jpeg(header) and orientation(header) == 1 else 1
-    small = crop.turn(resize_area(crop.shrunk(scale).cut(srgb_pixels(header, scale)), size, size))
+    pixels = memo.of((name, scale), lambda: srgb_pixels(header, scale))
+    small = crop.turn(resize_area(crop.shrunk(scale).cut(pixels), size, size))
     return torch.from_numpy(small).permute(2, 0, 1).contiguous().float().div_(255.0)
 
 

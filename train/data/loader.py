@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from rssn.errors import InputError, Rejected, first_line
 from rssn.storage.files import content_id
@@ -26,9 +26,10 @@ from rssn.storage.location import Location
 from train.batch import Batch, Sample, collate
 from train.config import TrainConfig
 from train.data.augmentation import Augmentation, make_sample
+from train.data.memo import KnownRows, loader_processes
 from train.data.order import START, Key, Mixture, Place, lanes, step_keys
 from train.data.prefetch import exit_with_trainer, prefetch
-from train.data.shards import RowPlace, open_set, read_group
+from train.data.shards import open_set, read_group
 from train.network.strategy import Scales
 from train.signals import NEVER, Stop
 
@@ -62,6 +63,7 @@ class ShardDataset(Dataset[Sample]):
         self._seed = config.seed
         self._columns = ["sample_id", *(f"{name}.bytes" for name in pictures)]
         self._groups: OrderedDict[tuple[Location, int], dict[int, dict[str, Any]]] = OrderedDict()
+        self._known = KnownRows(config.keep_decoded * 10**6)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -72,7 +74,8 @@ class ShardDataset(Dataset[Sample]):
         # index + 1: numpy pads seeds with zeros, so [seed, visit, 0] would be the dice of an order
         rng = np.random.default_rng([self._seed, visit, index + 1])
         try:
-            return make_sample(self._row(place), self._augmentation, rng)
+            row, memo = self._known.find(index, lambda: self._row(index))
+            return make_sample(row, self._augmentation, rng, memo)
         except (Rejected, InputError, OSError) as error:
             where = f"{place.path}: row group {place.group}, row {place.row}"
             raise InputError(f"{where}: {first_line(error)}; `rssn inspect` finds what else is damaged") from error
@@ -91,11 +94,13 @@ class ShardDataset(Dataset[Sample]):
         seen._groups = OrderedDict()
         return seen
 
-    def _row(self, place: RowPlace) -> dict[str, Any]:
+    def _row(self, index: int) -> dict[str, Any]:
         """A row, taken out of its group, of which the others are kept: they come soon, see `train.data.order`."""
-        key = (place.path, place.group)
+        place = self.places[index]
+        key, first = (place.path, place.group), index - place.row
         if place.row not in self._groups.get(key, ()):
-            self._groups[key] = dict(enumerate(read_group(place, self._columns).to_pylist()))
+            group = enumerate(read_group(place, self._columns).to_pylist())
+            self._groups[key] = {at: row for at, row in group if first + at not in self._known}
         rows = self._groups[key]
         row = rows.pop(place.row)
         if not rows:
@@ -106,8 +111,7 @@ class ShardDataset(Dataset[Sample]):
 
     def _most_groups(self) -> int:
         """That this loader process keeps; they take turns, so each has its part of those that are being used."""
-        processes = info.num_workers if (info := get_worker_info()) else 1
-        return -(-self._open_groups // processes)
+        return -(-self._open_groups // loader_processes())
 
 
 def count_rows(data: Sequence[str]) -> int:

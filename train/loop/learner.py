@@ -177,11 +177,13 @@ class Learner:
             found = initialise(self.network, config.init.path)
         else:
             found = Initial(self.network.published(_weights(config)), "")
-        random = [name for name in self.network.frozen(config.freeze) if name not in found.loaded]
+        frozen = self.network.frozen(config.freeze, config.freeze_stages)
+        random = [name for name in frozen if name not in found.loaded]
         if random:
+            parts = [f"--freeze {' and '.join(config.freeze)}"] if config.freeze else []
+            given = " ".join([*parts, *([f"--freeze-stages {config.freeze_stages}"] if config.freeze_stages else [])])
             raise InputError(
-                f"--freeze {' and '.join(config.freeze)}: {first_of(random)} would stay at random values; give --init "
-                f"with a network that has them"
+                f"{given}: {first_of(random)} would stay at random values; give --init with a network that has them"
             )
         return found.words
 
@@ -190,10 +192,11 @@ class Learner:
         self._span = span_at(self._spans, self.step)
         updates = self._span.stage.updates
         frozen = (*self._config.freeze, *(() if self._span.stage.norms else ("norms",)))
+        stages = self._config.freeze_stages
         self.network.zero_grad(set_to_none=True)
         self._updates = []
         for update in updates:
-            self.network.freeze(frozen, update.trains)  # processes exchange gradients of what learns here
+            self.network.freeze(frozen, update.trains, stages)  # processes exchange gradients of what learns here
             optimiser = build_optimiser(self._config, self.network, update)
             module = self.network if update.method == "forward" else Pass(self.network, update.method)
             wrapped = self._group.wrap(module)
@@ -201,7 +204,7 @@ class Learner:
             weights = self._config.weights_of(update)
             self._updates.append(ActiveUpdate(self.network, update, optimiser, wrapped, forward, weights))
         trained = [part for update in updates for part in update.trains]
-        self.network.freeze(frozen, trained if all(update.trains for update in updates) else ())
+        self.network.freeze(frozen, trained if all(update.trains for update in updates) else (), stages)
         self.optimiser = self._updates[0].optimiser
 
     def _gradient(self, batch: Batch) -> dict[str, float]:

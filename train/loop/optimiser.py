@@ -48,8 +48,8 @@ def build_optimiser(config: TrainConfig, network: MattingNetwork, update: Update
 
 
 _KINDS: Mapping[OptimiserKind, Callable[..., torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
+    "adam": partial(torch.optim.Adam, fused=True),
+    "adamw": partial(torch.optim.AdamW, fused=True),
     "sgd": partial(torch.optim.SGD, momentum=0.9),
 }
 
@@ -105,3 +105,6 @@ def load_optimiser(optimiser: torch.optim.Optimizer, stored: Mapping[str, Any], 
     ]
     state = {at: moments[name] for at, name in places if name in moments}
     optimiser.load_state_dict({"state": state, "param_groups": own["param_groups"]})
+    for parameter, moved in optimiser.state.items():  # a fused step reads them in the order of the parameter's memory
+        fitting = {at: value for at, value in moved.items() if value.shape == parameter.shape}
+        moved |= {at: torch.empty_like(parameter).copy_(value) for at, value in fitting.items()}

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from rssn.errors import InputError
 from rssn.storage.location import Location
@@ -18,6 +20,8 @@ from rssn.vision import torchvision_models
 from train.network.backbones import DEEPEST, LIBRARIES, Backbone, fitting_blocks
 from train.network.libraries import timm_features, torchvision_features
 from train.network.weights import load_encoder_weights
+
+_SIDE = 64  # px of the picture that shows which parameters a feature depends on
 
 
 class Encoder(nn.Module):
@@ -50,6 +54,19 @@ class Encoder(nn.Module):
             features.append(image)
         return features
 
+    def first_stages(self, count: int) -> list[str]:
+        """Names of the modules of its first stages.
+
+        Raises:
+            InputError: If it has no more than that.
+        """
+        _check_stages(count, len(self.stages), self.backbone)
+        return [
+            ".".join(filter(None, ("stages", str(at), name)))
+            for at in range(count)
+            for name, _ in self.stages[at].named_modules()
+        ]
+
 
 class LibraryEncoder(nn.Module):
     """As `Encoder`, of torchvision or timm; the last feature is reduced to 512 channels where it has more.
@@ -79,6 +96,29 @@ class LibraryEncoder(nn.Module):
         found = self.features(image)
         *features, deepest = found.values() if isinstance(found, dict) else found
         return [*features, self.reduce(deepest)]
+
+    def first_stages(self, count: int) -> list[str]:
+        """Names of the modules whose parameters its first features depend on, as a gradient tells.
+
+        Raises:
+            InputError: If it has no more features than that.
+        """
+        _check_stages(count, len(self.backbone.channels), self.backbone)
+        parameters = {name: each.detach().requires_grad_() for name, each in self.named_parameters()}
+        modes = {module: module.training for module in self.modules()}
+        picture = next(iter(parameters.values())).new_zeros(1, 3, _SIDE, _SIDE)
+        found = functional_call(self.eval(), parameters, (picture,))[count - 1]
+        for module, mode in modes.items():
+            module.training = mode
+        gradients = torch.autograd.grad(found.sum(), list(parameters.values()), allow_unused=True)
+        pairs = zip(parameters, gradients, strict=True)
+        return list(dict.fromkeys(name.rpartition(".")[0] for name, each in pairs if each is not None))
+
+
+def _check_stages(count: int, stages: int, backbone: Backbone) -> None:
+    if count >= stages:
+        words = f"the encoder {backbone.name} has {stages} stages; give fewer, or --freeze encoder for all"
+        raise InputError(f"--freeze-stages {count}: {words}")
 
 
 def build_encoder(backbone: Backbone, weights: Location | None = None) -> Encoder | LibraryEncoder:

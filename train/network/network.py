@@ -51,6 +51,7 @@ class MattingNetwork(nn.Module, ABC):
         self.scales = None
         self._frozen: tuple[str, ...] = ()
         self._trained: tuple[str, ...] = ()
+        self._first: tuple[str, ...] = ()
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
         self.register_load_state_dict_pre_hook(_keep_normalisation)  # type: ignore[no-untyped-call]
@@ -112,21 +113,26 @@ class MattingNetwork(nn.Module, ABC):
         """RGB in [0, 1] as the encoders want it."""
         return (image - self.mean) / self.std
 
-    def frozen(self, parts: Collection[str]) -> list[str]:
+    def frozen(self, parts: Collection[str], stages: int = 0) -> list[str]:
         """Names of the tensors that stay as they are when these parts are frozen, see `freeze`."""
-        frozen = {id(each) for module in self._standing(parts, ()) for each in _own(module)}
+        standing = self._standing(parts, (), self._first_stages(stages))
+        frozen = {id(each) for module in standing for each in _own(module)}
         return [name for name, each in self.state_dict(keep_vars=True).items() if id(each) in frozen]
 
-    def freeze(self, parts: Collection[str], trained: Collection[str] = ()) -> None:
+    def freeze(self, parts: Collection[str], trained: Collection[str] = (), stages: int = 0) -> None:
         """Keep parts as they are from now on: no gradients, and in training too norms and drop-out as in use.
 
         Args:
             parts: `encoder`, all of them, or `norms`: scales, offsets and statistics, in the decoders too.
             trained: Names of the modules that alone learn, where they are not frozen; none: all do.
+            stages: How many of the first stages of each encoder stand, too; not of one that gives no list of features.
+
+        Raises:
+            InputError: If an encoder has no more stages than that.
         """
-        self._frozen, self._trained = tuple(parts), tuple(trained)
+        self._frozen, self._trained, self._first = tuple(parts), tuple(trained), self._first_stages(stages)
         self.requires_grad_(True)
-        for module in self._standing(parts, trained):
+        for module in self._standing(parts, trained, self._first):
             for parameter in module.parameters(recurse=False):
                 parameter.requires_grad_(False)
         self.train(self.training)
@@ -134,15 +140,23 @@ class MattingNetwork(nn.Module, ABC):
     def train(self, mode: bool = True) -> MattingNetwork:
         """As everywhere in torch; what is frozen stays as in use."""
         super().train(mode)
-        for module in self._standing(self._frozen, self._trained):
+        for module in self._standing(self._frozen, self._trained, self._first):
             module.train(False)
         return self
 
-    def _standing(self, parts: Collection[str], trained: Collection[str]) -> Iterator[nn.Module]:
+    def _first_stages(self, count: int) -> tuple[str, ...]:
+        """Names of the modules of so many stages of each encoder."""
+        staged = [place for place in self.encoders if hasattr(self._module(place), "first_stages")]
+        return tuple(f"{place}.{name}" for place in staged if count for name in self._module(place).first_stages(count))
+
+    def _standing(
+        self, parts: Collection[str], trained: Collection[str], first: Collection[str]
+    ) -> Iterator[nn.Module]:
         """The modules that do not learn; looked up each time, as norms may be exchanged for those of several GPUs."""
         if "encoder" in parts:
             for place in self.encoders:
                 yield from self._module(place).modules()
+        yield from map(self._module, first)
         if "norms" in parts:
             yield from (module for module in self.modules() if isinstance(module, _NORMS))
         for name, module in self.named_modules() if trained else ():

@@ -19,6 +19,7 @@ from train.loop.distributed import Group, SharedBatchNorm
 from train.loop.learner import Learner
 from train.loop.loop import train
 from train.network.gfm import GFM
+from train.network.network import build_network
 from train.targets.rosta import Rosta
 from train.validation_sets import ValidationSet
 
@@ -81,6 +82,60 @@ def test_a_frozen_network_goes_on_to_the_last_digit(tuned: TrainConfig) -> None:
     train(replace(parts, init=None), ignore)
     one, other = (load_checkpoint(each.out / "last.pt").model for each in (whole, parts))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_first_stages_stay_to_the_bit_and_a_run_goes_on_to_the_last_digit(tuned: TrainConfig) -> None:
+    config = replace(tuned, freeze_stages=2)
+    whole, parts = (replace(config, out=config.out / name) for name in ("whole", "parts"))
+    stored = load_checkpoint(train(whole, ignore).checkpoint)
+    before = load_checkpoint(tuned.init.path).model
+    first = {name for name in before if name.startswith(("encoder.stages.0.", "encoder.stages.1."))}
+    assert len(first) == 2 * len(("weight", "bias", *NORMS))
+    for name in first:
+        assert torch.equal(stored.model[name], before[name]), name
+        assert torch.equal(stored.ema[name], before[name]), name
+    for name in before.keys() - first - {"mean", "std"}:
+        assert not torch.equal(stored.model[name], before[name]), name
+    known = {name for group in stored.optimiser["param_groups"] for name in group["param_names"]}
+    assert known == {name for name, _ in GFM("tiny", Rosta.TT).named_parameters()} - first
+    train(replace(parts, max_steps=1), ignore)
+    with pytest.raises(InputError, match="--freeze-stages was 2, now 0"):
+        train(replace(parts, init=None, freeze_stages=0), ignore)
+    train(replace(parts, init=None), ignore)
+    resumed = load_checkpoint(parts.out / "last.pt").model
+    assert all(torch.equal(stored.model[name], resumed[name]) for name in resumed)
+
+
+def test_first_stages_of_a_librarys_encoder_are_what_their_features_depend_on() -> None:
+    torchvision_models()
+    pytest.importorskip("timm")
+    network = seeded_gfm("timm:mobilenetv3_small_050", Rosta.TT, 0).train()
+    network.freeze((), stages=2)
+    encoder = network.encoder
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    features = encoder(image)
+    assert [each.requires_grad for each in features] == [False, False, True, True, True]
+    sum(each.sum() for each in features[2:]).backward()
+    frozen = {name for name, each in encoder.named_parameters() if not each.requires_grad}
+    assert frozen == {name for name, each in encoder.named_parameters() if each.grad is None}
+    assert {name.split(".")[1] for name in frozen} == {"conv_stem", "bn1", "blocks"}
+    moved = {name for name, value in encoder.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved
+    assert not any(name.rpartition(".")[0] == place.rpartition(".")[0] for name in moved for place in frozen)
+    assert set(network.frozen((), 2)) >= {f"encoder.{name}" for name in frozen}
+
+
+def test_stages_that_are_not_there_or_random_are_not_frozen(config: TrainConfig) -> None:
+    with pytest.raises(InputError, match="--freeze-stages 5: the encoder tiny has 5 stages; give fewer, or --freeze"):
+        GFM("tiny", Rosta.TT).freeze((), stages=5)
+    with pytest.raises(InputError, match=r"--freeze-stages 1: encoder.stages.0.0.weight, .* would stay at random"):
+        Learner(replace(config, freeze_stages=1), Group())
+
+
+def test_of_shm_the_stages_are_t_nets() -> None:
+    network = build_network({"network": "shm", "backbone": "tiny", "width": 0.125})
+    assert {name.split(".")[:4] == ["tnet", "encoder", "stages", "0"] for name in network.frozen((), 1)} == {True}
 
 
 def test_what_was_frozen_can_learn_later(tuned: TrainConfig) -> None:

@@ -144,7 +144,7 @@ class _State:
 
 
 _SHARDS = frozenset({"cache-dir", "cache-size", "max-errors", "recipe"})  # what a recipe says counts, not its name
-_TRAINING = frozenset({"workers", "checkpoint-every", "keep", "tensorboard", "validate-every"})
+_TRAINING = frozenset({"workers", "checkpoint-every", "keep", "tensorboard", "validate-every", "keep-decoded"})
 
 KINDS: Mapping[str, Kind] = {
     "curate": Kind(

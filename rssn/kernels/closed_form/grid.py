@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 TOP_LEVEL = 5
 """Squares have sides of 2 to 2^5 pixels."""
 MOST_STRIPS, STRIP_NODES = 4, 12_500
-"""A grid is cut into a power of two of strips, with so many nodes in each at least."""
+"""A grid is cut into a power of two of strips, with about so many nodes in each at least."""
 
 
 class Grid(NamedTuple):

@@ -7,11 +7,12 @@ elsewhere squares of a graded quadtree carry the far values. The solver is conju
 channels at once, preconditioned by a symmetric sweep over the 2 x 2 blocks (F, B) of the nodes and by an algebraic
 multigrid in F - B, which the sweep alone hardly moves.
 
-It stops when four steps in a row, and the last quarter of all, moved no value, weighted by its layer's opacity, by
-more than 0.3/255; that is what it takes for each of 22 photographs to end within 1/255 of the converged solution
-(worst 0.82/255). Where alpha is 1, F is the photograph, and B where alpha is 0; the minimum of the energy smooths both
-across edges of alpha, and differs from the photograph there (`tests.benchmarks.bench_levin` says by how much). Smoke
-and veils that are soft everywhere take several times the steps of a photograph.
+It stops when four steps in a row, and the last quarter of all, moved no value of F or B, weighted by its layer's
+opacity, by more than 0.3/255; that is what it takes for each of 7 photographs of AM-2k to end within 1/255 of the
+converged solution (worst: F 0.55/255, B 0.52/255), and of 22 at half of their size (0.16/255). Where alpha is 1, F is
+the photograph, and B where alpha is 0; the minimum of the energy smooths both across edges of alpha, and differs from
+the photograph there. `tests.benchmarks.bench_levin` prints both. Smoke and veils that are soft everywhere take several
+times the steps of a photograph.
 
 All of it but the smallest levels is done strip by strip, by as many threads as are asked for; the strips follow from
 alpha alone, and so does every byte.
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.image.arrays import Alpha, Image
-from rssn.kernels.closed_form.grid import Floats, Grid, build_grid
+from rssn.kernels.closed_form.grid import MOST_STRIPS, Floats, Grid, build_grid
 from rssn.kernels.closed_form.levels import build_levels
 from rssn.kernels.closed_form.solver import iterate, make_memory
 from rssn.kernels.closed_form.team import Each, alone, make_team, sharing
@@ -55,8 +56,9 @@ def solve(image: Image, alpha: Alpha, regularization: float, threads: int = 1) -
         image: Photograph, H x W x 3 float32 in [0, 1].
         alpha: H x W float32 in [0, 1], not the same everywhere.
         regularization: Epsilon of the energy, above 0.
-        threads: How many work on it, at most 4 in most of it; the result does not depend on it.
+        threads: How many work on it, at most 4; the result does not depend on it.
     """
+    threads = min(threads, MOST_STRIPS)
     with sharing(threads) as each:
         grid = build_grid(alpha, regularization, each)
         values = _node_means(image, image, grid, each)

@@ -84,35 +84,28 @@ def _nodes(grid: Any, strip: int) -> Any:
 
 
 @compiled
-def _invert_block(grid: Any, i: int, inverse: Any) -> None:
-    """Inverse of a node's 2 x 2 block over (F, B), the elements FF, FB, BB, and that of the length of (a, 1 - a)."""
-    pixels = len(grid.near)
-    total = 0.0
-    if i < pixels:
-        for slot in range(4):
-            total += grid.near_weight[i, slot]
-    else:
-        for slot in range(8):
-            total += grid.far_weight[i - pixels, slot]
-    a = float(grid.share[i])
-    b = 1.0 - a
-    determinant = total * (total + a * a + b * b)
-    inverse[i, 0] = (b * b + total) / determinant
-    inverse[i, 1] = -a * b / determinant
-    inverse[i, 2] = (a * a + total) / determinant
-    inverse[i, 3] = 1.0 / np.sqrt(a * a + b * b)
-
-
-@compiled
 def _invert_blocks(grid: Any, strip: int, fixed: Any, inverse: Any) -> None:
-    """Of fixed nodes 0, so that they stay as they are."""
+    """Of each node the inverse of its 2 x 2 block (F, B): FF, FB, BB, and 1 / |(a, 1 - a)|; all 0 of fixed ones."""
+    pixels = len(grid.near)
     first, last, square, last_square = _nodes(grid, strip)
     for begin, end in ((first, last), (square, last_square)):
         for i in range(begin, end):
+            total = 0.0
+            if i < pixels:
+                for slot in range(4):
+                    total += grid.near_weight[i, slot]
+            else:
+                for slot in range(8):
+                    total += grid.far_weight[i - pixels, slot]
+            a = float(grid.share[i])
+            b = 1.0 - a
+            determinant = total * (total + a * a + b * b)
+            inverse[i, 0] = (b * b + total) / determinant
+            inverse[i, 1] = -a * b / determinant
+            inverse[i, 2] = (a * a + total) / determinant
+            inverse[i, 3] = 1.0 / np.sqrt(a * a + b * b)
             if fixed[i]:
                 inverse[i] = 0.0
-            else:
-                _invert_block(grid, i, inverse)
 
 
 @compiled

@@ -91,7 +91,7 @@ def test_what_an_option_names_counts_by_what_lies_there(
 @pytest.mark.parametrize(
     ("old", "more"),
     [
-        ("max-steps: 4", "workers: 0, checkpoint-every: 2, keep: 1, tensorboard: true"),
+        ("max-steps: 4", "workers: 0, checkpoint-every: 2, keep: 1, tensorboard: true, keep-decoded: 500"),
         ("k: 2", "cache-size: 1G, cache-dir: elsewhere, max-errors: 3"),
         ("min-side: 384", "max-errors: 3"),
     ],

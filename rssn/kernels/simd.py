@@ -286,10 +286,7 @@ def _intrinsic(emit: Callable[..., Any], lanes: Callable[[str], int]) -> Any:
 
     def definition(typingctx: Any, *arguments: Any) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[Any]) -> Any:
-            plain = [
-                context.make_array(kind)(context, builder, value=value).data if isinstance(kind, types.Array) else value
-                for kind, value in zip(signature.args, values, strict=True)
-            ]
+            plain = [_plain(context, builder, *each) for each in zip(signature.args, values, strict=True)]
             _, _, features = context.codegen().magic_tuple()
             found = emit(Vectors(builder, lanes(features)), *plain)
             return context.get_dummy_value() if result is types.void else found
@@ -338,6 +335,13 @@ def register_code_for(*cases: int) -> Callable[[Callable[..., Any]], Any]:
 def register_lanes(v: Vectors) -> Int:
     """How many 32-bit lanes a register has: 16, 8 or 4."""
     return v.index(v.lanes)
+
+
+def _plain(context: Any, builder: ir.IRBuilder, kind: Any, value: Any) -> Any:
+    """Of an array the address of its first element, anything else as it is."""
+    if not isinstance(kind, types.Array):
+        return value
+    return builder.extract_value(value, context.data_model_manager[kind].get_field_position("data"))
 
 
 def _converted(kind: Any) -> Any:

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from rssn.kernels.closed_form.levels import FEW_NODES
-from rssn.kernels.closed_form.nodes import add, load4, scale, scale_add, store, subtract
+from rssn.kernels.closed_form.nodes import add, load4, scale, scale_add, store, subtract, zeros4
 from rssn.kernels.closed_form.team import meet, own_strips
-from rssn.kernels.compiling import compiled
+from rssn.kernels.compiling import compiled, inlined
 
 _SWEEPS = 4  # more over the coarsest level
 _SHRINK = 2.5  # a level is visited twice where the one above has more than so many times its nodes
 _OVER = 1.3  # a coarse correction is enlarged so much
 
 
-@compiled
+@inlined
 def cycle(levels: Any, e: Any, r: Any, before: Any, kept: Any, team: Any) -> Any:
     """Solve A e = r approximately on the first coarse level; lower levels of `r`, `before` and `kept` are scratch.
 
@@ -51,12 +51,12 @@ def cycle(levels: Any, e: Any, r: Any, before: Any, kept: Any, team: Any) -> Any
             return
 
 
-@compiled
+@inlined
 def _is_twice(bounds: Any, depth: int) -> Any:
     return _SHRINK * (bounds[depth, -1] - bounds[depth, 0]) < bounds[depth, 0] - bounds[depth - 1, 0]
 
 
-@compiled
+@inlined
 def _is_shared(levels: Any, depth: int) -> Any:
     """Whether each thread works on strips of its own; otherwise the first does all, and the others wait."""
     return depth + 1 < len(levels.bounds) and levels.bounds[depth, -1] - levels.bounds[depth, 0] >= FEW_NODES
@@ -77,10 +77,11 @@ def _meet_at(levels: Any, depth: int, team: Any) -> None:
         meet(team)
 
 
-@compiled
+@inlined
 def _descend(levels: Any, depth: Any, e: Any, r: Any, team: Any) -> Any:
     low, high = _own(levels, depth, depth + 1, team)
-    r[low:high] = 0.0
+    for i in range(low, high):
+        store(r, i, zeros4())
     low, high = _own(levels, depth, depth, team)
     _down(levels.edges, low, high, e, r)
     _meet_at(levels, depth, team)
@@ -88,7 +89,7 @@ def _descend(levels: Any, depth: Any, e: Any, r: Any, team: Any) -> Any:
     _meet_at(levels, depth, team)
 
 
-@compiled
+@inlined
 def _ascend(levels: Any, depth: Any, e: Any, r: Any, before: Any, team: Any) -> Any:
     _meet_at(levels, depth, team)
     low, high = _own(levels, depth, depth, team)
@@ -102,10 +103,11 @@ def _ascend(levels: Any, depth: Any, e: Any, r: Any, before: Any, team: Any) -> 
     _meet_at(levels, depth, team)
 
 
-@compiled
+@inlined
 def _solve_coarsest(levels: Any, e: Any, r: Any, team: Any) -> Any:
     low, high = _own(levels, len(levels.bounds) - 1, len(levels.bounds) - 1, team)
-    e[low:high] = 0.0
+    for i in range(low, high):
+        store(e, i, zeros4())
     for _ in range(1 + _SWEEPS):
         for i in range(low, high):
             _relax(levels.edges, i, e, r)
@@ -113,49 +115,54 @@ def _solve_coarsest(levels: Any, e: Any, r: Any, team: Any) -> Any:
             _relax(levels.edges, i, e, r)
 
 
-@compiled
+@inlined
 def _relax(edges: Any, i: int, e: Any, r: Any) -> Any:
     total = _gather(edges, edges.first[i], edges.first[i + 1], e, load4(r, i))
     store(e, i, scale(edges.inverse[i], total))
 
 
-@compiled
+@inlined
 def _gather(edges: Any, begin: Any, end: Any, e: Any, total: Any) -> Any:
     """Add the neighbours along edges begin to end - 1, times their coupling."""
+    weight, other = edges.weight, edges.other
     for k in range(begin, end):
-        total = scale_add(edges.weight[k], load4(e, edges.other[k]), total)
+        total = scale_add(weight[k], load4(e, other[k]), total)
     return total
 
 
-@compiled
+@inlined
 def _down(edges: Any, low: Any, high: Any, e: Any, r: Any) -> Any:
     """Gauss-Seidel forwards from zero."""
+    first, split, inverse = edges.first, edges.split, edges.inverse
     for i in range(low, high):
-        total = _gather(edges, edges.first[i], edges.split[i], e, load4(r, i))
-        store(e, i, scale(edges.inverse[i], total))
+        total = _gather(edges, first[i], split[i], e, load4(r, i))
+        store(e, i, scale(inverse[i], total))
 
 
-@compiled
+@inlined
 def _restrict(levels: Any, low: Any, high: Any, e: Any, r: Any) -> Any:
     """Add what is left of the residual after `_down` to the parents: edges that it did not follow remain."""
-    edges = levels.edges
+    edges, parents = levels.edges, levels.parent
+    first, split = edges.first, edges.split
     for i in range(low, high):
-        parent = levels.parent[i]
-        store(r, parent, _gather(edges, edges.split[i], edges.first[i + 1], e, load4(r, parent)))
+        parent = parents[i]
+        store(r, parent, _gather(edges, split[i], first[i + 1], e, load4(r, parent)))
 
 
-@compiled
+@inlined
 def _up(edges: Any, low: Any, high: Any, e: Any, before: Any, r: Any) -> Any:
     """Gauss-Seidel backwards."""
+    first, outer, inverse = edges.first, edges.outer, edges.inverse
     for i in range(high - 1, low - 1, -1):
-        total = _gather(edges, edges.first[i], edges.outer[i], e, load4(r, i))
-        total = _gather(edges, edges.outer[i], edges.first[i + 1], before, total)
-        store(e, i, scale(edges.inverse[i], total))
+        total = _gather(edges, first[i], outer[i], e, load4(r, i))
+        total = _gather(edges, outer[i], first[i + 1], before, total)
+        store(e, i, scale(inverse[i], total))
 
 
-@compiled
+@inlined
 def _subtract(edges: Any, low: Any, high: Any, e: Any, r: Any) -> Any:
     """Turn the right side r into the residual r - A e."""
+    first, inverse = edges.first, edges.inverse
     for i in range(low, high):
-        total = _gather(edges, edges.first[i], edges.first[i + 1], e, load4(r, i))
-        store(r, i, subtract(total, scale(np.float32(1.0) / edges.inverse[i], load4(e, i))))
+        total = _gather(edges, first[i], first[i + 1], e, load4(r, i))
+        store(r, i, subtract(total, scale(np.float32(1.0) / inverse[i], load4(e, i))))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rssn.image.arrays import Alpha
 from rssn.kernels.closed_form.team import Each, alone
-from rssn.kernels.compiling import compiled
+from rssn.kernels.compiling import compiled, inlined
 
 Indices = npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]
@@ -119,6 +119,14 @@ def _mark_even(alpha: Any, begin: int, end: int, even: Any) -> None:
             )
 
 
+@inlined
+def _fill(values: Any, top: int, left: int, side: int, value: Any) -> None:
+    """Write to a square; numba takes seconds to compile a slice that is assigned to."""
+    for y in range(top, top + side):
+        for x in range(left, left + side):
+            values[y, x] = value
+
+
 @compiled
 def _merge(even: Any, level: Any, depth: Any) -> Any:
     """Merge four even blocks whose neighbours are even too, and note the new depth in `level`."""
@@ -136,7 +144,7 @@ def _merge(even: Any, level: Any, depth: Any) -> Any:
                     whole = whole and (even[y, x] != 0 or not inner)
             if whole:
                 merged[by, bx] = 1
-                level[by * side : (by + 1) * side, bx * side : (bx + 1) * side] = depth
+                _fill(level, by * side, bx * side, side, depth)
     return merged
 
 
@@ -179,7 +187,7 @@ def _number(alpha: Any, level: Any, strip: int, grid: Any) -> None:
             if depth == 0 or (cy & mask) != 0 or (cx & mask) != 0:
                 continue
             y, x, side = 2 * cy, 2 * cx, 1 << depth
-            grid.node[y : y + side, x : x + side] = pixels + square
+            _fill(grid.node, y, x, side, pixels + square)
             grid.share[pixels + square] = alpha[y, x]
             corners = grid.squares[square]
             corners[0], corners[1], corners[2] = y, x, side
@@ -193,7 +201,7 @@ def _join(alpha: Any, level: Any, epsilon: float, strip: int, grid: Any) -> None
     _join_squares(level, epsilon, strip, grid)
 
 
-@compiled
+@inlined
 def _name(y: int, x: int, strip: int, grid: Any) -> Any:
     """The number of the node at a pixel, as a node of the strip names it."""
     node = grid.node[y, x]
@@ -205,7 +213,7 @@ def _name(y: int, x: int, strip: int, grid: Any) -> Any:
     return np.uint32(len(grid.share) + grid.halo.shape[1] * strip + place)
 
 
-@compiled
+@inlined
 def _join_pixels(alpha: Any, epsilon: float, strip: int, grid: Any) -> None:
     height, width = alpha.shape
     pixels = len(grid.near)
@@ -225,7 +233,7 @@ def _join_pixels(alpha: Any, epsilon: float, strip: int, grid: Any) -> None:
                     grid.near_weight[node, slot] = 2.0 * step
 
 
-@compiled
+@inlined
 def _join_squares(level: Any, epsilon: float, strip: int, grid: Any) -> None:
     height, width = grid.node.shape
     pixels = len(grid.near)

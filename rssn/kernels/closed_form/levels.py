@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rssn.kernels.closed_form.grid import Floats, Grid, Indices
 from rssn.kernels.closed_form.team import Each, alone
-from rssn.kernels.compiling import compiled
+from rssn.kernels.compiling import compiled, inlined
 
 _COARSEST = 8
 _STALLED = 0.9
@@ -201,7 +201,7 @@ def _aggregate(edges: Any, low: Any, high: Any, idle: Any) -> Any:
     return parent, max(count, 1)  # one of which nothing is asked, if all are idle
 
 
-@compiled
+@inlined
 def _couple(p: int, pair: Any, members: Any, edges: Any, low: int, sums: Any, touched: Any) -> Any:
     """Add up the couplings of a pair to each other pair of its strip and, all in one, to other strips."""
     found, outside = 0, np.float32(0.0)
@@ -222,7 +222,7 @@ def _couple(p: int, pair: Any, members: Any, edges: Any, low: int, sums: Any, to
     return found, outside
 
 
-@compiled
+@inlined
 def _strongest(p: int, done: Any, sums: Any, touched: Any, outside: Any) -> Any:
     """The free pair to join, or p; and the strongest of all, or p where other strips are. Clears the sums."""
     best, best_sum = p, np.float32(0.0)
@@ -236,7 +236,7 @@ def _strongest(p: int, done: Any, sums: Any, touched: Any, outside: Any) -> Any:
     return (best if best_sum >= _STRONG * strongest else p), hub
 
 
-@compiled
+@inlined
 def _pair(edges: Any, low: int, high: int) -> Any:
     nodes = high - low
     pair = np.full(nodes, nodes, np.int64)
@@ -304,13 +304,14 @@ def _coarsen(edges: Any, bounds: Any, parent: Any, coarse: Any, strip: int) -> A
     return first, split, outer, other[:edge].copy(), weight[:edge].copy(), excess, inverse
 
 
-@compiled
+@inlined
 def _members(parent: Any, start: int, count: int) -> Any:
     """Children of each parent: `member[begin[c] : begin[c + 1]]`."""
     begin = np.zeros(count + 1, np.int64)
     for c in parent:
         begin[c - start + 1] += 1
-    begin = np.cumsum(begin)
+    for c in range(count):
+        begin[c + 1] += begin[c]
     place = begin[:-1].copy()
     member = np.empty(len(parent), np.int64)
     for i in range(len(parent)):
@@ -319,7 +320,7 @@ def _members(parent: Any, start: int, count: int) -> Any:
     return begin, member
 
 
-@compiled
+@inlined
 def _to_front(low: int, high: int, start: int, end: int, other: Any, weight: Any) -> int:
     """Move the edges that lead to nodes from low to high before the others; returns where the others begin."""
     k = start

@@ -30,7 +30,7 @@ from rssn.kernels.closed_form.grid import MOST_STRIPS, Floats, Grid, build_grid
 from rssn.kernels.closed_form.levels import build_levels
 from rssn.kernels.closed_form.solver import iterate, make_memory
 from rssn.kernels.closed_form.team import Each, alone, make_team, sharing
-from rssn.kernels.compiling import compiled
+from rssn.kernels.compiling import compiled, inlined
 
 TOLERANCE = 0.3 / 255
 """Largest weighted change of a value in each of the last steps."""
@@ -126,7 +126,7 @@ def _average(first: Any, second: Any, grid: Any, strip: int, means: Any) -> None
         _average_square(second, grid.squares[square], means[node, 4:7])
 
 
-@compiled
+@inlined
 def _average_square(picture: Any, corner: Any, mean: Any) -> None:
     top, left, side = corner
     area = np.float32(1.0) / np.float32(side * side)
@@ -157,7 +157,7 @@ def _fill(grid: Any, strip: int, values: Any, image: Any, alpha: Any, foreground
     _fill_squares(grid, strip, values, image, alpha, foreground, background)
 
 
-@compiled
+@inlined
 def _fill_pixels(grid: Any, strip: int, values: Any, image: Any, alpha: Any, foreground: Any, background: Any) -> None:
     pixels = len(grid.near)
     for y in range(grid.strips[strip, 0], grid.strips[strip + 1, 0]):
@@ -170,7 +170,7 @@ def _fill_pixels(grid: Any, strip: int, values: Any, image: Any, alpha: Any, for
                     background[y, x, c] = image[y, x, c] if clear else _clipped(values[node, c + 4])
 
 
-@compiled
+@inlined
 def _fill_squares(grid: Any, strip: int, values: Any, image: Any, alpha: Any, foreground: Any, background: Any) -> None:
     """The layer that is hidden in a square, bilinear between its corners; the other one is the photograph."""
     corners = np.empty((4, 3), np.float32)
@@ -191,16 +191,16 @@ def _fill_squares(grid: Any, strip: int, values: Any, image: Any, alpha: Any, fo
                     shown[top + y, left + x, c] = image[top + y, left + x, c]
 
 
-@compiled
+@inlined
 def _clipped(value: Any) -> Any:
     return min(max(value, np.float32(0.0)), np.float32(1.0))
 
 
-@compiled
+@inlined
 def _mean_at(grid: Grid, values: Any, y: int, x: int, layer: int, mean: Any) -> None:
     """Mean of a layer over the up to four nodes that meet at the corner above and left of a pixel."""
     height, width = grid.node.shape
-    mean[:] = 0.0
+    mean[0] = mean[1] = mean[2] = np.float32(0.0)
     count = np.float32(0.0)
     for row in range(max(y - 1, 0), min(y + 1, height)):
         for column in range(max(x - 1, 0), min(x + 1, width)):
@@ -208,4 +208,5 @@ def _mean_at(grid: Grid, values: Any, y: int, x: int, layer: int, mean: Any) -> 
             for c in range(3):
                 mean[c] += values[node, layer + c]
             count += np.float32(1.0)
-    mean /= count
+    for c in range(3):
+        mean[c] /= count

@@ -106,6 +106,12 @@ def add_products(v: Vectors, sums: Any, first: Any, second: Any) -> EightDoubles
 
 
 @vector_code
+def zeros4(v: Vectors) -> Four:
+    """Four zeros."""
+    return v.constant(0.0, ir.VectorType(ir.FloatType(), 4))
+
+
+@vector_code
 def zeros8(v: Vectors) -> Eight:
     """Eight zeros."""
     return v.constant(0.0, ir.VectorType(ir.FloatType(), 8))

@@ -33,10 +33,11 @@ from rssn.kernels.closed_form.nodes import (
     swap,
     widen,
     zero_sums,
+    zeros4,
     zeros8,
 )
 from rssn.kernels.closed_form.team import meet, own_strips
-from rssn.kernels.compiling import compiled
+from rssn.kernels.compiling import compiled, inlined
 
 _ONE = np.float32(1.0)
 QUIET_STEPS, PATIENT_STEPS, FEW_UNKNOWNS = 4, 20, 60_000
@@ -71,7 +72,7 @@ def make_memory(grid: Grid, levels: Levels) -> Memory:
     return Memory(inverse, r, p, q, z, (e, right, before, kept), rz, pq, worst)
 
 
-@compiled
+@inlined
 def _nodes(grid: Any, strip: int) -> Any:
     """The strip's first pixel and the end of its pixels, the first square and the end, as nodes."""
     pixels = len(grid.near)
@@ -83,9 +84,10 @@ def _nodes(grid: Any, strip: int) -> Any:
     )
 
 
-@compiled
+@inlined
 def _invert_blocks(grid: Any, strip: int, fixed: Any, inverse: Any) -> None:
     """Of each node the inverse of its 2 x 2 block (F, B): FF, FB, BB, and 1 / |(a, 1 - a)|; all 0 of fixed ones."""
+    near_weight, far_weight, share = grid.near_weight, grid.far_weight, grid.share
     pixels = len(grid.near)
     first, last, square, last_square = _nodes(grid, strip)
     for begin, end in ((first, last), (square, last_square)):
@@ -93,11 +95,11 @@ def _invert_blocks(grid: Any, strip: int, fixed: Any, inverse: Any) -> None:
             total = 0.0
             if i < pixels:
                 for slot in range(4):
-                    total += grid.near_weight[i, slot]
+                    total += near_weight[i, slot]
             else:
                 for slot in range(8):
-                    total += grid.far_weight[i - pixels, slot]
-            a = float(grid.share[i])
+                    total += far_weight[i - pixels, slot]
+            a = float(share[i])
             b = 1.0 - a
             determinant = total * (total + a * a + b * b)
             inverse[i, 0] = (b * b + total) / determinant
@@ -105,7 +107,7 @@ def _invert_blocks(grid: Any, strip: int, fixed: Any, inverse: Any) -> None:
             inverse[i, 2] = (a * a + total) / determinant
             inverse[i, 3] = 1.0 / np.sqrt(a * a + b * b)
             if fixed[i]:
-                inverse[i] = 0.0
+                store(inverse, i, zeros4())
 
 
 @compiled
@@ -116,30 +118,32 @@ def _see_others(grid: Any, strip: int, z: Any) -> None:
         store(z, begin + k, load8(z, grid.halo[strip, k]))
 
 
-@compiled
+@inlined
 def _apply_block(inverse: Any, i: Any, value: Any) -> Any:
     return multiply_add(halves(inverse[i, 0], inverse[i, 2]), value, scale(inverse[i, 1], swap(value)))
 
 
-@compiled
+@inlined
 def _advance(grid: Any, strip: int, gamma: Any, x: Any, memory: Any) -> None:
     """Step along p, update the residual, relax forwards from zero; note the largest step weighted by alpha."""
+    near_weight, near, far_weight, far, share = grid.near_weight, grid.near, grid.far_weight, grid.far, grid.share
     inverse, r, p, q, z = memory.inverse, memory.r, memory.p, memory.q, memory.z
-    pixels, halo = len(grid.near), len(grid.share) + strip * grid.halo.shape[1]
+    pixels, halo = len(near), len(share) + strip * grid.halo.shape[1]
     first, last, square, last_square = _nodes(grid, strip)
-    z[square:last_square] = 0.0
+    for i in range(square, last_square):
+        store(z, i, zeros8())
     z[halo : halo + grid.halo_size[strip]] = 0.0
     g = load8(gamma, 0)
     worst = zeros8()
     for i in range(first, last):
-        a = grid.share[i]
+        a = share[i]
         step = multiply(g, load8(p, i))
         store(x, i, add(load8(x, i), step))
         worst = peak(worst, multiply(halves(a, _ONE - a), step))
         s = subtract(load8(r, i), multiply(g, load8(q, i)))
         store(r, i, s)
-        s = scale_add(grid.near_weight[i, 0], load8(z, grid.near[i, 0]), s)
-        s = scale_add(grid.near_weight[i, 1], load8(z, grid.near[i, 1]), s)
+        s = scale_add(near_weight[i, 0], load8(z, near[i, 0]), s)
+        s = scale_add(near_weight[i, 1], load8(z, near[i, 1]), s)
         store(z, i, _apply_block(inverse, i, s))
     store(memory.worst, strip, worst)
     for i in range(square, last_square):
@@ -147,13 +151,13 @@ def _advance(grid: Any, strip: int, gamma: Any, x: Any, memory: Any) -> None:
         s = subtract(load8(r, i), multiply(g, load8(q, i)))
         store(r, i, s)
         for slot in range(8):
-            j = grid.far[i - pixels, slot]
+            j = far[i - pixels, slot]
             if j < i:
-                s = scale_add(grid.far_weight[i - pixels, slot], load8(z, j), s)
+                s = scale_add(far_weight[i - pixels, slot], load8(z, j), s)
         store(z, i, _apply_block(inverse, i, s))
 
 
-@compiled
+@inlined
 def _turning(grid: Any, inverse: Any, i: Any) -> Any:
     """Unit vector (F, B) along which the blend stays as it is."""
     a = grid.share[i]
@@ -161,29 +165,30 @@ def _turning(grid: Any, inverse: Any, i: Any) -> Any:
     return halves((_ONE - a) * n, -a * n)
 
 
-@compiled
+@inlined
 def _restrict(grid: Any, strip: int, inverse: Any, finest: Any, z: Any, coarse: Any) -> None:
     """Residual after the forward sweep, in t, summed over each parent."""
-    pixels = len(grid.near)
+    near_weight, near, far_weight, far = grid.near_weight, grid.near, grid.far_weight, grid.far
+    pixels = len(near)
     first, last, square, last_square = _nodes(grid, strip)
     for i in range(first, last):
-        s = scale(grid.near_weight[i, 2], load8(z, grid.near[i, 2]))
-        s = scale_add(grid.near_weight[i, 3], load8(z, grid.near[i, 3]), s)
+        s = scale(near_weight[i, 2], load8(z, near[i, 2]))
+        s = scale_add(near_weight[i, 3], load8(z, near[i, 3]), s)
         for slot in range(2):
-            j = grid.near[i, slot]
+            j = near[i, slot]
             if j >= pixels:
-                s = scale_add(grid.near_weight[i, slot], load8(z, j), s)
+                s = scale_add(near_weight[i, slot], load8(z, j), s)
         store(coarse, finest[i], add(load4(coarse, finest[i]), fold(multiply(_turning(grid, inverse, i), s))))
     for i in range(square, last_square):
         s = zeros8()
         for slot in range(8):
-            j = grid.far[i - pixels, slot]
+            j = far[i - pixels, slot]
             if j > i:
-                s = scale_add(grid.far_weight[i - pixels, slot], load8(z, j), s)
+                s = scale_add(far_weight[i - pixels, slot], load8(z, j), s)
         store(coarse, finest[i], add(load4(coarse, finest[i]), fold(multiply(_turning(grid, inverse, i), s))))
 
 
-@compiled
+@inlined
 def _correct(grid: Any, strip: int, inverse: Any, finest: Any, e: Any, z: Any) -> None:
     """Add the coarse correction."""
     first, last, square, last_square = _nodes(grid, strip)
@@ -192,55 +197,57 @@ def _correct(grid: Any, strip: int, inverse: Any, finest: Any, e: Any, z: Any) -
             store(z, i, multiply_add(_turning(grid, inverse, i), widen(load4(e, finest[i])), load8(z, i)))
 
 
-@compiled
+@inlined
 def _relax_back(grid: Any, strip: int, inverse: Any, r: Any, z: Any, out: Any) -> None:
     """Relax backwards, and note r z lane by lane."""
-    pixels = len(grid.near)
+    near_weight, near, far_weight, far = grid.near_weight, grid.near, grid.far_weight, grid.far
+    pixels = len(near)
     first, last, square, last_square = _nodes(grid, strip)
     sums = zero_sums()
     for i in range(last_square - 1, square - 1, -1):
         s = load8(r, i)
         for slot in range(8):
-            s = scale_add(grid.far_weight[i - pixels, slot], load8(z, grid.far[i - pixels, slot]), s)
+            s = scale_add(far_weight[i - pixels, slot], load8(z, far[i - pixels, slot]), s)
         s = _apply_block(inverse, i, s)
         store(z, i, s)
         sums = add_products(sums, s, load8(r, i))
     for i in range(last - 1, first - 1, -1):
         s = load8(r, i)
         for slot in range(4):
-            s = scale_add(grid.near_weight[i, slot], load8(z, grid.near[i, slot]), s)
+            s = scale_add(near_weight[i, slot], load8(z, near[i, slot]), s)
         s = _apply_block(inverse, i, s)
         store(z, i, s)
         sums = add_products(sums, s, load8(r, i))
     store(out, strip, sums)
 
 
-@compiled
+@inlined
 def _data(a: Any, value: Any) -> Any:
     weights = halves(a, _ONE - a)
     mixed = multiply(weights, value)
     return multiply(weights, add(mixed, swap(mixed)))
 
 
-@compiled
+@inlined
 def _turn(grid: Any, strip: int, beta: Any, memory: Any) -> None:
     """P = z + beta p and q = A p = A z + beta q; note p q lane by lane."""
+    near_weight, near, far_weight, far, share = grid.near_weight, grid.near, grid.far_weight, grid.far, grid.share
     p, q, z = memory.p, memory.q, memory.z
-    pixels = len(grid.near)
+    pixels = len(near)
     first, last, square, last_square = _nodes(grid, strip)
     b = load8(beta, 0)
     sums = zero_sums()
     for begin, end in ((first, last), (square, last_square)):
         for i in range(begin, end):
             here = load8(z, i)
-            s = multiply_add(b, load8(q, i), _data(grid.share[i], here))
+            s = multiply_add(b, load8(q, i), _data(share[i], here))
             if i < pixels:
                 for slot in range(4):
-                    s = scale_add(grid.near_weight[i, slot], subtract(here, load8(z, grid.near[i, slot])), s)
+                    s = scale_add(near_weight[i, slot], subtract(here, load8(z, near[i, slot])), s)
             else:
                 for slot in range(8):
-                    j = grid.far[i - pixels, slot]
-                    s = scale_add(grid.far_weight[i - pixels, slot], subtract(here, load8(z, j)), s)
+                    j = far[i - pixels, slot]
+                    s = scale_add(far_weight[i - pixels, slot], subtract(here, load8(z, j)), s)
             store(q, i, s)
             along = multiply_add(b, load8(p, i), here)
             store(p, i, along)
@@ -248,10 +255,11 @@ def _turn(grid: Any, strip: int, beta: Any, memory: Any) -> None:
     store(memory.pq, strip, sums)
 
 
-@compiled
+@inlined
 def _set_residual(grid: Any, strip: int, x: Any, r: Any) -> None:
     """B - A x where the layers blend to the photograph: only the smoothness is left."""
-    pixels = len(grid.near)
+    near_weight, near, far_weight, far = grid.near_weight, grid.near, grid.far_weight, grid.far
+    pixels = len(near)
     first, last, square, last_square = _nodes(grid, strip)
     for begin, end in ((first, last), (square, last_square)):
         for i in range(begin, end):
@@ -259,20 +267,42 @@ def _set_residual(grid: Any, strip: int, x: Any, r: Any) -> None:
             here = load8(x, i)
             if i < pixels:
                 for slot in range(4):
-                    s = scale_add(grid.near_weight[i, slot], subtract(load8(x, grid.near[i, slot]), here), s)
+                    s = scale_add(near_weight[i, slot], subtract(load8(x, near[i, slot]), here), s)
             else:
                 for slot in range(8):
-                    j = grid.far[i - pixels, slot]
-                    s = scale_add(grid.far_weight[i - pixels, slot], subtract(load8(x, j), here), s)
+                    j = far[i - pixels, slot]
+                    s = scale_add(far_weight[i - pixels, slot], subtract(load8(x, j), here), s)
             store(r, i, s)
 
 
-@compiled
+@inlined
 def _ratio(above: Any, below: Any, out: Any) -> None:
     """Of the sums over F and B of each channel; 0 where the lower one is 0."""
     for c in range(3):
         total = below[:, c].sum() + below[:, c + 4].sum()
         out[0, c] = out[0, c + 4] = (above[:, c].sum() + above[:, c + 4].sum()) / total if total > 0.0 else 0.0
+
+
+@inlined
+def _clear(values: Any, low: int, high: int) -> None:
+    for i in range(low, high):
+        store(values, i, zeros4())
+
+
+@inlined
+def _copy(values: Any, target: Any) -> None:
+    for row in range(values.shape[0]):
+        for lane in range(values.shape[1]):
+            target[row, lane] = values[row, lane]
+
+
+@inlined
+def _largest(values: Any) -> Any:
+    found = values[0, 0]
+    for row in range(values.shape[0]):
+        for lane in range(values.shape[1]):
+            found = max(found, values[row, lane])
+    return found
 
 
 @compiled
@@ -299,10 +329,10 @@ def iterate(grid: Any, levels: Any, x: Any, fixed: Any, tolerance: float, most: 
         for strip in range(begin, end):
             _advance(grid, strip, gamma, x, memory)
         meet(team)
-        quiet = quiet + 1 if step > 0 and memory.worst.max() <= tolerance else 0
+        quiet = quiet + 1 if step > 0 and _largest(memory.worst) <= tolerance else 0
         if quiet >= max(enough, step // _SLOWNESS):
             return step
-        right[levels.bounds[0, begin] : levels.bounds[0, end]] = 0.0
+        _clear(right, levels.bounds[0, begin], levels.bounds[0, end])
         for strip in range(begin, end):
             _see_others(grid, strip, z)
             _restrict(grid, strip, inverse, levels.finest, z, right)
@@ -314,7 +344,7 @@ def iterate(grid: Any, levels: Any, x: Any, fixed: Any, tolerance: float, most: 
         meet(team)
         for strip in range(begin, end):
             _see_others(grid, strip, z)
-        old[:] = rz
+        _copy(rz, old)
         meet(team)
         for strip in range(begin, end):
             _relax_back(grid, strip, inverse, r, z, rz)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import stat
@@ -60,6 +59,8 @@ def keep_freed_memory() -> None:
     By default glibc hands the memory of large arrays back at once, and the system clears every page of it anew for the
     next array. Of no effect with other C libraries.
     """
+    import ctypes  # noqa: PLC0415  (`import rssn` loads this file)
+
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _KEPT_BYTES)

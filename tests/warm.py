@@ -1,4 +1,4 @@
-"""Compiles the kernels into numba's cache, once before tests that run side by side: `python -m tests.warm`."""
+"""Compiles the kernels, which are kept, once before tests that run side by side: `python -m tests.warm`."""
 
 from __future__ import annotations
 

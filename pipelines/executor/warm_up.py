@@ -20,7 +20,7 @@ _DONE: set[str] = set()  # labels of recipes
 
 
 def warm_up(recipe: Recipe) -> None:
-    """Compile what a recipe needs, or load it; once in each process (a quarter of a minute on a new node).
+    """Compile what a recipe needs, or load it; once in each process.
 
     What another process compiles at the moment comes last, and is loaded then.
 

@@ -203,7 +203,7 @@ class Joined:
 
     def caption(self, name: str) -> str:
         """The files of foreground and background."""
-        return self._part(name).caption(name)
+        return self._parts[name].caption(name)
 
     def pictures(self) -> Iterator[tuple[str, Callable[[], Loaded]]]:
         """Each row's picture, one set after the other."""
@@ -212,12 +212,12 @@ class Joined:
 
     def load(self, name: str) -> Loaded:
         """One row's picture."""
-        return self._part(name).load(name)
+        return self._parts[name].load(name)
 
-    def _part(self, name: str) -> Rows:
-        return next(
-            part for part in self.parts if any(row["sample_id"] == name for row in part.data.rows(["sample_id"]))
-        )
+    @cached_property
+    def _parts(self) -> dict[str, Rows]:
+        """By the names of their rows."""
+        return {row["sample_id"]: part for part in reversed(self.parts) for row in part.data.rows(["sample_id"])}
 
 
 def _is_missing(refused: Mapping[str, Any]) -> bool:

@@ -58,7 +58,7 @@ class _Place(_CacheLocator):  # type: ignore[misc]
         return str(self._folder)
 
     def get_source_stamp(self) -> str:
-        return sha256(_kernels() + self._file.read_bytes()).hexdigest()
+        return sha256(_digest_of_kernels() + self._file.read_bytes()).hexdigest()
 
     def get_disambiguator(self) -> str:
         return self._name
@@ -76,9 +76,9 @@ class _Place(_CacheLocator):  # type: ignore[misc]
 
 
 @cache
-def _kernels() -> bytes:
-    """All kernels, for what is compiled of one may be part of another's code."""
-    return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
+def _digest_of_kernels() -> bytes:
+    """Of all kernels, for what is compiled of one may be part of another's code."""
+    return sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))).digest()
 
 
 class _Code(CompileResultCacheImpl):  # type: ignore[misc]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 from llvmlite import ir
@@ -22,8 +22,7 @@ from numba.core.extending import intrinsic, models, register_model
 
 LANES = 16
 """Lanes of a vector where nothing else is said."""
-INT = ir.IntType(32)
-_I16, _I32, _F32 = ir.IntType(16), INT, ir.FloatType()
+_I16, _I32, _F32 = ir.IntType(16), ir.IntType(32), ir.FloatType()
 _REGISTERS = (("+avx512bw", 16), ("+avx2", 8))
 _LINE = 64  # bytes of a cache's line
 _ROUNDER = 1.5 * 2**23  # added to a float, it leaves the nearest whole number in the last bits
@@ -37,8 +36,6 @@ Eight: TypeAlias = Any
 EightDoubles: TypeAlias = Any
 Same: TypeAlias = Any
 """What vector code returns, by its annotation: a float, an int, vectors, or one like its last argument."""
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def aligned(size: int, dtype: Any = np.float32) -> Any:
@@ -215,10 +212,6 @@ class Vectors:
     def as_ints(self, value: Any) -> Any:
         """The bits of floats."""
         return self.builder.bitcast(value, ir.VectorType(_I32, value.type.count))
-
-    def as_floats(self, value: Any) -> Any:
-        """Floats of these bits."""
-        return self.builder.bitcast(value, ir.VectorType(_F32, value.type.count))
 
     def _call(self, name: str, *arguments: Any) -> Any:
         kind = arguments[0].type

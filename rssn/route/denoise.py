@@ -82,7 +82,7 @@ def backend_version(backend: DenoiseBackend) -> str:
 
 
 def warm_up(backend: DenoiseBackend) -> None:
-    """Compile what a backend needs into its cache once, before workers start (some ten seconds on a new machine)."""
+    """Compile what a backend needs into its cache once, before workers start."""
     if backend == "native":
         denoise(np.zeros((SMALLEST_SIDE, SMALLEST_SIDE), dtype=np.float32), 0.1, backend)
 

@@ -94,7 +94,7 @@ def estimate_layers(
 
 
 def warm_up(method: ForegroundMethod) -> None:
-    """Compile what a method needs into its cache once, before workers start (ten seconds on a new machine)."""
+    """Compile what a method needs into its cache once, before workers start."""
     edge = np.linspace(0.0, 1.0, 12, dtype=np.float32)
     estimate_layers(np.ones((12, 12, 3), dtype=np.float32), np.tile(edge, (12, 1)), method)
 

@@ -185,9 +185,7 @@ def _shrinkage(channels: int, sigma: float, strength: Strength, *, wiener: bool)
     luma, chroma = strength.noise if wiener else strength.threshold
     factors = np.array([luma, chroma, chroma])[:channels, None]
     values = factors * (SCALE * sigma * growth) ** 2 if wiener else factors * SCALE * sigma * np.sqrt(growth)
-    repeated: npt.NDArray[np.float32] = aligned(channels * values.shape[1] * LANES)[
-        : values.shape[1] * channels * LANES
-    ]
+    repeated: npt.NDArray[np.float32] = aligned(values.size * LANES)[: values.size * LANES]
     repeated[:] = np.repeat(values, LANES)
     return repeated.reshape(channels, -1)
 

@@ -44,7 +44,9 @@ POSITIONS = -(-((REFERENCES - 1) * STEP + 2 * REACH + 1) // LANES) * LANES
 MARGIN = POSITIONS + 2 * LANES
 """Floats that a source row needs from a tile's first position on, and that a row of a tile's result has."""
 _SPAN = POSITIONS * COEFFICIENTS
-_TO_WEIGHTS = 4  # places are 16 times those of weights
+_TO_WEIGHTS = (
+    COEFFICIENTS // WEIGHTS
+).bit_length() - 1  # bits that a place in the ring has more than that of its weights
 _WEIGHT_ROW = POSITIONS * WEIGHTS + 2 * WEIGHTS_MARGIN
 
 

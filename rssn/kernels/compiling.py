@@ -25,10 +25,12 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def compiled(function: _Function) -> _Function:
     """Compile a module's function, once for all processes of a machine; it runs without the interpreter's lock.
 
+    Dividing by zero raises nothing in it: threads of one picture wait for each other.
+
     Raises:
         InputError: If there is no folder in which compiled code can be kept.
     """
-    made = njit(nogil=True)(function)
+    made = njit(nogil=True, error_model="numpy")(function)
     try:
         made._cache = _Kept(function)
     except (OSError, RuntimeError) as error:

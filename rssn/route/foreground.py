@@ -53,7 +53,8 @@ def estimate_foreground(
         F and B, each H x W x 3 float32 in [0, 1]; `rssn.compose` takes F as `foreground`, or with `alpha` as `other`.
 
     Raises:
-        InputError: If shapes do not fit, values leave [0, 1], threads is below 1 or the method is unknown.
+        InputError: If shapes do not fit, values leave [0, 1], threads is below 1 or more than the system grants, or the
+            method is unknown.
     """
     layers = estimate_layers(image, alpha, method, threads)
     return layers.foreground, layers.background
@@ -77,7 +78,8 @@ def estimate_layers(
         gives up, pymatting's is tried, also with a stronger preconditioner, and then `multilevel`; `method` says so.
 
     Raises:
-        InputError: If shapes do not fit, values leave [0, 1], threads is below 1 or the method is unknown.
+        InputError: If shapes do not fit, values leave [0, 1], threads is below 1 or more than the system grants, or the
+            method is unknown.
     """
     threads = threads_of_a_picture(threads)
     if method not in get_args(ForegroundMethod):

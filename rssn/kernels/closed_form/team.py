@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Barrier
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from llvmlite import ir
 from numba.core import cgutils
 
+from rssn.errors import InputError, first_line
 from rssn.kernels.compiling import compiled
 from rssn.kernels.simd import Int, Vectors, vector_code
 
@@ -26,11 +28,16 @@ def alone(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
 
 @contextmanager
 def sharing(threads: int) -> Iterator[Each]:
-    """Items are dealt out among so many threads; if there are as many, all are worked on at once."""
+    """Items are dealt out among so many threads; if there are as many, all are worked on at once.
+
+    Raises:
+        InputError: If so many threads cannot be started.
+    """
     if threads == 1:
         yield alone
         return
     with ThreadPoolExecutor(threads) as pool:
+        _start(pool, threads)
 
         def each(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
             dealt = list(items)
@@ -41,6 +48,17 @@ def sharing(threads: int) -> Iterator[Each]:
             return found
 
         yield each
+
+
+def _start(pool: ThreadPoolExecutor, threads: int) -> None:
+    """Start all threads of a pool: a team would wait for ever for one that the system does not grant later."""
+    meeting = Barrier(threads)
+    try:
+        for _ in range(threads):
+            pool.submit(meeting.wait)
+    except RuntimeError as error:
+        meeting.abort()
+        raise InputError(f"{threads} threads cannot be started; give a smaller number ({first_line(error)})") from error
 
 
 class Team(NamedTuple):

@@ -23,8 +23,10 @@ class Comparison:
     Attributes:
         first, second: The rows.
         variant: See `pipelines.study.parts.Network`; of networks without a common one, both.
-        difference: Mean SAD of the second less that of the first.
-        interval: Of 95 %, not corrected for several comparisons; NaN where there is one training or photograph.
+        difference: Mean SAD of the second less that of the first; described, not tested.
+        change: By what share the second's SAD is larger than the first's, by geometric means; -0.2 is a fifth smaller.
+        interval: Of the change, of 95 %, not corrected for several comparisons; NaN where there is one training or
+            photograph.
         smaller: Photographs on which the second has the smaller SAD, by the mean over the seeds.
         images: All of them.
         seeds: Trainings of the row that has fewer.
@@ -36,6 +38,7 @@ class Comparison:
     second: str
     variant: str
     difference: float
+    change: float
     interval: tuple[float, float]
     smaller: int
     images: int
@@ -51,7 +54,7 @@ class Comparison:
         if self.images < 2:
             return "no claim: one photograph tells nothing of others"
         if self.corrected < LEVEL:
-            return f"{self.second if self.difference < 0 else self.first} is better"
+            return f"{self.second if self.change < 0 else self.first} is better"
         return "no significant difference"
 
 
@@ -114,16 +117,17 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def _compared(first: Line, second: Line) -> Comparison:
-    found = difference(first.matrix, second.matrix)
-    low, high = found.interval()
-    changes = (second.matrix.mean(1) - first.matrix.mean(1)).tolist()
+    found = difference(first.logarithms, second.logarithms)
+    low, high = np.expm1(found.interval())
+    changes = second.matrix.mean(1) - first.matrix.mean(1)
     return Comparison(
         first.row,
         second.row,
         ", ".join(dict.fromkeys((first.variant, second.variant))),
-        difference=float(found.mean),
+        difference=float(changes.mean()),
+        change=float(np.expm1(found.mean)),
         interval=(float(low), float(high)),
-        smaller=sum(change < 0 for change in changes),
+        smaller=int((changes < 0).sum()),
         images=len(changes),
         seeds=min(len(first.sad), len(second.sad)),
         p=float(found.p),

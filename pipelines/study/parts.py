@@ -228,7 +228,7 @@ class Design:
     Attributes:
         date: When.
         pilot: The finished study whose spread was known, and the command that read it.
-        difference: What is looked for, as a share of the first row's mean SAD.
+        difference: What is looked for, by what share SAD is smaller.
         seeds: Of each row.
         photographs: Of the set that is tested.
         power: How often a study of that size finds that difference.

@@ -38,15 +38,15 @@ class Pilot:
 
     @property
     def mean(self) -> float:
-        """SAD of the first line."""
+        """SAD of the first line; not its logarithm."""
         return float(self.lines[0].matrix.mean())
 
     @property
     def kinds(self) -> list[Floats]:
-        """Lines with one kind of network, two or more of each; R x P x S."""
+        """Logarithms of SAD of lines with one kind of network, two or more of each; R x P x S."""
         by_variant: dict[str, list[Floats]] = {}
         for line in self.lines:
-            by_variant.setdefault(line.variant, []).append(line.matrix)
+            by_variant.setdefault(line.variant, []).append(line.logarithms)
         return [np.stack(each) for each in by_variant.values() if len(each) > 1]
 
     @property

@@ -1,12 +1,13 @@
 """`rssn study --power`: how large a difference a study of so many seeds and photographs would find.
 
-A finished study, the pilot, says how much figures vary. By the model of `pipelines.study.crossed`, pooled over the
-pilot's rows of one kind of network: the variance of trainings is that of their means less what photograph and training
-have together, and so for the photographs' differences between two rows; what comes out below 0 is 0.
+A finished study, the pilot, says how much figures, which are logarithms of SAD, vary. By the model of
+`pipelines.study.crossed`, pooled over the pilot's rows of one kind of network: the variance of trainings is that of
+their means less what photograph and training have together, and so for the photographs' differences between two rows;
+what comes out below 0 is 0.
 
 Studies are then drawn with as many photographs and trainings as one likes, and tested. Photographs are random: each is
 one of the pilot's, with the difference that it has there between two rows and its own spread over trainings, so that
-tails are as heavy as they are; trainings are normal. To all photographs one difference is added.
+tails are as heavy as they are; trainings are normal. On all photographs SAD changes by one factor.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Component:
     """A variance, as an estimate from a pilot.
 
     Attributes:
-        value: SAD squared.
+        value: Of logarithms of SAD.
         low, high: The interval of 80 %, as if effects were normal.
         freedom: Degrees of freedom.
     """
@@ -139,7 +140,9 @@ class Power:
         photographs, seeds: Its size.
         mistaken: Share of studies that find a difference where there is none.
         found: For each difference, the share of studies that find it.
-        least: The smallest difference that a study finds with `POWER`, in SAD.
+        least: The smallest difference that a study finds with `POWER`.
+
+    Differences are by what share SAD is smaller.
     """
 
     photographs: int
@@ -155,15 +158,15 @@ def power(spread: Spread, size: tuple[int, int], differences: Floats, comparison
     Args:
         spread: Of the pilot.
         size: Photographs and seeds.
-        differences: D, of the rows' means, in SAD, above 0.
+        differences: D, by what share the second row's SAD is smaller, above 0 and below 1.
         comparisons: The level is divided by them, Holm's first step.
     """
     photographs, seeds = size
     drawn = spread.draw(np.random.default_rng([photographs, seeds]), photographs, seeds, STUDIES)
     low, high = drawn.interval(LEVEL / comparisons)
-    found = np.array([np.mean(low + each > 0) for each in differences])
+    found = np.array([np.mean(low - each > 0) for each in np.log1p(-differences)])
     least = np.sort(-low)[int(np.ceil(POWER * STUDIES)) - 1]  # from there on the interval is above 0
-    return Power(photographs, seeds, float(np.mean((low > 0) | (high < 0))), found, float(least))
+    return Power(photographs, seeds, float(np.mean((low > 0) | (high < 0))), found, float(-np.expm1(-least)))
 
 
 _SEEDS = (3, 4, 5, 6, 8, 10, 15, 20)
@@ -192,24 +195,26 @@ class Size:
 
 def power_lines(pilot: Pilot, size: Size) -> Iterator[str]:
     """What is printed: the pilot, its spread, and what studies find, by photographs and seeds."""
-    spread, mean, level = Spread.of(pilot.kinds), pilot.mean, LEVEL / size.comparisons
+    spread, level = Spread.of(pilot.kinds), LEVEL / size.comparisons
     photographs, seeds = pilot.shape
     yield f"pilot: {pilot.place}: {photographs} photographs, {seeds} seeds, {len(pilot.lines)} rows"
-    yield f"its first row, {pilot.lines[0].row}: mean SAD {mean:.2f}; a training, evaluated: {pilot.minutes:.1f} min"
+    yield f"its first row, {pilot.lines[0].row}: mean SAD {pilot.mean:.2f}"
+    yield f"a training, evaluated: {pilot.minutes:.1f} min"
     yield ""
-    yield "standard deviations in SAD, pooled over its rows (80 % interval, as if effects were normal):"
+    yield "standard deviations of log SAD, 0.1 is about 10 % of SAD, pooled over its rows"
+    yield "(80 % interval, as if effects were normal):"
     yield from _components(spread)
     yield ""
     yield f"power, by {STUDIES} simulated studies each; in brackets with all three at the upper end of their interval"
     yield f"p < {level:.2g}: {size.comparisons} comparisons, the first step of Holm's correction"
-    yield f"{size.trainings} trainings a seed, {size.side_by_side} at a time"
-    shares = "".join(f"{f'{share:.0%}: {share * mean:.1f}':>14}" for share in _SHARES)
+    yield f"{size.trainings} trainings a seed, {size.side_by_side} at a time; SAD that is smaller by"
+    shares = "".join(f"{f'{share:.0%}':>14}" for share in _SHARES)
     yield f"photographs  seeds  hours{'none':>8}{shares}{f'{POWER:.0%} find':>16}"
     mistaken = 0.0
     for each, count in product((photographs * times for times in _PHOTOGRAPHS), _SEEDS):
-        two = [power(one, (each, count), _SHARES * mean, size.comparisons) for one in (spread, spread.cautious)]
+        two = [power(one, (each, count), _SHARES, size.comparisons) for one in (spread, spread.cautious)]
         found = "".join(f"{f'{a:.2f} ({b:.2f})':>14}" for a, b in zip(two[0].found, two[1].found, strict=True))
-        least = f"{two[0].least:.1f} ({two[1].least:.1f})"
+        least = f"{two[0].least:.0%} ({two[1].least:.0%})"
         hours = size.hours(count, pilot.minutes)
         yield f"{each:>11}{count:>7}{hours:>7.1f}{two[0].mistaken:>8.3f}{found}{least:>16}"
         mistaken = max(mistaken, two[0].mistaken)
@@ -238,7 +243,7 @@ def _doubts(pilot: Pilot, spread: Spread, one_carries: bool) -> Iterator[str]:
         words = "they do not tell the spread of trainings from 0" if times is None else "trainings may spread "
         yield f"{few}: {words}{'' if times is None else f'{times:.1f} times as much'}; plan by the figures in brackets"
     yield f"NOTE: photographs are drawn from the pilot's {photographs}: tails that these do not have are not known"
-    yield "NOTE: the difference is one on all photographs, beside those of the pilot's rows about their mean"
+    yield "NOTE: SAD changes by one factor on all photographs, beside what the pilot's rows differ about their mean"
     if one_carries:
         words = "the pilot's rows differ on few photographs, whose share in a small set decides: no t-test knows that"
         yield f"NOTE: 'none' is how often a difference is found where there is none, here too often: {words}"

@@ -17,6 +17,8 @@ from rssn.storage.location import Location
 from train.metrics.paper import METRICS
 
 _NAMED = 5
+_LEAST_SAD = 1e-3
+"""One wrong pixel: of a smaller SAD, which has hardly a logarithm, no more is said."""
 
 
 class Figure(NamedTuple):
@@ -45,6 +47,11 @@ class Line:
     def matrix(self) -> npt.NDArray[np.float64]:
         """P x S, SAD of each image, in order of name, and seed."""
         return np.array([[sad[image] for sad in self.sad.values()] for image in sorted(self.by_image)])
+
+    @cached_property
+    def logarithms(self) -> npt.NDArray[np.float64]:
+        """Of `matrix`; what is tested."""
+        return np.log(np.maximum(self.matrix, _LEAST_SAD))
 
 
 def read_figures(cells: Sequence[Cell], root: Location) -> list[dict[str, Any]]:

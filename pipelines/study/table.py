@@ -34,13 +34,15 @@ def table(lines: Sequence[Line], paper: Paper, measured: Mapping[str, Measured] 
 
 def differences(comparisons: Sequence[Comparison], tested: bool = True) -> list[list[str]]:
     """A heading and a line for each comparison; p and verdict where it is tested."""
-    rows = [["from", "to", "network", "SAD", "95 %", "smaller on", *(("p", "p, Holm", "so") if tested else ())]]
+    head = ["from", "to", "network", "mean SAD", "change", "95 %", "smaller on"]
+    rows = [[*head, *(("p", "p, Holm", "so") if tested else ())]]
     for each in comparisons:
         low, high = each.interval
-        interval = "-" if isnan(low) else f"[{low:+.2f}, {high:+.2f}]"
+        interval = "-" if isnan(low) else f"[{low:+.0%}, {high:+.0%}]"
         smaller = f"{each.smaller} of {each.images} images"
         tests = ["-" if isnan(each.p) else f"{each.p:.2g}", f"{each.corrected:.2g}", each.verdict] if tested else []
-        rows.append([each.first, each.second, each.variant, f"{each.difference:+.2f}", interval, smaller, *tests])
+        found = [f"{each.difference:+.2f}", f"{each.change:+.0%}", interval, smaller]
+        rows.append([each.first, each.second, each.variant, *found, *tests])
     return rows
 
 
@@ -65,7 +67,7 @@ def design_facts(design: Design) -> dict[str, str]:
     return {
         "written before the data were seen": design.date,
         "by the spread of": design.pilot,
-        "looked for": f"a difference of {design.difference:.0%} of the first row's mean SAD",
+        "looked for": f"a SAD that is smaller by {design.difference:.0%}",
         "by": f"{design.seeds} seeds and {design.photographs} photographs",
         "power": f"{design.power:.2f}",
     }
@@ -106,16 +108,18 @@ Cue strength and distance are the gap meter's, of composites against the photogr
 photographs' cue strength, which is the target, as 0.5 is of distance. Does the meter order rows as SAD does? By
 Spearman's rank correlation, with its p by permutations of the rows:"""
 
-TEST = """\
-SAD: the change of the mean from the first to the second, with its interval of 95 %. One test, two-sided: would other
-trainings on the same data differ, on other photographs like these? Its variance is that over the photographs plus that
-over the trainings, its degrees of freedom are Satterthwaite's. A row is called better where p is below 0.05 after
-Holm's correction for all comparisons; intervals are not corrected."""
+_CHANGE = """\
+Mean SAD: that of the second less that of the first. Change: by what share SAD grows from the first to the second, by
+geometric means, in which every photograph counts alike; with its interval of 95 %."""
+
+TEST = f"""\
+{_CHANGE}
+One test of the change, two-sided: would other trainings on the same data differ, on other photographs like these? Its
+variance is that over the photographs plus that over the trainings, its degrees of freedom are Satterthwaite's. A row is
+called better where p is below 0.05 after Holm's correction for all comparisons; intervals are not corrected."""
 
 
-DESCRIBED = """\
-SAD: the change of the mean from the first to the second, with its interval of 95 %. Nothing is tested here: a study
-makes one test, on one set."""
+DESCRIBED = f"{_CHANGE}\nNothing is tested here: a study makes one test, on one set."
 
 
 def _words(figure: Figure, digits: int, paper: float | None) -> str:

@@ -19,14 +19,14 @@ from rssn.errors import InputError
 from tests.pipelines.study.test_load import TEXT
 from tests.pipelines.study.test_results import figures
 
-TRAININGS, ROWS, BOTH, PHOTOGRAPHS = 4.0, 6.0, 3.0, 20.0
+TRAININGS, ROWS, BOTH, PHOTOGRAPHS = 0.08, 0.12, 0.06, 0.4
 
 
 def kind(rows: int, photographs: int, seeds: int, seed: int = 0) -> np.ndarray:
-    """Figures of rows with one kind of network; R x P x S."""
+    """Logarithms of SAD of rows with one kind of network; R x P x S."""
     dice = np.random.default_rng(seed)
     return (
-        50
+        4.0
         + PHOTOGRAPHS * dice.standard_normal((1, photographs, 1))
         + ROWS / np.sqrt(2) * dice.standard_normal((rows, photographs, 1))
         + TRAININGS * dice.standard_normal((rows, 1, seeds))
@@ -46,7 +46,7 @@ def spread(trainings: float, rows: float = 0.0, both: float = 0.0, photographs: 
 
 def finished(folder: Path, seeds: int = 3, photographs: int = 9) -> Path:
     """A finished study's figures, as it writes them, and what its steps left of themselves."""
-    values = kind(3, photographs, seeds).clip(1)
+    values = np.exp(kind(3, photographs, seeds))
     rows = {
         name: {seed: each[:, seed].tolist() for seed in range(seeds)}
         for name, each in zip(("plain", "blur", "rssn"), values, strict=True)
@@ -77,9 +77,9 @@ def test_intervals_hold_in_four_of_five_pilots() -> None:
 
 
 def test_without_photographs_it_is_the_power_of_students_t() -> None:
-    seeds, change = 10, np.array([2.0, 5.0, 8.0])
-    found = power(spread(trainings=4.0), (9, seeds), change, comparisons=1)
-    freedom, centre = 2 * (seeds - 1), change / (4 * np.sqrt(2 / seeds))
+    seeds, change = 10, np.array([0.04, 0.1, 0.15])
+    found = power(spread(trainings=0.08), (9, seeds), change, comparisons=1)
+    freedom, centre = 2 * (seeds - 1), -np.log(1 - change) / (0.08 * np.sqrt(2 / seeds))
     expected = scipy.stats.nct.sf(scipy.stats.t.isf(0.025, freedom), freedom, centre)
     assert found.found == pytest.approx(expected, abs=0.03)
     assert found.mistaken == pytest.approx(0.05, abs=0.012)
@@ -87,14 +87,14 @@ def test_without_photographs_it_is_the_power_of_students_t() -> None:
 
 def test_the_least_difference_is_found_in_four_of_five() -> None:
     here = Spread.of([kind(3, 9, 3)])
-    least = power(here, (18, 6), np.array([1.0]), 4).least
+    least = power(here, (18, 6), np.array([0.1]), 4).least
     again = power(here, (18, 6), np.array([least]), 4)
     assert again.found.tolist() == [pytest.approx(POWER, abs=2 / STUDIES)]
     assert again.least == least
 
 
 def test_more_seeds_photographs_and_care_change_the_power() -> None:
-    change = np.array([5.0])
+    change = np.array([0.1])
     here = Spread.of([kind(3, 9, 4)])
     base = power(here, (9, 4), change, 1).found
     more = power(here, (9, 12), change, 1).found
@@ -107,14 +107,14 @@ def test_more_seeds_photographs_and_care_change_the_power() -> None:
 def test_photographs_keep_their_tails() -> None:
     """One of nine carries the difference: a difference of others is often found where there is none."""
     shapes = np.array([[8.0, *[-1.0] * 8]]) / np.sqrt(8)
-    one = Spread(exactly(0.1), exactly(5.0), exactly(0.0), 0.0, shapes, np.ones(9))
-    assert power(one, (9, 5), np.array([1.0]), 1).mistaken > 0.2
+    one = Spread(exactly(0.002), exactly(0.1), exactly(0.0), 0.0, shapes, np.ones(9))
+    assert power(one, (9, 5), np.array([0.1]), 1).mistaken > 0.2
 
 
 def test_a_pilot_is_read_as_a_study_writes_it(tmp_path: Path) -> None:
     pilot = read_pilot(finished(tmp_path))
     assert (pilot.shape, pilot.size, pilot.minutes) == ((9, 3), (3, 3), 10.5)
-    assert pilot.kinds[0] == pytest.approx(kind(3, 9, 3).clip(1))
+    assert pilot.kinds[0] == pytest.approx(kind(3, 9, 3))
     assert Size(9, 5, 2).hours(5, 10.5) == pytest.approx(23 * 10.5 / 60)
 
 

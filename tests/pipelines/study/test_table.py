@@ -15,7 +15,7 @@ from tests.pipelines.study.test_comparisons import FOUND
 from tests.pipelines.study.test_load import TEXT
 from tests.pipelines.study.test_results import figures
 
-LINES = summarise(figures({"plain": {0: [10.0, 20.0], 1: [12.0, 22.0]}, "coco": {0: [30.0, 40.0], 1: [30.0, 44.0]}}))
+LINES = summarise(figures({"plain": {0: [10.0, 20.0], 1: [12.0, 22.0]}, "coco": {0: [24.0, 46.0], 1: [26.0, 48.0]}}))
 
 
 def test_the_columns_are_the_papers_and_its_figures_stand_beside() -> None:
@@ -34,11 +34,11 @@ def test_a_protocol_without_the_last_columns_has_none() -> None:
 
 def test_differences_say_what_may_be_claimed() -> None:
     assert differences([FOUND]) == [
-        ["from", "to", "network", "SAD", "95 %", "smaller on", "p", "p, Holm", "so"],
-        ["a", "b", "TT", "-2.00", "[-3.50, -0.50]", "8 of 9 images", "0.01", "0.02", "b is better"],
+        ["from", "to", "network", "mean SAD", "change", "95 %", "smaller on", "p", "p, Holm", "so"],
+        ["a", "b", "TT", "-2.00", "-30%", "[-50%, -10%]", "8 of 9 images", "0.01", "0.02", "b is better"],
     ]
     unknown = replace(FOUND, interval=(nan, nan), p=nan, corrected=1.0)
-    assert differences([unknown])[1][4:8] == ["-", "8 of 9 images", "-", "1"]
+    assert differences([unknown])[1][5:9] == ["-", "8 of 9 images", "-", "1"]
 
 
 MEASURED = {
@@ -79,9 +79,7 @@ def test_the_text_is_whole() -> None:
     text = markdown(parse_study(TEXT, "mine"), [result()], ["compose-plain: 12 rows"])
     assert text.startswith("# mine\n\n| trained on | network |")
     assert "mean ± standard deviation over 2 seeds." in text
-    assert (
-        "| plain | coco | TT | +20.00 | [+14.49, +25.51] | 0 of 2 images | 0.0014 | 0.0014 | plain is better |" in text
-    )
+    assert "| plain | coco | TT | +20.00 | +126% | [+37%, +273%] | 0 of 2 images | 0.025 | 0.025 | plain" in text
     assert text.endswith("\n* compose-plain: 12 rows\n")
 
 
@@ -90,7 +88,7 @@ def test_the_design_is_told_before_the_figures() -> None:
     text = markdown(parse_study(TEXT + design, "mine"), [result()], [])
     assert text.startswith(
         "# mine\n\n## Design\n\n* written before the data were seen: 2026-11-30\n* by the spread of: small/\n"
-        "* looked for: a difference of 25% of the first row's mean SAD\n* by: 2 seeds and 9 photographs\n"
+        "* looked for: a SAD that is smaller by 25%\n* by: 2 seeds and 9 photographs\n"
         "* power: 0.81\n\n|"
     )
 
@@ -108,5 +106,5 @@ def test_sets_are_reported_apart_and_one_is_tested() -> None:
     assert "The mattes are a network's, not true ones" in made
     assert ["plain is better" in each for each in (new, old, made)] == [True, False, False]
     assert ["[25.19]" in each for each in (new, old, made)] == [True, False, False]
-    assert "| plain | coco | TT | +20.00 | [+14.49, +25.51] | 0 of 2 images |\n" in old
+    assert "| plain | coco | TT | +20.00 | +126% | [+37%, +273%] | 0 of 2 images |\n" in old
     assert "Nothing is tested here" in old

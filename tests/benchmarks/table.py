@@ -26,6 +26,8 @@ import cv2
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "MKL_NUM_THREADS"), "1"
 )
+_PRELOADED = {"PYTHONWARNINGS": "ignore::RuntimeWarning:runpy"}
+"""The command's own module is loaded before `multiprocessing` runs it as `__mp_main__`; that is meant."""
 
 
 class Job(NamedTuple):
@@ -113,7 +115,7 @@ def measured(prepare: Prepare, *arguments: Any, repeats: int = 1) -> Cost:
     """The cost of a job, in a fresh process with one thread; a copy of one that has imported all and done nothing."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["tests.benchmarks.run"])
-    with _environment(ONE_THREAD), ProcessPoolExecutor(1, mp_context=context) as pool:
+    with _environment({**ONE_THREAD, **_PRELOADED}), ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_measure, prepare, arguments, repeats).result()
 
 

@@ -11,16 +11,19 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+
 from rssn.route import foreground
 from rssn.route.recipe import Recipe
 from rssn.route.step import Step
 from rssn.storage.lock import lock_file
+from rssn.storage.machine import keep_freed_memory
 
 _DONE: set[str] = set()  # labels of recipes
 
 
 def warm_up(recipe: Recipe) -> None:
-    """Compile what a recipe needs, or load it; once in each process.
+    """Make this process ready for pictures, once: what a recipe needs is compiled or loaded, what it frees is kept.
 
     What another process compiles at the moment comes last, and is loaded then.
 
@@ -29,6 +32,8 @@ def warm_up(recipe: Recipe) -> None:
     """
     if recipe.label in _DONE:
         return
+    keep_freed_memory()
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own gives back what it frees
     parts = dict(_parts(recipe))
     for wait in (False, True):
         parts = {name: part for name, part in parts.items() if not _compile(name, part, wait=wait)}

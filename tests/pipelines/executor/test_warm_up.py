@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,29 @@ from tests.conftest import PlainKernels
 
 def test_of_processes_that_start_together_one_compiles(plain_kernels: PlainKernels) -> None:
     assert plain_kernels.words == ["0 1", "0 1", "1 0"]  # compiled, loaded
+
+
+_KEEPS = """
+from dataclasses import replace
+from resource import RUSAGE_SELF, getrusage
+import pyarrow as pa
+from pipelines.executor.warm_up import warm_up
+from rssn.route.recipe import load_recipe
+warm_up(replace(load_recipe("rssn-noise-only"), foreground="given"))
+b"x" * (96 << 20)
+before = getrusage(RUSAGE_SELF).ru_minflt
+b"x" * (96 << 20)
+print(pa.default_memory_pool().backend_name, getrusage(RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+def test_workers_keep_what_a_picture_frees_for_the_next() -> None:
+    pool, faults = subprocess.run(
+        [sys.executable, "-c", _KEEPS], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert pool == "system"
+    assert int(faults) < 100
 
 
 _TWO_PARTS = """

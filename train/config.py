@@ -159,7 +159,7 @@ class TrainConfig:
     checkpoint_every: Positive = 500  # steps
     keep: Count = 0  # older checkpoints beside last.pt
     workers: Annotated[int, Field(ge=0, le=1 << 10)] = 1  # processes that prepare samples; 0: this one does
-    keep_decoded: Count = 0  # MB of rows and their decoded pictures that a process keeps for later epochs
+    keep_decoded: Count = 0  # MB of rows and their decoded pictures that are kept for later epochs, in all processes
     validation: tuple[ValidationSet, ...] = ()
     validate_every: Positive = 1000  # steps; there is a validation after the last one, too
     best_by: str = "sad"  # what chooses best.pt: a metric of the first validation set, or SET/METRIC

@@ -13,7 +13,7 @@ from pipelines.commands import options
 from pipelines.executor.ray_runner import make_runner
 from pipelines.study.load import load_study
 from pipelines.study.pilot import Pilot, read_pilot
-from pipelines.study.power import Size, power_lines
+from pipelines.study.power import SEEDS, Size, power_lines
 from pipelines.study.run import StudyJob, run_study
 from pipelines.study.run import dry_run as plan_lines
 from rssn.errors import InputError
@@ -44,7 +44,7 @@ class StudyOptions:
         metavar="PILOT",
         type=PLACE,
         help="Print how many seeds and photographs STUDY needs, by the spread of a finished study's folder; without "
-        "STUDY one like the pilot itself.",
+        "STUDY one like the pilot that compares all of its rows.",
     )
     workers: options.WorkerOptions = group(options.WorkerOptions)
 
@@ -63,12 +63,14 @@ class StudyOptions:
         """What a seed of the study takes, and how many of its trainings run at a time."""
         for name in ("--out", "--input", "--dry-run"):
             refuse_given(name, "--power makes nothing, and reads the study file and the pilot alone; leave it out")
-        trainings, comparisons = pilot.size
+        trainings, comparisons = pilot.trainings, pilot.comparisons
         if self.study is not None:
             study = load_study(self.study)
             trainings, comparisons = study.trainings, study.comparisons
+        if not comparisons:
+            raise InputError(f"{self.study}: one row, which is compared with nothing; give a study of two or more")
         with closing(make_runner(self.workers.workers, self.workers.cluster, gpu_each=True)) as runner:
-            return Size(trainings, comparisons, runner.capacity(trainings).networks)
+            return Size(trainings, comparisons, runner.capacity(trainings * max(SEEDS)).networks)
 
 
 @click.command()

@@ -84,7 +84,8 @@ def by_set(study: Study, figures: Sequence[Mapping[str, Any]], measured: Mapping
     found: list[SetResult] = []
     for name, one in study.evaluation.named.items():
         lines = summarise([each for each in figures if each["set"] == name])
-        found.append(SetResult(name, one, not found, lines, compare(lines, study.pairs), measured))
+        tested = not found and study.evaluation.tested is not None
+        found.append(SetResult(name, one, tested, lines, compare(lines, study.pairs), measured))
     return found
 
 

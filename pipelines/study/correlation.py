@@ -62,7 +62,7 @@ class Correlation:
         variant: Of the network.
         figure: Of the meter.
         rows: How many.
-        rho: Spearman's, of the figure and mean SAD.
+        rho: Spearman's, of the figure and the geometric mean of SAD.
         p: Two-sided, by all permutations of the rows up to 8 of them, else by 100,000.
     """
 
@@ -72,13 +72,14 @@ class Correlation:
     rho: float
     p: float
 
-    @property
-    def words(self) -> str:
-        """In a sentence, with what so many rows can show."""
-        found = f"SAD and {self.figure}, {self.rows} rows of {self.variant}: rho {self.rho:+.2f}, p {self.p:.2g}"
+    def words(self, *, with_p: bool) -> str:
+        """In a sentence; of a set that is tested with p, and with what so many rows can show."""
+        found = f"SAD and {self.figure}, {self.rows} rows of {self.variant}: rho {self.rho:+.2f}"
+        if not with_p:
+            return found
         least = needed(self.rows)
         can = f"|rho| must be {least:.3f} or more for" if least else "no rho gives"
-        return f"{found}; of {self.rows} rows {can} a p below {LEVEL}"
+        return f"{found}, p {self.p:.2g}; of {self.rows} rows {can} a p below {LEVEL}"
 
 
 def correlations(lines: Sequence[Line], measured: Mapping[str, Measured]) -> Iterator[Correlation]:
@@ -90,7 +91,7 @@ def correlations(lines: Sequence[Line], measured: Mapping[str, Measured]) -> Ite
     for variant, some in by_variant.items():
         if len(some) < _LEAST:
             continue
-        sad = np.array([line.figures["sad"].mean for line in some])
+        sad = np.array([line.logarithms.mean() for line in some])
         rows = [measured[line.row] for line in some]
         figures = {
             "distance": [one.distance.value for one in rows],

@@ -1,9 +1,9 @@
 """The study's one test: by what factor two rows' SAD differ, over photographs and trainings, both samples of many.
 
-Its figures are logarithms of SAD: a difference is a ratio of geometric means, every photograph counts alike, and not
-the largest object most. That of row r, photograph p and training s is m_r + a_p + b_rp + c_rs + e_rps: photographs are
-crossed with rows and trainings, trainings lie within rows. A difference of two rows has no a_p; its variance is that of
-b over the photographs, of c over the trainings, and of e over both. Two sums of squares see all three:
+Its figures are logarithms of SAD: a difference is a ratio of geometric means, and a photograph counts by its ratio, not
+by the size of its object. That of row r, photograph p and training s is m_r + a_p + b_rp + c_rs + e_rps: photographs
+are crossed with rows and trainings, trainings lie within rows. A difference of two rows has no a_p; its variance is
+that of b over the photographs, of c over the trainings, and of e over both. Two sums of squares see all three:
 
 * photographs: of each the difference of its means over the trainings, P of them; the variance of their mean;
 * trainings: of each the mean over the photographs, S of each row; the variance of either row's mean.

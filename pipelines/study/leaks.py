@@ -44,7 +44,7 @@ def check_sets(study: Study, cache: LeakCache) -> None:
     Raises:
         InputError: Naming both.
     """
-    (_, tested), *others = study.evaluation.named.items()
+    tested, *others = study.evaluation.named.items()
     for name, one in others:
         hashes = partial(evaluation_hashes, alpha_scale=one.alpha_scale)
         cache.check(tested, one.data, f"photograph of the set {name}", hashes, one.alpha_scale)
@@ -60,7 +60,7 @@ def check_foregrounds(study: Study, cache: LeakCache) -> None:
     Raises:
         InputError: Naming both.
     """
-    for one, matting, scale in product(study.evaluation.named.values(), study.foregrounds, study.alpha_scales):
+    for one, matting, scale in product(study.evaluation.named.items(), study.foregrounds, study.alpha_scales):
         cache.check(one, matting, "foreground", partial(matting_hashes, alpha_scale=scale), scale)
 
 
@@ -77,7 +77,7 @@ def check_backgrounds(study: Study, places: Sequence[Location], cache: LeakCache
     Raises:
         InputError: Naming both.
     """
-    for one, place in product(study.evaluation.named.values(), places):
+    for one, place in product(study.evaluation.named.items(), places):
         cache.check(one, str(place), "background", background_hashes)
         if curated := _cropped(place):
             cache.check(one, curated, "photograph behind the crops", salient_hashes)
@@ -96,7 +96,7 @@ class LeakCache:
 
     def check(
         self,
-        evaluation: EvaluationSet,
+        named: tuple[str, EvaluationSet],
         place: str,
         what: str,
         hashes: Callable[[Location], Iterator[PhotoHash]],
@@ -105,7 +105,7 @@ class LeakCache:
         """Look for what is in both.
 
         Args:
-            evaluation: The evaluation set.
+            named: The evaluation set and its name, which is empty where it has none.
             place: The other set.
             what: Its members, in words.
             hashes: Takes theirs.
@@ -115,6 +115,7 @@ class LeakCache:
             InputError: Naming both.
         """
         rule = [_FORMAT, RULES.phash_distance, RULES.flat_std, OVERLAP]
+        name, evaluation = named
         data = evaluation.data
         facts = [
             rule,
@@ -133,8 +134,10 @@ class LeakCache:
         if data not in self._evaluated:
             self._evaluated[data] = list(evaluation_hashes(parse_location(data), evaluation.alpha_scale))
         if not self._evaluated[data]:
-            raise InputError(f"evaluation.data: {data}: no photograph in it can be read; name another set")
-        _refuse(self._evaluated[data], list(hashes(parse_location(place))), f"{what} of {place}")
+            field = f"evaluation.sets.{name}.data" if name else "evaluation.data"
+            raise InputError(f"{field}: {data}: no photograph in it can be read; name another set")
+        where = f"the evaluation set {name}".rstrip()
+        _refuse(self._evaluated[data], list(hashes(parse_location(place))), f"a {what} of {place} is in {where}")
         if self._path:
             write_json(self._path, {"clean": sorted({*known, key})})
 
@@ -146,12 +149,12 @@ class LeakCache:
             return set()
 
 
-def _refuse(evaluated: Sequence[PhotoHash], given: Sequence[PhotoHash], what: str) -> None:
+def _refuse(evaluated: Sequence[PhotoHash], given: Sequence[PhotoHash], found: str) -> None:
     pairs = list(dict.fromkeys(same_pictures(evaluated, given)))
     if pairs:
         words = "; ".join(f"{theirs} is {ours}" for ours, theirs in pairs[:_NAMED])
         more = f"; and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
-        raise InputError(f"a {what} is in the evaluation set, or looks like one that is: {words}{more}")
+        raise InputError(f"{found}, or looks like one that is: {words}{more}")
 
 
 def _cropped(place: Location) -> str | None:

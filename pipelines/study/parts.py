@@ -202,7 +202,8 @@ class Evaluation:
     Attributes:
         data: The set, where there is one.
         sets: By name, where there are several. The one test is made on the first on which nothing was chosen and whose
-            mattes no network made, or on the first where there is none such; the others are described.
+            mattes no network made; where there is none such, on the first whose mattes are true. The others are
+            described.
         options: Of all sets.
     """
 
@@ -212,13 +213,18 @@ class Evaluation:
 
     @property
     def named(self) -> Mapping[str, EvaluationSet]:
-        """All sets by name, with all of their options; first the one that is tested, whose name is empty if alone."""
+        """All sets by name, with all of their options; first the one that is tested. A set alone has an empty name."""
         sets = self.sets or {"": EvaluationSet(data=self.data or "")}
-        tested = next((name for name, one in sets.items() if not one.tuned and not one.predicted), next(iter(sets)))
         return {
             name: replace(sets[name], options={**self.options, **sets[name].options})
-            for name in sorted(sets, key=lambda name: name != tested)
+            for name in sorted(sets, key=lambda name: (sets[name].predicted, bool(sets[name].tuned)))
         }
+
+    @property
+    def tested(self) -> EvaluationSet | None:
+        """The set that is tested; None where networks made all mattes."""
+        first = next(iter(self.named.values()))
+        return None if first.predicted else first
 
 
 @settings
@@ -232,6 +238,7 @@ class Design:
         seeds: Of each row.
         photographs: Of the set that is tested.
         power: How often a study of that size finds that difference.
+        cautious: The same with all of the pilot's spreads at the upper end of their intervals.
     """
 
     date: Date
@@ -240,3 +247,4 @@ class Design:
     seeds: Annotated[int, Field(ge=2)]
     photographs: Annotated[int, Field(ge=2)]
     power: Annotated[float, Field(gt=0, lt=1)]
+    cautious: Annotated[float, Field(gt=0, lt=1)]

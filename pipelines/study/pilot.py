@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
+from itertools import combinations
 
 import numpy as np
 
+from pipelines.study.comparisons import compare
 from pipelines.study.crossed import Floats
 from pipelines.study.results import Line, summarise
 from rssn.dataset.rows import iter_rows
-from rssn.errors import InputError
+from rssn.errors import InputError, first_line
 from rssn.storage.files import read_json
 from rssn.storage.location import Location
+from train.metrics.paper import METRICS
+
+_COLUMNS = ("set", "row", "variant", "seed", "image", *METRICS)
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,13 @@ class Pilot:
     Attributes:
         place: Its folder.
         lines: Of its first table: of the set that is tested.
+        trainings: Of a seed.
         minutes: That a training and its evaluation took, on average.
     """
 
     place: Location
     lines: Sequence[Line]
+    trainings: int
     minutes: float
 
     @property
@@ -50,9 +56,10 @@ class Pilot:
         return [np.stack(each) for each in by_variant.values() if len(each) > 1]
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Trainings of a seed, and comparisons of all pairs of rows with one kind of network."""
-        return len(self.lines), sum(comb(len(kind), 2) for kind in self.kinds)
+    def comparisons(self) -> int:
+        """Of all pairs of rows, as a study makes them that names none."""
+        rows = dict.fromkeys(line.row for line in self.lines)
+        return len(compare(self.lines, list(combinations(rows, 2))))
 
 
 def read_pilot(place: Location) -> Pilot:
@@ -61,10 +68,14 @@ def read_pilot(place: Location) -> Pilot:
     Raises:
         InputError: If it is none, or has fewer than two photographs, seeds or rows with the same kind of network.
     """
-    figures = list(iter_rows(place / "per_image.parquet"))
+    remedy = "give the --out of a finished rssn study, whole"
+    try:
+        figures = list(iter_rows(place / "per_image.parquet", _COLUMNS))
+    except (InputError, NotADirectoryError) as error:
+        raise InputError(f"{place}: {first_line(error)}; {remedy}") from error
     if not figures:
-        raise InputError(f"{place}: no figures in it; give the --out of a finished rssn study")
-    lines = summarise([each for each in figures if each.get("set") == figures[0].get("set")])
+        raise InputError(f"{place}: no figures in it; {remedy}")
+    lines = summarise([each for each in figures if each["set"] == figures[0]["set"]])
     seconds = [
         [
             read_json(path, "run that study again, which makes it anew")["seconds"]
@@ -72,7 +83,10 @@ def read_pilot(place: Location) -> Pilot:
         ]
         for each in ("train-*/step.json", "eval-*/step.json")
     ]
-    found = Pilot(place, lines, sum(float(np.mean(each)) for each in seconds if each) / 60)
+    if not all(seconds):
+        raise InputError(f"{place}: no times of trainings and evaluations in it, steps/*/step.json; {remedy}")
+    minutes = sum(float(np.mean(each)) for each in seconds) / 60
+    found = Pilot(place, lines, len(seconds[0]) // len(lines[0].sad), minutes)
     if min(found.shape) < 2 or not found.kinds:
         photographs, seeds = found.shape
         words = f"{photographs} photographs, {seeds} seeds and {len(found.kinds)} kinds of network with two rows"

@@ -169,7 +169,7 @@ def power(spread: Spread, size: tuple[int, int], differences: Floats, comparison
     return Power(photographs, seeds, float(np.mean((low > 0) | (high < 0))), found, float(-np.expm1(-least)))
 
 
-_SEEDS = (3, 4, 5, 6, 8, 10, 15, 20)
+SEEDS = (3, 4, 5, 6, 8, 10, 15, 20)
 _PHOTOGRAPHS = (1, 2, 4)  # times the pilot's
 _SHARES = np.array([0.1, 0.15, 0.2, 0.3, 0.4])
 
@@ -211,7 +211,7 @@ def power_lines(pilot: Pilot, size: Size) -> Iterator[str]:
     shares = "".join(f"{f'{share:.0%}':>14}" for share in _SHARES)
     yield f"photographs  seeds  hours{'none':>8}{shares}{f'{POWER:.0%} find':>16}"
     mistaken = 0.0
-    for each, count in product((photographs * times for times in _PHOTOGRAPHS), _SEEDS):
+    for each, count in product((photographs * times for times in _PHOTOGRAPHS), SEEDS):
         two = [power(one, (each, count), _SHARES, size.comparisons) for one in (spread, spread.cautious)]
         found = "".join(f"{f'{a:.2f} ({b:.2f})':>14}" for a, b in zip(two[0].found, two[1].found, strict=True))
         least = f"{two[0].least:.0%} ({two[1].least:.0%})"

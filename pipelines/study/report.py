@@ -78,8 +78,9 @@ def _sections(study: Study, cells: Sequence[Cell], one: SetResult, root: Locatio
     title = f"{heading(one)}: " if one.name else ""
     words = f"{study.about} {introduction(one)} {legend(study, one)} {meter_words(one)}"
     yield Section(f"{title}Table", words, table=table(one.lines, study.paper if one.tested else {}, one.measured))
-    told = TEST if one.tested else DESCRIBED
-    yield Section(f"{title}Differences", told, table=differences(one.comparisons, one.tested))
+    if one.comparisons:
+        told = TEST if one.tested else DESCRIBED
+        yield Section(f"{title}Differences", told, table=differences(one.comparisons, one.tested))
     here = [cell for cell in cells if cell.set == one.name]
     for name, shown in _groups(study, one.lines).items():
         sheet = _mattes(study, here, shown, one.about, root)

@@ -112,8 +112,8 @@ def run_study(job: StudyJob, log: Callable[[str], None]) -> str:
 
 def _plan(job: StudyJob) -> Plan:
     """The steps, none of which may read the folder in which their results lie."""
-    _check_design(job.study)
     plan = plan_study(job.study, job.out / _INPUTS)
+    _check_design(job.study)
     for place in (place for step in plan.steps for place in step.reads):
         if lies_in(job.out, parse_location(place).resolve()):
             words = f"--out {job.out} lies in {place}, which the study reads: results would be taken for inputs"
@@ -123,8 +123,8 @@ def _plan(job: StudyJob) -> Plan:
 
 def _check_design(study: Study) -> None:
     """The set that is tested must have as many photographs as the design says."""
-    if study.design:
-        tested = next(iter(study.evaluation.named.values()))
+    tested = study.evaluation.tested
+    if study.design and tested:
         count = len(find_examples(parse_location(tested.data), alpha_scale=tested.alpha_scale).examples)
         if count != study.design.photographs:
             study.refuse_design("photographs", count)

@@ -80,18 +80,30 @@ class Study:
             self._check_row(f"rows.{name}", name, row)
         self._check_own_network()
         self._check_evaluation()
-        if self.design and self.design.seeds != len(self.seeds):
-            self.refuse_design("seeds", len(self.seeds))
+        self._check_design()
         _check_options("gap", self.gap or {}, "gap", _GAP)
         for pair in self.compare:
-            if not set(pair) <= set(self.rows):
+            if not set(pair) <= set(self.rows) or len(set(pair)) < 2:
                 raise InputError(f"'compare' holds {brief(list(pair))}; give pairs of rows: {', '.join(self.rows)}")
+            if sum(set(pair) == set(other) for other in self.compare) > 1:
+                raise InputError(f"'compare' holds {brief(list(pair))} twice; name each pair of rows once")
         for name, figures in self.paper.items():
             known = self.network_of(name).variants if name in self.rows else {}
             if not all(variant in known and set(of) <= set(METRICS) for variant, of in figures.items()) or not known:
                 rows, columns, own = (", ".join(each) for each in (self.rows, METRICS, known or ("TT",)))
                 words = f"give {{ROW: {{NETWORK: {{sad: 1.0}}}}}}; rows are {rows}, networks {own}, columns {columns}"
                 raise InputError(f"'paper.{name}': {words}")
+
+    def _check_design(self) -> None:
+        """What was written before must be of this study, and of photographs that were not seen then."""
+        if not self.design:
+            return
+        if self.design.seeds != len(self.seeds):
+            self.refuse_design("seeds", len(self.seeds))
+        tested = self.evaluation.tested
+        if tested is None or tested.tuned:
+            words = "needs a set of evaluation.sets on which nothing was chosen (tuned) and whose mattes are true"
+            raise InputError(f"'design' {words} (not predicted), to be tested; give one, or leave the design out")
 
     def refuse_design(self, key: str, count: int) -> NoReturn:
         """Say that a number of the design is another in the study.

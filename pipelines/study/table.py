@@ -69,7 +69,7 @@ def design_facts(design: Design) -> dict[str, str]:
         "by the spread of": design.pilot,
         "looked for": f"a SAD that is smaller by {design.difference:.0%}",
         "by": f"{design.seeds} seeds and {design.photographs} photographs",
-        "power": f"{design.power:.2f}",
+        "power": f"{design.power:.2f}; {design.cautious:.2f} with all spreads at the upper end of their intervals",
     }
 
 
@@ -99,18 +99,18 @@ def meter_words(one: SetResult) -> str:
     if not one.measured:
         return ""
     targets = dict.fromkeys(f"{each.target.value:.3f}" for each in one.measured.values())
-    said = [f"{each.words}." for each in correlations(one.lines, one.measured)]
+    said = [f"{each.words(with_p=one.tested)}." for each in correlations(one.lines, one.measured)]
     return " ".join([METER.format(" or ".join(targets)), *(said or ["Too few rows for a rank correlation."])])
 
 
 METER = """\
 Cue strength and distance are the gap meter's, of composites against the photographs of the foregrounds: {} is the
 photographs' cue strength, which is the target, as 0.5 is of distance. Does the meter order rows as SAD does? By
-Spearman's rank correlation, with its p by permutations of the rows:"""
+Spearman's rank correlation with geometric means of SAD; its p, by permutations of the rows, is not of the one test:"""
 
 _CHANGE = """\
 Mean SAD: that of the second less that of the first. Change: by what share SAD grows from the first to the second, by
-geometric means, in which every photograph counts alike; with its interval of 95 %."""
+geometric means, in which a photograph counts by its ratio, not by its size; with its interval of 95 %."""
 
 TEST = f"""\
 {_CHANGE}

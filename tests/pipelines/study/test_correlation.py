@@ -54,10 +54,12 @@ def test_rows_are_correlated_variant_by_variant() -> None:
     )
     assert [(each.variant, each.rows) for each in found] == [("TT", 3)] * 2
     assert [each.rho for each in found] == pytest.approx([1.0, 0.5]), "a cue strength below the target is off as well"
-    assert found[0].words.startswith("SAD and distance, 3 rows of TT: rho +1.00, p 0.33; of 3 rows no rho gives")
+    said = found[0].words(with_p=True)
+    assert said.startswith("SAD and distance, 3 rows of TT: rho +1.00, p 0.33; of 3 rows no rho gives")
+    assert found[0].words(with_p=False) == "SAD and distance, 3 rows of TT: rho +1.00"
 
 
 def test_of_seven_rows_much_is_asked() -> None:
-    assert Correlation("TT", "distance", 7, 0.75, 0.066).words == (
+    assert Correlation("TT", "distance", 7, 0.75, 0.066).words(with_p=True) == (
         "SAD and distance, 7 rows of TT: rho +0.75, p 0.066; of 7 rows |rho| must be 0.786 or more for a p below 0.05"
     )

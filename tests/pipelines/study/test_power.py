@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import scipy
 from click.testing import CliRunner
@@ -16,6 +18,7 @@ from pipelines.study.power import POWER, STUDIES, Component, Size, Spread, power
 from pipelines.study.report import write_figures
 from rssn.dataset.rows import iter_rows
 from rssn.errors import InputError
+from rssn.storage.files import write_parquet
 from tests.pipelines.study.test_load import TEXT
 from tests.pipelines.study.test_results import figures
 
@@ -52,7 +55,8 @@ def finished(folder: Path, seeds: int = 3, photographs: int = 9) -> Path:
         for name, each in zip(("plain", "blur", "rssn"), values, strict=True)
     }
     write_figures(folder, figures(rows))
-    for name, seconds in (("train-plain-tt-0-1", 540), ("train-plain-tt-1-2", 660), ("eval-plain-tt-0-3", 30)):
+    times = {f"train-plain-tt-{number}": 540 + 120 * (number % 2) for number in range(3 * seeds - 1)}
+    for name, seconds in (times | {"train-plain-tt-last": 600, "eval-plain-tt-0-3": 30}).items():
         (folder / "steps" / name).mkdir(parents=True)
         (folder / "steps" / name / "step.json").write_text(json.dumps({"seconds": seconds}))
     return folder
@@ -113,7 +117,7 @@ def test_photographs_keep_their_tails() -> None:
 
 def test_a_pilot_is_read_as_a_study_writes_it(tmp_path: Path) -> None:
     pilot = read_pilot(finished(tmp_path))
-    assert (pilot.shape, pilot.size, pilot.minutes) == ((9, 3), (3, 3), 10.5)
+    assert (pilot.shape, pilot.trainings, pilot.comparisons, pilot.minutes) == ((9, 3), 3, 3, 10.5)
     assert pilot.kinds[0] == pytest.approx(kind(3, 9, 3))
     assert Size(9, 5, 2).hours(5, 10.5) == pytest.approx(23 * 10.5 / 60)
 
@@ -121,8 +125,9 @@ def test_a_pilot_is_read_as_a_study_writes_it(tmp_path: Path) -> None:
 def test_of_a_pilot_with_sets_the_first_counts(tmp_path: Path) -> None:
     one = finished(tmp_path / "one")
     rows = list(iter_rows(one / "per_image.parquet"))
-    write_figures(tmp_path, [*rows, *({**each, "set": "old", "sad": 0.0} for each in rows)])
-    assert read_pilot(tmp_path).lines == read_pilot(one).lines
+    shutil.copytree(one, tmp_path / "two")
+    write_figures(tmp_path / "two", [*rows, *({**each, "set": "old", "sad": 0.0} for each in rows)])
+    assert read_pilot(tmp_path / "two").lines == read_pilot(one).lines
 
 
 def test_the_command_prints_the_table(tmp_path: Path) -> None:
@@ -165,5 +170,14 @@ def test_options_without_effect_are_errors(
 def test_what_is_no_pilot_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no figures in it; give the --out of a finished rssn study"):
         read_pilot(tmp_path)
+    file = finished(tmp_path / "file") / "per_image.parquet"
+    with pytest.raises(InputError, match=r"per_image.parquet: .*; give the --out of a finished rssn study, whole"):
+        read_pilot(file)
+    write_parquet(tmp_path / "eval" / "per_image.parquet", pa.schema([("name", pa.string())]), [{"name": "a"}])
+    with pytest.raises(InputError, match=r"eval: .*give the --out of a finished rssn study, whole"):
+        read_pilot(tmp_path / "eval")
+    shutil.rmtree(file.parent / "steps")
+    with pytest.raises(InputError, match="no times of trainings and evaluations in it"):
+        read_pilot(file.parent)
     with pytest.raises(InputError, match="9 photographs, 1 seeds and 1 kinds of network with two rows; a spread takes"):
         read_pilot(finished(tmp_path / "one", seeds=1))

@@ -131,6 +131,8 @@ def test_an_option_has_a_name_and_a_value(old: str, new: str, message: str) -> N
         ("options: {k: 2}", "options: [k]", "rows.coco.options is ['k']; expected a mapping"),
         ("real: {}", "real: {training: 3}", "rows.real.training is 3; expected a mapping"),
         ("seeds:", "compare: [3]\nseeds:", "compare[0] is 3; expected a list"),
+        ("seeds:", "compare: [[plain, plain]]\nseeds:", "'compare' holds ['plain', 'plain']; give pairs of rows: "),
+        ("seeds:", "compare: [[plain, real], [real, plain]]\nseeds:", "'compare' holds ['plain', 'real'] twice; name"),
         ("seeds:", "compare: [[plain]]\nseeds:", "the key 'compare[0][1]' is missing"),
     ],
 )
@@ -328,6 +330,7 @@ def test_sets_of_photographs_are_checked(evaluation: str, message: str) -> None:
     [
         ("{a: {data: x, tuned: rates}, b: {data: y, predicted: true}, c: {data: z}, d: {data: w}}", "c"),
         ("{a: {data: x, tuned: rates}, b: {data: y, predicted: true}}", "a"),
+        ("{b: {data: y, predicted: true}, a: {data: x, tuned: rates}}", "a"),
     ],
 )
 def test_the_set_that_is_tested_is_the_first_on_which_nothing_was_chosen(sets: str, first: str) -> None:
@@ -345,7 +348,8 @@ def test_the_meters_options_are_checked() -> None:
     assert "gap is 'yes'; expected a mapping" in refused("seeds:", "gap: 'yes'\nseeds:")
 
 
-DESIGN = "design: {date: '2026-11-30', pilot: small/, difference: 0.25, seeds: 2, photographs: 9, power: 0.8}\nseeds:"
+DESIGN = "design: {date: '2026-11-30', pilot: small/, difference: 0.25, seeds: 2, photographs: 9, power: 0.8, "
+DESIGN += "cautious: 0.4}\nseeds:"
 
 
 @pytest.mark.parametrize(
@@ -360,3 +364,10 @@ DESIGN = "design: {date: '2026-11-30', pilot: small/, difference: 0.25, seeds: 2
 def test_a_design_that_says_something_else_is_refused(old: str, new: str, message: str) -> None:
     assert parse_study(TEXT.replace("seeds:", DESIGN), "mine").design.date == "2026-11-30"
     assert message in refused("seeds:", DESIGN.replace(old, new))
+
+
+@pytest.mark.parametrize("about", ["tuned: rates", "predicted: true"])
+def test_a_design_of_photographs_that_were_seen_is_refused(about: str) -> None:
+    text = TEXT.replace("seeds:", DESIGN).replace(SETS, f"{{sets: {{a: {{data: x, {about}}}}}}}")
+    with pytest.raises(InputError, match=r"'design' needs a set of evaluation.sets on which nothing was chosen"):
+        parse_study(text, "mine")

@@ -66,6 +66,9 @@ def test_what_the_meter_says_of_the_rows() -> None:
     assert "SAD and distance, 3 rows of TT: rho +1.00, p 0.33; of 3 rows no rho gives a p below 0.05." in meter_words(
         three
     )
+    assert meter_words(replace(three, tested=False)).endswith(
+        "SAD and distance of cue strength from its target, 3 rows of TT: rho +1.00."
+    )
     assert meter_words(three) in markdown(parse_study(TEXT, "mine"), [three], [])
 
 
@@ -84,12 +87,13 @@ def test_the_text_is_whole() -> None:
 
 
 def test_the_design_is_told_before_the_figures() -> None:
-    design = "design: {date: '2026-11-30', pilot: small/, difference: 0.25, seeds: 2, photographs: 9, power: 0.81}\n"
+    design = "design: {date: '2026-11-30', pilot: small/, difference: 0.25, seeds: 2, photographs: 9, power: 0.81, "
+    design += "cautious: 0.4}\n"
     text = markdown(parse_study(TEXT + design, "mine"), [result()], [])
     assert text.startswith(
         "# mine\n\n## Design\n\n* written before the data were seen: 2026-11-30\n* by the spread of: small/\n"
         "* looked for: a SAD that is smaller by 25%\n* by: 2 seeds and 9 photographs\n"
-        "* power: 0.81\n\n|"
+        "* power: 0.81; 0.40 with all spreads at the upper end of their intervals\n\n|"
     )
 
 

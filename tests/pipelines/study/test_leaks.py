@@ -185,7 +185,8 @@ def test_every_set_is_looked_through(data: Path) -> None:
 def test_what_was_tuned_on_is_not_tested(data: Path) -> None:
     write(data / "old", "tuned.png", encode_png(scene(11)), matte(40))
     with pytest.raises(
-        InputError, match=r"photograph of the set old of .* is in the .*: .*tuned.png is .*judged1.png$"
+        InputError,
+        match=r"of the set old of .* is in the evaluation set new, or .*: .*tuned.png is .*judged1.png$",
     ):
         check_sets(with_sets(data), LeakCache(None))
 
@@ -195,7 +196,9 @@ def test_what_cannot_be_read_is_no_evaluation_set(study: Study, data: Path) -> N
     (data / "broken").mkdir()
     for name in ("a.jpg", "a_matte.png"):
         (data / "broken" / name).write_text("no picture")
-    with pytest.raises(InputError, match=r"broken: no photograph in it can be read; name another set"):
+    with pytest.raises(
+        InputError, match=r"^evaluation.data: .*broken: no photograph in it can be read; name another set"
+    ):
         check_foregrounds(broken, LeakCache(None))
     packed = replace(study, evaluation=replace(study.evaluation, data=str(data / "shards")))
     candidate = {"background_id": "0" * 20, "source": "a.jpg", "image": picture(encode_png(scene(1)), "a.png")}

@@ -145,6 +145,12 @@ def test_the_command_prints_the_table(tmp_path: Path) -> None:
         command, [str(tmp_path / "mine.yaml"), "--power", str(tmp_path / "pilot"), "--workers", "0"]
     )
     assert "p < 0.05: 1 comparisons" in planned.output, planned.output
+    one_row = "".join(line for line in TEXT.splitlines(keepends=True) if not line.startswith(("  coco", "  real")))
+    (tmp_path / "one.yaml").write_text(one_row)
+    alone = CliRunner().invoke(command, [str(tmp_path / "one.yaml"), "--power", str(tmp_path / "pilot")])
+    assert str(alone.exception).endswith(
+        "one.yaml: one row, which is compared with nothing; give a study of two or more"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,17 @@ Where the compiled code is kept says `rssn.kernels.compiling`.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 
+from rssn.errors import InputError, first_line
 from rssn.route import foreground
 from rssn.route.recipe import Recipe
 from rssn.route.step import Step
 from rssn.storage.lock import lock_file
-from rssn.storage.machine import keep_freed_memory
+from rssn.storage.machine import keep_freed_memory, private_folder
 
 _DONE: set[str] = set()  # labels of recipes
 
@@ -29,6 +28,7 @@ def warm_up(recipe: Recipe) -> None:
 
     Raises:
         DependencyError: If a step of the recipe needs a package that is not installed.
+        InputError: If somebody else's folder is where locks are kept.
     """
     if recipe.label in _DONE:
         return
@@ -50,7 +50,10 @@ def _parts(recipe: Recipe) -> Iterator[tuple[str, Callable[[], None]]]:
 
 def _compile(name: str, part: Callable[[], None], *, wait: bool) -> bool:
     """Returns False, having done nothing, where another process is at it and shall not be waited for."""
-    lock = Path(tempfile.gettempdir()) / f"rssn-{os.getuid()}-kernels-{name}.lock"
+    try:
+        lock = private_folder("kernels") / f"{name}.lock"
+    except OSError as error:
+        raise InputError(f"{first_line(error)}; set TMPDIR to a folder of your own") from error
     descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     try:
         if lock_file(descriptor, wait=wait) is False:

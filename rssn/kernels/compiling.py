@@ -1,7 +1,8 @@
 """Compiled functions: numba's, kept on the disk for every process, environment and checkout of a user.
 
 numba keeps compiled code by the path and date of one file; what that file's functions call may be of another version.
-Here it is kept by the content of all kernels, below `~/.cache/rssn-kernels` or NUMBA_CACHE_DIR.
+Here it is kept by the content of all kernels, below `~/.cache/rssn-kernels` or NUMBA_CACHE_DIR. Each content and each
+kind of processor has files of its own: two that write at once would otherwise take each other's code for theirs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
 from numba import __version__, config, njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 
@@ -53,8 +55,9 @@ class _Place(_CacheLocator):  # type: ignore[misc]
     def __init__(self, function: Any, file: str) -> None:
         root = Path(config.CACHE_DIR) if config.CACHE_DIR else cache_home() / "rssn-kernels"
         self._folder = root / f"{version('rssn')}-numba-{__version__}"
-        self._name = f"{function.__module__}-{function.__code__.co_firstlineno}"
         self._file = Path(file)
+        whose = f"{self.get_source_stamp()[:16]}-{_processor()[:8]}"
+        self._name = f"{function.__module__}-{function.__code__.co_firstlineno}-{whose}"
 
     def get_cache_path(self) -> str:
         return str(self._folder)
@@ -81,6 +84,14 @@ class _Place(_CacheLocator):  # type: ignore[misc]
 def _digest_of_kernels() -> bytes:
     """Of all kernels, for what is compiled of one may be part of another's code."""
     return sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))).digest()
+
+
+@cache
+def _processor() -> str:
+    """What code is compiled for, as a digest."""
+    name = config.CPU_NAME or get_host_cpu_name()
+    features = get_host_cpu_features().flatten() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    return sha256(f"{name} {features}".encode()).hexdigest()
 
 
 class _Code(CompileResultCacheImpl):  # type: ignore[misc]

@@ -300,24 +300,15 @@ def _intrinsic(emit: Callable[..., Any], lanes: Callable[[str], int]) -> Any:
 def register_code_for(*cases: int) -> Callable[[Callable[..., Any]], Any]:
     """`register_code` with a version for each of these values of the first argument; another value does nothing.
 
-    Python code sees the value as a plain int. A version returns a float (0 for another value) or nothing.
+    Python code sees the value as a plain int.
     """
 
     def decorate(emit: Callable[..., Any]) -> Any:
         @wraps(emit)
-        def choose(v: Vectors, number: Any, *arguments: Any) -> Any:
-            found = ir.Constant(_F32, 0.0)
+        def choose(v: Vectors, number: Any, *arguments: Any) -> None:
             for case in cases:
-                before = v.builder.block
                 with v.builder.if_then(v.builder.icmp_signed("==", number, v.index(case))):
-                    made = emit(v, case, *arguments)
-                    inside = v.builder.block
-                if made is not None:
-                    either = v.builder.phi(_F32)
-                    either.add_incoming(found, before)
-                    either.add_incoming(made, inside)
-                    found = either
-            return found
+                    emit(v, case, *arguments)
 
         return register_code(choose)
 

@@ -85,8 +85,8 @@ def estimate_layers(
     if method not in get_args(ForegroundMethod):
         raise InputError(f"foreground method {method!r} is unknown; choose {' or '.join(get_args(ForegroundMethod))}")
     _check(image, alpha)
-    known = np.ascontiguousarray(image, dtype=np.float32)
-    matte = np.clip(alpha, 0.0, 1.0).astype(np.float32)
+    known = np.require(image, np.float32, ["C", "W"])  # what cannot be written would be compiled for anew
+    matte = np.ascontiguousarray(np.clip(alpha, 0.0, 1.0), dtype=np.float32)
     if method == "multiply":
         weight = matte[:, :, None]
         return Layers(weight * known, (np.float32(1.0) - weight) * known, method)

@@ -12,7 +12,6 @@ enlarged to 24 MP, the result is at most 1.4/255 off the whole solution, weighte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple, TypeAlias
@@ -21,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.image.arrays import Pixels, resize_area, to_float, to_uint8
+from rssn.kernels.threads import Each, sharing
 from rssn.route.foreground import REGULARIZATION, estimate_foreground
 from rssn.storage.machine import picture_threads
 
@@ -62,21 +62,23 @@ def foreground_colours(
 
     Returns:
         H x W x 3 uint8: the photograph where the matte is 255, the closed form's F elsewhere, continued smoothly to
-        where the matte is 0, so that a cut-out can be resized.
+        where the matte is 0, so that a cut-out can be resized. A tile that has not settled after the solver's last step
+        is taken as it is then, nearer to the minimum than its guess.
+
+    Raises:
+        InputError: If so many threads cannot be started.
     """
-    with ThreadPoolExecutor(threads) as pool, picture_threads(threads):
-        return _solve(pixels, matte, tiling or Tiling(), go_on, pool).foreground
+    with sharing(threads) as each, picture_threads(threads):
+        return _solve(pixels, matte, tiling or Tiling(), go_on, each).foreground
 
 
-def _solve(
-    pixels: Pixels, matte: Pixels, tiling: Tiling, go_on: Callable[[], None], pool: ThreadPoolExecutor
-) -> _Layers:
+def _solve(pixels: Pixels, matte: Pixels, tiling: Tiling, go_on: Callable[[], None], each: Each) -> _Layers:
     go_on()
     if matte.size <= tiling.whole or np.ptp(matte) == 0:
         return _Layers(*map(to_uint8, estimate_foreground(to_float(pixels), to_float(matte))))
     height, width = matte.shape
     half = (width + 1) // 2, (height + 1) // 2
-    coarse = _solve(resize_area(pixels, *half), resize_area(matte, *half), tiling, go_on, pool)
+    coarse = _solve(resize_area(pixels, *half), resize_area(matte, *half), tiling, go_on, each)
     layers = _Layers(*(resize_area(layer, width, height) for layer in coarse))
     del coarse
     parts = {
@@ -94,7 +96,7 @@ def _solve(
         _refine(pixels, matte, layers, unknown[at], tiling.margin, joined)
 
     for wave in _waves(unknown):
-        list(pool.map(refine_at, wave))
+        each(refine_at, wave)
     for layer, shown in zip(layers, (_OPAQUE, _CLEAR), strict=True):
         np.copyto(layer, pixels, where=(matte == shown)[..., None])
     return layers

@@ -18,6 +18,7 @@ import numpy as np
 from rssn.image.arrays import Alpha, Image
 from rssn.route import denoise, foreground
 from rssn.sources.layouts import find_pairs
+from rssn.storage.machine import keep_freed_memory
 from tests.benchmarks.bench_levin import load
 
 SIGMA = 10 / 255
@@ -42,9 +43,9 @@ def seconds(job: Callable[[int], Any], threads: int, repeats: int) -> tuple[floa
     for _ in range(repeats):
         for count, each in taken.items():
             start = time.perf_counter()
-            found[count] = np.asarray(job(count)).tobytes()
+            found[count] = job(count)
             each.append(time.perf_counter() - start)
-    if found[1] != found[threads]:
+    if np.asarray(found[1]).tobytes() != np.asarray(found[threads]).tobytes():
         raise RuntimeError(f"{threads} threads give other bytes than one")
     return statistics.median(taken[1]), statistics.median(taken[threads])
 
@@ -56,6 +57,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="two or more")
     parser.add_argument("--repeats", type=int, default=5, help="each")
     options = parser.parse_args()
+    if options.threads < 2:
+        parser.error("--threads: two or more")
+    keep_freed_memory()  # as the commands do
     denoise.warm_up("native")
     foreground.warm_up("levin")
     ratios: dict[str, list[float]] = {}

@@ -126,12 +126,10 @@ def main() -> None:
         _say(table_line(row.cells()))
         rows.append(row)
     words = notes(pictures, side)
-    for place in (work / "tmp", *_OUT.iterdir()):  # of other code or pictures
-        if place.name != work.name:
-            rmtree(place)
     write_bytes(work / "table.md", "\n".join([*table_lines(rows), "", *words, ""]).encode())
     for line in ["", *words, f"The table, aligned: {work / 'table.md'}"]:
         _say(line)
+    rmtree(work / "tmp")
 
 
 def _say(line: str) -> None:

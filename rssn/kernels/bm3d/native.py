@@ -20,7 +20,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +34,7 @@ from rssn.kernels.bm3d.matching import BLOCK, LABEL_BITS, LEVELS, LIMIT, REACH, 
 from rssn.kernels.bm3d.tiles import MARGIN, Scratch, Stage, filter_tile, make_scratch
 from rssn.kernels.bm3d.transforms import SCALE, WEIGHTS
 from rssn.kernels.simd import LANES, aligned
+from rssn.kernels.threads import sharing
 
 Planes = npt.NDArray[np.float32]  # C x H x W, opponent space, 8-bit units
 
@@ -69,7 +69,8 @@ def bm3d(image: Image, sigma: float, threads: int = 1) -> Image:
         The same shape, float32; may leave [0, 1] by a little.
 
     Raises:
-        InputError: If the image is too small or leaves [0, 1]: the compiled code relies on both.
+        InputError: If the image is too small or leaves [0, 1], on both of which the compiled code relies, or if so many
+            threads cannot be started.
     """
     if min(image.shape[:2]) < BLOCK or not (image.min() >= 0.0 and image.max() <= 1.0):
         raise InputError(f"image of {image.shape[:2]} px; expected sides of {BLOCK} or more, and values in [0, 1]")
@@ -115,9 +116,8 @@ def _run_stage(noisy: Planes, basic: Planes | None, sigma: float, middle: float,
             with lock:  # a px belongs to at most two tiles, so the order of addition does not matter
                 _add(scratch, total, weights, tile[2])
 
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(run, tiles):
-            pass
+    with sharing(threads) as each:
+        each(run, tiles)
     result: Planes = total[:, :, :width]
     for channel in range(channels):
         result[channel] /= weights[:, :width, channel] * np.float32(SCALE)

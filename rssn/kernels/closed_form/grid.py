@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.image.arrays import Alpha
-from rssn.kernels.closed_form.team import Each, alone
 from rssn.kernels.compiling import compiled, inlined
+from rssn.kernels.threads import Each, alone
 
 Indices = npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.kernels.closed_form.grid import Floats, Grid, Indices
-from rssn.kernels.closed_form.team import Each, alone
 from rssn.kernels.compiling import compiled, inlined
+from rssn.kernels.threads import Each, alone
 
 _COARSEST = 8
 _STALLED = 0.9

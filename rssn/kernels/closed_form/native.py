@@ -29,8 +29,9 @@ from rssn.image.arrays import Alpha, Image
 from rssn.kernels.closed_form.grid import MOST_STRIPS, Floats, Grid, build_grid
 from rssn.kernels.closed_form.levels import build_levels
 from rssn.kernels.closed_form.solver import iterate, make_memory
-from rssn.kernels.closed_form.team import Each, alone, make_team, sharing
+from rssn.kernels.closed_form.team import Team, make_team, released
 from rssn.kernels.compiling import compiled, inlined
+from rssn.kernels.threads import Each, alone, sharing
 
 TOLERANCE = 0.3 / 255
 """Largest weighted change of a value in each of the last steps."""
@@ -97,7 +98,13 @@ def _solution(
     levels, strips = build_levels(grid, fixed, each), len(grid.halo)
     memory = make_memory(grid, levels)
     team = make_team(min(threads, strips))
-    steps, *_ = each(lambda me: iterate(grid, levels, values, fixed, TOLERANCE, MOST_STEPS, memory, me), team)
+
+    def work(me: Team) -> int:
+        with released(me):
+            return iterate(grid, levels, values, fixed, TOLERANCE, MOST_STEPS, memory, me)
+
+    with released(team[0]):
+        steps, *_ = each(work, team)
     foreground, background = np.empty_like(image), np.empty_like(image)
     each(lambda strip: _fill(grid, strip, values, image, alpha, foreground, background), range(strips))
     return Solution(foreground, background, steps)

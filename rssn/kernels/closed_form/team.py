@@ -1,64 +1,20 @@
-"""Threads that work on one picture, each on strips of its own, and wait for each other between two passes."""
+"""Threads that solve one picture, each on strips of its own: they wait for each other between two passes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Barrier
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba.core import cgutils
 
-from rssn.errors import InputError, first_line
 from rssn.kernels.compiling import compiled
 from rssn.kernels.simd import Int, Vectors, vector_code
 
-Each: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
-"""What a function makes of each item, in their order."""
-
-
-def alone(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-    """One item after the other."""
-    return [work(item) for item in items]
-
-
-@contextmanager
-def sharing(threads: int) -> Iterator[Each]:
-    """Items are dealt out among so many threads; if there are as many, all are worked on at once.
-
-    Raises:
-        InputError: If so many threads cannot be started.
-    """
-    if threads == 1:
-        yield alone
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        _start(pool, threads)
-
-        def each(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-            dealt = list(items)
-            found = dealt.copy()
-            hands = [dealt[first::threads] for first in range(threads)]
-            for first, made in enumerate(pool.map(lambda hand: alone(work, hand), hands)):
-                found[first::threads] = made
-            return found
-
-        yield each
-
-
-def _start(pool: ThreadPoolExecutor, threads: int) -> None:
-    """Start all threads of a pool: a team would wait for ever for one that the system does not grant later."""
-    meeting = Barrier(threads)
-    try:
-        for _ in range(threads):
-            pool.submit(meeting.wait)
-    except RuntimeError as error:
-        meeting.abort()
-        raise InputError(f"{threads} threads cannot be started; give a smaller number ({first_line(error)})") from error
+_GONE = 1 << 62  # arrivals of a team that is no longer whole: nobody waits
 
 
 class Team(NamedTuple):
@@ -74,6 +30,16 @@ def make_team(size: int) -> list[Team]:
     """A team as each of its threads sees it."""
     arrivals = np.zeros(1, np.int64)
     return [Team(size, me, arrivals, np.zeros(1, np.int64)) for me in range(size)]
+
+
+@contextmanager
+def released(team: Team) -> Iterator[None]:
+    """Do one thread's work, or wait for all: if that fails, nobody is waited for, and what others find is of no use."""
+    try:
+        yield
+    except BaseException:
+        team.arrivals[0] |= _GONE
+        raise
 
 
 @vector_code

@@ -5,10 +5,15 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipelines.executor.warm_up import warm_up
+from rssn.errors import InputError
+from rssn.route.recipe import load_recipe
 from tests.conftest import PlainKernels
 
 
@@ -50,10 +55,21 @@ warm.warm_up(load_recipe("comp-rssn"))
 
 def test_what_another_process_compiles_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with (tmp_path / f"rssn-{os.getuid()}-kernels-held.lock").open("w") as held:
+    folder = tmp_path / f"rssn-{os.getuid()}-kernels"
+    folder.mkdir(mode=0o700)
+    with (folder / "held.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         process = subprocess.Popen([sys.executable, "-c", _TWO_PARTS], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         assert process.stdout.readline() == "free\n"
         assert process.poll() is None
     assert process.communicate(timeout=60)[0] == "held\n"
+
+
+def test_a_lock_that_others_could_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / f"rssn-{os.getuid()}-kernels"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(InputError, match="not a folder of this user alone; set TMPDIR to a folder of your own"):
+        warm_up(replace(load_recipe("rssn-noise-only"), foreground="multiply"))

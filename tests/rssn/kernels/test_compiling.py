@@ -20,9 +20,9 @@ print(*made, interpolate.stats.cache_misses.total(), interpolate.stats.cache_hit
 """
 
 
-def _run(tree: Path, kept: Path) -> str:
+def _run(tree: Path, kept: Path, **more: str) -> str:
     """What the function gives in a copy of the package, how often it was compiled and how often loaded."""
-    environment = os.environ | {"PYTHONPATH": str(tree), "NUMBA_CACHE_DIR": str(kept)}
+    environment = os.environ | {"PYTHONPATH": str(tree), "NUMBA_CACHE_DIR": str(kept)} | more
     command = [sys.executable, "-c", RUN]
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
@@ -38,3 +38,7 @@ def test_code_is_kept_by_the_content_of_all_kernels(tmp_path: Path) -> None:
     other = trees[1] / "rssn" / "kernels" / "simd.py"
     other.write_text(other.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     assert _run(trees[1], kept) == "0.5 -1.0 5.0 1 0"  # a kernel that it may be made of was changed
+    assert _run(trees[0], kept) == "0.5 -1.0 5.0 0 1"  # and the other's code is still there
+    assert _run(trees[0], kept, NUMBA_CPU_NAME="generic") == "0.5 -1.0 5.0 1 0"  # of another processor
+    assert _run(trees[0], kept) == "0.5 -1.0 5.0 0 1"
+    assert len(list(kept.rglob("*.nbi"))) == len(list(kept.rglob("*.nbc"))) == 3

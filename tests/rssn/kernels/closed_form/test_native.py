@@ -14,6 +14,7 @@ from scipy.sparse.linalg import spsolve
 from rssn.image.arrays import Alpha, Image
 from rssn.image.decoding import decode_image
 from rssn.kernels.closed_form.grid import MOST_STRIPS, STRIP_NODES, build_grid
+from rssn.kernels.closed_form.levels import build_levels
 from rssn.kernels.closed_form.native import Solution, refine, solve
 from rssn.kernels.closed_form.solver import FEW_UNKNOWNS
 from rssn.sources.mattes import read_matte
@@ -178,6 +179,26 @@ def test_edges_between_strips_are_the_same_from_both_ends() -> None:
     strip_of = np.searchsorted(grid.strips[1:, 0], np.arange(alpha.shape[0]), "right")
     crossing = grid.node[:-1][np.diff(strip_of) > 0], grid.node[1:][np.diff(strip_of) > 0]
     assert np.array_equal(matrix[crossing[0].ravel(), crossing[1].ravel()] > 0, np.ones((1, crossing[0].size)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40_000), (40_000, 2), (33, 31), (257, 513), (700, 260)])
+@pytest.mark.parametrize("kind", ["noise", "soft disc"])
+def test_nothing_outside_the_arrays_is_named(kind: str, shape: tuple[int, int]) -> None:
+    """Vectors are loaded and stored without a check."""
+    alpha = _matte(kind, *shape, np.random.default_rng(3))
+    grid = build_grid(alpha, EPSILON)
+    nodes, halo = len(grid.share), grid.halo
+    for named in (grid.near, grid.far):
+        assert not len(named) or named.max() < nodes + halo.size
+    assert grid.halo_size.max() <= halo.shape[1]
+    for used, names in zip(grid.halo_size, halo, strict=True):
+        assert not used or names[:used].max() < nodes
+    levels = build_levels(grid, np.zeros(nodes, np.bool_))
+    count = levels.bounds[-1, -1]
+    assert levels.edges.first[-1] == len(levels.edges.other) == len(levels.edges.weight)
+    for among in (levels.finest, levels.parent, levels.edges.other):
+        assert not len(among) or among.max() < count
+    assert (len(levels.finest), len(levels.parent)) == (nodes, levels.bounds[-1, 0])
 
 
 @pytest.mark.parametrize("shape", [(1, 3000), (3000, 2), (257, 513)])

@@ -1,41 +1,48 @@
-"""Threads of one picture: all of them work, or none does."""
+"""A team of which one fails: the others come to an end."""
 
 from __future__ import annotations
 
-import threading
-
-import numpy as np
 import pytest
 
-from rssn.errors import InputError
-from rssn.kernels.closed_form.native import solve
-from rssn.kernels.closed_form.team import sharing
+from rssn.kernels.closed_form.team import Team, make_team, meet, own_strips, released
+from rssn.kernels.threads import sharing
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_items_keep_their_order(threads: int) -> None:
-    with sharing(threads) as each:
-        assert each(lambda item: -item, range(7)) == [0, -1, -2, -3, -4, -5, -6]
+def test_all_wait_for_all_and_strips_are_dealt_out() -> None:
+    team, seen = make_team(3), list[int]()
 
+    def work(me: Team) -> int:
+        for _ in range(50):
+            seen.append(me.me)
+            meet(me)
+            assert len(seen) % 3 == 0
+            meet(me)
+        return int(me.mine[0])
 
-def test_as_many_items_as_threads_are_worked_on_at_once() -> None:
-    meeting = threading.Barrier(3, timeout=60)
     with sharing(3) as each:
-        assert sorted(each(lambda _: meeting.wait(), range(3))) == [0, 1, 2]
+        assert each(work, team) == [100, 100, 100]
+    assert [own_strips(me, 4) for me in team] == [(0, 1), (1, 2), (2, 4)]
 
 
-@pytest.mark.timeout(60)
-def test_threads_that_the_system_does_not_grant_are_said_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    start, left = threading.Thread.start, [2]
+@pytest.mark.parametrize("failing", [0, 1])
+def test_nobody_waits_for_one_that_fails(failing: int) -> None:
+    def work(me: Team) -> None:
+        with released(me):
+            if me.me == failing:
+                raise OSError("no space left on device")
+            for _ in range(3):
+                meet(me)
 
-    def grant_two(thread: threading.Thread) -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise RuntimeError("can't start new thread")
-        start(thread)
+    with sharing(2) as each, pytest.raises(OSError, match="no space left"):
+        each(work, make_team(2))
 
-    rng = np.random.default_rng(1)
-    image, alpha = rng.random((400, 200, 3), dtype=np.float32), rng.random((400, 200), dtype=np.float32)
-    monkeypatch.setattr(threading.Thread, "start", grant_two)
-    with pytest.raises(InputError, match=r"^4 threads cannot be started; give a smaller number \(can't start new"):
-        solve(image, alpha, 1e-5, threads=4)
+
+def test_nobody_waits_for_one_that_never_began() -> None:
+    team = make_team(2)
+    with sharing(2) as each, pytest.raises(KeyboardInterrupt):
+        each(lambda hand: _stop_the_rest(team) if hand else meet(team[0]), range(2))
+
+
+def _stop_the_rest(team: list[Team]) -> None:
+    with released(team[0]):
+        raise KeyboardInterrupt

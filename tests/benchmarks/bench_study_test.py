@@ -87,9 +87,9 @@ LAWS = {
     "heavy tails (t of 3)": Law(_heavy),
     "skewed (exponential)": Law(_skewed),
     "normal, the second row's spread 1.5 times": Law(second=1.5),
-    "normal, twice": Law(second=2.0),
     "heavy tails, seeds alike by 0.5": Law(_heavy, alike=0.5),
     "skewed, the second row's spread 1.5 times": Law(_skewed, second=1.5),
+    "beyond what is promised: normal, twice": Law(second=2.0),
     "beyond what is promised: skewed, twice": Law(_skewed, second=2.0),
 }
 

@@ -90,7 +90,7 @@ def test_results_may_not_lie_in_what_a_study_reads(
 
 def test_a_design_of_other_photographs_is_refused_before_anything_is_made(synthetic: Path, tmp_path: Path) -> None:
     job = job_in(tmp_path, synthetic)
-    design = Design(date="2026-11-30", pilot="none", difference=0.2, seeds=2, photographs=40, power=0.8)
+    design = Design(date="2026-11-30", pilot="none", difference=0.2, seeds=2, photographs=40, power=0.8, cautious=0.4)
     designed = replace(job, study=replace(job.study, design=design))
     with pytest.raises(InputError, match=r"'design.photographs' is 40, but the study has \d+; keep to the design"):
         dry_run(designed)

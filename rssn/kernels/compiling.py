@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
 from numba import __version__, config, njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.runtime.nrt import rtsys
 
 from rssn.errors import InputError, first_line
 from rssn.storage.machine import cache_home
@@ -100,3 +101,9 @@ class _Code(CompileResultCacheImpl):  # type: ignore[misc]
 
 class _Kept(FunctionCache):  # type: ignore[misc]
     _impl_class = _Code
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """As numba does, but for what only compiling needs: half a second of imports."""
+        rtsys.initialize(context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(signature, context)

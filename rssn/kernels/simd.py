@@ -1,41 +1,31 @@
 """Vectors inside numba: short LLVM programs, written in Python, that numba inlines.
 
 numba's own loops leave it to LLVM to find vectors, and in code such as a search over blocks it finds few. A function
-marked with `vector_code` says which vector instruction stands where. LLVM maps the lanes onto what the processor has:
-sixteen floats are one register on AVX-512, two on AVX2, four on SSE or Arm; the same code runs everywhere. Long kernels
-do all their work in one such function; compiled loops may also keep a vector in a variable and pass it on.
+marked with `intrinsics.vector_code` says which vector instruction stands where. LLVM maps the lanes onto what the
+processor has: sixteen floats are one register on AVX-512, two on AVX2, four on SSE or Arm; the same code runs
+everywhere. Loops are written so, too: numba takes many times as long to compile a line of its own.
 
 Nothing here checks bounds. Whoever calls vector code sizes its buffers first.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.core.extending import intrinsic, models, register_model
+from numba.core import cgutils
 
 LANES = 16
 """Lanes of a vector where nothing else is said."""
-_I16, _I32, _F32 = ir.IntType(16), ir.IntType(32), ir.FloatType()
-_REGISTERS = (("+avx512bw", 16), ("+avx2", 8))
+BYTE, INT, FLOAT, DOUBLE = ir.IntType(8), ir.IntType(32), ir.FloatType(), ir.DoubleType()
+_SHORT, _LONG = ir.IntType(16), ir.IntType(64)
 _LINE = 64  # bytes of a cache's line
 _ROUNDER = 1.5 * 2**23  # added to a float, it leaves the nearest whole number in the last bits
 _ROUNDER_BITS = 0x4B400000
-
-
-Float: TypeAlias = Any
-Int: TypeAlias = Any
-Four: TypeAlias = Any
-Eight: TypeAlias = Any
-EightDoubles: TypeAlias = Any
-Same: TypeAlias = Any
-"""What vector code returns, by its annotation: a float, an int, vectors, or one like its last argument."""
 
 
 def aligned(size: int, dtype: Any = np.float32) -> Any:
@@ -55,6 +45,14 @@ def aligned_together(*wanted: tuple[int, Any]) -> list[Any]:
     return found
 
 
+@dataclass
+class Loop:
+    """The inside of a loop: the number of the round, and a value that each round takes from the one before."""
+
+    index: Any
+    value: Any
+
+
 class Vectors:
     """Writes LLVM instructions on vectors of `lanes` lanes unless told otherwise; values are 32-bit floats or ints."""
 
@@ -62,46 +60,46 @@ class Vectors:
         self.builder = builder
         self.lanes = lanes
 
-    def load(self, array: Any, index: Any, *, lanes: int = 0, ints: bool = False, aligned: bool = True) -> Any:
+    def load(self, array: Any, index: Any, *, lanes: int = 0, of: ir.Type = FLOAT, aligned: bool = True) -> Any:
         """So many elements of an array from `index` on; an aligned load needs an index divisible by them."""
-        kind = ir.VectorType(_I32 if ints else _F32, lanes or self.lanes)
+        kind = ir.VectorType(of, lanes or self.lanes)
         return self.builder.load(self._at(array, index, kind), align=_alignment(kind, aligned))
 
     def load_short(self, array: Any, index: Any) -> Any:
         """16-bit ints, as 32-bit ints; the index is divisible by the lanes."""
-        kind = ir.VectorType(_I16, self.lanes)
+        kind = ir.VectorType(_SHORT, self.lanes)
         found = self.builder.load(self._at(array, index, kind), align=_alignment(kind, aligned=True))
-        return self.builder.sext(found, ir.VectorType(_I32, self.lanes))
+        return self.builder.sext(found, ir.VectorType(INT, self.lanes))
 
     def store_short(self, value: Any, array: Any, index: Any) -> None:
         """Floats of an absolute value below 32767, rounded to 16-bit ints; the index is divisible by the lanes."""
         lifted = self.as_ints(self.add(value, self.constant(_ROUNDER)))
         whole = self.builder.sub(lifted, self.whole(_ROUNDER_BITS))
-        short = self.builder.trunc(whole, ir.VectorType(_I16, self.lanes))
+        short = self.builder.trunc(whole, ir.VectorType(_SHORT, self.lanes))
         self.builder.store(short, self._at(array, index, short.type), align=_alignment(short.type, aligned=True))
 
     def load_pairs(self, array: Any, index: Any) -> Any:
         """Pairs of neighbouring 16-bit ints, one for each lane; the index is divisible by twice the lanes."""
-        kind = ir.VectorType(_I16, 2 * self.lanes)
+        kind = ir.VectorType(_SHORT, 2 * self.lanes)
         return self.builder.load(self._at(array, index, kind), align=_alignment(kind, aligned=True))
 
     def interleave(self, array: Any, first: Any, second: Any, target: Any, start: Any) -> None:
         """Make pairs of 16-bit ints: as many as there are lanes, from `first` and from `second` on."""
-        kind = ir.VectorType(_I16, self.lanes)
+        kind = ir.VectorType(_SHORT, self.lanes)
         one, other = (self.builder.load(self._at(array, place, kind), align=2) for place in (first, second))
         both = self.shuffle(one, other, [n for lane in range(self.lanes) for n in (lane, lane + self.lanes)])
         self.builder.store(both, self._at(target, start, both.type), align=_alignment(both.type, aligned=True))
 
     def sum_of_squares(self, pairs: Any) -> Any:
         """The sum of the squares of each pair of 16-bit ints, as 32-bit ints."""
-        wide = self.builder.sext(pairs, ir.VectorType(_I32, pairs.type.count))
+        wide = self.builder.sext(pairs, ir.VectorType(INT, pairs.type.count))
         squares = self.builder.mul(wide, wide)
         halves = (self.shuffle(squares, squares, range(side, pairs.type.count, 2)) for side in range(2))
         return self.builder.add(*halves)
 
     def to_float(self, value: Any) -> Any:
         """Ints as floats of the same value."""
-        return self.builder.sitofp(value, ir.VectorType(_F32, value.type.count))
+        return self.builder.sitofp(value, ir.VectorType(FLOAT, value.type.count))
 
     def store(self, value: Any, array: Any, index: Any, *, aligned: bool = True) -> None:
         """The counterpart of `load`."""
@@ -115,35 +113,46 @@ class Vectors:
         """One element of an array, of the array's type."""
         return self.builder.load(self.builder.gep(array, [self.index(index) if isinstance(index, int) else index]))
 
+    def load_index(self, array: Any, index: Any) -> Any:
+        """One element of an array of ints that are never negative, as a 64-bit int."""
+        found = self.load_scalar(array, index)
+        return found if found.type.width == 64 else self.builder.zext(found, _LONG)
+
+    def store_index(self, value: Any, array: Any, index: Any) -> None:
+        """The counterpart of `load_index`; the value fits into the array's type."""
+        target = self.at(array, index)
+        kind = target.type.pointee
+        self.builder.store(value if kind.width == 64 else self.builder.trunc(value, kind), target)
+
     def prefetch(self, array: Any, index: Any) -> None:
         """Ask for the cache line of an element; never faults."""
-        kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(ir.IntType(8)), _I32, _I32, _I32])
+        kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(BYTE), INT, INT, INT])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
-        pointer = self.builder.bitcast(self.builder.gep(array, [index]), ir.PointerType(ir.IntType(8)))
-        self.builder.call(function, [pointer, *(ir.Constant(_I32, n) for n in (0, 3, 1))])
+        pointer = self.builder.bitcast(self.builder.gep(array, [index]), ir.PointerType(BYTE))
+        self.builder.call(function, [pointer, *(ir.Constant(INT, n) for n in (0, 3, 1))])
 
     def splat(self, scalar: Any, lanes: int = 0) -> Any:
         """A scalar in every lane."""
         kind = ir.VectorType(scalar.type, lanes or self.lanes)
-        first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(_I32, 0))
+        first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(INT, 0))
         return self.shuffle(first, first, [0] * kind.count)
 
     def constant(self, value: float, kind: ir.VectorType | None = None) -> Any:
         """A float in every lane."""
-        kind = kind or ir.VectorType(_F32, self.lanes)
+        kind = kind or ir.VectorType(FLOAT, self.lanes)
         return ir.Constant(kind, [float(value)] * kind.count)
 
     def first(self, value: float) -> Any:
         """A float in the first lane, zero in the others."""
-        return ir.Constant(ir.VectorType(_F32, self.lanes), [float(value)] + [0.0] * (self.lanes - 1))
+        return ir.Constant(ir.VectorType(FLOAT, self.lanes), [float(value)] + [0.0] * (self.lanes - 1))
 
     def whole(self, value: int) -> Any:
         """A 32-bit int in every lane."""
-        return ir.Constant(ir.VectorType(_I32, self.lanes), [value] * self.lanes)
+        return ir.Constant(ir.VectorType(INT, self.lanes), [value] * self.lanes)
 
     def shuffle(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
         """Lanes chosen from `a` and `b`, numbered through: of 16 lanes each, 0 to 15 and 16 to 31."""
-        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes)))
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INT, len(lanes)), list(lanes)))
 
     def joined(self, parts: Sequence[Any]) -> Any:
         """One or two vectors as one."""
@@ -193,17 +202,55 @@ class Vectors:
 
     def total(self, value: Any) -> Any:
         """The sum of all float lanes, pair by pair."""
-        width = self.lanes // 2
+        width = value.type.count // 2
         while width:
-            lower = self.shuffle(value, value, [lane ^ width for lane in range(self.lanes)])
+            lower = self.shuffle(value, value, [lane ^ width for lane in range(value.type.count)])
             value = self.add(value, lower)
             width //= 2
-        return self.builder.extract_element(value, ir.Constant(_I32, 0))
+        return self.builder.extract_element(value, ir.Constant(INT, 0))
+
+    @contextmanager
+    def loop(self, begin: Any, end: Any, value: Any = None, *, backwards: bool = False) -> Iterator[Loop]:
+        """What is written inside runs for begin to end - 1; a `value` assigned there is the next round's, and the last.
+
+        Both ends are 64-bit ints.
+        """
+        builder, before = self.builder, self.builder.block
+        inside, after = (builder.append_basic_block(name) for name in ("loop", "after"))
+        builder.cbranch(builder.icmp_signed("<", begin, end), inside, after)
+        builder.position_at_end(inside)
+        number = builder.phi(begin.type)
+        held: Any = None if value is None else builder.phi(value.type)
+        index = builder.sub(builder.add(begin, end), builder.add(number, self.index(1))) if backwards else number
+        loop = Loop(index, held)
+        yield loop
+        following, last = builder.add(number, self.index(1), flags=("nsw",)), builder.block
+        builder.cbranch(builder.icmp_signed("<", following, end), inside, after)
+        number.add_incoming(begin, before)
+        number.add_incoming(following, last)
+        builder.position_at_end(after)
+        if value is not None:
+            held.add_incoming(value, before)
+            held.add_incoming(loop.value, last)
+            loop.value = self._joining((value, before), (loop.value, last))
+
+    def where(self, condition: Any, made: Callable[[], Any], otherwise: Any) -> Any:
+        """The value that is made if a bit is set, which takes no time if it is not, or another one."""
+        before = self.builder.block
+        with self.builder.if_then(condition):
+            value, inside = made(), self.builder.block
+        return self._joining((value, inside), (otherwise, before))
+
+    def _joining(self, *ways: tuple[Any, Any]) -> Any:
+        joined = self.builder.phi(ways[0][0].type)
+        for value, block in ways:
+            joined.add_incoming(value, block)
+        return joined
 
     @staticmethod
     def index(number: int) -> Any:
         """A constant index."""
-        return ir.Constant(ir.IntType(64), number)
+        return ir.Constant(_LONG, number)
 
     def offset(self, index: Any, more: int) -> Any:
         """An index plus a constant."""
@@ -211,12 +258,13 @@ class Vectors:
 
     def as_ints(self, value: Any) -> Any:
         """The bits of floats."""
-        return self.builder.bitcast(value, ir.VectorType(_I32, value.type.count))
+        return self.builder.bitcast(value, ir.VectorType(INT, value.type.count))
 
     def _call(self, name: str, *arguments: Any) -> Any:
         kind = arguments[0].type
         signature = ir.FunctionType(kind, [kind] * len(arguments))
-        function = cgutils.get_or_insert_function(self.builder.module, signature, f"{name}.v{kind.count}f32")
+        lanes = f"v{kind.count}" if isinstance(kind, ir.VectorType) else ""
+        function = cgutils.get_or_insert_function(self.builder.module, signature, f"{name}.{lanes}f32")
         return self.builder.call(function, arguments)
 
     def _at(self, array: Any, index: Any, kind: ir.Type) -> Any:
@@ -228,107 +276,3 @@ class Vectors:
 def _alignment(kind: ir.VectorType, aligned: bool) -> int:
     size = kind.element.width // 8 if isinstance(kind.element, ir.IntType) else 4
     return size * kind.count if aligned else size
-
-
-class Lanes(types.Type):
-    """numba's type of a vector that compiled code keeps in a variable."""
-
-    def __init__(self, element: ir.Type, count: int) -> None:
-        self.vector = ir.VectorType(element, count)
-        super().__init__(name=f"Lanes({self.vector})")
-
-
-@register_model(Lanes)
-class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
-    def __init__(self, manager: Any, kind: Lanes) -> None:
-        super().__init__(manager, kind, kind.vector)
-
-
-_RESULTS = {
-    "None": types.void,
-    "Float": types.float32,
-    "Int": types.int64,
-    "Four": Lanes(_F32, 4),
-    "Eight": Lanes(_F32, 8),
-    "EightDoubles": Lanes(ir.DoubleType(), 8),
-}
-
-
-def vector_code(emit: Callable[..., Any]) -> Any:
-    """Make a numba function of a Python function that writes its instructions, for vectors of 16 lanes.
-
-    Args:
-        emit: Called with a `Vectors` and one LLVM value per argument: the address of the first element for an array,
-            the value itself for a vector, a 64-bit int or a 32-bit float (numbers are converted). What it returns is
-            said by its annotation: `Float`, `Int`, `Four`, `Eight`, `EightDoubles`, `Same` or None.
-    """
-    return _intrinsic(emit, lambda _: LANES)
-
-
-def register_code(emit: Callable[..., Any]) -> Any:
-    """`vector_code` for vectors of `register_lanes()`: what works with many vectors keeps more of them there."""
-    return _intrinsic(emit, _lanes_of_register)
-
-
-def _lanes_of_register(features: str) -> int:
-    return next((lanes for name, lanes in _REGISTERS if name in features.split(",")), 4)
-
-
-def _intrinsic(emit: Callable[..., Any], lanes: Callable[[str], int]) -> Any:
-    returns = inspect.signature(emit, eval_str=False).return_annotation
-
-    def definition(typingctx: Any, *arguments: Any) -> Any:
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[Any]) -> Any:
-            plain = [_plain(context, builder, *each) for each in zip(signature.args, values, strict=True)]
-            _, _, features = context.codegen().magic_tuple()
-            found = emit(Vectors(builder, lanes(features)), *plain)
-            return context.get_dummy_value() if result is types.void else found
-
-        kinds = [_converted(kind) for kind in arguments]
-        result = kinds[-1] if returns == "Same" else _RESULTS[returns]
-        return result(*kinds), generate
-
-    names = list(inspect.signature(emit).parameters)[1:]
-    parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ["typingctx", *names]]
-    definition.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    definition.__name__ = definition.__qualname__ = emit.__name__
-    definition.__doc__ = emit.__doc__
-    definition.__module__ = emit.__module__
-    return intrinsic(definition)
-
-
-def register_code_for(*cases: int) -> Callable[[Callable[..., Any]], Any]:
-    """`register_code` with a version for each of these values of the first argument; another value does nothing.
-
-    Python code sees the value as a plain int.
-    """
-
-    def decorate(emit: Callable[..., Any]) -> Any:
-        @wraps(emit)
-        def choose(v: Vectors, number: Any, *arguments: Any) -> None:
-            for case in cases:
-                with v.builder.if_then(v.builder.icmp_signed("==", number, v.index(case))):
-                    emit(v, case, *arguments)
-
-        return register_code(choose)
-
-    return decorate
-
-
-@register_code
-def register_lanes(v: Vectors) -> Int:
-    """How many 32-bit lanes a register has: 16, 8 or 4."""
-    return v.index(v.lanes)
-
-
-def _plain(context: Any, builder: ir.IRBuilder, kind: Any, value: Any) -> Any:
-    """Of an array the address of its first element, anything else as it is."""
-    if not isinstance(kind, types.Array):
-        return value
-    return builder.extract_value(value, context.data_model_manager[kind].get_field_position("data"))
-
-
-def _converted(kind: Any) -> Any:
-    if isinstance(kind, types.Integer):
-        return types.int64
-    return types.float32 if isinstance(kind, types.Float) else kind

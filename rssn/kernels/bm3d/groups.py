@@ -8,18 +8,18 @@ registers. The transform is not normalised: its scaling is folded into threshold
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
-import numpy as np
 from llvmlite import ir
 
+from rssn.kernels.bm3d.matching import FIRST, SECOND
 from rssn.kernels.bm3d.transforms import COEFFICIENTS
-from rssn.kernels.compiling import inlined
-from rssn.kernels.simd import LANES, Float, Vectors, register_code, register_code_for, register_lanes, vector_code
+from rssn.kernels.simd import FLOAT, LANES, Vectors
 
-FIRST, SECOND = 16, 32
-"""Blocks of a group in stage 1 and in stage 2."""
+SHRINKAGE = SECOND.bit_length() * LANES
+"""Numbers that shrink a channel: a register of equal ones for each power of two that a variance may have grown by."""
 
 
 def _haar(v: Vectors, block: Callable[[int], Any], size: int, lift: Any, take: Callable[[int, Any, int], None]) -> None:
@@ -58,7 +58,6 @@ def _block(v: Vectors, blocks: Any, places: Any, shift: Any) -> Callable[[int], 
     return lambda n: v.load_short(moved, v.load_scalar(places, n))
 
 
-@register_code
 def _threshold(
     v: Vectors,
     blocks: Any,
@@ -80,11 +79,10 @@ def _threshold(
         v.store(v.builder.select(over, scaled, v.constant(0.0)), held, v.offset(start, n * v.lanes))
         kept = v.add(kept, v.builder.select(over, v.constant(1.0), v.constant(0.0)))
 
-    _haar(v, _block(v, blocks, places, shift), FIRST, v.multiply(v.splat(lift), v.first(FIRST)), take)
+    _haar(v, _block(v, blocks, places, shift), FIRST, lift, take)
     v.store(kept, held, place)
 
 
-@register_code
 def _weigh(
     v: Vectors,
     basic: Any,
@@ -106,14 +104,13 @@ def _weigh(
         squares[power] = v.multiply_add(weight, weight, squares.get(power, v.constant(0.0)))
         v.store(weight, held, v.offset(start, n * v.lanes))
 
-    _haar(v, _block(v, basic, places, shift), SECOND, v.multiply(v.splat(lift), v.first(SECOND)), take)
+    _haar(v, _block(v, basic, places, shift), SECOND, lift, take)
     total = v.constant(0.0)
     for power in sorted(squares):
         total = v.multiply_add(squares[power], v.constant(4.0**power), total)
     v.store(total, held, place)
 
 
-@register_code
 def _attenuate(v: Vectors, noisy: Any, places: Any, shift: Any, held: Any, start: Any, lift: Any) -> None:
     """Multiply coefficients of a group by the weights in `held`."""
 
@@ -121,10 +118,9 @@ def _attenuate(v: Vectors, noisy: Any, places: Any, shift: Any, held: Any, start
         place = v.offset(start, n * v.lanes)
         v.store(v.multiply(value, v.load(held, place)), held, place)
 
-    _haar(v, _block(v, noisy, places, shift), SECOND, v.multiply(v.splat(lift), v.first(SECOND)), take)
+    _haar(v, _block(v, noisy, places, shift), SECOND, lift, take)
 
 
-@register_code_for(FIRST, SECOND)
 def _spread(v: Vectors, size: int, held: Any, start: Any, sums: Any, places: Any, shift: Any, weight: Any) -> None:
     """Transform coefficients of a group back and add them, weighted, to the sums of their blocks."""
     share, moved = v.splat(weight), v.at(sums, shift)
@@ -136,75 +132,84 @@ def _spread(v: Vectors, size: int, held: Any, start: Any, sums: Any, places: Any
     _unhaar(v, lambda n: v.load(held, v.offset(start, n * v.lanes)), size, give)
 
 
-@vector_code
-def _total(v: Vectors, counts: Any, first: Any) -> Float:
-    """The sum of 64 numbers, in one order on all processors."""
-    quarters = [v.load(counts, v.offset(first, n * LANES)) for n in range(COEFFICIENTS // LANES)]
-    return v.total(v.add(v.add(quarters[0], quarters[1]), v.add(quarters[2], quarters[3])))
+def _weight(v: Vectors, counts: Any, first: int, least: float) -> Any:
+    """1 / the sum of 64 numbers, in one order on all processors, and no more than 1 / least."""
+    quarters = [v.load(counts, first + n * LANES, lanes=LANES) for n in range(COEFFICIENTS // LANES)]
+    total = v.total(v.add(v.add(quarters[0], quarters[1]), v.add(quarters[2], quarters[3])))
+    enough = v.builder.fcmp_ordered(">", total, FLOAT(least))
+    return v.divide(FLOAT(1.0), v.builder.select(enough, total, FLOAT(least)))
 
 
-@vector_code
-def fetch(v: Vectors, values: Any, places: Any, n: Any, shift: Any) -> None:
-    """Ask for the cache lines of one channel of a block, of 16-bit coefficients or of sums."""
+_LEAST = 1e-3  # of a sum of squared weights
+
+
+class Group(NamedTuple):
+    """One channel of a group, as the code that filters it sees it."""
+
+    noisy: Any
+    basic: Any
+    sums: Any
+    places: Any  # of its blocks
+    following: Any  # of the next group's blocks, whose memory is asked for bit by bit
+    channel: Any  # where it begins in the ring
+    held: Any
+    shrinkage: Any
+    lift: Any
+
+
+def _fetch_share(v: Vectors, values: Any, group: Group, size: int, part: Any) -> None:
+    """Ask for the cache lines of the blocks that are this part's share, of 16-bit coefficients or of sums."""
     line = 64 // (values.type.pointee.width // 8 if isinstance(values.type.pointee, ir.IntType) else 4)
-    moved = v.at(v.at(values, shift), v.load_scalar(places, n))
-    for start in range(0, COEFFICIENTS, line):
-        v.prefetch(moved, v.index(start))
+    count = size * v.lanes // COEFFICIENTS
+    for n in range(count):
+        block = v.load_scalar(group.following, v.offset(v.builder.mul(part, v.index(count)), n))
+        moved = v.at(v.at(values, group.channel), block)
+        for start in range(0, COEFFICIENTS, line):
+            v.prefetch(moved, v.index(start))
 
 
-_LEAST = np.float32(1e-3)  # of a sum of squared weights
+@contextmanager
+def _parts(v: Vectors, group: Group, size: int) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """Goes over a block's coefficients, a register at a time.
 
-
-@inlined
-def _fetch_share(values: Any, places: Any, size: int, shift: int, channel: int) -> None:
-    """Ask for the share of a group's blocks that belongs to these coefficients' time."""
-    for n in range(size * shift // COEFFICIENTS, size * (shift + register_lanes()) // COEFFICIENTS):
-        fetch(values, places, n, channel)
-
-
-@inlined
-def shrink_group(
-    blocks: Any, sums: Any, places: Any, following: Any, channel: int, held: Any, limits: Any, lift: float
-) -> np.float32:
-    """Stage 1 on one channel of a group; returns the weight its blocks were added with (equation 10).
-
-    The memory of the following group is asked for bit by bit.
+    Gives the part's number, where it is in a block and in `held`, and what is lifted there: the first coefficient.
     """
+    with v.loop(v.index(0), v.index(COEFFICIENTS // v.lanes)) as loop:
+        shift = v.builder.mul(loop.index, v.index(v.lanes))
+        is_first = v.builder.icmp_signed("==", loop.index, v.index(0))
+        lift = v.builder.select(is_first, group.lift, FLOAT(0.0))
+        lifted = v.multiply(v.splat(lift), v.first(size))
+        yield loop.index, shift, v.builder.mul(shift, v.index(size)), lifted
+
+
+def shrink_group(v: Vectors, group: Group) -> Any:
+    """Stage 1 on one channel of a group; returns the weight its blocks were added with (equation 10)."""
     counts = COEFFICIENTS * FIRST
-    for shift in range(0, COEFFICIENTS, register_lanes()):
-        rise = lift if shift == 0 else np.float32(0)
-        _threshold(blocks, places, channel + shift, held, shift * FIRST, limits, rise, counts + shift)
-        _fetch_share(blocks, following, FIRST, shift, channel)
-    weight: np.float32 = np.float32(1) / max(_total(held, counts), np.float32(1))
-    for shift in range(0, COEFFICIENTS, register_lanes()):
-        _spread(FIRST, held, shift * FIRST, sums, places, channel + shift, weight)
-        _fetch_share(sums, following, FIRST, shift, channel)
+    with _parts(v, group, FIRST) as (part, shift, start, lift):
+        place = v.builder.add(group.channel, shift)
+        _threshold(
+            v, group.noisy, group.places, place, group.held, start, group.shrinkage, lift, v.offset(shift, counts)
+        )
+        _fetch_share(v, group.noisy, group, FIRST, part)
+    weight = _weight(v, group.held, counts, 1.0)
+    with _parts(v, group, FIRST) as (part, shift, start, _):
+        _spread(v, FIRST, group.held, start, group.sums, group.places, v.builder.add(group.channel, shift), weight)
+        _fetch_share(v, group.sums, group, FIRST, part)
     return weight
 
 
-@inlined
-def attenuate_group(
-    noisy: Any,
-    basic: Any,
-    sums: Any,
-    places: Any,
-    following: Any,
-    channel: int,
-    held: Any,
-    variances: Any,
-    lift: float,
-) -> np.float32:
+def attenuate_group(v: Vectors, group: Group) -> Any:
     """Stage 2 on one channel of a group; returns the weight its blocks were added with (equation 11)."""
     counts = COEFFICIENTS * SECOND
-    for shift in range(0, COEFFICIENTS, register_lanes()):
-        rise = lift if shift == 0 else np.float32(0)
-        _weigh(basic, places, channel + shift, held, shift * SECOND, variances, rise, counts + shift)
-        _fetch_share(basic, following, SECOND, shift, channel)
-        _fetch_share(noisy, following, SECOND, shift, channel)
-    weight: np.float32 = np.float32(1) / max(_total(held, counts), _LEAST)
-    for shift in range(0, COEFFICIENTS, register_lanes()):
-        rise = lift if shift == 0 else np.float32(0)
-        _attenuate(noisy, places, channel + shift, held, shift * SECOND, rise)
-        _spread(SECOND, held, shift * SECOND, sums, places, channel + shift, weight)
-        _fetch_share(sums, following, SECOND, shift, channel)
+    with _parts(v, group, SECOND) as (part, shift, start, lift):
+        place = v.builder.add(group.channel, shift)
+        _weigh(v, group.basic, group.places, place, group.held, start, group.shrinkage, lift, v.offset(shift, counts))
+        _fetch_share(v, group.basic, group, SECOND, part)
+        _fetch_share(v, group.noisy, group, SECOND, part)
+    weight = _weight(v, group.held, counts, _LEAST)
+    with _parts(v, group, SECOND) as (part, shift, start, lift):
+        place = v.builder.add(group.channel, shift)
+        _attenuate(v, group.noisy, group.places, place, group.held, start, lift)
+        _spread(v, SECOND, group.held, start, group.sums, group.places, place, weight)
+        _fetch_share(v, group.sums, group, SECOND, part)
     return weight

@@ -20,9 +20,12 @@ from typing import Any
 import numpy as np
 
 from rssn.kernels.compiling import inlined
-from rssn.kernels.simd import LANES, Vectors, aligned, register_code, register_code_for, register_lanes, vector_code
+from rssn.kernels.intrinsics import register_code, vector_code
+from rssn.kernels.simd import INT, LANES, Vectors, aligned
 
 BLOCK = 8
+FIRST, SECOND = 16, 32
+"""Blocks of a group in stage 1 and in stage 2."""
 STEP = 3
 REACH = 19  # the search is 39 x 39
 SIDE = 2 * REACH + 1
@@ -92,7 +95,6 @@ def matching_buffers(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
     return references, candidates, waiting, best
 
 
-@register_code
 def _distances(
     v: Vectors,
     references: Any,
@@ -158,70 +160,105 @@ def match_band(stage: Any, buffers: Any, y: int, first: int) -> None:
         y: Row of the first references.
         first: Column of the first reference, in references.
     """
-    references, candidates, waiting, best = buffers
-    for row in range(_ROWS):
-        source = (y + row + _TOP) * stage.stride + first + _LEFT
-        last = 2 * stage.plane + source
-        _pair(stage.planes, source, stage.plane + source, references, row * _REFERENCE_ROW)
-        _pair(stage.planes, last, last + stage.stride, references, row * _REFERENCE_ROW + _PAIRS)
-    best[: BAND * 2 * stage.size * LANES] = stage.limit
-    count = number = 0
-    for third in _THIRDS:
-        _load_candidates(stage, candidates, y, first + third)
-        for place in range(0, SIDE * _CANDIDATE_ROW, _CANDIDATE_ROW):
-            for r in range(STEP):
-                start = place + r * _PAIRS
-                _distances(references, candidates, start, waiting, count, stage.labels, stage.penalties, number)
-                number += 1
-                count += 1
-                if count == LANES:
-                    _merge_all(waiting, best, stage.size)
-                    count = 0
-    for group in range(BAND * 2):
-        waiting[(group * LANES + count) * LANES : (group + 1) * LANES * LANES] = _WORST
-    _merge_all(waiting, best, stage.size)
-
-
-@inlined
-def _load_candidates(stage: Any, candidates: Any, y: int, lane: int) -> None:
-    """Rows above, beside and below the references, for three offsets: columns -1 to 3 of each lane."""
-    for row in range(_ROWS + SIDE - 1):
-        source = (y + row) * stage.stride + lane + _LEFT
-        target = row * _CANDIDATE_ROW
-        columns = (2 * stage.plane + source - 1, source, stage.plane + source, 2 * stage.plane + source, source + 1)
-        for r in range(STEP):
-            _pair(stage.planes, columns[r], columns[r + 1], candidates, target + r * _PAIRS)
-            last = columns[r + 2]
-            _pair(stage.planes, last, last + stage.stride, candidates, target + (STEP + r) * _PAIRS)
+    _load_references(stage, buffers, y, first)
+    for number, third in enumerate(_THIRDS):
+        _load_candidates(stage, buffers, y, first + third)
+        _search(stage, buffers, number)
 
 
 @vector_code
+def _load_references(v: Vectors, stage: Any, buffers: Any, y: Any, lane: Any) -> None:
+    """Rows of the references; the best of each are none."""
+    references, _, _, best = buffers
+    with v.loop(v.index(0), v.index(_ROWS)) as loop:
+        source, columns = _columns(v, stage, v.offset(v.builder.add(y, loop.index), _TOP), lane)
+        target = v.builder.mul(loop.index, v.index(_REFERENCE_ROW))
+        _pair(v, stage.planes, source, columns[1], references, target)
+        below = v.builder.add(columns[2], stage.stride)
+        _pair(v, stage.planes, columns[2], below, references, v.offset(target, _PAIRS))
+    none = v.splat(v.builder.trunc(stage.limit, INT))
+    with v.loop(v.index(0), v.builder.mul(stage.size, v.index(BAND * 2))) as loop:
+        v.store(none, best, v.builder.mul(loop.index, v.index(LANES)))
+
+
+@vector_code
+def _load_candidates(v: Vectors, stage: Any, buffers: Any, y: Any, lane: Any) -> None:
+    """Rows above, beside and below the references, for three offsets: columns -1 to 3 of each lane."""
+    candidates = buffers[1]
+    with v.loop(v.index(0), v.index(_ROWS + SIDE - 1)) as loop:
+        source, thirds = _columns(v, stage, v.builder.add(y, loop.index), lane)
+        target = v.builder.mul(loop.index, v.index(_CANDIDATE_ROW))
+        columns = (v.offset(thirds[2], -1), *thirds, v.offset(source, 1))
+        for r in range(STEP):
+            _pair(v, stage.planes, columns[r], columns[r + 1], candidates, v.offset(target, r * _PAIRS))
+            below = v.builder.add(columns[r + 2], stage.stride)
+            _pair(v, stage.planes, columns[r + 2], below, candidates, v.offset(target, (STEP + r) * _PAIRS))
+
+
+def _columns(v: Vectors, stage: Any, row: Any, lane: Any) -> tuple[Any, list[Any]]:
+    """Where a lane is in the first plane, and in all three."""
+    source = v.builder.add(v.builder.mul(row, stage.stride), v.offset(lane, _LEFT))
+    return source, [v.builder.add(source, v.builder.mul(stage.plane, v.index(n))) for n in range(STEP)]
+
+
 def _pair(v: Vectors, planes: Any, first: Any, second: Any, target: Any, start: Any) -> None:
     """Pairs of px from two rows of 32."""
     for lane in range(0, WIDTH, LANES):
         v.interleave(planes, v.offset(first, lane), v.offset(second, lane), target, v.offset(start, 2 * lane))
 
 
-@inlined
-def _merge_all(waiting: Any, best: Any, size: int) -> None:
+@register_code
+def _search(v: Vectors, stage: Any, buffers: Any, third: Any) -> None:
+    """Compare with the blocks of three neighbouring columns; sixteen candidates of a reference wait to be merged."""
+    references, candidates, waiting, best = buffers
+    b, each = v.builder, v.index(SIDE * STEP)
+    with v.loop(v.index(0), each) as loop:
+        number = b.add(b.mul(third, each), loop.index)
+        row, r = b.udiv(loop.index, v.index(STEP)), b.urem(loop.index, v.index(STEP))
+        start = b.add(b.mul(row, v.index(_CANDIDATE_ROW)), b.mul(r, v.index(_PAIRS)))
+        slot = b.urem(number, v.index(LANES))
+        _distances(v, references, candidates, start, waiting, slot, stage.labels, stage.penalties, number)
+        is_last = b.icmp_signed("==", number, v.index(len(_THIRDS) * SIDE * STEP - 1))
+        with b.if_then(is_last):
+            _fill_up(v, waiting, v.offset(slot, 1))
+        with b.if_then(b.or_(is_last, b.icmp_signed("==", slot, v.index(LANES - 1)))):
+            _merge_all(v, waiting, best, stage.size)
+
+
+def _fill_up(v: Vectors, waiting: Any, slot: Any) -> None:
+    """Let the worst wait in all slots from this one on."""
+    with v.loop(slot, v.index(LANES)) as loop:
+        for group in range(BAND * 2):
+            place = v.builder.mul(v.offset(loop.index, group * LANES), v.index(LANES))
+            for lane in range(0, LANES, v.lanes):
+                v.store(v.whole(_WORST), waiting, v.offset(place, lane))
+
+
+def _merge_all(v: Vectors, waiting: Any, best: Any, size: Any) -> None:
     """Merge the sixteen waiting candidates of all references."""
-    for group in range(BAND * 2):
-        for lane in range(0, LANES, register_lanes()):
-            _merge(size, waiting, group * LANES * LANES + lane, best, group * size * LANES + lane)
+    b, parts = v.builder, v.index(LANES // v.lanes)
+    for known in (FIRST, SECOND):
+        with (
+            b.if_then(b.icmp_signed("==", size, v.index(known))),
+            v.loop(v.index(0), b.mul(parts, v.index(BAND * 2))) as loop,
+        ):
+            group = b.udiv(loop.index, parts)
+            lane = b.mul(b.urem(loop.index, parts), v.index(v.lanes))
+            start, place = (b.add(b.mul(group, v.index(rows * LANES)), lane) for rows in (LANES, known))
+            _merge(v, known, waiting, start, best, place)
 
 
-@register_code_for(16, 32)
 def _merge(v: Vectors, size: int, waiting: Any, start: Any, best: Any, place: Any) -> None:
     """Merge sixteen waiting candidates into the best 16 or 32, lane by lane."""
-    fresh = [v.load(waiting, v.offset(start, n * LANES), ints=True) for n in range(LANES)]
+    fresh = [v.load(waiting, v.offset(start, n * LANES), of=INT) for n in range(LANES)]
     lowest = fresh
     while len(lowest) > 1:
         lowest = [v.smaller(lowest[n], lowest[n + 1]) for n in range(0, len(lowest), 2)]
-    worst = v.load(best, v.offset(place, (size - 1) * LANES), ints=True)
+    worst = v.load(best, v.offset(place, (size - 1) * LANES), of=INT)
     with v.builder.if_then(v.any_below(lowest[0], worst)):
         for low, high in _sorting_network(LANES):
             _exchange(v, fresh, low, high)
-        held = [v.load(best, v.offset(place, n * LANES), ints=True) for n in range(size)]
+        held = [v.load(best, v.offset(place, n * LANES), of=INT) for n in range(size)]
         for n in range(LANES):  # the lower half of held, followed by fresh backwards: a bitonic sequence
             held[size - 1 - n] = v.smaller(held[size - 1 - n], fresh[n])
         width = size // 2

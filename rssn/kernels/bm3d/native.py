@@ -29,8 +29,19 @@ import numpy.typing as npt
 
 from rssn.errors import InputError
 from rssn.image.arrays import Image
-from rssn.kernels.bm3d.groups import FIRST, SECOND
-from rssn.kernels.bm3d.matching import BLOCK, LABEL_BITS, LEVELS, LIMIT, REACH, REFERENCES, STEP, offsets, phase_planes
+from rssn.kernels.bm3d.matching import (
+    BLOCK,
+    FIRST,
+    LABEL_BITS,
+    LEVELS,
+    LIMIT,
+    REACH,
+    REFERENCES,
+    SECOND,
+    STEP,
+    offsets,
+    phase_planes,
+)
 from rssn.kernels.bm3d.tiles import MARGIN, Scratch, Stage, filter_tile, make_scratch
 from rssn.kernels.bm3d.transforms import SCALE, WEIGHTS
 from rssn.kernels.simd import LANES, aligned

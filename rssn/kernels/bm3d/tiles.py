@@ -8,17 +8,20 @@ that no later reference reaches to the way back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rssn.kernels.bm3d.groups import attenuate_group, shrink_group
+from rssn.kernels.bm3d.groups import SHRINKAGE, Group, attenuate_group, shrink_group
 from rssn.kernels.bm3d.matching import (
     BAND,
     BLOCK,
+    FIRST,
     LABEL_BITS,
     REACH,
     REFERENCES,
+    SECOND,
     STEP,
     match_band,
     matching_buffers,
@@ -34,8 +37,9 @@ from rssn.kernels.bm3d.transforms import (
     row_inverse,
     spread_weights,
 )
-from rssn.kernels.compiling import compiled, inlined
-from rssn.kernels.simd import LANES, aligned_together
+from rssn.kernels.compiling import compiled
+from rssn.kernels.intrinsics import register_code, vector_code
+from rssn.kernels.simd import LANES, Vectors, aligned_together
 
 RING = 2 * REACH + 1 + STEP
 """Rows of blocks that are held."""
@@ -67,7 +71,7 @@ class Stage(NamedTuple):
     labels: Any
     penalties: Any
     moves: Any
-    shrinkage: Any  # C x 6: thresholds, or variances of the noise, by the Haar transform's power of two
+    shrinkage: Any  # C x SHRINKAGE: thresholds, or variances of the noise, by the Haar transform's power of two
     lift: Any  # C float32: what was taken from the first coefficient of every block
 
 
@@ -140,97 +144,153 @@ def filter_tile(stage: Any, scratch: Any, first: int, count: int, left: int) -> 
             if y > last:
                 break
             reached = min(y + REACH, last)
-            _make_blocks(stage, scratch, left, made, reached)
+            _make_blocks(stage, scratch, left, made, reached + 1)
             made = reached + 1
             _place_groups(stage, scratch, row, y, first * STEP - left, count)
-            for channel in range(stage.channels):
-                _filter_groups(stage, scratch, channel, count)
+            _filter_groups(stage, scratch, count)
             until = y + STEP - REACH if y + STEP <= last else last + 1
             for line in range(aggregated, until):
                 _aggregate(stage, scratch, line)
+                _give_away(stage, scratch, line, stage.height if line == last else line + 1)
             aggregated = max(aggregated, until)
 
 
-@inlined
-def _keep_matches(stage: Any, scratch: Any, count: int) -> None:
+@vector_code
+def _keep_matches(v: Vectors, stage: Any, scratch: Any, count: Any) -> None:
     """From [row, vector, rank, lane] to [row, reference, rank]."""
-    best = scratch.matching[3]
+    b, best = v.builder, scratch.matching[3]
     for row in range(BAND):
-        for lane in range(count):
-            target = (row * REFERENCES + lane) * stage.size
-            source = (row * 2 + lane // LANES) * stage.size * LANES + lane % LANES
-            for rank in range(stage.size):
-                scratch.matches[target + rank] = best[source + rank * LANES]
+        with v.loop(v.index(0), count) as reference, v.loop(v.index(0), stage.size) as rank:
+            half, lane = b.udiv(reference.index, v.index(LANES)), b.urem(reference.index, v.index(LANES))
+            source = _number(v, v.offset(half, row * 2), stage.size, rank.index, v.index(LANES), lane)
+            target = _number(v, v.offset(reference.index, row * REFERENCES), stage.size, rank.index)
+            b.store(v.load_scalar(best, source), v.at(scratch.matches, target))
 
 
-@inlined
-def _make_blocks(stage: Any, scratch: Any, left: int, first: int, last: int) -> None:
-    """Transform rows of blocks `first` to `last`; the rows of px above are in the ring already."""
-    row_size = stage.channels * POSITIONS * BLOCK
-    for y in range(first, last + 1):
-        for line in range(0 if y == 0 else y + BLOCK - 1, y + BLOCK):
-            for channel in range(stage.channels):
-                target = ((line % BLOCK) * stage.channels + channel) * POSITIONS * BLOCK
-                source = (channel * stage.height + line) * stage.width + left
-                row_forward(stage.noisy, source, scratch.rows, target, POSITIONS)
-                if stage.wiener:
-                    row_forward(stage.basic, source, scratch.rows_basic, target, POSITIONS)
-        for channel in range(stage.channels):
-            source = channel * POSITIONS * BLOCK
-            target = (channel * RING + y % RING) * _SPAN
-            column_forward(scratch.rows, source, y % BLOCK, row_size, scratch.blocks, target, POSITIONS)
-            if stage.wiener:
-                column_forward(scratch.rows_basic, source, y % BLOCK, row_size, scratch.basics, target, POSITIONS)
+def _number(v: Vectors, first: Any, *rest: Any) -> Any:
+    """The number of an element of an array, from its first index and, in turns, the next size and index."""
+    for size, index in zip(rest[::2], rest[1::2], strict=True):
+        first = v.builder.add(v.builder.mul(first, size), index)
+    return first
 
 
-@inlined
-def _place_groups(stage: Any, scratch: Any, row: int, y: int, x: int, count: int) -> None:
+def _in_cycle(v: Vectors, number: Any, size: int) -> Any:
+    return v.builder.urem(number, v.index(size))
+
+
+@vector_code
+def _make_blocks(v: Vectors, stage: Any, scratch: Any, left: Any, first: Any, end: Any) -> None:
+    """Transform rows of blocks `first` to `end` - 1; the rows of px above are in the ring already."""
+    row, channels = v.index(POSITIONS * BLOCK), stage.channels
+    size = v.builder.mul(channels, row)
+    b = v.builder
+    with v.loop(first, end) as block:
+        y = block.index
+        last = v.offset(y, BLOCK)
+        is_top = b.icmp_signed("==", y, v.index(0))
+        with (
+            v.loop(b.select(is_top, v.index(0), v.offset(y, BLOCK - 1)), last) as line,
+            v.loop(v.index(0), channels) as c,
+        ):
+            target = b.mul(_number(v, _in_cycle(v, line.index, BLOCK), channels, c.index), row)
+            source = _number(v, c.index, stage.height, line.index, stage.width, left)
+            row_forward(v, stage.noisy, source, scratch.rows, target, POSITIONS)
+            with b.if_then(stage.wiener):
+                row_forward(v, stage.basic, source, scratch.rows_basic, target, POSITIONS)
+        slot, held = _in_cycle(v, y, BLOCK), _in_cycle(v, y, RING)
+        with v.loop(v.index(0), channels) as c:
+            source, target = b.mul(c.index, row), b.mul(_number(v, c.index, v.index(RING), held), v.index(_SPAN))
+            column_forward(v, scratch.rows, source, slot, size, scratch.blocks, target, POSITIONS)
+            with b.if_then(stage.wiener):
+                column_forward(v, scratch.rows_basic, source, slot, size, scratch.basics, target, POSITIONS)
+
+
+@vector_code
+def _place_groups(v: Vectors, stage: Any, scratch: Any, row: Any, y: Any, x: Any, count: Any) -> None:
     """Where the blocks of each group lie in the ring; where fewer are in reach, the reference fills the group up."""
-    for reference in range(count):
-        found = (row * REFERENCES + reference) * stage.size
-        for rank in range(stage.size):
-            match = scratch.matches[found + rank]
-            label = match & ((1 << LABEL_BITS) - 1) if match < stage.limit else 0
-            line = (y + stage.moves[label, 0]) % RING
-            column = x + reference * STEP + stage.moves[label, 1]
-            scratch.places[reference, rank] = line * _SPAN + column * COEFFICIENTS
+    b = v.builder
+    with v.loop(v.index(0), count) as reference, v.loop(v.index(0), stage.size) as rank:
+        found = _number(v, row, v.index(REFERENCES), reference.index, stage.size, rank.index)
+        match = v.load_index(scratch.matches, found)
+        label = b.and_(match, v.index((1 << LABEL_BITS) - 1))
+        label = b.select(b.icmp_signed("<", match, stage.limit), label, v.index(0))
+        dy, dx = (v.load_scalar(stage.moves, _number(v, label, v.index(2), v.index(axis))) for axis in range(2))
+        line = _in_cycle(v, b.add(y, dy), RING)
+        column = _number(v, reference.index, v.index(STEP), b.add(x, dx))
+        place = _number(v, line, v.index(_SPAN // COEFFICIENTS), column)
+        target = v.at(scratch.places, _number(v, reference.index, stage.size, rank.index))
+        b.store(b.mul(place, v.index(COEFFICIENTS)), target)
 
 
-@inlined
-def _filter_groups(stage: Any, scratch: Any, channel: int, count: int) -> None:
-    shift = channel * RING * _SPAN
-    lift = stage.lift[channel]
-    shrinkage = stage.shrinkage[channel]
-    blocks, basics, sums, held = scratch.blocks, scratch.basics, scratch.sums, scratch.held
-    for reference in range(count):
-        places = scratch.places[reference]
-        following = scratch.places[min(reference + 1, count - 1)]
-        if stage.wiener:
-            weight = attenuate_group(blocks, basics, sums, places, following, shift, held, shrinkage, lift)
-        else:
-            weight = shrink_group(blocks, sums, places, following, shift, held, shrinkage, lift)
-        for rank in range(stage.size):
-            scratch.weights[(places[rank] >> _TO_WEIGHTS) + channel] += weight
+@register_code
+def _filter_groups(v: Vectors, stage: Any, scratch: Any, count: Any) -> None:
+    with v.builder.if_else(stage.wiener) as (second, first):
+        with second:
+            _filter_all(v, stage, scratch, count, SECOND, attenuate_group)
+        with first:
+            _filter_all(v, stage, scratch, count, FIRST, shrink_group)
 
 
-@inlined
-def _aggregate(stage: Any, scratch: Any, line: int) -> None:
-    """Add one row of blocks, and give away the rows of px that are complete with it."""
-    row_size = stage.channels * POSITIONS * BLOCK
-    slot = line % BLOCK
-    weights = (line % RING) * POSITIONS * WEIGHTS
-    for channel in range(stage.channels):
-        source = (channel * RING + line % RING) * _SPAN
-        target = channel * POSITIONS * BLOCK
+def _filter_all(
+    v: Vectors, stage: Any, scratch: Any, count: Any, size: int, filter_group: Callable[[Vectors, Group], Any]
+) -> None:
+    """Filter groups of one size channel by channel, and add up the weights of their blocks."""
+    b, values = v.builder, v.index(SHRINKAGE)
+    with v.loop(v.index(0), stage.channels) as channel, v.loop(v.index(0), count) as reference:
+        following = b.sub(count, v.index(1))
+        is_last = b.icmp_signed("==", reference.index, following)
+        following = b.select(is_last, following, v.offset(reference.index, 1))
+        places, next_places = (v.at(scratch.places, b.mul(n, v.index(size))) for n in (reference.index, following))
+        group = Group(
+            scratch.blocks,
+            scratch.basics,
+            scratch.sums,
+            places,
+            next_places,
+            b.mul(channel.index, v.index(RING * _SPAN)),
+            scratch.held,
+            v.at(stage.shrinkage, b.mul(channel.index, values)),
+            v.load_scalar(stage.lift, channel.index),
+        )
+        weight = filter_group(v, group)
+        with v.loop(v.index(0), v.index(size)) as rank:
+            place = b.lshr(v.load_scalar(places, rank.index), v.index(_TO_WEIGHTS))
+            total = v.at(scratch.weights, b.add(place, channel.index))
+            b.store(v.add(b.load(total), weight), total)
+
+
+@register_code
+def _aggregate(v: Vectors, stage: Any, scratch: Any, line: Any) -> None:
+    """Add one row of blocks to the rows of px that it covers."""
+    row, b = v.index(POSITIONS * BLOCK), v.builder
+    slot, held = _in_cycle(v, line, BLOCK), _in_cycle(v, line, RING)
+    with v.loop(v.index(0), stage.channels) as loop:
+        channel = loop.index
         column_inverse(
-            scratch.sums, source, scratch.weights, weights + channel, scratch.back, target, slot, row_size, POSITIONS
+            v,
+            scratch.sums,
+            b.mul(_number(v, channel, v.index(RING), held), v.index(_SPAN)),
+            scratch.weights,
+            b.add(b.mul(held, v.index(POSITIONS * WEIGHTS)), channel),
+            scratch.back,
+            b.mul(channel, row),
+            slot,
+            b.mul(stage.channels, row),
+            POSITIONS,
         )
-    spread_weights(scratch.weights, weights, scratch.back_weights, slot, _WEIGHT_ROW, POSITIONS)
-    bottom = line == stage.height - BLOCK
-    for y in range(line, stage.height if bottom else line + 1):
-        for channel in range(stage.channels):
-            source = ((y % BLOCK) * stage.channels + channel) * POSITIONS * BLOCK
-            row_inverse(scratch.back, source, scratch.out, (channel * stage.height + y) * MARGIN, POSITIONS)
-        gather_weights(
-            scratch.back_weights, (y % BLOCK) * _WEIGHT_ROW, scratch.out_weights, y * MARGIN * WEIGHTS, POSITIONS
-        )
+
+
+@vector_code
+def _give_away(v: Vectors, stage: Any, scratch: Any, line: Any, end: Any) -> None:
+    """Add the weights of a row of blocks, and give away the rows of px that are complete with it."""
+    b, slot = v.builder, _in_cycle(v, line, BLOCK)
+    weights = b.mul(_in_cycle(v, line, RING), v.index(POSITIONS * WEIGHTS))
+    spread_weights(v, scratch.weights, weights, scratch.back_weights, slot, v.index(_WEIGHT_ROW), POSITIONS)
+    with v.loop(line, end) as loop:
+        y, slot = loop.index, _in_cycle(v, loop.index, BLOCK)
+        with v.loop(v.index(0), stage.channels) as c:
+            source = b.mul(_number(v, slot, stage.channels, c.index), v.index(POSITIONS * BLOCK))
+            target = b.mul(_number(v, c.index, stage.height, y), v.index(MARGIN))
+            row_inverse(v, scratch.back, source, scratch.out, target, POSITIONS)
+        source, target = b.mul(slot, v.index(_WEIGHT_ROW)), b.mul(y, v.index(MARGIN * WEIGHTS))
+        gather_weights(v, scratch.back_weights, source, scratch.out_weights, target, POSITIONS)

@@ -9,6 +9,9 @@ added. The Kaiser window of the aggregation (Dabov et al. 2007, section III-D) i
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import reduce
 from itertools import chain
 from typing import Any
 
@@ -16,8 +19,7 @@ import numpy as np
 from llvmlite import ir
 
 from rssn.kernels.bm3d.matching import BLOCK
-from rssn.kernels.compiling import inlined
-from rssn.kernels.simd import LANES, Vectors, register_code, register_lanes, vector_code
+from rssn.kernels.simd import FLOAT, LANES, Vectors
 
 COEFFICIENTS = BLOCK * BLOCK
 WEIGHTS = 4  # weights of a position: up to three channels, and one to fill up
@@ -91,7 +93,6 @@ def _to_frequencies(v: Vectors, x: list[Any]) -> list[Any]:
     return out
 
 
-@vector_code
 def _row_forward(v: Vectors, pixels: Any, source: Any, rows: Any, target: Any) -> None:
     """Sixteen positions of one row of px, as [position, frequency]."""
     taken = [v.load(pixels, v.offset(source, n), aligned=False) for n in range(BLOCK)]
@@ -99,7 +100,6 @@ def _row_forward(v: Vectors, pixels: Any, source: Any, rows: Any, target: Any) -
         v.store(vector, rows, v.offset(target, n * LANES))
 
 
-@vector_code
 def _column_forward(v: Vectors, rows: Any, source: Any, slot: Any, size: Any, blocks: Any, target: Any) -> None:
     """Two positions from eight rows of a ring, as blocks of 64 coefficients."""
     out = _forward(v, [v.load(rows, _in_ring(v, source, slot, size, n)) for n in range(BLOCK)], SCALE)
@@ -111,7 +111,6 @@ def _column_forward(v: Vectors, rows: Any, source: Any, slot: Any, size: Any, bl
         v.store_short(right, blocks, v.offset(following, n * BLOCK))
 
 
-@register_code
 def _column_inverse(v: Vectors, blocks: Any, source: Any, rows: Any, target: Any, slot: Any, size: Any) -> None:
     """A block, or two where a register holds as much, back to eight rows of a ring, to which they are added.
 
@@ -131,7 +130,6 @@ def _column_inverse(v: Vectors, blocks: Any, source: Any, rows: Any, target: Any
             v.store(v.multiply_add(value, v.constant(_KAISER[n]), v.load(rows, place)), rows, place)
 
 
-@vector_code
 def _row_inverse(v: Vectors, rows: Any, source: Any, pixels: Any, target: Any) -> None:
     """Sixteen positions of a row of the ring, back to 23 px, to which they are added; the ring's row becomes zero."""
     places = [v.offset(source, n * LANES) for n in range(BLOCK)]
@@ -156,51 +154,63 @@ def _in_ring(v: Vectors, place: Any, slot: Any, size: Any, n: int) -> Any:
     return v.builder.add(place, v.builder.mul(turned, size))
 
 
-@inlined
-def row_forward(pixels: Any, source: int, rows: Any, target: int, positions: int) -> None:
+def row_forward(v: Vectors, pixels: Any, source: Any, rows: Any, target: Any, positions: int) -> None:
     """Transform one row of px at `positions` (a multiple of 16) places into a row of the ring."""
-    for x in range(0, positions, LANES):
-        _row_forward(pixels, source + x, rows, target + x * BLOCK)
+    with _every(v, positions, LANES) as x:
+        _row_forward(v, pixels, v.builder.add(source, x), rows, _times(v, x, BLOCK, target))
 
 
-@inlined
-def column_forward(rows: Any, source: int, slot: int, size: int, blocks: Any, target: int, positions: int) -> None:
+def column_forward(
+    v: Vectors, rows: Any, source: Any, slot: Any, size: Any, blocks: Any, target: Any, positions: int
+) -> None:
     """Make the blocks of one row of positions from the eight rows of the ring that start at `slot`."""
-    for x in range(0, positions, 2):
-        _column_forward(rows, source + x * BLOCK, slot, size, blocks, target + x * COEFFICIENTS)
+    with _every(v, positions, 2) as x:
+        places = _times(v, x, BLOCK, source), _times(v, x, COEFFICIENTS, target)
+        _column_forward(v, rows, places[0], slot, size, blocks, places[1])
 
 
-@inlined
 def column_inverse(
-    sums: Any, source: int, weights: Any, first: int, rows: Any, target: int, slot: int, size: int, positions: int
+    v: Vectors,
+    sums: Any,
+    source: Any,
+    weights: Any,
+    first: Any,
+    rows: Any,
+    target: Any,
+    slot: Any,
+    size: Any,
+    positions: int,
 ) -> None:
     """Add the blocks of one row of positions to the eight rows of the ring that start at `slot`, and clear them.
 
     Blocks without a weight (the channel's from `first` on) were in no group, and are zero.
     """
-    together = max(register_lanes() // BLOCK, 1)
-    for x in range(0, positions, together):
-        weight = weights[first + x * WEIGHTS]
-        if together == 2:
-            weight += weights[first + (x + 1) * WEIGHTS]
-        if weight > 0:
-            _column_inverse(sums, source + x * COEFFICIENTS, rows, target + x * BLOCK, slot, size)
+    together = max(v.lanes // BLOCK, 1)
+    with _every(v, positions, together) as x:
+        places = [v.offset(_times(v, x, WEIGHTS, first), n * WEIGHTS) for n in range(together)]
+        weight = reduce(v.add, [v.load_scalar(weights, place) for place in places])
+        with v.builder.if_then(v.builder.fcmp_ordered(">", weight, FLOAT(0.0))):
+            block = _times(v, x, COEFFICIENTS, source)
+            _column_inverse(v, sums, block, rows, _times(v, x, BLOCK, target), slot, size)
 
 
-@inlined
-def row_inverse(rows: Any, source: int, pixels: Any, target: int, positions: int) -> None:
+def row_inverse(v: Vectors, rows: Any, source: Any, pixels: Any, target: Any, positions: int) -> None:
     """Add one row of the ring to a row of px, of which `positions` + 16 are touched, and clear it."""
-    for x in range(0, positions, LANES):
-        _row_inverse(rows, source + x * BLOCK, pixels, target + x)
+    with _every(v, positions, LANES) as x:
+        _row_inverse(v, rows, _times(v, x, BLOCK, source), pixels, v.builder.add(target, x))
 
 
-@vector_code
-def clear(v: Vectors, values: Any, place: Any) -> None:
-    """Sixteen zeros."""
-    v.store(v.constant(0.0), values, place)
+@contextmanager
+def _every(v: Vectors, count: int, step: int) -> Iterator[Any]:
+    """Goes over 0, step, 2 step and so on, below a count."""
+    with v.loop(v.index(0), v.index(-(-count // step))) as loop:
+        yield v.builder.mul(loop.index, v.index(step))
 
 
-@vector_code
+def _times(v: Vectors, number: Any, factor: int, start: Any) -> Any:
+    return v.builder.add(start, v.builder.mul(number, v.index(factor)))
+
+
 def _spread_weights(v: Vectors, weights: Any, source: Any, rows: Any, target: Any, slot: Any, size: Any) -> None:
     """Four positions of a row of weights, added to eight rows of a ring through the window; they become zero."""
     value = v.load(weights, source)
@@ -210,7 +220,6 @@ def _spread_weights(v: Vectors, weights: Any, source: Any, rows: Any, target: An
         v.store(v.multiply_add(value, v.constant(_KAISER[n]), v.load(rows, place)), rows, place)
 
 
-@vector_code
 def _gather_weights(v: Vectors, rows: Any, source: Any, pixels: Any, target: Any) -> None:
     """The weights of four px from a row of the ring: the positions at and left of them, through the window."""
     total = v.load(pixels, target)
@@ -220,17 +229,16 @@ def _gather_weights(v: Vectors, rows: Any, source: Any, pixels: Any, target: Any
     v.store(total, pixels, target)
 
 
-@inlined
-def spread_weights(weights: Any, source: int, rows: Any, slot: int, size: int, positions: int) -> None:
+def spread_weights(v: Vectors, weights: Any, source: Any, rows: Any, slot: Any, size: Any, positions: int) -> None:
     """Add a row of block weights to eight rows of a ring, whose data start at `WEIGHTS_MARGIN`, and clear it."""
-    for x in range(0, positions * WEIGHTS, LANES):
-        _spread_weights(weights, source + x, rows, WEIGHTS_MARGIN + x, slot, size)
+    with _every(v, positions * WEIGHTS, LANES) as x:
+        _spread_weights(v, weights, v.builder.add(source, x), rows, v.offset(x, WEIGHTS_MARGIN), slot, size)
 
 
-@inlined
-def gather_weights(rows: Any, source: int, pixels: Any, target: int, positions: int) -> None:
+def gather_weights(v: Vectors, rows: Any, source: Any, pixels: Any, target: Any, positions: int) -> None:
     """Add a row of the ring of weights to the weights of px, of which `positions` + 8 are touched, and clear it."""
-    for x in range(0, (positions + BLOCK) * WEIGHTS, LANES):
-        _gather_weights(rows, source + WEIGHTS_MARGIN + x, pixels, target + x)
-    for x in range(0, positions * WEIGHTS, LANES):
-        clear(rows, source + WEIGHTS_MARGIN + x)
+    first = v.offset(source, WEIGHTS_MARGIN)
+    with _every(v, (positions + BLOCK) * WEIGHTS, LANES) as x:
+        _gather_weights(v, rows, v.builder.add(first, x), pixels, v.builder.add(target, x))
+    with _every(v, positions * WEIGHTS, LANES) as x:
+        v.store(v.constant(0.0), rows, v.builder.add(first, x))

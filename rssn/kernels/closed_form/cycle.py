@@ -1,168 +1,186 @@
-"""A multigrid cycle of the closed form over its coarse levels, three channels of t = F - B at once."""
+"""A multigrid cycle of the closed form over its coarse levels, three channels of t = F - B at once.
+
+A W-cycle: a level is visited twice wherever it has clearly fewer nodes than the one above. Which passes that takes over
+which nodes is planned once for each thread. Within a strip a sweep is Gauss-Seidel, forwards on the way down and
+backwards on the way up; from other strips it takes values of before the sweep.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from rssn.kernels.closed_form.levels import FEW_NODES
-from rssn.kernels.closed_form.nodes import add, load4, scale, scale_add, store, subtract, zeros4
-from rssn.kernels.closed_form.team import meet, own_strips
-from rssn.kernels.compiling import compiled, inlined
+from rssn.kernels.closed_form.levels import FEW_NODES, Bounds
+from rssn.kernels.closed_form.nodes import load4, scale, scale_add, store, zeros
+from rssn.kernels.closed_form.team import Team, meet, own_strips
+from rssn.kernels.compiling import inlined
+from rssn.kernels.intrinsics import vector_code
+from rssn.kernels.simd import FLOAT, Vectors
 
-_SWEEPS = 4  # more over the coarsest level
+Plan = npt.NDArray[np.int64]
+"""Passes in their order, K x 6: which, 1 where all threads meet after each part of it, the first node that this thread
+works on and the one after its last, the same of the level below."""
+
+_DOWN, _SOLVE, _KEEP, _ADD, _UP = range(5)
+_SWEEPS = 5  # over the coarsest level
 _SHRINK = 2.5  # a level is visited twice where the one above has more than so many times its nodes
 _OVER = 1.3  # a coarse correction is enlarged so much
 
 
-@inlined
-def cycle(levels: Any, e: Any, r: Any, before: Any, kept: Any, team: Any) -> Any:
-    """Solve A e = r approximately on the first coarse level; lower levels of `r`, `before` and `kept` are scratch.
+def plan_cycle(bounds: Bounds, team: Team) -> Plan:
+    """What a thread does in a cycle over levels whose strips begin there."""
+    return np.array([_pass(bounds, which, depth, team) for which, depth in _visit(bounds, 0)], np.int64)
 
-    A W-cycle: a level is visited twice wherever it has clearly fewer nodes than the one above. It is written as a loop
-    because numba cannot cache a function that calls itself. Within a strip a sweep is Gauss-Seidel, forwards on the way
-    down and backwards on the way up; from other strips it takes values of before the sweep, which `before` holds.
-    """
-    last = len(levels.bounds) - 1
-    again = np.zeros(last + 1, np.bool_)
-    depth = 0
-    while True:
-        while depth < last:
-            _descend(levels, depth, e, r, team)
-            depth += 1
-        _solve_coarsest(levels, e, r, team)
-        while depth > 0:
-            low, high = _own(levels, depth, depth, team)
-            if _is_twice(levels.bounds, depth) and not again[depth]:
-                again[depth] = True
-                _subtract(levels.edges, low, high, e, r)
-                for i in range(low, high):  # numba takes seconds to compile a slice that is assigned a slice
-                    store(kept, i, load4(e, i))
-                _meet_at(levels, depth, team)
-                break
-            if again[depth]:
-                again[depth] = False
-                for i in range(low, high):
-                    store(e, i, add(load4(e, i), load4(kept, i)))
-            depth -= 1
-            _ascend(levels, depth, e, r, before, team)
-        if depth == 0:
-            return
+
+def _visit(bounds: Bounds, depth: int) -> Iterator[tuple[int, int]]:
+    """Passes and the depths of their levels, from one level down."""
+    if depth == len(bounds) - 1:
+        yield _SOLVE, depth
+        return
+    yield _DOWN, depth
+    yield from _visit(bounds, depth + 1)
+    if _SHRINK * (bounds[depth + 1, -1] - bounds[depth + 1, 0]) < bounds[depth + 1, 0] - bounds[depth, 0]:
+        yield _KEEP, depth + 1
+        yield from _visit(bounds, depth + 1)
+        yield _ADD, depth + 1
+    yield _UP, depth
+
+
+def _pass(bounds: Bounds, which: int, depth: int, team: Team) -> tuple[int, ...]:
+    """Where a level has too few nodes to be shared, the first thread does all, and the others wait."""
+    is_shared = depth + 1 < len(bounds) and bounds[depth, -1] - bounds[depth, 0] >= FEW_NODES
+    strips = bounds.shape[1] - 1
+    begin, end = own_strips(team, strips) if is_shared else (0, 0 if team.me > 0 else strips)
+    below = bounds[min(depth + 1, len(bounds) - 1)]
+    return which, is_shared, bounds[depth, begin], bounds[depth, end], below[begin], below[end]
 
 
 @inlined
-def _is_twice(bounds: Any, depth: int) -> Any:
-    return _SHRINK * (bounds[depth, -1] - bounds[depth, 0]) < bounds[depth, 0] - bounds[depth - 1, 0]
-
-
-@inlined
-def _is_shared(levels: Any, depth: int) -> Any:
-    """Whether each thread works on strips of its own; otherwise the first does all, and the others wait."""
-    return depth + 1 < len(levels.bounds) and levels.bounds[depth, -1] - levels.bounds[depth, 0] >= FEW_NODES
-
-
-@compiled
-def _own(levels: Any, depth: int, level: int, team: Any) -> Any:
-    """The nodes of a level that this thread works on while the cycle is at a depth."""
-    begin, end = own_strips(team, levels.bounds.shape[1] - 1)
-    if not _is_shared(levels, depth):
-        begin, end = 0, 0 if team.me > 0 else levels.bounds.shape[1] - 1
-    return levels.bounds[level, begin], levels.bounds[level, end]
-
-
-@compiled
-def _meet_at(levels: Any, depth: int, team: Any) -> None:
-    if _is_shared(levels, depth):
+def _meet_if(is_shared: Any, team: Any) -> Any:
+    if is_shared:
         meet(team)
 
 
 @inlined
-def _descend(levels: Any, depth: Any, e: Any, r: Any, team: Any) -> Any:
-    low, high = _own(levels, depth, depth + 1, team)
-    for i in range(low, high):
-        store(r, i, zeros4())
-    low, high = _own(levels, depth, depth, team)
-    _down(levels.edges, low, high, e, r)
-    _meet_at(levels, depth, team)
-    _restrict(levels, low, high, e, r)
-    _meet_at(levels, depth, team)
+def cycle(plan: Any, levels: Any, e: Any, r: Any, before: Any, kept: Any, team: Any) -> Any:
+    """Solve A e = r approximately on the first coarse level; lower levels of `r`, `before` and `kept` are scratch."""
+    for step in range(len(plan)):
+        which, is_shared, low, high = plan[step, 0], plan[step, 1], plan[step, 2], plan[step, 3]
+        if which == _DOWN:
+            _down(levels, low, high, plan[step, 4], plan[step, 5], e, r)
+            _meet_if(is_shared, team)
+            _restrict(levels, low, high, e, r)
+        elif which == _SOLVE:
+            _solve(levels.edges, low, high, e, r)
+        elif which == _KEEP:
+            _subtract(levels.edges, low, high, e, r, kept)
+        elif which == _ADD:
+            _add(low, high, e, kept)
+        else:
+            _meet_if(is_shared, team)
+            _correct(levels, low, high, e, before)
+            _meet_if(is_shared, team)
+            _up(levels.edges, low, high, e, before, r)
+        _meet_if(is_shared, team)
 
 
-@inlined
-def _ascend(levels: Any, depth: Any, e: Any, r: Any, before: Any, team: Any) -> Any:
-    _meet_at(levels, depth, team)
-    low, high = _own(levels, depth, depth, team)
-    for i in range(low, high):
-        value = scale_add(_OVER, load4(e, levels.parent[i]), load4(e, i))
-        store(e, i, value)
-        if levels.edges.outer[i] < levels.edges.first[i + 1]:
-            store(before, i, value)
-    _meet_at(levels, depth, team)
-    _up(levels.edges, low, high, e, before, r)
-    _meet_at(levels, depth, team)
+def clear(v: Vectors, low: Any, high: Any, values: Any) -> None:
+    """Zero nodes low to high - 1."""
+    with v.loop(low, high) as loop:
+        store(v, values, loop.index, zeros(v, 4))
 
 
-@inlined
-def _solve_coarsest(levels: Any, e: Any, r: Any, team: Any) -> Any:
-    low, high = _own(levels, len(levels.bounds) - 1, len(levels.bounds) - 1, team)
-    for i in range(low, high):
-        store(e, i, zeros4())
-    for _ in range(1 + _SWEEPS):
-        for i in range(low, high):
-            _relax(levels.edges, i, e, r)
-        for i in range(high - 1, low - 1, -1):
-            _relax(levels.edges, i, e, r)
+@vector_code
+def _add(v: Vectors, low: Any, high: Any, e: Any, kept: Any) -> None:
+    with v.loop(low, high) as loop:
+        store(v, e, loop.index, v.add(load4(v, e, loop.index), load4(v, kept, loop.index)))
 
 
-@inlined
-def _relax(edges: Any, i: int, e: Any, r: Any) -> Any:
-    total = _gather(edges, edges.first[i], edges.first[i + 1], e, load4(r, i))
-    store(e, i, scale(edges.inverse[i], total))
+def _start(v: Vectors, starts: Any, i: Any, after: int = 0) -> Any:
+    """The first of some edges of a node, or of one after it."""
+    return v.load_index(starts, v.offset(i, after))
 
 
-@inlined
-def _gather(edges: Any, begin: Any, end: Any, e: Any, total: Any) -> Any:
+def _gather(v: Vectors, edges: Any, begin: Any, end: Any, e: Any, total: Any) -> Any:
     """Add the neighbours along edges begin to end - 1, times their coupling."""
-    weight, other = edges.weight, edges.other
-    for k in range(begin, end):
-        total = scale_add(weight[k], load4(e, other[k]), total)
-    return total
+    with v.loop(begin, end, total) as loop:
+        other = v.load_index(edges.other, loop.index)
+        loop.value = scale_add(v, v.load_scalar(edges.weight, loop.index), load4(v, e, other), loop.value)
+    return loop.value
 
 
-@inlined
-def _down(edges: Any, low: Any, high: Any, e: Any, r: Any) -> Any:
-    """Gauss-Seidel forwards from zero."""
-    first, split, inverse = edges.first, edges.split, edges.inverse
-    for i in range(low, high):
-        total = _gather(edges, first[i], split[i], e, load4(r, i))
-        store(e, i, scale(inverse[i], total))
+def _relax(v: Vectors, edges: Any, i: Any, e: Any, total: Any) -> None:
+    store(v, e, i, scale(v, v.load_scalar(edges.inverse, i), total))
 
 
-@inlined
-def _restrict(levels: Any, low: Any, high: Any, e: Any, r: Any) -> Any:
+@vector_code
+def _solve(v: Vectors, edges: Any, low: Any, high: Any, e: Any, r: Any) -> None:
+    """Gauss-Seidel forwards and backwards, several times from zero."""
+    clear(v, low, high, e)
+    with v.loop(v.index(0), v.index(_SWEEPS)):
+        for backwards in (False, True):
+            with v.loop(low, high, backwards=backwards) as loop:
+                i = loop.index
+                begin, end = (_start(v, edges.first, i, after) for after in (0, 1))
+                _relax(v, edges, i, e, _gather(v, edges, begin, end, e, load4(v, r, i)))
+
+
+@vector_code
+def _down(v: Vectors, levels: Any, low: Any, high: Any, below: Any, end_below: Any, e: Any, r: Any) -> None:
+    """Gauss-Seidel forwards from zero; clears what `_restrict` adds to."""
+    clear(v, below, end_below, r)
+    edges = levels.edges
+    with v.loop(low, high) as loop:
+        i = loop.index
+        begin, end = (_start(v, starts, i) for starts in (edges.first, edges.split))
+        _relax(v, edges, i, e, _gather(v, edges, begin, end, e, load4(v, r, i)))
+
+
+@vector_code
+def _restrict(v: Vectors, levels: Any, low: Any, high: Any, e: Any, r: Any) -> None:
     """Add what is left of the residual after `_down` to the parents: edges that it did not follow remain."""
-    edges, parents = levels.edges, levels.parent
-    first, split = edges.first, edges.split
-    for i in range(low, high):
-        parent = parents[i]
-        store(r, parent, _gather(edges, split[i], first[i + 1], e, load4(r, parent)))
+    edges = levels.edges
+    with v.loop(low, high) as loop:
+        i = loop.index
+        parent = v.load_index(levels.parent, i)
+        begin, end = _start(v, edges.split, i), _start(v, edges.first, i, 1)
+        store(v, r, parent, _gather(v, edges, begin, end, e, load4(v, r, parent)))
 
 
-@inlined
-def _up(edges: Any, low: Any, high: Any, e: Any, before: Any, r: Any) -> Any:
+@vector_code
+def _correct(v: Vectors, levels: Any, low: Any, high: Any, e: Any, before: Any) -> None:
+    """Add the correction of the level below; keep what other strips are going to read."""
+    edges = levels.edges
+    with v.loop(low, high) as loop:
+        i = loop.index
+        value = scale_add(v, FLOAT(_OVER), load4(v, e, v.load_index(levels.parent, i)), load4(v, e, i))
+        store(v, e, i, value)
+        outer, end = _start(v, edges.outer, i), _start(v, edges.first, i, 1)
+        with v.builder.if_then(v.builder.icmp_signed("<", outer, end)):
+            store(v, before, i, value)
+
+
+@vector_code
+def _up(v: Vectors, edges: Any, low: Any, high: Any, e: Any, before: Any, r: Any) -> None:
     """Gauss-Seidel backwards."""
-    first, outer, inverse = edges.first, edges.outer, edges.inverse
-    for i in range(high - 1, low - 1, -1):
-        total = _gather(edges, first[i], outer[i], e, load4(r, i))
-        total = _gather(edges, outer[i], first[i + 1], before, total)
-        store(e, i, scale(inverse[i], total))
+    with v.loop(low, high, backwards=True) as loop:
+        i = loop.index
+        begin, outer, end = (_start(v, *place) for place in ((edges.first, i), (edges.outer, i), (edges.first, i, 1)))
+        total = _gather(v, edges, begin, outer, e, load4(v, r, i))
+        _relax(v, edges, i, e, _gather(v, edges, outer, end, before, total))
 
 
-@inlined
-def _subtract(edges: Any, low: Any, high: Any, e: Any, r: Any) -> Any:
-    """Turn the right side r into the residual r - A e."""
-    first, inverse = edges.first, edges.inverse
-    for i in range(low, high):
-        total = _gather(edges, first[i], first[i + 1], e, load4(r, i))
-        store(r, i, subtract(total, scale(np.float32(1.0) / inverse[i], load4(e, i))))
+@vector_code
+def _subtract(v: Vectors, edges: Any, low: Any, high: Any, e: Any, r: Any, kept: Any) -> None:
+    """Turn the right side r into the residual r - A e, and keep e."""
+    with v.loop(low, high) as loop:
+        i = loop.index
+        begin, end = (_start(v, edges.first, i, after) for after in (0, 1))
+        total = _gather(v, edges, begin, end, e, load4(v, r, i))
+        here = load4(v, e, i)
+        diagonal = v.divide(FLOAT(1.0), v.load_scalar(edges.inverse, i))
+        store(v, r, i, v.subtract(total, scale(v, diagonal, here)))
+        store(v, kept, i, here)

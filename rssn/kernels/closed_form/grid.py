@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rssn.image.arrays import Alpha
-from rssn.kernels.compiling import compiled, inlined
+from rssn.kernels.closed_form.nodes import place
+from rssn.kernels.compiling import compiled
+from rssn.kernels.intrinsics import vector_code
+from rssn.kernels.simd import DOUBLE, FLOAT, Vectors
 from rssn.kernels.threads import Each, alone
 
 Indices = npt.NDArray[np.uint32]
@@ -35,8 +40,11 @@ class Grid(NamedTuple):
     far_weight: Floats  # L x 8
     squares: npt.NDArray[np.int32]  # L x 3: y, x, side
     strips: npt.NDArray[np.int64]  # S + 1 x 3, the first row, pixel and square of a strip
-    halo: Indices  # S x 2 W, nodes of other strips
-    halo_size: npt.NDArray[np.int64]  # S, how many of them are used
+    halo: Indices  # S x 2 W, nodes of the row above a strip and of the row below; of none: node 0
+    pixels: int  # P
+    nodes: int  # P + L
+    height: int
+    width: int
 
 
 def build_grid(alpha: Alpha, epsilon: float, each: Each = alone) -> Grid:
@@ -48,7 +56,7 @@ def build_grid(alpha: Alpha, epsilon: float, each: Each = alone) -> Grid:
     2 epsilon times the length of the common side over the distance of the centres.
     """
     level = _levels(alpha, each)
-    strips = _cut(_count(alpha, level))
+    strips = _cut(_count(alpha.shape, level))
     _, pixels, squares = strips[-1]
     nodes, parts = pixels + squares, range(len(strips) - 1)
     grid = Grid(
@@ -60,10 +68,15 @@ def build_grid(alpha: Alpha, epsilon: float, each: Each = alone) -> Grid:
         np.zeros((squares, 8), np.float32),
         np.empty((squares, 3), np.int32),
         strips,
-        np.empty((len(parts), 2 * alpha.shape[1]), np.uint32),
-        np.zeros(len(parts), np.int64),
+        np.zeros((len(parts), 2 * alpha.shape[1]), np.uint32),
+        int(pixels),
+        int(nodes),
+        *alpha.shape,
     )
     each(lambda strip: _number(alpha, level, strip, grid), parts)
+    for strip, row in enumerate(strips[1:-1, 0]):
+        grid.halo[strip, alpha.shape[1] :] = grid.node[row]
+        grid.halo[strip + 1, : alpha.shape[1]] = grid.node[row - 1]
     each(lambda strip: _join(alpha, level, epsilon, strip, grid), parts)
     return grid
 
@@ -74,10 +87,37 @@ def _levels(alpha: Alpha, each: Each) -> npt.NDArray[np.uint8]:
     level = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
     ends = [height // 2 * part // MOST_STRIPS for part in range(MOST_STRIPS + 1)]
     each(lambda part: _mark_even(alpha, ends[part], ends[part + 1], level), range(MOST_STRIPS))
-    even = level.copy()
+    even = level.view(np.bool_).copy()
     for depth in range(2, TOP_LEVEL + 1):
-        even = _merge(even, level, depth)
+        even = _merge(even)
+        side = 1 << (depth - 1)
+        covered = even.repeat(side, axis=0).repeat(side, axis=1)[: level.shape[0], : level.shape[1]]
+        level[: covered.shape[0], : covered.shape[1]][covered] = depth
     return level
+
+
+def _merge(even: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Blocks of 2 x 2 that are even, and so are all eight beside them; those at its corners may not be."""
+    height, width = (side // 2 for side in even.shape)
+    wide = np.pad(even, 1, constant_values=True)
+    columns = wide[:, 1::2][:, :width] & wide[:, 2::2][:, :width]
+    rows = wide[1::2][:height] & wide[2::2][:height]
+    whole = rows[:, 0::2][:, :width] & rows[:, 3::2][:, :width]
+    for row in range(4):
+        whole &= columns[row::2][:height]
+    return np.pad(whole, [(0, side % 2) for side in even.shape])
+
+
+def _count(shape: tuple[int, int], level: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Rows, pixels and squares of each band that is as high as the largest square: K x 3."""
+    height, width = (np.minimum(side - 2 * np.arange(cells), 2) for side, cells in zip(shape, level.shape, strict=True))
+    bands = np.arange(0, len(level), 1 << (TOP_LEVEL - 1))
+    pixels = height * ((level == 0) @ width)
+    squares = np.zeros_like(pixels)
+    for depth in range(1, TOP_LEVEL + 1):
+        side = 1 << (depth - 1)
+        squares[::side] += np.count_nonzero(level[::side, ::side] == depth, axis=1)
+    return np.stack([np.add.reduceat(each, bands) for each in (height, pixels, squares)], axis=1)
 
 
 def _cut(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -119,79 +159,11 @@ def _mark_even(alpha: Any, begin: int, end: int, even: Any) -> None:
             )
 
 
-@inlined
-def _fill(values: Any, top: int, left: int, side: int, value: Any) -> None:
-    """Write to a square; numba takes seconds to compile a slice that is assigned to."""
-    for y in range(top, top + side):
-        for x in range(left, left + side):
-            values[y, x] = value
-
-
-@compiled
-def _merge(even: Any, level: Any, depth: Any) -> Any:
-    """Merge four even blocks whose neighbours are even too, and note the new depth in `level`."""
-    height, width = even.shape
-    merged = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
-    side = 1 << (depth - 1)
-    for by in range(height // 2):
-        for bx in range(width // 2):
-            top, bottom = max(2 * by - 1, 0), min(2 * by + 2, height - 1)
-            left, right = max(2 * bx - 1, 0), min(2 * bx + 2, width - 1)
-            whole = True
-            for y in range(top, bottom + 1):
-                for x in range(left, right + 1):
-                    inner = (y >> 1) == by or (x >> 1) == bx
-                    whole = whole and (even[y, x] != 0 or not inner)
-            if whole:
-                merged[by, bx] = 1
-                _fill(level, by * side, bx * side, side, depth)
-    return merged
-
-
-@compiled
-def _count(alpha: Any, level: Any) -> Any:
-    """Rows, pixels and squares of each band that is as high as the largest square: K x 3."""
-    height, width = alpha.shape
-    rows = 1 << TOP_LEVEL
-    counts = np.zeros(((height + rows - 1) // rows, 3), np.int64)
-    for cy in range(level.shape[0]):
-        here = counts[2 * cy // rows]
-        here[0] += min(2, height - 2 * cy)
-        for cx in range(level.shape[1]):
-            depth = level[cy, cx]
-            if depth == 0:
-                here[1] += min(2, height - 2 * cy) * min(2, width - 2 * cx)
-            else:
-                mask = (1 << (depth - 1)) - 1
-                here[2] += (cy & mask) == 0 and (cx & mask) == 0
-    return counts
-
-
 @compiled
 def _number(alpha: Any, level: Any, strip: int, grid: Any) -> None:
     """Number the nodes of a strip, and note where they are."""
-    width = alpha.shape[1]
-    begin, node, square = grid.strips[strip]
-    end = grid.strips[strip + 1, 0]
-    for y in range(begin, end):
-        for x in range(width):
-            if level[y >> 1, x >> 1] == 0:
-                grid.node[y, x] = node
-                grid.share[node] = alpha[y, x]
-                node += 1
-    pixels = len(grid.near)
-    for cy in range(begin >> 1, (end + 1) >> 1):
-        for cx in range(level.shape[1]):
-            depth = level[cy, cx]
-            mask = (1 << depth >> 1) - 1
-            if depth == 0 or (cy & mask) != 0 or (cx & mask) != 0:
-                continue
-            y, x, side = 2 * cy, 2 * cx, 1 << depth
-            _fill(grid.node, y, x, side, pixels + square)
-            grid.share[pixels + square] = alpha[y, x]
-            corners = grid.squares[square]
-            corners[0], corners[1], corners[2] = y, x, side
-            square += 1
+    _number_pixels(alpha, level, strip, grid)
+    _number_squares(alpha, level, strip, grid)
 
 
 @compiled
@@ -201,58 +173,142 @@ def _join(alpha: Any, level: Any, epsilon: float, strip: int, grid: Any) -> None
     _join_squares(level, epsilon, strip, grid)
 
 
-@inlined
-def _name(y: int, x: int, strip: int, grid: Any) -> Any:
+def bounds(v: Vectors, grid: Grid, strip: Any, column: int) -> tuple[Any, Any]:
+    """The first row (0), pixel (1) or square (2) of a strip, and of the next one."""
+    begin, end = (v.load_scalar(grid.strips, place(v, strip, 3, entry)) for entry in (column, column + 3))
+    return begin, end
+
+
+def pixel_at(v: Vectors, grid: Grid, y: Any, x: Any) -> Any:
+    """The number of a pixel in reading order."""
+    return v.builder.add(v.builder.mul(y, grid.width), x)
+
+
+@contextmanager
+def squares_of(v: Vectors, grid: Grid, strip: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """Goes over the squares of a strip: their number, first row and column, side."""
+    with v.loop(*bounds(v, grid, strip, 2)) as loop:
+        top, left, side = (v.load_index(grid.squares, place(v, loop.index, 3, entry)) for entry in range(3))
+        yield loop.index, top, left, side
+
+
+def _level_at(v: Vectors, grid: Grid, level: Any, y: Any, x: Any) -> Any:
+    """The level of the cell that a pixel is in."""
+    b, one = v.builder, v.index(1)
+    columns = b.lshr(v.offset(grid.width, 1), one)
+    return v.load_index(level, b.add(b.mul(b.lshr(y, one), columns), b.lshr(x, one)))
+
+
+@vector_code
+def _number_pixels(v: Vectors, alpha: Any, level: Any, strip: Any, grid: Any) -> None:
+    first, _ = bounds(v, grid, strip, 1)
+    with v.loop(*bounds(v, grid, strip, 0), first) as row:
+        with v.loop(v.index(0), grid.width, row.value) as column:
+            pixel, node = pixel_at(v, grid, row.index, column.index), column.value
+            covered = _level_at(v, grid, level, row.index, column.index)
+            is_node = v.builder.icmp_signed("==", covered, v.index(0))
+            with v.builder.if_then(is_node):
+                v.store_index(node, grid.node, pixel)
+                v.builder.store(v.load_scalar(alpha, pixel), v.at(grid.share, node))
+            column.value = v.builder.add(node, v.builder.zext(is_node, node.type))
+        row.value = column.value
+
+
+@vector_code
+def _number_squares(v: Vectors, alpha: Any, level: Any, strip: Any, grid: Any) -> None:
+    """Each is found at its first cell."""
+    b = v.builder
+    begin, end = (b.lshr(v.offset(row, n), v.index(1)) for n, row in enumerate(bounds(v, grid, strip, 0)))
+    first, _ = bounds(v, grid, strip, 2)
+    with v.loop(begin, end, first) as row:
+        with v.loop(v.index(0), b.lshr(v.offset(grid.width, 1), v.index(1)), row.value) as column:
+            y, x = (b.shl(cell.index, v.index(1)) for cell in (row, column))
+            side = b.shl(v.index(1), _level_at(v, grid, level, y, x))
+            inside = b.and_(b.or_(y, x), v.offset(side, -1))
+            is_first = b.icmp_signed(
+                "==", b.or_(inside, b.zext(b.icmp_signed("==", side, v.index(1)), y.type)), v.index(0)
+            )
+            with b.if_then(is_first):
+                _note_square(v, grid, column.value, (y, x, side), v.load_scalar(alpha, pixel_at(v, grid, y, x)))
+            column.value = b.add(column.value, b.zext(is_first, y.type))
+        row.value = column.value
+
+
+def _note_square(v: Vectors, grid: Grid, square: Any, corner: tuple[Any, Any, Any], share: Any) -> None:
+    top, left, side = corner
+    node = v.builder.add(grid.pixels, square)
+    v.builder.store(share, v.at(grid.share, node))
+    for column, value in enumerate(corner):
+        v.store_index(value, grid.squares, place(v, square, 3, column))
+    with v.loop(top, v.builder.add(top, side)) as row:
+        start = pixel_at(v, grid, row.index, left)
+        with v.loop(start, v.builder.add(start, side)) as pixel:
+            v.store_index(node, grid.node, pixel.index)
+
+
+_SLOTS = ((0, -1), (-1, 0), (0, 1), (1, 0))
+"""Where neighbours are: to the left, above, to the right, below."""
+
+
+def _is_inside(v: Vectors, grid: Grid, y: Any, x: Any) -> Any:
+    """Whether there is such a pixel: negative numbers are large unsigned ones."""
+    b = v.builder
+    return b.and_(b.icmp_unsigned("<", y, grid.height), b.icmp_unsigned("<", x, grid.width))
+
+
+def _name(v: Vectors, grid: Grid, strip: Any, y: Any, x: Any) -> Any:
     """The number of the node at a pixel, as a node of the strip names it."""
-    node = grid.node[y, x]
-    if grid.strips[strip, 0] <= y < grid.strips[strip + 1, 0]:
-        return node
-    place = grid.halo_size[strip]
-    grid.halo_size[strip] = place + 1
-    grid.halo[strip, place] = node
-    return np.uint32(len(grid.share) + grid.halo.shape[1] * strip + place)
+    b = v.builder
+    begin, end = bounds(v, grid, strip, 0)
+    above = b.add(b.add(grid.nodes, b.mul(b.shl(strip, v.index(1)), grid.width)), x)
+    node = v.load_index(grid.node, pixel_at(v, grid, y, x))
+    node = b.select(b.icmp_signed("<", y, begin), above, node)
+    return b.select(b.icmp_signed(">=", y, end), b.add(above, grid.width), node)
 
 
-@inlined
-def _join_pixels(alpha: Any, epsilon: float, strip: int, grid: Any) -> None:
-    height, width = alpha.shape
-    pixels = len(grid.near)
-    for y in range(grid.strips[strip, 0], grid.strips[strip + 1, 0]):
-        for x in range(width):
-            node = grid.node[y, x]
-            if node >= pixels:
-                continue
-            for slot in range(4):
-                y2 = y + (slot == 3) - (slot == 1)
-                x2 = x + (slot == 2) - (slot == 0)
-                grid.near[node, slot] = node
-                if 0 <= y2 < height and 0 <= x2 < width:
-                    fine = grid.node[y2, x2] < pixels
-                    step = epsilon + abs(alpha[y, x] - alpha[y2, x2]) if fine else epsilon / 1.5
-                    grid.near[node, slot] = _name(y2, x2, strip, grid)
-                    grid.near_weight[node, slot] = 2.0 * step
+@vector_code
+def _join_pixels(v: Vectors, alpha: Any, epsilon: Any, strip: Any, grid: Any) -> None:
+    b, two = v.builder, DOUBLE(2.0)
+    with v.loop(*bounds(v, grid, strip, 0)) as row, v.loop(v.index(0), grid.width) as column:
+        pixel = pixel_at(v, grid, row.index, column.index)
+        node, share = v.load_index(grid.node, pixel), v.load_scalar(alpha, pixel)
+        with b.if_then(b.icmp_signed("<", node, grid.pixels)):
+            for slot, (down, right) in enumerate(_SLOTS):
+                edge = place(v, node, 4, slot)
+                v.store_index(node, grid.near, edge)
+                y, x = v.offset(row.index, down), v.offset(column.index, right)
+                with b.if_then(_is_inside(v, grid, y, x)):
+                    other = pixel_at(v, grid, y, x)
+                    v.store_index(_name(v, grid, strip, y, x), grid.near, edge)
+                    step = v.absolute(v.subtract(share, v.load_scalar(alpha, other)))
+                    fine = b.fadd(epsilon, b.fpext(step, DOUBLE))
+                    is_fine = b.icmp_signed("<", v.load_index(grid.node, other), grid.pixels)
+                    weight = b.fmul(two, b.select(is_fine, fine, b.fdiv(epsilon, DOUBLE(1.5))))
+                    b.store(b.fptrunc(weight, FLOAT), v.at(grid.near_weight, edge))
 
 
-@inlined
-def _join_squares(level: Any, epsilon: float, strip: int, grid: Any) -> None:
-    height, width = grid.node.shape
-    pixels = len(grid.near)
-    for square in range(grid.strips[strip, 2], grid.strips[strip + 1, 2]):
-        top, left, side = grid.squares[square]
-        half = side >> 1
-        itself = np.uint32(pixels + square)
-        for slot in range(4):
-            y = top + (side if slot == 3 else 0) - (slot == 1)
-            x = left + (side if slot == 2 else 0) - (slot == 0)
-            first, second = 2 * slot, 2 * slot + 1
-            grid.far[square, first] = grid.far[square, second] = itself
-            if not (0 <= y < height and 0 <= x < width):
-                continue
-            y2, x2 = (y + half, x) if slot % 2 == 0 else (y, x + half)
-            grid.far[square, first] = _name(y, x, strip, grid)
-            if grid.node[y, x] != grid.node[y2, x2]:
-                grid.far[square, second] = _name(y2, x2, strip, grid)
-                grid.far_weight[square, first] = grid.far_weight[square, second] = 2.0 * epsilon / 1.5
-            else:
-                alike = 1 << level[y >> 1, x >> 1] == side
-                grid.far_weight[square, first] = 2.0 * epsilon if alike else 2.0 * epsilon / 1.5
+@vector_code
+def _join_squares(v: Vectors, level: Any, epsilon: Any, strip: Any, grid: Any) -> None:
+    b = v.builder
+    double = b.fmul(DOUBLE(2.0), epsilon)
+    alike, unlike = (b.fptrunc(weight, FLOAT) for weight in (double, b.fdiv(double, DOUBLE(1.5))))
+    with squares_of(v, grid, strip) as (square, top, left, side):
+        half = b.lshr(side, v.index(1))
+        for slot, (down, right) in enumerate(_SLOTS):
+            first, second = (place(v, square, 8, 2 * slot + n) for n in range(2))
+            for edge in (first, second):
+                v.store_index(b.add(grid.pixels, square), grid.far, edge)
+            y, x = (
+                b.add(start, side) if way > 0 else v.offset(start, way) for start, way in ((top, down), (left, right))
+            )
+            y2, x2 = (b.add(y, half), x) if slot % 2 == 0 else (y, b.add(x, half))
+            with b.if_then(_is_inside(v, grid, y, x)):
+                v.store_index(_name(v, grid, strip, y, x), grid.far, first)
+                nodes = [v.load_index(grid.node, pixel_at(v, grid, *at)) for at in ((y, x), (y2, x2))]
+                is_one = b.icmp_signed("==", *nodes)
+                is_alike = b.icmp_signed("==", b.shl(v.index(1), _level_at(v, grid, level, y, x)), side)
+                weight = b.select(b.and_(is_one, is_alike), alike, unlike)
+                b.store(weight, v.at(grid.far_weight, first))
+                with b.if_then(b.not_(is_one)):
+                    v.store_index(_name(v, grid, strip, y2, x2), grid.far, second)
+                    b.store(weight, v.at(grid.far_weight, second))

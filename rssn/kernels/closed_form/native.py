@@ -27,15 +27,14 @@ import numpy.typing as npt
 
 from rssn.image.arrays import Alpha, Image
 from rssn.kernels.closed_form.grid import MOST_STRIPS, Floats, Grid, build_grid
+from rssn.kernels.closed_form.layers import average, fill_pixels, fill_squares
 from rssn.kernels.closed_form.levels import build_levels
-from rssn.kernels.closed_form.solver import iterate, make_memory
+from rssn.kernels.closed_form.solver import Limits, iterate, make_memory, share_out
 from rssn.kernels.closed_form.team import Team, make_team, released
-from rssn.kernels.compiling import compiled, inlined
+from rssn.kernels.compiling import compiled
 from rssn.kernels.threads import Each, alone, sharing
 
-TOLERANCE = 0.3 / 255
-"""Largest weighted change of a value in each of the last steps."""
-MOST_STEPS = 100
+LIMITS = Limits(0.3 / 255, 100)
 
 
 Edges: TypeAlias = tuple[bool, bool, bool, bool]
@@ -63,7 +62,7 @@ def solve(image: Image, alpha: Alpha, regularization: float, threads: int = 1) -
     with sharing(threads) as each:
         grid = build_grid(alpha, regularization, each)
         values = _node_means(image, image, grid, each)
-        return _solution(image, alpha, grid, values, np.zeros(len(grid.share), np.bool_), threads, each)
+        return _solution(image, alpha, grid, values, np.zeros(grid.nodes, np.bool_), threads, each)
 
 
 def refine(image: Image, alpha: Alpha, regularization: float, guess: tuple[Image, Image], held: Edges) -> Solution:
@@ -79,7 +78,7 @@ def refine(image: Image, alpha: Alpha, regularization: float, guess: tuple[Image
     grid = build_grid(alpha, regularization)
     values = _node_means(*guess, grid)
     _blend_exactly(grid.share, _node_means(image, image, grid), values)
-    fixed = np.zeros(len(grid.share), np.bool_)
+    fixed = np.zeros(grid.nodes, np.bool_)
     for nodes, kept in zip((grid.node[:, 0], grid.node[0], grid.node[:, -1], grid.node[-1]), held, strict=True):
         fixed[nodes] |= kept
     return _solution(image, alpha, grid, values, fixed)
@@ -96,12 +95,12 @@ def _solution(
 ) -> Solution:
     """Iterate from values of the nodes, N x 8, of which some are fixed, and fill the layers."""
     levels, strips = build_levels(grid, fixed, each), len(grid.halo)
-    memory = make_memory(grid, levels)
     team = make_team(min(threads, strips))
+    memory = make_memory(grid, levels, len(team))
 
     def work(me: Team) -> int:
         with released(me):
-            return iterate(grid, levels, values, fixed, TOLERANCE, MOST_STEPS, memory, me)
+            return iterate(grid, levels, values, fixed, LIMITS, memory, share_out(levels, me), me)
 
     with released(team[0]):
         steps, *_ = each(work, team)
@@ -112,38 +111,14 @@ def _solution(
 
 def _node_means(first: Image, second: Image, grid: Grid, each: Each = alone) -> Floats:
     """Two pictures at each node, their means over a square: N x 8, the fourth and the last 0, and rows for the halo."""
-    means = np.zeros((len(grid.share) + grid.halo.size, 8), np.float32)
+    means = np.zeros((grid.nodes + grid.halo.size, 8), np.float32)
     each(lambda strip: _average(first, second, grid, strip, means), range(len(grid.halo)))
     return means
 
 
 @compiled
 def _average(first: Any, second: Any, grid: Any, strip: int, means: Any) -> None:
-    pixels = len(grid.near)
-    for y in range(grid.strips[strip, 0], grid.strips[strip + 1, 0]):
-        for x in range(first.shape[1]):
-            node = grid.node[y, x]
-            if node < pixels:
-                for c in range(3):
-                    means[node, c] = first[y, x, c]
-                    means[node, c + 4] = second[y, x, c]
-    for square in range(grid.strips[strip, 2], grid.strips[strip + 1, 2]):
-        node = pixels + square
-        _average_square(first, grid.squares[square], means[node, :3])
-        _average_square(second, grid.squares[square], means[node, 4:7])
-
-
-@inlined
-def _average_square(picture: Any, corner: Any, mean: Any) -> None:
-    top, left, side = corner
-    area = np.float32(1.0) / np.float32(side * side)
-    r = g = b = np.float32(0.0)
-    for y in range(top, top + side):
-        for x in range(left, left + side):
-            r += picture[y, x, 0]
-            g += picture[y, x, 1]
-            b += picture[y, x, 2]
-    mean[0], mean[1], mean[2] = r * area, g * area, b * area
+    average(first, second, grid, strip, means)
 
 
 @compiled
@@ -160,60 +135,5 @@ def _blend_exactly(share: Any, seen: Any, values: Any) -> None:
 
 @compiled
 def _fill(grid: Any, strip: int, values: Any, image: Any, alpha: Any, foreground: Any, background: Any) -> None:
-    _fill_pixels(grid, strip, values, image, alpha, foreground, background)
-    _fill_squares(grid, strip, values, image, alpha, foreground, background)
-
-
-@inlined
-def _fill_pixels(grid: Any, strip: int, values: Any, image: Any, alpha: Any, foreground: Any, background: Any) -> None:
-    pixels = len(grid.near)
-    for y in range(grid.strips[strip, 0], grid.strips[strip + 1, 0]):
-        for x in range(alpha.shape[1]):
-            node = grid.node[y, x]
-            if node < pixels:
-                opaque, clear = alpha[y, x] == 1.0, alpha[y, x] == 0.0
-                for c in range(3):
-                    foreground[y, x, c] = image[y, x, c] if opaque else _clipped(values[node, c])
-                    background[y, x, c] = image[y, x, c] if clear else _clipped(values[node, c + 4])
-
-
-@inlined
-def _fill_squares(grid: Any, strip: int, values: Any, image: Any, alpha: Any, foreground: Any, background: Any) -> None:
-    """The layer that is hidden in a square, bilinear between its corners; the other one is the photograph."""
-    corners = np.empty((4, 3), np.float32)
-    for square in range(grid.strips[strip, 2], grid.strips[strip + 1, 2]):
-        top, left, side = grid.squares[square]
-        opaque = alpha[top, left] == 1.0
-        hidden, shown = (background, foreground) if opaque else (foreground, background)
-        for corner in range(4):
-            _mean_at(grid, values, top + side * (corner // 2), left + side * (corner % 2), 4 * opaque, corners[corner])
-        for y in range(side):
-            down = np.float32((y + 0.5) / side)
-            for x in range(side):
-                right = np.float32((x + 0.5) / side)
-                for c in range(3):
-                    above = corners[0, c] + right * (corners[1, c] - corners[0, c])
-                    below = corners[2, c] + right * (corners[3, c] - corners[2, c])
-                    hidden[top + y, left + x, c] = _clipped(above + down * (below - above))
-                    shown[top + y, left + x, c] = image[top + y, left + x, c]
-
-
-@inlined
-def _clipped(value: Any) -> Any:
-    return min(max(value, np.float32(0.0)), np.float32(1.0))
-
-
-@inlined
-def _mean_at(grid: Grid, values: Any, y: int, x: int, layer: int, mean: Any) -> None:
-    """Mean of a layer over the up to four nodes that meet at the corner above and left of a pixel."""
-    height, width = grid.node.shape
-    mean[0] = mean[1] = mean[2] = np.float32(0.0)
-    count = np.float32(0.0)
-    for row in range(max(y - 1, 0), min(y + 1, height)):
-        for column in range(max(x - 1, 0), min(x + 1, width)):
-            node = grid.node[row, column]
-            for c in range(3):
-                mean[c] += values[node, layer + c]
-            count += np.float32(1.0)
-    for c in range(3):
-        mean[c] /= count
+    fill_pixels(grid, strip, values, image, alpha, foreground, background)
+    fill_squares(grid, strip, values, image, alpha, foreground, background)

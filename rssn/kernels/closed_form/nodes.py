@@ -11,113 +11,92 @@ from typing import Any
 
 from llvmlite import ir
 
-from rssn.kernels.simd import Eight, EightDoubles, Four, Same, Vectors, vector_code
+from rssn.kernels.simd import DOUBLE, FLOAT, Vectors
+
+_ONE = FLOAT(1.0)
 
 
-@vector_code
-def load8(v: Vectors, array: Any, row: Any) -> Eight:
+def load8(v: Vectors, array: Any, row: Any) -> Any:
     """A row of an N x 8 array."""
-    return v.load(array, v.builder.mul(row, v.index(8)), lanes=8, aligned=False)
+    return v.load(array, place(v, row, 8), lanes=8, aligned=False)
 
 
-@vector_code
-def load4(v: Vectors, array: Any, row: Any) -> Four:
+def load_sums(v: Vectors, array: Any, row: Any) -> Any:
+    """A row of an S x 8 array in double precision."""
+    return v.load(array, place(v, row, 8), lanes=8, of=DOUBLE, aligned=False)
+
+
+def load4(v: Vectors, array: Any, row: Any) -> Any:
     """A row of an N x 4 array."""
-    return v.load(array, v.builder.mul(row, v.index(4)), lanes=4, aligned=False)
+    return v.load(array, place(v, row, 4), lanes=4, aligned=False)
 
 
-@vector_code
 def store(v: Vectors, array: Any, row: Any, value: Any) -> None:
     """Write a vector to the row of an array that wide."""
-    v.store(value, array, v.builder.mul(row, v.index(value.type.count)), aligned=False)
+    v.store(value, array, place(v, row, value.type.count), aligned=False)
 
 
-@vector_code
-def halves(v: Vectors, foreground: Any, background: Any) -> Eight:
+def place(v: Vectors, row: Any, width: int, column: int = 0) -> Any:
+    """Where a column of a row is in an array that wide."""
+    return v.offset(v.builder.mul(row, v.index(width)), column)
+
+
+def halves(v: Vectors, foreground: Any, background: Any) -> Any:
     """Eight lanes, the first number in F's four and the second in B's."""
     return v.shuffle(v.splat(foreground, 4), v.splat(background, 4), range(8))
 
 
-@vector_code
-def multiply(v: Vectors, first: Any, second: Any) -> Same:
-    """First times second."""
-    return v.multiply(first, second)
+def opacities(v: Vectors, share: Any) -> Any:
+    """Alpha in F's lanes and 1 - alpha in B's."""
+    return halves(v, share, v.subtract(_ONE, share))
 
 
-@vector_code
-def add(v: Vectors, first: Any, second: Any) -> Same:
-    """First plus second."""
-    return v.add(first, second)
+def turning(v: Vectors, share: Any, length: Any) -> Any:
+    """The vector of this length along which the blend stays as it is, times the length of (alpha, 1 - alpha)."""
+    return halves(v, v.multiply(v.subtract(_ONE, share), length), v.multiply(v.builder.fneg(share), length))
 
 
-@vector_code
-def subtract(v: Vectors, first: Any, second: Any) -> Same:
-    """First minus second."""
-    return v.subtract(first, second)
-
-
-@vector_code
-def multiply_add(v: Vectors, first: Any, second: Any, third: Any) -> Same:
-    """First times second plus third."""
-    return v.contracted(first, second, third)
-
-
-@vector_code
-def scale(v: Vectors, factor: Any, value: Any) -> Same:
+def scale(v: Vectors, factor: Any, value: Any) -> Any:
     """A number times a vector."""
     return v.multiply(v.splat(factor, value.type.count), value)
 
 
-@vector_code
-def scale_add(v: Vectors, factor: Any, value: Any, total: Any) -> Same:
+def scale_add(v: Vectors, factor: Any, value: Any, total: Any) -> Any:
     """Factor (a number) times value plus total."""
     return v.contracted(v.splat(factor, value.type.count), value, total)
 
 
-@vector_code
-def swap(v: Vectors, value: Any) -> Eight:
+def swap(v: Vectors, value: Any) -> Any:
     """Exchange F and B."""
     return v.shuffle(value, value, [4, 5, 6, 7, 0, 1, 2, 3])
 
 
-@vector_code
-def fold(v: Vectors, value: Any) -> Four:
+def fold(v: Vectors, value: Any) -> Any:
     """F + B in four lanes."""
     return v.add(v.shuffle(value, value, range(4)), v.shuffle(value, value, range(4, 8)))
 
 
-@vector_code
-def widen(v: Vectors, value: Any) -> Eight:
+def widen(v: Vectors, value: Any) -> Any:
     """Four lanes twice."""
     return v.shuffle(value, value, [0, 1, 2, 3, 0, 1, 2, 3])
 
 
-@vector_code
-def peak(v: Vectors, largest: Any, value: Any) -> Same:
+def peak(v: Vectors, largest: Any, value: Any) -> Any:
     """The larger of `largest` and the absolute value, lane by lane."""
     size = v.absolute(value)
     return v.builder.select(v.builder.fcmp_ordered("<", largest, size), size, largest)
 
 
-@vector_code
-def add_products(v: Vectors, sums: Any, first: Any, second: Any) -> EightDoubles:
-    """Add first times second to eight sums in float64."""
+def add_products(v: Vectors, sums: Any, first: Any, second: Any) -> Any:
+    """Add first times second to eight sums in double precision."""
     return v.add(sums, v.builder.fpext(v.multiply(first, second), sums.type))
 
 
-@vector_code
-def zeros4(v: Vectors) -> Four:
-    """Four zeros."""
-    return v.constant(0.0, ir.VectorType(ir.FloatType(), 4))
+def zeros(v: Vectors, lanes: int) -> Any:
+    """So many zeros."""
+    return v.constant(0.0, ir.VectorType(FLOAT, lanes))
 
 
-@vector_code
-def zeros8(v: Vectors) -> Eight:
-    """Eight zeros."""
-    return v.constant(0.0, ir.VectorType(ir.FloatType(), 8))
-
-
-@vector_code
-def zero_sums(v: Vectors) -> EightDoubles:
+def zero_sums(v: Vectors) -> Any:
     """Eight zeros in double precision."""
-    return v.constant(0.0, ir.VectorType(ir.DoubleType(), 8))
+    return v.constant(0.0, ir.VectorType(DOUBLE, 8))

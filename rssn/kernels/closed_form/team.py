@@ -12,7 +12,8 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from rssn.kernels.compiling import compiled
-from rssn.kernels.simd import Int, Vectors, vector_code
+from rssn.kernels.intrinsics import Int, vector_code
+from rssn.kernels.simd import Vectors
 
 _GONE = 1 << 62  # arrivals of a team that is no longer whole: nobody waits
 
@@ -68,7 +69,6 @@ def meet(team: Any) -> None:
             _let_others_run()
 
 
-@compiled
-def own_strips(team: Any, strips: int) -> Any:
+def own_strips(team: Team, strips: int) -> tuple[int, int]:
     """The first strip of this thread, and the one after its last."""
     return strips * team.me // team.size, strips * (team.me + 1) // team.size

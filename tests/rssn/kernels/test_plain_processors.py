@@ -38,11 +38,11 @@ WIDTH = f"""
 import sys
 import numpy as np
 from numba.core.registry import cpu_target
-from rssn.kernels import simd
+from rssn.kernels import intrinsics
 from rssn.kernels.bm3d.native import bm3d
 
 _, _, features = cpu_target.target_context.codegen().magic_tuple()
-simd._REGISTERS = ((features.split(",")[0], int(sys.argv[3])),)
+intrinsics._REGISTERS = ((features.split(",")[0], int(sys.argv[3])),)
 np.save(sys.argv[2], bm3d(np.load(sys.argv[1]), {SIGMA}))
 """
 

@@ -1,57 +1,70 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
+from llvmlite import ir
 from numba import njit
 
-from rssn.kernels.simd import Eight, Same, Vectors, register_code_for, vector_code
+from rssn.kernels.intrinsics import Float, Int, vector_code
+from rssn.kernels.simd import FLOAT, Vectors
 
 
-@register_code_for(2, 4)
-def _power(v: Vectors, exponent: int, base: Any, array: Any) -> None:
-    """A power of a float, written out for each exponent, into four elements of an array."""
-    vector = power = v.splat(base, 4)
-    for _ in range(exponent - 1):
-        power = v.multiply(power, vector)
-    v.store(power, array, 0, aligned=False)
-
-
-@vector_code
-def _eight(v: Vectors, array: Any, row: Any) -> Eight:
-    return v.load(array, v.builder.mul(row, v.index(8)), lanes=8, aligned=False)
+class _Rows(NamedTuple):
+    values: Any  # N x 8 float32
+    count: int
+    names: tuple[Any, Any]  # arrays of whole numbers of different sizes
 
 
 @vector_code
-def _multiply_add(v: Vectors, factor: Any, value: Any, total: Any) -> Same:
-    return v.multiply_add(v.splat(factor, total.type.count), value, total)
+def _total(v: Vectors, rows: Any, begin: Any, backwards: Any) -> Float:
+    """Halves the total and adds a row, from `begin` on, there or back."""
+
+    def total(backwards: bool) -> Any:
+        start = v.constant(0.0, ir.VectorType(FLOAT, 8))
+        with v.loop(begin, rows.count, start, backwards=backwards) as loop:
+            row = v.load(rows.values, v.builder.mul(loop.index, v.index(8)), lanes=8, aligned=False)
+            loop.value = v.multiply_add(loop.value, v.constant(0.5, row.type), row)
+        return v.total(loop.value)
+
+    is_back = v.builder.icmp_signed("!=", backwards, v.index(0))
+    return v.where(is_back, lambda: total(True), total(False))
 
 
 @vector_code
-def _keep(v: Vectors, array: Any, value: Any) -> None:
-    v.store(value, array, 8, aligned=False)
+def _move(v: Vectors, rows: Any, place: Any) -> Int:
+    """Copies a number from one array of names into the other; returns it."""
+    found = v.load_index(rows.names[0], place)
+    v.store_index(found, rows.names[1], place)
+    return found
 
 
-def test_code_has_a_version_for_each_value_and_none_for_others() -> None:
-    @njit
-    def power(exponent: int, base: float) -> float:
-        array = np.zeros(4, np.float32)
-        _power(exponent, base, array)
-        return float(array[3])
-
-    assert [power(n, 3.0) for n in (1, 2, 3, 4)] == [0.0, 9.0, 0.0, 81.0]
+@njit
+def _run(rows: Any, begin: int, backwards: bool) -> float:
+    return float(_total(rows, begin, int(backwards)))
 
 
-def test_compiled_code_keeps_vectors_in_variables() -> None:
-    @njit
-    def run(array: Any, factor: float) -> None:
-        total = _eight(array, 0)
-        for row in range(1, len(array)):
-            total = _multiply_add(factor, _eight(array, row), total)
-        _keep(array, total)
+@njit
+def _moved(rows: Any, place: int) -> int:
+    return int(_move(rows, place))
 
-    array = np.arange(40, dtype=np.float32).reshape(5, 8)
-    expected = array[0] + 0.5 * array[1:].sum(axis=0)
-    run(array, 0.5)
-    assert np.array_equal(array[1], expected)
-    assert array[2:].ravel().tolist() == list(range(16, 40))
+
+def _rows(count: int) -> _Rows:
+    values = np.random.default_rng(0).integers(0, 9, (5, 8)).astype(np.float32)
+    return _Rows(values, count, (np.array([7, 2**32 - 1], np.uint32), np.zeros(2, np.int64)))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(("begin", "end"), [(0, 5), (1, 4), (3, 4), (2, 2), (4, 1)])
+def test_a_loop_hands_its_value_on(begin: int, end: int, backwards: bool) -> None:
+    rows, expected = _rows(end), np.zeros(8)
+    for row in rows.values[begin:end][:: -1 if backwards else 1]:
+        expected = expected / 2 + row
+    assert _run(rows, begin, backwards) == expected.sum()
+
+
+def test_whole_numbers_keep_their_value_in_arrays_of_any_width() -> None:
+    rows = _rows(0)
+    assert [_moved(rows, place) for place in (0, 1)] == [7, 2**32 - 1]
+    assert rows.names[1].tolist() == [7, 2**32 - 1]

@@ -192,8 +192,7 @@ def test_a_solver_that_gives_up_is_replaced_step_by_step(
         return real(*arguments, **settings)
 
     monkeypatch.setattr(pymatting, "estimate_foreground_cf", give_up)
-    monkeypatch.setattr(closed_form, "TOLERANCE", 0.0)  # never reached
-    monkeypatch.setattr(closed_form, "MOST_STEPS", 5)
+    monkeypatch.setattr(closed_form, "LIMITS", closed_form.Limits(change=0.0, steps=5))  # never reached
     image, alpha, _, _ = _scene(8, 96)
     found = estimate_layers(image, alpha)
     assert found.method == method

@@ -162,7 +162,7 @@ def test_edges_between_strips_are_the_same_from_both_ends() -> None:
     rng = np.random.default_rng(9)
     alpha = np.concatenate([_matte("soft disc", 352, 340, rng), _matte("noise", 160, 340, rng)])
     grid = build_grid(alpha, EPSILON)
-    nodes, pixels, width = len(grid.share), len(grid.near), alpha.shape[1]
+    nodes, pixels, width = grid.nodes, grid.pixels, alpha.shape[1]
     assert len(grid.halo) > 1
     assert nodes >= len(grid.halo) * STRIP_NODES
 
@@ -187,12 +187,11 @@ def test_nothing_outside_the_arrays_is_named(kind: str, shape: tuple[int, int]) 
     """Vectors are loaded and stored without a check."""
     alpha = _matte(kind, *shape, np.random.default_rng(3))
     grid = build_grid(alpha, EPSILON)
-    nodes, halo = len(grid.share), grid.halo
+    nodes, halo = grid.nodes, grid.halo
     for named in (grid.near, grid.far):
         assert not len(named) or named.max() < nodes + halo.size
-    assert grid.halo_size.max() <= halo.shape[1]
-    for used, names in zip(grid.halo_size, halo, strict=True):
-        assert not used or names[:used].max() < nodes
+    assert halo.shape == (len(grid.strips) - 1, 2 * shape[1])
+    assert halo.max() < nodes
     levels = build_levels(grid, np.zeros(nodes, np.bool_))
     count = levels.bounds[-1, -1]
     assert levels.edges.first[-1] == len(levels.edges.other) == len(levels.edges.weight)
@@ -206,10 +205,10 @@ def test_unknowns_are_few_where_alpha_is_even(shape: tuple[int, int]) -> None:
     alpha = np.zeros(shape, np.float32)
     alpha[0, :1] = 0.5
     grid = build_grid(alpha, EPSILON)
-    assert len(grid.near) + (grid.squares[:, 2].astype(int) ** 2).sum() == alpha.size
-    assert grid.node.max() == len(grid.share) - 1
+    assert grid.pixels + (grid.squares[:, 2].astype(int) ** 2).sum() == alpha.size
+    assert grid.node.max() == grid.nodes - 1
     if min(shape) > 2:
-        assert len(grid.share) < alpha.size / 60
+        assert grid.nodes < alpha.size / 60
     found = solve(np.full((*shape, 3), 0.4, np.float32), alpha, EPSILON)
     assert np.abs(found.foreground - 0.4).max() <= 1e-5
     assert np.abs(found.background - 0.4).max() <= 1e-5

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,12 +26,17 @@ from rssn.route.steps.noise import add_noise
 from rssn.sources.mattes import read_matte
 from tests.benchmarks.bench_route import Composed
 from tests.benchmarks.inputs import Pair
-from tests.benchmarks.table import Cost, Job, Row, command_cost, measured
+from tests.benchmarks.table import ONE_THREAD, Cost, Job, Row, command_cost, measured
 from train.targets.rosta import make_trimap
 
 REPEATS = 7
 _SIGMA = 10.0 / 255.0
 _WARM = "from rssn.route import denoise, foreground; denoise.warm_up('native'); foreground.warm_up('levin')"
+_WORKER = """
+from pipelines.executor.warm_up import warm_up
+from rssn.route.recipe import load_recipe
+warm_up(load_recipe("comp-rssn"))
+"""
 _Step: TypeAlias = Callable[[], Any]
 
 
@@ -82,9 +91,22 @@ def compile_rows() -> Iterator[Row]:
     """The first call of the compiled kernels on a machine and in a process, Python's start included."""
     start = command_cost(["-c", "import rssn.route.denoise, rssn.route.foreground"])
     words = f"{start.seconds:.1f} s of it without kernels"
+    together = f", {_wall_of_two():.1f} s by the clock until two workers are ready"
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("first call of the kernels on a machine", "first call in a process"):
-            yield Row(name, None, command_cost(["-c", _WARM], {"NUMBA_CACHE_DIR": folder}), quality=words)
+        for name, more in (("first call of the kernels on a machine", together), ("first call in a process", "")):
+            yield Row(name, None, command_cost(["-c", _WARM], {"NUMBA_CACHE_DIR": folder}), quality=words + more)
+
+
+def _wall_of_two() -> float:
+    """Seconds that two workers take who start together where nothing is compiled."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        environment = os.environ | ONE_THREAD | {"NUMBA_CACHE_DIR": folder}
+        workers = [subprocess.Popen([sys.executable, "-c", _WORKER], env=environment) for _ in range(2)]
+        codes = [worker.wait() for worker in workers]
+        if any(codes):
+            raise RuntimeError(f"workers ended with {codes}")
+        return time.perf_counter() - start
 
 
 def prepare(which: str, name: str, pair: Pair, background: Path) -> Job:

@@ -1,7 +1,9 @@
 """One picture, several threads: what they gain in denoising and in the closed form, on each photograph of a data set.
 
 `python -m tests.benchmarks.bench_threads DATA... --threads 2` prints wall times, so it needs as many idle CPUs as
-threads: `chrt --rr 5` before it keeps others away. The results are compared, byte by byte.
+threads: `chrt --rr 5` before it keeps others away. The results are compared, byte by byte. The last line says what the
+machine's memory gives several threads: adding up arrays that no cache holds, which is all that can be had where it is
+memory that a kernel waits for.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from rssn.image.arrays import Alpha, Image
+from rssn.kernels.threads import sharing
 from rssn.route import denoise, foreground
 from rssn.sources.layouts import find_pairs
 from rssn.storage.machine import keep_freed_memory
@@ -30,6 +33,20 @@ def work(image: Image, alpha: Alpha) -> dict[str, Callable[[int], Any]]:
         "BM3D, sigma 10": lambda threads: denoise.denoise(image, SIGMA, threads=threads),
         "closed form": lambda threads: foreground.estimate_foreground(image, alpha, threads=threads),
     }
+
+
+def stream() -> Callable[[int], Any]:
+    """Adds arrays of 32 MB, a part of them by each thread, eight times."""
+    first, second, total = (np.ones(1 << 23, np.float32) for _ in range(3))
+
+    def add(threads: int) -> float:
+        with sharing(threads) as each:
+            for _ in range(8):
+                parts = zip(*(np.array_split(array, threads) for array in (first, second, total)), strict=True)
+                each(lambda part: np.add(part[0], part[1], out=part[2]), parts)
+        return float(total[::4096].sum())
+
+    return add
 
 
 def seconds(job: Callable[[int], Any], threads: int, repeats: int) -> tuple[float, float]:
@@ -71,6 +88,8 @@ def main() -> None:
             ratios.setdefault(name, []).append(alone / together)
             times = f"{1000 * alone:.0f} ms | {1000 * together:.0f} ms"
             print(f"| {name} | {Path(pair.image.path).name} | {times} | {alone / together:.2f} |", flush=True)  # noqa: T201
+    alone, together = seconds(stream(), options.threads, 5 * options.repeats)
+    ratios["memory alone"] = [alone / together]
     for name, found in ratios.items():
         print(f"| {name} | median | | | {statistics.median(found):.2f} |")  # noqa: T201
 

@@ -179,6 +179,27 @@ def bounds(v: Vectors, grid: Grid, strip: Any, column: int) -> tuple[Any, Any]:
     return begin, end
 
 
+class Part(NamedTuple):
+    """The pixels or the squares of a strip: nodes begin to end - 1; row 0 of their neighbours is of node `top`."""
+
+    begin: Any
+    end: Any
+    top: Any
+    slots: int
+    others: Any
+    weights: Any
+
+
+def parts(v: Vectors, grid: Grid, strip: Any) -> tuple[Part, Part]:
+    """Pixels and squares."""
+    pixel, last_pixel = bounds(v, grid, strip, 1)
+    square, last_square = (v.builder.add(grid.pixels, number) for number in bounds(v, grid, strip, 2))
+    return (
+        Part(pixel, last_pixel, v.index(0), 4, grid.near, grid.near_weight),
+        Part(square, last_square, grid.pixels, 8, grid.far, grid.far_weight),
+    )
+
+
 def pixel_at(v: Vectors, grid: Grid, y: Any, x: Any) -> Any:
     """The number of a pixel in reading order."""
     return v.builder.add(v.builder.mul(y, grid.width), x)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any
 
 from rssn.kernels.closed_form.cycle import clear
-from rssn.kernels.closed_form.grid import Grid, bounds
+from rssn.kernels.closed_form.grid import Grid, Part, parts
 from rssn.kernels.closed_form.nodes import (
     add_products,
     fold,
@@ -33,33 +33,11 @@ from rssn.kernels.closed_form.nodes import (
 from rssn.kernels.intrinsics import Float, vector_code
 from rssn.kernels.simd import BYTE, DOUBLE, FLOAT, INT, Vectors
 
-
-class _Part(NamedTuple):
-    """The pixels or the squares of a strip: nodes begin to end - 1; row 0 of their neighbours is of node `top`."""
-
-    begin: Any
-    end: Any
-    top: Any
-    slots: int
-    others: Any
-    weights: Any
-
-
 _Term = Callable[[Any, Any, Any], Any]
 """Makes of a total, an edge's weight and the node at its end the next total."""
 
 
-def _parts(v: Vectors, grid: Grid, strip: Any) -> tuple[_Part, _Part]:
-    """Pixels and squares."""
-    pixel, last_pixel = bounds(v, grid, strip, 1)
-    square, last_square = (v.builder.add(grid.pixels, number) for number in bounds(v, grid, strip, 2))
-    return (
-        _Part(pixel, last_pixel, v.index(0), 4, grid.near, grid.near_weight),
-        _Part(square, last_square, grid.pixels, 8, grid.far, grid.far_weight),
-    )
-
-
-def _around(v: Vectors, part: _Part, i: Any, total: Any, term: _Term, slots: Iterable[int] = range(4)) -> Any:
+def _around(v: Vectors, part: Part, i: Any, total: Any, term: _Term, slots: Iterable[int] = range(4)) -> Any:
     """Goes over the edges of a node; over those of a pixel to the left, above, to the right, below, or some of them."""
     row = v.builder.sub(i, part.top)
 
@@ -95,7 +73,7 @@ def invert_blocks(v: Vectors, grid: Any, strip: Any, fixed: Any, inverse: Any) -
     """Of each node the inverse of its 2 x 2 block (F, B): FF, FB, BB, and 1 / |(a, 1 - a)|; all 0 of fixed ones."""
     b = v.builder
     one = DOUBLE(1.0)
-    for part in _parts(v, grid, strip):
+    for part in parts(v, grid, strip):
         with v.loop(part.begin, part.end) as loop:
             i = loop.index
             total = _around(v, part, i, DOUBLE(0.0), lambda total, weight, _: b.fadd(total, b.fpext(weight, DOUBLE)))
@@ -124,7 +102,7 @@ def _apply_block(v: Vectors, inverse: Any, i: Any, value: Any) -> Any:
 def advance(v: Vectors, grid: Any, strip: Any, thread: Any, x: Any, memory: Any) -> None:
     """Step along p, update the residual, relax forwards from zero; note the largest step weighted by alpha."""
     inverse, r, p, q, z = memory.inverse, memory.r, memory.p, memory.q, memory.z
-    pixels, squares = _parts(v, grid, strip)
+    pixels, squares = parts(v, grid, strip)
     for begin, end in (squares[:2], _halo(v, grid, strip)):
         with v.loop(begin, end) as loop:
             store(v, z, loop.index, zeros(v, 8))
@@ -168,7 +146,7 @@ def _turning(v: Vectors, grid: Any, inverse: Any, i: Any) -> Any:
 @vector_code
 def restrict(v: Vectors, grid: Any, strip: Any, inverse: Any, finest: Any, z: Any, coarse: Any) -> None:
     """Residual after the forward sweep, in t, summed over each parent."""
-    pixels, squares = _parts(v, grid, strip)
+    pixels, squares = parts(v, grid, strip)
 
     def seen(total: Any, weight: Any, j: Any) -> Any:
         return scale_add(v, weight, load8(v, z, j), total)
@@ -188,7 +166,7 @@ def restrict(v: Vectors, grid: Any, strip: Any, inverse: Any, finest: Any, z: An
 @vector_code
 def correct(v: Vectors, grid: Any, strip: Any, inverse: Any, finest: Any, e: Any, z: Any) -> None:
     """Add the coarse correction."""
-    for part in _parts(v, grid, strip):
+    for part in parts(v, grid, strip):
         with v.loop(part.begin, part.end) as loop:
             i = loop.index
             moved = widen(v, load4(v, e, v.load_index(finest, i)))
@@ -200,7 +178,7 @@ def relax_back(v: Vectors, grid: Any, strip: Any, memory: Any) -> None:
     """Relax backwards, and note r z lane by lane."""
     inverse, r, z = memory.inverse, memory.r, memory.z
     sums = zero_sums(v)
-    for part in reversed(_parts(v, grid, strip)):
+    for part in reversed(parts(v, grid, strip)):
         with v.loop(part.begin, part.end, sums, backwards=True) as loop:
             i = loop.index
             right = load8(v, r, i)
@@ -224,7 +202,7 @@ def turn(v: Vectors, grid: Any, strip: Any, thread: Any, memory: Any) -> None:
     p, q, z = memory.p, memory.q, memory.z
     beta = load8(v, memory.beta, thread)
     sums = zero_sums(v)
-    for part in _parts(v, grid, strip):
+    for part in parts(v, grid, strip):
         with v.loop(part.begin, part.end, sums) as loop:
             i = loop.index
             here = load8(v, z, i)
@@ -251,7 +229,7 @@ def _difference(v: Vectors, values: Any, here: Any, sign: int) -> _Term:
 @vector_code
 def set_residual(v: Vectors, grid: Any, strip: Any, x: Any, r: Any) -> None:
     """B - A x where the layers blend to the photograph: only the smoothness is left."""
-    for part in _parts(v, grid, strip):
+    for part in parts(v, grid, strip):
         with v.loop(part.begin, part.end) as loop:
             term = _difference(v, x, load8(v, x, loop.index), -1)
             store(v, r, loop.index, _around(v, part, loop.index, zeros(v, 8), term))

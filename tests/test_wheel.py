@@ -66,7 +66,7 @@ def test_it_composes_in_an_empty_environment(wheel: Path, tmp_path: Path) -> Non
     run(sys.executable, *install, folder=tmp_path)
     write_synthetic(tmp_path / "pictures", PLAN)
     words = "compose --matting pictures/matting --backgrounds pictures/photos --out out --recipe rssn-blur-only"
-    words += " --k 1 --workers 0 --cache-size 0 --foreground multiply"  # Levin's kernels would take half a minute
+    words += " --k 1 --workers 0 --cache-size 0 --foreground multiply"  # Levin's kernels would have to be compiled
     said = run(python.with_name("rssn"), *words.split(), folder=tmp_path)
     assert "1 composite written, 0 reused, 0 rejected: out" in said
     said = run(python, "-c", _WITHOUT_EXTRAS, folder=tmp_path)

@@ -103,7 +103,7 @@ class _Kept(FunctionCache):  # type: ignore[misc]
     _impl_class = _Code
 
     def load_overload(self, signature: Any, context: Any) -> Any:
-        """As numba does, but for what only compiling needs: half a second of imports."""
+        """As numba does, but for what only compiling needs, half a second of imports, and what only hashing does."""
         rtsys.initialize(context)
         with self._guard_against_spurious_io_errors():
             return self._load_overload(signature, context)

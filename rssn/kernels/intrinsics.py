@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from llvmlite import ir
 from numba.core import types
+from numba.core.errors import TypingError
 from numba.core.extending import intrinsic
 from numba.core.types.containers import BaseNamedTuple, BaseTuple
 
@@ -26,8 +27,9 @@ def vector_code(emit: Callable[..., Any]) -> Any:
 
     Args:
         emit: Called with a `Vectors` and one LLVM value per argument: the address of the first element for an array,
-            a 64-bit int or float for a number, which is converted, a tuple of such for a tuple, named where
-            it was. What it returns is said by its annotation: `Float`, `Int` or None.
+            which must be C-contiguous, or numba refuses to compile; a 64-bit int or float for a number; for a tuple a
+            tuple, named where it was, whose numbers are as they came. What it returns is said by its annotation:
+            `Float`, `Int` or None.
     """
     return _intrinsic(emit, lambda _: LANES)
 
@@ -51,6 +53,8 @@ def _intrinsic(emit: Callable[..., Any], lanes: Callable[[str], int]) -> Any:
             found = emit(Vectors(builder, lanes(features)), *plain)
             return context.get_dummy_value() if result is types.void else found
 
+        if not all(map(_is_contiguous, arguments)):
+            raise TypingError(f"{emit.__name__}: an array that is not C-contiguous")
         result = _RESULTS[returns]
         return result(*(_converted(kind) for kind in arguments)), generate
 
@@ -61,6 +65,12 @@ def _intrinsic(emit: Callable[..., Any], lanes: Callable[[str], int]) -> Any:
     definition.__doc__ = emit.__doc__
     definition.__module__ = emit.__module__
     return intrinsic(definition)
+
+
+def _is_contiguous(kind: Any) -> bool:
+    if isinstance(kind, BaseTuple):
+        return all(map(_is_contiguous, kind))
+    return not isinstance(kind, types.Array) or kind.layout == "C"
 
 
 def _plain(context: Any, builder: ir.IRBuilder, kind: Any, value: Any) -> Any:

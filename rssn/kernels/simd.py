@@ -54,7 +54,7 @@ class Loop:
 
 
 class Vectors:
-    """Writes LLVM instructions on vectors of `lanes` lanes unless told otherwise; values are 32-bit floats or ints."""
+    """Writes LLVM instructions on vectors of `lanes` lanes and 32-bit floats, unless told otherwise."""
 
     def __init__(self, builder: ir.IRBuilder, lanes: int = LANES) -> None:
         self.builder = builder
@@ -159,7 +159,7 @@ class Vectors:
         return parts[0] if len(parts) == 1 else self.shuffle(parts[0], parts[1], range(2 * parts[0].type.count))
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        """A * b + c, rounded once wherever the processor can."""
+        """A * b + c of 32-bit floats, rounded once wherever the processor can."""
         return self._call("llvm.fmuladd", a, b, c)
 
     def contracted(self, a: Any, b: Any, c: Any) -> Any:
@@ -183,7 +183,7 @@ class Vectors:
         return self.builder.fdiv(a, b)
 
     def absolute(self, a: Any) -> Any:
-        """|a|."""
+        """|a| of 32-bit floats."""
         return self._call("llvm.fabs", a)
 
     def smaller(self, a: Any, b: Any) -> Any:

@@ -161,9 +161,9 @@ def match_band(stage: Any, buffers: Any, y: int, first: int) -> None:
         first: Column of the first reference, in references.
     """
     _load_references(stage, buffers, y, first)
-    for number, third in enumerate(_THIRDS):
+    for turn, third in enumerate(_THIRDS):
         _load_candidates(stage, buffers, y, first + third)
-        _search(stage, buffers, number)
+        _search(stage, buffers, turn)
 
 
 @vector_code
@@ -208,12 +208,12 @@ def _pair(v: Vectors, planes: Any, first: Any, second: Any, target: Any, start: 
 
 
 @register_code
-def _search(v: Vectors, stage: Any, buffers: Any, third: Any) -> None:
-    """Compare with the blocks of three neighbouring columns; sixteen candidates of a reference wait to be merged."""
+def _search(v: Vectors, stage: Any, buffers: Any, turn: Any) -> None:
+    """Compare with the blocks of three columns, one turn; sixteen candidates of a reference wait to be merged."""
     references, candidates, waiting, best = buffers
     b, each = v.builder, v.index(SIDE * STEP)
     with v.loop(v.index(0), each) as loop:
-        number = b.add(b.mul(third, each), loop.index)
+        number = b.add(b.mul(turn, each), loop.index)
         row, r = b.udiv(loop.index, v.index(STEP)), b.urem(loop.index, v.index(STEP))
         start = b.add(b.mul(row, v.index(_CANDIDATE_ROW)), b.mul(r, v.index(_PAIRS)))
         slot = b.urem(number, v.index(LANES))

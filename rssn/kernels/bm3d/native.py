@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from rssn.errors import InputError
 from rssn.image.arrays import Image
+from rssn.kernels.bm3d.groups import SHRINKAGE
 from rssn.kernels.bm3d.matching import (
     BLOCK,
     FIRST,
@@ -188,17 +189,17 @@ def _penalties(labels: npt.NDArray[np.int32], moves: npt.NDArray[np.int64], each
 
 
 def _shrinkage(channels: int, sigma: float, strength: Strength, *, wiener: bool) -> npt.NDArray[np.float32]:
-    """C x 96: sixteen times each threshold of coefficients whose variance has grown by 2^power in the Haar transform.
+    """C x SHRINKAGE: sixteen times each threshold of coefficients whose variance the Haar transform made 2^power times.
 
     In stage 2 variances, times 2^power: weights are divided by it.
     """
-    growth = 2.0 ** np.arange(6)
+    growth = 2.0 ** np.arange(SECOND.bit_length())
     luma, chroma = strength.noise if wiener else strength.threshold
     factors = np.array([luma, chroma, chroma])[:channels, None]
     values = factors * (SCALE * sigma * growth) ** 2 if wiener else factors * SCALE * sigma * np.sqrt(growth)
     repeated: npt.NDArray[np.float32] = aligned(values.size * LANES)[: values.size * LANES]
     repeated[:] = np.repeat(values, LANES)
-    return repeated.reshape(channels, -1)
+    return repeated.reshape(channels, SHRINKAGE)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rssn.kernels.closed_form.grid import Floats, Grid, Indices, bounds, parts
+from rssn.kernels.closed_form.grid import Floats, Grid, Indices, parts, strip_range
 from rssn.kernels.closed_form.nodes import place
 from rssn.kernels.compiling import compiled
 from rssn.kernels.intrinsics import vector_code
@@ -56,24 +56,26 @@ def _couple(v: Vectors, grid: Any, fixed: Any, strip: Any, edges: Any) -> None:
     """In levels, the squares of a strip come after its pixels."""
     b = v.builder
     pixels, squares = parts(v, grid, strip)
-    square, _ = bounds(v, grid, strip, 2)
+    square, _ = strip_range(v, grid, strip, 2)
     shifts = (square, place(v, square, 8)), (b.sub(pixels.end, grid.pixels), place(v, pixels.end, 4))
-    for part, (nodes_before, edges_before) in zip((pixels, squares), shifts, strict=True):
+    for part, (node_shift, edge_shift) in zip((pixels, squares), shifts, strict=True):
         with v.loop(part.begin, part.end) as loop:
-            here, first = b.add(loop.index, nodes_before), place(v, b.sub(loop.index, part.top), part.slots)
-            v.store_index(b.add(first, edges_before), edges.first, here)
+            here, first = b.add(loop.index, node_shift), place(v, b.sub(loop.index, part.top), part.slots)
+            v.store_index(b.add(first, edge_shift), edges.first, here)
             node = _node(v, grid, fixed, loop.index)
             with v.loop(first, v.offset(first, part.slots), DOUBLE(0.0)) as edge:
                 end, name = _end(v, grid, fixed, strip, v.load_index(part.others, edge.index))
                 weight = b.fpext(v.load_scalar(part.weights, edge.index), DOUBLE)
                 edge.value, coupling, is_edge = _coupling(v, node, end, weight, edge.value)
-                target = b.add(edge.index, edges_before)
+                target = b.add(edge.index, edge_shift)
                 v.store_index(b.select(is_edge, name, here), edges.other, target)
                 b.store(b.fptrunc(b.select(is_edge, coupling, DOUBLE(0.0)), FLOAT), v.at(edges.weight, target))
             b.store(b.select(node.is_fixed, DOUBLE(0.0), edge.value), v.at(edges.excess, here))
 
 
 class _Node(NamedTuple):
+    """A node at one end of an edge."""
+
     share: Any  # alpha a, in single precision
     clear: Any  # 1 - a
     square: Any  # a^2 + (1 - a)^2
@@ -95,8 +97,8 @@ def _end(v: Vectors, grid: Grid, fixed: Any, strip: Any, named: Any) -> tuple[_N
     j = v.where(is_other, lambda: v.load_index(grid.halo, seat), named)
     is_above = b.icmp_signed("<", b.urem(seat, b.shl(grid.width, v.index(1))), grid.width)
     there = b.add(strip, b.select(is_other, b.select(is_above, v.index(-1), v.index(1)), v.index(0)))
-    square, _ = bounds(v, grid, there, 2)
-    _, last_pixel = bounds(v, grid, there, 1)
+    square, _ = strip_range(v, grid, there, 2)
+    _, last_pixel = strip_range(v, grid, there, 1)
     is_pixel = b.icmp_signed("<", j, grid.pixels)
     return _node(v, grid, fixed, j), b.select(is_pixel, b.add(j, square), b.add(b.sub(j, grid.pixels), last_pixel))
 

@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rssn.kernels.closed_form.levels import FEW_NODES, Bounds
-from rssn.kernels.closed_form.nodes import load4, scale, scale_add, store, zeros
+from rssn.kernels.closed_form.nodes import clear, load4, scale, scale_add, store
 from rssn.kernels.closed_form.team import Team, meet, own_strips
 from rssn.kernels.compiling import inlined
 from rssn.kernels.intrinsics import vector_code
 from rssn.kernels.simd import FLOAT, Vectors
 
 Plan = npt.NDArray[np.int64]
-"""Passes in their order, K x 6: which, 1 where all threads meet after each part of it, the first node that this thread
+"""Passes in their order, K x 6: which, 1 where all threads meet in it and after it, the first node that this thread
 works on and the one after its last, the same of the level below."""
 
 _DOWN, _SOLVE, _KEEP, _ADD, _UP = range(5)
@@ -50,12 +50,15 @@ def _visit(bounds: Bounds, depth: int) -> Iterator[tuple[int, int]]:
 
 
 def _pass(bounds: Bounds, which: int, depth: int, team: Team) -> tuple[int, ...]:
-    """Where a level has too few nodes to be shared, the first thread does all, and the others wait."""
+    """Where a level has too few nodes to be shared, the first thread does all, and the others wait.
+
+    An `_UP` follows each `_ADD`, and begins with a meeting.
+    """
     is_shared = depth + 1 < len(bounds) and bounds[depth, -1] - bounds[depth, 0] >= FEW_NODES
     strips = bounds.shape[1] - 1
     begin, end = own_strips(team, strips) if is_shared else (0, 0 if team.me > 0 else strips)
     below = bounds[min(depth + 1, len(bounds) - 1)]
-    return which, is_shared, bounds[depth, begin], bounds[depth, end], below[begin], below[end]
+    return which, is_shared and which != _ADD, bounds[depth, begin], bounds[depth, end], below[begin], below[end]
 
 
 @inlined
@@ -85,12 +88,6 @@ def cycle(plan: Any, levels: Any, e: Any, r: Any, before: Any, kept: Any, team: 
             _meet_if(is_shared, team)
             _up(levels.edges, low, high, e, before, r)
         _meet_if(is_shared, team)
-
-
-def clear(v: Vectors, low: Any, high: Any, values: Any) -> None:
-    """Zero nodes low to high - 1."""
-    with v.loop(low, high) as loop:
-        store(v, values, loop.index, zeros(v, 4))
 
 
 @vector_code

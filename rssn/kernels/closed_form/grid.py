@@ -74,11 +74,15 @@ def build_grid(alpha: Alpha, epsilon: float, each: Each = alone) -> Grid:
         *alpha.shape,
     )
     each(lambda strip: _number(alpha, level, strip, grid), parts)
-    for strip, row in enumerate(strips[1:-1, 0]):
-        grid.halo[strip, alpha.shape[1] :] = grid.node[row]
-        grid.halo[strip + 1, : alpha.shape[1]] = grid.node[row - 1]
+    _note_halo(grid)
     each(lambda strip: _join(alpha, level, epsilon, strip, grid), parts)
     return grid
+
+
+def _note_halo(grid: Grid) -> None:
+    for strip, row in enumerate(grid.strips[1:-1, 0]):
+        grid.halo[strip, grid.width :] = grid.node[row]
+        grid.halo[strip + 1, : grid.width] = grid.node[row - 1]
 
 
 def _levels(alpha: Alpha, each: Each) -> npt.NDArray[np.uint8]:
@@ -173,7 +177,7 @@ def _join(alpha: Any, level: Any, epsilon: float, strip: int, grid: Any) -> None
     _join_squares(level, epsilon, strip, grid)
 
 
-def bounds(v: Vectors, grid: Grid, strip: Any, column: int) -> tuple[Any, Any]:
+def strip_range(v: Vectors, grid: Grid, strip: Any, column: int) -> tuple[Any, Any]:
     """The first row (0), pixel (1) or square (2) of a strip, and of the next one."""
     begin, end = (v.load_scalar(grid.strips, place(v, strip, 3, entry)) for entry in (column, column + 3))
     return begin, end
@@ -192,8 +196,8 @@ class Part(NamedTuple):
 
 def parts(v: Vectors, grid: Grid, strip: Any) -> tuple[Part, Part]:
     """Pixels and squares."""
-    pixel, last_pixel = bounds(v, grid, strip, 1)
-    square, last_square = (v.builder.add(grid.pixels, number) for number in bounds(v, grid, strip, 2))
+    pixel, last_pixel = strip_range(v, grid, strip, 1)
+    square, last_square = (v.builder.add(grid.pixels, number) for number in strip_range(v, grid, strip, 2))
     return (
         Part(pixel, last_pixel, v.index(0), 4, grid.near, grid.near_weight),
         Part(square, last_square, grid.pixels, 8, grid.far, grid.far_weight),
@@ -208,7 +212,7 @@ def pixel_at(v: Vectors, grid: Grid, y: Any, x: Any) -> Any:
 @contextmanager
 def squares_of(v: Vectors, grid: Grid, strip: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
     """Goes over the squares of a strip: their number, first row and column, side."""
-    with v.loop(*bounds(v, grid, strip, 2)) as loop:
+    with v.loop(*strip_range(v, grid, strip, 2)) as loop:
         top, left, side = (v.load_index(grid.squares, place(v, loop.index, 3, entry)) for entry in range(3))
         yield loop.index, top, left, side
 
@@ -222,8 +226,8 @@ def _level_at(v: Vectors, grid: Grid, level: Any, y: Any, x: Any) -> Any:
 
 @vector_code
 def _number_pixels(v: Vectors, alpha: Any, level: Any, strip: Any, grid: Any) -> None:
-    first, _ = bounds(v, grid, strip, 1)
-    with v.loop(*bounds(v, grid, strip, 0), first) as row:
+    first, _ = strip_range(v, grid, strip, 1)
+    with v.loop(*strip_range(v, grid, strip, 0), first) as row:
         with v.loop(v.index(0), grid.width, row.value) as column:
             pixel, node = pixel_at(v, grid, row.index, column.index), column.value
             covered = _level_at(v, grid, level, row.index, column.index)
@@ -239,8 +243,8 @@ def _number_pixels(v: Vectors, alpha: Any, level: Any, strip: Any, grid: Any) ->
 def _number_squares(v: Vectors, alpha: Any, level: Any, strip: Any, grid: Any) -> None:
     """Each is found at its first cell."""
     b = v.builder
-    begin, end = (b.lshr(v.offset(row, n), v.index(1)) for n, row in enumerate(bounds(v, grid, strip, 0)))
-    first, _ = bounds(v, grid, strip, 2)
+    begin, end = (b.lshr(v.offset(row, n), v.index(1)) for n, row in enumerate(strip_range(v, grid, strip, 0)))
+    first, _ = strip_range(v, grid, strip, 2)
     with v.loop(begin, end, first) as row:
         with v.loop(v.index(0), b.lshr(v.offset(grid.width, 1), v.index(1)), row.value) as column:
             y, x = (b.shl(cell.index, v.index(1)) for cell in (row, column))
@@ -280,7 +284,7 @@ def _is_inside(v: Vectors, grid: Grid, y: Any, x: Any) -> Any:
 def _name(v: Vectors, grid: Grid, strip: Any, y: Any, x: Any) -> Any:
     """The number of the node at a pixel, as a node of the strip names it."""
     b = v.builder
-    begin, end = bounds(v, grid, strip, 0)
+    begin, end = strip_range(v, grid, strip, 0)
     above = b.add(b.add(grid.nodes, b.mul(b.shl(strip, v.index(1)), grid.width)), x)
     node = v.load_index(grid.node, pixel_at(v, grid, y, x))
     node = b.select(b.icmp_signed("<", y, begin), above, node)
@@ -290,7 +294,7 @@ def _name(v: Vectors, grid: Grid, strip: Any, y: Any, x: Any) -> Any:
 @vector_code
 def _join_pixels(v: Vectors, alpha: Any, epsilon: Any, strip: Any, grid: Any) -> None:
     b, two = v.builder, DOUBLE(2.0)
-    with v.loop(*bounds(v, grid, strip, 0)) as row, v.loop(v.index(0), grid.width) as column:
+    with v.loop(*strip_range(v, grid, strip, 0)) as row, v.loop(v.index(0), grid.width) as column:
         pixel = pixel_at(v, grid, row.index, column.index)
         node, share = v.load_index(grid.node, pixel), v.load_scalar(alpha, pixel)
         with b.if_then(b.icmp_signed("<", node, grid.pixels)):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from rssn.kernels.closed_form.grid import Grid, bounds, pixel_at, squares_of
+from rssn.kernels.closed_form.grid import Grid, pixel_at, squares_of, strip_range
 from rssn.kernels.closed_form.nodes import place, scale, store, zeros
 from rssn.kernels.intrinsics import vector_code
 from rssn.kernels.simd import DOUBLE, FLOAT, INT, Vectors
@@ -84,7 +84,7 @@ def _mean_at(v: Vectors, grid: Grid, values: Any, y: Any, x: Any, layer: Any) ->
 def _pixels(v: Vectors, grid: Grid, strip: Any) -> Iterator[tuple[Any, Any]]:
     """Goes over the pixels of a strip that are nodes: their numbers in reading order, and as nodes."""
     b = v.builder
-    begin, end = (b.mul(row, grid.width) for row in bounds(v, grid, strip, 0))
+    begin, end = (b.mul(row, grid.width) for row in strip_range(v, grid, strip, 0))
     with v.loop(begin, end) as loop:
         node = v.load_index(grid.node, loop.index)
         with b.if_then(b.icmp_signed("<", node, grid.pixels)):

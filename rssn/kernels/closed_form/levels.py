@@ -227,13 +227,14 @@ def _coarsen_all(edges: Edges, bounds: Bounds, parent: Indices, coarse: Bounds, 
 
 
 class _Room(NamedTuple):
-    """Room for the couplings of the next level."""
+    """The N nodes of a strip by their C parents, and room for the edges to M nodes of the next level.
 
-    begin: npt.NDArray[
-        np.int64
-    ]  # children of parent c, counted from the strip's first: member[begin[c] : begin[c + 1]]
-    member: npt.NDArray[np.int64]
-    place: npt.NDArray[np.int64]  # edge to each node of the next level
+    Nodes and parents are counted from the strip's first; member[begin[c] : begin[c + 1]] are the children of parent c.
+    """
+
+    begin: npt.NDArray[np.int64]  # C + 1
+    member: npt.NDArray[np.int64]  # N
+    place: npt.NDArray[np.int64]  # M, the last edge to each
 
 
 def _coarse_part(edges: Edges, bounds: Bounds, parent: Indices, coarse: Bounds, strip: int) -> Edges:

@@ -104,7 +104,7 @@ def _solution(
 
     with released(team[0]):
         steps, *_ = each(work, team)
-    foreground, background = np.empty_like(image), np.empty_like(image)
+    foreground, background = (np.empty_like(image, order="C") for _ in range(2))
     each(lambda strip: _fill(grid, strip, values, image, alpha, foreground, background), range(strips))
     return Solution(foreground, background, steps)
 

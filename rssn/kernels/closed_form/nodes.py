@@ -1,8 +1,8 @@
 """A node of the closed form as one vector: its F and B in three channels at once, see `rssn.kernels.simd`.
 
-A row of an N x 8 array is F0 F1 F2 0 B0 B1 B2 0, a row of an N x 4 array t0 t1 t2 0 with t = F - B. `load8`, `load4`
-and `store` go to memory without a check: callers pass C-contiguous arrays of that width and rows that exist. All other
-functions touch registers only.
+A row of an N x 8 array is F0 F1 F2 0 B0 B1 B2 0, a row of an N x 4 array t0 t1 t2 0 with t = F - B. `load8`,
+`load4`, `load_sums` and `store` go to memory without a check: callers pass arrays of that width and rows that exist.
+All other functions but `clear` touch registers only.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ def load4(v: Vectors, array: Any, row: Any) -> Any:
 def store(v: Vectors, array: Any, row: Any, value: Any) -> None:
     """Write a vector to the row of an array that wide."""
     v.store(value, array, place(v, row, value.type.count), aligned=False)
+
+
+def clear(v: Vectors, low: Any, high: Any, values: Any) -> None:
+    """Zero rows low to high - 1 of an N x 4 array."""
+    with v.loop(low, high) as loop:
+        store(v, values, loop.index, zeros(v, 4))
 
 
 def place(v: Vectors, row: Any, width: int, column: int = 0) -> Any:

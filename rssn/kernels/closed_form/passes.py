@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any
 
-from rssn.kernels.closed_form.cycle import clear
 from rssn.kernels.closed_form.grid import Grid, Part, parts
 from rssn.kernels.closed_form.nodes import (
     add_products,
+    clear,
     fold,
     halves,
     load4,
@@ -79,10 +79,10 @@ def invert_blocks(v: Vectors, grid: Any, strip: Any, fixed: Any, inverse: Any) -
             total = _around(v, part, i, DOUBLE(0.0), lambda total, weight, _: b.fadd(total, b.fpext(weight, DOUBLE)))
             share = v.load_scalar(grid.share, i)
             opaque = b.fpext(share, DOUBLE)
-            clear = b.fsub(one, opaque)
-            squares = [b.fpext(b.fmul(share, share), DOUBLE), b.fmul(clear, clear)]
+            hidden = b.fsub(one, opaque)
+            squares = [b.fpext(b.fmul(share, share), DOUBLE), b.fmul(hidden, hidden)]
             determinant = b.fmul(total, b.fadd(b.fadd(total, squares[0]), squares[1]))
-            inside = b.fmul(b.fneg(opaque), clear)
+            inside = b.fmul(b.fneg(opaque), hidden)
             found = [
                 b.fdiv(value, determinant) for value in (b.fadd(squares[1], total), inside, b.fadd(squares[0], total))
             ]

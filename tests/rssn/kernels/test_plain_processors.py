@@ -43,6 +43,7 @@ from rssn.kernels.bm3d.native import bm3d
 
 _, _, features = cpu_target.target_context.codegen().magic_tuple()
 intrinsics._REGISTERS = ((features.split(",")[0], int(sys.argv[3])),)
+assert intrinsics._lanes_of_register(features) == int(sys.argv[3])
 np.save(sys.argv[2], bm3d(np.load(sys.argv[1]), {SIGMA}))
 """
 

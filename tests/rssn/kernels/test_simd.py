@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 from numba import njit
+from numba.core.errors import TypingError
 
 from rssn.kernels.intrinsics import Float, Int, vector_code
 from rssn.kernels.simd import FLOAT, Vectors
@@ -62,6 +63,12 @@ def test_a_loop_hands_its_value_on(begin: int, end: int, backwards: bool) -> Non
     for row in rows.values[begin:end][:: -1 if backwards else 1]:
         expected = expected / 2 + row
     assert _run(rows, begin, backwards) == expected.sum()
+
+
+def test_an_array_that_is_not_contiguous_is_refused() -> None:
+    rows = _rows(5)
+    with pytest.raises(TypingError, match="_total: an array that is not C-contiguous"):
+        _run(rows._replace(values=np.zeros((5, 16), np.float32)[:, ::2]), 0, False)
 
 
 def test_whole_numbers_keep_their_value_in_arrays_of_any_width() -> None:

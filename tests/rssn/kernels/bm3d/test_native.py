@@ -122,35 +122,25 @@ def test_a_tile_has_room_for_what_its_references_reach() -> None:
 
 
 _GUARDED = """
-import ctypes, mmap, sys
+import sys
 import numpy as np
-from rssn.kernels.bm3d import matching as bm3d_matching
-from rssn.kernels.bm3d import native as bm3d_native
-from rssn.kernels.bm3d import tiles as bm3d_tiles
+from rssn.kernels.bm3d import matching, native, tiles
+from rssn.kernels.simd import aligned, aligned_together
+from tests.guards import guard, guarded, release
 
-PAGE, kept = mmap.PAGESIZE, []
-protect = ctypes.CDLL(None, use_errno=True).mprotect
-protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-
-def guarded(size, dtype=np.float32, at_end=sys.argv[1] == "end"):
-    count = size + 16
-    room = -(-count * np.dtype(dtype).itemsize // 64) * 64
-    pages = -(-room // PAGE)
-    memory = mmap.mmap(-1, (pages + 2) * PAGE)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    for guard in (address, address + (pages + 1) * PAGE):
-        assert protect(guard, PAGE, 0) == 0
-    kept.append(memory)
-    return np.frombuffer(memory, dtype, count, (pages + 1) * PAGE - room if at_end else PAGE)
-
-for module in (bm3d_matching, bm3d_native):
-    module.aligned = guarded
-bm3d_tiles.aligned_together = lambda *wanted: [guarded(*each) for each in wanted]
+at_end = sys.argv[1] == "end"
+native.bm3d(np.zeros((8, 8, 3), np.float32), 0.1)  # compiles or loads all of it
+for module in (matching, native, tiles):
+    guard(module, at_end)
+for module in (matching, native):
+    module.aligned = lambda *wanted: guarded(aligned(*wanted), at_end, 64)
+tiles.aligned_together = lambda *wanted: [guarded(each, at_end, 64) for each in aligned_together(*wanted)]
 SIZES = ((8, 8, 3), (9, 20, 1), (40, 97, 3), (31, 98, 1), (53, 190, 3), (8, 400, 1), (130, 11, 3))
 for height, width, channels in SIZES:
     image = np.random.default_rng(0).random((height, width, channels), dtype=np.float32)
-    found = bm3d_native.bm3d(image if channels == 3 else image[:, :, 0], 0.1)
+    found = native.bm3d(image if channels == 3 else image[:, :, 0], 0.1)
     assert np.isfinite(found).all()
+    release()
 """
 
 

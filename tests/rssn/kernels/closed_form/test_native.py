@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -13,10 +16,12 @@ from scipy.sparse.linalg import spsolve
 
 from rssn.image.arrays import Alpha, Image
 from rssn.image.decoding import decode_image
+from rssn.kernels.closed_form.couplings import couple_nodes
 from rssn.kernels.closed_form.grid import MOST_STRIPS, STRIP_NODES, build_grid
-from rssn.kernels.closed_form.levels import build_levels
+from rssn.kernels.closed_form.levels import _parts, build_levels
 from rssn.kernels.closed_form.native import Solution, refine, solve
 from rssn.kernels.closed_form.solver import FEW_UNKNOWNS
+from rssn.kernels.threads import alone
 from rssn.sources.mattes import read_matte
 from tests.benchmarks import bench_levin
 
@@ -179,6 +184,67 @@ def test_edges_between_strips_are_the_same_from_both_ends() -> None:
     strip_of = np.searchsorted(grid.strips[1:, 0], np.arange(alpha.shape[0]), "right")
     crossing = grid.node[:-1][np.diff(strip_of) > 0], grid.node[1:][np.diff(strip_of) > 0]
     assert np.array_equal(matrix[crossing[0].ravel(), crossing[1].ravel()] > 0, np.ones((1, crossing[0].size)))
+
+
+def test_couplings_are_the_same_from_both_ends_and_cross_strips() -> None:
+    """Of fixed nodes there are none. A wrong one would not change the solution, but how many steps it takes."""
+    rng = np.random.default_rng(9)
+    alpha = np.concatenate([_matte("soft disc", 352, 340, rng), _matte("noise", 160, 340, rng)])
+    grid = build_grid(alpha, EPSILON)
+    fixed = rng.random(grid.nodes) < 0.05
+    edges = couple_nodes(grid, fixed, alone)
+    matrix = sp.csr_matrix((edges.weight, edges.other, edges.first), (grid.nodes, grid.nodes))
+    assert abs(matrix - matrix.T).max() <= 1e-7 * matrix.max()
+    ends = grid.strips[:, 1] + grid.strips[:, 2]  # of the strips in levels, where squares come after the strip's pixels
+    assert len(ends) > 2
+    for begin, end in pairwise(ends):
+        inside = matrix[begin:end]
+        assert inside[:, begin:end].nnz < inside.nnz
+    idle = np.concatenate([fixed[part] for strip in range(len(ends) - 1) for part in _parts(grid, strip)])
+    strong = np.asarray(matrix.sum(axis=1)).ravel() > 0
+    assert not strong[idle].any()
+    assert strong[~idle].mean() > 0.9
+
+
+_GUARDED = """
+import sys
+import numpy as np
+from rssn.kernels.closed_form import couplings, grid, levels, native, solver
+from tests.guards import guard, guarded, release
+
+at_end = sys.argv[1] == "end"
+
+def picture(kind, height, width):
+    rng = np.random.default_rng(0)
+    alpha = np.ones((height, width), np.float32)
+    if kind == "noise":
+        alpha = rng.random((height, width), dtype=np.float32)
+    elif kind == "disc":
+        y, x = np.ogrid[:height, :width]
+        away = np.hypot(y - height // 2, x - width // 2)
+        alpha = np.clip((min(height, width) / 3 - away) / 5, 0, 1).astype(np.float32)
+    alpha[-1, -1] = 0.5
+    return guarded(rng.random((height, width, 3), dtype=np.float32), at_end), guarded(alpha, at_end)
+
+native.solve(*picture("noise", 20, 20), 1e-5)  # compiles or loads all of it
+for module in (couplings, grid, levels, native, solver):
+    guard(module, at_end)
+for shape in ((1, 2), (1, 700), (700, 2), (33, 31), (64, 64), (257, 513), (330, 170)):
+    for kind in ("noise", "disc", "even"):
+        image, alpha = picture(kind, *shape)
+        found = native.solve(image, alpha, 1e-5, 2)
+        assert np.isfinite(found.foreground).all() and np.isfinite(found.background).all()
+        native.refine(image, alpha, 1e-5, (image, image), (True, False, False, True))
+        release()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="protects pages of memory by mprotect")
+@pytest.mark.parametrize("side", ["start", "end"])
+def test_compiled_code_stays_inside_its_arrays(side: str) -> None:
+    """Each array ends, or starts, where memory is forbidden: a read or a write beyond it ends the process."""
+    done = subprocess.run([sys.executable, "-c", _GUARDED, side], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40_000), (40_000, 2), (33, 31), (257, 513), (700, 260)])

@@ -162,10 +162,6 @@ class Vectors:
         """A * b + c of 32-bit floats, rounded once wherever the processor can."""
         return self._call("llvm.fmuladd", a, b, c)
 
-    def contracted(self, a: Any, b: Any, c: Any) -> Any:
-        """A * b + c, rounded once where LLVM finds that faster."""
-        return self.builder.fadd(self.builder.fmul(a, b, ("contract",)), c, ("contract",))
-
     def add(self, a: Any, b: Any) -> Any:
         """A + b."""
         return self.builder.fadd(a, b)

@@ -95,7 +95,7 @@ def invert_blocks(v: Vectors, grid: Any, strip: Any, fixed: Any, inverse: Any) -
 
 def _apply_block(v: Vectors, inverse: Any, i: Any, value: Any) -> Any:
     foreground, mixed, background = (v.load_scalar(inverse, place(v, i, 4, column)) for column in range(3))
-    return v.contracted(halves(v, foreground, background), value, scale(v, mixed, swap(v, value)))
+    return v.add(v.multiply(halves(v, foreground, background), value), scale(v, mixed, swap(v, value)))
 
 
 @vector_code
@@ -126,7 +126,7 @@ def advance(v: Vectors, grid: Any, strip: Any, thread: Any, x: Any, memory: Any)
     store(v, memory.worst, strip, loop.value)
     with v.loop(squares.begin, squares.end) as loop:
         i = loop.index
-        store(v, x, i, v.contracted(gamma, load8(v, p, i), load8(v, x, i)))
+        store(v, x, i, v.add(v.multiply(gamma, load8(v, p, i)), load8(v, x, i)))
         s = _around(v, squares, i, residual(i), _if_node(v, "<", i, relaxed))
         store(v, z, i, _apply_block(v, inverse, i, s))
 
@@ -170,7 +170,7 @@ def correct(v: Vectors, grid: Any, strip: Any, inverse: Any, finest: Any, e: Any
         with v.loop(part.begin, part.end) as loop:
             i = loop.index
             moved = widen(v, load4(v, e, v.load_index(finest, i)))
-            store(v, z, i, v.contracted(_turning(v, grid, inverse, i), moved, load8(v, z, i)))
+            store(v, z, i, v.add(v.multiply(_turning(v, grid, inverse, i), moved), load8(v, z, i)))
 
 
 @vector_code
@@ -206,10 +206,10 @@ def turn(v: Vectors, grid: Any, strip: Any, thread: Any, memory: Any) -> None:
         with v.loop(part.begin, part.end, sums) as loop:
             i = loop.index
             here = load8(v, z, i)
-            s = v.contracted(beta, load8(v, q, i), _data(v, v.load_scalar(grid.share, i), here))
+            s = v.add(v.multiply(beta, load8(v, q, i)), _data(v, v.load_scalar(grid.share, i), here))
             s = _around(v, part, i, s, _difference(v, z, here, 1))
             store(v, q, i, s)
-            along = v.contracted(beta, load8(v, p, i), here)
+            along = v.add(v.multiply(beta, load8(v, p, i)), here)
             store(v, p, i, along)
             loop.value = add_products(v, loop.value, along, s)
         sums = loop.value

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import select
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,12 +75,24 @@ class LazyGroup(click.Group):
             with stoppable():
                 return super().invoke(ctx)
         except (RssnError, OSError, ModuleNotFoundError) as error:
+            if isinstance(error, BrokenPipeError) and _nobody_reads():
+                raise  # click ends without a word
             raise click.ClickException(error_line(error)) from error
         except KeyboardInterrupt as error:
             row = self._rows.get(ctx.invoked_subcommand or "")  # None while it is imported
             line, code = farewell(received() or SIGINT, error, resumes=row is None or row.resumes)
             click.echo(f"\n{line}", err=True)
             sys.exit(code)
+
+
+def _nobody_reads() -> bool:
+    """Whether what standard output goes to was closed, as `| head` closes it."""
+    try:
+        watched = select.poll()
+        watched.register(sys.stdout, 0)
+        return any(event & select.POLLERR for _, event in watched.poll(0))
+    except (OSError, ValueError, AttributeError):  # no file, or no such call on this system
+        return False
 
 
 def error_line(error: RssnError | OSError | ModuleNotFoundError) -> str:

@@ -65,3 +65,24 @@ def test_a_command_that_does_not_exist_is_named() -> None:
     run = CliRunner().invoke(rssn, ["compsoe"])
     assert run.exit_code == 2
     assert "No such command 'compsoe'" in run.output
+
+
+def test_a_reader_that_leaves_ends_a_command_without_a_word() -> None:
+    command = [sys.executable, "-m", "pipelines.cli", "steps"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.close()
+        assert child.stderr is not None
+        assert child.stderr.read() == b""
+        assert child.wait() == 1
+
+
+def test_a_connection_that_breaks_is_an_error_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    group, command = loaded("rssn", "steps")
+
+    def break_off(**_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(command, "callback", break_off)
+    said = CliRunner().invoke(group, ["steps"])
+    assert (said.exit_code, said.stderr) == (1, "Error: Broken pipe\n")

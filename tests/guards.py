@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import subprocess
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +13,12 @@ import numpy as np
 
 _PAGE = mmap.PAGESIZE
 _KEPT: list[mmap.mmap] = []
+
+
+def assert_stays_inside(script: str, side: str) -> None:
+    """Run a script to its end; its argument is the side of arrays ("start" or "end") where memory is forbidden."""
+    done = subprocess.run([sys.executable, "-c", script, side], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def guarded(array: Any, at_end: bool, multiple: int = 1) -> Any:

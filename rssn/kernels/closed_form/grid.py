@@ -204,6 +204,13 @@ def parts(v: Vectors, grid: Grid, strip: Any) -> tuple[Part, Part]:
     )
 
 
+def halo_of(v: Vectors, grid: Grid, strip: Any) -> tuple[Any, Any]:
+    """The nodes that the first place of a strip's halo is, and the one after its last."""
+    size = v.builder.mul(grid.width, v.index(2))
+    start = v.builder.add(grid.nodes, v.builder.mul(strip, size))
+    return start, v.builder.add(start, size)
+
+
 def pixel_at(v: Vectors, grid: Grid, y: Any, x: Any) -> Any:
     """The number of a pixel in reading order."""
     return v.builder.add(v.builder.mul(y, grid.width), x)
@@ -248,11 +255,10 @@ def _number_squares(v: Vectors, alpha: Any, level: Any, strip: Any, grid: Any) -
     with v.loop(begin, end, first) as row:
         with v.loop(v.index(0), b.lshr(v.offset(grid.width, 1), v.index(1)), row.value) as column:
             y, x = (b.shl(cell.index, v.index(1)) for cell in (row, column))
-            side = b.shl(v.index(1), _level_at(v, grid, level, y, x))
+            depth = _level_at(v, grid, level, y, x)
+            side = b.shl(v.index(1), depth)
             inside = b.and_(b.or_(y, x), v.offset(side, -1))
-            is_first = b.icmp_signed(
-                "==", b.or_(inside, b.zext(b.icmp_signed("==", side, v.index(1)), y.type)), v.index(0)
-            )
+            is_first = b.and_(*(b.icmp_signed(*test, v.index(0)) for test in (("!=", depth), ("==", inside))))
             with b.if_then(is_first):
                 _note_square(v, grid, column.value, (y, x, side), v.load_scalar(alpha, pixel_at(v, grid, y, x)))
             column.value = b.add(column.value, b.zext(is_first, y.type))
@@ -285,7 +291,7 @@ def _name(v: Vectors, grid: Grid, strip: Any, y: Any, x: Any) -> Any:
     """The number of the node at a pixel, as a node of the strip names it."""
     b = v.builder
     begin, end = strip_range(v, grid, strip, 0)
-    above = b.add(b.add(grid.nodes, b.mul(b.shl(strip, v.index(1)), grid.width)), x)
+    above = b.add(halo_of(v, grid, strip)[0], x)
     node = v.load_index(grid.node, pixel_at(v, grid, y, x))
     node = b.select(b.icmp_signed("<", y, begin), above, node)
     return b.select(b.icmp_signed(">=", y, end), b.add(above, grid.width), node)

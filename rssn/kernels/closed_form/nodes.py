@@ -69,7 +69,7 @@ def scale(v: Vectors, factor: Any, value: Any) -> Any:
 
 def scale_add(v: Vectors, factor: Any, value: Any, total: Any) -> Any:
     """Factor (a number) times value plus total."""
-    return v.add(v.multiply(v.splat(factor, value.type.count), value), total)
+    return v.add(scale(v, factor, value), total)
 
 
 def swap(v: Vectors, value: Any) -> Any:

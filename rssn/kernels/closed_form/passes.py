@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any
 
-from rssn.kernels.closed_form.grid import Grid, Part, parts
+from rssn.kernels.closed_form.grid import Part, halo_of, parts
 from rssn.kernels.closed_form.nodes import (
     add_products,
     clear,
@@ -53,17 +53,10 @@ def _around(v: Vectors, part: Part, i: Any, total: Any, term: _Term, slots: Iter
     return loop.value
 
 
-def _halo(v: Vectors, grid: Grid, strip: Any) -> tuple[Any, Any]:
-    """The nodes that the first place of a strip's halo is, and the one after its last."""
-    size = v.builder.mul(grid.width, v.index(2))
-    start = v.builder.add(grid.nodes, v.builder.mul(strip, size))
-    return start, v.builder.add(start, size)
-
-
 @vector_code
 def see_others(v: Vectors, grid: Any, strip: Any, z: Any) -> None:
     """Copy what other strips have at the edges of this one into its halo."""
-    with v.loop(*_halo(v, grid, strip)) as loop:
+    with v.loop(*halo_of(v, grid, strip)) as loop:
         other = v.load_index(grid.halo, v.builder.sub(loop.index, grid.nodes))
         store(v, z, loop.index, load8(v, z, other))
 
@@ -103,7 +96,7 @@ def advance(v: Vectors, grid: Any, strip: Any, thread: Any, x: Any, memory: Any)
     """Step along p, update the residual, relax forwards from zero; note the largest step weighted by alpha."""
     inverse, r, p, q, z = memory.inverse, memory.r, memory.p, memory.q, memory.z
     pixels, squares = parts(v, grid, strip)
-    for begin, end in (squares[:2], _halo(v, grid, strip)):
+    for begin, end in (squares[:2], halo_of(v, grid, strip)):
         with v.loop(begin, end) as loop:
             store(v, z, loop.index, zeros(v, 8))
     gamma = load8(v, memory.gamma, thread)
